@@ -1,0 +1,35 @@
+# make run   set up a virtual environment in .venv and run the default grid; the report is results/report.md
+# make test  set up, then run all tests
+# make lint  formatting and lint of Python and Snakemake files
+
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test lint clean
+
+run: .venv/run.installed
+	snakemake --cores 1
+
+test: .venv/test.installed
+	pytest
+
+lint: .venv/test.installed
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+clean:
+	rm -rf .venv .snakemake results logs
+
+.venv/run.installed: requirements.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+.venv/test.installed: requirements-dev.txt .venv/run.installed
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,22 @@
+from snakemake.utils import min_version
+
+min_version("9.27.1")
+
+
+include: "workflow/rules/common.smk"
+
+
+configfile: GRID_FILE
+
+
+include: "workflow/rules/measure.smk"
+include: "workflow/rules/tabulate.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        expand("results/traces/{case}.json", case=CASES),
+        "results/report.md",
+        "results/outcome.json",

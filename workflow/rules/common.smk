@@ -1,0 +1,81 @@
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
+
+from wanbench.cases.case import case_sha256
+from wanbench.cases.yaml_file import read_yaml
+from wanbench.cases.resolve import resolve_cases
+from wanbench.digests import code_digest, value_digest
+from wanbench.errors import InputError
+from wanbench.measure.failures import failed_attempts
+
+ROOT = Path(workflow.basedir)
+
+
+def grid_file():
+    """The file given with --configfile, in place of the default grid and not merged with it."""
+    given = list(dict.fromkeys(str(path) for path in workflow.overwrite_configfiles))
+    if len(given) > 1:
+        raise InputError(f"--configfile: {' '.join(given)} are {len(given)} files; allowed: one grid file")
+    return given[0] if given else "config/config.yaml"
+
+
+def shown_path(path):
+    """The path as the user would write it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+# Read here and not through `config`: that merges --configfile with the default grid, and lets the later of two
+# cases of one name win.
+try:
+    GRID_FILE = grid_file()
+    RESOLVED = resolve_cases(read_yaml(Path(shown_path(GRID_FILE))), shown_path(GRID_FILE))
+except InputError as error:
+    sys.exit(str(error))
+
+# Sorted, so that another order in the file changes no parameter and runs nothing again.
+CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case: case.name)}
+CASE_SHA256 = {name: case_sha256(settings) for name, settings in CASES.items()}
+
+# Snakemake sees neither imported modules nor the content of environment files: their digests are parameters.
+MEASURE_DIGEST = code_digest(
+    ROOT / "workflow/scripts",
+    [
+        "measure_case.py",
+        "wanbench/models.py",
+        "wanbench/cases/case.py",
+        "wanbench/trace/names.py",
+        "wanbench/trace/writer.py",
+        "wanbench/measure/**/*.py",
+        "wanbench/measure/**/*.json",
+    ],
+)
+REPORT_DIGEST = code_digest(
+    ROOT / "workflow",
+    [
+        "schemas/trace.schema.json",
+        "scripts/tabulate_traces.py",
+        "scripts/write_report.py",
+        "scripts/check_outcome.py",
+        "scripts/wanbench/trace/*.py",
+        "scripts/wanbench/report/**/*.py",
+    ],
+)
+MEASURE_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/measure.yaml"))
+REPORT_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/report.yaml"))
+
+FAILED_ATTEMPTS = failed_attempts(Path("results"))
+
+
+wildcard_constraints:
+    case="[A-Za-z0-9_][A-Za-z0-9_.+-]*",
+
+
+def case_settings(wildcards):
+    return CASES[wildcards.case]
+
+
+def times_failed(wildcards):
+    return FAILED_ATTEMPTS.get(wildcards.case, 0)

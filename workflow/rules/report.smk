@@ -1,0 +1,35 @@
+rule report:
+    input:
+        cases="results/tables/cases.parquet",
+        stages="results/tables/stages.parquet",
+        details="results/tables/details.parquet",
+        left_out="results/tables/left_out.parquet",
+    output:
+        "results/report.md",
+    log:
+        "logs/report.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        report_digest=REPORT_DIGEST,
+        env_digest=REPORT_ENV_DIGEST,
+    script:
+        "../scripts/write_report.py"
+
+
+rule outcome:
+    input:
+        cases="results/tables/cases.parquet",
+        left_out="results/tables/left_out.parquet",
+        # The report is made before a failed case can end the run.
+        report="results/report.md",
+    output:
+        "results/outcome.json",
+    log:
+        "logs/outcome.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        report_digest=REPORT_DIGEST,
+    script:
+        "../scripts/check_outcome.py"

@@ -1,0 +1,21 @@
+TABLES = ["cases", "stages", "details", "left_out"]
+
+
+rule tabulate:
+    input:
+        traces=expand("results/traces/{case}.json", case=CASES),
+    output:
+        csv=expand("results/tables/{table}.csv", table=TABLES),
+        parquet=expand("results/tables/{table}.parquet", table=TABLES),
+    log:
+        "logs/tabulate.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        case_sha256=CASE_SHA256,
+        measure_digest=MEASURE_DIGEST,
+        measure_env_digest=MEASURE_ENV_DIGEST,
+        report_digest=REPORT_DIGEST,
+        env_digest=REPORT_ENV_DIGEST,
+    script:
+        "../scripts/tabulate_traces.py"

@@ -1,0 +1,18 @@
+"""Rule outcome: the run as a whole fails when a case failed or a trace could not be used, and says which."""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from wanbench.report.outcome import faults_of, outcome_of
+from wanbench.trace.writer import write_atomically
+
+cases = pd.read_parquet(snakemake.input.cases)
+left_out = pd.read_parquet(snakemake.input.left_out)
+faults = faults_of(cases, left_out)
+Path(snakemake.log[0]).write_text("".join(f"{fault}\n" for fault in faults), "utf-8")
+if faults:
+    sys.exit("\n".join([f"The report {snakemake.input.report} is complete, but:", *faults]))
+write_atomically(Path(snakemake.output[0]), json.dumps(outcome_of(cases), indent=1) + "\n")

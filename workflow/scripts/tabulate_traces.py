@@ -1,0 +1,15 @@
+"""Rule tabulate: traces to typed tables."""
+
+import sys
+from pathlib import Path
+
+from wanbench.report.collect import Expected, collect
+from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table, write_table
+
+sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
+
+expected = Expected(snakemake.params.case_sha256, snakemake.params.measure_digest, snakemake.params.measure_env_digest)
+traces, left_out = collect([Path(file) for file in snakemake.input.traces], expected)
+tables = [cases_table(traces), stages_table(traces), details_table(traces), left_out_table(left_out)]
+for table, csv, parquet in zip(tables, snakemake.output.csv, snakemake.output.parquet):
+    write_table(table, Path(csv), Path(parquet))

@@ -1,0 +1,82 @@
+"""Multiply a grid of axes into named cases."""
+
+import itertools
+import string
+from typing import Any
+
+from wanbench.cases.schema import check, nearest, setting_names, shown
+from wanbench.errors import InputError
+
+
+def expand_grid(grid: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
+    """Name and settings of every combination of the axes that is not excluded.
+
+    Args:
+        grid: the `grid` section: `name` (a pattern), `axes` (lists), `set` (fixed keys), `exclude` (list).
+        where: the file and section, for messages.
+
+    Raises:
+        InputError: an unknown axis, a value that is not allowed, an exclusion that excludes nothing,
+            a name pattern that does not tell the cases apart.
+    """
+    axes: dict[str, list[Any]] = grid["axes"]
+    fixed: dict[str, Any] = grid.get("set", {})
+    excluded: list[dict[str, Any]] = grid.get("exclude", [])
+    _check_axes(axes, fixed, excluded, where)
+    unused = list(range(len(excluded)))
+    cases: dict[str, dict[str, Any]] = {}
+    for values in itertools.product(*axes.values()):
+        combination = dict(zip(axes, values))
+        matching = [i for i, pattern in enumerate(excluded) if _matches(pattern, combination)]
+        if matching:
+            unused = [i for i in unused if i not in matching]
+            continue
+        name = _name(grid["name"], combination, where)
+        if name in cases:
+            raise InputError(
+                f"{where}: name: {shown(grid['name'])} gives {name!r} to two cases; "
+                f"allowed: a pattern with every axis in braces: {', '.join('{' + axis + '}' for axis in axes)}"
+            )
+        cases[name] = fixed | combination
+    for i in unused:
+        raise InputError(f"{where}: exclude: {shown(excluded[i])} matches no combination of the axes")
+    return cases
+
+
+def _check_axes(axes: dict[str, list[Any]], fixed: dict[str, Any], excluded: list[dict[str, Any]], where: str) -> None:
+    for axis, values in axes.items():
+        if axis in fixed:
+            raise InputError(f"{where}: {axis!r} stands in both axes and set; allowed: one of them")
+        for value in values:
+            check({axis: value}, f"{where}: axes", "settings")
+        if len({shown(value) for value in values}) < len(values):
+            raise InputError(f"{where}: axes: {axis}: {shown(values)} holds a value twice")
+    for pattern in excluded:
+        for key in pattern:
+            if key not in axes:
+                hint = nearest(key, axes)
+                raise InputError(f"{where}: exclude: unknown key {key!r}{hint}; allowed: {', '.join(axes)}")
+
+
+def _matches(pattern: dict[str, Any], combination: dict[str, Any]) -> bool:
+    return all(combination[key] == value for key, value in pattern.items())
+
+
+def _name(pattern: str, combination: dict[str, Any], where: str) -> str:
+    words = {key: _word(value) for key, value in combination.items()}
+    try:
+        fields = [field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None]
+    except ValueError as error:
+        raise InputError(f"{where}: name: {shown(pattern)} is no pattern: {error}") from None
+    for field in fields:
+        if field not in words:
+            hint = nearest(field, setting_names())
+            raise InputError(f"{where}: name: unknown axis {{{field}}}{hint}; allowed: {', '.join(words)}")
+    return pattern.format(**words)
+
+
+def _word(value: Any) -> str:
+    """A value as part of a file name: 1280*704 becomes 1280x704."""
+    if isinstance(value, list):
+        return "-".join(_word(item) for item in value)
+    return str(value).replace("*", "x")

@@ -1,0 +1,92 @@
+"""The measuring process: run one case, writing down every stage as it happens.
+
+Started by the supervisor as `python -m wanbench.measure.child JOB.json`, in the environment that is measured.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from wanbench.measure.event_log import EventLog
+from wanbench.measure.job import Job
+from wanbench.measure.lifeline import die_with_parent
+from wanbench.measure.outcome import EXIT_ERROR, EXIT_OOM, is_out_of_memory
+from wanbench.measure.stage_clock import NoPeakMemory, StageClock
+from wanbench.trace import names
+
+
+def main(job_file: Path) -> int:
+    """Measure the job's case; the exit code tells how it ended."""
+    die_with_parent()
+    job = Job.from_json(job_file.read_text("utf-8"))
+    log = EventLog(job.events)
+    log.write(
+        {
+            "record": "begin",
+            "span": 0,
+            "name": names.PROCESS_STARTUP,
+            "kind": "stage",
+            "time_ns": job.spawned_ns,
+            "args": {},
+        }
+    )
+    try:
+        _measure(job, log)
+    except Exception as error:
+        log.write({"record": "error", "type": type(error).__name__, "message": str(error)})
+        if is_out_of_memory(error):
+            return EXIT_OOM
+        import traceback
+
+        traceback.print_exc()
+        return EXIT_ERROR
+    return 0
+
+
+def _measure(job: Job, log: EventLog) -> None:
+    import numpy as np
+    import torch
+
+    from wanbench.measure.cuda import CudaPeakMemory
+    from wanbench.measure.environment import software_and_hardware
+    from wanbench.measure.wan.build import build_pipeline
+    from wanbench.measure.wan.generate import generate
+    from wanbench.measure.wan.setup import (
+        apply_settings,
+        check_in_force,
+        settings_in_force,
+        settings_of_output,
+    )
+
+    on_gpu = torch.cuda.is_available()
+    device = torch.device("cuda" if on_gpu else "cpu")
+    clock = StageClock(
+        log,
+        synchronise=torch.cuda.synchronize if on_gpu else lambda: None,
+        memory=CudaPeakMemory() if on_gpu else NoPeakMemory(),
+    )
+    clock.note("environment", values=software_and_hardware(device))
+    log.write({"record": "end", "span": 0, "time_ns": time.monotonic_ns(), "args": {}})
+
+    case = job.case
+    clock.begin(names.TOTAL_EXECUTION)
+    with clock.span(names.MODEL_INITIALIZATION):
+        pipe = build_pipeline(case, device, clock)
+        with clock.span("Placement", "detail"):
+            apply_settings(pipe, case, device)
+    for generation in range(case.warmup + case.repeats):
+        clock.note("generation", number=generation, counted=generation >= case.warmup)
+        frames = generate(pipe, case, job.video, clock)
+    clock.end()
+    applied = settings_in_force(pipe) | settings_of_output(pipe, frames)
+    check_in_force(applied, case)
+    clock.note(
+        "result",
+        applied=applied,
+        output_finite=bool(np.isfinite(frames).all()),
+        video_bytes=job.video.stat().st_size,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,75 @@
+"""What a case ran on: enough to repeat it, and nothing that names a person or a machine."""
+
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg")
+
+
+def software_and_hardware(device: Any) -> dict[str, Any]:
+    """The environment of the measuring process. Called where torch is imported.
+
+    Args:
+        device: the `torch.device` that runs the case.
+    """
+    import torch
+
+    return {
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "platform": f"{platform.system()} {platform.machine()}",
+        "cpu_name": _cpu_name(),
+        "cpu_cores_logical": psutil.cpu_count(),
+        "cpu_threads_torch": torch.get_num_threads(),
+        "sys_mem_total_bytes": psutil.virtual_memory().total,
+        "device": device.type,
+        "cuda": torch.version.cuda,
+        "gpu": _gpu(torch) if device.type == "cuda" else None,
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any]:
+    """Commit of the checkout and whether it has changes; None where there is no git."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return {"git_commit": None, "git_dirty": None}
+    return {"git_commit": commit, "git_dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def _gpu(torch: Any) -> dict[str, Any]:
+    properties = torch.cuda.get_device_properties(0)
+    return {
+        "name": properties.name,
+        "uuid": f"GPU-{properties.uuid}",
+        "mem_total_bytes": properties.total_memory,
+        "compute_capability": f"{properties.major}.{properties.minor}",
+        "multiprocessors": properties.multi_processor_count,
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_name() -> str | None:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or None
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

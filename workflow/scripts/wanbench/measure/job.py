@@ -1,0 +1,40 @@
+"""What the supervisor hands to the measuring process."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from wanbench.cases.case import Case
+
+
+@dataclass(frozen=True)
+class Job:
+    """One attempt at a case.
+
+    Attributes:
+        events: file to which the measuring process appends its records.
+        video: file for the generated video.
+        spawned_ns: monotonic time at which the supervisor started the measuring process, in nanoseconds.
+    """
+
+    case: Case
+    events: Path
+    video: Path
+    spawned_ns: int
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "case": self.case.settings(),
+                "events": str(self.events),
+                "video": str(self.video),
+                "spawned_ns": self.spawned_ns,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Job":
+        values = json.loads(text)
+        return cls(
+            Case.from_settings(values["case"]), Path(values["events"]), Path(values["video"]), values["spawned_ns"]
+        )

@@ -1,0 +1,57 @@
+"""How an attempt ended, in one word and one sentence."""
+
+import signal
+from dataclasses import dataclass
+
+# Exit codes that the measuring process chooses; 77 and 78 are not used by Python, shells or signals.
+EXIT_OOM = 77
+EXIT_ERROR = 78
+
+OK, OOM, TIMEOUT, KILLED, ERROR = "ok", "oom", "timeout", "killed", "error"
+STATUSES = (OK, OOM, TIMEOUT, KILLED, ERROR)
+# Out of memory is a property of the case on this machine: trying again would only show it again.
+FINISHED = (OK, OOM)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Status, and for any but `ok` a message and the type of the error where there was one."""
+
+    status: str
+    message: str | None = None
+    error_type: str | None = None
+
+
+def outcome_of(
+    return_code: int, timed_out_after_s: float | None, error: tuple[str, str] | None, finished: bool
+) -> Outcome:
+    """Judge an ended measuring process.
+
+    Args:
+        return_code: as `subprocess` gives it; negative for a signal.
+        timed_out_after_s: the limit in seconds, if the supervisor ended the process for it.
+        error: type and message that the process reported.
+        finished: whether the process reported that its last generation was complete.
+    """
+    if timed_out_after_s is not None:
+        return Outcome(TIMEOUT, f"ended after timeout_s = {timed_out_after_s:g} s")
+    if return_code < 0:
+        name = signal.Signals(-return_code).name
+        hint = "; the kernel's out-of-memory killer does this" if name == "SIGKILL" else ""
+        return Outcome(KILLED, f"ended by signal {name}{hint}")
+    if error is not None:
+        return Outcome(OOM if return_code == EXIT_OOM else ERROR, error[1], error[0])
+    if return_code != 0 or not finished:
+        return Outcome(ERROR, f"ended with exit code {return_code} and without a report")
+    return Outcome(OK)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that host or device memory ran out.
+
+    torch raises its own class for CUDA; its CPU allocator raises a plain RuntimeError with a fixed text.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)

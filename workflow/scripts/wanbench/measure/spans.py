@@ -1,0 +1,210 @@
+"""From the measuring process's records to stages with exact intervals."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from wanbench.measure.intervals import Interval, subtract, total, union
+from wanbench.trace import names
+
+
+@dataclass
+class Span:
+    """A stage, step or detail as it was recorded.
+
+    Attributes:
+        end_ns: None while open.
+        generation: number of the generation it belongs to, from 0; None outside of generations.
+        parent: the span that it lies in.
+    """
+
+    number: int
+    name: str
+    kind: str
+    start_ns: int
+    end_ns: int | None
+    args: dict[str, Any]
+    generation: int | None
+    parent: int | None
+
+
+@dataclass(frozen=True)
+class Move:
+    """Weights moving between host and device, inside span `span`."""
+
+    span: int | None
+    interval: Interval
+    direction: str
+    module: str
+    size_bytes: int
+
+
+@dataclass
+class Recording:
+    """Everything that a measuring process wrote down before it ended."""
+
+    spans: dict[int, Span] = field(default_factory=dict)
+    moves: list[Move] = field(default_factory=list)
+    counted: dict[int, bool] = field(default_factory=dict)
+    environment: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+    error: tuple[str, str] | None = None
+    stage_reached: str | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A row of the report.
+
+    Attributes:
+        extent: from its first to its last instant; other stages may lie in it.
+        intervals: the time that is its own.
+        args: recorded values; units are in the keys.
+        interrupted: it was still running when the process ended.
+    """
+
+    name: str
+    generation: int | None
+    extent: Interval
+    intervals: list[Interval]
+    args: dict[str, Any]
+    interrupted: bool
+
+    @property
+    def time_ns(self) -> int:
+        return total(self.intervals)
+
+
+def read_records(records: Iterable[dict[str, Any]]) -> Recording:
+    """Sort the records of a measuring process. Spans that never ended keep `end_ns` None."""
+    recording = Recording()
+    open_spans: list[int] = []
+    generation: int | None = None
+    for record in records:
+        kind = record["record"]
+        if kind == "begin":
+            span = record["span"]
+            parent = open_spans[-1] if open_spans else None
+            inside = None if record["name"] == names.TOTAL_EXECUTION else generation
+            recording.spans[span] = Span(
+                span, record["name"], record["kind"], record["time_ns"], None, record["args"], inside, parent
+            )
+            open_spans.append(span)
+        elif kind == "end":
+            span = record["span"]
+            recording.spans[span].end_ns = record["time_ns"]
+            recording.spans[span].args |= record["args"]
+            open_spans.remove(span)
+        elif kind == "move":
+            interval = (record["start_ns"], record["end_ns"])
+            recording.moves.append(
+                Move(record["span"], interval, record["direction"], record["module"], record["bytes"])
+            )
+        elif kind == "generation":
+            generation = record["number"]
+            recording.counted[generation] = record["counted"]
+        elif kind == "environment":
+            recording.environment = record["values"]
+        elif kind == "result":
+            recording.result = {key: value for key, value in record.items() if key != "record"}
+        elif kind == "error":
+            recording.error = (record["type"], record["message"])
+    recording.stage_reached = _stage_reached(recording.spans, open_spans)
+    return recording
+
+
+def _stage_reached(spans: dict[int, Span], open_spans: list[int]) -> str | None:
+    """Innermost stage that was running at the end, or the last one that ended."""
+    running = [spans[number] for number in open_spans if spans[number].kind != "detail"]
+    inner = [span for span in running if span.name != names.TOTAL_EXECUTION]
+    if not inner:
+        ended = [span for span in spans.values() if span.kind != "detail" and span.name != names.TOTAL_EXECUTION]
+        inner = sorted(ended, key=lambda span: span.start_ns)[-1:]
+    if not inner:
+        return None
+    return names.step_inference(inner[-1].args["step"]) if inner[-1].kind == "step" else inner[-1].name
+
+
+def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:
+    """The stages, in the order of their beginning.
+
+    A stage's own time is its extent less that of the stages inside it; `Total_Execution` keeps all of its
+    extent. A step is split in two: loading is the time in which weights moved, inference the rest.
+
+    Args:
+        ended_ns: when the process ended; a stage that was still running is closed there.
+    """
+    inside: dict[int, list[Span]] = {}
+    for span in recording.spans.values():
+        if span.kind != "detail" and span.parent is not None:
+            inside.setdefault(span.parent, []).append(span)
+    moves = _moves_by_stage(recording)
+    stages: list[Stage] = []
+    for span in recording.spans.values():
+        if span.kind == "detail":
+            continue
+        extent = (span.start_ns, span.end_ns or ended_ns)
+        own_moves = moves.get(span.number, [])
+        args = span.args | _movement(own_moves)
+        interrupted = span.end_ns is None
+        if span.kind == "step":
+            stages += _split_step(span, extent, own_moves, args, interrupted)
+            continue
+        holes = [] if span.name == names.TOTAL_EXECUTION else inside.get(span.number, [])
+        intervals = subtract([extent], union((hole.start_ns, hole.end_ns or ended_ns) for hole in holes))
+        stages.append(Stage(span.name, span.generation, extent, intervals, args, interrupted))
+    return stages
+
+
+def _moves_by_stage(recording: Recording) -> dict[int, list[Move]]:
+    """Moves by the stage or step that needed them; details in between are looked through."""
+    moves: dict[int, list[Move]] = {}
+    for move in recording.moves:
+        number = move.span
+        while number is not None and recording.spans[number].kind == "detail":
+            number = recording.spans[number].parent
+        if number is not None:
+            moves.setdefault(number, []).append(move)
+    return moves
+
+
+def _movement(moves: list[Move]) -> dict[str, Any]:
+    if not moves:
+        return {}
+    offloading = union(move.interval for move in moves if move.direction == "offload")
+    loading = subtract(union(move.interval for move in moves), offloading)
+    return {
+        "moves": len(moves),
+        "loading_s": total(loading) / 1e9,
+        "offloading_s": total(offloading) / 1e9,
+        "loaded_bytes": sum(move.size_bytes for move in moves if move.direction == "load"),
+        "offloaded_bytes": sum(move.size_bytes for move in moves if move.direction == "offload"),
+    }
+
+
+def _split_step(
+    span: Span, extent: Interval, moves: list[Move], args: dict[str, Any], interrupted: bool
+) -> list[Stage]:
+    """Memory peaks are those of the whole step, and stand with its inference; loading has none of its own."""
+    loading = union(move.interval for move in moves)
+    index = span.args["step"]
+    about_step = {key: args[key] for key in ("step", "expert") if key in args}
+    load_extent = (loading[0][0], loading[0][0] + total(loading)) if loading else (extent[0], extent[0])
+    return [
+        Stage(
+            names.step_loading(index),
+            span.generation,
+            load_extent,
+            loading,
+            about_step | _movement(moves),
+            interrupted and not loading,
+        ),
+        Stage(
+            names.step_inference(index),
+            span.generation,
+            extent,
+            subtract([extent], loading),
+            about_step | {key: value for key, value in args.items() if key.startswith("gpu_mem_")},
+            interrupted,
+        ),
+    ]

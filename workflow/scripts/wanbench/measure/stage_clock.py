@@ -1,0 +1,125 @@
+"""The stage clock: begin and end of every stage, written down as they happen.
+
+    synchronise      synchronise        synchronise
+        |  stage A       |  stage B         |
+        t0               t1                 t2        one clock reading per border, shared by both stages
+
+A border is a device synchronisation and then a reading of the monotonic clock, so that work queued on the
+device counts in the stage that queued it.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from wanbench.measure.event_log import EventLog
+
+
+class PeakMemory(Protocol):
+    """Highest memory use of the device since it was last asked."""
+
+    def take_peak(self) -> dict[str, int]:
+        """Peaks in bytes since the last call, by measure; empty where there is no such device."""
+        ...
+
+
+class NoPeakMemory:
+    """For a device without a memory of its own."""
+
+    def take_peak(self) -> dict[str, int]:
+        return {}
+
+
+@dataclass
+class _Span:
+    number: int
+    name: str
+    args: dict[str, Any] = field(default_factory=dict)
+    peaks_bytes: dict[str, int] = field(default_factory=dict)
+
+
+class StageClock:
+    """Keeps the stack of open spans and writes their borders to the event log.
+
+    Spans nest. Kinds: `stage` (a row of the report), `step` (a denoising step, later split into loading and
+    inference), `detail` (a part of a stage).
+    """
+
+    def __init__(self, log: EventLog, synchronise: Callable[[], None], memory: PeakMemory) -> None:
+        self._log = log
+        self._synchronise = synchronise
+        self._memory = memory
+        self._open: list[_Span] = []
+        self._count = 0
+
+    def now_ns(self) -> int:
+        """Monotonic time in nanoseconds, once the device has finished what it was given."""
+        self._synchronise()
+        return time.monotonic_ns()
+
+    def begin(self, name: str, kind: str = "stage", **args: Any) -> None:
+        self._begin(name, kind, self.now_ns(), args)
+
+    def end(self, **args: Any) -> None:
+        """End the innermost open span."""
+        self._end(self.now_ns(), args)
+
+    def next(self, name: str, kind: str = "stage", **args: Any) -> None:
+        """End the innermost open span and begin another at the same instant."""
+        now_ns = self.now_ns()
+        self._end(now_ns, {})
+        self._begin(name, kind, now_ns, args)
+
+    def annotate(self, **args: Any) -> None:
+        """Add arguments to the innermost open span; they are written at its end."""
+        self._open[-1].args |= args
+
+    @contextmanager
+    def span(self, name: str, kind: str = "stage", **args: Any) -> Iterator[None]:
+        """A span around a block. A block that raises leaves it open: the trace shows where it stopped."""
+        self.begin(name, kind, **args)
+        yield
+        self.end()
+
+    def move(self, start_ns: int, direction: str, module: str, size_bytes: int) -> None:
+        """Record that weights moved from `start_ns` until now, inside the innermost open span."""
+        span = self._open[-1].number if self._open else None
+        end_ns = self.now_ns()
+        self._log.write(
+            {
+                "record": "move",
+                "span": span,
+                "start_ns": start_ns,
+                "end_ns": end_ns,
+                "direction": direction,
+                "module": module,
+                "bytes": size_bytes,
+            }
+        )
+
+    def note(self, record: str, **values: Any) -> None:
+        """Write a record that is no span, such as the environment."""
+        self._log.write({"record": record, **values})
+
+    def _begin(self, name: str, kind: str, now_ns: int, args: dict[str, Any]) -> None:
+        self._credit_peaks()
+        self._count += 1
+        self._open.append(_Span(self._count, name))
+        self._log.write(
+            {"record": "begin", "span": self._count, "name": name, "kind": kind, "time_ns": now_ns, "args": args}
+        )
+
+    def _end(self, now_ns: int, args: dict[str, Any]) -> None:
+        self._credit_peaks()
+        span = self._open.pop()
+        self._log.write(
+            {"record": "end", "span": span.number, "time_ns": now_ns, "args": span.args | args | span.peaks_bytes}
+        )
+
+    def _credit_peaks(self) -> None:
+        """The device keeps one peak and it is reset here, so every open span must be given its share."""
+        for measure, peak_bytes in self._memory.take_peak().items():
+            for span in self._open:
+                span.peaks_bytes[measure] = max(peak_bytes, span.peaks_bytes.get(measure, 0))

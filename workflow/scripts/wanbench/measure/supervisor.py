@@ -1,0 +1,145 @@
+"""Run one attempt at a case in a process of its own, and leave a trace of it whatever happens."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO
+
+from wanbench.cases.case import Case
+from wanbench.measure.assemble import Attempt, assemble
+from wanbench.measure.environment import git_state
+from wanbench.measure.event_log import EventTail
+from wanbench.measure.failures import record_outcome
+from wanbench.measure.job import Job
+from wanbench.measure.outcome import Outcome, outcome_of
+from wanbench.measure.progress import Progress, starting
+from wanbench.measure.samples import read_samples
+from wanbench.measure.spans import read_records
+from wanbench.trace.writer import write_trace
+
+SAMPLING_INTERVAL_S = 0.1
+_POLL_S = 0.2
+_SAMPLER_ENDS_WITHIN_S = 5.0
+_PACKAGE_ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where an attempt writes.
+
+    Attributes:
+        trace: the trace, written whole at the end.
+        log: everything that the measuring process prints, and the progress lines.
+        video: the generated video.
+        work: folder of this attempt alone, removed at its end.
+        results: folder that keeps failures and last good traces.
+    """
+
+    trace: Path
+    log: Path
+    video: Path
+    work: Path
+    results: Path
+
+
+def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
+    """Measure a case and write its trace.
+
+    An interruption (Ctrl-C, SIGTERM) ends the measuring process and is raised on, without a trace.
+    """
+    shutil.rmtree(places.work, ignore_errors=True)
+    places.work.mkdir(parents=True)
+    places.video.unlink(missing_ok=True)
+    events, samples = places.work / "events.jsonl", places.work / "samples.jsonl"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    started_at = datetime.now(UTC).isoformat(timespec="seconds")
+    job = Job(case, events, places.video, time.monotonic_ns())
+    job_file = places.work / "job.json"
+    job_file.write_text(job.to_json(), "utf-8")
+    with (
+        places.log.open("a", encoding="utf-8") as log,
+        _process("wanbench.measure.child", [job_file], log) as child,
+        _process("wanbench.measure.telemetry.sampler", [samples, child.pid, SAMPLING_INTERVAL_S], log) as sampler,
+    ):
+        limit_s = _wait(child, case.timeout_s, _reporter(case, events, log))
+        ended_ns = time.monotonic_ns()
+        sampler.terminate()
+        sampler.wait(_SAMPLER_ENDS_WITHIN_S)
+    recording = read_records(EventTail(events).new_records())
+    outcome = outcome_of(child.returncode, limit_s, recording.error, recording.result is not None)
+    attempt = Attempt(case.settings(), digests, job.spawned_ns, ended_ns, started_at, git_state(_PACKAGE_ROOT))
+    sampled = read_samples(EventTail(samples).new_records(), SAMPLING_INTERVAL_S)
+    write_trace(places.trace, assemble(attempt, recording, sampled, outcome))
+    record_outcome(places.results, case.name, outcome, places.trace)
+    shutil.rmtree(places.work)
+    return outcome
+
+
+@contextmanager
+def _process(module: str, arguments: list[object], log: IO[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python process in a session of its own; it and what it started are gone after the block."""
+    environment = os.environ | {"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            _kill_group(process)
+            process.wait()
+
+
+def _wait(child: subprocess.Popen[bytes], timeout_s: float, report: Callable[[], None]) -> float | None:
+    """Wait for the end of the child; the limit in seconds if the child had to be ended for it."""
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            child.wait(_POLL_S)
+        except subprocess.TimeoutExpired:
+            report()
+            if time.monotonic() < deadline_s:
+                continue
+            _kill_group(child)
+            child.wait()
+            report()
+            return timeout_s
+        report()
+        return None
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _reporter(case: Case, events: Path, log: IO[str]) -> Callable[[], None]:
+    """A function that prints what has happened since it was last called, to the log and the terminal."""
+    tail, progress = EventTail(events), Progress(case.name)
+
+    def say(line: str) -> None:
+        print(f"{datetime.now():%H:%M:%S} {line}", file=log, flush=True)
+        print(line, file=sys.stderr, flush=True)
+
+    say(starting(case.name))
+
+    def report() -> None:
+        for record in tail.new_records():
+            line = progress.line(record)
+            if line is not None:
+                say(line)
+
+    return report

@@ -1,0 +1,91 @@
+"""CPU and system memory of the whole machine, and of the measured process with its children."""
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+import psutil
+
+# Listing all processes costs milliseconds on a busy machine; children (the video encoder) live longer than this.
+_FIND_CHILDREN_EVERY_S = 1.0
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Clock and CPU time used so far, in seconds; None where the process is gone."""
+
+    at_s: float
+    machine_busy_s: float
+    process_busy_s: float | None
+
+
+def _machine_busy_s() -> float:
+    times = psutil.cpu_times()
+    return sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq"))
+
+
+class HostSource:
+    """Host metrics through psutil.
+
+    `cpu_pct` and `process_cpu_pct` are shares of all logical CPUs together, so the second is part of the first.
+    `process_mem_bytes` is the resident memory of the process tree; pages shared between its processes count twice.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._processes = [psutil.Process(pid)]
+        self._cpu_count = psutil.cpu_count() or 1
+        self._previous: _Reading | None = None
+        self._children_found_at_s = time.monotonic()
+
+    def read(self) -> dict[str, float]:
+        now_s = time.monotonic()
+        if now_s - self._children_found_at_s >= _FIND_CHILDREN_EVERY_S:
+            self._find_children()
+            self._children_found_at_s = now_s
+        memory = psutil.virtual_memory()
+        values: dict[str, float] = {"sys_mem_bytes": memory.total - memory.available}
+        process_busy_s, process_mem_bytes = self._tree()
+        if process_mem_bytes is not None:
+            values["process_mem_bytes"] = process_mem_bytes
+        reading = _Reading(now_s, _machine_busy_s(), process_busy_s)
+        if self._previous is not None:
+            values["cpu_pct"] = self._share_pct(reading, reading.machine_busy_s - self._previous.machine_busy_s)
+            if process_busy_s is not None and self._previous.process_busy_s is not None:
+                values["process_cpu_pct"] = self._share_pct(reading, process_busy_s - self._previous.process_busy_s)
+        self._previous = reading
+        return values
+
+    def _share_pct(self, reading: "_Reading", busy_s: float) -> float:
+        """Busy time as a share of all logical CPUs since the previous reading.
+
+        Over the clock's time and not over the kernel's own count of ticks, so that the kernel's rounding to
+        ticks of 10 ms cancels out over a stage of many samples.
+        """
+        assert self._previous is not None
+        return max(0.0, 100 * busy_s / (reading.at_s - self._previous.at_s) / self._cpu_count)
+
+    def close(self) -> None:
+        pass
+
+    def _find_children(self) -> None:
+        root = self._processes[0]
+        with suppress(psutil.NoSuchProcess):
+            self._processes = [root, *root.children(recursive=True)]
+
+    def _tree(self) -> tuple[float | None, float | None]:
+        """CPU seconds and resident bytes of the tree; None when the root is gone.
+
+        CPU time of children that ended is in their parent's `children_*` times.
+        """
+        cpu_s = mem_bytes = None
+        for process in self._processes:
+            try:
+                with process.oneshot():
+                    times, memory = process.cpu_times(), process.memory_info()
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue
+            cpu_s = (cpu_s or 0.0) + times.user + times.system
+            mem_bytes = (mem_bytes or 0) + memory.rss
+            if process == self._processes[0]:
+                cpu_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+        return cpu_s, mem_bytes

@@ -1,0 +1,66 @@
+"""The sampler process: reads its sources at a fixed rate and appends every sample to a file.
+
+Started by the supervisor as `python -m wanbench.measure.telemetry.sampler FILE PID INTERVAL_S`. It is a process
+of its own so that neither the measured process's interpreter lock nor its death costs a sample. It ends on
+SIGTERM, and when the supervisor is gone.
+"""
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from wanbench.measure.event_log import EventLog
+from wanbench.measure.lifeline import die_with_parent
+from wanbench.measure.telemetry.host import HostSource
+from wanbench.measure.telemetry.source import Source
+
+
+def sample(sources: list[Source], log: EventLog, interval_s: float, stop: "StopFlag") -> None:
+    """Sample until told to stop, on a time grid fixed at the start so that it does not drift.
+
+    A tick that comes too late for the next one is counted as missed and not made up for. The last record holds
+    the number of samples and of missed ticks.
+    """
+    start_s = time.monotonic()
+    tick = samples = missed = 0
+    parent = os.getppid()
+    while not stop.is_set and os.getppid() == parent:
+        values: dict[str, float] = {}
+        for source in sources:
+            values |= source.read()
+        log.write({"time_ns": time.monotonic_ns(), "values": values})
+        samples += 1
+        due = int((time.monotonic() - start_s) / interval_s) + 1
+        missed += due - tick - 1
+        tick = due
+        time.sleep(max(0.0, start_s + tick * interval_s - time.monotonic()))
+    log.write({"samples": samples, "missed": missed})
+
+
+class StopFlag:
+    """Set by SIGTERM, so that the last sample is written whole."""
+
+    is_set = False
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGTERM, self._set)
+
+    def _set(self, *_: object) -> None:
+        self.is_set = True
+
+
+def main(file: Path, pid: int, interval_s: float) -> None:
+    stop = StopFlag()
+    die_with_parent()
+    # Ctrl-C reaches the whole process group; the supervisor decides when sampling ends.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sources: list[Source] = [HostSource(pid)]
+    sample(sources, EventLog(file), interval_s, stop)
+    for source in sources:
+        source.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

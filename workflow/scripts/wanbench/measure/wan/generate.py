@@ -1,0 +1,59 @@
+"""One generation, from the prompt to the video file, as a user of diffusers would run it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.utils import export_to_video
+from PIL import Image
+
+from wanbench.cases.case import Case
+from wanbench.measure.stage_clock import StageClock
+from wanbench.measure.wan.observe import observe
+from wanbench.models import MODELS
+from wanbench.trace import names
+
+
+def pipeline_arguments(case: Case) -> dict[str, Any]:
+    """Keyword arguments of the pipeline call; reads the image of image-to-video."""
+    arguments: dict[str, Any] = {
+        "prompt": case.prompt,
+        "negative_prompt": case.negative_prompt,
+        "width": case.width_px,
+        "height": case.height_px,
+        "num_frames": case.frames,
+        "num_inference_steps": case.steps,
+        "guidance_scale": case.guidance[0],
+        # On the host, so that a seed gives the same latents on every device.
+        "generator": torch.Generator("cpu").manual_seed(case.seed),
+        "output_type": "np",
+    }
+    if len(case.guidance) == 2:
+        arguments["guidance_scale_2"] = case.guidance[1]
+    if case.image is not None:
+        arguments["image"] = Image.open(Path(case.image).expanduser()).convert("RGB")
+    return arguments
+
+
+def generate(pipe: DiffusionPipeline, case: Case, video: Path, clock: StageClock) -> np.ndarray:
+    """Run one generation under observation and write the video.
+
+    Returns:
+        Frames in [0, 1], shape (frames, height, width, 3).
+    """
+    with observe(pipe, clock):
+        clock.begin(names.PREPROCESS)
+        frames = pipe(**pipeline_arguments(case)).frames[0]
+        with clock.span("Video_Encoding", "detail"):
+            _export(frames, video, MODELS[case.model].fps)
+        clock.end()
+    return frames
+
+
+def _export(frames: np.ndarray, video: Path, fps: int) -> None:
+    video.parent.mkdir(parents=True, exist_ok=True)
+    part = video.with_name(f".{video.stem}.part{video.suffix}")
+    export_to_video(list(frames), str(part), fps=fps)
+    part.replace(video)

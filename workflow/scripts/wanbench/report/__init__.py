@@ -1,0 +1,1 @@
+"""From traces to tables and a report. Imports neither torch nor diffusers."""

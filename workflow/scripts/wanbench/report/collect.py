@@ -1,0 +1,61 @@
+"""Read the traces of a grid, and set aside, with the reason, those that must not be used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wanbench.errors import InputError
+from wanbench.trace.reader import Trace, read_trace
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a trace must have been measured with to describe the grid as it is now."""
+
+    case_sha256: Mapping[str, str]
+    measure: str
+    env: str
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A trace that is not used, and why, in one sentence."""
+
+    case: str
+    reason: str
+
+
+def collect(files: list[Path], expected: Expected) -> tuple[list[Trace], list[LeftOut]]:
+    """Traces that describe the grid, in the order of `files`, and those that do not.
+
+    Snakemake's record of what made a file can be lost or overruled (`--touch`); the trace's own cannot.
+    """
+    traces: list[Trace] = []
+    left_out: list[LeftOut] = []
+    for file in files:
+        case = file.stem
+        try:
+            trace = read_trace(file)
+        except InputError as error:
+            left_out.append(LeftOut(case, str(error)))
+            continue
+        reason = _stale(trace, case, expected)
+        if reason is None:
+            traces.append(trace)
+        else:
+            left_out.append(LeftOut(case, f"{file}: {reason}"))
+    return traces, left_out
+
+
+def _stale(trace: Trace, case: str, expected: Expected) -> str | None:
+    if trace.case["name"] != case:
+        return f"case.name: holds case {trace.case['name']!r}"
+    for key, now in (
+        ("case_sha256", expected.case_sha256[case]),
+        ("measure", expected.measure),
+        ("env", expected.env),
+    ):
+        if trace.digests[key] != now:
+            what = {"case_sha256": "settings of this case", "measure": "measuring code", "env": "measuring environment"}
+            return f"digests.{key}: measured with other {what[key]}; run again with --forcerun"
+    return None

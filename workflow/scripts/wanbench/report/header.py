@@ -1,0 +1,94 @@
+"""The head of the report: on what, with what, when, and what is missing."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from wanbench.report.numbers import gigabytes, plain
+
+
+def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
+    """Bullet lines about all cases together; where cases differ, every variant is named with its count."""
+    lines = [
+        ("Measured", _dates(cases)),
+        ("GPU", _variants(cases, _gpu)),
+        ("CPU and memory", _variants(cases, _host)),
+        ("Software", _variants(cases, _software)),
+        ("Measuring code", _variants(cases, _code)),
+        ("Weights", _variants(cases, _weights)),
+        ("Cases", _counts(cases, left_out)),
+    ]
+    text = [f"- **{label}**: {value}" for label, value in lines]
+    text += [f"- **Note**: {note}" for note in _notes(cases)]
+    return "\n".join(text)
+
+
+def _dates(cases: pd.DataFrame) -> str:
+    days = sorted(cases["started_at"].dropna())
+    if not days:
+        return "nothing"
+    first, last = days[0][:16].replace("T", " "), days[-1][:16].replace("T", " ")
+    return f"{first} UTC" if first == last else f"{first} to {last} UTC"
+
+
+def _variants(cases: pd.DataFrame, describe: Callable[[pd.Series], str]) -> str:
+    described = pd.Series([describe(case) for _, case in cases.iterrows()], dtype="string")
+    counts = described.value_counts(sort=True)
+    if len(counts) == 1:
+        return plain(counts.index[0])
+    return "; ".join(f"{plain(text)} ({count} cases)" for text, count in counts.items()) or "unknown"
+
+
+def _gpu(case: pd.Series) -> str:
+    if pd.isna(case["device"]):
+        return "unknown: the process ended before it said"
+    if case["device"] == "cpu":
+        return "none, the cases ran on the CPU"
+    capability = f"compute capability {case['gpu_compute_capability']}, CUDA {case['cuda']}"
+    return f"{case['gpu_name']}, {gigabytes(case['gpu_mem_total_bytes'])} GB, {capability}"
+
+
+def _host(case: pd.Series) -> str:
+    if pd.isna(case["sys_mem_total_bytes"]):
+        return "unknown: the process ended before it said"
+    memory = gigabytes(case["sys_mem_total_bytes"])
+    return f"{case['cpu_name']}, {case['cpu_cores_logical']} logical cores, {memory} GB, {case['platform']}"
+
+
+def _software(case: pd.Series) -> str:
+    if pd.isna(case["packages"]):
+        return "unknown: the process ended before it said"
+    return ", ".join([f"Python {case['python']}", *(item.replace("=", " ", 1) for item in case["packages"].split())])
+
+
+def _code(case: pd.Series) -> str:
+    if pd.isna(case["git_commit"]):
+        return "unknown commit"
+    return f"commit {case['git_commit'][:12]}{', with changes' if case['git_dirty'] else ''}"
+
+
+def _weights(case: pd.Series) -> str:
+    if case["weights"] == "pretrained":
+        return f"{case['checkpoint']}{'' if pd.isna(case['revision']) else ' at ' + case['revision']}"
+    return f"random, {case['scale']} scale"
+
+
+def _counts(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
+    counts = cases["status"].value_counts()
+    parts = [f"{count} {status}" for status, count in counts.items()]
+    if len(left_out):
+        parts.append(f"{len(left_out)} left out")
+    return ", ".join(parts)
+
+
+def _notes(cases: pd.DataFrame) -> list[str]:
+    notes = ["`n/a` is what was not measured; 0 is measured, and zero. GB = 1e9 bytes."]
+    if (cases["weights"] == "random").any():
+        notes.append("With random weights, the time of Model\\_Initialization and the picture mean nothing.")
+    if (cases["scale"] == "tiny").any():
+        notes.append("Cases at tiny scale show that everything works; their times say nothing about the real models.")
+    if (cases["device"] == "cpu").any():
+        notes.append("Cases on the CPU have no GPU columns, and with offload their weights stay where they are.")
+    if cases["unofficial_size"].fillna(False).any():
+        notes.append("A size marked as unofficial is one that Wan2.2 does not list for the model.")
+    return notes

@@ -1,0 +1,223 @@
+"""The report as Markdown, in the form of the reference report: its headings, tables, columns and order."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+from tabulate import tabulate
+
+from wanbench.report.breakdown import Row, breakdown
+from wanbench.report.findings import findings_of
+from wanbench.report.header import header
+from wanbench.report.numbers import NOT_MEASURED, escaped_but_code, fixed, gigabytes, plain
+
+_SUMMARY_TEXT_COLUMNS = ("Case", "Res", "Offload", "Status", "Check", "Model", "Task", "Weights")
+
+
+def render(cases: pd.DataFrame, stages: pd.DataFrame, details: pd.DataFrame, left_out: pd.DataFrame) -> str:
+    """The whole report. Arguments are the tables of `wanbench.report.tables`."""
+    stages_of = dict(tuple(stages.groupby("case", sort=False)))
+    details_of = dict(tuple(details.groupby("case", sort=False)))
+    parts = ["# Wan2.2 Benchmark Report", header(cases, left_out), _summary(cases)]
+    if len(left_out):
+        parts.append(_left_out(left_out))
+    parts.append("# Detailed Breakdown")
+    for _, case in cases.iterrows():
+        name = case["case"]
+        parts += _case(case, stages_of.get(name, stages.iloc[:0]), details_of.get(name, details.iloc[:0]))
+    return "\n\n".join(parts) + "\n"
+
+
+def table(rows: list[dict[str, str]], text_columns: Iterable[str]) -> str:
+    """A Markdown table; columns not named in `text_columns` are numbers and stand to the right."""
+    columns = list(rows[0])
+    align = ["left" if column in text_columns else "right" for column in columns]
+    cells = [list(row.values()) for row in rows]
+    return tabulate(cells, columns, tablefmt="pipe", colalign=align, disable_numparse=True)
+
+
+def _summary(cases: pd.DataFrame) -> str:
+    if not len(cases):
+        return "No case has a usable trace."
+    return table([_summary_row(case) for _, case in cases.iterrows()], _SUMMARY_TEXT_COLUMNS)
+
+
+def _summary_row(case: pd.Series) -> dict[str, str]:
+    return {
+        "Case": case["case"],
+        "Res": case["size"] + (" (unofficial)" if case["unofficial_size"] else ""),
+        "Offload": case["offload"],
+        "Time(s)": fixed(case["total_duration_s"]),
+        "s/step": fixed(case["step_s"]),
+        "Mem(GB)": gigabytes(case["gpu_mem_allocated_bytes"]),
+        "SM(%)": fixed(case["inference_sm_activity_pct"], 1),
+        "Load": fixed(case["total_comp_load_pct_s"], 0),
+        "Status": case["status"],
+        "Check": _check(case),
+        "Model": case["model"],
+        "Task": case["task"],
+        "Frames": str(case["frames"]),
+        "Steps": str(case["steps"]),
+        "Weights": case["weights"] if pd.isna(case["scale"]) else f"{case['weights']}, {case['scale']}",
+        "Exec(s)": fixed(case["total_execution_s"]),
+        "RAM(GB)": gigabytes(case["process_mem_bytes"]),
+    }
+
+
+def _check(case: pd.Series) -> str:
+    if case["status"] != "ok":
+        return NOT_MEASURED
+    return plain(case["faults"].replace("_", " ").strip() or "passed")
+
+
+def _left_out(left_out: pd.DataFrame) -> str:
+    lines = [f"- **{plain(item.case)}**: {plain(item.reason)}" for item in left_out.itertuples()]
+    return "\n".join(["## Left out, and why", "", *lines])
+
+
+def _case(case: pd.Series, stages: pd.DataFrame, details: pd.DataFrame) -> list[str]:
+    rows = breakdown(stages)
+    parts = [
+        f"## Case: {case['case']}",
+        "\n".join(
+            [
+                f"- **Total Duration**: {_with_unit(fixed(case['total_duration_s']), 's')}",
+                f"- **Peak GPU Memory**: {_with_unit(gigabytes(case['gpu_mem_allocated_bytes']), 'GB')}",
+                f"- **Total Compute Load**: {fixed(case['total_comp_load_pct_s'], 0)}",
+            ]
+        ),
+        _settings(case),
+    ]
+    if case["status"] != "ok":
+        parts.append(_failure(case))
+    parts += ["### Stage Breakdown", _stage_table(rows, int(case["generations"]))]
+    if case["steps_done"]:
+        parts += ["### Inference Statistics", _statistics(case)]
+    if len(details):
+        parts += ["### Details", _details(details)]
+    parts += ["### Performance Analysis", _analysis(case, rows), "---"]
+    return parts
+
+
+def _settings(case: pd.Series) -> str:
+    precision = f"{case['dtype']}, VAE {case['vae_dtype']}{', VAE tiling' if case['vae_tiling'] else ''}"
+    source = case["checkpoint"] if pd.notna(case["checkpoint"]) else f"{case['weights']}, {case['scale']} scale"
+    if pd.notna(case["revision"]):
+        source += f" at {case['revision']}"
+    lines = [
+        f"{case['model']} {case['task']}, {case['size']}, {case['frames']} frames, {case['steps']} steps, "
+        f"guidance {case['guidance']}, shift {case['shift']:g}, seed {case['seed']}, offload {case['offload']}, "
+        f"{precision}, attention {plain(case['attention'])}, weights {plain(source)}",
+        f"Prompt: {plain(case['prompt'])}",
+    ]
+    if pd.notna(case["image"]):
+        lines.append(f"Image: {plain(case['image'])}")
+    if case["warmup"] or case["repeats"] > 1:
+        lines.append(f"Generations: {case['warmup']} to warm up, then {case['repeats']} that count")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _failure(case: pd.Series) -> str:
+    reached = "" if pd.isna(case["stage_reached"]) else f" in {case['stage_reached']}"
+    message = plain(case["error_message"])
+    kind = "" if pd.isna(case["error_type"]) else f"{plain(case['error_type'])}: "
+    return f"**Ended with status {case['status']}{reached}**: {kind}{message}"
+
+
+def _stage_table(rows: list[Row], generations: int) -> str:
+    if not rows:
+        return "No stage was reached."
+    return table([_stage_row(row, generations) for row in rows], ("Stage",))
+
+
+def _stage_row(row: Row, generations: int) -> dict[str, str]:
+    cells = {
+        "Stage": row.stage + (" (interrupted)" if row.interrupted else ""),
+        "Time (s)": fixed(row.time_s),
+        "GPU Mem (GB)": gigabytes(row.gpu_mem_allocated_bytes),
+        "CPU (%)": fixed(row.cpu_pct, 1),
+        "Sys Mem (GB)": gigabytes(row.sys_mem_bytes),
+        "SM Act (%)": fixed(row.sm_activity_pct, 1),
+        "Comp Load": fixed(row.comp_load_pct_s, 0),
+        "Process CPU (%)": fixed(row.process_cpu_pct, 1),
+        "Process Mem (GB)": gigabytes(row.process_mem_bytes),
+        "GPU Reserved (GB)": gigabytes(row.gpu_mem_reserved_bytes),
+        "Samples": NOT_MEASURED if row.samples is None else str(row.samples),
+    }
+    if generations > 1:
+        cells |= {"Min (s)": fixed(row.min_s), "Max (s)": fixed(row.max_s), "First (s)": fixed(row.first_s)}
+    return cells
+
+
+def _statistics(case: pd.Series) -> str:
+    lines = [
+        ("Avg Time per Step", fixed(case["step_mean_s"]), "s"),
+        ("Avg SM Activity", fixed(case["inference_sm_activity_pct"], 1), "%"),
+        ("Avg CPU Utilization", fixed(case["inference_cpu_pct"], 1), "%"),
+        ("Total Inference Load", fixed(case["inference_comp_load_pct_s"], 0), ""),
+        ("Median Time per Step (without first and switch step)", fixed(case["step_s"]), "s"),
+        ("First Step", fixed(case["first_step_s"]), "s"),
+    ]
+    if pd.notna(case["switch_step_s"]):
+        lines.append(("Expert Switch Step", fixed(case["switch_step_s"]), "s"))
+    return "\n".join(f"- **{label}**: {_with_unit(value, unit)}" for label, value, unit in lines)
+
+
+def _details(details: pd.DataFrame) -> str:
+    rows = [
+        {
+            "Part": plain(name),
+            "Count": str(len(group)),
+            "Median (s)": fixed(group["time_s"].median(), 3),
+            "Sum (s)": fixed(group["time_s"].sum(), 3),
+        }
+        for name, group in details.groupby("detail", sort=False)
+    ]
+    return table(rows, ("Part",))
+
+
+def _analysis(case: pd.Series, rows: list[Row]) -> str:
+    findings = findings_of(case, rows)
+    texts = [f"- {escaped_but_code(finding.text)}" for finding in findings]
+    if not texts:
+        texts = ["- None of the rules found anything in what was measured."]
+    return "\n".join(
+        [
+            "**Bottlenecks Detected:**",
+            *texts,
+            "",
+            "**Resource Usage Overview:**",
+            f"- {_gpu_memory(case)}",
+            f"- {_host_memory(case)}",
+            f"- {_coverage(case)}",
+        ]
+    )
+
+
+def _gpu_memory(case: pd.Series) -> str:
+    peak_bytes, total_bytes = case["gpu_mem_allocated_bytes"], case["gpu_mem_total_bytes"]
+    if pd.isna(peak_bytes):
+        return "GPU memory was not measured" + (": the case ran on the CPU." if case["device"] == "cpu" else ".")
+    margin = f" of {gigabytes(total_bytes)} GB of this GPU ({100 * peak_bytes / total_bytes:.0f} %)"
+    return f"Peak GPU Memory reached {gigabytes(peak_bytes)} GB{'' if pd.isna(total_bytes) else margin}."
+
+
+def _host_memory(case: pd.Series) -> str:
+    if pd.isna(case["sys_mem_bytes"]):
+        return "System memory was not measured."
+    return (
+        f"System memory reached {gigabytes(case['sys_mem_bytes'])} GB of {gigabytes(case['sys_mem_total_bytes'])} GB; "
+        f"the measured process held up to {gigabytes(case['process_mem_bytes'])} GB."
+    )
+
+
+def _coverage(case: pd.Series) -> str:
+    if pd.isna(case["stage_coverage_pct"]):
+        return "Total\\_Execution was not reached, so coverage is not known."
+    return (
+        f"Named stages cover {fixed(case['stage_coverage_pct'], 2)} % of Total\\_Execution, "
+        f"samples {fixed(case['sample_coverage_pct'], 1)} % (greatest gap {fixed(case['greatest_sample_gap_s'])} s)."
+    )
+
+
+def _with_unit(value: str, unit: str) -> str:
+    return value if value == NOT_MEASURED or not unit else f"{value} {unit}"

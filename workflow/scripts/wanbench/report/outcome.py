@@ -1,0 +1,25 @@
+"""Did the grid as a whole succeed?"""
+
+import pandas as pd
+
+# Out of memory is an answer: the case does not fit this machine, and trying again would not change that.
+_FINISHED = ("ok", "oom")
+
+
+def outcome_of(cases: pd.DataFrame) -> dict[str, int]:
+    """Number of cases by status."""
+    return {str(status): int(count) for status, count in cases["status"].value_counts().sort_index().items()}
+
+
+def faults_of(cases: pd.DataFrame, left_out: pd.DataFrame) -> list[str]:
+    """One line for each case that failed, and for each trace that could not be used; empty when all is well."""
+    failed = cases[~cases["status"].isin(_FINISHED)]
+    lines = [_failed(case) for _, case in failed.iterrows()]
+    return lines + [f"{item.case}: left out: {item.reason}" for item in left_out.itertuples()]
+
+
+def _failed(case: pd.Series) -> str:
+    where = "" if pd.isna(case["stage_reached"]) else f" in {case['stage_reached']}"
+    kind = "" if pd.isna(case["error_type"]) else f"{case['error_type']}: "
+    message = " ".join(str(case["error_message"]).split())
+    return f"{case['case']}: {case['status']}{where}: {kind}{message} (logs/measure/{case['case']}.log)"

@@ -1,0 +1,196 @@
+"""Typed tables of all cases, stages and details. Empty means not measured; 0 means measured, and zero."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from wanbench.report.collect import LeftOut
+from wanbench.report.figures import CaseFigures, figures_of
+from wanbench.trace.reader import Trace
+
+_TEXT, _REAL, _WHOLE, _TRUTH = "string", "Float64", "Int64", "boolean"
+
+_CASE_COLUMNS = {
+    "case": _TEXT,
+    "status": _TEXT,
+    "model": _TEXT,
+    "task": _TEXT,
+    "size": _TEXT,
+    "unofficial_size": _TRUTH,
+    "frames": _WHOLE,
+    "steps": _WHOLE,
+    "guidance": _TEXT,
+    "shift": _REAL,
+    "seed": _WHOLE,
+    "prompt": _TEXT,
+    "negative_prompt": _TEXT,
+    "image": _TEXT,
+    "offload": _TEXT,
+    "dtype": _TEXT,
+    "vae_dtype": _TEXT,
+    "vae_tiling": _TRUTH,
+    "attention": _TEXT,
+    "weights": _TEXT,
+    "scale": _TEXT,
+    "checkpoint": _TEXT,
+    "revision": _TEXT,
+    "warmup": _WHOLE,
+    "repeats": _WHOLE,
+    "timeout_s": _REAL,
+    "total_duration_s": _REAL,
+    **dict.fromkeys(CaseFigures.__dataclass_fields__, _REAL),
+    "generations": _WHOLE,
+    "steps_done": _WHOLE,
+    "sampling_interval_s": _REAL,
+    "samples": _WHOLE,
+    "samples_missed": _WHOLE,
+    "sample_coverage_pct": _REAL,
+    "greatest_sample_gap_s": _REAL,
+    "stage_coverage_pct": _REAL,
+    "unaccounted_s": _REAL,
+    "step_change_at": _WHOLE,
+    "step_change_before_s": _REAL,
+    "step_change_after_s": _REAL,
+    "output_finite": _TRUTH,
+    "faults": _TEXT,
+    "error_type": _TEXT,
+    "error_message": _TEXT,
+    "stage_reached": _TEXT,
+    "video_bytes": _WHOLE,
+    "started_at": _TEXT,
+    "device": _TEXT,
+    "gpu_name": _TEXT,
+    "gpu_uuid": _TEXT,
+    "gpu_mem_total_bytes": _WHOLE,
+    "gpu_compute_capability": _TEXT,
+    "cuda": _TEXT,
+    "cpu_name": _TEXT,
+    "cpu_cores_logical": _WHOLE,
+    "sys_mem_total_bytes": _WHOLE,
+    "platform": _TEXT,
+    "python": _TEXT,
+    "packages": _TEXT,
+    "git_commit": _TEXT,
+    "git_dirty": _TRUTH,
+    "case_sha256": _TEXT,
+}
+
+_STAGE_COLUMNS = {
+    "case": _TEXT,
+    "stage": _TEXT,
+    "generation": _WHOLE,
+    "counted": _TRUTH,
+    "start_s": _REAL,
+    "extent_s": _REAL,
+    "time_s": _REAL,
+    "interrupted": _TRUTH,
+    "step": _WHOLE,
+    "expert": _TEXT,
+    "gpu_mem_allocated_bytes": _WHOLE,
+    "gpu_mem_reserved_bytes": _WHOLE,
+    "cpu_pct": _REAL,
+    "sys_mem_bytes": _REAL,
+    "sys_mem_mean_bytes": _REAL,
+    "sm_activity_pct": _REAL,
+    "comp_load_pct_s": _REAL,
+    "process_cpu_pct": _REAL,
+    "process_mem_bytes": _REAL,
+    "process_mem_mean_bytes": _REAL,
+    "moves": _WHOLE,
+    "loading_s": _REAL,
+    "offloading_s": _REAL,
+    "loaded_bytes": _WHOLE,
+    "offloaded_bytes": _WHOLE,
+    "samples": _WHOLE,
+}
+
+_DETAIL_COLUMNS = {"case": _TEXT, "detail": _TEXT, "generation": _WHOLE, "start_s": _REAL, "time_s": _REAL}
+_LEFT_OUT_COLUMNS = {"case": _TEXT, "reason": _TEXT}
+
+
+def cases_table(traces: Iterable[Trace]) -> pd.DataFrame:
+    """One row for each case: what ran, its figures, their quality, and what it ran on."""
+    return _frame((_case_row(trace) for trace in traces), _CASE_COLUMNS)
+
+
+def stages_table(traces: Iterable[Trace]) -> pd.DataFrame:
+    """One row for each stage of each generation of each case."""
+    rows = (
+        {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation, "counted": stage.counted}
+        | {"start_s": stage.start_s, "extent_s": stage.extent_s}
+        | stage.measures
+        for trace in traces
+        for stage in trace.stages
+    )
+    return _frame(rows, _STAGE_COLUMNS)
+
+
+def details_table(traces: Iterable[Trace]) -> pd.DataFrame:
+    """One row for each detail: the parts that stages consist of."""
+    rows = (
+        {
+            "case": trace.case["name"],
+            "detail": detail.name,
+            "generation": detail.generation,
+            "start_s": detail.start_s,
+            "time_s": detail.time_s,
+        }
+        for trace in traces
+        for detail in trace.details
+    )
+    return _frame(rows, _DETAIL_COLUMNS)
+
+
+def left_out_table(left_out: Iterable[LeftOut]) -> pd.DataFrame:
+    """One row for each trace that is not used."""
+    return _frame((asdict(item) for item in left_out), _LEFT_OUT_COLUMNS)
+
+
+def write_table(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
+    """The same table as text for people and as typed columns for programs."""
+    table.to_csv(csv, index=False)
+    table.to_parquet(parquet, index=False)
+
+
+def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
+    return frame.astype(dict(columns))
+
+
+def _case_row(trace: Trace) -> dict[str, Any]:
+    # What was applied wins over what was asked for; a case that failed early has only the latter.
+    ran = trace.case | (trace.applied or {})
+    environment, quality, error = trace.environment or {}, trace.quality, trace.error or {}
+    gpu = environment.get("gpu") or {}
+    change = quality["step_time_change"] or {}
+    generations = {stage.generation for stage in trace.stages if stage.generation is not None}
+    row = {key: ran[key] for key in _CASE_COLUMNS if key in ran}
+    row |= {key: environment[key] for key in _CASE_COLUMNS if key in environment}
+    row |= {key: quality[key] for key in _CASE_COLUMNS if key in quality}
+    row |= asdict(figures_of(trace))
+    return row | {
+        "case": trace.case["name"],
+        "status": trace.status,
+        "guidance": " / ".join(f"{scale:g}" for scale in ran["guidance"]),
+        "total_duration_s": trace.total_duration_s,
+        "generations": len(generations),
+        "steps_done": sum(stage.name.endswith("_Inference") for stage in trace.stages),
+        "step_change_at": change.get("step"),
+        "step_change_before_s": change.get("before_s"),
+        "step_change_after_s": change.get("after_s"),
+        "faults": " ".join(quality["faults"]),
+        "error_type": error.get("type"),
+        "error_message": error.get("message"),
+        "stage_reached": error.get("stage_reached"),
+        "video_bytes": trace.video_bytes,
+        "started_at": trace.started_at,
+        "gpu_name": gpu.get("name"),
+        "gpu_uuid": gpu.get("uuid"),
+        "gpu_mem_total_bytes": gpu.get("mem_total_bytes"),
+        "gpu_compute_capability": gpu.get("compute_capability"),
+        "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
+        "case_sha256": trace.digests["case_sha256"],
+    }

@@ -1,0 +1,135 @@
+"""Read traces, and refuse by name what is not one."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import fastjsonschema
+
+from wanbench.errors import InputError
+from wanbench.trace.names import SCHEMA_VERSION, is_stage
+
+SCHEMA_FILE = Path(__file__).parents[3] / "schemas" / "trace.schema.json"
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """A stage of one generation.
+
+    Attributes:
+        measures: values by measure, the unit in the key; a measure that was not taken is not in it.
+    """
+
+    name: str
+    generation: int | None
+    counted: bool
+    start_s: float
+    extent_s: float
+    measures: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class DetailRecord:
+    """A part of a stage, such as one classifier-free guidance pass."""
+
+    name: str
+    generation: int | None
+    start_s: float
+    time_s: float
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A whole, checked trace. Keys of the dictionaries are those of the schema."""
+
+    file: str
+    status: str
+    case: dict[str, Any]
+    digests: dict[str, str]
+    started_at: str
+    total_duration_s: float
+    error: dict[str, Any] | None
+    applied: dict[str, Any] | None
+    environment: dict[str, Any] | None
+    quality: dict[str, Any]
+    video_bytes: int | None
+    stages: list[StageRecord]
+    details: list[DetailRecord]
+
+
+def read_trace(path: Path) -> Trace:
+    """A trace file, checked.
+
+    Raises:
+        InputError: it is missing, cut short, of another schema version, has a value of a wrong type or a stage
+            without a name, of an unknown name or twice. The message names file and key.
+    """
+    try:
+        content = json.loads(path.read_text("utf-8"), parse_constant=_no_constant)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: is no trace: not a JSON object")
+    version = content.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise InputError(f"{path}: schema_version: {version!r} is not supported; allowed: {SCHEMA_VERSION}")
+    try:
+        _validator()(content)
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise InputError(f"{path}: {_readable(error)}") from None
+    _check_stages(path, content["traceEvents"])
+    return _trace(path, content)
+
+
+@cache
+def _validator() -> Callable[[Any], Any]:
+    return fastjsonschema.compile(json.loads(SCHEMA_FILE.read_text("utf-8")), use_default=False)
+
+
+def _readable(error: fastjsonschema.JsonSchemaValueException) -> str:
+    key = str(error.name).removeprefix("data").removeprefix(".") or "the file"
+    if error.rule == "required":
+        return f"{key}: {next(name for name in error.rule_definition if name not in error.value)} is missing"
+    return f"{key}: {error.message.removeprefix(str(error.name)).strip()}, got {str(error.value)[:80]!r}"
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _check_stages(path: Path, events: list[dict[str, Any]]) -> None:
+    seen: set[tuple[str, int | None]] = set()
+    for i, event in enumerate(events):
+        if event.get("cat") != "stage":
+            continue
+        where = f"{path}: traceEvents[{i}].name"
+        if not is_stage(event["name"]):
+            raise InputError(f"{where}: {event['name']!r} is no stage of this schema")
+        key = (event["name"], event["args"]["generation"])
+        if key in seen:
+            raise InputError(f"{where}: {event['name']!r} stands twice in generation {key[1]}")
+        seen.add(key)
+
+
+def _trace(path: Path, content: dict[str, Any]) -> Trace:
+    stages: list[StageRecord] = []
+    details: list[DetailRecord] = []
+    for event in content["traceEvents"]:
+        kind = event.get("cat")
+        if kind == "stage":
+            measures = dict(event["args"])
+            generation, counted = measures.pop("generation"), measures.pop("counted")
+            stages.append(
+                StageRecord(event["name"], generation, counted, event["ts"] / 1e6, event["dur"] / 1e6, measures)
+            )
+        elif kind == "detail":
+            details.append(
+                DetailRecord(event["name"], event["args"].get("generation"), event["ts"] / 1e6, event["dur"] / 1e6)
+            )
+    head = {key: value for key, value in content.items() if key in Trace.__dataclass_fields__}
+    return Trace(file=path.name, stages=stages, details=details, **head)

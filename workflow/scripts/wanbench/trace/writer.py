@@ -1,0 +1,31 @@
+"""Write a trace: the whole file or none."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a text file so that a reader, or a crash, sees the old file or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_trace(path: Path, trace: dict[str, Any]) -> None:
+    """Write a trace, one event a line, so that it can be read with ordinary tools.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON cannot hold and nobody can have measured.
+    """
+    head = {key: value for key, value in trace.items() if key != "traceEvents"}
+    head_text = json.dumps(head, ensure_ascii=False, allow_nan=False, indent=1)
+    events = ",\n".join(
+        json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")) for event in trace["traceEvents"]
+    )
+    write_atomically(path, f'{head_text[:-2]},\n "traceEvents": [\n{events}\n]}}\n')
