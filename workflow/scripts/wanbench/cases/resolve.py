@@ -29,7 +29,7 @@ _COMMON_DEFAULTS: dict[str, Any] = {
     "repeats": 1,
     "timeout_s": 14400,
 }
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
@@ -147,9 +147,7 @@ def _checkpoint(settings: dict[str, Any], facts: ModelFacts, where: str) -> dict
     folder = Path(checkpoint).expanduser()
     if folder.is_dir():
         if not (folder / "model_index.json").is_file():
-            raise not_allowed(
-                where, "checkpoint", checkpoint, "a folder with model_index.json (diffusers layout)"
-            )
+            raise not_allowed(where, "checkpoint", checkpoint, "a folder with model_index.json (diffusers layout)")
         if revision is not None:
             raise not_allowed(where, "revision", revision, "none for a folder; only a hub id has revisions")
         return {"checkpoint": checkpoint, "revision": None, "checkpoint_sha256": checkpoint_digest(folder)}
@@ -158,5 +156,7 @@ def _checkpoint(settings: dict[str, Any], facts: ModelFacts, where: str) -> dict
     if revision is None and checkpoint == facts.hub_id:
         revision = facts.revision
     if revision is None:
-        raise not_allowed(where, "revision", None, f"a commit of {checkpoint}, 40 hexadecimal digits")
+        raise not_allowed(
+            where, "revision", None, f"a commit of the hub's {checkpoint} (there is no such folder), 40 hex digits"
+        )
     return {"checkpoint": checkpoint, "revision": revision, "checkpoint_sha256": None}

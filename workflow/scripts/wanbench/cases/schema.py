@@ -84,4 +84,5 @@ def _sentence(error: ValidationError, where: str) -> str:
         hint = nearest(str(error.instance), [str(value) for value in allowed_values])
         listed = ", ".join(str(value) for value in allowed_values)
         return f"{where}: {key}: {shown(error.instance)} is not allowed{hint}; allowed: {listed}"
-    return str(not_allowed(where, key or "the whole", error.instance, error.schema.get("description", error.message)))
+    place = f"{where}: {key}" if key else where
+    return f"{place}: {shown(error.instance)} is not allowed; allowed: {error.schema.get('description', error.message)}"

@@ -1,0 +1,92 @@
+"""Fixtures that more than one test file uses."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+ROOT = Path(__file__).parents[1]
+_PARTS = ("Snakefile", "config", "envs", "profiles", "workflow")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished Snakemake process."""
+
+    code: int
+    output: str
+
+    @property
+    def jobs(self) -> set[tuple[str, str]]:
+        """Rule and case (empty for rules without one) of every job that ran or would run, but for `all`."""
+        blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", self.output, re.M)
+        found = set()
+        for rule, body in blocks:
+            case = re.search(r"wildcards: case=(\S+)", body)
+            found.add((rule, case[1] if case else ""))
+        return {job for job in found if job[0] != "all"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project in a folder of its own."""
+
+    folder: Path
+
+    def snakemake(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=300,
+            env=os.environ | (environment or {}),
+        )
+        return Run(done.returncode, done.stdout)
+
+    def plan(self) -> set[tuple[str, str]]:
+        """What a run would do now."""
+        run = self.snakemake("--dry-run")
+        assert run.code == 0, run.output
+        return run.jobs
+
+    def write_grid(self, grid: dict) -> None:
+        (self.folder / "config/config.yaml").write_text(yaml.safe_dump(grid, allow_unicode=True), "utf-8")
+
+    def read(self, path: str) -> str:
+        return (self.folder / path).read_text("utf-8")
+
+
+@pytest.fixture
+def new_project(tmp_path: Path) -> Callable[[], Project]:
+    def make() -> Project:
+        return copy_project(tmp_path / "project")
+
+    return make
+
+
+def copy_project(folder: Path) -> Project:
+    folder.mkdir(parents=True)
+    for part in _PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / part)
+    return Project(folder)
+
+
+# The smallest cases that run every stage; one takes about five seconds, nearly all of it imports.
+SMALL = {"model": "TI2V-5B", "size": "64*64", "frames": 5, "steps": 3}
+SMALL_DEFAULTS = {"scale": "tiny", "unofficial_size": True, "dtype": "float32", "timeout_s": 120}

@@ -1,0 +1,234 @@
+"""Grid files: what they give, and what they are refused for."""
+
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from wanbench.cases.case import Case, case_sha256
+from wanbench.cases.resolve import resolve_cases
+from wanbench.cases.yaml_file import read_yaml
+from wanbench.errors import InputError
+from wanbench.models import MODELS
+
+GOOD = {"model": "TI2V-5B"}
+
+
+@pytest.fixture(autouse=True)
+def _in_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+
+
+def resolve(settings: dict, name: str = "a") -> Case:
+    return resolve_cases({"cases": {name: settings}}, "grid.yaml")[0]
+
+
+def refusal(content: dict) -> str:
+    with pytest.raises(InputError) as error:
+        resolve_cases(content, "grid.yaml")
+    return str(error.value)
+
+
+def test_the_default_grid_has_ten_cases_of_all_models_tasks_and_offload_modes() -> None:
+    cases = resolve_cases(read_yaml(Path("config/config.yaml")), "config.yaml")
+    assert len(cases) == 10
+    assert {case.model for case in cases} == set(MODELS)
+    assert {(case.model, case.task) for case in cases} >= {("TI2V-5B", "t2v"), ("TI2V-5B", "i2v")}
+    assert {case.offload for case in cases} == {"none", "model", "sequential", "group"}
+    assert len({case.steps for case in cases}) > 2
+    assert len({case.size for case in cases}) > 2
+
+
+def test_the_full_scale_grid_holds_the_reference_cases_with_settings_that_make_their_names_true() -> None:
+    cases = {case.name: case for case in resolve_cases(read_yaml(Path("config/wan22.yaml")), "wan22.yaml")}
+    expected = {
+        "01_5B_Speed_Preview_704p": ("TI2V-5B", "1280*704", 5, "model"),
+        "01_Speed_Preview_480p": ("TI2V-5B", "832*480", 5, "model"),
+        "01_Speed_Preview_704p": ("TI2V-5B", "1280*704", 5, "model"),
+        "02_5B_Efficiency_Mode_704p": ("TI2V-5B", "1280*704", 10, "model"),
+        "02_Efficiency_Mode_720p": ("TI2V-5B", "1280*704", 10, "model"),
+        "02_Efficiency_Quality_704p": ("TI2V-5B", "1280*704", 30, "model"),
+        "03_5B_Performance_Mode_704p": ("TI2V-5B", "1280*704", 10, "none"),
+        "03_Max_Quality_704p": ("TI2V-5B", "1280*704", 50, "model"),
+        "03_Performance_Mode_720p": ("TI2V-5B", "1280*704", 10, "none"),
+        "04_14B_Speed_Preview_480p": ("T2V-A14B", "832*480", 5, "model"),
+    }
+    for name, settings in expected.items():
+        case = cases[name]
+        assert (case.model, case.size, case.steps, case.offload) == settings, name
+        assert case.scale == "full"
+        assert case.frames == MODELS[case.model].frames
+    assert cases["01_Speed_Preview_480p"].unofficial_size
+    assert not cases["04_14B_Speed_Preview_480p"].unofficial_size
+    # 5B has one official landscape size, each A14B has two; four offload modes.
+    assert len(cases) == 10 + 4 * (1 + 2 + 2)
+
+
+def test_defaults_are_the_official_settings_of_the_model() -> None:
+    case = resolve({"model": "T2V-A14B"})
+    assert (case.size, case.frames, case.steps, case.guidance, case.shift) == ("1280*720", 81, 40, (4.0, 3.0), 12.0)
+    assert case.negative_prompt.startswith("色调艳丽")
+    assert resolve({"model": "I2V-A14B", "image": "config/first_frame.png"}).shift == 5.0
+    assert resolve(GOOD).guidance == (5.0,)
+
+
+def test_one_guidance_number_serves_both_experts() -> None:
+    assert resolve({"model": "T2V-A14B", "guidance": 2}).guidance == (2, 2)
+
+
+def test_defaults_of_the_file_are_passed_over_where_they_do_not_apply_but_a_case_cannot_ask_for_nothing() -> None:
+    content = {"defaults": {"image": "config/first_frame.png"}, "cases": {"a": GOOD}}
+    assert resolve_cases(content, "grid.yaml")[0].image is None
+    assert "image" in refusal({"cases": {"a": GOOD | {"image": "config/first_frame.png"}}})
+
+
+@pytest.mark.parametrize(
+    ("settings", "parts"),
+    [
+        ({"stps": 3}, ["'stps'", "value 3", "did you mean 'steps'", "allowed: model"]),
+        ({"model": "TI2V-5b"}, ["model", '"TI2V-5b"', "did you mean 'TI2V-5B'", "T2V-A14B"]),
+        ({"size": "1280*720"}, ["size", "1280*720", "1280*704, 704*1280"]),
+        ({"size": "832*480"}, ["size", "832*480", "unofficial_size: true"]),
+        ({"size": "100*100", "unofficial_size": True}, ["size", "100*100", "multiples of 32"]),
+        ({"size": "1280x704"}, ["size", "1280x704", "width*height"]),
+        ({"frames": 120}, ["frames", "120", "117 and 121"]),
+        ({"frames": 0}, ["frames", "0", "4k+1"]),
+        ({"steps": 0}, ["steps", "0", "1 or more"]),
+        ({"steps": "5"}, ["steps", '"5"', "integer"]),
+        ({"seed": -1}, ["seed", "-1", "from 0"]),
+        ({"guidance": [4, 3]}, ["guidance", "[4, 3]", "one number"]),
+        ({"offload": False}, ["offload", "false", "none, model, sequential, group"]),
+        ({"task": "i2v"}, ["image is missing"]),
+        ({"task": "i2v", "image": "nowhere.png"}, ["image", "nowhere.png", "No such file"]),
+        ({"task": "i2v", "image": "Makefile"}, ["image", "Makefile", "not an image"]),
+        ({"task": "i2v", "image": "config"}, ["image", "config", "directory"]),
+        ({"weights": "pretrained", "checkpoint": "someone/model"}, ["revision", "someone/model"]),
+        ({"weights": "pretrained", "checkpoint": "./nowhere"}, ["checkpoint", "./nowhere"]),
+        ({"weights": "pretrained", "checkpoint": "config"}, ["checkpoint", "config", "model_index.json"]),
+        ({"weights": "pretrained", "revision": "main"}, ["revision", "main", "40 hexadecimal"]),
+        ({"revision": "0" * 40}, ["revision", "weights: pretrained"]),
+    ],
+)
+def test_a_bad_setting_is_one_line_with_file_case_key_value_and_what_is_allowed(settings: dict, parts: list) -> None:
+    message = refusal({"cases": {"my_case": GOOD | settings}})
+    assert "\n" not in message
+    for part in ["grid.yaml", "'my_case'", *parts]:
+        assert part in message
+
+
+def test_a_model_without_image_to_video_is_refused_the_task() -> None:
+    message = refusal({"cases": {"a": {"model": "T2V-A14B", "task": "i2v", "image": "config/first_frame.png"}}})
+    assert "task" in message
+    assert "t2v" in message
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "a..b", "a b", "-a", "", ".a", "ä", "a" * 101, 7])
+def test_a_name_that_is_no_file_name_is_refused(name: object) -> None:
+    message = refusal({"cases": {name: GOOD}})
+    assert message.startswith("grid.yaml: case name ")
+    assert "letters, digits" in message
+
+
+def test_every_faulty_case_is_named() -> None:
+    message = refusal({"cases": {"a": GOOD | {"frames": 2}, "b": GOOD, "c": GOOD | {"frames": 3}}})
+    assert [line.split(":")[1] for line in message.splitlines()] == [" case 'a'", " case 'c'"]
+
+
+@pytest.mark.parametrize("content", [{}, {"cases": {}}, {"cases": None}, {"defaults": GOOD}])
+def test_a_file_without_cases_is_refused(content: dict) -> None:
+    assert "no cases" in refusal(content)
+
+
+def test_a_grid_is_the_product_of_its_axes_without_the_excluded() -> None:
+    grid = {
+        "name": "{model}_{size}_{steps}",
+        "axes": {"model": ["TI2V-5B", "T2V-A14B"], "size": ["1280*704", "1280*720"], "steps": [5, 10]},
+        "set": {"seed": 7},
+        "exclude": [{"model": "TI2V-5B", "size": "1280*720"}, {"model": "T2V-A14B", "size": "1280*704"}],
+    }
+    cases = resolve_cases({"grid": grid}, "grid.yaml")
+    assert [case.name for case in cases] == [
+        "TI2V-5B_1280x704_5",
+        "TI2V-5B_1280x704_10",
+        "T2V-A14B_1280x720_5",
+        "T2V-A14B_1280x720_10",
+    ]
+    assert {case.seed for case in cases} == {7}
+
+
+@pytest.mark.parametrize(
+    ("grid", "part"),
+    [
+        ({"name": "x", "axes": {"modl": ["TI2V-5B"]}}, "did you mean 'model'"),
+        ({"name": "{model}", "axes": {"model": ["TI2V-5B"], "steps": [1, 2]}}, "two cases"),
+        ({"name": "{modle}", "axes": {"model": ["TI2V-5B"]}}, "unknown axis {modle}"),
+        ({"name": "{model", "axes": {"model": ["TI2V-5B"]}}, "no pattern"),
+        ({"name": "{model}", "axes": {"model": ["TI2V-5B"]}, "exclude": [{"size": "832*480"}]}, "unknown key 'size'"),
+        ({"name": "{model}", "axes": {"model": ["TI2V-5B"]}, "exclude": [{"model": "T2V-A14B"}]}, "matches no"),
+        ({"name": "{model}", "axes": {"model": ["TI2V-5B"]}, "exclude": [{"model": "TI2V-5B"}]}, "no cases"),
+        ({"name": "{model}", "axes": {"model": ["TI2V-5B", "TI2V-5B"]}}, "a value twice"),
+        ({"name": "{model}", "axes": {"model": ["TI2V-5B"]}, "set": {"model": "TI2V-5B"}}, "both axes and set"),
+        ({"name": "{model}", "axes": {"model": []}}, "one or more"),
+        ({"name": "{model}/{steps}", "axes": {"model": ["TI2V-5B"], "steps": [1]}}, "letters, digits"),
+    ],
+)
+def test_a_faulty_grid_is_refused(grid: dict, part: str) -> None:
+    message = refusal({"grid": grid})
+    assert message.startswith("grid.yaml")
+    assert part in message
+
+
+def test_a_name_in_cases_and_in_grid_is_refused() -> None:
+    grid = {"name": "{model}", "axes": {"model": ["TI2V-5B"]}}
+    assert "names must differ" in refusal({"cases": {"TI2V-5B": GOOD}, "grid": grid})
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("cases:\n  a: {model: TI2V-5B\n  b: 3\n", "line 3, column 4: not valid YAML"),
+        ("cases:\n  a: 1\n  a: 2\n", "line 3: 'a' stands here a second time (first in line 2)"),
+        ("", "empty"),
+        ("- a\n", "no mapping"),
+        ("a: \x00", "not valid YAML"),
+    ],
+)
+def test_a_file_that_is_no_strict_yaml_mapping_is_refused(tmp_path: Path, text: str, part: str) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError) as error:
+        read_yaml(file)
+    assert str(error.value).startswith(f"{file}: ")
+    assert part in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_yaml(tmp_path / "none.yaml")
+
+
+def test_an_official_hub_checkpoint_comes_with_its_pinned_revision() -> None:
+    case = resolve(GOOD | {"weights": "pretrained"})
+    assert (case.checkpoint, case.revision) == (MODELS["TI2V-5B"].hub_id, MODELS["TI2V-5B"].revision)
+    assert case.scale is None
+
+
+def test_a_changed_checkpoint_folder_changes_the_case(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text("{}")
+    settings = GOOD | {"weights": "pretrained", "checkpoint": str(tmp_path)}
+    before = resolve(settings)
+    assert resolve(settings) == before
+    (tmp_path / "vae.safetensors").write_bytes(b"1")
+    assert resolve(settings).checkpoint_sha256 != before.checkpoint_sha256
+
+
+def test_the_digest_of_a_case_is_of_all_settings_but_the_name() -> None:
+    one, renamed, longer = resolve(GOOD), resolve(GOOD, "b"), resolve(GOOD | {"steps": 51})
+    assert case_sha256(one.settings()) == case_sha256(renamed.settings())
+    assert case_sha256(one.settings()) != case_sha256(longer.settings())
+
+
+def test_settings_round_trip() -> None:
+    case = resolve({"model": "T2V-A14B"})
+    assert Case.from_settings(case.settings()) == case

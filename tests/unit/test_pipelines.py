@@ -1,0 +1,320 @@
+"""The real diffusers pipelines at tiny scale: observed completely, and not changed by it."""
+
+from pathlib import Path
+from typing import Any
+
+import accelerate.hooks
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline, WanImageToVideoPipeline, WanPipeline
+from diffusers.hooks.group_offloading import ModuleGroup
+from torch import nn
+
+from tiny import CPU, record, tiny_case
+from wanbench.cases.case import Case
+from wanbench.measure.spans import Recording, Stage, stages_of
+from wanbench.measure.stage_clock import StageClock
+from wanbench.measure.wan.build import build_pipeline
+from wanbench.measure.wan.generate import generate, pipeline_arguments
+from wanbench.measure.wan.setup import (
+    SettingError,
+    apply_settings,
+    check_in_force,
+    modules_of,
+    settings_in_force,
+    settings_of_output,
+)
+from wanbench.trace import names
+
+CASES = {
+    "5B t2v": {"model": "TI2V-5B"},
+    "5B i2v": {"model": "TI2V-5B", "task": "i2v"},
+    "T2V-A14B": {"model": "T2V-A14B", "steps": 4},
+    "I2V-A14B": {"model": "I2V-A14B", "steps": 4},
+}
+
+
+def make(case: Case, tmp_path: Path) -> DiffusionPipeline:
+    pipe, _ = record(tmp_path, lambda clock: build_pipeline(case, CPU, clock))
+    apply_settings(pipe, case, CPU)
+    return pipe
+
+
+def observed(pipe: DiffusionPipeline, case: Case, tmp_path: Path) -> tuple[np.ndarray, Recording]:
+    def run(clock: StageClock) -> np.ndarray:
+        clock.note("generation", number=0, counted=True)
+        return generate(pipe, case, tmp_path / "video.mp4", clock)
+
+    return record(tmp_path, run)
+
+
+def stages(recording: Recording) -> list[Stage]:
+    return stages_of(recording, ended_ns=0)
+
+
+def named(recording: Recording, name: str) -> list[Any]:
+    return [span for span in recording.spans.values() if span.name == name]
+
+
+@pytest.mark.parametrize("settings", CASES.values(), ids=CASES)
+def test_observed_output_is_bit_identical_to_unobserved_output(settings: dict, tmp_path: Path) -> None:
+    case = tiny_case(**settings)
+    pipe = make(case, tmp_path)
+    unobserved = pipe(**pipeline_arguments(case)).frames[0]
+    frames, _ = observed(pipe, case, tmp_path)
+    assert np.array_equal(frames, unobserved)
+    assert np.array_equal(pipe(**pipeline_arguments(case)).frames[0], unobserved)
+
+
+@pytest.mark.parametrize("settings", CASES.values(), ids=CASES)
+def test_every_stage_is_seen_once_and_they_cover_the_generation(settings: dict, tmp_path: Path) -> None:
+    case = tiny_case(**settings)
+    _, recording = observed(make(case, tmp_path), case, tmp_path)
+    seen = stages(recording)
+    expected = {names.PREPROCESS, names.TEXT_ENCODING, names.VAE_DECODING, names.VIDEO_EXPORT}
+    expected |= {name(i) for i in range(case.steps) for name in (names.step_loading, names.step_inference)}
+    assert sorted(stage.name for stage in seen) == sorted(expected)
+    start, end = min(stage.extent[0] for stage in seen), max(stage.extent[1] for stage in seen)
+    assert sum(stage.time_ns for stage in seen) == end - start
+    assert (tmp_path / "video.mp4").stat().st_size > 0
+
+
+def test_both_guidance_passes_of_every_step_are_seen(tmp_path: Path) -> None:
+    case = tiny_case()
+    _, recording = observed(make(case, tmp_path), case, tmp_path)
+    assert len(named(recording, "CFG_cond")) == len(named(recording, "CFG_uncond")) == case.steps
+
+
+def test_without_guidance_there_is_one_pass(tmp_path: Path) -> None:
+    case = tiny_case(guidance=1.0)
+    _, recording = observed(make(case, tmp_path), case, tmp_path)
+    assert (len(named(recording, "CFG_cond")), len(named(recording, "CFG_uncond"))) == (case.steps, 0)
+
+
+def test_the_expert_of_each_step_is_seen(tmp_path: Path) -> None:
+    # 26 of 40 steps are high-noise at T2V-A14B's official shift of 12 (DESIGN section 9).
+    case = tiny_case("T2V-A14B", steps=40)
+    _, recording = observed(make(case, tmp_path), case, tmp_path)
+    experts = [stage.args["expert"] for stage in stages(recording) if stage.name.endswith("_Inference")]
+    assert experts == ["high_noise"] * 26 + ["low_noise"] * 14
+
+
+def test_vae_encoding_of_the_image_is_seen_inside_preprocessing(tmp_path: Path) -> None:
+    case = tiny_case(task="i2v")
+    _, recording = observed(make(case, tmp_path), case, tmp_path)
+    (encoding,) = named(recording, "VAE_Encoding")
+    assert recording.spans[encoding.parent].name == names.PREPROCESS
+
+
+@pytest.mark.parametrize("offload", ["model", "sequential", "group"])
+def test_observation_leaves_nothing_behind(offload: str, tmp_path: Path) -> None:
+    classes = (accelerate.hooks.CpuOffload, accelerate.hooks.AlignDevicesHook, ModuleGroup)
+    before = [dict(vars(cls)) for cls in classes]
+    case = tiny_case(offload=offload)
+    pipe = make(case, tmp_path)
+    observed(pipe, case, tmp_path)
+    assert [dict(vars(cls)) for cls in classes] == before
+    wrapped = {
+        "encode_prompt",
+        "decode",
+        "encode",
+        "cache_context",
+        "postprocess_video",
+        "step",
+        "maybe_free_model_hooks",
+    }
+    for part in (pipe, pipe.vae, pipe.video_processor, pipe.transformer, pipe.scheduler):
+        assert not wrapped & set(vars(part))
+
+
+def test_a_failure_inside_the_pipeline_leaves_nothing_behind(tmp_path: Path) -> None:
+    case = tiny_case()
+    pipe = make(case, tmp_path)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise RuntimeError("boom")
+
+    pipe.vae.decoder.forward = fail
+    with pytest.raises(RuntimeError, match="boom"):
+        observed(pipe, case, tmp_path)
+    assert "cache_context" not in vars(pipe.transformer)
+    assert "decode" not in vars(pipe.vae)
+
+
+@pytest.mark.parametrize("offload", ["none", "model", "sequential", "group"])
+@pytest.mark.parametrize("settings", [CASES["5B t2v"], CASES["I2V-A14B"]], ids=["5B t2v", "I2V-A14B"])
+def test_offload_is_in_force_and_changes_no_bit(settings: dict, offload: str, tmp_path: Path) -> None:
+    reference = tiny_case(**settings)
+    expected = make(reference, tmp_path)(**pipeline_arguments(reference)).frames[0]
+    case = tiny_case(**settings, offload=offload)
+    pipe = make(case, tmp_path)
+    assert settings_in_force(pipe)["offload"] == offload
+    frames, _ = observed(pipe, case, tmp_path)
+    assert np.array_equal(frames, expected)
+    assert settings_in_force(pipe)["offload"] == offload
+
+
+def test_without_offload_every_step_has_a_loading_of_zero(tmp_path: Path) -> None:
+    case = tiny_case()
+    _, recording = observed(make(case, tmp_path), case, tmp_path)
+    loading = [stage for stage in stages(recording) if stage.name.endswith("_Loading")]
+    assert [stage.time_ns for stage in loading] == [0] * case.steps
+
+
+def test_sequential_offload_loads_in_every_step(tmp_path: Path) -> None:
+    case = tiny_case(offload="sequential")
+    pipe = make(case, tmp_path)
+    _, recording = observed(pipe, case, tmp_path)
+    weights_bytes = sum(parameter.nbytes for parameter in pipe.transformer.parameters())
+    for i in range(case.steps):
+        (loading,) = [stage for stage in stages(recording) if stage.name == names.step_loading(i)]
+        (inference,) = [stage for stage in stages(recording) if stage.name == names.step_inference(i)]
+        assert loading.time_ns > 0
+        assert inference.time_ns > 0
+        # Two guidance passes, each with all weights.
+        assert loading.args["loaded_bytes"] == 2 * weights_bytes
+
+
+class _Residency:
+    """Stands in for a second device in accelerate's model offload: a flag says where a module is."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.on_device: set[int] = set()
+        hooks, here = accelerate.hooks, self
+
+        def pre_forward(hook: Any, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if hook.prev_module_hook is not None and id(hook.prev_module_hook.model) in here.on_device:
+                hook.prev_module_hook.offload()
+            here.on_device.add(id(module))
+            return args, kwargs
+
+        def init_hook(hook: Any, module: nn.Module) -> nn.Module:
+            here.on_device.discard(id(module))
+            return module
+
+        monkeypatch.setattr(hooks.CpuOffload, "pre_forward", pre_forward)
+        monkeypatch.setattr(hooks.CpuOffload, "init_hook", init_hook)
+        moves = "wanbench.measure.wan.weight_moves"
+        monkeypatch.setattr(f"{moves}._model_will_load", lambda hook, module: id(module) not in here.on_device)
+        monkeypatch.setattr(f"{moves}._model_will_offload", lambda hook, module: id(module) in here.on_device)
+
+
+def test_model_offload_loads_each_expert_once_and_in_the_step_that_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = tiny_case("T2V-A14B", steps=4, offload="model")
+    _Residency(monkeypatch)
+    pipe = make(case, tmp_path)
+    _, recording = observed(pipe, case, tmp_path)
+    loads = {stage.name: stage.args.get("moves", 0) for stage in stages(recording)}
+    # The text encoder leaves in step 0, the first expert at the switch, the second in decoding, the VAE at the end.
+    assert loads == {
+        names.PREPROCESS: 0,
+        names.TEXT_ENCODING: 1,
+        "Step_0_Loading": 2,
+        "Step_0_Inference": 0,
+        "Step_1_Loading": 0,
+        "Step_1_Inference": 0,
+        "Step_2_Loading": 0,
+        "Step_2_Inference": 0,
+        "Step_3_Loading": 2,
+        "Step_3_Inference": 0,
+        names.VAE_DECODING: 2,
+        names.VIDEO_EXPORT: 1,
+    }
+    switch = next(stage for stage in stages(recording) if stage.name == "Step_3_Loading")
+    expert_bytes = sum(parameter.nbytes for parameter in pipe.transformer.parameters())
+    assert switch.args["loaded_bytes"] == switch.args["offloaded_bytes"] == expert_bytes
+
+
+def test_a_saved_checkpoint_gives_the_same_video(tmp_path: Path) -> None:
+    case = tiny_case()
+    pipe = make(case, tmp_path)
+    pipe.save_pretrained(tmp_path / "checkpoint")
+    from_disk = tiny_case(weights="pretrained", checkpoint=str(tmp_path / "checkpoint"))
+    loaded, recording = record(tmp_path, lambda clock: build_pipeline(from_disk, CPU, clock))
+    assert isinstance(loaded, WanPipeline)
+    assert {"Initialize_transformer", "Initialize_vae"} <= {span.name for span in recording.spans.values()}
+    apply_settings(loaded, from_disk, CPU)
+    frames = loaded(**pipeline_arguments(from_disk)).frames[0]
+    # Memory-mapped weights are aligned differently, so kernels may add in another order.
+    assert np.abs(frames - pipe(**pipeline_arguments(case)).frames[0]).max() < 1e-4
+
+
+def test_a_5b_checkpoint_also_serves_image_to_video_and_takes_the_dtypes_of_the_case(tmp_path: Path) -> None:
+    make(tiny_case(), tmp_path).save_pretrained(tmp_path / "checkpoint")
+    case = tiny_case(task="i2v", weights="pretrained", checkpoint=str(tmp_path / "checkpoint"), dtype="bfloat16")
+    pipe = make(case, tmp_path)
+    assert isinstance(pipe, WanImageToVideoPipeline)
+    in_force = settings_in_force(pipe)
+    assert (in_force["dtype"], in_force["vae_dtype"]) == ("bfloat16", "float32")
+
+
+def test_a_hub_id_is_loaded_at_its_pinned_revision_and_only_from_safetensors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: dict[str, Any] = {}
+
+    def from_pretrained(source: str, **options: Any) -> DiffusionPipeline:
+        asked.update(options, source=source)
+        return make(tiny_case(), tmp_path)
+
+    monkeypatch.setattr(WanPipeline, "from_pretrained", from_pretrained)
+    case = tiny_case(weights="pretrained")
+    record(tmp_path, lambda clock: build_pipeline(case, CPU, clock))
+    assert asked["source"] == "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
+    assert asked["revision"] == "b8fff7315c768468a5333511427288870b2e9635"
+    assert asked["use_safetensors"] is True
+    assert asked["local_files_only"] is False
+
+
+def test_a_setting_that_is_not_in_force_is_an_error(tmp_path: Path) -> None:
+    case = tiny_case()
+    pipe = make(case, tmp_path)
+    with pytest.raises(SettingError, match="vae_tiling: True was asked for, and False is in force"):
+        check_in_force(settings_in_force(pipe), tiny_case(vae_tiling=True))
+    frames = pipe(**pipeline_arguments(case)).frames[0]
+    check_in_force(settings_of_output(pipe, frames), case)
+    with pytest.raises(SettingError, match=r"size: '96\*96' was asked for, and '64\*64' is in force"):
+        check_in_force(settings_of_output(pipe, frames), tiny_case(size="96*96"))
+
+
+def test_settings_are_applied(tmp_path: Path) -> None:
+    case = tiny_case("T2V-A14B", vae_tiling=True, attention="_native_math", vae_dtype="bfloat16", shift=4.0)
+    in_force = settings_in_force(make(case, tmp_path))
+    assert in_force == {
+        "attention": "_native_math",
+        "dtype": "float32",
+        "vae_dtype": "bfloat16",
+        "vae_tiling": True,
+        "shift": 4.0,
+        "offload": "none",
+    }
+
+
+def test_random_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
+    def weights(**settings: Any) -> dict[str, torch.Tensor]:
+        pipe = make(tiny_case(**settings), tmp_path)
+        return {f"{n}.{k}": v for n, module in modules_of(pipe).items() for k, v in module.state_dict().items()}
+
+    one, again, other = weights(), weights(), weights(seed=1)
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    assert any(not torch.equal(one[key], other[key]) for key in one)
+    assert all(torch.isfinite(value).all() for value in one.values())
+
+
+def test_full_scale_architectures_have_the_published_numbers_of_parameters() -> None:
+    from accelerate import init_empty_weights
+    from diffusers import AutoencoderKLWan, WanTransformer3DModel
+
+    from wanbench.measure.wan.build import ARCHITECTURES
+
+    # From the sizes of the published files (DESIGN section 9).
+    published = {"TI2V-5B": (4_999_787_712, 704_688_668), "T2V-A14B": (14_288_491_584, 126_892_531)}
+    for model, counts in published.items():
+        folder = ARCHITECTURES / "full" / model
+        with init_empty_weights():
+            transformer = WanTransformer3DModel.from_config(WanTransformer3DModel.load_config(folder / "transformer"))
+            vae = AutoencoderKLWan.from_config(AutoencoderKLWan.load_config(folder / "vae"))
+        assert tuple(sum(p.numel() for p in module.parameters()) for module in (transformer, vae)) == counts

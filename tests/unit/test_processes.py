@@ -1,0 +1,246 @@
+"""Sampler, supervisor and their ends: real processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from conftest import ROOT
+from tiny import tiny_case
+from wanbench.cases.case import Case, case_sha256
+from wanbench.measure.event_log import EventTail
+from wanbench.measure.failures import failed_attempts, last_good_trace
+from wanbench.measure.outcome import Outcome, is_out_of_memory, outcome_of
+from wanbench.measure.progress import Progress
+from wanbench.measure.redact import redacted
+from wanbench.measure.supervisor import Places, supervise
+from wanbench.trace.reader import Trace, read_trace
+from wanbench.trace.writer import write_trace
+
+SCRIPTS = ROOT / "workflow/scripts"
+
+
+def wait_for(condition: Callable[[], object], within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.02)
+
+
+def sampler_command(file: Path, pid: int) -> list[str]:
+    return [sys.executable, "-m", "wanbench.measure.telemetry.sampler", str(file), str(pid), "0.1"]
+
+
+@pytest.fixture
+def busy_process() -> subprocess.Popen:
+    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_the_sampler_keeps_its_rate_sees_the_process_and_ends_with_a_count(
+    tmp_path: Path, busy_process: subprocess.Popen
+) -> None:
+    file = tmp_path / "samples"
+    sampler = subprocess.Popen(sampler_command(file, busy_process.pid), cwd=SCRIPTS)
+    wait_for(file.exists)
+    time.sleep(2)
+    sampler.terminate()
+    assert sampler.wait(5) == 0
+    *ticks, last = EventTail(file).new_records()
+    assert last["samples"] == len(ticks)
+    times_s = [tick["time_ns"] / 1e9 for tick in ticks]
+    mean_interval_s = (times_s[-1] - times_s[0]) / (len(ticks) - 1 + last["missed"])
+    assert mean_interval_s == pytest.approx(0.1, abs=0.01)
+    shares = [tick["values"]["process_cpu_pct"] for tick in ticks[1:]]
+    # One busy thread of all logical CPUs; other tests run beside this one, so only the lower bound is loose.
+    one_core_pct = 100 / psutil.cpu_count()
+    assert 0.3 * one_core_pct < sum(shares) / len(shares) < 1.1 * one_core_pct
+    assert all(tick["values"]["sys_mem_bytes"] > tick["values"]["process_mem_bytes"] > 0 for tick in ticks)
+    assert "cpu_pct" not in ticks[0]["values"]
+
+
+def test_the_sampler_imports_neither_torch_nor_pandas() -> None:
+    code = "import sys, wanbench.measure.telemetry.sampler; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_sampler_and_measuring_process_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
+    case_file = tmp_path / "case.json"
+    case_file.write_text(json.dumps(tiny_case().settings()))
+    code = (
+        "import json, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
+        "from wanbench.cases.case import Case\n"
+        "from wanbench.measure.supervisor import Places, supervise\n"
+        "here = Path(sys.argv[2])\n"
+        "case = Case.from_settings(json.loads((here / 'case.json').read_text()))\n"
+        "places = Places(here / 't.json', here / 'log', here / 'v.mp4', here / 'work', here)\n"
+        "supervise(case, places, {})\n"
+    )
+    supervisor = subprocess.Popen([sys.executable, "-c", code, str(SCRIPTS), str(tmp_path)], stderr=subprocess.DEVNULL)
+    wait_for((tmp_path / "work/samples.jsonl").exists)
+    children = psutil.Process(supervisor.pid).children(recursive=True)
+    assert len(children) == 2
+    supervisor.kill()
+    supervisor.wait()
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not alive
+
+
+def run(case: Case, folder: Path) -> tuple[Outcome, Trace]:
+    places = Places(
+        trace=folder / "results/traces" / f"{case.name}.json",
+        log=folder / "log",
+        video=folder / "results/videos" / f"{case.name}.mp4",
+        work=folder / "results/work" / case.name,
+        results=folder / "results",
+    )
+    outcome = supervise(case, places, {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"})
+    assert not places.work.exists()
+    return outcome, read_trace(places.trace)
+
+
+def kill_child_of(work: Path, how: int) -> None:
+    """Send a signal to the measuring process as soon as it has begun its case."""
+
+    def kill() -> None:
+        events = work / "events.jsonl"
+        wait_for(lambda: events.exists() and "Total_Execution" in events.read_text(), within_s=60)
+        for process in psutil.process_iter(["cmdline"]):
+            if str(work / "job.json") in (process.info["cmdline"] or []):
+                process.send_signal(how)
+
+    threading.Thread(target=kill).start()
+
+
+def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_and_the_last_good_trace(tmp_path: Path) -> None:
+    case = tiny_case(steps=1000)
+    kill_child_of(tmp_path / "results/work" / case.name, signal.SIGKILL)
+    outcome, trace = run(case, tmp_path)
+    assert outcome.status == trace.status == "killed"
+    assert "SIGKILL" in trace.error["message"]
+    assert trace.error["stage_reached"] is not None
+    assert trace.applied is None
+    stages = {stage.name: stage for stage in trace.stages}
+    assert stages["Total_Execution"].measures["interrupted"]
+    assert stages["Process_Startup"].measures["sys_mem_bytes"] > 0
+    assert failed_attempts(tmp_path / "results") == {"tiny": 1}
+
+    good, good_trace = run(tiny_case(), tmp_path)
+    assert good.status == "ok"
+    kept = last_good_trace(tmp_path / "results", "tiny")
+    assert read_trace(kept).stages == good_trace.stages
+    failed, _ = run(tiny_case(timeout_s=0.5), tmp_path)
+    assert failed.status == "timeout"
+    assert read_trace(kept).stages == good_trace.stages
+    assert failed_attempts(tmp_path / "results") == {"tiny": 2}
+
+
+def test_a_hanging_process_is_ended_and_leaves_no_process(tmp_path: Path) -> None:
+    outcome, trace = run(tiny_case(timeout_s=1), tmp_path)
+    assert outcome == Outcome("timeout", "ended after timeout_s = 1 s")
+    assert trace.error["stage_reached"] == "Process_Startup"
+    assert 1 <= trace.total_duration_s < 3
+    assert not psutil.Process().children(recursive=True)
+
+
+def test_out_of_memory_is_told_from_other_errors(tmp_path: Path) -> None:
+    # Terabytes of latents: the allocator refuses at once.
+    outcome, trace = run(tiny_case(size="65536*65536", frames=4001), tmp_path)
+    assert outcome.status == "oom"
+    assert trace.error["stage_reached"] == "TI2V_Preprocess"
+    assert "can't allocate memory" in trace.error["message"]
+    assert failed_attempts(tmp_path / "results") == {}
+
+
+def test_an_error_keeps_its_message_and_tells_no_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "model_index.json").write_text("{}")
+    outcome, _ = run(tiny_case(weights="pretrained", checkpoint=str(checkpoint)), tmp_path)
+    assert outcome.status == "error"
+    text = (tmp_path / "results/traces/tiny.json").read_text()
+    assert str(tmp_path) not in text
+    assert '"~/checkpoint"' in text
+    assert "Traceback" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "part"),
+    [
+        ((0, None, None, True), "ok", None),
+        ((0, None, None, False), "error", "without a report"),
+        ((1, None, None, False), "error", "exit code 1"),
+        ((-9, None, None, False), "killed", "SIGKILL"),
+        ((-11, None, None, False), "killed", "SIGSEGV"),
+        ((-9, 5.0, None, False), "timeout", "5 s"),
+        ((77, None, ("OutOfMemoryError", "CUDA out of memory"), False), "oom", "CUDA"),
+        ((78, None, ("ValueError", "x"), False), "error", "x"),
+    ],
+)
+def test_outcomes(arguments: tuple, status: str, part: str | None) -> None:
+    outcome = outcome_of(*arguments)
+    assert outcome.status == status
+    assert part is None or part in outcome.message
+
+
+def test_which_errors_are_out_of_memory() -> None:
+    class OutOfMemoryError(RuntimeError):
+        pass
+
+    assert is_out_of_memory(OutOfMemoryError("CUDA"))
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"))
+    assert not is_out_of_memory(RuntimeError("shapes differ"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+def test_progress_lines_tell_the_stage_the_step_and_the_time_left() -> None:
+    progress = Progress("case")
+    s = 1_000_000_000
+
+    def begin(span: int, name: str, at_s: float, kind: str = "stage", **args: int) -> dict:
+        record = {"record": "begin", "span": span, "name": name, "kind": kind, "time_ns": at_s * s, "args": args}
+        return progress.line(record)
+
+    def end(span: int, at_s: float) -> str | None:
+        return progress.line({"record": "end", "span": span, "time_ns": at_s * s, "args": {}})
+
+    assert begin(1, "TI2V_Preprocess", 0) is None
+    begin(2, "T5_Encoding", 1)
+    assert end(2, 3) == "[case] T5_Encoding: 2.00 s"
+    assert end(1, 4) == "[case] TI2V_Preprocess: 2.00 s"
+    begin(3, "Step_0", 4, "step", step=0, steps=92)
+    assert end(3, 14) == "[case] step 1/92: 10.00 s, about 15 min of denoising left"
+    begin(4, "Step_1", 14, "step", step=1, steps=92)
+    assert end(4, 16) == "[case] step 2/92: 2.00 s, about 3 min of denoising left"
+    begin(5, "CFG_cond", 16, "detail")
+    assert end(5, 17) is None
+
+
+def test_secrets_and_home_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_abcdefgh")
+    monkeypatch.setenv("HOME", "/home/someone")
+    value = {"a": ["/home/someone/x", 3, None], "b": "token hf_abcdefgh"}
+    assert redacted(value) == {"a": ["~/x", 3, None], "b": "token ***"}
+
+
+def test_a_trace_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "trace.json"
+    write_trace(file, {"a": 1, "traceEvents": [{"b": 2}, {"c": 3}]})
+    assert json.loads(file.read_text()) == {"a": 1, "traceEvents": [{"b": 2}, {"c": 3}]}
+    with pytest.raises(ValueError, match="Out of range"):
+        write_trace(file, {"a": float("nan"), "traceEvents": []})
+    assert json.loads(file.read_text())["a"] == 1
+    assert os.listdir(tmp_path) == ["trace.json"]

@@ -1,0 +1,129 @@
+"""Samples and stages joined: absent where nothing was seen, exact where it was."""
+
+import pytest
+
+from wanbench.measure.quality import judge, step_time_change
+from wanbench.measure.samples import Samples, coverage, read_samples, stage_measures
+from wanbench.measure.spans import Stage
+from wanbench.trace import names
+
+S = 1_000_000_000
+
+
+def samples(values: list[dict], interval_s: float = 1.0, first_ns: int = 0) -> Samples:
+    return Samples([first_ns + round(i * interval_s * S) for i in range(len(values))], values, interval_s, 0)
+
+
+CPU = samples([{}, {"cpu_pct": 10.0}, {"cpu_pct": 30.0}, {"cpu_pct": 50.0}, {"cpu_pct": 70.0}])
+
+
+def test_a_share_is_weighted_by_the_time_that_each_sample_covers() -> None:
+    # Half of the sample of 30 %, all of 50 %, half of 70 %.
+    measures = stage_measures(CPU, [(round(1.5 * S), round(3.5 * S))])
+    assert measures["cpu_pct"] == pytest.approx((0.5 * 30 + 50 + 0.5 * 70) / 2)
+    assert measures["samples"] == 2
+
+
+def test_a_stage_in_pieces_gets_the_samples_of_its_pieces() -> None:
+    measures = stage_measures(CPU, [(0, S), (3 * S, 4 * S)])
+    assert measures["cpu_pct"] == pytest.approx(40)
+
+
+def test_a_stage_shorter_than_the_interval_has_no_sampled_measure_but_its_count() -> None:
+    memory = samples([{"sys_mem_bytes": 5.0, "cpu_pct": 3.0}] * 3)
+    assert stage_measures(memory, [(S - 10, S + 10)]) == {"samples": 1}
+
+
+def test_memory_is_the_highest_and_the_mean_of_the_samples_inside() -> None:
+    memory = samples([{"sys_mem_bytes": float(i)} for i in range(5)])
+    measures = stage_measures(memory, [(S, 4 * S)])
+    assert (measures["sys_mem_bytes"], measures["sys_mem_mean_bytes"]) == (3.0, 2.0)
+
+
+def test_a_metric_that_was_not_read_is_absent_and_not_zero() -> None:
+    assert "cpu_pct" not in stage_measures(samples([{}] * 5), [(0, 4 * S)])
+    assert stage_measures(Samples([], [], 1.0, None), [(0, 4 * S)]) == {"samples": 0}
+
+
+def test_a_zero_that_was_read_is_zero() -> None:
+    assert stage_measures(samples([{"cpu_pct": 0.0}] * 5), [(0, 4 * S)])["cpu_pct"] == 0.0
+
+
+def test_coverage_leaves_out_gaps_and_the_time_before_the_first_sample() -> None:
+    assert coverage(samples([{}] * 5), (0, 4 * S)) == (100.0, 1.0)
+    late = Samples([2 * S, 3 * S, 4 * S, 8 * S], [{}] * 4, 1.0, 0)
+    covered_pct, gap_s = coverage(late, (0, 8 * S))
+    assert (covered_pct, gap_s) == (25.0, 4.0)
+    assert coverage(Samples([], [], 1.0, None), (0, 8 * S)) == (0.0, 8.0)
+
+
+def test_the_count_of_missed_ticks_is_unknown_when_the_sampler_died() -> None:
+    tick = {"time_ns": 5, "values": {}}
+    assert read_samples([tick, {"samples": 1, "missed": 2}], 0.1).missed == 2
+    assert read_samples([tick], 0.1).missed is None
+
+
+def steps(times_s: list[float]) -> list[tuple[int, float]]:
+    return list(enumerate(times_s, start=1))
+
+
+def test_the_step_time_change_of_the_reference_report_is_found() -> None:
+    # 03_Max_Quality_704p: steps 1 to 38 at 15.03 s, then 6.88 s; another process had the GPU.
+    change = step_time_change(steps([15.03 + 0.01 * (i % 3) for i in range(38)] + [6.88] * 11))
+    assert change is not None
+    assert change.step == 39
+    assert (change.before_s, change.after_s) == pytest.approx((15.04, 6.88))
+
+
+@pytest.mark.parametrize(
+    "times_s",
+    [
+        [6.88 + 0.01 * (i % 4) for i in range(49)],
+        [1.0] * 20 + [9.0] + [1.0] * 20,
+        [1.0, 1.3, 0.9, 1.2, 0.8, 1.1, 1.3, 0.9, 1.2, 1.0],
+        [2.0 - 0.01 * (i > 20) for i in range(40)],
+        [0.010] * 10 + [0.014] * 10,
+        [1.0] * 5,
+        [],
+    ],
+    ids=["steady", "one slow step", "noise", "1 percent", "4 ms", "too few", "none"],
+)
+def test_noise_and_a_single_slow_step_are_no_change(times_s: list[float]) -> None:
+    assert step_time_change(steps(times_s)) is None
+
+
+def stage(name: str, start_s: float, end_s: float, generation: int | None = None, **args: object) -> Stage:
+    interval = (round(start_s * S), round(end_s * S))
+    return Stage(name, generation, interval, [interval], args, False)
+
+
+def test_quality_names_unaccounted_time_and_sampling_gaps() -> None:
+    stages = [stage(names.TOTAL_EXECUTION, 0, 10), stage(names.MODEL_INITIALIZATION, 0, 9)]
+    quality = judge(stages, samples([{}] * 4), output_finite=True)
+    assert quality["stage_coverage_pct"] == pytest.approx(90)
+    assert quality["unaccounted_s"] == pytest.approx(1)
+    assert quality["faults"] == ["sampling_gaps", "unaccounted_time"]
+
+
+def test_quality_of_a_good_case_has_no_faults() -> None:
+    stages = [stage(names.TOTAL_EXECUTION, 0, 10), stage(names.MODEL_INITIALIZATION, 0, 9.95)]
+    assert judge(stages, samples([{}] * 12), output_finite=True)["faults"] == []
+
+
+def test_quality_of_a_process_that_died_in_startup_is_unknown() -> None:
+    quality = judge([stage(names.PROCESS_STARTUP, 0, 1)], samples([{}]), output_finite=None)
+    assert quality["stage_coverage_pct"] is quality["sample_coverage_pct"] is None
+    assert quality["faults"] == []
+
+
+def test_output_that_is_not_finite_is_a_fault() -> None:
+    assert judge([], samples([{}]), output_finite=False)["faults"] == ["output_not_finite"]
+
+
+def test_a_change_of_step_time_is_a_fault_and_the_first_step_does_not_count() -> None:
+    def run(times_s: list[float]) -> list[str]:
+        stages = [stage(names.step_inference(i), 0, time_s, 0, step=i) for i, time_s in enumerate(times_s)]
+        return judge(stages, samples([{}]), output_finite=True)["faults"]
+
+    assert run([9.0] + [1.0] * 10) == []
+    assert run([9.0] + [2.0] * 5 + [1.0] * 5) == ["step_time_changed"]

@@ -1,0 +1,187 @@
+"""From records to stages: exact times, also of what was cut short."""
+
+from pathlib import Path
+
+import pytest
+
+from wanbench.measure.event_log import EventLog, EventTail
+from wanbench.measure.intervals import subtract, total, union
+from wanbench.measure.spans import Stage, read_records, stages_of
+from wanbench.measure.stage_clock import StageClock
+from wanbench.trace import names
+
+
+class FakeDevice:
+    """A device whose peak memory is told to it, in bytes."""
+
+    def __init__(self) -> None:
+        self.peak_bytes = 0
+
+    def take_peak(self) -> dict[str, int]:
+        peak_bytes, self.peak_bytes = self.peak_bytes, 0
+        return {"gpu_mem_allocated_bytes": peak_bytes}
+
+
+class FakeTime:
+    now_ns = 0
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    fake = FakeTime()
+    monkeypatch.setattr("wanbench.measure.stage_clock.time", fake)
+    return fake
+
+
+@pytest.fixture
+def device() -> FakeDevice:
+    return FakeDevice()
+
+
+@pytest.fixture
+def clock(tmp_path: Path, device: FakeDevice, time: FakeTime) -> StageClock:
+    return StageClock(EventLog(tmp_path / "events"), synchronise=lambda: None, memory=device)
+
+
+def stages(tmp_path: Path, ended_ns: int = 1000) -> dict[str, Stage]:
+    recording = read_records(EventTail(tmp_path / "events").new_records())
+    return {stage.name: stage for stage in stages_of(recording, ended_ns)}
+
+
+def test_intervals() -> None:
+    assert union([(5, 6), (0, 2), (1, 3), (4, 4)]) == [(0, 3), (5, 6)]
+    assert subtract([(0, 10)], [(2, 3), (5, 7)]) == [(0, 2), (3, 5), (7, 10)]
+    assert subtract([(0, 4), (6, 9)], [(3, 7)]) == [(0, 3), (7, 9)]
+    assert subtract([(0, 4)], [(0, 4)]) == []
+    assert total([(0, 3), (5, 6)]) == 4
+
+
+def test_a_stage_inside_another_is_taken_from_its_time(clock: StageClock, time: FakeTime, tmp_path: Path) -> None:
+    clock.begin(names.TOTAL_EXECUTION)
+    clock.begin(names.PREPROCESS)
+    time.now_ns = 10
+    with clock.span(names.TEXT_ENCODING):
+        time.now_ns = 40
+    time.now_ns = 45
+    clock.end()
+    time.now_ns = 50
+    clock.end()
+    found = stages(tmp_path)
+    assert found[names.PREPROCESS].time_ns == 15
+    assert found[names.PREPROCESS].extent == (0, 45)
+    assert found[names.TEXT_ENCODING].time_ns == 30
+    assert found[names.TOTAL_EXECUTION].time_ns == 50
+
+
+def test_loading_is_taken_from_its_step_and_nested_moves_count_once(
+    clock: StageClock, time: FakeTime, tmp_path: Path
+) -> None:
+    clock.begin("Step_0", "step", step=0, steps=1)
+    time.now_ns = 5
+    clock.begin("CFG_cond", "detail")
+    time.now_ns = 15
+    clock.move(10, "offload", "UMT5EncoderModel", 300)
+    time.now_ns = 30
+    clock.move(10, "load", "WanTransformer3DModel", 700)
+    time.now_ns = 90
+    clock.end()
+    time.now_ns = 100
+    clock.end()
+    found = stages(tmp_path)
+    loading, inference = found["Step_0_Loading"], found["Step_0_Inference"]
+    assert (loading.time_ns, inference.time_ns) == (20, 80)
+    assert loading.args == {
+        "step": 0,
+        "moves": 2,
+        "loading_s": 15e-9,
+        "offloading_s": 5e-9,
+        "loaded_bytes": 700,
+        "offloaded_bytes": 300,
+    }
+
+
+def test_what_is_open_at_the_end_is_closed_there_and_marked(clock: StageClock, time: FakeTime, tmp_path: Path) -> None:
+    clock.begin(names.TOTAL_EXECUTION)
+    clock.begin("Step_0", "step", step=0, steps=2)
+    time.now_ns = 100
+    found = stages(tmp_path, ended_ns=700)
+    assert found["Step_0_Inference"].time_ns == 700
+    assert found["Step_0_Inference"].interrupted
+    assert found[names.TOTAL_EXECUTION].interrupted
+    recording = read_records(EventTail(tmp_path / "events").new_records())
+    assert recording.stage_reached == "Step_0_Inference"
+
+
+def test_a_peak_is_credited_to_all_stages_that_were_open(clock: StageClock, device: FakeDevice, tmp_path: Path) -> None:
+    clock.begin(names.TOTAL_EXECUTION)
+    device.peak_bytes = 5
+    clock.begin(names.PREPROCESS)
+    device.peak_bytes = 7
+    with clock.span(names.TEXT_ENCODING):
+        device.peak_bytes = 90
+    device.peak_bytes = 8
+    clock.end()
+    device.peak_bytes = 6
+    clock.end()
+    peaks = {name: stage.args["gpu_mem_allocated_bytes"] for name, stage in stages(tmp_path).items()}
+    assert peaks == {names.TOTAL_EXECUTION: 90, names.PREPROCESS: 90, names.TEXT_ENCODING: 90}
+
+
+def test_a_stage_does_not_get_the_peak_of_the_one_before(clock: StageClock, device: FakeDevice, tmp_path: Path) -> None:
+    clock.begin(names.TOTAL_EXECUTION)
+    with clock.span(names.MODEL_INITIALIZATION):
+        device.peak_bytes = 90
+    with clock.span(names.VIDEO_EXPORT):
+        device.peak_bytes = 10
+    clock.end()
+    assert stages(tmp_path)[names.VIDEO_EXPORT].args["gpu_mem_allocated_bytes"] == 10
+
+
+def test_a_span_that_raises_stays_open(clock: StageClock, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="x"), clock.span(names.VAE_DECODING):
+        raise ValueError("x")
+    assert stages(tmp_path)[names.VAE_DECODING].interrupted
+
+
+def test_the_device_is_synchronised_at_every_border(tmp_path: Path) -> None:
+    calls: list[int] = []
+    clock = StageClock(EventLog(tmp_path / "events"), lambda: calls.append(1), FakeDevice())
+    clock.begin(names.PREPROCESS)
+    clock.next(names.VAE_DECODING)
+    clock.end()
+    assert len(calls) == 3
+
+
+def test_a_record_that_is_being_written_is_left_for_the_next_read(tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    tail = EventTail(file)
+    assert tail.new_records() == []
+    file.write_bytes(b'{"a": 1}\n{"a"')
+    assert tail.new_records() == [{"a": 1}]
+    with file.open("ab") as more:
+        more.write(b": 2}\n")
+    assert tail.new_records() == [{"a": 2}]
+
+
+def test_stages_are_ordered_as_in_the_reference_report() -> None:
+    expected = [
+        names.PROCESS_STARTUP,
+        names.MODEL_INITIALIZATION,
+        names.PREPROCESS,
+        names.TEXT_ENCODING,
+        "Step_0_Loading",
+        "Step_0_Inference",
+        "Step_9_Loading",
+        "Step_9_Inference",
+        "Step_10_Loading",
+        names.VAE_DECODING,
+        names.VIDEO_EXPORT,
+        names.TOTAL_EXECUTION,
+    ]
+    assert sorted(reversed(expected), key=names.stage_order) == expected
+    assert all(names.is_stage(name) for name in expected)
+    assert not names.is_stage("Unknown")
+    assert not names.is_stage("Step_0")
