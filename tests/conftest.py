@@ -13,6 +13,8 @@ import pytest
 import yaml
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Two test processes share two cores; with two threads each they would wait for each other.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 ROOT = Path(__file__).parents[1]
 _PARTS = ("Snakefile", "config", "envs", "profiles", "workflow")

@@ -36,7 +36,7 @@ def wait_for(condition: Callable[[], object], within_s: float = 20) -> None:
 
 
 def sampler_command(file: Path, pid: int) -> list[str]:
-    return [sys.executable, "-m", "wanbench.measure.telemetry.sampler", str(file), str(pid), "0.1"]
+    return [sys.executable, "-m", "wanbench.measure.telemetry.sampler", str(os.getpid()), str(file), str(pid), "0.1"]
 
 
 @pytest.fixture
@@ -95,6 +95,13 @@ def test_sampler_and_measuring_process_end_when_their_supervisor_is_killed(tmp_p
     supervisor.wait()
     _, alive = psutil.wait_procs(children, timeout=5)
     assert not alive
+
+
+def test_a_process_whose_supervisor_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    command = [sys.executable, "-m", "wanbench.measure.child", str(gone.pid), str(tmp_path / "job.json")]
+    assert subprocess.run(command, cwd=SCRIPTS, timeout=20).returncode == -signal.SIGKILL
 
 
 def run(case: Case, folder: Path) -> tuple[Outcome, Trace]:

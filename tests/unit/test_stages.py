@@ -181,7 +181,8 @@ def test_stages_are_ordered_as_in_the_reference_report() -> None:
         names.VIDEO_EXPORT,
         names.TOTAL_EXECUTION,
     ]
-    assert sorted(reversed(expected), key=names.stage_order) == expected
+    shuffled = expected[5:] + expected[:5]
+    assert sorted(shuffled, key=names.stage_order) == expected
     assert all(names.is_stage(name) for name in expected)
     assert not names.is_stage("Unknown")
     assert not names.is_stage("Step_0")

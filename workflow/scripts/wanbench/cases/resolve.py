@@ -78,7 +78,10 @@ def _resolve(name: str, own: dict[str, Any], defaults: dict[str, Any], where: st
         near = (settings["frames"] - 1) // 4 * 4 + 1
         raise not_allowed(where, "frames", settings["frames"], f"4k+1, such as {near} and {near + 4}")
     guidance = settings["guidance"]
-    settings["guidance"] = tuple(guidance) if isinstance(guidance, list) else (guidance,) * len(facts.guidance)
+    scales = guidance if isinstance(guidance, list) else [guidance] * len(facts.guidance)
+    settings["guidance"] = tuple(float(scale) for scale in scales)
+    # One type each, since 5 and 5.0 are the same setting and must not run a case again.
+    settings |= {key: float(settings[key]) for key in ("shift", "timeout_s")}
     if len(settings["guidance"]) != len(facts.guidance):
         raise not_allowed(where, "guidance", guidance, f"one number ({settings['model']} has one expert)")
     return Case(name=name, **settings | _image(settings, where) | _checkpoint(settings, facts, where))

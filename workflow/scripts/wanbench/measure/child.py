@@ -1,6 +1,8 @@
 """The measuring process: run one case, writing down every stage as it happens.
 
-Started by the supervisor as `python -m wanbench.measure.child JOB.json`, in the environment that is measured.
+Started by the supervisor, in the environment that is measured, as
+
+    python -m wanbench.measure.child SUPERVISOR_PID JOB.json
 """
 
 import sys
@@ -15,9 +17,9 @@ from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.trace import names
 
 
-def main(job_file: Path) -> int:
+def main(supervisor_pid: int, job_file: Path) -> int:
     """Measure the job's case; the exit code tells how it ended."""
-    die_with_parent()
+    die_with_parent(supervisor_pid)
     job = Job.from_json(job_file.read_text("utf-8"))
     log = EventLog(job.events)
     log.write(
@@ -89,4 +91,4 @@ def _measure(job: Job, log: EventLog) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))

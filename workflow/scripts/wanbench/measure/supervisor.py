@@ -88,7 +88,7 @@ def _process(module: str, arguments: list[object], log: IO[str]) -> Iterator[sub
     """A Python process in a session of its own; it and what it started are gone after the block."""
     environment = os.environ | {"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", module, *map(str, arguments)],
+        [sys.executable, "-m", module, str(os.getpid()), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,

@@ -1,8 +1,9 @@
 """The stages of a case as the report lists them: one row a stage, whatever the number of generations."""
 
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-import pandas as pd
+from typing import Any
 
 from wanbench.trace import names
 
@@ -54,44 +55,51 @@ _MEDIANS = (
 _HIGHEST = ("gpu_mem_allocated_bytes", "gpu_mem_reserved_bytes", "sys_mem_bytes", "process_mem_bytes")
 
 
-def breakdown(stages: pd.DataFrame) -> list[Row]:
+def breakdown(stages: Sequence[Mapping[str, Any]]) -> list[Row]:
     """Rows in the order of the reference report, whose leaf times add up to `Total_Execution`.
 
     With several generations a row is a median, so the other generations' time stands in a row of its own,
     `Further_Generations`; what no stage covers stands in `Unaccounted`.
 
     Args:
-        stages: the rows of one case in the stages table.
+        stages: the rows of one case in the stages table, None for what was not measured.
     """
-    counted = stages[stages["counted"]]
-    rows = [_row(str(name), group, stages) for name, group in counted.groupby("stage", sort=False)]
-    rows.sort(key=lambda row: names.stage_order(row.stage))
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for stage in stages:
+        by_name.setdefault(stage["stage"], []).append(stage)
+    rows = [_row(name, by_name[name]) for name in sorted(by_name, key=names.stage_order)]
+    rows = [row for row in rows if row is not None]
     total = next((row for row in rows if row.stage == names.TOTAL_EXECUTION), None)
     if total is None:
         return rows
     leaves_s = sum(row.time_s for row in rows if row.stage not in names.NOT_LEAVES)
-    all_leaves_s = float(stages.loc[~stages["stage"].isin(names.NOT_LEAVES), "time_s"].sum())
+    all_leaves_s = sum(stage["time_s"] for stage in stages if stage["stage"] not in names.NOT_LEAVES)
     rest = [Row(UNACCOUNTED, total.time_s - all_leaves_s)]
-    if stages["generation"].nunique() > 1:
+    if len({stage["generation"] for stage in stages} - {None}) > 1:
         rest.insert(0, Row(FURTHER_GENERATIONS, all_leaves_s - leaves_s))
     return [row for row in rows if row is not total] + rest + [total]
 
 
-def _row(name: str, group: pd.DataFrame, stages: pd.DataFrame) -> Row:
-    values: dict[str, object] = {key: _value(group[key].median()) for key in _MEDIANS}
-    values |= {key: _value(group[key].max()) for key in _HIGHEST}
-    generations = stages.loc[stages["stage"] == name, ["generation", "time_s"]]
-    if len(group) > 1:
-        values |= {"min_s": float(group["time_s"].min()), "max_s": float(group["time_s"].max())}
-    if len(generations) > 1:
-        values["first_s"] = float(generations.sort_values("generation")["time_s"].iloc[0])
+def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
+    """The row of a stage; None if it ran in warm-up generations only."""
+    counted = [stage for stage in stages if stage["counted"]]
+    if not counted:
+        return None
+    values: dict[str, Any] = {}
+    for measures, summarise in ((_MEDIANS, statistics.median), (_HIGHEST, max)):
+        for measure in measures:
+            known = [stage[measure] for stage in counted if stage[measure] is not None]
+            values[measure] = summarise(known) if known else None
+    if len(counted) > 1:
+        values |= {
+            "min_s": min(stage["time_s"] for stage in counted),
+            "max_s": max(stage["time_s"] for stage in counted),
+        }
+    if len(stages) > 1:
+        values["first_s"] = min(stages, key=lambda stage: stage["generation"])["time_s"]
     return Row(
         stage=name,
-        samples=int(group["samples"].sum()),
-        interrupted=bool(group["interrupted"].fillna(False).any()),
-        **values,  # type: ignore[arg-type]
+        samples=sum(stage["samples"] for stage in counted),
+        interrupted=any(stage["interrupted"] for stage in counted),
+        **values,
     )
-
-
-def _value(value: float) -> float | None:
-    return None if pd.isna(value) else float(value)

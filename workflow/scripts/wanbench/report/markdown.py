@@ -1,6 +1,8 @@
 """The report as Markdown, in the form of the reference report: its headings, tables, columns and order."""
 
+import statistics
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -9,21 +11,21 @@ from wanbench.report.breakdown import Row, breakdown
 from wanbench.report.findings import findings_of
 from wanbench.report.header import header
 from wanbench.report.numbers import NOT_MEASURED, escaped_but_code, fixed, gigabytes, plain
+from wanbench.report.tables import records_by_case
 
 _SUMMARY_TEXT_COLUMNS = ("Case", "Res", "Offload", "Status", "Check", "Model", "Task", "Weights")
 
 
 def render(cases: pd.DataFrame, stages: pd.DataFrame, details: pd.DataFrame, left_out: pd.DataFrame) -> str:
     """The whole report. Arguments are the tables of `wanbench.report.tables`."""
-    stages_of = dict(tuple(stages.groupby("case", sort=False)))
-    details_of = dict(tuple(details.groupby("case", sort=False)))
+    stages_of, details_of = records_by_case(stages), records_by_case(details)
     parts = ["# Wan2.2 Benchmark Report", header(cases, left_out), _summary(cases)]
     if len(left_out):
         parts.append(_left_out(left_out))
     parts.append("# Detailed Breakdown")
     for _, case in cases.iterrows():
         name = case["case"]
-        parts += _case(case, stages_of.get(name, stages.iloc[:0]), details_of.get(name, details.iloc[:0]))
+        parts += _case(case, stages_of.get(name, []), details_of.get(name, []))
     return "\n\n".join(parts) + "\n"
 
 
@@ -74,7 +76,7 @@ def _left_out(left_out: pd.DataFrame) -> str:
     return "\n".join(["## Left out, and why", "", *lines])
 
 
-def _case(case: pd.Series, stages: pd.DataFrame, details: pd.DataFrame) -> list[str]:
+def _case(case: pd.Series, stages: list[dict[str, Any]], details: list[dict[str, Any]]) -> list[str]:
     rows = breakdown(stages)
     parts = [
         f"## Case: {case['case']}",
@@ -92,7 +94,7 @@ def _case(case: pd.Series, stages: pd.DataFrame, details: pd.DataFrame) -> list[
     parts += ["### Stage Breakdown", _stage_table(rows, int(case["generations"]))]
     if case["steps_done"]:
         parts += ["### Inference Statistics", _statistics(case)]
-    if len(details):
+    if details:
         parts += ["### Details", _details(details)]
     parts += ["### Performance Analysis", _analysis(case, rows), "---"]
     return parts
@@ -162,15 +164,18 @@ def _statistics(case: pd.Series) -> str:
     return "\n".join(f"- **{label}**: {_with_unit(value, unit)}" for label, value, unit in lines)
 
 
-def _details(details: pd.DataFrame) -> str:
+def _details(details: list[dict[str, Any]]) -> str:
+    times_s: dict[str, list[float]] = {}
+    for detail in details:
+        times_s.setdefault(detail["detail"], []).append(detail["time_s"])
     rows = [
         {
             "Part": plain(name),
-            "Count": str(len(group)),
-            "Median (s)": fixed(group["time_s"].median(), 3),
-            "Sum (s)": fixed(group["time_s"].sum(), 3),
+            "Count": str(len(times)),
+            "Median (s)": fixed(statistics.median(times), 3),
+            "Sum (s)": fixed(sum(times), 3),
         }
-        for name, group in details.groupby("detail", sort=False)
+        for name, times in times_s.items()
     ]
     return table(rows, ("Part",))
 
@@ -196,7 +201,8 @@ def _analysis(case: pd.Series, rows: list[Row]) -> str:
 def _gpu_memory(case: pd.Series) -> str:
     peak_bytes, total_bytes = case["gpu_mem_allocated_bytes"], case["gpu_mem_total_bytes"]
     if pd.isna(peak_bytes):
-        return "GPU memory was not measured" + (": the case ran on the CPU." if case["device"] == "cpu" else ".")
+        on_cpu = pd.notna(case["device"]) and case["device"] == "cpu"
+        return f"GPU memory was not measured{': the case ran on the CPU' if on_cpu else ''}."
     margin = f" of {gigabytes(total_bytes)} GB of this GPU ({100 * peak_bytes / total_bytes:.0f} %)"
     return f"Peak GPU Memory reached {gigabytes(peak_bytes)} GB{'' if pd.isna(total_bytes) else margin}."
 

@@ -155,6 +155,15 @@ def write_table(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
     table.to_parquet(parquet, index=False)
 
 
+def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a table by case, as plain values, None for what is empty."""
+    plain = table.astype(object).where(table.notna(), None)
+    by_case: dict[str, list[dict[str, Any]]] = {}
+    for row in plain.to_dict("records"):
+        by_case.setdefault(row["case"], []).append(row)
+    return by_case
+
+
 def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
     frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
     return frame.astype(dict(columns))

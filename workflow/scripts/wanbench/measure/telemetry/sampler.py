@@ -1,8 +1,11 @@
 """The sampler process: reads its sources at a fixed rate and appends every sample to a file.
 
-Started by the supervisor as `python -m wanbench.measure.telemetry.sampler FILE PID INTERVAL_S`. It is a process
-of its own so that neither the measured process's interpreter lock nor its death costs a sample. It ends on
-SIGTERM, and when the supervisor is gone.
+Started by the supervisor as
+
+    python -m wanbench.measure.telemetry.sampler SUPERVISOR_PID FILE PID INTERVAL_S
+
+It is a process of its own so that neither the measured process's interpreter lock nor its death costs a sample.
+It ends on SIGTERM, and when the supervisor is gone.
 """
 
 import os
@@ -51,9 +54,9 @@ class StopFlag:
         self.is_set = True
 
 
-def main(file: Path, pid: int, interval_s: float) -> None:
+def main(supervisor_pid: int, file: Path, pid: int, interval_s: float) -> None:
     stop = StopFlag()
-    die_with_parent()
+    die_with_parent(supervisor_pid)
     # Ctrl-C reaches the whole process group; the supervisor decides when sampling ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sources: list[Source] = [HostSource(pid)]
@@ -63,4 +66,4 @@ def main(file: Path, pid: int, interval_s: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))

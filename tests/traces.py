@@ -1,0 +1,138 @@
+"""Traces as the measuring process writes them, made by its own code from made-up times."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tiny import tiny_case
+from wanbench.cases.case import Case, case_sha256
+from wanbench.measure.assemble import Attempt, assemble
+from wanbench.measure.outcome import Outcome
+from wanbench.measure.samples import Samples
+from wanbench.measure.spans import read_records
+from wanbench.trace import names
+from wanbench.trace.writer import write_trace
+
+S = 1_000_000_000
+OK = Outcome("ok")
+
+HOST = {
+    "python": "3.12.3",
+    "packages": {"torch": "2.11.0", "diffusers": "0.42.1"},
+    "platform": "Linux x86_64",
+    "cpu_name": "Some CPU",
+    "cpu_cores_logical": 16,
+    "sys_mem_total_bytes": 128_000_000_000,
+    "device": "cpu",
+    "cuda": None,
+    "gpu": None,
+}
+GPU = HOST | {
+    "device": "cuda",
+    "cuda": "13.0",
+    "gpu": {
+        "name": "NVIDIA H200",
+        "uuid": "GPU-0",
+        "mem_total_bytes": 150_000_000_000,
+        "compute_capability": "9.0",
+    },
+}
+
+
+class Recorder:
+    """Writes records as a measuring process would, with times in seconds."""
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, Any]] = []
+        self.count = 0
+        self.now_s = 0.0
+
+    def begin(self, name: str, kind: str = "stage", **args: Any) -> int:
+        self.count += 1
+        self.records.append(
+            {"record": "begin", "span": self.count, "name": name, "kind": kind, "time_ns": self._now(), "args": args}
+        )
+        return self.count
+
+    def end(self, span: int, **args: Any) -> None:
+        self.records.append({"record": "end", "span": span, "time_ns": self._now(), "args": args})
+
+    def stage(self, name: str, time_s: float, kind: str = "stage", end: dict | None = None, **args: Any) -> None:
+        span = self.begin(name, kind, **args)
+        self.now_s += time_s
+        self.end(span, **(end or {}))
+
+    def _now(self) -> int:
+        return round(self.now_s * S)
+
+
+def records(
+    steps_s: list[float],
+    *,
+    init_s: float = 2.0,
+    decode_s: float = 3.0,
+    unnamed_s: float = 0.0,
+    generations: int = 1,
+    warmup: int = 0,
+    experts: list[str] | None = None,
+    environment: dict | None = None,
+    peak_bytes: int | None = None,
+    case: Case | None = None,
+    finite: bool = True,
+) -> list[dict[str, Any]]:
+    """Records of a run whose stages take the given times."""
+    recorder = Recorder()
+    peak = {} if peak_bytes is None else {"gpu_mem_allocated_bytes": peak_bytes, "gpu_mem_reserved_bytes": peak_bytes}
+    recorder.stage(names.PROCESS_STARTUP, 5.0)
+    recorder.records.append({"record": "environment", "values": environment or HOST})
+    total = recorder.begin(names.TOTAL_EXECUTION)
+    recorder.stage(names.MODEL_INITIALIZATION, init_s, end=peak)
+    for generation in range(generations):
+        recorder.records.append({"record": "generation", "number": generation, "counted": generation >= warmup})
+        preprocess = recorder.begin(names.PREPROCESS)
+        recorder.stage(names.TEXT_ENCODING, 0.5, end=peak)
+        recorder.now_s += 0.25
+        recorder.end(preprocess, **peak)
+        for i, step_s in enumerate(steps_s):
+            which = {"expert": experts[i]} if experts else {}
+            recorder.stage(f"Step_{i}", step_s, "step", end=peak | which, step=i, steps=len(steps_s))
+        recorder.stage(names.VAE_DECODING, decode_s, end=peak)
+        recorder.stage(names.VIDEO_EXPORT, 1.0, end=peak)
+        recorder.now_s += unnamed_s
+    recorder.end(total, **peak)
+    settings = (case or tiny_case()).settings()
+    applied = {key: settings[key] for key in ("size", "frames", "steps", "offload", "dtype")}
+    recorder.records.append({"record": "result", "applied": applied, "output_finite": finite, "video_bytes": 9})
+    return recorder.records
+
+
+def host_samples(until_s: float, values: dict[str, float] | None = None) -> Samples:
+    """Ten samples a second."""
+    times_ns = [round(i * 0.1 * S) for i in range(round(until_s * 10) + 1)]
+    reading = values or {"cpu_pct": 25.0, "process_cpu_pct": 20.0, "sys_mem_bytes": 8e9, "process_mem_bytes": 4e9}
+    return Samples(times_ns, [reading] * len(times_ns), 0.1, 0)
+
+
+def trace_of(
+    rows: list[dict[str, Any]], case: Case | None = None, outcome: Outcome = OK, samples: Samples | None = None
+) -> dict[str, Any]:
+    """The trace of a run, as the supervisor assembles it."""
+    case = case or tiny_case()
+    ended_ns = max(row["time_ns"] for row in rows if "time_ns" in row) + S // 2
+    digests = {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"}
+    git = {"git_commit": "0123456789abcdef", "git_dirty": False}
+    attempt = Attempt(case.settings(), digests, 0, ended_ns, "2026-11-23T10:00:00+00:00", git)
+    return assemble(attempt, read_records(rows), samples or host_samples(ended_ns / S), outcome)
+
+
+def write(folder: Path, trace: dict[str, Any]) -> Path:
+    file = folder / f"{trace['case']['name']}.json"
+    write_trace(file, trace)
+    return file
+
+
+def change(file: Path, alter: Any) -> None:
+    """Edit a trace file as somebody with an editor would."""
+    content = json.loads(file.read_text())
+    alter(content)
+    file.write_text(json.dumps(content))

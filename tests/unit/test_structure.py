@@ -1,0 +1,117 @@
+"""Rules about the project itself: two wings, one version of everything, one digest for what counts."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from wanbench.digests import checkpoint_digest, code_digest, sha256_of, value_digest, without_comments
+
+SCRIPTS = ROOT / "workflow/scripts"
+MEASURE_ONLY = {"torch", "diffusers", "transformers", "accelerate", "pynvml"}
+REPORT_ONLY = {"pandas", "pyarrow", "tabulate", "matplotlib"}
+
+# Names on conda-forge that differ from those on PyPI.
+CONDA_NAMES = {"pytorch": "torch", "python-fastjsonschema": "fastjsonschema"}
+
+
+def modules(*parts: str) -> list[str]:
+    files = [file for part in parts for file in (SCRIPTS / "wanbench" / part).rglob("*.py")]
+    names = [file.relative_to(SCRIPTS).with_suffix("").as_posix().replace("/", ".") for file in files]
+    return [name.removesuffix(".__init__") for name in names]
+
+
+@pytest.mark.parametrize(
+    ("parts", "forbidden"),
+    [
+        (("measure", "cases", "trace"), REPORT_ONLY),
+        (("report", "cases", "trace"), MEASURE_ONLY),
+    ],
+    ids=["measure wing", "report wing"],
+)
+def test_a_wing_imports_nothing_of_the_other(parts: tuple[str, ...], forbidden: set[str]) -> None:
+    """In an interpreter in which the other wing's packages cannot be imported."""
+    imports = "\n".join(f"import {name}" for name in modules(*parts))
+    code = f"import sys\nfor name in {sorted(forbidden)}: sys.modules[name] = None\n{imports}\n"
+    done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_knows_nothing_of_snakemake() -> None:
+    for file in (SCRIPTS / "wanbench").rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) snakemake", file.read_text("utf-8"), re.M), file
+
+
+def requirements(file: str) -> dict[str, str]:
+    lines = (ROOT / file).read_text("utf-8").splitlines()
+    return dict(line.split("==") for line in lines if "==" in line)
+
+
+def conda_packages(file: str) -> dict[str, str]:
+    packages = dict(entry.split("=") for entry in yaml.safe_load((ROOT / file).read_text("utf-8"))["dependencies"])
+    return {CONDA_NAMES.get(name, name): version for name, version in packages.items()}
+
+
+def test_pip_and_conda_install_the_same_versions() -> None:
+    pip = requirements("requirements.txt")
+    measure, report = conda_packages("envs/measure.yaml"), conda_packages("envs/report.yaml")
+    assert measure.pop("python") == report.pop("python")
+    assert pip.pop("snakemake")
+    assert pip == measure | report
+
+
+def test_the_snakefile_asks_for_the_version_that_is_installed() -> None:
+    version = requirements("requirements.txt")["snakemake"]
+    assert f'min_version("{version}")' in (ROOT / "Snakefile").read_text("utf-8")
+
+
+def test_thin_scripts() -> None:
+    for script in SCRIPTS.glob("*.py"):
+        assert len(script.read_text("utf-8").splitlines()) <= 40, script
+
+
+def test_comments_and_blank_lines_do_not_change_a_digest_but_code_does(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+
+    def digest(text: str) -> str:
+        file.write_text(text)
+        return code_digest(tmp_path, ["**/*.py"])
+
+    before = digest('x = "# no comment"\nif x:\n    y = 1\n')
+    assert digest('# new\nx = "# no comment"  # why\n\n\nif x:\n    # more\n    y = 1   \n') == before
+    assert digest('x = "# other"\nif x:\n    y = 1\n') != before
+    assert digest('x = "# no comment"\nif x:\n    pass\ny = 1\n') != before
+
+
+def test_a_renamed_or_new_file_changes_a_digest(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n")
+    before = code_digest(tmp_path, ["*.py"])
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    renamed = code_digest(tmp_path, ["*.py"])
+    (tmp_path / "c.py").write_text("")
+    assert len({before, renamed, code_digest(tmp_path, ["*.py"])}) == 3
+
+
+def test_without_comments_keeps_the_code() -> None:
+    for file in SCRIPTS.rglob("*.py"):
+        source = file.read_text("utf-8")
+        assert compile(without_comments(source), str(file), "exec")
+
+
+def test_digests_do_not_depend_on_order(tmp_path: Path) -> None:
+    assert sha256_of({"a": 1, "b": [2]}) == sha256_of({"b": [2], "a": 1})
+    assert value_digest({"a": [1, 2]}) != value_digest({"a": [2, 1]})
+
+
+def test_a_checkpoint_digest_sees_sizes_and_configs(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "weights.safetensors").write_bytes(b"12")
+    before = checkpoint_digest(tmp_path)
+    (tmp_path / "config.json").write_text("[]")
+    changed = checkpoint_digest(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"123")
+    assert len({before, changed, checkpoint_digest(tmp_path)}) == 3

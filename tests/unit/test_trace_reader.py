@@ -1,0 +1,112 @@
+"""The reader refuses what is no trace, with file and key."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from traces import change, records, trace_of, write
+from wanbench.errors import InputError
+from wanbench.report.collect import Expected, collect
+from wanbench.trace.reader import read_trace
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write(tmp_path, trace_of(records([1.0, 1.0, 1.0])))
+
+
+def stage_event(content: dict) -> dict:
+    return next(event for event in content["traceEvents"] if event["name"] == "Step_1_Inference")
+
+
+def test_a_whole_trace_is_read(file: Path) -> None:
+    trace = read_trace(file)
+    assert trace.status == "ok"
+    stages = {stage.name: stage for stage in trace.stages}
+    assert stages["Step_1_Inference"].measures["time_s"] == 1.0
+    assert stages["TI2V_Preprocess"].measures["time_s"] == 0.25
+    assert stages["VAE_Decoding"].measures["samples"] == 30
+    assert "gpu_mem_allocated_bytes" not in stages["VAE_Decoding"].measures
+
+
+@pytest.mark.parametrize(
+    ("alter", "parts"),
+    [
+        (lambda c: c.update(schema_version=2), ["schema_version", "2", "allowed: 1"]),
+        (lambda c: c.pop("schema_version"), ["schema_version", "None"]),
+        (lambda c: stage_event(c).update(name=""), ["traceEvents[", ".name", "1 characters"]),
+        (lambda c: stage_event(c).pop("name"), ["traceEvents[", "name is missing"]),
+        (lambda c: stage_event(c).update(name="Unknown"), ["traceEvents[", ".name", "'Unknown' is no stage"]),
+        (lambda c: stage_event(c).update(name="Step_0_Inference"), [".name", "'Step_0_Inference' stands twice"]),
+        (lambda c: stage_event(c)["args"].update(time_s="1"), ["args.time_s", "number", "'1'"]),
+        (lambda c: stage_event(c)["args"].update(time_s=-1), ["args.time_s", "-1"]),
+        (lambda c: stage_event(c)["args"].pop("time_s"), ["args", "time_s is missing"]),
+        (lambda c: stage_event(c)["args"].update(power=3), ["args", "power"]),
+        (lambda c: c["case"].update(steps="5"), ["case.steps", "integer", "'5'"]),
+        (lambda c: c.update(status="fine"), ["status", "'fine'"]),
+        (lambda c: c.pop("quality"), ["quality is missing"]),
+        (lambda c: c.update(total_duration_s=float("nan")), ["NaN"]),
+    ],
+)
+def test_a_faulty_trace_is_refused_by_file_and_key(file: Path, alter: Callable, parts: list[str]) -> None:
+    change(file, alter)
+    with pytest.raises(InputError) as error:
+        read_trace(file)
+    for part in [str(file), *parts]:
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", '{"schema_version": 1, "status"'])
+def test_what_is_cut_short_or_no_object_is_refused(file: Path, text: str) -> None:
+    file.write_text(text)
+    with pytest.raises(InputError, match="JSON"):
+        read_trace(file)
+
+
+def test_a_missing_trace_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_trace(tmp_path / "none.json")
+
+
+def expected(file: Path, **changes: str) -> Expected:
+    values = {"case_sha256": json.loads(file.read_text())["digests"]["case_sha256"], "measure": "m", "env": "e"}
+    values |= changes
+    return Expected({"tiny": values["case_sha256"]}, values["measure"], values["env"])
+
+
+def test_a_trace_of_the_grid_is_used(file: Path) -> None:
+    traces, left_out = collect([file], expected(file))
+    assert [trace.case["name"] for trace in traces] == ["tiny"]
+    assert left_out == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"case_sha256": "0" * 64}, "other settings of this case"),
+        ({"measure": "n"}, "other measuring code"),
+        ({"env": "f"}, "other measuring environment"),
+    ],
+)
+def test_a_stale_trace_is_named_and_not_used(file: Path, changes: dict, part: str) -> None:
+    traces, left_out = collect([file], expected(file, **changes))
+    assert traces == []
+    assert [item.case for item in left_out] == ["tiny"]
+    assert part in left_out[0].reason
+    assert str(file) in left_out[0].reason
+
+
+def test_a_trace_under_another_name_is_not_used(file: Path) -> None:
+    other = file.rename(file.with_name("other.json"))
+    _, left_out = collect([other], Expected({"other": "0" * 64}, "m", "e"))
+    assert "holds case 'tiny'" in left_out[0].reason
+
+
+def test_a_broken_trace_does_not_keep_the_others_from_being_used(file: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    traces, left_out = collect([broken, file], expected(file))
+    assert len(traces) == 1
+    assert left_out[0].case == "broken"

@@ -1,0 +1,65 @@
+"""A mistake in the grid ends before any job starts, with one line and no Python traceback."""
+
+from collections.abc import Callable
+
+import pytest
+
+from conftest import SMALL, SMALL_DEFAULTS, Project
+
+
+def complaint(project: Project, *arguments: str) -> str:
+    run = project.snakemake(*arguments)
+    assert run.code == 1, run.output
+    assert "Traceback" not in run.output
+    assert run.jobs == set()
+    assert not (project.folder / "results").exists()
+    lines = [line for line in run.output.splitlines() if line and "Using workflow specific profile" not in line]
+    assert len(lines) == 1, run.output
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("cases", "parts"),
+    [
+        ({"a": SMALL | {"stepps": 3}}, ["config/config.yaml: case 'a'", "'stepps'", "did you mean 'steps'"]),
+        ({"a": SMALL | {"frames": 6}}, ["config/config.yaml: case 'a'", "frames", "6", "4k+1, such as 5 and 9"]),
+        ({"../a": SMALL}, ["config/config.yaml: case name", "../a"]),
+        ({}, ["config/config.yaml: no cases"]),
+    ],
+    ids=["unknown key", "frames", "name", "empty"],
+)
+def test_a_faulty_grid(new_project: Callable[[], Project], cases: dict, parts: list[str]) -> None:
+    project = new_project()
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": cases})
+    line = complaint(project)
+    for part in parts:
+        assert part in line
+
+
+def test_a_grid_that_is_not_yaml(new_project: Callable[[], Project]) -> None:
+    project = new_project()
+    (project.folder / "config/config.yaml").write_text("cases:\n  a: {model: TI2V-5B\n  b: 3\n")
+    assert complaint(project).startswith("config/config.yaml: line 3, column 4: not valid YAML")
+
+
+def test_a_case_that_stands_twice_in_a_file_given_on_the_command_line(new_project: Callable[[], Project]) -> None:
+    project = new_project()
+    (project.folder / "mine.yaml").write_text("cases:\n  a: {model: TI2V-5B}\n  a: {model: T2V-A14B}\n")
+    line = complaint(project, "--configfile", "mine.yaml")
+    assert line == "mine.yaml: line 3: 'a' stands here a second time (first in line 2)"
+
+
+def test_two_grid_files_are_refused(new_project: Callable[[], Project]) -> None:
+    line = complaint(new_project(), "--configfile", "config/config.yaml", "config/wan22.yaml")
+    assert "allowed: one grid file" in line
+
+
+def test_a_grid_file_given_on_the_command_line_takes_the_place_of_the_default(
+    new_project: Callable[[], Project],
+) -> None:
+    run = new_project().snakemake("--dry-run", "--configfile", "config/wan22.yaml")
+    assert run.code == 0, run.output
+    measured = {case for rule, case in run.jobs if rule == "measure"}
+    assert len(measured) == 30
+    assert {"03_Max_Quality_704p", "I2V-A14B_832x480_group"} <= measured
+    assert "01_5B_Speed_Preview_64p" not in measured

@@ -1,0 +1,87 @@
+"""Cases that fail: rows of the report, a run that says so, and a next run that tries only them again."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project
+from wanbench.trace.reader import read_trace
+
+GRID = {
+    "defaults": SMALL_DEFAULTS,
+    "cases": {
+        "a_good": SMALL,
+        # Terabytes of latents: the allocator refuses at once.
+        "b_too_big": SMALL | {"size": "65536*65536", "frames": 4001},
+        "c_too_slow": SMALL | {"timeout_s": 1},
+        "d_broken": {"model": "TI2V-5B", "size": "64*64", "frames": 5, "weights": "pretrained", "checkpoint": "broken"},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = copy_project(tmp_path_factory.mktemp("failures") / "project")
+    (project.folder / "broken").mkdir()
+    (project.folder / "broken/model_index.json").write_text('{"_class_name": "WanPipeline"}')
+    project.write_grid(GRID)
+    return project
+
+
+@pytest.fixture(scope="module")
+def run(project: Project) -> Run:
+    return project.snakemake()
+
+
+def status(project: Project, case: str) -> str:
+    return read_trace(project.folder / "results/traces" / f"{case}.json").status
+
+
+def test_every_case_is_tried_and_the_report_is_complete(project: Project, run: Run) -> None:
+    assert [status(project, case) for case in GRID["cases"]] == ["ok", "oom", "timeout", "error"]
+    report = project.read("results/report.md")
+    for case in GRID["cases"]:
+        assert f"## Case: {case}\n" in report
+    assert "**Ended with status oom in TI2V_Preprocess**" in report
+    assert "**Ended with status timeout in Process_Startup**: ended after timeout\\_s = 1 s" in report
+
+
+def test_the_run_fails_and_says_which_case_and_why(run: Run) -> None:
+    assert run.code == 1
+    assert "c_too_slow: timeout in Process_Startup: ended after timeout_s = 1 s" in run.output
+    assert "d_broken: error in Model_Initialization: " in run.output
+    assert "logs/measure/d_broken.log" in run.output
+    assert "b_too_big: oom" not in run.output
+
+
+def test_the_next_run_tries_only_the_failed_cases_again(project: Project, run: Run) -> None:
+    report = {("tabulate", ""), ("report", ""), ("outcome", "")}
+    failed = {("measure", "c_too_slow"), ("measure", "d_broken")}
+    assert project.plan() == failed | report
+    again = project.snakemake()
+    assert again.code == 1
+    assert again.jobs == failed | report
+    assert project.plan() == failed | report
+
+
+def test_a_mended_case_ends_the_failures_and_is_not_tried_again(project: Project, run: Run) -> None:
+    mended = copy.deepcopy(GRID)
+    mended["cases"]["c_too_slow"] = SMALL
+    del mended["cases"]["d_broken"]
+    project.write_grid(mended)
+    assert {job for job in project.plan() if job[0] == "measure"} == {("measure", "c_too_slow")}
+    done = project.snakemake()
+    assert done.code == 0, done.output
+    assert status(project, "c_too_slow") == "ok"
+    assert project.plan() == set()
+
+
+def test_the_last_good_trace_outlives_a_failed_attempt(project: Project, run: Run) -> None:
+    good = Path(project.folder, "results/last_good/a_good.json").read_bytes()
+    worse = copy.deepcopy(GRID)
+    worse["cases"] = {"a_good": SMALL | {"timeout_s": 1}}
+    project.write_grid(worse)
+    assert project.snakemake().code == 1
+    assert status(project, "a_good") == "timeout"
+    assert Path(project.folder, "results/last_good/a_good.json").read_bytes() == good

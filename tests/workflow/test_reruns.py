@@ -1,0 +1,146 @@
+"""Only what changed runs again: real Snakemake plans and runs after each kind of change."""
+
+import copy
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from conftest import SMALL, SMALL_DEFAULTS, Project, copy_project
+
+GRID = {
+    "defaults": SMALL_DEFAULTS | {"prompt": "a cat"},
+    "cases": {"a": SMALL, "b": SMALL | {"steps": 4}, "c": SMALL | {"prompt": "a dog"}},
+}
+REPORT = {("tabulate", ""), ("report", ""), ("outcome", "")}
+ALL = {("measure", name) for name in "abc"} | REPORT
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    project = copy_project(tmp_path_factory.mktemp("reruns") / "project")
+    project.write_grid(GRID)
+    run = project.snakemake()
+    assert run.code == 0, run.output
+    assert run.jobs == ALL
+    return project
+
+
+@pytest.fixture
+def project(measured: Project) -> Iterator[Project]:
+    """The measured project; its files are put back after the test."""
+    kept = {part: measured.folder / part for part in ("config", "workflow", "envs")}
+    for part, folder in kept.items():
+        shutil.copytree(folder, measured.folder / "kept" / part)
+    yield measured
+    for part, folder in kept.items():
+        shutil.rmtree(folder)
+        shutil.move(measured.folder / "kept" / part, folder)
+
+
+def changed(change: Callable[[dict], object]) -> dict:
+    grid = copy.deepcopy(GRID)
+    change(grid)
+    return grid
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda grid: None, set()),
+        (lambda grid: grid["cases"]["a"].update(steps=5), {("measure", "a")} | REPORT),
+        (lambda grid: grid["cases"].update(d=SMALL), {("measure", "d")} | REPORT),
+        (lambda grid: grid["cases"].pop("b"), REPORT),
+        (lambda grid: grid["cases"].update(e=grid["cases"].pop("b")), {("measure", "e")} | REPORT),
+        (lambda grid: grid["defaults"].update(prompt="a bird"), {("measure", "a"), ("measure", "b")} | REPORT),
+        (lambda grid: grid["cases"]["a"].update(seed=42, offload="none", shift=5), set()),
+        (lambda grid: grid["cases"].update(dict(reversed(grid["cases"].items()))), set()),
+    ],
+    ids=["nothing", "one key", "add", "remove", "rename", "default prompt", "write out a default", "reorder"],
+)
+def test_a_change_of_the_grid(project: Project, change: Callable[[dict], object], expected: set) -> None:
+    project.write_grid(changed(change))
+    assert project.plan() == expected
+
+
+def test_another_layout_of_the_grid_file(project: Project) -> None:
+    text = project.read("config/config.yaml")
+    lines = re.sub(r"^(\w)", r"# a comment\n\1", text, flags=re.M)
+    (project.folder / "config/config.yaml").write_text(lines + "\n\n# more\n", "utf-8")
+    assert project.plan() == set()
+
+
+def test_a_touched_or_commented_script_runs_nothing(project: Project) -> None:
+    for path in project.folder.glob("workflow/scripts/**/*.py"):
+        path.write_text("# a comment\n" + path.read_text("utf-8"), "utf-8")
+    env = project.folder / "envs/measure.yaml"
+    env.write_text("# a comment\n" + env.read_text("utf-8"), "utf-8")
+    assert project.plan() == set()
+
+
+@pytest.mark.parametrize("path", ["measure_case.py", "wanbench/measure/wan/generate.py", "wanbench/trace/writer.py"])
+def test_an_edit_of_the_measuring_code_runs_the_cases(project: Project, path: str) -> None:
+    append(project.folder / "workflow/scripts" / path, "\nEDITED = True\n")
+    assert project.plan() == ALL
+
+
+def test_an_edit_of_the_measuring_environment_runs_the_cases(project: Project) -> None:
+    env = project.folder / "envs/measure.yaml"
+    env.write_text(re.sub(r"psutil=.*", "psutil=7.2.1", env.read_text("utf-8")), "utf-8")
+    assert project.plan() == ALL
+
+
+@pytest.mark.parametrize(
+    "path", ["workflow/scripts/wanbench/report/markdown.py", "workflow/scripts/wanbench/report/findings.py"]
+)
+def test_an_edit_of_the_report_code_runs_only_the_report(project: Project, path: str) -> None:
+    append(project.folder / path, "\nEDITED = True\n")
+    assert project.plan() == REPORT
+
+
+def test_the_project_in_another_place_runs_nothing(measured: Project, tmp_path: Path) -> None:
+    shutil.copytree(measured.folder, tmp_path / "elsewhere")
+    assert Project(tmp_path / "elsewhere").plan() == set()
+
+
+def test_a_deleted_trace_is_measured_again(measured: Project, tmp_path: Path) -> None:
+    shutil.copytree(measured.folder, tmp_path / "copy")
+    project = Project(tmp_path / "copy")
+    (project.folder / "results/traces/b.json").unlink()
+    assert project.plan() == {("measure", "b")} | REPORT
+
+
+def test_a_changed_case_is_measured_and_the_others_are_not_touched(measured: Project, tmp_path: Path) -> None:
+    shutil.copytree(measured.folder, tmp_path / "copy")
+    project = Project(tmp_path / "copy")
+    traces = project.folder / "results/traces"
+    before = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in traces.iterdir()}
+    project.write_grid(changed(lambda grid: grid["cases"]["a"].update(steps=6)))
+    run = project.snakemake()
+    assert run.code == 0, run.output
+    assert run.jobs == {("measure", "a")} | REPORT
+    after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in traces.iterdir()}
+    assert [name for name in before if before[name] != after[name]] == ["a.json"]
+    assert "Step_5_Inference" in project.read("results/report.md")
+    assert project.plan() == set()
+
+
+def test_a_trace_that_snakemake_was_made_to_believe_is_named_and_not_used(measured: Project, tmp_path: Path) -> None:
+    """After a lost `.snakemake` folder, Snakemake takes any trace for the right one."""
+    shutil.copytree(measured.folder, tmp_path / "copy", ignore=shutil.ignore_patterns(".snakemake"))
+    project = Project(tmp_path / "copy")
+    project.write_grid(changed(lambda grid: grid["cases"]["a"].update(steps=6)))
+    run = project.snakemake("--forcerun", "tabulate")
+    assert run.code == 1
+    assert ("measure", "a") not in run.jobs
+    assert "a: left out: results/traces/a.json: digests.case_sha256: measured with other settings" in run.output
+    report = project.read("results/report.md")
+    assert "## Left out, and why" in report
+    assert "## Case: a\n" not in report
+    assert "## Case: b\n" in report
+
+
+def append(file: Path, text: str) -> None:
+    file.write_text(file.read_text("utf-8") + text, "utf-8")
