@@ -153,6 +153,17 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_and_the_las
     assert failed_attempts(tmp_path / "results") == {"tiny": 2}
 
 
+def test_the_measuring_process_keeps_the_python_path_of_its_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clusters provide packages through it; seen on a GPU machine whose diffusers was found nowhere else."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/sitecustomize.py").write_text("raise SystemExit(99)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    outcome, _ = run(tiny_case(), tmp_path)
+    assert outcome.message == "ended with exit code 99 and without a report"
+
+
 def test_a_hanging_process_is_ended_and_leaves_no_process(tmp_path: Path) -> None:
     outcome, trace = run(tiny_case(timeout_s=1), tmp_path)
     assert outcome == Outcome("timeout", "ended after timeout_s = 1 s")

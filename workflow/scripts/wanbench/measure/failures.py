@@ -5,8 +5,6 @@ the output of a case before running it, so the last good trace is kept beside.
 """
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 from wanbench.measure.outcome import FINISHED, Outcome
@@ -27,21 +25,9 @@ def last_good_trace(results: Path, case_name: str) -> Path:
 def record_outcome(results: Path, case_name: str, outcome: Outcome, trace: Path) -> None:
     """Count a failed attempt, or keep the trace of a good one."""
     if outcome.status in FINISHED:
-        _keep(trace, last_good_trace(results, case_name))
+        write_atomically(last_good_trace(results, case_name), trace.read_text("utf-8"))
         return
     file = results / "failures" / f"{case_name}.json"
     before = json.loads(file.read_text("utf-8"))["failed_attempts"] if file.exists() else 0
     text = json.dumps({"failed_attempts": before + 1, "status": outcome.status, "message": outcome.message})
     write_atomically(file, text + "\n")
-
-
-def _keep(trace: Path, copy: Path) -> None:
-    """A second name for the file costs no space; a copy where the file system has no links."""
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    part = copy.with_name(f".{copy.name}.part")
-    part.unlink(missing_ok=True)
-    try:
-        os.link(trace, part)
-    except OSError:
-        shutil.copyfile(trace, part)
-    part.replace(copy)

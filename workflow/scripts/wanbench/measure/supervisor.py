@@ -86,7 +86,8 @@ def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
 @contextmanager
 def _process(module: str, arguments: list[object], log: IO[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process in a session of its own; it and what it started are gone after the block."""
-    environment = os.environ | {"PYTHONPATH": str(_PACKAGE_ROOT), "PYTHONUNBUFFERED": "1"}
+    python_path = os.pathsep.join([str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [sys.executable, "-m", module, str(os.getpid()), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
