@@ -158,10 +158,10 @@ def test_the_measuring_process_keeps_the_python_path_of_its_user(
 ) -> None:
     """Clusters provide packages through it; seen on a GPU machine whose diffusers was found nowhere else."""
     (tmp_path / "site").mkdir()
-    (tmp_path / "site/sitecustomize.py").write_text("raise SystemExit(99)\n")
+    (tmp_path / "site/diffusers.py").write_text("raise RuntimeError('found on the path of the user')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     outcome, _ = run(tiny_case(), tmp_path)
-    assert outcome.message == "ended with exit code 99 and without a report"
+    assert outcome.message == "found on the path of the user"
 
 
 def test_a_hanging_process_is_ended_and_leaves_no_process(tmp_path: Path) -> None:
