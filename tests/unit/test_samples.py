@@ -25,8 +25,8 @@ def test_a_share_is_weighted_by_the_time_that_each_sample_covers() -> None:
 
 
 def test_a_stage_in_pieces_gets_the_samples_of_its_pieces() -> None:
-    measures = stage_measures(CPU, [(0, S), (3 * S, 4 * S)])
-    assert measures["cpu_pct"] == pytest.approx(40)
+    measures = stage_measures(CPU, [(S, 2 * S), (3 * S, 4 * S)])
+    assert measures["cpu_pct"] == pytest.approx(50)
 
 
 def test_a_stage_shorter_than_the_interval_has_no_sampled_measure_but_its_count() -> None:

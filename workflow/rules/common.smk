@@ -59,6 +59,7 @@ REPORT_DIGEST = code_digest(
         "scripts/tabulate_traces.py",
         "scripts/write_report.py",
         "scripts/check_outcome.py",
+        "scripts/wanbench/models.py",
         "scripts/wanbench/trace/*.py",
         "scripts/wanbench/report/**/*.py",
     ],

@@ -20,12 +20,29 @@ _PROCESS_ID = 1
 _TRACKS = {"stage": 1, "detail": 2, "move": 3}
 _TRACK_NAMES = {"stage": "Stages", "detail": "Details", "move": "Weight moves"}
 
-# One track a kind: metric, name of its track, and the factor from the metric's unit to the track's.
+# One track a kind: its name, and for each metric in it the name of its line and the factor to the track's unit.
 _COUNTERS = {
-    "cpu_pct": ("CPU (%)", 1.0),
-    "process_cpu_pct": ("CPU of the measured process (%)", 1.0),
-    "sys_mem_bytes": ("System memory (GB)", 1e-9),
-    "process_mem_bytes": ("Memory of the measured process (GB)", 1e-9),
+    "CPU (%)": {"cpu_pct": ("machine", 1), "process_cpu_pct": ("measured process", 1)},
+    "System memory (GB)": {"sys_mem_bytes": ("machine", 1e-9), "process_mem_bytes": ("measured process", 1e-9)},
+    "GPU activity (%)": {
+        "sm_activity_pct": ("SM", 1),
+        "tensor_activity_pct": ("tensor", 1),
+        "dram_activity_pct": ("DRAM", 1),
+        "sm_occupancy_pct": ("SM occupancy", 1),
+        "graphics_activity_pct": ("graphics", 1),
+    },
+    "GPU memory (GB)": {
+        "gpu_mem_used_bytes": ("device", 1e-9),
+        "gpu_mem_process_bytes": ("measured process", 1e-9),
+        "foreign_mem_bytes": ("others", 1e-9),
+    },
+    "GPU power (W)": {"power_w": ("power", 1)},
+    "GPU energy (kJ)": {"energy_j": ("since driver load", 1e-3)},
+    "GPU clock (MHz)": {"sm_clock_mhz": ("SM", 1), "mem_clock_mhz": ("memory", 1)},
+    "GPU temperature (C)": {"temperature_c": ("temperature", 1)},
+    "PCIe (GB/s)": {"pcie_tx_bytes_per_s": ("from GPU", 1e-9), "pcie_rx_bytes_per_s": ("to GPU", 1e-9)},
+    "Clock event reasons (bits)": {"clock_event_reasons": ("bits", 1)},
+    "Foreign processes": {"foreign_processes": ("count", 1)},
 }
 
 
@@ -62,12 +79,18 @@ def assemble(attempt: Attempt, recording: Recording, samples: Samples, outcome: 
         "total_duration_s": (attempt.ended_ns - attempt.spawned_ns) / 1e9,
         "error": _error(outcome, recording),
         "applied": result.get("applied"),
-        "environment": redacted((recording.environment or {}) | attempt.git) if recording.environment else None,
+        "environment": _environment(attempt, recording, samples),
         "quality": judge(stages, samples, result.get("output_finite")),
         "video_bytes": result.get("video_bytes"),
         "displayTimeUnit": "ms",
         "traceEvents": _events(attempt, recording, stages, samples),
     }
+
+
+def _environment(attempt: Attempt, recording: Recording, samples: Samples) -> dict[str, Any] | None:
+    if recording.environment is None:
+        return None
+    return redacted(recording.environment | attempt.git | {"gpu_telemetry": samples.gpu_telemetry})
 
 
 def _error(outcome: Outcome, recording: Recording) -> dict[str, Any] | None:
@@ -107,17 +130,19 @@ def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples
     for time_ns, values in zip(samples.times_ns, samples.values):
         if time_ns >= attempt.spawned_ns:
             events += [
-                {
-                    "name": track,
-                    "ph": "C",
-                    "ts": at_us(time_ns),
-                    "pid": _PROCESS_ID,
-                    "args": {metric: round(values[metric] * factor, 4)},
-                }
-                for metric, (track, factor) in _COUNTERS.items()
-                if metric in values
+                {"name": track, "ph": "C", "ts": at_us(time_ns), "pid": _PROCESS_ID, "args": lines}
+                for track, lines in _counters(values).items()
             ]
     return events
+
+
+def _counters(values: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Lines by track, of the metrics that were read."""
+    tracks = {
+        track: {line: round(values[metric] * factor, 4) for metric, (line, factor) in lines.items() if metric in values}
+        for track, lines in _COUNTERS.items()
+    }
+    return {track: lines for track, lines in tracks.items() if lines}
 
 
 def _stage_args(stage: Stage, recording: Recording, samples: Samples) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from wanbench.measure.samples import Samples, coverage
+from wanbench.measure.intervals import Interval
+from wanbench.measure.samples import Samples, Series, coverage
 from wanbench.measure.spans import Stage
 from wanbench.trace import names
 
@@ -16,6 +17,20 @@ MIN_CHANGE_RATIO = 1.10
 MIN_CHANGE_S = 0.05
 MIN_CHANGE_DEVIATIONS = 3.0
 _MIN_STEPS_EACH_SIDE = 3
+
+
+# NVML's nvmlClocksEventReasons bits. An idle GPU and clocks set by somebody are not throttling.
+CLOCK_EVENT_REASONS = {
+    "power_cap": 0x4,
+    "hardware_slowdown": 0x8,
+    "sync_boost": 0x10,
+    "thermal_software": 0x20,
+    "thermal_hardware": 0x40,
+    "power_brake": 0x80,
+}
+# The power cap is how a GPU under full load is run; the others say that the machine keeps it from its own speed.
+_SLOWED_DOWN = ("hardware_slowdown", "thermal_software", "thermal_hardware", "power_brake")
+MIN_SLOWED_DOWN_PCT = 1.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,9 @@ def judge(stages: list[Stage], samples: Samples, output_finite: bool | None) -> 
         "unaccounted_s": None,
         "step_time_change": None,
         "output_finite": output_finite,
+        "throttled_pct": None,
+        "foreign_processes": None,
+        "foreign_mem_bytes": None,
     }
     if total is not None:
         covered_pct, gap_s = coverage(samples, total.extent)
@@ -75,10 +93,36 @@ def judge(stages: list[Stage], samples: Samples, output_finite: bool | None) -> 
         quality["sample_coverage_pct"], quality["greatest_sample_gap_s"] = covered_pct, gap_s
         quality["unaccounted_s"] = (total.time_ns - leaves_ns) / 1e9
         quality["stage_coverage_pct"] = 100 * leaves_ns / max(1, total.time_ns)
+        quality["throttled_pct"] = throttled_pct(samples.series.get("clock_event_reasons"), total.extent)
+        quality["foreign_processes"] = _highest_in(samples.series.get("foreign_processes"), total.extent)
+        quality["foreign_mem_bytes"] = _highest_in(samples.series.get("foreign_mem_bytes"), total.extent)
     change = _change_in_any_generation(stages)
     quality["step_time_change"] = asdict(change) if change else None
     quality["faults"] = _faults(quality)
     return quality
+
+
+def throttled_pct(reasons: Series | None, extent: Interval) -> dict[str, float] | None:
+    """Share of samples in which each reason held the clocks down, in percent; None where it was not read."""
+    masks = _values_in(reasons, extent)
+    if not masks:
+        return None
+    return {
+        name: 100 * sum(bool(int(mask) & bit) for mask in masks) / len(masks)
+        for name, bit in CLOCK_EVENT_REASONS.items()
+    }
+
+
+def _values_in(series: Series | None, extent: Interval) -> list[float]:
+    if series is None:
+        return []
+    start, end = extent
+    return [value for time_ns, value in zip(series.times_ns, series.values) if start <= time_ns < end]
+
+
+def _highest_in(series: Series | None, extent: Interval) -> int | None:
+    values = _values_in(series, extent)
+    return int(max(values)) if values else None
 
 
 def _faults(quality: dict[str, Any]) -> list[str]:
@@ -91,6 +135,10 @@ def _faults(quality: dict[str, Any]) -> list[str]:
         faults.append("step_time_changed")
     if quality["output_finite"] is False:
         faults.append("output_not_finite")
+    if quality["foreign_processes"]:
+        faults.append("foreign_process")
+    if any((quality["throttled_pct"] or {}).get(reason, 0) > MIN_SLOWED_DOWN_PCT for reason in _SLOWED_DOWN):
+        faults.append("slowed_down")
     return faults
 
 

@@ -1,17 +1,48 @@
 """Join samples and stages: what did a metric do during a stage?"""
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from wanbench.measure.intervals import Interval
+from wanbench.measure.intervals import Interval, total
 
-# Metrics that cover the time since the sample before; the others hold for the instant of the sample.
-INTERVAL_METRICS = ("cpu_pct", "process_cpu_pct")
-INSTANT_METRICS = ("sys_mem_bytes", "process_mem_bytes")
+# What a metric's readings mean decides how they are joined with a stage.
+# These describe the time since the reading before: their mean is weighted by time.
+INTERVAL_METRICS = (
+    "cpu_pct",
+    "process_cpu_pct",
+    "sm_activity_pct",
+    "sm_occupancy_pct",
+    "tensor_activity_pct",
+    "dram_activity_pct",
+    "graphics_activity_pct",
+    "pcie_tx_bytes_per_s",
+    "pcie_rx_bytes_per_s",
+)
+# These hold for an instant, and their highest value matters (memory also as a mean).
+PEAK_METRICS = (
+    "sys_mem_bytes",
+    "process_mem_bytes",
+    "gpu_mem_used_bytes",
+    "gpu_mem_process_bytes",
+    "temperature_c",
+)
+# These hold for an instant, and their mean matters.
+MEAN_METRICS = ("power_w", "sm_clock_mhz", "mem_clock_mhz")
 
 # A tick that is this much later than due leaves a gap: the samples on both sides say nothing about it.
 _LATE = 1.5
+# A mean over less of a stage than this does not stand for the stage.
+_MIN_SHARE_OF_STAGE = 0.9
+
+
+@dataclass(frozen=True)
+class Series:
+    """The readings of one metric."""
+
+    times_ns: list[int]
+    values: list[float]
 
 
 @dataclass(frozen=True)
@@ -24,84 +55,144 @@ class Samples:
         interval_s: time between samples as asked for.
         missed: ticks that were skipped because the one before took too long; None if the sampler did not
             live to say so.
+        gpu_telemetry: what the GPU's source said of itself, or its error; None without a GPU.
     """
 
     times_ns: list[int]
     values: list[dict[str, float]]
     interval_s: float
     missed: int | None
+    gpu_telemetry: dict[str, Any] | None = field(default=None)
+
+    @cached_property
+    def series(self) -> dict[str, Series]:
+        """Readings by metric."""
+        found: dict[str, Series] = {}
+        for time_ns, reading in zip(self.times_ns, self.values):
+            for metric, value in reading.items():
+                series = found.setdefault(metric, Series([], []))
+                series.times_ns.append(time_ns)
+                series.values.append(value)
+        return found
+
+    @cached_property
+    def energy(self) -> Series:
+        """The energy counter where it moved: it is renewed every 100 ms, and repeats its value in between."""
+        moved = Series([], [])
+        counter = self.series.get("energy_j", Series([], []))
+        for time_ns, value in zip(counter.times_ns, counter.values):
+            if not moved.values or value != moved.values[-1]:
+                moved.times_ns.append(time_ns)
+                moved.values.append(value)
+        return moved
 
 
 def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
     ticks = [record for record in records if "time_ns" in record]
     last = next((record for record in records if "missed" in record), None)
+    telemetry = next((record["gpu_telemetry"] for record in records if "gpu_telemetry" in record), None)
     return Samples(
         [record["time_ns"] for record in ticks],
         [record["values"] for record in ticks],
         interval_s,
         last["missed"] if last else None,
+        telemetry,
     )
 
 
 def stage_measures(samples: Samples, intervals: list[Interval]) -> dict[str, float | int]:
     """Sampled measures of a stage, and `samples`, the number of samples taken in it.
 
-    Shares (`_pct`) are means weighted by time, with a sample cut where a border cuts it. Memory is given as its
-    highest value, and as `_mean_bytes`. A stage shorter than the sampling interval has none of them: what
-    happened inside it was not seen.
+    Shares and rates are means weighted by time, with a reading cut where a border cuts it; where readings cover
+    less than nine tenths of the stage, there is none. Memory and temperature are given as their highest value,
+    memory also as `_mean_bytes`, power and clocks as their mean. `comp_load_pct_s` is SM activity times time.
+    `energy_j` is the counter's difference over the stage. A stage shorter than the sampling interval has none of
+    them: what happened inside it was not seen.
     """
-    inside = _inside(samples, intervals)
+    inside = [series_index for start, end in intervals for series_index in _between(samples.times_ns, start, end)]
     measures: dict[str, float | int] = {"samples": len(inside)}
-    if sum(end - start for start, end in intervals) < samples.interval_s * 1e9:
+    length_ns = total(intervals)
+    if length_ns < samples.interval_s * 1e9:
         return measures
     for metric in INTERVAL_METRICS:
-        mean = _weighted_mean(samples, intervals, metric)
-        if mean is not None:
-            measures[metric] = mean
-    for metric in INSTANT_METRICS:
+        if metric in samples.series:
+            mean, weight_ns = weighted_mean(samples.series[metric], intervals)
+            if mean is not None and weight_ns >= _MIN_SHARE_OF_STAGE * length_ns:
+                measures[metric] = mean
+    for metric in (*PEAK_METRICS, *MEAN_METRICS):
         readings = [samples.values[i][metric] for i in inside if metric in samples.values[i]]
         if readings:
-            measures[metric] = max(readings)
-            measures[metric.replace("_bytes", "_mean_bytes")] = sum(readings) / len(readings)
+            mean = sum(readings) / len(readings)
+            measures[metric] = max(readings) if metric in PEAK_METRICS else mean
+            if metric in PEAK_METRICS and metric.endswith("_bytes"):
+                measures[metric.replace("_bytes", "_mean_bytes")] = mean
+    if "sm_activity_pct" in measures:
+        measures["comp_load_pct_s"] = measures["sm_activity_pct"] * length_ns / 1e9
+    energy_j = energy_of(samples.energy, intervals)
+    if energy_j is not None:
+        measures["energy_j"] = energy_j
     return measures
+
+
+def weighted_mean(series: Series, intervals: list[Interval]) -> tuple[float | None, int]:
+    """Mean of an interval metric over `intervals`, and the time in nanoseconds that its readings cover of them.
+
+    A reading covers the time since the reading before it; the first covers none.
+    """
+    times_ns, values = series.times_ns, series.values
+    weighted, weight_ns = 0.0, 0
+    for start, end in intervals:
+        # The first reading after the start covers time before and after it.
+        for i in range(max(1, bisect_right(times_ns, start)), min(len(times_ns), bisect_left(times_ns, end) + 1)):
+            overlap_ns = min(end, times_ns[i]) - max(start, times_ns[i - 1])
+            if overlap_ns > 0:
+                weighted += values[i] * overlap_ns
+                weight_ns += overlap_ns
+    return (weighted / weight_ns if weight_ns else None), weight_ns
+
+
+def energy_of(counter: Series, intervals: list[Interval]) -> float | None:
+    """Energy in joules over `intervals`, None where the counter does not span them.
+
+    Between two of the counter's values energy is taken to flow evenly.
+    """
+    if not intervals or len(counter.times_ns) < 2:
+        return None
+    if intervals[0][0] < counter.times_ns[0] or intervals[-1][1] > counter.times_ns[-1]:
+        return None
+    return sum(_counter_at(counter, end) - _counter_at(counter, start) for start, end in intervals)
 
 
 def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
     """Share of `extent` that samples cover, in percent, and the greatest gap between samples, in seconds.
 
-    The time from one sample to the next is covered unless it is half an interval longer than asked for. The
-    times from the beginning of `extent` to the first sample and from the last to its end are gaps like others.
+    With a GPU, a sample counts when it has a reading of SM activity. The time from one sample to the next is
+    covered unless it is half an interval longer than asked for. The times from the beginning of `extent` to the
+    first sample and from the last to its end are gaps like others.
     """
     start_ns, end_ns = extent
-    inside = [time_ns for time_ns in samples.times_ns if start_ns < time_ns < end_ns]
-    before = [time_ns for time_ns in samples.times_ns if time_ns <= start_ns][-1:]
-    after = [time_ns for time_ns in samples.times_ns if time_ns >= end_ns][:1]
-    borders = [*(before or [start_ns]), *inside, *(after or [end_ns])]
-    longest_ns = _LATE * samples.interval_s * 1e9
+    has_gpu = samples.gpu_telemetry is not None and "error" not in samples.gpu_telemetry
+    times_ns = samples.series.get("sm_activity_pct", Series([], [])).times_ns if has_gpu else samples.times_ns
+    first, last = bisect_right(times_ns, start_ns), bisect_left(times_ns, end_ns)
+    before = times_ns[first - 1 : first] if first else [start_ns]
+    after = times_ns[last : last + 1] or [end_ns]
+    borders = [*before, *times_ns[first:last], *after]
+    # GPM skips a tick that comes too early and covers its time with the next, so two intervals are no gap.
+    longest_ns = (_LATE + has_gpu) * samples.interval_s * 1e9
     covered_ns = 0
     for left, right in zip(borders, borders[1:]):
         if right - left <= longest_ns:
             covered_ns += min(right, end_ns) - max(left, start_ns)
     gaps_ns = [right - left for left, right in zip(borders, borders[1:])]
-    return 100 * covered_ns / max(1, end_ns - start_ns), max(gaps_ns, default=end_ns - start_ns) / 1e9
+    return 100 * covered_ns / max(1, end_ns - start_ns), max(gaps_ns) / 1e9
 
 
-def _inside(samples: Samples, intervals: list[Interval]) -> list[int]:
-    return [
-        i
-        for start, end in intervals
-        for i in range(bisect_left(samples.times_ns, start), bisect_left(samples.times_ns, end))
-    ]
+def _between(times_ns: list[int], start: int, end: int) -> range:
+    return range(bisect_left(times_ns, start), bisect_left(times_ns, end))
 
 
-def _weighted_mean(samples: Samples, intervals: list[Interval], metric: str) -> float | None:
-    weighted = weight = 0.0
-    times_ns = samples.times_ns
-    for start, end in intervals:
-        # The first sample after the start covers time before and after it.
-        for i in range(max(1, bisect_right(times_ns, start)), min(len(times_ns), bisect_left(times_ns, end) + 1)):
-            overlap_ns = min(end, times_ns[i]) - max(start, times_ns[i - 1])
-            if overlap_ns > 0 and metric in samples.values[i]:
-                weighted += samples.values[i][metric] * overlap_ns
-                weight += overlap_ns
-    return weighted / weight if weight else None
+def _counter_at(counter: Series, time_ns: int) -> float:
+    i = min(max(1, bisect_left(counter.times_ns, time_ns)), len(counter.times_ns) - 1)
+    left_ns, right_ns = counter.times_ns[i - 1], counter.times_ns[i]
+    share = (time_ns - left_ns) / (right_ns - left_ns)
+    return counter.values[i - 1] + share * (counter.values[i] - counter.values[i - 1])

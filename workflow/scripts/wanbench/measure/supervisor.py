@@ -18,14 +18,17 @@ from wanbench.measure.assemble import Attempt, assemble
 from wanbench.measure.environment import git_state
 from wanbench.measure.event_log import EventTail
 from wanbench.measure.failures import record_outcome
+from wanbench.measure.gpus import visible_gpus
 from wanbench.measure.job import Job
 from wanbench.measure.outcome import Outcome, outcome_of
 from wanbench.measure.progress import Progress, starting
 from wanbench.measure.samples import read_samples
 from wanbench.measure.spans import read_records
+from wanbench.measure.telemetry.nvml import NvmlUnavailable, initialised_nvml
 from wanbench.trace.writer import write_trace
 
-SAMPLING_INTERVAL_S = 0.1
+# GPM needs 0.1 s between two samples, and ticks come up to some milliseconds early or late.
+SAMPLING_INTERVAL_S = 0.105
 _POLL_S = 0.2
 _SAMPLER_ENDS_WITHIN_S = 5.0
 _PACKAGE_ROOT = Path(__file__).parents[2]
@@ -64,10 +67,13 @@ def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
     job = Job(case, events, places.video, time.monotonic_ns())
     job_file = places.work / "job.json"
     job_file.write_text(job.to_json(), "utf-8")
+    gpus = _gpus_of_a_case()
     with (
         places.log.open("a", encoding="utf-8") as log,
-        _process("wanbench.measure.child", [job_file], log) as child,
-        _process("wanbench.measure.telemetry.sampler", [samples, child.pid, SAMPLING_INTERVAL_S], log) as sampler,
+        _process("wanbench.measure.child", [job_file], log, _cuda_sees(gpus)) as child,
+        _process(
+            "wanbench.measure.telemetry.sampler", [samples, child.pid, SAMPLING_INTERVAL_S, *gpus], log, {}
+        ) as sampler,
     ):
         limit_s = _wait(child, case.timeout_s, _reporter(case, events, log))
         ended_ns = time.monotonic_ns()
@@ -75,8 +81,8 @@ def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
         sampler.wait(_SAMPLER_ENDS_WITHIN_S)
     recording = read_records(EventTail(events).new_records())
     outcome = outcome_of(child.returncode, limit_s, recording.error, recording.result is not None)
-    attempt = Attempt(case.settings(), digests, job.spawned_ns, ended_ns, started_at, git_state(_PACKAGE_ROOT))
     sampled = read_samples(EventTail(samples).new_records(), SAMPLING_INTERVAL_S)
+    attempt = Attempt(case.settings(), digests, job.spawned_ns, ended_ns, started_at, git_state(_PACKAGE_ROOT))
     write_trace(places.trace, assemble(attempt, recording, sampled, outcome))
     record_outcome(places.results, case.name, outcome, places.trace)
     shutil.rmtree(places.work)
@@ -84,10 +90,12 @@ def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
 
 
 @contextmanager
-def _process(module: str, arguments: list[object], log: IO[str]) -> Iterator[subprocess.Popen[bytes]]:
+def _process(
+    module: str, arguments: list[object], log: IO[str], variables: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process in a session of its own; it and what it started are gone after the block."""
     python_path = os.pathsep.join([str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"} | variables
     process = subprocess.Popen(
         [sys.executable, "-m", module, str(os.getpid()), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
@@ -102,6 +110,23 @@ def _process(module: str, arguments: list[object], log: IO[str]) -> Iterator[sub
         if process.poll() is None:
             _kill_group(process)
             process.wait()
+
+
+def _gpus_of_a_case() -> list[str]:
+    """UUIDs of the GPUs that the case runs on: the first that is allowed; none where there is no NVML."""
+    try:
+        nvml = initialised_nvml()
+    except NvmlUnavailable:
+        return []
+    try:
+        return visible_gpus(os.environ, nvml)[:1]
+    finally:
+        nvml.nvmlShutdown()
+
+
+def _cuda_sees(gpus: list[str]) -> dict[str, str]:
+    """Environment that shows CUDA the GPUs that are sampled, and no other."""
+    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
 
 
 def _wait(child: subprocess.Popen[bytes], timeout_s: float, report: Callable[[], None]) -> float | None:

@@ -19,7 +19,7 @@ class Row:
         time_s: median.
         min_s, max_s: spread over the generations that count; None with one generation.
         first_s: time in the first generation of the process, whether or not it counts; None if it is the only one.
-        cpu_pct, sm_activity_pct, comp_load_pct_s, process_cpu_pct: medians.
+        cpu_pct and the other shares, comp_load_pct_s, energy_j, power_w: medians.
         gpu_mem_allocated_bytes and the other memory: highest.
         samples: number of samples taken in the stage, over the generations that count.
     """
@@ -35,6 +35,11 @@ class Row:
     sys_mem_bytes: float | None = None
     sm_activity_pct: float | None = None
     comp_load_pct_s: float | None = None
+    tensor_activity_pct: float | None = None
+    dram_activity_pct: float | None = None
+    energy_j: float | None = None
+    power_w: float | None = None
+    gpu_mem_used_bytes: float | None = None
     process_cpu_pct: float | None = None
     process_mem_bytes: float | None = None
     loading_s: float | None = None
@@ -48,11 +53,21 @@ _MEDIANS = (
     "cpu_pct",
     "sm_activity_pct",
     "comp_load_pct_s",
+    "tensor_activity_pct",
+    "dram_activity_pct",
+    "energy_j",
+    "power_w",
     "process_cpu_pct",
     "loading_s",
     "offloading_s",
 )
-_HIGHEST = ("gpu_mem_allocated_bytes", "gpu_mem_reserved_bytes", "sys_mem_bytes", "process_mem_bytes")
+_HIGHEST = (
+    "gpu_mem_allocated_bytes",
+    "gpu_mem_reserved_bytes",
+    "gpu_mem_used_bytes",
+    "sys_mem_bytes",
+    "process_mem_bytes",
+)
 
 
 def breakdown(stages: Sequence[Mapping[str, Any]]) -> list[Row]:

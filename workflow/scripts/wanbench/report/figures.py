@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from wanbench.models import MODELS
 from wanbench.trace import names
 from wanbench.trace.reader import StageRecord, Trace
 
@@ -20,7 +21,12 @@ class CaseFigures:
         first_step_s, switch_step_s: median time of step 0, and of the first step of the low-noise expert.
         gpu_mem_allocated_bytes, sys_mem_bytes, process_mem_bytes: highest values of all stages.
         inference_sm_activity_pct, inference_cpu_pct: means over the inference stages, weighted by time.
-        inference_comp_load_pct_s, total_comp_load_pct_s: sums over the inference stages, and over all leaf stages.
+        inference_comp_load_pct_s: sum over the inference stages.
+        total_comp_load_pct_s: of `Total_Execution`, which is that of its leaf stages and the unaccounted rest, once.
+        energy_j, power_mean_w: energy of `Total_Execution`, and that energy over its time.
+        step_energy_j: median energy of a step, over the same steps as `step_s`.
+        video_second_energy_j: energy for one second of video: of `Total_Execution` without model initialisation,
+            over the seconds of video that all its generations made.
     """
 
     total_execution_s: float | None
@@ -35,15 +41,20 @@ class CaseFigures:
     inference_cpu_pct: float | None
     inference_comp_load_pct_s: float | None
     total_comp_load_pct_s: float | None
+    energy_j: float | None
+    power_mean_w: float | None
+    step_energy_j: float | None
+    video_second_energy_j: float | None
 
 
 @dataclass(frozen=True)
 class Step:
-    """A denoising step: loading and inference together, in seconds."""
+    """A denoising step: time and energy of loading and inference together; no energy where one was not measured."""
 
     generation: int
     index: int
     time_s: float
+    energy_j: float | None
     expert: str | None
     is_switch: bool
 
@@ -53,11 +64,12 @@ def figures_of(trace: Trace) -> CaseFigures:
     stages = [stage for stage in trace.stages if stage.counted]
     total = next((stage for stage in stages if stage.name == names.TOTAL_EXECUTION), None)
     inference = [stage for stage in stages if names.step_inference(stage.measures.get("step", -1)) == stage.name]
-    leaves = [stage for stage in trace.stages if stage.name not in names.NOT_LEAVES]
     steps = steps_of(stages)
+    typical = [step for step in steps if step.index > 0 and not step.is_switch]
+    energy_j = total.measures.get("energy_j") if total else None
     return CaseFigures(
         total_execution_s=total.measures["time_s"] if total else None,
-        step_s=_median(step.time_s for step in steps if step.index > 0 and not step.is_switch),
+        step_s=_median(step.time_s for step in typical),
         step_mean_s=_mean([step.time_s for step in steps]),
         first_step_s=_median(step.time_s for step in steps if step.index == 0),
         switch_step_s=_median(step.time_s for step in steps if step.is_switch),
@@ -67,13 +79,29 @@ def figures_of(trace: Trace) -> CaseFigures:
         inference_sm_activity_pct=weighted_mean(inference, "sm_activity_pct"),
         inference_cpu_pct=weighted_mean(inference, "cpu_pct"),
         inference_comp_load_pct_s=_sum(inference, "comp_load_pct_s"),
-        total_comp_load_pct_s=_sum(leaves, "comp_load_pct_s"),
+        total_comp_load_pct_s=total.measures.get("comp_load_pct_s") if total else None,
+        energy_j=energy_j,
+        power_mean_w=energy_j / total.measures["time_s"] if total and energy_j is not None else None,
+        step_energy_j=_median(step.energy_j for step in typical if step.energy_j is not None),
+        video_second_energy_j=_video_second_energy_j(trace, energy_j),
     )
+
+
+def _video_second_energy_j(trace: Trace, energy_j: float | None) -> float | None:
+    by_name = {stage.name: stage.measures for stage in trace.stages}
+    initialisation_j = by_name.get(names.MODEL_INITIALIZATION, {}).get("energy_j")
+    generations = len({stage.generation for stage in trace.stages} - {None})
+    facts = MODELS.get(trace.case["model"])
+    if energy_j is None or initialisation_j is None or facts is None or trace.status != "ok":
+        return None
+    video_s = generations * trace.case["frames"] / facts.fps
+    return (energy_j - initialisation_j) / video_s
 
 
 def steps_of(stages: Iterable[StageRecord]) -> list[Step]:
     """Complete steps, in order; a step that was cut short by a failure is none."""
     times: dict[tuple[int, int], float] = {}
+    energies: dict[tuple[int, int], float | None] = {}
     experts: dict[tuple[int, int], str | None] = {}
     cut_short: set[tuple[int, int]] = set()
     for stage in stages:
@@ -82,6 +110,10 @@ def steps_of(stages: Iterable[StageRecord]) -> list[Step]:
             continue
         key = (stage.generation, index)
         times[key] = times.get(key, 0.0) + stage.measures["time_s"]
+        # Loading of no time uses no energy; any other part without a figure leaves the step without one.
+        part_j = stage.measures.get("energy_j", None if stage.measures["time_s"] else 0.0)
+        before_j = energies.get(key, 0.0)
+        energies[key] = None if part_j is None or before_j is None else before_j + part_j
         experts[key] = stage.measures.get("expert")
         if stage.measures.get("interrupted"):
             cut_short.add(key)
@@ -90,6 +122,7 @@ def steps_of(stages: Iterable[StageRecord]) -> list[Step]:
             generation,
             index,
             time_s,
+            energies[generation, index],
             experts[generation, index],
             index > 0 and experts[generation, index] != experts.get((generation, index - 1)),
         )

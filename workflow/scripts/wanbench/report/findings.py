@@ -129,6 +129,33 @@ def output_not_finite(case: pd.Series, rows: list[Row]) -> Finding | None:
     )
 
 
+def foreign_process(case: pd.Series, rows: list[Row]) -> Finding | None:
+    if "foreign_process" not in _faults(case):
+        return None
+    count, memory_bytes = int(case["foreign_processes"]), case["foreign_mem_bytes"]
+    evidence = {"foreign_processes": float(count)}
+    if pd.notna(memory_bytes):
+        evidence["foreign_mem_bytes"] = float(memory_bytes)
+    return Finding(
+        "foreign_process",
+        "warning",
+        evidence,
+        f"{count} other process(es) used this GPU during the case, with up to {gigabytes(memory_bytes)} GB: time, SM "
+        "activity and energy are not this case's alone. Free the GPU and run the case again.",
+    )
+
+
+def slowed_down(case: pd.Series, rows: list[Row]) -> Finding | None:
+    if "slowed_down" not in _faults(case):
+        return None
+    return Finding(
+        "slowed_down",
+        "warning",
+        {},
+        f"The GPU was held below its own speed: {case['throttled']}. Look at its cooling and power supply.",
+    )
+
+
 def dominant_stage(case: pd.Series, rows: list[Row]) -> Finding | None:
     total = next((row for row in rows if row.stage == names.TOTAL_EXECUTION), None)
     others = [row for row in rows if row.stage in _ADVICE and not _meaningless(case, row)]
@@ -153,6 +180,8 @@ _ADVICE = {
 }
 
 _RULES: tuple[Callable[[pd.Series, list[Row]], Finding | None], ...] = (
+    foreign_process,
+    slowed_down,
     step_time_changed,
     output_not_finite,
     unaccounted_time,

@@ -45,7 +45,12 @@ def _gpu(case: pd.Series) -> str:
     if case["device"] == "cpu":
         return "none, the cases ran on the CPU"
     capability = f"compute capability {case['gpu_compute_capability']}, CUDA {case['cuda']}"
-    return f"{case['gpu_name']}, {gigabytes(case['gpu_mem_total_bytes'])} GB, {capability}"
+    text = f"{case['gpu_name']}, {gigabytes(case['gpu_mem_total_bytes'])} GB, {capability}"
+    if pd.notna(case["gpu_driver"]):
+        text += f", driver {case['gpu_driver']}"
+    if pd.notna(case["gpu_power_limit_w"]):
+        text += f", power limit {case['gpu_power_limit_w']:.0f} W"
+    return text
 
 
 def _host(case: pd.Series) -> str:
@@ -89,6 +94,12 @@ def _notes(cases: pd.DataFrame) -> list[str]:
         notes.append("Cases at tiny scale show that everything works; their times say nothing about the real models.")
     if (cases["device"] == "cpu").any():
         notes.append("Cases on the CPU have no GPU columns, and with offload their weights stay where they are.")
+    if (cases["sm_activity_source"] == "nvml_gpu_utilisation").any():
+        notes.append(
+            "This GPU has no GPM: SM columns hold NVML's GPU utilisation, the share of time in which any kernel ran."
+        )
+    for error in cases["gpu_telemetry_error"].dropna().unique():
+        notes.append(f"GPU telemetry could not be read: {plain(error)}.")
     if cases["unofficial_size"].fillna(False).any():
         notes.append("A size marked as unofficial is one that Wan2.2 does not list for the model.")
     return notes

@@ -62,6 +62,8 @@ def _summary_row(case: pd.Series) -> dict[str, str]:
         "Weights": case["weights"] if pd.isna(case["scale"]) else f"{case['weights']}, {case['scale']}",
         "Exec(s)": fixed(case["total_execution_s"]),
         "RAM(GB)": gigabytes(case["process_mem_bytes"]),
+        "Energy(kJ)": fixed(case["energy_j"], 2, 1e-3),
+        "Power(W)": fixed(case["power_mean_w"], 0),
     }
 
 
@@ -140,9 +142,14 @@ def _stage_row(row: Row, generations: int) -> dict[str, str]:
         "Sys Mem (GB)": gigabytes(row.sys_mem_bytes),
         "SM Act (%)": fixed(row.sm_activity_pct, 1),
         "Comp Load": fixed(row.comp_load_pct_s, 0),
+        "Tensor (%)": fixed(row.tensor_activity_pct, 1),
+        "DRAM (%)": fixed(row.dram_activity_pct, 1),
+        "Energy (J)": fixed(row.energy_j, 0),
+        "Power (W)": fixed(row.power_w, 0),
         "Process CPU (%)": fixed(row.process_cpu_pct, 1),
         "Process Mem (GB)": gigabytes(row.process_mem_bytes),
         "GPU Reserved (GB)": gigabytes(row.gpu_mem_reserved_bytes),
+        "GPU Used (GB)": gigabytes(row.gpu_mem_used_bytes),
         "Samples": NOT_MEASURED if row.samples is None else str(row.samples),
     }
     if generations > 1:
@@ -161,6 +168,10 @@ def _statistics(case: pd.Series) -> str:
     ]
     if pd.notna(case["switch_step_s"]):
         lines.append(("Expert Switch Step", fixed(case["switch_step_s"]), "s"))
+    lines += [
+        ("Median Energy per Step", fixed(case["step_energy_j"], 0), "J"),
+        ("Energy per Second of Video (without initialisation)", fixed(case["video_second_energy_j"], 0), "J"),
+    ]
     return "\n".join(f"- **{label}**: {_with_unit(value, unit)}" for label, value, unit in lines)
 
 
@@ -193,6 +204,7 @@ def _analysis(case: pd.Series, rows: list[Row]) -> str:
             "**Resource Usage Overview:**",
             f"- {_gpu_memory(case)}",
             f"- {_host_memory(case)}",
+            f"- {_gpu_state(case)}",
             f"- {_coverage(case)}",
         ]
     )
@@ -214,6 +226,15 @@ def _host_memory(case: pd.Series) -> str:
         f"System memory reached {gigabytes(case['sys_mem_bytes'])} GB of {gigabytes(case['sys_mem_total_bytes'])} GB; "
         f"the measured process held up to {gigabytes(case['process_mem_bytes'])} GB."
     )
+
+
+def _gpu_state(case: pd.Series) -> str:
+    if pd.isna(case["foreign_processes"]):
+        return "Other processes on the GPU and throttling were not measured."
+    others = int(case["foreign_processes"])
+    memory = f", with up to {gigabytes(case['foreign_mem_bytes'])} GB" if others else ""
+    held = escaped_but_code(case["throttled"] or "nothing") if pd.notna(case["throttled"]) else NOT_MEASURED
+    return f"Processes of others on the GPU: {others}{memory}. Clocks held down by: {held}."
 
 
 def _coverage(case: pd.Series) -> str:

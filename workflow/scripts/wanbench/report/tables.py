@@ -55,6 +55,9 @@ _CASE_COLUMNS = {
     "step_change_before_s": _REAL,
     "step_change_after_s": _REAL,
     "output_finite": _TRUTH,
+    "foreign_processes": _WHOLE,
+    "foreign_mem_bytes": _WHOLE,
+    "throttled": _TEXT,
     "faults": _TEXT,
     "error_type": _TEXT,
     "error_message": _TEXT,
@@ -67,6 +70,10 @@ _CASE_COLUMNS = {
     "gpu_mem_total_bytes": _WHOLE,
     "gpu_compute_capability": _TEXT,
     "cuda": _TEXT,
+    "gpu_driver": _TEXT,
+    "gpu_power_limit_w": _REAL,
+    "gpu_telemetry_error": _TEXT,
+    "sm_activity_source": _TEXT,
     "cpu_name": _TEXT,
     "cpu_cores_logical": _WHOLE,
     "sys_mem_total_bytes": _WHOLE,
@@ -96,6 +103,21 @@ _STAGE_COLUMNS = {
     "sys_mem_mean_bytes": _REAL,
     "sm_activity_pct": _REAL,
     "comp_load_pct_s": _REAL,
+    "sm_occupancy_pct": _REAL,
+    "tensor_activity_pct": _REAL,
+    "dram_activity_pct": _REAL,
+    "graphics_activity_pct": _REAL,
+    "pcie_tx_bytes_per_s": _REAL,
+    "pcie_rx_bytes_per_s": _REAL,
+    "gpu_mem_used_bytes": _REAL,
+    "gpu_mem_used_mean_bytes": _REAL,
+    "gpu_mem_process_bytes": _REAL,
+    "gpu_mem_process_mean_bytes": _REAL,
+    "energy_j": _REAL,
+    "power_w": _REAL,
+    "temperature_c": _REAL,
+    "sm_clock_mhz": _REAL,
+    "mem_clock_mhz": _REAL,
     "process_cpu_pct": _REAL,
     "process_mem_bytes": _REAL,
     "process_mem_mean_bytes": _REAL,
@@ -173,7 +195,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
     # What was applied wins over what was asked for; a case that failed early has only the latter.
     ran = trace.case | (trace.applied or {})
     environment, quality, error = trace.environment or {}, trace.quality, trace.error or {}
-    gpu = environment.get("gpu") or {}
+    gpu, telemetry = environment.get("gpu") or {}, environment.get("gpu_telemetry") or {}
     change = quality["step_time_change"] or {}
     generations = {stage.generation for stage in trace.stages if stage.generation is not None}
     row = {key: ran[key] for key in _CASE_COLUMNS if key in ran}
@@ -190,6 +212,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "step_change_at": change.get("step"),
         "step_change_before_s": change.get("before_s"),
         "step_change_after_s": change.get("after_s"),
+        "throttled": _throttled(quality.get("throttled_pct")),
         "faults": " ".join(quality["faults"]),
         "error_type": error.get("type"),
         "error_message": error.get("message"),
@@ -200,6 +223,17 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "gpu_uuid": gpu.get("uuid"),
         "gpu_mem_total_bytes": gpu.get("mem_total_bytes"),
         "gpu_compute_capability": gpu.get("compute_capability"),
+        "gpu_driver": telemetry.get("driver"),
+        "gpu_power_limit_w": telemetry.get("power_limit_w"),
+        "gpu_telemetry_error": telemetry.get("error"),
+        "sm_activity_source": telemetry.get("sm_activity_source"),
         "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
         "case_sha256": trace.digests["case_sha256"],
     }
+
+
+def _throttled(shares_pct: Mapping[str, float] | None) -> str | None:
+    """Reasons that held the clocks down with their share of time; empty for none, None where it was not read."""
+    if shares_pct is None:
+        return None
+    return ", ".join(f"{reason} {share:.1f} %" for reason, share in shares_pct.items() if share > 0)

@@ -67,6 +67,10 @@ class HostSource:
     def close(self) -> None:
         pass
 
+    def pids(self) -> set[int]:
+        """Process IDs of the measured process and its children, as last seen."""
+        return {process.pid for process in self._processes}
+
     def _find_children(self) -> None:
         root = self._processes[0]
         with suppress(psutil.NoSuchProcess):

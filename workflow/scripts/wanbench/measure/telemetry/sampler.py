@@ -2,7 +2,7 @@
 
 Started by the supervisor as
 
-    python -m wanbench.measure.telemetry.sampler SUPERVISOR_PID FILE PID INTERVAL_S
+    python -m wanbench.measure.telemetry.sampler SUPERVISOR_PID FILE PID INTERVAL_S [GPU_UUID ...]
 
 It is a process of its own so that neither the measured process's interpreter lock nor its death costs a sample.
 It ends on SIGTERM, and when the supervisor is gone.
@@ -17,6 +17,7 @@ from pathlib import Path
 from wanbench.measure.event_log import EventLog
 from wanbench.measure.lifeline import die_with_parent
 from wanbench.measure.telemetry.host import HostSource
+from wanbench.measure.telemetry.nvml import NvmlUnavailable, open_nvml
 from wanbench.measure.telemetry.source import Source
 
 
@@ -54,16 +55,26 @@ class StopFlag:
         self.is_set = True
 
 
-def main(supervisor_pid: int, file: Path, pid: int, interval_s: float) -> None:
+def main(supervisor_pid: int, file: Path, pid: int, interval_s: float, gpus: list[str]) -> None:
     stop = StopFlag()
     die_with_parent(supervisor_pid)
     # Ctrl-C reaches the whole process group; the supervisor decides when sampling ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sources: list[Source] = [HostSource(pid)]
-    sample(sources, EventLog(file), interval_s, stop)
+    log = EventLog(file)
+    host = HostSource(pid)
+    sources: list[Source] = [host]
+    if gpus:
+        try:
+            nvml = open_nvml(gpus, host.pids)
+        except NvmlUnavailable as error:
+            log.write({"gpu_telemetry": {"error": str(error)}})
+        else:
+            log.write({"gpu_telemetry": nvml.describe()})
+            sources.append(nvml)
+    sample(sources, log, interval_s, stop)
     for source in sources:
         source.close()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]))
+    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5:])
