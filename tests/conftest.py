@@ -13,8 +13,11 @@ import pytest
 import yaml
 
 os.environ["HF_HUB_OFFLINE"] = "1"
-# Two test processes share two cores; with two threads each they would wait for each other.
-os.environ["OMP_NUM_THREADS"] = "1"
+# Test processes share the cores: each keeps to its own, and so does what it starts.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+if hasattr(os, "sched_setaffinity") and "PYTEST_XDIST_WORKER" in os.environ:
+    _CORES = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {_CORES[_WORKER % len(_CORES)]})
 
 ROOT = Path(__file__).parents[1]
 _PARTS = ("Snakefile", "config", "envs", "profiles", "workflow")

@@ -22,6 +22,7 @@ HOST = {
     "platform": "Linux x86_64",
     "cpu_name": "Some CPU",
     "cpu_cores_logical": 16,
+    "cpu_threads_torch": 16,
     "sys_mem_total_bytes": 128_000_000_000,
     "device": "cpu",
     "cuda": None,

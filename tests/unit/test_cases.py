@@ -93,7 +93,7 @@ def test_defaults_of_the_file_are_passed_over_where_they_do_not_apply_but_a_case
         ({"size": "1280x704"}, ["size", "1280x704", "width*height"]),
         ({"frames": 120}, ["frames", "120", "117 and 121"]),
         ({"frames": 0}, ["frames", "0", "4k+1"]),
-        ({"steps": 0}, ["steps", "0", "1 or more"]),
+        ({"steps": 0}, ["steps", "0", "from 1 to 1000"]),
         ({"steps": "5"}, ["steps", '"5"', "integer"]),
         ({"seed": -1}, ["seed", "-1", "from 0"]),
         ({"guidance": [4, 3]}, ["guidance", "[4, 3]", "one number"]),

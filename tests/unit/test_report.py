@@ -230,7 +230,7 @@ def test_fault_9_the_report_says_how_to_repeat_every_case(read: Reader) -> None:
     text = report(read(records([1.0] * 3, environment=GPU)))
     for part in (
         "NVIDIA H200, 150.00 GB, compute capability 9.0, CUDA 13.0",
-        "Some CPU, 16 logical cores, 128.00 GB",
+        "Some CPU, 16 logical cores, 16 threads of torch, 128.00 GB",
         "Python 3.12.3, torch 2.11.0, diffusers 0.42.1",
         "commit 0123456789ab",
         "random, tiny scale",

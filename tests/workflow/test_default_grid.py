@@ -101,7 +101,7 @@ def test_the_figures_of_the_report_hold_together(finished: Finished) -> None:
 
 def test_progress_is_on_the_terminal_and_in_the_log_of_the_case(finished: Finished) -> None:
     log = finished.project.read("logs/measure/03_Max_Quality_192p.log")
-    for line in ("VAE_Decoding: ", "step 1/20: ", "step 20/20: "):
+    for line in ("VAE_Decoding: ", "Step_0 (1/20): ", "Step_19 (20/20): "):
         assert f"[03_Max_Quality_192p] {line}" in finished.run.output
         assert f"[03_Max_Quality_192p] {line}" in log
     assert "of denoising left" in log

@@ -1,11 +1,14 @@
 import sys
 from pathlib import Path
 
+from snakemake.exceptions import WorkflowError
+
 sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
 from wanbench.cases.case import case_sha256
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.cases.resolve import resolve_cases
+from wanbench.cases.schema import nearest
 from wanbench.digests import code_digest, value_digest
 from wanbench.errors import InputError
 from wanbench.measure.failures import failed_attempts
@@ -18,6 +21,9 @@ def grid_file():
     given = list(dict.fromkeys(str(path) for path in workflow.overwrite_configfiles))
     if len(given) > 1:
         raise InputError(f"--configfile: {' '.join(given)} are {len(given)} files; allowed: one grid file")
+    if workflow.config_settings.config:
+        keys = ", ".join(workflow.config_settings.config)
+        raise InputError(f"--config: {keys} has no effect; allowed: settings of cases, in the grid file")
     return given[0] if given else "config/config.yaml"
 
 
@@ -75,6 +81,8 @@ wildcard_constraints:
 
 
 def case_settings(wildcards):
+    if wildcards.case not in CASES:
+        raise WorkflowError(f"{shown_path(GRID_FILE)}: no case {wildcards.case!r}{nearest(wildcards.case, CASES)}")
     return CASES[wildcards.case]
 
 

@@ -82,7 +82,7 @@ def _sentence(error: ValidationError, where: str) -> str:
     if "enum" in error.schema:
         allowed_values = error.schema["enum"]
         hint = nearest(str(error.instance), [str(value) for value in allowed_values])
-        listed = ", ".join(str(value) for value in allowed_values)
+        listed = ", ".join(value if isinstance(value, str) else json.dumps(value) for value in allowed_values)
         return f"{where}: {key}: {shown(error.instance)} is not allowed{hint}; allowed: {listed}"
     place = f"{where}: {key}" if key else where
     return f"{place}: {shown(error.instance)} is not allowed; allowed: {error.schema.get('description', error.message)}"

@@ -1,5 +1,6 @@
 """Read a YAML file strictly: what YAML would silently drop is an error."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -
     return loader.construct_mapping(node, deep=True)
 
 
+def _finite_number(loader: _StrictLoader, node: yaml.ScalarNode) -> float:
+    number = loader.construct_yaml_float(node)
+    if not math.isfinite(number):
+        raise InputError(f"line {node.start_mark.line + 1}: {node.value} is not allowed; allowed: finite numbers")
+    return number
+
+
+_StrictLoader.add_constructor("tag:yaml.org,2002:float", _finite_number)
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
 
 

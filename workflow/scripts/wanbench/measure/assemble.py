@@ -75,11 +75,12 @@ def assemble(attempt: Attempt, recording: Recording, samples: Samples, outcome: 
         "status": outcome.status,
         "case": redacted(attempt.case),
         "digests": attempt.digests,
+        **attempt.git,
         "started_at": attempt.started_at,
         "total_duration_s": (attempt.ended_ns - attempt.spawned_ns) / 1e9,
         "error": _error(outcome, recording),
         "applied": result.get("applied"),
-        "environment": _environment(attempt, recording, samples),
+        "environment": _environment(recording, samples),
         "quality": judge(stages, samples, result.get("output_finite")),
         "video_bytes": result.get("video_bytes"),
         "displayTimeUnit": "ms",
@@ -87,10 +88,10 @@ def assemble(attempt: Attempt, recording: Recording, samples: Samples, outcome: 
     }
 
 
-def _environment(attempt: Attempt, recording: Recording, samples: Samples) -> dict[str, Any] | None:
+def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | None:
     if recording.environment is None:
         return None
-    return redacted(recording.environment | attempt.git | {"gpu_telemetry": samples.gpu_telemetry})
+    return redacted(recording.environment | {"gpu_telemetry": samples.gpu_telemetry})
 
 
 def _error(outcome: Outcome, recording: Recording) -> dict[str, Any] | None:

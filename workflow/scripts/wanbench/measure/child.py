@@ -54,6 +54,7 @@ def _measure(job: Job, log: EventLog) -> None:
     from wanbench.measure.wan.build import build_pipeline
     from wanbench.measure.wan.generate import generate
     from wanbench.measure.wan.setup import (
+        SettingError,
         apply_settings,
         check_in_force,
         settings_in_force,
@@ -71,6 +72,8 @@ def _measure(job: Job, log: EventLog) -> None:
     log.write({"record": "end", "span": 0, "time_ns": time.monotonic_ns(), "args": {}})
 
     case = job.case
+    if case.scale == "full" and not on_gpu:
+        raise SettingError("scale: full needs a GPU, and torch sees none here")
     clock.begin(names.TOTAL_EXECUTION)
     with clock.span(names.MODEL_INITIALIZATION):
         pipe = build_pipeline(case, device, clock)

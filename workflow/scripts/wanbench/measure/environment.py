@@ -33,12 +33,16 @@ def software_and_hardware(device: Any) -> dict[str, Any]:
     }
 
 
-def git_state(folder: Path) -> dict[str, Any]:
-    """Commit of the checkout and whether it has changes; None where there is no git."""
-    commit = _git(folder, "rev-parse", "HEAD")
+def git_state(root: Path) -> dict[str, Any]:
+    """Commit of the checkout, and whether its code differs from it; None where there is no git.
+
+    A changed grid file is no changed code: every trace holds its case.
+    """
+    commit = _git(root, "rev-parse", "HEAD")
     if commit is None:
         return {"git_commit": None, "git_dirty": None}
-    return {"git_commit": commit, "git_dirty": bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))}
+    changes = _git(root, "status", "--porcelain", "--", "Snakefile", "workflow", "envs")
+    return {"git_commit": commit, "git_dirty": bool(changes)}
 
 
 def _gpu(torch: Any) -> dict[str, Any]:

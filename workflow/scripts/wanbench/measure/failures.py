@@ -7,7 +7,7 @@ the output of a case before running it, so the last good trace is kept beside.
 import json
 from pathlib import Path
 
-from wanbench.measure.outcome import FINISHED, Outcome
+from wanbench.measure.outcome import FINISHED, OK, Outcome
 from wanbench.trace.writer import write_atomically
 
 
@@ -24,8 +24,9 @@ def last_good_trace(results: Path, case_name: str) -> Path:
 
 def record_outcome(results: Path, case_name: str, outcome: Outcome, trace: Path) -> None:
     """Count a failed attempt, or keep the trace of a good one."""
-    if outcome.status in FINISHED:
+    if outcome.status == OK:
         write_atomically(last_good_trace(results, case_name), trace.read_text("utf-8"))
+    if outcome.status in FINISHED:
         return
     file = results / "failures" / f"{case_name}.json"
     before = json.loads(file.read_text("utf-8"))["failed_attempts"] if file.exists() else 0

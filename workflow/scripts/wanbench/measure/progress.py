@@ -40,7 +40,7 @@ class Progress:
         typical_s = statistics.median(self._steps_s[1:] or self._steps_s)
         left = args["steps"] - args["step"] - 1
         rest = f", about {_duration(left * typical_s)} of denoising left" if left else ""
-        return f"step {args['step'] + 1}/{args['steps']}: {own_ns / 1e9:.2f} s{rest}"
+        return f"{name} ({args['step'] + 1}/{args['steps']}): {own_ns / 1e9:.2f} s{rest}"
 
 
 def starting(case_name: str) -> str:

@@ -9,7 +9,7 @@ from wanbench.measure.samples import Samples, Series, coverage
 from wanbench.measure.spans import Stage
 from wanbench.trace import names
 
-MIN_SAMPLE_COVERAGE_PCT = 99.0  # DESIGN: below it, sampled measures describe something else than the case
+MIN_SAMPLE_COVERAGE_PCT = 99.0  # below it, sampled measures describe something else than the case
 MIN_STAGE_COVERAGE_PCT = 99.0  # more than 1 % of a case without a name hides what takes the time
 
 # A change of step time counts when it exceeds all three: clocks and temperature alone stay within them.

@@ -82,10 +82,14 @@ def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
     recording = read_records(EventTail(events).new_records())
     outcome = outcome_of(child.returncode, limit_s, recording.error, recording.result is not None)
     sampled = read_samples(EventTail(samples).new_records(), SAMPLING_INTERVAL_S)
-    attempt = Attempt(case.settings(), digests, job.spawned_ns, ended_ns, started_at, git_state(_PACKAGE_ROOT))
+    attempt = Attempt(
+        case.settings(), digests, job.spawned_ns, ended_ns, started_at, git_state(_PACKAGE_ROOT.parents[1])
+    )
     write_trace(places.trace, assemble(attempt, recording, sampled, outcome))
     record_outcome(places.results, case.name, outcome, places.trace)
     shutil.rmtree(places.work)
+    with places.log.open("a", encoding="utf-8") as log:
+        _say(log, f"[{case.name}] {outcome.status}{f': {outcome.message}' if outcome.message else ''}")
     return outcome
 
 
@@ -96,6 +100,8 @@ def _process(
     """A Python process in a session of its own; it and what it started are gone after the block."""
     python_path = os.pathsep.join([str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"} | variables
+    # Snakemake sets these to the rule's threads. Stock diffusers uses all cores that it may, and so must we.
+    environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(_usable_cores()))
     process = subprocess.Popen(
         [sys.executable, "-m", module, str(os.getpid()), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
@@ -110,6 +116,11 @@ def _process(
         if process.poll() is None:
             _kill_group(process)
             process.wait()
+
+
+def _usable_cores() -> int:
+    """Logical cores that this process may run on, which a scheduler can limit."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus_of_a_case() -> list[str]:
@@ -156,16 +167,18 @@ def _reporter(case: Case, events: Path, log: IO[str]) -> Callable[[], None]:
     """A function that prints what has happened since it was last called, to the log and the terminal."""
     tail, progress = EventTail(events), Progress(case.name)
 
-    def say(line: str) -> None:
-        print(f"{datetime.now():%H:%M:%S} {line}", file=log, flush=True)
-        print(line, file=sys.stderr, flush=True)
-
-    say(starting(case.name))
+    _say(log, starting(case.name))
 
     def report() -> None:
         for record in tail.new_records():
             line = progress.line(record)
             if line is not None:
-                say(line)
+                _say(log, line)
 
     return report
+
+
+def _say(log: IO[str], line: str) -> None:
+    """Tell whoever watches the terminal, and the log."""
+    print(f"{datetime.now():%H:%M:%S} {line}", file=log, flush=True)
+    print(line, file=sys.stderr, flush=True)

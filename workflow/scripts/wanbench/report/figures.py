@@ -9,6 +9,9 @@ from wanbench.models import MODELS
 from wanbench.trace import names
 from wanbench.trace.reader import StageRecord, Trace
 
+# A mean over less of the time does not stand for the whole.
+_MIN_SHARE_OF_TIME = 0.9
+
 
 @dataclass(frozen=True)
 class CaseFigures:
@@ -60,7 +63,7 @@ class Step:
 
 
 def figures_of(trace: Trace) -> CaseFigures:
-    """Figures over the generations that count; those of warm-up generations are used for nothing here."""
+    """Times are of the generations that count; peaks, load and energy are of all, as the machine had to bear them."""
     stages = [stage for stage in trace.stages if stage.counted]
     total = next((stage for stage in stages if stage.name == names.TOTAL_EXECUTION), None)
     inference = [stage for stage in stages if names.step_inference(stage.measures.get("step", -1)) == stage.name]
@@ -131,15 +134,17 @@ def steps_of(stages: Iterable[StageRecord]) -> list[Step]:
     ]
 
 
-def weighted_mean(stages: Iterable[StageRecord], measure: str) -> float | None:
-    """Mean over the stages that have the measure, weighted by their time."""
+def weighted_mean(stages: Sequence[StageRecord], measure: str) -> float | None:
+    """Mean weighted by time; None where the stages that have the measure are less than nine tenths of the time."""
     pairs = [
         (stage.measures[measure], stage.measures["time_s"])
         for stage in stages
         if stage.measures.get(measure) is not None
     ]
     weight = sum(time_s for _, time_s in pairs)
-    return sum(value * time_s for value, time_s in pairs) / weight if weight else None
+    if not weight or weight < _MIN_SHARE_OF_TIME * sum(stage.measures["time_s"] for stage in stages):
+        return None
+    return sum(value * time_s for value, time_s in pairs) / weight
 
 
 def _median(values: Iterable[float]) -> float | None:

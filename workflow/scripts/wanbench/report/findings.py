@@ -168,15 +168,24 @@ def dominant_stage(case: pd.Series, rows: list[Row]) -> Finding | None:
         "note",
         {"time_s": longest.time_s, "share_pct": share_pct},
         f"{longest.stage} takes {fixed(longest.time_s)} s, {share_pct:.0f} % of Total_Execution. "
-        f"{_ADVICE[longest.stage]}",
+        f"{_ADVICE[longest.stage](case)}",
     )
 
 
-_ADVICE = {
-    names.MODEL_INITIALIZATION: "Generate more than one video per start, or keep the weights on a faster disk.",
-    names.TEXT_ENCODING: "Encode a prompt once and pass its embeddings when it is used again.",
-    names.VAE_DECODING: "`vae_dtype: bfloat16` makes decoding faster; `vae_tiling: true` makes it slower.",
-    names.VIDEO_EXPORT: "It runs on the CPU: export in another process while the GPU makes the next video.",
+def _decoding_advice(case: pd.Series) -> str:
+    advice = []
+    if case["vae_dtype"] == "float32":
+        advice.append("`vae_dtype: bfloat16` halves what it moves.")
+    if case["vae_tiling"]:
+        advice.append("`vae_tiling: true` saves memory and costs time: set it to false if the memory is there.")
+    return " ".join(advice) or "More steps or longer videos make its share smaller, not its time."
+
+
+_ADVICE: dict[str, Callable[[pd.Series], str]] = {
+    names.MODEL_INITIALIZATION: lambda case: "Generate more than one video per start: it is paid once.",
+    names.TEXT_ENCODING: lambda case: "Encode a prompt once and pass its embeddings when it is used again.",
+    names.VAE_DECODING: _decoding_advice,
+    names.VIDEO_EXPORT: lambda case: "It runs on the CPU: export in another process while the next video is made.",
 }
 
 _RULES: tuple[Callable[[pd.Series, list[Row]], Finding | None], ...] = (

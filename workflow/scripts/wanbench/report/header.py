@@ -36,7 +36,7 @@ def _variants(cases: pd.DataFrame, describe: Callable[[pd.Series], str]) -> str:
     counts = described.value_counts(sort=True)
     if len(counts) == 1:
         return plain(counts.index[0])
-    return "; ".join(f"{plain(text)} ({count} cases)" for text, count in counts.items()) or "unknown"
+    return "; ".join(f"{plain(text)} (cases: {count})" for text, count in counts.items()) or "unknown"
 
 
 def _gpu(case: pd.Series) -> str:
@@ -57,7 +57,8 @@ def _host(case: pd.Series) -> str:
     if pd.isna(case["sys_mem_total_bytes"]):
         return "unknown: the process ended before it said"
     memory = gigabytes(case["sys_mem_total_bytes"])
-    return f"{case['cpu_name']}, {case['cpu_cores_logical']} logical cores, {memory} GB, {case['platform']}"
+    cores = f"{case['cpu_cores_logical']} logical cores, {case['cpu_threads_torch']} threads of torch"
+    return f"{case['cpu_name']}, {cores}, {memory} GB, {case['platform']}"
 
 
 def _software(case: pd.Series) -> str:
@@ -93,7 +94,10 @@ def _notes(cases: pd.DataFrame) -> list[str]:
     if (cases["scale"] == "tiny").any():
         notes.append("Cases at tiny scale show that everything works; their times say nothing about the real models.")
     if (cases["device"] == "cpu").any():
-        notes.append("Cases on the CPU have no GPU columns, and with offload their weights stay where they are.")
+        notes.append(
+            "Cases on the CPU have n/a in GPU columns. There is no second device for weights: with offload model and "
+            "group nothing moves, and Loading with sequential is its bookkeeping."
+        )
     if (cases["sm_activity_source"] == "nvml_gpu_utilisation").any():
         notes.append(
             "This GPU has no GPM: SM columns hold NVML's GPU utilisation, the share of time in which any kernel ran."

@@ -12,6 +12,7 @@ from wanbench.report.findings import findings_of
 from wanbench.report.header import header
 from wanbench.report.numbers import NOT_MEASURED, escaped_but_code, fixed, gigabytes, plain
 from wanbench.report.tables import records_by_case
+from wanbench.trace import names
 
 _SUMMARY_TEXT_COLUMNS = ("Case", "Res", "Offload", "Status", "Check", "Model", "Task", "Weights")
 
@@ -60,7 +61,8 @@ def _summary_row(case: pd.Series) -> dict[str, str]:
         "Frames": str(case["frames"]),
         "Steps": str(case["steps"]),
         "Weights": case["weights"] if pd.isna(case["scale"]) else f"{case['weights']}, {case['scale']}",
-        "Exec(s)": fixed(case["total_execution_s"]),
+        "Generations": str(case["generations"]),
+        "Exec(s)": fixed(case["total_execution_s"] if case["status"] == "ok" else None),
         "RAM(GB)": gigabytes(case["process_mem_bytes"]),
         "Energy(kJ)": fixed(case["energy_j"], 2, 1e-3),
         "Power(W)": fixed(case["power_mean_w"], 0),
@@ -89,15 +91,17 @@ def _case(case: pd.Series, stages: list[dict[str, Any]], details: list[dict[str,
                 f"- **Total Compute Load**: {fixed(case['total_comp_load_pct_s'], 0)}",
             ]
         ),
-        _settings(case),
+        _settings(case) + _duration(case, rows),
     ]
     if case["status"] != "ok":
         parts.append(_failure(case))
     parts += ["### Stage Breakdown", _stage_table(rows, int(case["generations"]))]
     if case["steps_done"]:
         parts += ["### Inference Statistics", _statistics(case)]
-    if details:
-        parts += ["### Details", _details(details)]
+    warmup = int(case["warmup"])
+    counted = [detail for detail in details if detail["generation"] is None or detail["generation"] >= warmup]
+    if counted:
+        parts += ["### Details", _details(counted)]
     parts += ["### Performance Analysis", _analysis(case, rows), "---"]
     return parts
 
@@ -118,6 +122,19 @@ def _settings(case: pd.Series) -> str:
     if case["warmup"] or case["repeats"] > 1:
         lines.append(f"Generations: {case['warmup']} to warm up, then {case['repeats']} that count")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _duration(case: pd.Series, rows: list[Row]) -> str:
+    """What the life of the process consists of: start-up, execution, and its end, which no stage covers."""
+    times_s = {row.stage: row.time_s for row in rows}
+    startup_s, total_s = times_s.get(names.PROCESS_STARTUP), times_s.get(names.TOTAL_EXECUTION)
+    if startup_s is None or total_s is None:
+        return ""
+    end_s = float(case["total_duration_s"]) - startup_s - total_s
+    return (
+        f"\n- Total Duration is the life of the process: Process\\_Startup {fixed(startup_s)} s, "
+        f"Total\\_Execution {fixed(total_s)} s, and {fixed(end_s)} s to check the output and end"
+    )
 
 
 def _failure(case: pd.Series) -> str:
@@ -195,7 +212,7 @@ def _analysis(case: pd.Series, rows: list[Row]) -> str:
     findings = findings_of(case, rows)
     texts = [f"- {escaped_but_code(finding.text)}" for finding in findings]
     if not texts:
-        texts = ["- None of the rules found anything in what was measured."]
+        texts = ["- No rule found anything in what was measured."]
     return "\n".join(
         [
             "**Bottlenecks Detected:**",
@@ -222,8 +239,9 @@ def _gpu_memory(case: pd.Series) -> str:
 def _host_memory(case: pd.Series) -> str:
     if pd.isna(case["sys_mem_bytes"]):
         return "System memory was not measured."
+    of_total = "" if pd.isna(case["sys_mem_total_bytes"]) else f" of {gigabytes(case['sys_mem_total_bytes'])} GB"
     return (
-        f"System memory reached {gigabytes(case['sys_mem_bytes'])} GB of {gigabytes(case['sys_mem_total_bytes'])} GB; "
+        f"System memory reached {gigabytes(case['sys_mem_bytes'])} GB{of_total}; "
         f"the measured process held up to {gigabytes(case['process_mem_bytes'])} GB."
     )
 

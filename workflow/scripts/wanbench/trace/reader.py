@@ -49,6 +49,8 @@ class Trace:
     status: str
     case: dict[str, Any]
     digests: dict[str, str]
+    git_commit: str | None
+    git_dirty: bool | None
     started_at: str
     total_duration_s: float
     error: dict[str, Any] | None

@@ -1,0 +1,126 @@
+"""Stands in for the `pynvml` module, with the values that an H200 gave (driver 580.159.04)."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pynvml as real
+
+H200 = "GPU-778ba935-0843-21da-7a3c-88969e2a9af7"
+SECOND = "GPU-ab931e7e-2570-39c9-0c11-c9b9bf04bd2d"
+MIG = "MIG-5a3c2b1d-0843-21da-7a3c-88969e2a9af7"
+
+# graphics, SM, occupancy, tensor, DRAM in percent; PCIe in MiB/s: while an 8192 x 8192 product runs.
+GPM_VALUES = {
+    real.NVML_GPM_METRIC_GRAPHICS_UTIL: 83.8,
+    real.NVML_GPM_METRIC_SM_UTIL: 79.24,
+    real.NVML_GPM_METRIC_SM_OCCUPANCY: 11.71,
+    real.NVML_GPM_METRIC_ANY_TENSOR_UTIL: 76.84,
+    real.NVML_GPM_METRIC_DRAM_BW_UTIL: 15.1,
+    real.NVML_GPM_METRIC_PCIE_TX_PER_SEC: 5.13,
+    real.NVML_GPM_METRIC_PCIE_RX_PER_SEC: 13.22,
+}
+
+
+class FakeNvml:
+    """The calls that the project makes; attributes say what the GPU can do and what is on it."""
+
+    NVMLError = real.NVMLError
+
+    def __init__(self, uuids: tuple[str, ...] = (H200,)) -> None:
+        self.uuids = uuids
+        self.processes: list[tuple[int, int | None]] = []
+        self.gpm = dict(GPM_VALUES)
+        self.refused: set[str] = set()
+        self.reasons = 0x4
+        self.gpm_samples_taken: list[tuple[Any, int | None]] = []
+        self.power_instant = True
+
+    def __getattr__(self, name: str) -> Any:
+        """Constants and structures are the real module's."""
+        return getattr(real, name)
+
+    def _check(self, call: str) -> None:
+        if call in self.refused:
+            raise real.NVMLError(real.NVML_ERROR_NOT_SUPPORTED)
+
+    def nvmlDeviceGetCount(self) -> int:
+        return len(self.uuids)
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> str:
+        return self.uuids[index]
+
+    def nvmlDeviceGetUUID(self, handle: str) -> str:
+        return handle
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
+        if uuid not in (*self.uuids, MIG):
+            raise real.NVMLError(real.NVML_ERROR_NOT_FOUND)
+        return uuid
+
+    def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, handle: str) -> str:
+        return self.uuids[0]
+
+    def nvmlDeviceGetGpuInstanceId(self, handle: str) -> int:
+        return 3
+
+    def nvmlSystemGetDriverVersion(self) -> str:
+        return "580.159.04"
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, handle: str) -> int:
+        self._check("power_limit")
+        return 700_000
+
+    def nvmlDeviceGetMaxClockInfo(self, handle: str, clock: int) -> int:
+        return 1980
+
+    def nvmlDeviceGetMemoryInfo(self, handle: str) -> Any:
+        return SimpleNamespace(total=150_754_820_096, used=36_117_020_672)
+
+    def nvmlDeviceGetFieldValues(self, handle: str, fields: list[int]) -> list[Any]:
+        status = real.NVML_SUCCESS if self.power_instant else real.NVML_ERROR_NOT_SUPPORTED
+        return [SimpleNamespace(nvmlReturn=status, value=SimpleNamespace(uiVal=685_610))]
+
+    def nvmlDeviceGetPowerUsage(self, handle: str) -> int:
+        return 608_762
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
+        self._check("energy")
+        return 4_530_483
+
+    def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> int:
+        return 64
+
+    def nvmlDeviceGetClockInfo(self, handle: str, clock: int) -> int:
+        return 1710 if clock == real.NVML_CLOCK_SM else 3201
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: str) -> int:
+        return self.reasons
+
+    def nvmlDeviceGetUtilizationRates(self, handle: str) -> Any:
+        return SimpleNamespace(gpu=100, memory=40)
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[Any]:
+        self._check("processes")
+        return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in self.processes]
+
+    def nvmlGpmQueryDeviceSupport(self, handle: str) -> Any:
+        return SimpleNamespace(isSupportedDevice=int("gpm" not in self.refused))
+
+    def nvmlGpmSampleAlloc(self) -> Any:
+        return real.c_nvmlGpmSample_t()
+
+    def nvmlGpmSampleFree(self, sample: Any) -> None:
+        pass
+
+    def nvmlGpmSampleGet(self, handle: str, sample: Any) -> None:
+        self._check("gpm_sample")
+        self.gpm_samples_taken.append((handle, None))
+
+    def nvmlGpmMigSampleGet(self, handle: str, instance: int, sample: Any) -> None:
+        self.gpm_samples_taken.append((handle, instance))
+
+    def nvmlGpmMetricsGet(self, request: Any) -> None:
+        for metric in request.metrics[: request.numMetrics]:
+            known = metric.metricId in self.gpm
+            metric.nvmlReturn = real.NVML_SUCCESS if known else real.NVML_ERROR_NOT_SUPPORTED
+            metric.value = self.gpm.get(metric.metricId, 0.0)

@@ -1,0 +1,213 @@
+"""The NVML source, against a stand-in with an H200's values; the recordings of a real one are in test_recordings.py."""
+
+import math
+import sys
+
+import pynvml
+import pytest
+
+from fake_nvml import H200, MIG, SECOND, FakeNvml
+from wanbench.measure.gpus import visible_gpus
+from wanbench.measure.telemetry import nvml as nvml_source
+from wanbench.measure.telemetry.nvml import NvmlSource, NvmlUnavailable, initialised_nvml, open_nvml
+
+OURS = 414
+
+
+class Clock:
+    now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    fake = Clock()
+    monkeypatch.setattr(nvml_source, "time", fake)
+    return fake
+
+
+def source(nvml: FakeNvml, *uuids: str) -> NvmlSource:
+    return NvmlSource(nvml, uuids or [H200], lambda: {OURS})
+
+
+def second_reading(nvml: FakeNvml, clock: Clock, *uuids: str) -> dict[str, float]:
+    reader = source(nvml, *uuids)
+    reader.read()
+    clock.now_s += 0.105
+    return reader.read()
+
+
+def test_a_reading_has_all_metrics_in_our_units(clock: Clock) -> None:
+    nvml = FakeNvml()
+    nvml.processes = [(OURS, 35_462_840_320)]
+    assert second_reading(nvml, clock) == {
+        "graphics_activity_pct": 83.8,
+        "sm_activity_pct": 79.24,
+        "sm_occupancy_pct": 11.71,
+        "tensor_activity_pct": 76.84,
+        "dram_activity_pct": 15.1,
+        "pcie_tx_bytes_per_s": 5.13 * 2**20,
+        "pcie_rx_bytes_per_s": 13.22 * 2**20,
+        "gpu_mem_used_bytes": 36_117_020_672,
+        "gpu_mem_process_bytes": 35_462_840_320,
+        "power_w": 685.61,
+        "energy_j": 4530.483,
+        "temperature_c": 64,
+        "sm_clock_mhz": 1710,
+        "mem_clock_mhz": 3201,
+        "clock_event_reasons": 4,
+        "foreign_processes": 0,
+        "foreign_mem_bytes": 0,
+    }
+    assert source(nvml).describe() == {
+        "driver": "580.159.04",
+        "power_limit_w": 700.0,
+        "sm_clock_max_mhz": 1980,
+        "device_mem_total_bytes": 150_754_820_096,
+        "sm_activity_source": "gpm_sm_utilisation",
+    }
+
+
+def test_two_gpm_samples_are_never_closer_than_nvml_can_tell_apart(clock: Clock) -> None:
+    nvml = FakeNvml()
+    reader = source(nvml)
+    assert "sm_activity_pct" not in reader.read()
+    clock.now_s = 0.099
+    assert "sm_activity_pct" not in reader.read()
+    assert len(nvml.gpm_samples_taken) == 1
+    clock.now_s = 0.2
+    assert reader.read()["sm_activity_pct"] == 79.24
+
+
+def test_a_gpm_value_that_is_no_number_or_not_given_is_absent_and_not_zero(clock: Clock) -> None:
+    nvml = FakeNvml()
+    nvml.gpm[pynvml.NVML_GPM_METRIC_SM_UTIL] = math.nan
+    del nvml.gpm[pynvml.NVML_GPM_METRIC_DRAM_BW_UTIL]
+    reading = second_reading(nvml, clock)
+    assert "sm_activity_pct" not in reading
+    assert "dram_activity_pct" not in reading
+    assert reading["tensor_activity_pct"] == 76.84
+
+
+def test_without_gpm_there_is_utilisation_and_it_is_called_that(clock: Clock) -> None:
+    nvml = FakeNvml()
+    nvml.refused = {"gpm"}
+    reading = second_reading(nvml, clock)
+    assert reading["sm_activity_pct"] == 100
+    assert "tensor_activity_pct" not in reading
+    assert source(nvml).describe()["sm_activity_source"] == "nvml_gpu_utilisation"
+
+
+@pytest.mark.parametrize(
+    ("refused", "absent"),
+    [
+        ("energy", {"energy_j"}),
+        ("processes", {"foreign_processes", "foreign_mem_bytes", "gpu_mem_process_bytes"}),
+        ("gpm_sample", {"sm_activity_pct", "tensor_activity_pct", "pcie_tx_bytes_per_s"}),
+    ],
+)
+def test_what_nvml_refuses_is_absent_and_the_rest_is_read(clock: Clock, refused: str, absent: set[str]) -> None:
+    nvml = FakeNvml()
+    nvml.processes = [(OURS, 5)]
+    nvml.refused = {refused}
+    reading = second_reading(nvml, clock)
+    assert not absent & set(reading)
+    assert reading["power_w"] == 685.61
+
+
+def test_a_gpu_without_instantaneous_power_gives_the_smoothed(clock: Clock) -> None:
+    nvml = FakeNvml()
+    nvml.power_instant = False
+    assert source(nvml).read()["power_w"] == 608.762
+
+
+def test_processes_of_others_are_counted_and_not_named(clock: Clock) -> None:
+    nvml = FakeNvml()
+    nvml.processes = [(7, 679_477_248), (OURS, 1_000)]
+    reading = source(nvml).read()
+    assert (reading["foreign_processes"], reading["foreign_mem_bytes"]) == (1, 679_477_248)
+    assert reading["gpu_mem_process_bytes"] == 1_000
+
+
+def test_in_another_process_namespace_the_first_newcomer_is_ours(clock: Clock) -> None:
+    nvml = FakeNvml()
+    nvml.processes = [(90_007, 5)]
+    reader = source(nvml)
+    assert reader.read()["foreign_processes"] == 1
+    nvml.processes = [(90_007, 5), (90_414, 100)]
+    assert reader.read()["foreign_processes"] == 1
+    nvml.processes = [(90_007, 5), (90_414, 100), (90_500, 7)]
+    reading = reader.read()
+    assert (reading["foreign_processes"], reading["foreign_mem_bytes"]) == (2, 12)
+    assert reading["gpu_mem_process_bytes"] == 100
+
+
+def test_memory_of_others_that_nvml_does_not_tell_is_absent(clock: Clock) -> None:
+    nvml = FakeNvml()
+    nvml.processes = [(7, None)]
+    reading = source(nvml).read()
+    assert reading["foreign_processes"] == 1
+    assert "foreign_mem_bytes" not in reading
+
+
+def test_several_gpus_are_read_as_one(clock: Clock) -> None:
+    nvml = FakeNvml((H200, SECOND))
+    reading = second_reading(nvml, clock, H200, SECOND)
+    assert reading["sm_activity_pct"] == pytest.approx(79.24)
+    assert reading["power_w"] == pytest.approx(2 * 685.61)
+    assert reading["temperature_c"] == 64
+    assert reading["clock_event_reasons"] == 4
+
+
+def test_a_mig_instance_is_sampled_as_such(clock: Clock) -> None:
+    nvml = FakeNvml()
+    second_reading(nvml, clock, MIG)
+    assert set(nvml.gpm_samples_taken) == {(H200, 3)}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        (None, [H200, SECOND]),
+        ("", []),
+        ("1", [SECOND]),
+        ("1,0", [SECOND, H200]),
+        ("0,7,1", [H200]),
+        (SECOND, [SECOND]),
+        ("GPU-ab93", [SECOND]),
+        ("GPU-", []),
+        (MIG, [MIG]),
+        ("MIG-unknown", []),
+        ("-1", []),
+        (" 0 , 1 ", [H200, SECOND]),
+    ],
+)
+def test_which_gpus_a_case_may_use(allowed: str | None, expected: list[str]) -> None:
+    environment = {} if allowed is None else {"CUDA_VISIBLE_DEVICES": allowed}
+    assert visible_gpus(environment, FakeNvml((H200, SECOND))) == expected
+
+
+def test_a_machine_without_the_driver_has_no_gpu_telemetry_and_says_why() -> None:
+    """This machine, if it has none; else the driver's absence is simulated."""
+
+    def no_driver() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pynvml, "nvmlInit", no_driver)
+        with pytest.raises(NvmlUnavailable, match="Library Not Found"):
+            initialised_nvml()
+
+
+def test_a_machine_without_the_package_or_the_permission_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", denied)
+    with pytest.raises(NvmlUnavailable, match="Permission"):
+        open_nvml([H200], set)
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    with pytest.raises(NvmlUnavailable, match="nvidia-ml-py"):
+        initialised_nvml()

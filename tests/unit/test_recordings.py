@@ -1,0 +1,259 @@
+"""Figures from real recordings of an H200: TI2V-5B, 1280*704 x 121 frames, random weights, offload none.
+
+`record` is a case of 3 steps alone on the GPU, `foreign` one of 2 steps beside a second process that multiplied
+matrices. Both are what the measuring process and the sampler appended, replayed through the code that reads it.
+"""
+
+import gzip
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tiny import tiny_case
+from wanbench.cases.case import Case, case_sha256
+from wanbench.measure.assemble import Attempt, assemble
+from wanbench.measure.outcome import Outcome
+from wanbench.measure.quality import judge
+from wanbench.measure.samples import Samples, energy_of, read_samples, stage_measures, weighted_mean
+from wanbench.measure.spans import Recording, Stage, read_records, stages_of
+from wanbench.report.breakdown import breakdown
+from wanbench.report.figures import figures_of
+from wanbench.report.findings import findings_of
+from wanbench.report.markdown import render
+from wanbench.report.tables import cases_table, details_table, left_out_table, records_by_case, stages_table
+from wanbench.trace import names
+from wanbench.trace.reader import Trace, read_trace
+from wanbench.trace.writer import write_trace
+
+DATA = Path(__file__).parents[1] / "data/h200"
+INTERVAL_S = 0.105
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    with gzip.open(DATA / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def recording(name: str) -> tuple[Recording, Samples]:
+    return read_records(lines(f"{name}.events")), read_samples(lines(f"{name}.samples"), INTERVAL_S)
+
+
+def stages(record: Recording, samples: Samples) -> dict[str, Stage]:
+    return {stage.name: stage for stage in stages_of(record, samples.times_ns[-1])}
+
+
+CASE = Case(**{**vars(tiny_case()), "scale": "full", "size": "1280*704", "unofficial_size": False, "frames": 121})
+
+
+def trace_of(tmp_path: Path, record: Recording, samples: Samples) -> Trace:
+    attempt = Attempt(
+        CASE.settings(),
+        {"case_sha256": case_sha256(CASE.settings()), "measure": "m", "env": "e"},
+        record.spans[0].start_ns,
+        samples.times_ns[-1],
+        "2026-11-23T15:20:00+00:00",
+        {"git_commit": None, "git_dirty": None},
+    )
+    file = tmp_path / "tiny.json"
+    write_trace(file, assemble(attempt, record, samples, Outcome("ok")))
+    return read_trace(file)
+
+
+def report(trace: Trace) -> str:
+    return render(cases_table([trace]), stages_table([trace]), details_table([trace]), left_out_table([]))
+
+
+def rules(trace: Trace) -> set[str]:
+    rows = breakdown(records_by_case(stages_table([trace]))["tiny"])
+    return {finding.rule for finding in findings_of(cases_table([trace]).iloc[0], rows)}
+
+
+def altered(samples: Samples, change: Callable[[int, dict[str, float]], dict[str, float] | None]) -> Samples:
+    """The samples with each reading changed; a reading that becomes None is a sample that was not taken."""
+    kept = [(t, change(i, dict(v))) for i, (t, v) in enumerate(zip(samples.times_ns, samples.values))]
+    kept = [(time_ns, reading) for time_ns, reading in kept if reading is not None]
+    return replace(samples, times_ns=[t for t, _ in kept], values=[v for _, v in kept])
+
+
+def without(samples: Samples, *metrics: str) -> Samples:
+    return altered(samples, lambda i, reading: {key: reading[key] for key in reading if key not in metrics})
+
+
+@pytest.fixture(scope="module")
+def alone() -> tuple[Recording, Samples]:
+    return recording("record")
+
+
+# --- true on a real GPU -----------------------------------------------------------------------------------------
+
+
+def test_the_load_of_the_whole_is_that_of_its_stages_and_the_rest(alone: tuple[Recording, Samples]) -> None:
+    record, samples = alone
+    found = stages(record, samples)
+    total = found[names.TOTAL_EXECUTION]
+    sm = samples.series["sm_activity_pct"]
+    loads = []
+    for stage in found.values():
+        mean_pct, weight_ns = weighted_mean(sm, stage.intervals)
+        if stage.name not in names.NOT_LEAVES and mean_pct is not None:
+            loads.append(mean_pct * weight_ns / 1e9)
+    whole = stage_measures(samples, total.intervals)["comp_load_pct_s"]
+    assert sum(loads) == pytest.approx(whole, rel=0.001)
+
+
+def test_energy_agrees_with_power_and_adds_up(alone: tuple[Recording, Samples]) -> None:
+    record, samples = alone
+    found = stages(record, samples)
+    total = found[names.TOTAL_EXECUTION]
+    energy_j = stage_measures(samples, total.intervals)["energy_j"]
+    power = samples.series["power_w"]
+    integrated_j = sum(
+        watts * (time_ns - before_ns) / 1e9
+        for before_ns, time_ns, watts in zip(power.times_ns, power.times_ns[1:], power.values[1:])
+        if total.extent[0] <= time_ns < total.extent[1]
+    )
+    assert energy_j == pytest.approx(integrated_j, rel=0.05)
+    leaves = [stage for stage in found.values() if stage.name not in names.NOT_LEAVES]
+    assert sum(energy_of(samples.energy, leaf.intervals) or 0 for leaf in leaves) == pytest.approx(energy_j, rel=0.001)
+
+
+def test_stages_show_what_the_gpu_did(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
+    trace = trace_of(tmp_path, *alone)
+    measures = {stage.name: stage.measures for stage in trace.stages}
+    step, export = measures["Step_2_Inference"], measures[names.VIDEO_EXPORT]
+    # A full step keeps the GPU busy up to its power limit; export runs on the CPU.
+    assert step["sm_activity_pct"] > 90 > 20 > export["sm_activity_pct"]
+    assert step["tensor_activity_pct"] > 40
+    assert 600 < step["power_w"] < 720
+    assert step["sm_clock_mhz"] < 1980
+    assert measures[names.PROCESS_STARTUP]["sm_activity_pct"] < 1
+    assert step["gpu_mem_allocated_bytes"] < step["gpu_mem_reserved_bytes"] < step["gpu_mem_used_bytes"]
+    # Preprocessing takes 40 ms, less than a sampling interval.
+    assert "sm_activity_pct" not in measures[names.PREPROCESS]
+
+
+def test_quality_of_the_case_alone(alone: tuple[Recording, Samples]) -> None:
+    record, samples = alone
+    quality = judge(list(stages(record, samples).values()), samples, output_finite=True)
+    assert quality["faults"] == []
+    assert quality["sample_coverage_pct"] > 99
+    assert quality["greatest_sample_gap_s"] < 0.25
+    assert quality["foreign_processes"] == 0
+    assert quality["throttled_pct"]["power_cap"] > 50
+    assert quality["throttled_pct"]["thermal_hardware"] == 0
+
+
+def test_the_report_of_the_recording(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
+    trace = trace_of(tmp_path, *alone)
+    text = report(trace)
+    assert "driver 580.159.04, power limit 700 W" in text
+    assert "Processes of others on the GPU: 0. Clocks held down by: power\\_cap" in text
+    figures = figures_of(trace)
+    assert figures.energy_j == pytest.approx(12_460, rel=0.01)
+    assert figures.power_mean_w == pytest.approx(figures.energy_j / figures.total_execution_s)
+    assert 1_500 < figures.step_energy_j < 1_800
+    assert figures.video_second_energy_j == pytest.approx(figures.energy_j / (121 / 24), rel=0.02)
+    assert rules(trace) & {"foreign_process", "slowed_down", "sampling_gaps", "low_sm_activity"} == set()
+
+
+def test_another_process_on_the_gpu_is_found(tmp_path: Path) -> None:
+    record, samples = recording("foreign")
+    trace = trace_of(tmp_path, record, samples)
+    assert trace.quality["faults"] == ["foreign_process"]
+    assert trace.quality["foreign_mem_bytes"] == 916_455_424
+    assert "foreign_process" in rules(trace)
+    assert "Processes of others on the GPU: 1, with up to 0.92 GB" in report(trace)
+
+
+# --- faults, made from the recording ----------------------------------------------------------------------------
+
+
+def test_missing_samples_are_a_gap_and_not_zero(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
+    record, samples = alone
+    step = stages(record, samples)["Step_1_Inference"]
+    gappy = altered(
+        samples,
+        lambda i, reading: None if step.extent[0] < samples.times_ns[i] < step.extent[1] + 10**9 else reading,
+    )
+    trace = trace_of(tmp_path, record, gappy)
+    assert "sampling_gaps" in trace.quality["faults"]
+    assert trace.quality["greatest_sample_gap_s"] > 2
+    measures = next(stage.measures for stage in trace.stages if stage.name == "Step_1_Inference")
+    assert "power_w" not in measures
+    assert measures["samples"] == 0
+
+
+def test_gpm_that_stops_leaves_its_columns_empty(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
+    record, samples = alone
+    step = stages(record, samples)["Step_1_Inference"]
+    gpm = {key for key in samples.series if key.endswith("_pct") and "cpu" not in key}
+    stopped = altered(
+        samples,
+        lambda i, reading: {k: v for k, v in reading.items() if samples.times_ns[i] < step.extent[0] or k not in gpm},
+    )
+    trace = trace_of(tmp_path, record, stopped)
+    measures = {stage.name: stage.measures for stage in trace.stages}
+    assert "sm_activity_pct" in measures["Step_0_Inference"]
+    assert "sm_activity_pct" not in measures["Step_1_Inference"]
+    assert "comp_load_pct_s" not in measures[names.TOTAL_EXECUTION]
+    assert "power_w" in measures["Step_1_Inference"]
+    assert "sampling_gaps" in trace.quality["faults"]
+    assert "low_sm_activity" not in rules(trace)
+
+
+def test_a_sampler_that_died_leaves_what_it_wrote(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
+    record, _ = alone
+    rows = lines("record.samples")
+    died = read_samples(rows[: len(rows) * 2 // 3], INTERVAL_S)
+    assert died.missed is None
+    quality = judge(stages_of(record, record.spans[0].start_ns + 60 * 10**9), died, output_finite=True)
+    assert quality["samples_missed"] is None
+    assert "sampling_gaps" in quality["faults"]
+    measures = stage_measures(died, stages(record, died)[names.VIDEO_EXPORT].intervals)
+    assert measures == {"samples": 0}
+
+
+def test_a_throttled_stretch_is_found(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
+    record, samples = alone
+    hot = altered(samples, lambda i, reading: reading | ({"clock_event_reasons": 0x40} if i % 5 == 0 else {}))
+    trace = trace_of(tmp_path, record, hot)
+    assert trace.quality["faults"] == ["slowed_down"]
+    assert trace.quality["throttled_pct"]["thermal_hardware"] == pytest.approx(20, abs=1)
+    assert "slowed_down" in rules(trace)
+
+
+def test_a_gpu_without_gpm_is_named_as_such(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
+    record, samples = alone
+    gpm = [key for key in samples.series if "activity" in key or "occupancy" in key or "pcie" in key]
+    old = altered(without(samples, *gpm), lambda i, reading: reading | {"sm_activity_pct": 100.0})
+    telemetry = samples.gpu_telemetry | {"sm_activity_source": "nvml_gpu_utilisation"}
+    text = report(trace_of(tmp_path, record, replace(old, gpu_telemetry=telemetry)))
+    assert "This GPU has no GPM: SM columns hold NVML's GPU utilisation" in text
+
+
+def test_a_gpu_without_an_energy_counter_has_no_energy(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
+    record, samples = alone
+    trace = trace_of(tmp_path, record, without(samples, "energy_j"))
+    figures = figures_of(trace)
+    assert figures.energy_j is figures.power_mean_w is figures.step_energy_j is figures.video_second_energy_j is None
+    assert trace.quality["faults"] == []
+
+
+@pytest.mark.parametrize("error", ["Driver Not Loaded", "Insufficient Permissions"])
+def test_without_nvml_gpu_columns_are_empty_and_the_report_says_why(
+    alone: tuple[Recording, Samples], tmp_path: Path, error: str
+) -> None:
+    record, samples = alone
+    host = {"cpu_pct", "process_cpu_pct", "sys_mem_bytes", "process_mem_bytes"}
+    blind = without(samples, *(set(samples.series) - host))
+    trace = trace_of(tmp_path, record, replace(blind, gpu_telemetry={"error": error}))
+    text = report(trace)
+    assert f"GPU telemetry could not be read: {error}." in text
+    assert trace.quality["foreign_processes"] is trace.quality["throttled_pct"] is None
+    assert "Other processes on the GPU and throttling were not measured." in text
+    assert trace.quality["faults"] == []
+    assert figures_of(trace).gpu_mem_allocated_bytes == 49_083_006_464
