@@ -3,10 +3,12 @@
     .venv/bin/python tests/benchmarks/sm_activity.py
 
 For each share the kernel runs in periods of 40 ms for 2 s, under the sampler as the supervisor starts it. The share
-that it was really busy comes from CUDA events. Needs a GPU and Triton (which comes with torch's CUDA build).
+that it was really busy comes from CUDA events. At every step of load the lag of GPM is printed: how much later than
+the load its values rise. Needs a GPU and Triton (which comes with torch's CUDA build).
 """
 
 import contextlib
+import statistics
 import sys
 import tempfile
 import time
@@ -20,11 +22,12 @@ import triton.language as tl
 from sampling_cost import _sampler
 
 from wanbench.measure.event_log import EventTail
-from wanbench.measure.samples import read_samples, stage_measures
+from wanbench.measure.samples import Samples, read_samples, stage_measures
 from wanbench.measure.supervisor import SAMPLING_INTERVAL_S
 
 PERIOD_S = 0.04
 SLICE_S = 2.0
+BLOCKS_PER_SM = 64
 
 
 @triton.jit
@@ -37,7 +40,8 @@ def _spin(out, rounds, BLOCK: tl.constexpr):
 
 
 def main() -> None:
-    blocks = 4 * torch.cuda.get_device_properties(0).multi_processor_count
+    # Many small blocks a multiprocessor: with a few large ones, some multiprocessors get none.
+    blocks = BLOCKS_PER_SM * torch.cuda.get_device_properties(0).multi_processor_count
     out = torch.ones(blocks * 128, device="cuda")
     rounds_per_s = _rounds_per_s(out, blocks)
     with tempfile.TemporaryDirectory() as folder:
@@ -49,22 +53,41 @@ def main() -> None:
                 start_ns = time.monotonic_ns()
                 busy_s = _slice(out, blocks, duty, rounds_per_s)
                 slices.append((duty, busy_s, start_ns, time.monotonic_ns()))
-                time.sleep(0.3)
+                time.sleep(0.5)
         samples = read_samples(EventTail(file).new_records(), SAMPLING_INTERVAL_S)
+    lags_s = [lag for _, _, start_ns, end_ns in slices if (lag := _lag_s(samples, start_ns, end_ns)) is not None]
+    print("lag of GPM at the steps of load (s):", ", ".join(f"{lag:.3f}" for lag in lags_s))
     for duty, busy_s, start_ns, end_ns in slices:
         measured = stage_measures(samples, [(start_ns, end_ns)])
         really_pct = 100 * busy_s / ((end_ns - start_ns) / 1e9)
         sm_pct = measured["sm_activity_pct"]
         print(
             f"asked {100 * duty:5.1f} %, busy by CUDA events {really_pct:6.2f} %, SM Act {sm_pct:6.2f} %, "
-            f"difference {sm_pct - really_pct:+.2f}, energy {measured.get('energy_j', float('nan')):.0f} J, "
-            f"power {measured['power_w']:.0f} W mean, {measured['samples']} samples"
+            f"difference {sm_pct - really_pct:+.2f}; without the borders {_steady(samples, start_ns, end_ns):6.2f} %; "
+            f"{measured['energy_j']:.0f} J, {measured['power_w']:.0f} W mean, {measured['samples']} samples"
         )
+
+
+def _steady(samples: Samples, start_ns: int, end_ns: int) -> float:
+    """SM activity of the slice without a quarter of a second at both ends, where GPM's lag counts."""
+    return stage_measures(samples, [(start_ns + 250_000_000, end_ns - 250_000_000)])["sm_activity_pct"]
+
+
+def _lag_s(samples: Samples, start_ns: int, end_ns: int) -> float | None:
+    """From the load's beginning to where the first reading that sees it would put it; None without a load."""
+    times_ns = samples.times_ns
+    readings = [(i, samples.values[i].get("sm_activity_pct", 0.0)) for i in range(1, len(times_ns))]
+    level_pct = statistics.median([value for i, value in readings if start_ns + 5e8 < times_ns[i] < end_ns] or [0])
+    if level_pct < 1:
+        return None
+    i, value = next((i, value) for i, value in readings if times_ns[i] > start_ns and value > 0.02 * level_pct)
+    seen_ns = min(1.0, value / level_pct) * (times_ns[i] - times_ns[i - 1])
+    return (times_ns[i] - seen_ns - start_ns) / 1e9
 
 
 def _rounds_per_s(out: torch.Tensor, blocks: int) -> float:
     _spin[(blocks,)](out, 1000, BLOCK=128)
-    rounds = 1_000_000
+    rounds = 20_000
     for _ in range(2):  # the second run is at full clocks
         seconds = _timed(out, blocks, rounds)
     return rounds / seconds

@@ -97,6 +97,7 @@ def test_defaults_of_the_file_are_passed_over_where_they_do_not_apply_but_a_case
         ({"steps": "5"}, ["steps", '"5"', "integer"]),
         ({"seed": -1}, ["seed", "-1", "from 0"]),
         ({"guidance": [4, 3]}, ["guidance", "[4, 3]", "one number"]),
+        ({"unofficial_size": "yes"}, ["unofficial_size", '"yes"', "allowed: true, false"]),
         ({"offload": False}, ["offload", "false", "none, model, sequential, group"]),
         ({"task": "i2v"}, ["image is missing"]),
         ({"task": "i2v", "image": "nowhere.png"}, ["image", "nowhere.png", "No such file"]),
@@ -191,6 +192,8 @@ def test_a_name_in_cases_and_in_grid_is_refused() -> None:
         ("", "empty"),
         ("- a\n", "no mapping"),
         ("a: \x00", "not valid YAML"),
+        ("a:\n  shift: .nan\n", "line 2: .nan is not allowed; allowed: finite numbers"),
+        ("a: -.inf\n", "line 1: -.inf is not allowed"),
     ],
 )
 def test_a_file_that_is_no_strict_yaml_mapping_is_refused(tmp_path: Path, text: str, part: str) -> None:

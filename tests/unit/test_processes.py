@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -179,6 +180,24 @@ def test_out_of_memory_is_told_from_other_errors(tmp_path: Path) -> None:
     assert trace.error["stage_reached"] == "TI2V_Preprocess"
     assert "can't allocate memory" in trace.error["message"]
     assert failed_attempts(tmp_path / "results") == {}
+    assert not last_good_trace(tmp_path / "results", "tiny").exists()
+
+
+def test_full_scale_without_a_gpu_is_refused_before_it_builds_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    outcome, trace = run(replace(tiny_case(), scale="full"), tmp_path)
+    assert outcome == Outcome("error", "scale: full needs a GPU, and torch sees none here", "SettingError")
+    assert trace.total_duration_s < 60
+
+
+def test_the_measuring_process_uses_all_cores_that_it_may_whatever_snakemake_sets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    _, trace = run(tiny_case(), tmp_path)
+    assert trace.environment["cpu_threads_torch"] == len(os.sched_getaffinity(0))
 
 
 def test_an_error_keeps_its_message_and_tells_no_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

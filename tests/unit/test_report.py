@@ -253,6 +253,18 @@ def test_seconds_per_step_leave_out_the_first_and_the_switch_step(read: Reader) 
     assert figures.step_mean_s == pytest.approx(47.6 / 6)
 
 
+def test_a_mean_that_stands_for_little_of_the_time_is_absent(read: Reader) -> None:
+    # One step of 0.15 s is longer than the sampling interval; the other seven, of 0.04 s each, are not.
+    trace = read(records([0.04] * 4 + [0.15] + [0.04] * 3))
+    assert figures_of(trace).inference_cpu_pct is None
+    assert figures_of(read(records([0.2] * 8))).inference_cpu_pct == pytest.approx(25.0)
+
+
+def test_the_life_of_the_process_is_accounted_for(read: Reader) -> None:
+    text = report(read(records([1.0] * 3)))
+    assert "Process\\_Startup 5.00 s, Total\\_Execution 9.75 s, and 0.50 s to check the output and end" in text
+
+
 def test_one_step_gives_no_seconds_per_step(read: Reader) -> None:
     figures = figures_of(read(records([9.0])))
     assert (figures.step_s, figures.first_step_s, figures.switch_step_s) == (None, 9.0, None)
@@ -303,6 +315,16 @@ def test_the_run_fails_for_failed_cases_and_left_out_traces_but_not_for_out_of_m
 )
 def test_rules_fire_and_stay_silent(read: Reader, rows: dict, fires: set) -> None:
     assert set(rules(read(records([1.0] * 9, **rows)))) == fires
+
+
+def test_advice_does_not_ask_for_what_the_case_has(read: Reader) -> None:
+    def advice(**settings: Any) -> str:
+        case = tiny_case(**settings)
+        return rules(read(records([1.0] * 3, decode_s=30.0, case=case), case=case))["dominant_stage"].text
+
+    assert "`vae_dtype: bfloat16`" in advice()
+    assert "`vae_tiling: true` saves memory and costs time" in advice(vae_tiling=True)
+    assert "bfloat16" not in advice(vae_dtype="bfloat16")
 
 
 def test_initialisation_from_a_checkpoint_can_dominate(read: Reader, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import yaml
 
 from conftest import ROOT
 from wanbench.digests import checkpoint_digest, code_digest, sha256_of, value_digest, without_comments
+from wanbench.measure.environment import git_state
 
 SCRIPTS = ROOT / "workflow/scripts"
 MEASURE_ONLY = {"torch", "diffusers", "transformers", "accelerate", "pynvml"}
@@ -100,6 +101,23 @@ def test_without_comments_keeps_the_code() -> None:
     for file in SCRIPTS.rglob("*.py"):
         source = file.read_text("utf-8")
         assert compile(without_comments(source), str(file), "exec")
+
+
+def test_only_code_makes_a_checkout_dirty(tmp_path: Path) -> None:
+    def git(*arguments: str) -> None:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        subprocess.run(["git", *identity, "-C", str(tmp_path), *arguments], check=True, capture_output=True)
+
+    assert git_state(tmp_path) == {"git_commit": None, "git_dirty": None}
+    for file in ("config/config.yaml", "workflow/a.py"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).write_text("x = 1\n")
+    for arguments in (["init"], ["add", "."], ["commit", "-m", "x"]):
+        git(*arguments)
+    (tmp_path / "config/config.yaml").write_text("x = 2\n")
+    assert git_state(tmp_path)["git_dirty"] is False
+    (tmp_path / "workflow/b.py").write_text("")
+    assert git_state(tmp_path)["git_dirty"] is True
 
 
 def test_digests_do_not_depend_on_order(tmp_path: Path) -> None:

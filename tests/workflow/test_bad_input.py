@@ -49,6 +49,17 @@ def test_a_case_that_stands_twice_in_a_file_given_on_the_command_line(new_projec
     assert line == "mine.yaml: line 3: 'a' stands here a second time (first in line 2)"
 
 
+def test_a_setting_on_the_command_line_is_not_passed_over(new_project: Callable[[], Project]) -> None:
+    assert complaint(new_project(), "--config", "steps=3").startswith("--config: steps has no effect; allowed: ")
+
+
+def test_a_target_that_is_no_case_is_named(new_project: Callable[[], Project]) -> None:
+    run = new_project().snakemake("results/traces/03_Max_Quality_129p.json")
+    assert run.code == 1
+    assert "no case '03_Max_Quality_129p' (did you mean '03_Max_Quality_192p'?)" in run.output
+    assert "Traceback (most recent call last)" not in run.output
+
+
 def test_two_grid_files_are_refused(new_project: Callable[[], Project]) -> None:
     line = complaint(new_project(), "--configfile", "config/config.yaml", "config/wan22.yaml")
     assert "allowed: one grid file" in line

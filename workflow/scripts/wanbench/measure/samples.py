@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from wanbench.measure.intervals import Interval, total
+from wanbench.measure.telemetry.nvml import SM_SOURCE_GPM
 
 # What a metric's readings mean decides how they are joined with a stage.
 # These describe the time since the reading before: their mean is weighted by time.
@@ -30,6 +31,12 @@ PEAK_METRICS = (
 )
 # These hold for an instant, and their mean matters.
 MEAN_METRICS = ("power_w", "sm_clock_mhz", "mem_clock_mhz")
+
+# GPM answers late: on an H200 (driver 580) its values describe a time that ended 0.06 to 0.18 s before the call,
+# since its counters are renewed every 0.1 s, at instants of their own. This is the mean over 14 steps of load
+# (tests/benchmarks/sm_activity.py); what is left puts a border of a stage wrong by up to 0.06 s.
+GPM_LAG_S = 0.128
+_GPM_METRICS = INTERVAL_METRICS[2:]
 
 # A tick that is this much later than due leaves a gap: the samples on both sides say nothing about it.
 _LATE = 1.5
@@ -66,12 +73,14 @@ class Samples:
 
     @cached_property
     def series(self) -> dict[str, Series]:
-        """Readings by metric."""
+        """Readings by metric, at the times that they speak of: GPM's are of a little before they were taken."""
+        by_gpm = (self.gpu_telemetry or {}).get("sm_activity_source") == SM_SOURCE_GPM
+        lag_ns = dict.fromkeys(_GPM_METRICS, round(GPM_LAG_S * 1e9)) if by_gpm else {}
         found: dict[str, Series] = {}
         for time_ns, reading in zip(self.times_ns, self.values):
             for metric, value in reading.items():
                 series = found.setdefault(metric, Series([], []))
-                series.times_ns.append(time_ns)
+                series.times_ns.append(time_ns - lag_ns.get(metric, 0))
                 series.values.append(value)
         return found
 
