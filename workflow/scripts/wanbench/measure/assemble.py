@@ -91,7 +91,8 @@ def assemble(attempt: Attempt, recording: Recording, samples: Samples, outcome: 
 def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | None:
     if recording.environment is None:
         return None
-    return redacted(recording.environment | {"gpu_telemetry": samples.gpu_telemetry})
+    measured = (recording.result or {}).get("matmul_flops_per_s")
+    return redacted(recording.environment | {"gpu_telemetry": samples.gpu_telemetry, "matmul_flops_per_s": measured})
 
 
 def _error(outcome: Outcome, recording: Recording) -> dict[str, Any] | None:
@@ -151,7 +152,24 @@ def _stage_args(stage: Stage, recording: Recording, samples: Samples) -> dict[st
     head = {"generation": stage.generation, "counted": counted, "time_s": stage.time_ns / 1e9}
     if stage.interrupted:
         head["interrupted"] = True
+    flops = _flops(stage, recording.flops)
+    if flops is not None:
+        head["flops"] = flops
     return head | stage.args | stage_measures(samples, stage.intervals)
+
+
+def _flops(stage: Stage, flops: dict[str, int | None]) -> int | None:
+    """Operations of a stage that ran to its end; of preprocessing, those of VAE encoding."""
+    if stage.interrupted:
+        return None
+    if "step" in stage.args:
+        return flops.get("step") if stage.name == names.step_inference(stage.args["step"]) else None
+    kinds = {
+        names.TEXT_ENCODING: "text_encoding",
+        names.VAE_DECODING: "vae_decoding",
+        names.PREPROCESS: "vae_encoding",
+    }
+    return flops.get(kinds.get(stage.name, ""))
 
 
 def _label(kind: str, track: int, text: str) -> dict[str, Any]:

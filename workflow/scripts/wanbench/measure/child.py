@@ -7,6 +7,7 @@ Started by the supervisor, in the environment that is measured, as
 
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from wanbench.measure.event_log import EventLog
@@ -49,9 +50,10 @@ def _measure(job: Job, log: EventLog) -> None:
     import numpy as np
     import torch
 
-    from wanbench.measure.cuda import CudaPeakMemory
+    from wanbench.measure.cuda import CudaPeakMemory, matmul_flops_per_s
     from wanbench.measure.environment import software_and_hardware
     from wanbench.measure.wan.build import build_pipeline
+    from wanbench.measure.wan.flops import stage_flops
     from wanbench.measure.wan.generate import generate
     from wanbench.measure.wan.setup import (
         SettingError,
@@ -79,6 +81,7 @@ def _measure(job: Job, log: EventLog) -> None:
         pipe = build_pipeline(case, device, clock)
         with clock.span("Placement", "detail"):
             apply_settings(pipe, case, device)
+    clock.note("flops", values=asdict(stage_flops(pipe, case)))
     for generation in range(case.warmup + case.repeats):
         clock.note("generation", number=generation, counted=generation >= case.warmup)
         frames = generate(pipe, case, job.video, clock)
@@ -87,6 +90,7 @@ def _measure(job: Job, log: EventLog) -> None:
     check_in_force(applied, case)
     clock.note(
         "result",
+        matmul_flops_per_s=matmul_flops_per_s() if on_gpu else None,
         applied=applied,
         output_finite=bool(np.isfinite(frames).all()),
         video_bytes=job.video.stat().st_size,

@@ -47,6 +47,7 @@ class Recording:
     moves: list[Move] = field(default_factory=list)
     counted: dict[int, bool] = field(default_factory=dict)
     environment: dict[str, Any] | None = None
+    flops: dict[str, int | None] = field(default_factory=dict)
     result: dict[str, Any] | None = None
     error: tuple[str, str] | None = None
     stage_reached: str | None = None
@@ -105,6 +106,8 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
             recording.counted[generation] = record["counted"]
         elif kind == "environment":
             recording.environment = record["values"]
+        elif kind == "flops":
+            recording.flops = record["values"]
         elif kind == "result":
             recording.result = {key: value for key, value in record.items() if key != "record"}
         elif kind == "error":

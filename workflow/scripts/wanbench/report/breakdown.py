@@ -42,6 +42,7 @@ class Row:
     gpu_mem_used_bytes: float | None = None
     process_cpu_pct: float | None = None
     process_mem_bytes: float | None = None
+    flops: float | None = None
     loading_s: float | None = None
     offloading_s: float | None = None
     samples: int | None = None
@@ -58,6 +59,7 @@ _MEDIANS = (
     "energy_j",
     "power_w",
     "process_cpu_pct",
+    "flops",
     "loading_s",
     "offloading_s",
 )

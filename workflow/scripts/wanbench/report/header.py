@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from wanbench.report.numbers import gigabytes, plain
+from wanbench.report.peaks import peak_flops_per_s
 
 
 def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
@@ -12,6 +13,7 @@ def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
     lines = [
         ("Measured", _dates(cases)),
         ("GPU", _variants(cases, _gpu)),
+        ("Peak for MFU", _variants(cases, _peak)),
         ("CPU and memory", _variants(cases, _host)),
         ("Software", _variants(cases, _software)),
         ("Measuring code", _variants(cases, _code)),
@@ -51,6 +53,15 @@ def _gpu(case: pd.Series) -> str:
     if pd.notna(case["gpu_power_limit_w"]):
         text += f", power limit {case['gpu_power_limit_w']:.0f} W"
     return text
+
+
+def _peak(case: pd.Series) -> str:
+    name, measured = (case[key] if pd.notna(case[key]) else None for key in ("gpu_name", "matmul_flops_per_s"))
+    peak = peak_flops_per_s(name, measured)
+    if peak is None:
+        return "n/a"
+    text = f"{peak[0] / 1e12:.1f} TFLOP/s, dense bfloat16 ({peak[1]})"
+    return text if measured is None else f"{text}; matrix products measured here: {measured / 1e12:.0f} TFLOP/s"
 
 
 def _host(case: pd.Series) -> str:

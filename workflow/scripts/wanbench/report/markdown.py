@@ -11,6 +11,7 @@ from wanbench.report.breakdown import Row, breakdown
 from wanbench.report.findings import findings_of
 from wanbench.report.header import header
 from wanbench.report.numbers import NOT_MEASURED, escaped_but_code, fixed, gigabytes, plain
+from wanbench.report.peaks import mfu_pct, peak_flops_per_s
 from wanbench.report.tables import records_by_case
 from wanbench.trace import names
 
@@ -95,7 +96,7 @@ def _case(case: pd.Series, stages: list[dict[str, Any]], details: list[dict[str,
     ]
     if case["status"] != "ok":
         parts.append(_failure(case))
-    parts += ["### Stage Breakdown", _stage_table(rows, int(case["generations"]))]
+    parts += ["### Stage Breakdown", _stage_table(rows, case)]
     if case["steps_done"]:
         parts += ["### Inference Statistics", _statistics(case)]
     warmup = int(case["warmup"])
@@ -144,13 +145,13 @@ def _failure(case: pd.Series) -> str:
     return f"**Ended with status {case['status']}{reached}**: {kind}{message}"
 
 
-def _stage_table(rows: list[Row], generations: int) -> str:
+def _stage_table(rows: list[Row], case: pd.Series) -> str:
     if not rows:
         return "No stage was reached."
-    return table([_stage_row(row, generations) for row in rows], ("Stage",))
+    return table([_stage_row(row, case) for row in rows], ("Stage",))
 
 
-def _stage_row(row: Row, generations: int) -> dict[str, str]:
+def _stage_row(row: Row, case: pd.Series) -> dict[str, str]:
     cells = {
         "Stage": row.stage + (" (interrupted)" if row.interrupted else ""),
         "Time (s)": fixed(row.time_s),
@@ -167,11 +168,22 @@ def _stage_row(row: Row, generations: int) -> dict[str, str]:
         "Process Mem (GB)": gigabytes(row.process_mem_bytes),
         "GPU Reserved (GB)": gigabytes(row.gpu_mem_reserved_bytes),
         "GPU Used (GB)": gigabytes(row.gpu_mem_used_bytes),
+        "TFLOP": fixed(row.flops, 1, 1e-12),
+        "MFU (%)": fixed(_mfu_pct(row, case), 1),
         "Samples": NOT_MEASURED if row.samples is None else str(row.samples),
     }
-    if generations > 1:
+    if case["generations"] > 1:
         cells |= {"Min (s)": fixed(row.min_s), "Max (s)": fixed(row.max_s), "First (s)": fixed(row.first_s)}
     return cells
+
+
+def _mfu_pct(row: Row, case: pd.Series) -> float | None:
+    """None where the stage computes in a type that the peak is not for: float32 has another."""
+    dtype = case["vae_dtype"] if row.stage in (names.VAE_DECODING, names.PREPROCESS) else case["dtype"]
+    # Both are None where the GPU or its rate is not known.
+    name, measured = (case[key] if pd.notna(case[key]) else None for key in ("gpu_name", "matmul_flops_per_s"))
+    peak = peak_flops_per_s(name, measured)
+    return None if peak is None or dtype == "float32" else mfu_pct(row.flops, row.time_s, peak[0])
 
 
 def _statistics(case: pd.Series) -> str:

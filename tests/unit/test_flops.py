@@ -1,0 +1,115 @@
+"""Closed forms against torch's own counter, on full-size modules that hold no data."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import AutoencoderKLWan, DiffusionPipeline, WanTransformer3DModel
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoConfig, UMT5EncoderModel
+
+from tiny import CPU, record, tiny_case
+from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
+from wanbench.measure.wan.flops import _VAES, StageFlops, stage_flops, text_encoder_flops, transformer_flops
+from wanbench.report.peaks import mfu_pct, peak_flops_per_s
+
+FULL = ARCHITECTURES / "full"
+MODELS = ["TI2V-5B", "T2V-A14B", "I2V-A14B"]
+
+
+def counted(run: Callable[[], object]) -> int:
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops()
+
+
+def meta(*shape: int) -> torch.Tensor:
+    return torch.empty(*shape, device="meta")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_denoiser(model: str) -> None:
+    with torch.device("meta"):
+        transformer = WanTransformer3DModel.from_config(WanTransformer3DModel.load_config(FULL / model / "transformer"))
+    frames, height, width = 3, 12, 20
+    per_token = model == "TI2V-5B"
+    tokens = frames * height * width // 4
+    arguments = {
+        "hidden_states": meta(1, transformer.config.in_channels, frames, height, width),
+        "timestep": meta(1, tokens) if per_token else meta(1),
+        "encoder_hidden_states": meta(1, 512, 4096),
+    }
+    formula = transformer_flops(transformer.config, frames, height * width, per_token)
+    assert counted(lambda: transformer(**arguments, return_dict=False)) == formula
+
+
+@pytest.mark.parametrize(
+    ("model", "frames", "positions", "tera"),
+    [
+        ("TI2V-5B", 31, 44 * 80, 520.65),
+        ("T2V-A14B", 21, 90 * 160, 6523.44),
+        ("T2V-A14B", 21, 60 * 104, 1678.37),
+    ],
+)
+def test_published_counts_of_a_pass(model: str, frames: int, positions: int, tera: float) -> None:
+    config = WanTransformer3DModel.load_config(FULL / model / "transformer")
+    flops = transformer_flops(_Attributes(config), frames, positions, model == "TI2V-5B")
+    assert flops / 1e12 == pytest.approx(tera, abs=0.005)
+
+
+class _Attributes:
+    def __init__(self, values: dict) -> None:
+        self.__dict__.update(values)
+
+
+def test_text_encoder() -> None:
+    config = AutoConfig.from_pretrained(FULL / "TI2V-5B/text_encoder")
+    with torch.device("meta"):
+        encoder = UMT5EncoderModel(config)
+        ids = torch.zeros(1, 512, dtype=torch.long)
+    assert counted(lambda: encoder(ids)) == text_encoder_flops(config, 512)
+
+
+@pytest.mark.parametrize("model", ["TI2V-5B", "T2V-A14B"])
+def test_vae(model: str) -> None:
+    with torch.device("meta"):
+        vae = AutoencoderKLWan.from_config(AutoencoderKLWan.load_config(FULL / model / "vae"))
+    config = vae.config
+    decoder, encoder = _VAES[config.base_dim, config.decoder_base_dim, config.z_dim]
+    latent_frames, height, width = 5, 6, 10
+    latents = meta(1, config.z_dim, latent_frames, height, width)
+    assert counted(lambda: vae.decode(latents, return_dict=False)) == decoder.flops(latent_frames, height * width)
+    scale = config.scale_factor_spatial
+    video = meta(1, 3, 4 * (latent_frames - 1) + 1, height * scale, width * scale)
+    assert counted(lambda: vae.encode(video)) == encoder.flops(latent_frames, height * width)
+
+
+def test_a_case_counts_its_passes_and_what_it_encodes(tmp_path: Path) -> None:
+    def flops(**settings: float) -> tuple[DiffusionPipeline, StageFlops]:
+        case = tiny_case(**settings)
+        pipe, _ = record(tmp_path, lambda clock: build_pipeline(case, CPU, clock))
+        return pipe, stage_flops(pipe, case)
+
+    pipe, guided = flops()
+    # As plain products: the counter does not know the CPU's fused attention.
+    pipe.transformer.set_attention_backend("_native_math")
+    arguments = {
+        "hidden_states": torch.zeros(1, 48, 2, 4, 4),
+        "timestep": torch.zeros(1, 8),
+        "encoder_hidden_states": torch.zeros(1, 512, 32),
+    }
+    assert guided.step == 2 * counted(lambda: pipe.transformer(**arguments, return_dict=False))
+    _, unguided = flops(guidance=1.0)
+    assert (unguided.step, unguided.text_encoding) == (guided.step / 2, guided.text_encoding / 2)
+    # The tiny VAE is none of the published ones, so nothing is claimed of it.
+    assert guided.vae_decoding is None
+
+
+def test_mfu_is_of_the_datasheet_or_else_of_the_measured_rate_or_absent() -> None:
+    assert peak_flops_per_s("NVIDIA H200", 803e12) == (989.4e12, "datasheet")
+    assert peak_flops_per_s("Some GPU", 100e12) == (100e12, "measured")
+    assert peak_flops_per_s("Some GPU", None) is peak_flops_per_s(None, None) is None
+    # 1.0413 PFLOP in 2.36 s (a TI2V-5B step on an H200).
+    assert mfu_pct(1.0413e15, 2.36, 989.4e12) == pytest.approx(44.6, abs=0.05)
+    assert mfu_pct(None, 2.36, 989.4e12) is mfu_pct(1e15, 2.36, None) is mfu_pct(1e15, 0.0, 1e12) is None
