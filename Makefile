@@ -1,18 +1,22 @@
 # make run   set up a virtual environment in .venv and run the default grid; the report is results/report.md
 # make test  set up, then run all tests
+# make browser-test   open a trace in the Perfetto UI (needs /usr/bin/chromium and /usr/bin/chromedriver)
 # make lint  formatting and lint of Python and Snakemake files
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test lint clean
+.PHONY: run test browser-test lint clean
 
 run: .venv/run.installed
 	snakemake --cores 1
 
 test: .venv/test.installed
 	pytest
+
+browser-test: .venv/test.installed
+	pytest -n 0 tests/browser
 
 lint: .venv/test.installed
 	ruff check .

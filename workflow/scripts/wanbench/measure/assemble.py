@@ -17,7 +17,7 @@ from wanbench.trace import names
 _MOVES_SHOWN = 500
 
 _PROCESS_ID = 1
-_TRACKS = {"stage": 1, "detail": 2, "move": 3}
+_TRACKS = {"stage": 2, "detail": 3, "move": 4}
 _TRACK_NAMES = {"stage": "Stages", "detail": "Details", "move": "Weight moves"}
 
 # One track a kind: its name, and for each metric in it the name of its line and the factor to the track's unit.

