@@ -34,6 +34,7 @@ class FakeNvml:
         self.reasons = 0x4
         self.gpm_samples_taken: list[tuple[Any, int | None]] = []
         self.power_instant = True
+        self.latch_readable_after_samples = 0
 
     def __getattr__(self, name: str) -> Any:
         """Constants and structures are the real module's."""
@@ -122,5 +123,6 @@ class FakeNvml:
     def nvmlGpmMetricsGet(self, request: Any) -> None:
         for metric in request.metrics[: request.numMetrics]:
             known = metric.metricId in self.gpm
+            latched = len(self.gpm_samples_taken) > self.latch_readable_after_samples
             metric.nvmlReturn = real.NVML_SUCCESS if known else real.NVML_ERROR_NOT_SUPPORTED
-            metric.value = self.gpm.get(metric.metricId, 0.0)
+            metric.value = self.gpm.get(metric.metricId, 0.0) if latched else 0.0

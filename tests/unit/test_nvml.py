@@ -2,6 +2,7 @@
 
 import math
 import sys
+import time
 
 import pynvml
 import pytest
@@ -79,6 +80,24 @@ def test_two_gpm_samples_are_never_closer_than_nvml_can_tell_apart(clock: Clock)
     assert len(nvml.gpm_samples_taken) == 1
     clock.now_s = 0.2
     assert reader.read()["sm_activity_pct"] == 79.24
+
+
+def test_the_instant_at_which_gpm_shows_a_latch_is_found() -> None:
+    nvml = FakeNvml()
+    nvml.latch_readable_after_samples = 10
+    begin_ns = time.monotonic_ns()
+    found_ns = source(nvml).gpm_readable_ns()
+    assert len(nvml.gpm_samples_taken) == 11
+    # The tenth poll, 4 ms or more after each other.
+    assert begin_ns + 36_000_000 < found_ns < time.monotonic_ns()
+
+
+def test_a_gpu_that_never_shows_a_latch_or_has_no_gpm_gives_no_instant() -> None:
+    nvml = FakeNvml()
+    nvml.latch_readable_after_samples = 10**6
+    assert source(nvml).gpm_readable_ns() is None
+    nvml.refused = {"gpm"}
+    assert source(nvml).gpm_readable_ns() is None
 
 
 def test_a_gpm_value_that_is_no_number_or_not_given_is_absent_and_not_zero(clock: Clock) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from wanbench.measure.quality import judge, step_time_change
-from wanbench.measure.samples import Samples, coverage, read_samples, stage_measures
+from wanbench.measure.samples import Samples, coverage, gpm_latch_ns, read_samples, stage_measures
 from wanbench.measure.spans import Stage
 from wanbench.trace import names
 
@@ -55,6 +55,34 @@ def test_coverage_leaves_out_gaps_and_the_time_before_the_first_sample() -> None
     covered_pct, gap_s = coverage(late, (0, 8 * S))
     assert (covered_pct, gap_s) == (25.0, 4.0)
     assert coverage(Samples([], [], 1.0, None), (0, 8 * S)) == (0.0, 8.0)
+
+
+def test_a_gpm_value_is_of_the_time_between_its_latches() -> None:
+    """Latched every 100 ms, readable 65 ms later; here readable at 0.03 s, 0.13 s and so on."""
+    ms = 1_000_000
+    assert gpm_latch_ns(130 * ms, 30 * ms) == 65 * ms
+    assert gpm_latch_ns(229 * ms, 30 * ms) == 65 * ms
+    assert gpm_latch_ns(230 * ms, 30 * ms) == 165 * ms
+    assert gpm_latch_ns(10 * ms, 30 * ms) == -135 * ms
+    # Not known: the middle of what it can be.
+    assert gpm_latch_ns(200 * ms, None) == 85 * ms
+
+
+def test_a_step_of_load_is_put_where_it_was() -> None:
+    """The GPU is idle until 1 s, then busy; samples every 105 ms see it 65 to 165 ms late."""
+    ms = 1_000_000
+    readable_ns = 37 * ms
+    times_ns = [i * 105 * ms for i in range(30)]
+    latches_ns = [gpm_latch_ns(time_ns, readable_ns) for time_ns in times_ns]
+    values = [{}] + [
+        {"sm_activity_pct": 100 * max(0, min(1, (after - S) / (after - before)))}
+        for before, after in zip(latches_ns, latches_ns[1:])
+    ]
+    telemetry = {"sm_activity_source": "gpm_sm_utilisation"}
+    recorded = Samples(times_ns, values, 0.105, 0, telemetry, readable_ns)
+    # Within a latch's time the load is spread evenly, which is wrong by 25 ms of full load at most.
+    assert stage_measures(recorded, [(S // 2, S)])["comp_load_pct_s"] == pytest.approx(0, abs=2.5)
+    assert stage_measures(recorded, [(S, 2 * S)])["comp_load_pct_s"] == pytest.approx(100, abs=2.5)
 
 
 def test_the_count_of_missed_ticks_is_unknown_when_the_sampler_died() -> None:

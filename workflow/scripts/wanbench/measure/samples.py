@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from wanbench.measure.intervals import Interval, total
+from wanbench.measure.telemetry.gpm import LATCH_PERIOD_S, LATCH_TO_READABLE_S
 from wanbench.measure.telemetry.nvml import SM_SOURCE_GPM
 
 # What a metric's readings mean decides how they are joined with a stage.
@@ -32,10 +33,6 @@ PEAK_METRICS = (
 # These hold for an instant, and their mean matters.
 MEAN_METRICS = ("power_w", "sm_clock_mhz", "mem_clock_mhz")
 
-# GPM answers late: on an H200 (driver 580) its values describe a time that ended 0.06 to 0.18 s before the call,
-# since its counters are renewed every 0.1 s, at instants of their own. This is the mean over 14 steps of load
-# (tests/benchmarks/sm_activity.py); what is left puts a border of a stage wrong by up to 0.06 s.
-GPM_LAG_S = 0.128
 _GPM_METRICS = INTERVAL_METRICS[2:]
 
 # A tick that is this much later than due leaves a gap: the samples on both sides say nothing about it.
@@ -63,6 +60,7 @@ class Samples:
         missed: ticks that were skipped because the one before took too long; None if the sampler did not
             live to say so.
         gpu_telemetry: what the GPU's source said of itself, or its error; None without a GPU.
+        gpm_readable_ns: an instant at which GPM's counters became readable; None where it was not found.
     """
 
     times_ns: list[int]
@@ -70,17 +68,18 @@ class Samples:
     interval_s: float
     missed: int | None
     gpu_telemetry: dict[str, Any] | None = field(default=None)
+    gpm_readable_ns: int | None = None
 
     @cached_property
     def series(self) -> dict[str, Series]:
-        """Readings by metric, at the times that they speak of: GPM's are of a little before they were taken."""
+        """Readings by metric, at the times that they speak of: GPM's are of the latch before they were taken."""
         by_gpm = (self.gpu_telemetry or {}).get("sm_activity_source") == SM_SOURCE_GPM
-        lag_ns = dict.fromkeys(_GPM_METRICS, round(GPM_LAG_S * 1e9)) if by_gpm else {}
         found: dict[str, Series] = {}
         for time_ns, reading in zip(self.times_ns, self.values):
             for metric, value in reading.items():
                 series = found.setdefault(metric, Series([], []))
-                series.times_ns.append(time_ns - lag_ns.get(metric, 0))
+                of_latch = by_gpm and metric in _GPM_METRICS
+                series.times_ns.append(gpm_latch_ns(time_ns, self.gpm_readable_ns) if of_latch else time_ns)
                 series.values.append(value)
         return found
 
@@ -99,14 +98,29 @@ class Samples:
 def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
     ticks = [record for record in records if "time_ns" in record]
     last = next((record for record in records if "missed" in record), None)
-    telemetry = next((record["gpu_telemetry"] for record in records if "gpu_telemetry" in record), None)
+    header = next((record for record in records if "gpu_telemetry" in record), {})
     return Samples(
         [record["time_ns"] for record in ticks],
         [record["values"] for record in ticks],
         interval_s,
         last["missed"] if last else None,
-        telemetry,
+        header.get("gpu_telemetry"),
+        header.get("gpm_readable_ns"),
     )
+
+
+def gpm_latch_ns(taken_ns: int, readable_ns: int | None) -> int:
+    """When the counters were latched that a GPM sample holds.
+
+    Args:
+        taken_ns: when the sample was taken.
+        readable_ns: an instant at which a latch became readable; if it is not known, the latch is put where it is
+            on average, which may be wrong by half a period.
+    """
+    period_ns, delay_ns = round(LATCH_PERIOD_S * 1e9), round(LATCH_TO_READABLE_S * 1e9)
+    if readable_ns is None:
+        return taken_ns - delay_ns - period_ns // 2
+    return taken_ns - (taken_ns - readable_ns) % period_ns - delay_ns
 
 
 def stage_measures(samples: Samples, intervals: list[Interval]) -> dict[str, float | int]:

@@ -72,6 +72,10 @@ class NvmlSource:
         """What does not change while sampling; None for what NVML does not tell."""
         return self._gpus[0].describe()
 
+    def gpm_readable_ns(self) -> int | None:
+        """When a latch of GPM could be read, see `wanbench.measure.telemetry.gpm`; None without GPM."""
+        return self._gpus[0].gpm_readable_ns()
+
     def read(self) -> dict[str, float]:
         now_s = time.monotonic()
         readings = [gpu.read(now_s) for gpu in self._gpus]
@@ -108,6 +112,9 @@ class _Gpu:
             "device_mem_total_bytes": self._try(lambda: nvml.nvmlDeviceGetMemoryInfo(self._device).total),
             "sm_activity_source": SM_SOURCE_UTILISATION if self._gpm is None else SM_SOURCE_GPM,
         }
+
+    def gpm_readable_ns(self) -> int | None:
+        return None if self._gpm is None else self._try(self._gpm.find_readable)
 
     def read(self, now_s: float) -> dict[str, float]:
         values: dict[str, float] = {}

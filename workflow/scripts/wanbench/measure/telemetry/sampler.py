@@ -69,7 +69,7 @@ def main(supervisor_pid: int, file: Path, pid: int, interval_s: float, gpus: lis
         except NvmlUnavailable as error:
             log.write({"gpu_telemetry": {"error": str(error)}})
         else:
-            log.write({"gpu_telemetry": nvml.describe()})
+            log.write({"gpu_telemetry": nvml.describe(), "gpm_readable_ns": nvml.gpm_readable_ns()})
             sources.append(nvml)
     sample(sources, log, interval_s, stop)
     for source in sources:
