@@ -1,7 +1,8 @@
 """Figures from real recordings of an H200: TI2V-5B, 1280*704 x 121 frames, random weights, offload none.
 
 `record` is a case of 3 steps alone on the GPU, `foreign` one of 2 steps beside a second process that multiplied
-matrices (made before operations and GPM's latches were recorded). Both are what the measuring process and the sampler appended, replayed through the code that reads it.
+matrices (made before operations and GPM's latches were recorded). Both are what the measuring process and the sampler
+appended, replayed through the code that reads it.
 """
 
 import gzip
