@@ -130,6 +130,17 @@ def test_a_peak_is_credited_to_all_stages_that_were_open(clock: StageClock, devi
     assert peaks == {names.TOTAL_EXECUTION: 90, names.PREPROCESS: 90, names.TEXT_ENCODING: 90}
 
 
+def test_a_failure_keeps_the_peaks_of_what_was_running(clock: StageClock, device: FakeDevice, tmp_path: Path) -> None:
+    clock.begin(names.TOTAL_EXECUTION)
+    clock.begin("Step_0", "step", step=0, steps=2)
+    device.peak_bytes = 90
+    clock.abandon()
+    found = stages(tmp_path)
+    assert found["Step_0_Inference"].args["gpu_mem_allocated_bytes"] == 90
+    assert found[names.TOTAL_EXECUTION].args["gpu_mem_allocated_bytes"] == 90
+    assert found["Step_0_Inference"].interrupted
+
+
 def test_a_stage_does_not_get_the_peak_of_the_one_before(clock: StageClock, device: FakeDevice, tmp_path: Path) -> None:
     clock.begin(names.TOTAL_EXECUTION)
     with clock.span(names.MODEL_INITIALIZATION):

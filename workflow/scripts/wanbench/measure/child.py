@@ -76,16 +76,20 @@ def _measure(job: Job, log: EventLog) -> None:
     case = job.case
     if case.scale == "full" and not on_gpu:
         raise SettingError("scale: full needs a GPU, and torch sees none here")
-    clock.begin(names.TOTAL_EXECUTION)
-    with clock.span(names.MODEL_INITIALIZATION):
-        pipe = build_pipeline(case, device, clock)
-        with clock.span("Placement", "detail"):
-            apply_settings(pipe, case, device)
-    clock.note("flops", values=asdict(stage_flops(pipe, case)))
-    for generation in range(case.warmup + case.repeats):
-        clock.note("generation", number=generation, counted=generation >= case.warmup)
-        frames = generate(pipe, case, job.video, clock)
-    clock.end()
+    try:
+        clock.begin(names.TOTAL_EXECUTION)
+        with clock.span(names.MODEL_INITIALIZATION):
+            pipe = build_pipeline(case, device, clock)
+            with clock.span("Placement", "detail"):
+                apply_settings(pipe, case, device)
+        clock.note("flops", values=asdict(stage_flops(pipe, case)))
+        for generation in range(case.warmup + case.repeats):
+            clock.note("generation", number=generation, counted=generation >= case.warmup)
+            frames = generate(pipe, case, job.video, clock)
+        clock.end()
+    except Exception:
+        clock.abandon()
+        raise
     applied = settings_in_force(pipe) | settings_of_output(pipe, frames)
     check_in_force(applied, case)
     clock.note(

@@ -96,6 +96,8 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
             recording.spans[span].end_ns = record["time_ns"]
             recording.spans[span].args |= record["args"]
             open_spans.remove(span)
+        elif kind == "peaks":
+            recording.spans[record["span"]].args |= record["args"]
         elif kind == "move":
             interval = (record["start_ns"], record["end_ns"])
             recording.moves.append(

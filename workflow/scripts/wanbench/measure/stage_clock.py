@@ -83,6 +83,12 @@ class StageClock:
         yield
         self.end()
 
+    def abandon(self) -> None:
+        """Write the peaks of the spans that a failure leaves open: out of memory is when they matter most."""
+        self._credit_peaks()
+        for span in self._open:
+            self._log.write({"record": "peaks", "span": span.number, "args": span.peaks_bytes})
+
     def move(self, start_ns: int, direction: str, module: str, size_bytes: int) -> None:
         """Record that weights moved from `start_ns` until now, inside the innermost open span."""
         span = self._open[-1].number if self._open else None
