@@ -165,6 +165,26 @@ def test_the_measuring_process_keeps_the_python_path_of_its_user(
     assert outcome.message == "found on the path of the user"
 
 
+def test_a_sampler_that_does_not_end_costs_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wanbench.measure.supervisor._SAMPLER_ENDS_WITHIN_S", 0.0)
+    outcome, trace = run(tiny_case(timeout_s=1), tmp_path)
+    assert outcome.status == trace.status == "timeout"
+    assert trace.quality["samples"] > 0
+    assert not psutil.Process().children(recursive=True)
+
+
+def test_looking_for_gpus_is_no_part_of_the_process_that_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow() -> list[str]:
+        time.sleep(2)
+        return []
+
+    monkeypatch.setattr("wanbench.measure.supervisor._gpus_of_a_case", slow)
+    _, trace = run(tiny_case(timeout_s=1), tmp_path)
+    assert trace.total_duration_s < 2
+
+
 def test_a_hanging_process_is_ended_and_leaves_no_process(tmp_path: Path) -> None:
     outcome, trace = run(tiny_case(timeout_s=1), tmp_path)
     assert outcome == Outcome("timeout", "ended after timeout_s = 1 s")

@@ -45,12 +45,14 @@ def test_a_grid_that_is_not_yaml(new_project: Callable[[], Project]) -> None:
 def test_a_case_that_stands_twice_in_a_file_given_on_the_command_line(new_project: Callable[[], Project]) -> None:
     project = new_project()
     (project.folder / "mine.yaml").write_text("cases:\n  a: {model: TI2V-5B}\n  a: {model: T2V-A14B}\n")
-    line = complaint(project, "--configfile", "mine.yaml")
+    line = complaint(project, "--config", "grid=mine.yaml")
     assert line == "mine.yaml: line 3: 'a' stands here a second time (first in line 2)"
 
 
 def test_a_setting_on_the_command_line_is_not_passed_over(new_project: Callable[[], Project]) -> None:
-    assert complaint(new_project(), "--config", "steps=3").startswith("--config: steps has no effect; allowed: ")
+    assert complaint(new_project(), "--config", "steps=3").startswith(
+        "--config: steps has no effect; allowed: grid=FILE"
+    )
 
 
 def test_a_target_that_is_no_case_is_named(new_project: Callable[[], Project]) -> None:
@@ -62,13 +64,34 @@ def test_a_target_that_is_no_case_is_named(new_project: Callable[[], Project]) -
 
 def test_two_grid_files_are_refused(new_project: Callable[[], Project]) -> None:
     line = complaint(new_project(), "--configfile", "config/config.yaml", "config/wan22.yaml")
-    assert "allowed: one grid file" in line
+    assert "are 2 grid files; allowed: one" in line
 
 
-def test_a_grid_file_given_on_the_command_line_takes_the_place_of_the_default(
-    new_project: Callable[[], Project],
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (None, "mine.yaml: cannot be read"),
+        ("cases: {a: [\n", "mine.yaml: line 2, column 1: not valid YAML"),
+        ("", "empty"),
+    ],
+    ids=["missing", "no YAML", "empty"],
+)
+def test_a_grid_file_named_on_the_command_line_that_cannot_be_used(
+    new_project: Callable[[], Project], text: str | None, part: str
 ) -> None:
-    run = new_project().snakemake("--dry-run", "--configfile", "config/wan22.yaml")
+    project = new_project()
+    if text is not None:
+        (project.folder / "mine.yaml").write_text(text)
+    line = complaint(project, "--config", "grid=mine.yaml")
+    assert line.startswith("mine.yaml: ")
+    assert part in line
+
+
+@pytest.mark.parametrize("option", [("--config", "grid=config/wan22.yaml"), ("--configfile", "config/wan22.yaml")])
+def test_a_grid_file_given_on_the_command_line_takes_the_place_of_the_default(
+    new_project: Callable[[], Project], option: tuple[str, str]
+) -> None:
+    run = new_project().snakemake("--dry-run", *option)
     assert run.code == 0, run.output
     measured = {case for rule, case in run.jobs if rule == "measure"}
     assert len(measured) == 30

@@ -17,14 +17,21 @@ ROOT = Path(workflow.basedir)
 
 
 def grid_file():
-    """The file given with --configfile, in place of the default grid and not merged with it."""
-    given = list(dict.fromkeys(str(path) for path in workflow.overwrite_configfiles))
-    if len(given) > 1:
-        raise InputError(f"--configfile: {' '.join(given)} are {len(given)} files; allowed: one grid file")
-    if workflow.config_settings.config:
-        keys = ", ".join(workflow.config_settings.config)
-        raise InputError(f"--config: {keys} has no effect; allowed: settings of cases, in the grid file")
-    return given[0] if given else "config/config.yaml"
+    """The file named by --config grid=FILE, in place of the default grid and not merged with it.
+
+    Snakemake's own --configfile names it as well; but a file that is missing or is no YAML is then refused by
+    Snakemake, which does not say which file it was.
+    """
+    options = dict(workflow.config_settings.config)
+    named = [options.pop("grid")] if "grid" in options else []
+    if options:
+        raise InputError(f"--config: {', '.join(options)} has no effect; allowed: grid=FILE")
+    given = list(dict.fromkeys([*named, *(str(path) for path in workflow.overwrite_configfiles)]))
+    # A job on another machine is started with both options, which then name one file.
+    files = {str(Path(str(path)).absolute()): str(path) for path in given}
+    if len(files) > 1:
+        raise InputError(f"{' and '.join(files.values())} are {len(files)} grid files; allowed: one")
+    return next(iter(files.values()), "config/config.yaml")
 
 
 def shown_path(path):

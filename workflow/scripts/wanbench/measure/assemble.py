@@ -6,7 +6,7 @@ Works on whatever there is: a process that was killed leaves a shorter recording
 from dataclasses import dataclass
 from typing import Any
 
-from wanbench.measure.outcome import OK, Outcome
+from wanbench.measure.outcome import Outcome
 from wanbench.measure.quality import judge
 from wanbench.measure.redact import redacted
 from wanbench.measure.samples import Samples, stage_measures
@@ -96,7 +96,7 @@ def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | Non
 
 
 def _error(outcome: Outcome, recording: Recording) -> dict[str, Any] | None:
-    if outcome.status == OK:
+    if outcome.status == names.OK:
         return None
     return redacted({"type": outcome.error_type, "message": outcome.message, "stage_reached": recording.stage_reached})
 

@@ -7,7 +7,8 @@ the output of a case before running it, so the last good trace is kept beside.
 import json
 from pathlib import Path
 
-from wanbench.measure.outcome import FINISHED, OK, Outcome
+from wanbench.measure.outcome import Outcome
+from wanbench.trace.names import FINISHED, OK
 from wanbench.trace.writer import write_atomically
 
 

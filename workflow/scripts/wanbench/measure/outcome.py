@@ -3,14 +3,11 @@
 import signal
 from dataclasses import dataclass
 
+from wanbench.trace.names import ERROR, KILLED, OK, OOM, TIMEOUT
+
 # Exit codes that the measuring process chooses; 77 and 78 are not used by Python, shells or signals.
 EXIT_OOM = 77
 EXIT_ERROR = 78
-
-OK, OOM, TIMEOUT, KILLED, ERROR = "ok", "oom", "timeout", "killed", "error"
-STATUSES = (OK, OOM, TIMEOUT, KILLED, ERROR)
-# Out of memory is a property of the case on this machine: trying again would only show it again.
-FINISHED = (OK, OOM)
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,10 @@ def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
     events, samples = places.work / "events.jsonl", places.work / "samples.jsonl"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    job = Job(case, events, places.video, time.monotonic_ns())
     job_file = places.work / "job.json"
-    job_file.write_text(job.to_json(), "utf-8")
     gpus = _gpus_of_a_case()
+    job = Job(case, events, places.video, time.monotonic_ns())
+    job_file.write_text(job.to_json(), "utf-8")
     with (
         places.log.open("a", encoding="utf-8") as log,
         _process("wanbench.measure.child", [job_file], log, _cuda_sees(gpus)) as child,
@@ -78,7 +78,9 @@ def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
         limit_s = _wait(child, case.timeout_s, _reporter(case, events, log))
         ended_ns = time.monotonic_ns()
         sampler.terminate()
-        sampler.wait(_SAMPLER_ENDS_WITHIN_S)
+        # One that hangs in the driver is killed on leaving the block; what it wrote is used all the same.
+        with suppress(subprocess.TimeoutExpired):
+            sampler.wait(_SAMPLER_ENDS_WITHIN_S)
     recording = read_records(EventTail(events).new_records())
     outcome = outcome_of(child.returncode, limit_s, recording.error, recording.result is not None)
     sampled = read_samples(EventTail(samples).new_records(), SAMPLING_INTERVAL_S)

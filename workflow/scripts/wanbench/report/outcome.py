@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-# Out of memory is an answer: the case does not fit this machine, and trying again would not change that.
-_FINISHED = ("ok", "oom")
+from wanbench.trace.names import FINISHED
 
 
 def outcome_of(cases: pd.DataFrame) -> dict[str, int]:
@@ -13,7 +12,7 @@ def outcome_of(cases: pd.DataFrame) -> dict[str, int]:
 
 def faults_of(cases: pd.DataFrame, left_out: pd.DataFrame) -> list[str]:
     """One line for each case that failed, and for each trace that could not be used; empty when all is well."""
-    failed = cases[~cases["status"].isin(_FINISHED)]
+    failed = cases[~cases["status"].isin(FINISHED)]
     lines = [_failed(case) for _, case in failed.iterrows()]
     return lines + [f"{item.case}: left out: {item.reason}" for item in left_out.itertuples()]
 

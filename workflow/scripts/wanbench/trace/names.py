@@ -1,8 +1,12 @@
-"""Names of stages, and their order in a report. Both wings use them; neither spells them itself."""
+"""Names of statuses and stages, and the stages' order in a report. Both wings use them; neither spells them itself."""
 
 import re
 
 SCHEMA_VERSION = 1
+
+OK, OOM, TIMEOUT, KILLED, ERROR = "ok", "oom", "timeout", "killed", "error"
+# Out of memory is an answer: the case does not fit this machine, and trying again would not change that.
+FINISHED = (OK, OOM)
 
 PROCESS_STARTUP = "Process_Startup"
 MODEL_INITIALIZATION = "Model_Initialization"
