@@ -9,6 +9,7 @@ include: "workflow/rules/common.smk"
 configfile: GRID_FILE
 
 
+include: "workflow/rules/checkpoint.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/tabulate.smk"
 include: "workflow/rules/report.smk"

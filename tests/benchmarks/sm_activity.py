@@ -2,13 +2,13 @@
 
     .venv/bin/python tests/benchmarks/sm_activity.py
 
-For each share the kernel runs in periods of 40 ms for 2 s, under the sampler as the supervisor starts it. The share
-that it was really busy comes from CUDA events. At every step of load the lag of GPM is printed: how much later than
-the load its values rise. Needs a GPU and Triton (which comes with torch's CUDA build).
+For each share the kernel runs in periods of 40 ms for 2 s, one slice right after the other, under the sampler as the
+supervisor starts it. The share that it was really busy comes from CUDA events. Where a border cuts one of GPM's
+100 ms, its value is shared out evenly: beside a slice of another load that is off by up to a point. Needs a GPU and
+Triton (which comes with torch's CUDA build).
 """
 
 import contextlib
-import statistics
 import sys
 import tempfile
 import time
@@ -49,14 +49,12 @@ def main() -> None:
         slices: list[tuple[float, float, int, int]] = []
         with contextlib.ExitStack() as around:
             around.enter_context(_sampler(file))
+            time.sleep(0.5)
             for duty in (0.0, 0.25, 0.5, 0.75, 1.0):
                 start_ns = time.monotonic_ns()
                 busy_s = _slice(out, blocks, duty, rounds_per_s)
                 slices.append((duty, busy_s, start_ns, time.monotonic_ns()))
-                time.sleep(0.5)
         samples = read_samples(EventTail(file).new_records(), SAMPLING_INTERVAL_S)
-    lags_s = [lag for _, _, start_ns, end_ns in slices if (lag := _lag_s(samples, start_ns, end_ns)) is not None]
-    print("lag of GPM at the steps of load (s):", ", ".join(f"{lag:.3f}" for lag in lags_s))
     for duty, busy_s, start_ns, end_ns in slices:
         measured = stage_measures(samples, [(start_ns, end_ns)])
         really_pct = 100 * busy_s / ((end_ns - start_ns) / 1e9)
@@ -69,20 +67,8 @@ def main() -> None:
 
 
 def _steady(samples: Samples, start_ns: int, end_ns: int) -> float:
-    """SM activity of the slice without a quarter of a second at both ends, where GPM's lag counts."""
+    """SM activity of the slice without a quarter of a second at both ends, where the neighbours count."""
     return stage_measures(samples, [(start_ns + 250_000_000, end_ns - 250_000_000)])["sm_activity_pct"]
-
-
-def _lag_s(samples: Samples, start_ns: int, end_ns: int) -> float | None:
-    """From the load's beginning to where the first reading that sees it would put it; None without a load."""
-    times_ns = samples.times_ns
-    readings = [(i, samples.values[i].get("sm_activity_pct", 0.0)) for i in range(1, len(times_ns))]
-    level_pct = statistics.median([value for i, value in readings if start_ns + 5e8 < times_ns[i] < end_ns] or [0])
-    if level_pct < 1:
-        return None
-    i, value = next((i, value) for i, value in readings if times_ns[i] > start_ns and value > 0.02 * level_pct)
-    seen_ns = min(1.0, value / level_pct) * (times_ns[i] - times_ns[i - 1])
-    return (times_ns[i] - seen_ns - start_ns) / 1e9
 
 
 def _rounds_per_s(out: torch.Tensor, blocks: int) -> float:

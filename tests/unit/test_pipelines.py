@@ -290,6 +290,9 @@ def test_settings_are_applied(tmp_path: Path) -> None:
         "vae_tiling": True,
         "shift": 4.0,
         "offload": "none",
+        "compile": "none",
+        "cache": "none",
+        "cache_threshold": None,
     }
 
 

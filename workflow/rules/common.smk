@@ -12,6 +12,7 @@ from wanbench.cases.schema import nearest
 from wanbench.digests import code_digest, value_digest
 from wanbench.errors import InputError
 from wanbench.measure.failures import failed_attempts
+from wanbench.models import MODELS
 
 ROOT = Path(workflow.basedir)
 

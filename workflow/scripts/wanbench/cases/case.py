@@ -19,6 +19,12 @@ class Case:
         checkpoint_sha256: digest of a local folder.
         size: width*height in pixels.
         guidance: classifier-free guidance scale; for A14B (high-noise expert, low-noise expert).
+        offload: where weights wait while they are not used: "none", or one of diffusers' ways ("group_stream" is group
+            offloading with copies on a stream of their own).
+        attention: a diffusers attention backend.
+        compile: "repeated_blocks" or "none".
+        cache, cache_threshold: "first_block", which reuses the output of a pass's later blocks while the first one's
+            changes by less than the threshold (lossy), or "none" and None.
         image, image_sha256: the first frame of image-to-video, as a path, and its digest.
         warmup, repeats: number of generations before those that count, and of those that count.
         timeout_s: the measuring process is ended after this many seconds.
@@ -48,6 +54,9 @@ class Case:
     vae_dtype: str
     vae_tiling: bool
     attention: str
+    compile: str
+    cache: str
+    cache_threshold: float | None
     warmup: int
     repeats: int
     timeout_s: float

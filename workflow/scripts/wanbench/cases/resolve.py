@@ -25,6 +25,9 @@ _COMMON_DEFAULTS: dict[str, Any] = {
     "vae_dtype": "float32",
     "vae_tiling": False,
     "attention": "native",
+    "compile": "none",
+    "cache": "none",
+    "cache_threshold": 0.05,
     "warmup": 0,
     "repeats": 1,
     "timeout_s": 14400,
@@ -74,6 +77,7 @@ def _resolve(name: str, own: dict[str, Any], defaults: dict[str, Any], where: st
     _drop_inapplicable(settings, own, where)
     _check_task(settings, facts, where)
     _check_size(settings, facts, where)
+    _check_compile(settings, where)
     if settings["frames"] % 4 != 1:
         near = (settings["frames"] - 1) // 4 * 4 + 1
         raise not_allowed(where, "frames", settings["frames"], f"4k+1, such as {near} and {near + 4}")
@@ -81,7 +85,8 @@ def _resolve(name: str, own: dict[str, Any], defaults: dict[str, Any], where: st
     scales = guidance if isinstance(guidance, list) else [guidance] * len(facts.guidance)
     settings["guidance"] = tuple(float(scale) for scale in scales)
     # One type each, since 5 and 5.0 are the same setting and must not run a case again.
-    settings |= {key: float(settings[key]) for key in ("shift", "timeout_s")}
+    reals = ("shift", "timeout_s", "cache_threshold")
+    settings |= {key: float(settings[key]) for key in reals if settings[key] is not None}
     if len(settings["guidance"]) != len(facts.guidance):
         raise not_allowed(where, "guidance", guidance, f"one number ({settings['model']} has one expert)")
     return Case(name=name, **settings | _image(settings, where) | _checkpoint(settings, facts, where))
@@ -107,6 +112,8 @@ def _drop_inapplicable(settings: dict[str, Any], own: dict[str, Any], where: str
         reasons["scale"] = "weights: random (a checkpoint brings its own size)"
     else:
         reasons |= dict.fromkeys(("checkpoint", "revision"), "weights: pretrained")
+    if settings["cache"] == "none":
+        reasons["cache_threshold"] = "a cache"
     for key, needs in reasons.items():
         if key in own:
             raise InputError(f"{where}: {key}: {shown(own[key])} has no effect here; allowed: only with {needs}")
@@ -130,6 +137,12 @@ def _check_size(settings: dict[str, Any], facts: ModelFacts, where: str) -> None
         raise not_allowed(where, "size", size, f"{official}, or with unofficial_size: true multiples of {step}")
     if not settings["unofficial_size"]:
         raise not_allowed(where, "size", size, f"{official}; {model} can take it with unofficial_size: true")
+
+
+def _check_compile(settings: dict[str, Any], where: str) -> None:
+    """Hooks on every layer would break each compiled block into pieces, and compile it again for each."""
+    if settings["compile"] != "none" and settings["offload"] not in ("none", "model"):
+        raise not_allowed(where, "compile", settings["compile"], f"none with offload: {settings['offload']}")
 
 
 def _image(settings: dict[str, Any], where: str) -> dict[str, str | None]:

@@ -3,14 +3,17 @@
 Works on whatever there is: a process that was killed leaves a shorter recording, and a trace all the same.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
+from wanbench.measure.intervals import Interval
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.quality import judge
 from wanbench.measure.redact import redacted
 from wanbench.measure.samples import Samples, stage_measures
-from wanbench.measure.spans import Recording, Stage, stages_of
+from wanbench.measure.spans import Move, Recording, Stage, stages_of
 from wanbench.trace import names
 
 # Sequential offload moves weights thousands of times. The stages hold their sums; the timeline shows the first.
@@ -126,8 +129,8 @@ def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples
         if span.kind == "detail" and span.end_ns is not None
     ]
     events += [
-        slice_(f"{move.direction} {move.module}", "move", *move.interval, {"bytes": move.size_bytes})
-        for move in recording.moves[:_MOVES_SHOWN]
+        slice_(f"{move.direction} {move.module}", "move", *interval, {"bytes": move.size_bytes, "moves": move.count})
+        for move, interval in _first_moves(recording)
     ]
     for time_ns, values in zip(samples.times_ns, samples.values):
         if time_ns >= attempt.spawned_ns:
@@ -136,6 +139,11 @@ def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples
                 for track, lines in _counters(values).items()
             ]
     return events
+
+
+def _first_moves(recording: Recording) -> Iterator[tuple[Move, Interval]]:
+    each = ((move, interval) for move in recording.moves for interval in move.intervals)
+    return islice(each, _MOVES_SHOWN)
 
 
 def _counters(values: dict[str, float]) -> dict[str, dict[str, float]]:

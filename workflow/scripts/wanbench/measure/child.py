@@ -10,6 +10,8 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from wanbench.cases.case import Case
+from wanbench.measure.disk import disk_read_bytes, weights_bytes
 from wanbench.measure.event_log import EventLog
 from wanbench.measure.job import Job
 from wanbench.measure.lifeline import die_with_parent
@@ -56,9 +58,9 @@ def _measure(job: Job, log: EventLog) -> None:
     from wanbench.measure.wan.flops import stage_flops
     from wanbench.measure.wan.generate import generate
     from wanbench.measure.wan.setup import (
-        SettingError,
         apply_settings,
         check_in_force,
+        check_possible,
         settings_in_force,
         settings_of_output,
     )
@@ -74,14 +76,15 @@ def _measure(job: Job, log: EventLog) -> None:
     log.write({"record": "end", "span": 0, "time_ns": time.monotonic_ns(), "args": {}})
 
     case = job.case
-    if case.scale == "full" and not on_gpu:
-        raise SettingError("scale: full needs a GPU, and torch sees none here")
+    check_possible(case, device)
     try:
         clock.begin(names.TOTAL_EXECUTION)
-        with clock.span(names.MODEL_INITIALIZATION):
-            pipe = build_pipeline(case, device, clock)
-            with clock.span("Placement", "detail"):
-                apply_settings(pipe, case, device)
+        clock.begin(names.MODEL_INITIALIZATION)
+        before_bytes = disk_read_bytes()
+        pipe = build_pipeline(case, device, clock)
+        with clock.span("Placement", "detail"):
+            apply_settings(pipe, case, device)
+        clock.end(**_loaded(case, before_bytes))
         clock.note("flops", values=asdict(stage_flops(pipe, case)))
         for generation in range(case.warmup + case.repeats):
             clock.note("generation", number=generation, counted=generation >= case.warmup)
@@ -99,6 +102,17 @@ def _measure(job: Job, log: EventLog) -> None:
         output_finite=bool(np.isfinite(frames).all()),
         video_bytes=job.video.stat().st_size,
     )
+
+
+def _loaded(case: Case, before_bytes: int | None) -> dict[str, int]:
+    """What initialisation read of a checkpoint folder; nothing of the hub's cache, which may hold more than one."""
+    if case.checkpoint is None or not Path(case.checkpoint).expanduser().is_dir():
+        return {}
+    loaded = {"checkpoint_bytes": weights_bytes(Path(case.checkpoint).expanduser())}
+    after_bytes = disk_read_bytes()
+    if before_bytes is not None and after_bytes is not None:
+        loaded["disk_read_bytes"] = after_bytes - before_bytes
+    return loaded
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """From the measuring process's records to stages with exact intervals."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wanbench.measure.intervals import Interval, subtract, total, union
@@ -30,12 +30,18 @@ class Span:
 
 @dataclass(frozen=True)
 class Move:
-    """Weights moving between host and device, inside span `span`."""
+    """Weights moving between host and device, inside span `span`.
+
+    Attributes:
+        intervals: when the device could not compute for it.
+        count: number of moves that are told of together.
+    """
 
     span: int | None
-    interval: Interval
+    intervals: list[Interval]
     direction: str
     module: str
+    count: int
     size_bytes: int
 
 
@@ -98,10 +104,10 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
             open_spans.remove(span)
         elif kind == "peaks":
             recording.spans[record["span"]].args |= record["args"]
-        elif kind == "move":
-            interval = (record["start_ns"], record["end_ns"])
+        elif kind == "moves":
+            intervals = [(start_ns, end_ns) for start_ns, end_ns in record["intervals"]]
             recording.moves.append(
-                Move(record["span"], interval, record["direction"], record["module"], record["bytes"])
+                Move(record["span"], intervals, record["direction"], record["module"], record["moves"], record["bytes"])
             )
         elif kind == "generation":
             generation = record["number"]
@@ -139,10 +145,11 @@ def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:
     Args:
         ended_ns: when the process ended; a stage that was still running is closed there.
     """
-    inside: dict[int, list[Span]] = {}
+    inside: dict[int, list[Interval]] = {}
     for span in recording.spans.values():
-        if span.kind != "detail" and span.parent is not None:
-            inside.setdefault(span.parent, []).append(span)
+        parent = _stage_around(recording, span.parent)
+        if span.kind != "detail" and parent is not None:
+            inside.setdefault(parent, []).append((span.start_ns, span.end_ns or ended_ns))
     moves = _moves_by_stage(recording)
     stages: list[Stage] = []
     for span in recording.spans.values():
@@ -152,22 +159,47 @@ def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:
         own_moves = moves.get(span.number, [])
         args = span.args | _movement(own_moves)
         interrupted = span.end_ns is None
+        holes = [] if span.name == names.TOTAL_EXECUTION else union(inside.get(span.number, []))
+        intervals = subtract([extent], holes)
         if span.kind == "step":
-            stages += _split_step(span, extent, own_moves, args, interrupted)
-            continue
-        holes = [] if span.name == names.TOTAL_EXECUTION else inside.get(span.number, [])
-        intervals = subtract([extent], union((hole.start_ns, hole.end_ns or ended_ns) for hole in holes))
-        stages.append(Stage(span.name, span.generation, extent, intervals, args, interrupted))
-    return stages
+            stages += _split_step(span, extent, intervals, own_moves, args, interrupted)
+        else:
+            stages.append(Stage(span.name, span.generation, extent, intervals, args, interrupted))
+    return _one_compilation(stages)
+
+
+def _one_compilation(stages: list[Stage]) -> list[Stage]:
+    """The stages with the compilations of each generation put together where the first of them stands."""
+    kept: dict[Any, Stage] = {}
+    for number, stage in enumerate(stages):
+        key = (stage.name, stage.generation) if stage.name == names.COMPILATION else number
+        kept[key] = _together(kept[key], stage) if key in kept else stage
+    return list(kept.values())
+
+
+def _together(first: Stage, second: Stage) -> Stage:
+    peaks = {key: max(value, first.args.get(key, 0)) for key, value in second.args.items()}
+    return replace(
+        first,
+        extent=(first.extent[0], second.extent[1]),
+        intervals=first.intervals + second.intervals,
+        args=first.args | peaks,
+        interrupted=second.interrupted,
+    )
+
+
+def _stage_around(recording: Recording, number: int | None) -> int | None:
+    """The span itself, or the nearest one around it that is a stage or step; details are looked through."""
+    while number is not None and recording.spans[number].kind == "detail":
+        number = recording.spans[number].parent
+    return number
 
 
 def _moves_by_stage(recording: Recording) -> dict[int, list[Move]]:
-    """Moves by the stage or step that needed them; details in between are looked through."""
+    """Moves by the stage or step that needed them."""
     moves: dict[int, list[Move]] = {}
     for move in recording.moves:
-        number = move.span
-        while number is not None and recording.spans[number].kind == "detail":
-            number = recording.spans[number].parent
+        number = _stage_around(recording, move.span)
         if number is not None:
             moves.setdefault(number, []).append(move)
     return moves
@@ -176,10 +208,10 @@ def _moves_by_stage(recording: Recording) -> dict[int, list[Move]]:
 def _movement(moves: list[Move]) -> dict[str, Any]:
     if not moves:
         return {}
-    offloading = union(move.interval for move in moves if move.direction == "offload")
-    loading = subtract(union(move.interval for move in moves), offloading)
+    offloading = union(part for move in moves if move.direction == "offload" for part in move.intervals)
+    loading = subtract(union(part for move in moves for part in move.intervals), offloading)
     return {
-        "moves": len(moves),
+        "moves": sum(move.count for move in moves),
         "loading_s": total(loading) / 1e9,
         "offloading_s": total(offloading) / 1e9,
         "loaded_bytes": sum(move.size_bytes for move in moves if move.direction == "load"),
@@ -188,10 +220,15 @@ def _movement(moves: list[Move]) -> dict[str, Any]:
 
 
 def _split_step(
-    span: Span, extent: Interval, moves: list[Move], args: dict[str, Any], interrupted: bool
+    span: Span,
+    extent: Interval,
+    intervals: list[Interval],
+    moves: list[Move],
+    args: dict[str, Any],
+    interrupted: bool,
 ) -> list[Stage]:
     """Memory peaks are those of the whole step, and stand with its inference; loading has none of its own."""
-    loading = union(move.interval for move in moves)
+    loading = union(part for move in moves for part in move.intervals)
     index = span.args["step"]
     about_step = {key: args[key] for key in ("step", "expert") if key in args}
     load_extent = (loading[0][0], loading[0][0] + total(loading)) if loading else (extent[0], extent[0])
@@ -208,8 +245,9 @@ def _split_step(
             names.step_inference(index),
             span.generation,
             extent,
-            subtract([extent], loading),
-            about_step | {key: value for key, value in args.items() if key.startswith("gpu_mem_")},
+            subtract(intervals, loading),
+            about_step
+            | {key: value for key, value in args.items() if key.startswith("gpu_mem_") or key == "passes_reused"},
             interrupted,
         ),
     ]

@@ -36,6 +36,7 @@ class NoPeakMemory:
 class _Span:
     number: int
     name: str
+    kind: str
     args: dict[str, Any] = field(default_factory=dict)
     peaks_bytes: dict[str, int] = field(default_factory=dict)
 
@@ -53,11 +54,21 @@ class StageClock:
         self._memory = memory
         self._open: list[_Span] = []
         self._count = 0
+        self._at_borders: list[Callable[[], None]] = []
 
     def now_ns(self) -> int:
         """Monotonic time in nanoseconds, once the device has finished what it was given."""
         self._synchronise()
+        for write in self._at_borders:
+            write()
         return time.monotonic_ns()
+
+    @contextmanager
+    def at_borders(self, write: Callable[[], None]) -> Iterator[None]:
+        """Call `write` at each border inside the block, with the device idle and the span before it still open."""
+        self._at_borders.append(write)
+        yield
+        self._at_borders.remove(write)
 
     def begin(self, name: str, kind: str = "stage", **args: Any) -> None:
         self._begin(name, kind, self.now_ns(), args)
@@ -76,6 +87,11 @@ class StageClock:
         """Add arguments to the innermost open span; they are written at its end."""
         self._open[-1].args |= args
 
+    def count_in_step(self, measure: str, count: int) -> None:
+        """Add to a measure of the step that is open."""
+        step = next(span for span in reversed(self._open) if span.kind == "step")
+        step.args[measure] = step.args.get(measure, 0) + count
+
     @contextmanager
     def span(self, name: str, kind: str = "stage", **args: Any) -> Iterator[None]:
         """A span around a block. A block that raises leaves it open: the trace shows where it stopped."""
@@ -91,16 +107,23 @@ class StageClock:
 
     def move(self, start_ns: int, direction: str, module: str, size_bytes: int) -> None:
         """Record that weights moved from `start_ns` until now, inside the innermost open span."""
-        span = self._open[-1].number if self._open else None
-        end_ns = self.now_ns()
+        self._write_moves([(start_ns, self.now_ns())], direction, module, 1, size_bytes)
+
+    def waits(self, intervals: list[tuple[int, int]], moves: int, size_bytes: int) -> None:
+        """Record when the device waited for weights of which a number of moves brought `size_bytes` beside its work."""
+        self._write_moves(intervals, "load", "stream", moves, size_bytes)
+
+    def _write_moves(
+        self, intervals: list[tuple[int, int]], direction: str, module: str, moves: int, size_bytes: int
+    ) -> None:
         self._log.write(
             {
-                "record": "move",
-                "span": span,
-                "start_ns": start_ns,
-                "end_ns": end_ns,
+                "record": "moves",
+                "span": self._open[-1].number if self._open else None,
+                "intervals": intervals,
                 "direction": direction,
                 "module": module,
+                "moves": moves,
                 "bytes": size_bytes,
             }
         )
@@ -112,7 +135,7 @@ class StageClock:
     def _begin(self, name: str, kind: str, now_ns: int, args: dict[str, Any]) -> None:
         self._credit_peaks()
         self._count += 1
-        self._open.append(_Span(self._count, name))
+        self._open.append(_Span(self._count, name, kind))
         self._log.write(
             {"record": "begin", "span": self._count, "name": name, "kind": kind, "time_ns": now_ns, "args": args}
         )

@@ -70,7 +70,7 @@ def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
     job_file.write_text(job.to_json(), "utf-8")
     with (
         places.log.open("a", encoding="utf-8") as log,
-        _process("wanbench.measure.child", [job_file], log, _cuda_sees(gpus)) as child,
+        _process("wanbench.measure.child", [job_file], log, _cuda_sees(gpus) | _compiles_anew(places.work)) as child,
         _process(
             "wanbench.measure.telemetry.sampler", [samples, child.pid, SAMPLING_INTERVAL_S, *gpus], log, {}
         ) as sampler,
@@ -140,6 +140,11 @@ def _gpus_of_a_case() -> list[str]:
 def _cuda_sees(gpus: list[str]) -> dict[str, str]:
     """Environment that shows CUDA the GPUs that are sampled, and no other."""
     return {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
+
+
+def _compiles_anew(work: Path) -> dict[str, str]:
+    """Environment in which torch finds nothing that an earlier case has compiled: each case pays for its own."""
+    return {"TORCHINDUCTOR_CACHE_DIR": str(work.absolute() / "compiled")}
 
 
 def _wait(child: subprocess.Popen[bytes], timeout_s: float, report: Callable[[], None]) -> float | None:

@@ -98,8 +98,10 @@ def breakdown(stages: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
-    """The row of a stage; None if it ran in warm-up generations only."""
+    """The row of a stage; None if it ran in warm-up generations only, as all stages but compilation may."""
     counted = [stage for stage in stages if stage["counted"]]
+    if name == names.COMPILATION:
+        counted = counted or stages
     if not counted:
         return None
     values: dict[str, Any] = {}

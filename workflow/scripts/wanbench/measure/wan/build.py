@@ -2,8 +2,9 @@
 
 import importlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from transformers import AutoConfig
 
 from wanbench.cases.case import Case
 from wanbench.measure.stage_clock import StageClock
-from wanbench.measure.wan.random_weights import random_module
+from wanbench.measure.wan.random_weights import Placement, random_module
 from wanbench.measure.wan.tokenizer import letter_tokenizer
 
 ARCHITECTURES = Path(__file__).parent / "architectures"
@@ -22,57 +23,79 @@ _PIPELINES = {"t2v": WanPipeline, "i2v": WanImageToVideoPipeline}
 
 
 def build_pipeline(case: Case, device: torch.device, clock: StageClock) -> DiffusionPipeline:
-    """The pipeline with the case's weights and shift, not yet placed on a device for running.
-
-    With offload the weights are made where offload keeps them, on the host.
-    """
+    """The pipeline with the case's weights and shift; with offload its weights are on the host, else on `device`."""
+    keep_on = device if case.offload == "none" else torch.device("cpu")
+    dtypes = {"vae": getattr(torch, case.vae_dtype), "default": getattr(torch, case.dtype)}
     if case.weights == "random":
-        pipe = _random(case, device if case.offload == "none" else torch.device("cpu"), clock)
+        where = Placement(device, keep_on)
+        span = partial(_initialisation, clock)
+        pipe = random_pipeline(case.model, str(case.scale), case.task, dtypes, where, case.seed, span)
     else:
-        pipe = _pretrained(case, clock)
+        pipe = _pretrained(case, dtypes, keep_on, clock)
     pipe.scheduler = UniPCMultistepScheduler.from_config(pipe.scheduler.config, flow_shift=case.shift)
     pipe.set_progress_bar_config(disable=True)
     return pipe
 
 
-def _random(case: Case, device: torch.device, clock: StageClock) -> DiffusionPipeline:
-    folder = ARCHITECTURES / str(case.scale) / case.model
+def random_pipeline(
+    model: str,
+    scale: str,
+    task: str,
+    dtypes: dict[str, torch.dtype],
+    where: Placement,
+    seed: int,
+    span: Callable[[str], AbstractContextManager[None]],
+) -> DiffusionPipeline:
+    """A pipeline with random weights, shift and all else as in the model's checkpoint.
+
+    Args:
+        dtypes: of components by name, and of the others under "default".
+        span: a context around the making of each component, given its name.
+    """
+    folder = ARCHITECTURES / scale / model
     index = json.loads((folder / "model_index.json").read_text("utf-8"))
     parts: dict[str, Any] = {key: index[key] for key in ("boundary_ratio", "expand_timesteps")}
     components = {name: entry for name, entry in index.items() if isinstance(entry, list)}
-    for seed, (name, (library, class_name)) in enumerate(components.items()):
+    for number, (name, (library, class_name)) in enumerate(components.items()):
         if class_name is None:
             parts[name] = None
             continue
-        with clock.span(f"Initialize_{name}", "detail"):
+        with span(name):
             cls = getattr(importlib.import_module(library), class_name)
-            dtype = getattr(torch, case.vae_dtype if name == "vae" else case.dtype)
-            parts[name] = _random_component(cls, folder / name, device, dtype, case.seed + seed)
-    if case.task == "i2v":
+            dtype = dtypes.get(name, dtypes["default"])
+            parts[name] = _random_component(cls, folder / name, where, dtype, seed + number)
+    if task == "i2v":
         parts |= {"image_encoder": None, "image_processor": None}
-    return _PIPELINES[case.task](**parts)
+    return _PIPELINES[task](**parts)
 
 
-def _random_component(cls: Any, folder: Path, device: torch.device, dtype: torch.dtype, seed: int) -> Any:
+def _random_component(cls: Any, folder: Path, where: Placement, dtype: torch.dtype, seed: int) -> Any:
     if "Tokenizer" in cls.__name__:
         return letter_tokenizer()
     if "Scheduler" in cls.__name__:
         return cls.from_config(cls.load_config(folder))
     if cls.__module__.startswith("transformers."):
         config = AutoConfig.from_pretrained(folder)
-        return random_module(lambda: cls(config), device, dtype, (), seed)
+        return random_module(lambda: cls(config), where, dtype, (), seed)
     config = cls.load_config(folder)
-    return random_module(lambda: cls.from_config(config), device, dtype, cls._keep_in_fp32_modules or (), seed)
+    return random_module(lambda: cls.from_config(config), where, dtype, cls._keep_in_fp32_modules or (), seed)
 
 
-def _pretrained(case: Case, clock: StageClock) -> DiffusionPipeline:
-    dtypes = {"vae": getattr(torch, case.vae_dtype), "default": getattr(torch, case.dtype)}
+def _initialisation(clock: StageClock, component: str) -> AbstractContextManager[None]:
+    return clock.span(f"Initialize_{component}", "detail")
+
+
+def _pretrained(
+    case: Case, dtypes: dict[str, torch.dtype], keep_on: torch.device, clock: StageClock
+) -> DiffusionPipeline:
     source = Path(str(case.checkpoint)).expanduser()
     with _components_as_details(clock):
         return _PIPELINES[case.task].from_pretrained(
             source if source.is_dir() else case.checkpoint,
             revision=case.revision,
             dtype=dtypes,
+            # Each tensor goes from the file to its device, not first to a host copy of the whole model.
+            device_map=None if keep_on.type == "cpu" else keep_on.type,
             use_safetensors=True,
             local_files_only=source.is_dir(),
         )
@@ -84,7 +107,7 @@ def _components_as_details(clock: StageClock) -> Iterator[None]:
     load = pipeline_utils.load_sub_model
 
     def timed(*args: Any, **kwargs: Any) -> Any:
-        with clock.span(f"Initialize_{kwargs.get('name', 'component')}", "detail"):
+        with _initialisation(clock, kwargs.get("name", "component")):
             return load(*args, **kwargs)
 
     pipeline_utils.load_sub_model = timed

@@ -16,10 +16,13 @@ _TEXT_TOKENS = 512  # Wan pads every prompt to this length
 
 @dataclass(frozen=True)
 class StageFlops:
-    """Operations of one generation's stages; None where the architecture is not one whose count is known."""
+    """Operations of one generation's stages.
+
+    None where the architecture is not one whose count is known, and for a step whose cache skips some of them.
+    """
 
     text_encoding: int
-    step: int
+    step: int | None
     vae_decoding: int | None
     vae_encoding: int | None
 
@@ -65,7 +68,7 @@ def stage_flops(pipe: DiffusionPipeline, case: Case) -> StageFlops:
     encoded_frames = 0 if case.task == "t2v" else 1 if per_token_timesteps else latent_frames
     return StageFlops(
         text_encoding=passes * text_encoder_flops(pipe.text_encoder.config, _TEXT_TOKENS),
-        step=passes * transformer,
+        step=passes * transformer if case.cache == "none" else None,
         vae_decoding=decoder.flops(latent_frames, positions) if decoder else None,
         vae_encoding=encoder.flops(encoded_frames, positions) if encoder and encoded_frames else None,
     )

@@ -8,6 +8,7 @@ The pipeline's own methods are wrapped for the length of one generation. In the 
       vae.encode                   detail VAE_Encoding (image-to-video)
     cache_context, first time      TI2V_Preprocess ends, Step_0 begins
       cache_context                detail CFG_cond and CFG_uncond; tells which expert runs
+      torch.compile                Compilation, inside the step that is the first to need it
       scheduler.step returns       Step_i ends, Step_i+1 or VAE_Decoding begins
       vae.decode returns           VAE_Decoding ends, Video_Export begins
       postprocess_video            detail Video_Postprocess: from the device to frames on the host
@@ -16,13 +17,17 @@ The pipeline's own methods are wrapped for the length of one generation. In the 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
+import torch
 from diffusers import DiffusionPipeline
+from diffusers.hooks.first_block_cache import FBCHeadBlockHook
+from torch._dynamo.callback import callback_handler
 
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.patching import Patches, patching
+from wanbench.measure.wan.stream_waits import observe_stream_waits
 from wanbench.measure.wan.weight_moves import observe_weight_moves
 from wanbench.trace import names
 
@@ -35,10 +40,16 @@ def observe(pipe: DiffusionPipeline, clock: StageClock) -> Iterator[None]:
 
     `TI2V_Preprocess` must be open when the pipeline is called, and `Video_Export` is open when it returns.
     """
-    with patching() as patches, observe_weight_moves(clock):
+    with ExitStack() as around:
+        patches = around.enter_context(patching())
+        around.enter_context(observe_weight_moves(clock))
+        around.enter_context(_observe_compilation(clock))
+        if torch.cuda.is_available():
+            around.enter_context(observe_stream_waits(clock))
         _span_around(patches, clock, pipe, "encode_prompt", names.TEXT_ENCODING, "stage")
         _span_around(patches, clock, pipe.vae, "encode", "VAE_Encoding", "detail")
         _observe_steps(patches, clock, pipe)
+        _observe_cache(patches, clock)
         _observe_decoding(patches, clock, pipe)
         _span_around(patches, clock, pipe.video_processor, "postprocess_video", "Video_Postprocess", "detail")
         _span_around(patches, clock, pipe, "maybe_free_model_hooks", "Offload_All", "detail")
@@ -99,6 +110,39 @@ def _observe_steps(patches: Patches, clock: StageClock, pipe: DiffusionPipeline)
         if transformer is not None:
             patches.replace(transformer, "cache_context", make_cache_context({"expert": expert} if two_experts else {}))
     patches.replace(pipe.scheduler, "step", make_step)
+
+
+@contextmanager
+def _observe_compilation(clock: StageClock) -> Iterator[None]:
+    """A stage around each compilation, from torch's own callbacks: tracing, lowering and the compiler's work."""
+
+    def begin(_: Any) -> None:
+        clock.begin(names.COMPILATION)
+
+    def end(_: Any) -> None:
+        clock.end()
+
+    callback_handler.register_start_callback(begin)
+    callback_handler.register_end_callback(end)
+    try:
+        yield
+    finally:
+        callback_handler.remove_start_callback(begin)
+        callback_handler.remove_end_callback(end)
+
+
+def _observe_cache(patches: Patches, clock: StageClock) -> None:
+    """Count in each step the passes for which a first-block cache reuses the later blocks' output."""
+
+    def make(original: Callable[..., bool]) -> Callable[..., bool]:
+        def should_compute(*args: Any) -> bool:
+            computes = original(*args)
+            clock.count_in_step("passes_reused", 0 if computes else 1)
+            return computes
+
+        return torch.compiler.disable(should_compute)
+
+    patches.replace(FBCHeadBlockHook, "_should_compute_remaining_blocks", make)
 
 
 def _observe_decoding(patches: Patches, clock: StageClock, pipe: DiffusionPipeline) -> None:

@@ -2,28 +2,46 @@
 
 import math
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import torch
 from accelerate import init_empty_weights
 from torch import nn
 
+# Large enough that a copy runs at the bus's speed, small enough to be page-locked at once.
+_STAGING_BYTES = 256 * 2**20
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a module's weights are made.
+
+    Attributes:
+        fill_on: device that draws the random values.
+        keep_on: device that they stay on.
+    """
+
+    fill_on: torch.device
+    keep_on: torch.device
+
 
 def random_module(
-    make: Callable[[], nn.Module], device: torch.device, dtype: torch.dtype, keep_fp32: Collection[str], seed: int
+    make: Callable[[], nn.Module], where: Placement, dtype: torch.dtype, keep_fp32: Collection[str], seed: int
 ) -> nn.Module:
     """A module in evaluation mode whose parameters are random, finite and frozen.
 
-    Parameters are never made on the host: they are declared on the meta device and then filled on `device`.
-    Buffers are made for real, since rope tables are not in a checkpoint and would be lost on the meta device.
+    Parameters are declared on the meta device and then filled, so none is made twice. Buffers are made for real,
+    since rope tables are not in a checkpoint and would be lost on the meta device.
 
     Args:
         make: constructor of the module.
         keep_fp32: name parts of parameters that `from_pretrained` keeps in float32 whatever `dtype` is.
-        seed: of the generator on `device`.
+        seed: of the generator on `where.fill_on`.
     """
     with init_empty_weights(include_buffers=False):
         module = make()
-    generator = torch.Generator(device=device).manual_seed(seed)
+    generator = torch.Generator(device=where.fill_on).manual_seed(seed)
+    to_host = _Staging() if where.fill_on.type == "cuda" and where.keep_on.type == "cpu" else None
     # Tied parameters (the shared embedding of UMT5) are one tensor under several names, and stay so.
     filled: dict[int, nn.Parameter] = {}
     for path, part in module.named_modules():
@@ -32,14 +50,34 @@ def random_module(
                 continue
             if id(parameter) not in filled:
                 in_fp32 = not set(keep_fp32).isdisjoint(f"{path}.{name}".split("."))
-                tensor = torch.empty(parameter.shape, device=device, dtype=torch.float32 if in_fp32 else dtype)
+                tensor = torch.empty(parameter.shape, device=where.fill_on, dtype=torch.float32 if in_fp32 else dtype)
                 _fill(tensor, part, name, generator)
-                filled[id(parameter)] = nn.Parameter(tensor, requires_grad=False)
+                kept = to_host.copy(tensor) if to_host else tensor
+                filled[id(parameter)] = nn.Parameter(kept, requires_grad=False)
             part._parameters[name] = filled[id(parameter)]
         for name, buffer in part._buffers.items():
             if buffer is not None:
-                part._buffers[name] = buffer.to(device)
+                part._buffers[name] = buffer.to(where.keep_on)
     return module.eval()
+
+
+class _Staging:
+    """Copies tensors from the GPU to ordinary host memory through a page-locked buffer.
+
+    A direct copy to fresh pageable memory ran at 1.4 GB/s on an H200's host, and a host core fills no faster.
+    """
+
+    def __init__(self) -> None:
+        self._buffer = torch.empty(_STAGING_BYTES, dtype=torch.uint8, pin_memory=True)
+
+    def copy(self, tensor: torch.Tensor) -> torch.Tensor:
+        host = torch.empty(tensor.shape, dtype=tensor.dtype)
+        source, target = tensor.reshape(-1).view(torch.uint8), host.view(-1).view(torch.uint8)
+        for start in range(0, source.numel(), _STAGING_BYTES):
+            part = source[start : start + _STAGING_BYTES]
+            self._buffer[: part.numel()].copy_(part)
+            target[start : start + part.numel()].copy_(self._buffer[: part.numel()])
+        return host
 
 
 def _fill(tensor: torch.Tensor, part: nn.Module, name: str, generator: torch.Generator) -> None:

@@ -1,33 +1,69 @@
 """Apply a case's settings to a pipeline, and read back what is in force."""
 
+from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import cpu_offload
 from accelerate.hooks import AlignDevicesHook, CpuOffload
-from diffusers import DiffusionPipeline
-from diffusers.hooks.group_offloading import _is_group_offload_enabled
+from diffusers import DiffusionPipeline, FirstBlockCacheConfig
+from diffusers.hooks.first_block_cache import FBCHeadBlockHook
+from diffusers.hooks.group_offloading import _GROUP_OFFLOADING, ModuleGroup
 from torch import nn
 
 from wanbench.cases.case import Case
+
+# Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.
+_PACKAGES_OF_BACKENDS = {
+    "flash": ("flash_attn", "flash-attn"),
+    "_flash_3": ("flash_attn_interface", "flash-attn-3 (built from source)"),
+    "flash_hub": ("kernels", "kernels"),
+    "_flash_3_hub": ("kernels", "kernels"),
+    "flash_4_hub": ("kernels", "kernels"),
+    "sage": ("sageattention", "sageattention"),
+    "sage_hub": ("kernels", "kernels"),
+    "xformers": ("xformers", "xformers"),
+}
 
 
 class SettingError(RuntimeError):
     """A setting that was asked for is not in force: measuring would report what did not run."""
 
 
+def check_possible(case: Case, device: torch.device) -> None:
+    """Refuse, before any weights are made, what this machine and this environment cannot run.
+
+    Raises:
+        SettingError: what is missing.
+    """
+    if case.scale == "full" and device.type == "cpu":
+        raise SettingError("scale: full needs a GPU, and torch sees none here")
+    if case.offload == "group_stream" and device.type == "cpu":
+        raise SettingError("offload: group_stream needs a GPU, and torch sees none here; allowed: group")
+    module, package = _PACKAGES_OF_BACKENDS.get(case.attention, (None, None))
+    if module is not None and find_spec(module) is None:
+        raise SettingError(f"attention: {case.attention} needs the package {package}, which is not installed here")
+
+
 def apply_settings(pipe: DiffusionPipeline, case: Case, device: torch.device) -> None:
-    """Set attention, tiling and offload, and place the pipeline on `device`.
+    """Set attention, tiling, cache, offload and compilation, and place the pipeline on `device`.
 
     Raises:
         SettingError: a setting reads back as something else.
     """
     for transformer in transformers_of(pipe):
         transformer.set_attention_backend(case.attention)
+        if case.cache == "first_block":
+            transformer.enable_cache(FirstBlockCacheConfig(threshold=case.cache_threshold))
     if case.vae_tiling:
         pipe.vae.enable_tiling()
     _apply_offload(pipe, case.offload, device)
+    if case.compile == "repeated_blocks":
+        for transformer in transformers_of(pipe):
+            # The cache decides on the host whether a block runs, which no single graph can hold.
+            transformer.compile_repeated_blocks(fullgraph=case.cache == "none")
     check_in_force(settings_in_force(pipe), case)
 
 
@@ -58,6 +94,9 @@ def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
         "vae_tiling": pipe.vae.use_tiling,
         "shift": float(pipe.scheduler.config.flow_shift),
         "offload": _offload_of(pipe),
+        "compile": _compile_of(pipe),
+        "cache": "first_block" if _cache_thresholds(pipe) else "none",
+        "cache_threshold": next(iter(_cache_thresholds(pipe)), None),
     }
 
 
@@ -76,8 +115,9 @@ def _apply_offload(pipe: DiffusionPipeline, offload: str, device: torch.device) 
         pipe.to(device)
     elif offload == "model":
         pipe.enable_model_cpu_offload(device=device)
-    elif offload == "group":
-        pipe.enable_group_offload(onload_device=device, offload_type="leaf_level")
+    elif offload in ("group", "group_stream"):
+        streamed = offload == "group_stream"
+        pipe.enable_group_offload(onload_device=device, offload_type="leaf_level", use_stream=streamed)
     elif device.type == "cpu":
         # The call that enable_sequential_cpu_offload makes. That one turns "cpu" into "cpu:0", which
         # accelerate 1.15 cannot take.
@@ -100,7 +140,38 @@ def _offload_of(pipe: DiffusionPipeline) -> str:
         return "sequential"
     if any(isinstance(hook, CpuOffload) for hook in hooks):
         return "model"
-    return "group" if any(_is_group_offload_enabled(module) for module in modules) else "none"
+    groups = [group for module in modules for group in _groups_of(module)]
+    if any(group.stream is not None for group in groups):
+        return "group_stream"
+    return "group" if groups else "none"
+
+
+def _groups_of(module: nn.Module) -> Iterator[ModuleGroup]:
+    for part in module.modules():
+        registry = getattr(part, "_diffusers_hook", None)
+        hook = registry.get_hook(_GROUP_OFFLOADING) if registry is not None else None
+        if hook is not None:
+            yield hook.group
+
+
+def _compile_of(pipe: DiffusionPipeline) -> str:
+    blocks = [block for transformer in transformers_of(pipe) for block in transformer.blocks]
+    compiled = [block for block in blocks if block._compiled_call_impl is not None]
+    if compiled and len(compiled) < len(blocks):
+        return f"{len(compiled)} of {len(blocks)} blocks"
+    return "repeated_blocks" if compiled else "none"
+
+
+def _cache_thresholds(pipe: DiffusionPipeline) -> set[float]:
+    """Thresholds of the first-block cache in force; empty without one."""
+    return {
+        hook.threshold
+        for transformer in transformers_of(pipe)
+        for block in transformer.blocks
+        if hasattr(block, "_diffusers_hook")
+        for hook in block._diffusers_hook.hooks.values()
+        if isinstance(hook, FBCHeadBlockHook)
+    }
 
 
 def _dtype_of(module: nn.Module) -> str:

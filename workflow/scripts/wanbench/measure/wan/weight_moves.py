@@ -3,7 +3,8 @@
 Each mode moves weights in one method of a library, which is wrapped on its class: accelerate removes and
 adds its hook objects at the end of every generation, so wrapping the objects would not last.
 
-A move is timed between two device synchronisations, so that kernels queued before it do not count as loading.
+A move is timed between two device synchronisations, so that kernels queued before it do not count as loading. Copies
+on a stream of their own are not: `stream_waits` finds what they cost.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from torch import nn
 
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.patching import patching
+from wanbench.measure.wan.stream_waits import weights_of
 
 LOAD, OFFLOAD = "load", "offload"
 
@@ -68,7 +70,7 @@ def _sequential_will_move(hook: AlignDevicesHook, module: nn.Module) -> bool:
 
 
 def _group_will_move(hook: ModuleGroup, module: None) -> bool:
-    return hook.offload_to_disk_path is not None or _elsewhere(hook.offload_device, hook.onload_device)
+    return hook.stream is None and _elsewhere(hook.offload_device, hook.onload_device)
 
 
 def _elsewhere(device: torch.device, target: torch.device) -> bool:
@@ -81,7 +83,7 @@ def _elsewhere(device: torch.device, target: torch.device) -> bool:
 def _tensors(hook: Any, module: nn.Module | None) -> Iterable[torch.Tensor]:
     if module is not None:
         return module.parameters(recurse=getattr(hook, "place_submodules", True))
-    return [tensor for part in hook.modules for tensor in part.parameters()] + list(hook.parameters)
+    return weights_of(hook)
 
 
 def _label(hook: Any, module: nn.Module | None) -> str:

@@ -1,0 +1,129 @@
+"""Compilation, cache and attention backends: applied, read back, and told apart from the steps that they serve."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from tiny import CPU, record, tiny_case
+from wanbench.cases.case import Case
+from wanbench.errors import InputError
+from wanbench.measure.spans import Recording, Stage, stages_of
+from wanbench.measure.stage_clock import StageClock
+from wanbench.measure.wan import setup
+from wanbench.measure.wan.build import build_pipeline
+from wanbench.measure.wan.flops import stage_flops
+from wanbench.measure.wan.generate import generate, pipeline_arguments
+from wanbench.measure.wan.setup import SettingError, apply_settings, check_possible, settings_in_force
+from wanbench.trace import names
+
+CUDA = torch.device("cuda")
+
+
+def make(case: Case, tmp_path: Path) -> DiffusionPipeline:
+    pipe, _ = record(tmp_path, lambda clock: build_pipeline(case, CPU, clock))
+    apply_settings(pipe, case, CPU)
+    return pipe
+
+
+def generations(pipe: DiffusionPipeline, case: Case, tmp_path: Path, count: int = 1) -> tuple[np.ndarray, Recording]:
+    def run(clock: StageClock) -> Any:
+        for number in range(count):
+            clock.note("generation", number=number, counted=True)
+            frames = generate(pipe, case, tmp_path / "video.mp4", clock)
+        return frames
+
+    return record(tmp_path, run)
+
+
+def by_name(recording: Recording, generation: int = 0) -> dict[str, Stage]:
+    return {stage.name: stage for stage in stages_of(recording, 0) if stage.generation == generation}
+
+
+@pytest.fixture
+def nothing_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+@pytest.mark.parametrize("model", ["TI2V-5B", "T2V-A14B"])
+def test_compilation_is_a_stage_and_no_part_of_a_step(model: str, tmp_path: Path, nothing_compiled: None) -> None:
+    steps = 3 if model == "TI2V-5B" else 4
+    eager = tiny_case(model, steps=steps)
+    expected = make(eager, tmp_path)(**pipeline_arguments(eager)).frames[0]
+    case = tiny_case(model, steps=steps, compile="repeated_blocks")
+    pipe = make(case, tmp_path)
+    assert settings_in_force(pipe)["compile"] == "repeated_blocks"
+    frames, recording = generations(pipe, case, tmp_path, count=2)
+    assert np.abs(frames - expected).max() < 1e-4
+    first, second = by_name(recording), by_name(recording, generation=1)
+    spans = [span for span in recording.spans.values() if span.name == names.COMPILATION]
+    compiled_ns = sum(span.end_ns - span.start_ns for span in spans)
+    assert first[names.COMPILATION].time_ns == compiled_ns > 1e9
+    step = next(span for span in recording.spans.values() if span.name == "Step_0")
+    inside_ns = sum(span.end_ns - span.start_ns for span in spans if step.start_ns < span.start_ns < step.end_ns)
+    assert inside_ns > 0
+    assert first["Step_0_Inference"].time_ns == step.end_ns - step.start_ns - inside_ns
+    assert names.COMPILATION not in second
+
+
+def test_only_some_compiled_blocks_are_not_what_was_asked_for(tmp_path: Path) -> None:
+    case = tiny_case(compile="repeated_blocks")
+    pipe = make(case, tmp_path)
+    pipe.transformer.blocks[0]._compiled_call_impl = None
+    assert settings_in_force(pipe)["compile"] == "5 of 6 blocks"
+
+
+def test_compilation_with_hooks_on_every_layer_is_refused() -> None:
+    for offload in ("sequential", "group", "group_stream"):
+        with pytest.raises(InputError, match=f"compile: .* allowed: none with offload: {offload}"):
+            tiny_case(compile="repeated_blocks", offload=offload)
+
+
+@pytest.mark.parametrize("model", ["TI2V-5B", "T2V-A14B"])
+def test_the_cache_is_in_force_and_the_passes_that_it_saves_are_counted(model: str, tmp_path: Path) -> None:
+    case = tiny_case(model, steps=6, cache="first_block", cache_threshold=1e6)
+    pipe = make(case, tmp_path)
+    assert (settings_in_force(pipe)["cache"], settings_in_force(pipe)["cache_threshold"]) == ("first_block", 1e6)
+    _, recording = generations(pipe, case, tmp_path)
+    stages = by_name(recording)
+    switch = next((i for i in range(1, 6) if stages[f"Step_{i}_Inference"].args.get("expert") == "low_noise"), None)
+    reused = [stages[f"Step_{i}_Inference"].args["passes_reused"] for i in range(6)]
+    # Whatever an expert computes first cannot be reused, and after that this threshold lets everything be.
+    assert reused == [0 if i in (0, switch) else 2 for i in range(6)]
+    assert stage_flops(pipe, case).step is None
+
+
+def test_a_cache_that_never_serves_saves_nothing(tmp_path: Path) -> None:
+    case = tiny_case(cache="first_block", cache_threshold=1e-9)
+    _, recording = generations(make(case, tmp_path), case, tmp_path)
+    assert [by_name(recording)[f"Step_{i}_Inference"].args["passes_reused"] for i in range(3)] == [0, 0, 0]
+
+
+def test_a_threshold_without_a_cache_is_refused() -> None:
+    with pytest.raises(InputError, match=r"cache_threshold: 0\.1 has no effect here; allowed: only with a cache"):
+        tiny_case(cache_threshold=0.1)
+
+
+def test_a_backend_whose_package_is_missing_is_refused_before_any_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(setup, "find_spec", lambda name: None)
+    with pytest.raises(SettingError, match="attention: sage needs the package sageattention, which is not installed"):
+        check_possible(tiny_case(attention="sage"), CPU)
+    check_possible(tiny_case(attention="_native_flash"), CPU)
+    monkeypatch.setattr(setup, "find_spec", lambda name: object())
+    check_possible(tiny_case(attention="sage"), CPU)
+
+
+def test_what_needs_a_gpu_is_refused_without_one() -> None:
+    for settings, message in (
+        ({"offload": "group_stream"}, "offload: group_stream needs a GPU"),
+        ({"scale": "full", "size": "1280*704"}, "scale: full needs a GPU"),
+    ):
+        with pytest.raises(SettingError, match=message):
+            check_possible(tiny_case(**settings), CPU)
+        check_possible(tiny_case(**settings), CUDA)

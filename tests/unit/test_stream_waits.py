@@ -1,0 +1,122 @@
+"""What loading costs when copies run on a stream of their own. The two streams are simulated on one made-up clock."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers.hooks.group_offloading import GroupOffloadingHook, ModuleGroup
+from torch import nn
+
+from wanbench.measure.event_log import EventLog, EventTail
+from wanbench.measure.spans import read_records, stages_of
+from wanbench.measure.stage_clock import NoPeakMemory, StageClock
+from wanbench.measure.wan import stream_waits
+from wanbench.measure.wan.stream_waits import observe_stream_waits
+
+MS = 1_000_000
+
+
+@dataclass
+class Gpu:
+    """Two queues: until when each stream has work, in nanoseconds."""
+
+    now_ns: int = 1000 * MS
+    busy_until_ns: dict[str, int] = field(default_factory=lambda: {"compute": 0, "copy": 0})
+
+    def enqueue(self, stream: str, time_ns: int) -> None:
+        self.busy_until_ns[stream] = max(self.now_ns, self.busy_until_ns[stream]) + time_ns
+
+    def wait_for(self, stream: str) -> None:
+        self.now_ns = max(self.now_ns, self.busy_until_ns[stream])
+
+    def synchronise(self) -> None:
+        for stream in self.busy_until_ns:
+            self.wait_for(stream)
+
+
+class Event:
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu = gpu
+
+    def record(self, stream: str = "compute") -> None:
+        self.at_ns = max(self.gpu.now_ns, self.gpu.busy_until_ns[stream])
+
+    def elapsed_time(self, later: "Event") -> float:
+        return (later.at_ns - self.at_ns) / MS
+
+
+class Layer(nn.Linear):
+    def __init__(self) -> None:
+        super().__init__(4, 4, bias=False)
+
+
+def run_layers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, copy_ms: int, compute_ms: int, streamed: bool = True
+) -> dict:
+    """A step of four layers whose weights are copied while the layer before computes, as diffusers does."""
+    gpu = Gpu()
+    monkeypatch.setattr(stream_waits.time, "monotonic_ns", lambda: gpu.now_ns)
+    layers = [Layer() for _ in range(4)]
+    cpu = torch.device("cpu")
+    groups = [ModuleGroup([layer], cpu, cpu, layer, layer) for layer in layers]
+    hooks = [GroupOffloadingHook(group, config=None) for group in groups]
+    for group in groups:
+        group.stream = "copy" if streamed else None
+
+    def onload(group: ModuleGroup) -> None:
+        gpu.wait_for("copy")  # for the group before
+        gpu.enqueue("copy", copy_ms * MS)
+
+    def pre_forward(hook: GroupOffloadingHook, module: nn.Module) -> None:
+        index = hooks.index(hook)
+        if index == 0:
+            hook.group.onload_()
+        if index + 1 < len(hooks):
+            hooks[index + 1].group.onload_()
+        else:
+            gpu.wait_for("copy")
+
+    monkeypatch.setattr(ModuleGroup, "onload_", onload)
+    monkeypatch.setattr(GroupOffloadingHook, "pre_forward", pre_forward)
+    log = EventLog(tmp_path / "events")
+    clock = StageClock(log, gpu.synchronise, NoPeakMemory())
+    with observe_stream_waits(clock, lambda: Event(gpu)):
+        clock.begin("Step_0", "step", step=0, steps=1)
+        for hook, layer in zip(hooks, layers):
+            hook.pre_forward(layer)
+            gpu.enqueue("compute", compute_ms * MS)
+            gpu.wait_for("compute")
+        clock.end()
+    recording = read_records(EventTail(tmp_path / "events").new_records())
+    return {stage.name: stage for stage in stages_of(recording, 0)}
+
+
+def test_copies_that_hide_behind_computing_cost_only_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = run_layers(tmp_path, monkeypatch, copy_ms=3, compute_ms=10)
+    assert stages["Step_0_Loading"].time_ns == 3 * MS
+    assert stages["Step_0_Inference"].time_ns == 40 * MS
+    assert stages["Step_0_Loading"].args["moves"] == 4
+    assert stages["Step_0_Loading"].args["loaded_bytes"] == 4 * 4 * 4 * 4
+
+
+def test_copies_that_are_slower_than_computing_cost_the_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stages = run_layers(tmp_path, monkeypatch, copy_ms=10, compute_ms=3)
+    assert stages["Step_0_Loading"].time_ns == (10 + 3 * 7) * MS
+    assert stages["Step_0_Inference"].time_ns == 4 * 3 * MS
+
+
+def test_groups_without_a_stream_are_left_to_the_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = run_layers(tmp_path, monkeypatch, copy_ms=10, compute_ms=3, streamed=False)
+    assert "moves" not in stages["Step_0_Loading"].args
+
+
+def test_observation_leaves_nothing_behind(tmp_path: Path) -> None:
+    before = dict(vars(ModuleGroup)), dict(vars(GroupOffloadingHook))
+    clock = StageClock(EventLog(tmp_path / "events"), lambda: None, NoPeakMemory())
+    with observe_stream_waits(clock, lambda: Event(Gpu())):
+        pass
+    assert (dict(vars(ModuleGroup)), dict(vars(GroupOffloadingHook))) == before
+    assert clock._at_borders == []
