@@ -54,6 +54,7 @@ def main() -> None:
                 start_ns = time.monotonic_ns()
                 busy_s = _slice(out, blocks, duty, rounds_per_s)
                 slices.append((duty, busy_s, start_ns, time.monotonic_ns()))
+            time.sleep(0.5)
         samples = read_samples(EventTail(file).new_records(), SAMPLING_INTERVAL_S)
     for duty, busy_s, start_ns, end_ns in slices:
         measured = stage_measures(samples, [(start_ns, end_ns)])

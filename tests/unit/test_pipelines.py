@@ -307,6 +307,13 @@ def test_random_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     assert all(torch.isfinite(value).all() for value in one.values())
 
 
+def test_the_text_encoder_holds_its_embedding_once(tmp_path: Path) -> None:
+    # Held twice, it would add 2.1 GB at full scale.
+    encoder = make(tiny_case(), tmp_path).text_encoder
+    assert encoder.shared.weight is encoder.encoder.embed_tokens.weight
+    assert torch.count_nonzero(encoder.shared.weight) > 0
+
+
 def test_full_scale_architectures_have_the_published_numbers_of_parameters() -> None:
     from accelerate import init_empty_weights
     from diffusers import AutoencoderKLWan, WanTransformer3DModel

@@ -1,18 +1,19 @@
 """What loading costs when copies run on a stream of their own. The two streams are simulated on one made-up clock."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers.hooks.group_offloading import GroupOffloadingHook, ModuleGroup
+from diffusers.hooks.group_offloading import ModuleGroup, apply_group_offloading
 from torch import nn
 
 from wanbench.measure.event_log import EventLog, EventTail
 from wanbench.measure.spans import read_records, stages_of
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.measure.wan import stream_waits
-from wanbench.measure.wan.stream_waits import observe_stream_waits
+from wanbench.measure.wan.stream_waits import group_hooks, observe_stream_waits
 
 MS = 1_000_000
 
@@ -39,54 +40,59 @@ class Event:
     def __init__(self, gpu: Gpu) -> None:
         self.gpu = gpu
 
-    def record(self, stream: str = "compute") -> None:
-        self.at_ns = max(self.gpu.now_ns, self.gpu.busy_until_ns[stream])
+    def record(self, stream: "Stream | None" = None) -> None:
+        self.at_ns = max(self.gpu.now_ns, self.gpu.busy_until_ns["copy" if stream else "compute"])
 
     def elapsed_time(self, later: "Event") -> float:
         return (later.at_ns - self.at_ns) / MS
 
 
+class Stream:
+    def __init__(self, gpu: Gpu) -> None:
+        self.gpu = gpu
+
+    def synchronize(self) -> None:
+        self.gpu.wait_for("copy")
+
+
 class Layer(nn.Linear):
-    def __init__(self) -> None:
+    def __init__(self, gpu: Gpu, compute_ms: int) -> None:
         super().__init__(4, 4, bias=False)
+        self.gpu, self.compute_ms = gpu, compute_ms
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        self.gpu.enqueue("compute", self.compute_ms * MS)
+        self.gpu.wait_for("compute")
+        return values
 
 
 def run_layers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, copy_ms: int, compute_ms: int, streamed: bool = True
 ) -> dict:
-    """A step of four layers whose weights are copied while the layer before computes, as diffusers does."""
+    """A step through four layers under diffusers' own hooks, with weights prefetched as from its second pass on."""
     gpu = Gpu()
     monkeypatch.setattr(stream_waits.time, "monotonic_ns", lambda: gpu.now_ns)
-    layers = [Layer() for _ in range(4)]
-    cpu = torch.device("cpu")
-    groups = [ModuleGroup([layer], cpu, cpu, layer, layer) for layer in layers]
-    hooks = [GroupOffloadingHook(group, config=None) for group in groups]
-    for group in groups:
-        group.stream = "copy" if streamed else None
+    model = nn.Sequential(*(Layer(gpu, compute_ms) for _ in range(4)))
 
     def onload(group: ModuleGroup) -> None:
         gpu.wait_for("copy")  # for the group before
         gpu.enqueue("copy", copy_ms * MS)
 
-    def pre_forward(hook: GroupOffloadingHook, module: nn.Module) -> None:
-        index = hooks.index(hook)
-        if index == 0:
-            hook.group.onload_()
-        if index + 1 < len(hooks):
-            hooks[index + 1].group.onload_()
-        else:
-            gpu.wait_for("copy")
-
     monkeypatch.setattr(ModuleGroup, "onload_", onload)
-    monkeypatch.setattr(GroupOffloadingHook, "pre_forward", pre_forward)
-    log = EventLog(tmp_path / "events")
-    clock = StageClock(log, gpu.synchronise, NoPeakMemory())
-    with observe_stream_waits(clock, lambda: Event(gpu)):
+    monkeypatch.setattr(ModuleGroup, "offload_", lambda group: None)
+    # A host that is not where the weights are, since a hook brings weights that it still finds there.
+    apply_group_offloading(model, torch.device("cpu"), torch.device("meta"), "leaf_level")
+    hooks = [next(group_hooks(layer)) for layer in model]
+    for hook, following in pairwise(hooks):
+        hook.next_group = following.group
+        following.group.onload_self = False
+    for hook in hooks:
+        hook.group.stream = Stream(gpu) if streamed else None
+
+    clock = StageClock(EventLog(tmp_path / "events"), gpu.synchronise, NoPeakMemory())
+    with observe_stream_waits([model], clock, lambda: Event(gpu)):
         clock.begin("Step_0", "step", step=0, steps=1)
-        for hook, layer in zip(hooks, layers):
-            hook.pre_forward(layer)
-            gpu.enqueue("compute", compute_ms * MS)
-            gpu.wait_for("compute")
+        model(torch.zeros(1, 4))
         clock.end()
     recording = read_records(EventTail(tmp_path / "events").new_records())
     return {stage.name: stage for stage in stages_of(recording, 0)}
@@ -114,9 +120,14 @@ def test_groups_without_a_stream_are_left_to_the_moves(tmp_path: Path, monkeypat
 
 
 def test_observation_leaves_nothing_behind(tmp_path: Path) -> None:
-    before = dict(vars(ModuleGroup)), dict(vars(GroupOffloadingHook))
+    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
+    apply_group_offloading(model, torch.device("cpu"), torch.device("cpu"), "leaf_level")
+    hooks = list(group_hooks(model))
+    for hook in hooks:
+        hook.group.stream = "copy"
+    before = dict(vars(ModuleGroup)), [dict(vars(hook.fn_ref)) for hook in hooks]
     clock = StageClock(EventLog(tmp_path / "events"), lambda: None, NoPeakMemory())
-    with observe_stream_waits(clock, lambda: Event(Gpu())):
-        pass
-    assert (dict(vars(ModuleGroup)), dict(vars(GroupOffloadingHook))) == before
+    with observe_stream_waits([model], clock, lambda: Event(Gpu())):
+        assert [dict(vars(hook.fn_ref)) for hook in hooks] != before[1]
+    assert (dict(vars(ModuleGroup)), [dict(vars(hook.fn_ref)) for hook in hooks]) == before
     assert clock._at_borders == []

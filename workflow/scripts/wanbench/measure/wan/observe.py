@@ -44,8 +44,8 @@ def observe(pipe: DiffusionPipeline, clock: StageClock) -> Iterator[None]:
         patches = around.enter_context(patching())
         around.enter_context(observe_weight_moves(clock))
         around.enter_context(_observe_compilation(clock))
-        if torch.cuda.is_available():
-            around.enter_context(observe_stream_waits(clock))
+        modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+        around.enter_context(observe_stream_waits(modules, clock))
         _span_around(patches, clock, pipe, "encode_prompt", names.TEXT_ENCODING, "stage")
         _span_around(patches, clock, pipe.vae, "encode", "VAE_Encoding", "detail")
         _observe_steps(patches, clock, pipe)

@@ -40,6 +40,9 @@ def random_module(
     """
     with init_empty_weights(include_buffers=False):
         module = make()
+    # Declaring a parameter on the meta device makes a new one of it, which parts tied ones.
+    if hasattr(module, "tie_weights"):
+        module.tie_weights()
     generator = torch.Generator(device=where.fill_on).manual_seed(seed)
     to_host = _Staging() if where.fill_on.type == "cuda" and where.keep_on.type == "cpu" else None
     # Tied parameters (the shared embedding of UMT5) are one tensor under several names, and stay so.

@@ -1,6 +1,5 @@
 """Apply a case's settings to a pipeline, and read back what is in force."""
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -10,10 +9,10 @@ from accelerate import cpu_offload
 from accelerate.hooks import AlignDevicesHook, CpuOffload
 from diffusers import DiffusionPipeline, FirstBlockCacheConfig
 from diffusers.hooks.first_block_cache import FBCHeadBlockHook
-from diffusers.hooks.group_offloading import _GROUP_OFFLOADING, ModuleGroup
 from torch import nn
 
 from wanbench.cases.case import Case
+from wanbench.measure.wan.stream_waits import group_hooks
 
 # Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.
 _PACKAGES_OF_BACKENDS = {
@@ -140,18 +139,10 @@ def _offload_of(pipe: DiffusionPipeline) -> str:
         return "sequential"
     if any(isinstance(hook, CpuOffload) for hook in hooks):
         return "model"
-    groups = [group for module in modules for group in _groups_of(module)]
+    groups = [hook.group for module in modules for hook in group_hooks(module)]
     if any(group.stream is not None for group in groups):
         return "group_stream"
     return "group" if groups else "none"
-
-
-def _groups_of(module: nn.Module) -> Iterator[ModuleGroup]:
-    for part in module.modules():
-        registry = getattr(part, "_diffusers_hook", None)
-        hook = registry.get_hook(_GROUP_OFFLOADING) if registry is not None else None
-        if hook is not None:
-            yield hook.group
 
 
 def _compile_of(pipe: DiffusionPipeline) -> str:

@@ -11,13 +11,15 @@ computing (`ready`), and the instant at which the group's weights have arrived (
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import torch
-from diffusers.hooks.group_offloading import GroupOffloadingHook, ModuleGroup
+from diffusers.hooks.group_offloading import _GROUP_OFFLOADING, GroupOffloadingHook, ModuleGroup
+from torch import nn
 
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.patching import patching
@@ -57,9 +59,24 @@ class _Waits:
         return event
 
 
+def group_hooks(module: nn.Module) -> Iterator[GroupOffloadingHook]:
+    """The hooks by which group offloading moves a module's parts."""
+    for part in module.modules():
+        registry = getattr(part, "_diffusers_hook", None)
+        hook = registry.get_hook(_GROUP_OFFLOADING) if registry is not None else None
+        if hook is not None:
+            yield hook
+
+
 @contextmanager
-def observe_stream_waits(clock: StageClock, new_event: Callable[[], TimedEvent] = cuda_event) -> Iterator[None]:
-    """Write the waits inside the block to the clock, at each of its borders."""
+def observe_stream_waits(
+    modules: Iterable[nn.Module], clock: StageClock, new_event: Callable[[], TimedEvent] = cuda_event
+) -> Iterator[None]:
+    """Write the waits for weights of the modules inside the block to the clock, at each of its borders."""
+    hooks = [hook for module in modules for hook in group_hooks(module) if hook.group.stream is not None]
+    if not hooks:
+        yield
+        return
     waits = _Waits(new_event)
     reference: tuple[TimedEvent, int] | None = None
 
@@ -76,7 +93,9 @@ def observe_stream_waits(clock: StageClock, new_event: Callable[[], TimedEvent] 
 
     with patching() as patches, clock.at_borders(write):
         patches.replace(ModuleGroup, "onload_", lambda original: _onload(original, waits))
-        patches.replace(GroupOffloadingHook, "pre_forward", lambda original: _pre_forward(original, waits))
+        for hook in hooks:
+            # Where diffusers keeps the bound method that a module's forward calls.
+            patches.replace(hook.fn_ref, "pre_forward", partial(_pre_forward, waits=waits, hook=hook))
         yield
 
 
@@ -101,13 +120,14 @@ def _onload(original: Callable[..., Any], waits: _Waits) -> Callable[..., Any]:
     return torch.compiler.disable(onload)
 
 
-def _pre_forward(original: Callable[..., Any], waits: _Waits) -> Callable[..., Any]:
-    def pre_forward(hook: GroupOffloadingHook, module: torch.nn.Module, *args: Any, **kwargs: Any) -> Any:
-        group = hook.group
-        if group.stream is None or group.onload_leader not in (None, module):
-            return original(hook, module, *args, **kwargs)
+def _pre_forward(original: Callable[..., Any], waits: _Waits, hook: GroupOffloadingHook) -> Callable[..., Any]:
+    group = hook.group
+
+    def pre_forward(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if group.onload_leader not in (None, module):
+            return original(module, *args, **kwargs)
         ready = waits.record()
-        result = original(hook, module, *args, **kwargs)
+        result = original(module, *args, **kwargs)
         copied = waits.copied.pop(id(group), None)
         if copied is None:
             waits.spare.append(ready)
