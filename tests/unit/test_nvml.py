@@ -8,7 +8,7 @@ import pynvml
 import pytest
 
 from fake_nvml import H200, MIG, SECOND, FakeNvml
-from wanbench.measure.gpus import visible_gpus
+from wanbench.measure.gpus import Gpus, first_gpu, visible_gpus
 from wanbench.measure.telemetry import nvml as nvml_source
 from wanbench.measure.telemetry.nvml import NvmlSource, NvmlUnavailable, initialised_nvml, open_nvml
 
@@ -230,3 +230,9 @@ def test_a_machine_without_the_package_or_the_permission_says_so(monkeypatch: py
     monkeypatch.setitem(sys.modules, "pynvml", None)
     with pytest.raises(NvmlUnavailable, match="nvidia-ml-py"):
         initialised_nvml()
+
+
+def test_a_case_gets_the_first_gpu_that_it_may_use() -> None:
+    nvml = FakeNvml((H200, SECOND))
+    assert first_gpu({"CUDA_VISIBLE_DEVICES": "1"}, nvml) == Gpus([SECOND], nvml.nvmlDeviceGetMemoryInfo(SECOND).total)
+    assert first_gpu({"CUDA_VISIBLE_DEVICES": ""}, nvml) == Gpus([], None)

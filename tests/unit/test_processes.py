@@ -19,6 +19,7 @@ from tiny import tiny_case
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.event_log import EventTail
 from wanbench.measure.failures import failed_attempts, last_good_trace
+from wanbench.measure.gpus import Gpus
 from wanbench.measure.outcome import Outcome, is_out_of_memory, outcome_of
 from wanbench.measure.progress import Progress
 from wanbench.measure.redact import redacted
@@ -176,13 +177,23 @@ def test_a_sampler_that_does_not_end_costs_no_trace(tmp_path: Path, monkeypatch:
 def test_looking_for_gpus_is_no_part_of_the_process_that_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def slow() -> list[str]:
+    def slow() -> Gpus:
         time.sleep(2)
-        return []
+        return Gpus([], None)
 
     monkeypatch.setattr("wanbench.measure.supervisor._gpus_of_a_case", slow)
     _, trace = run(tiny_case(timeout_s=1), tmp_path)
     assert trace.total_duration_s < 2
+
+
+@pytest.mark.parametrize(("total_bytes", "warns"), [(20_000_000_000, True), (80_000_000_000, False), (None, False)])
+def test_a_case_that_cannot_fit_is_warned_of_before_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total_bytes: int | None, warns: bool
+) -> None:
+    monkeypatch.setattr("wanbench.measure.supervisor._gpus_of_a_case", lambda: Gpus([], total_bytes))
+    run(tiny_case(scale="full", size="1280*704", frames=121, dtype="bfloat16"), tmp_path)
+    log = (tmp_path / "log").read_text()
+    assert ("about 46.7 GB are needed, and this GPU has 20.0 GB" in log) == warns
 
 
 def test_a_hanging_process_is_ended_and_leaves_no_process(tmp_path: Path) -> None:

@@ -1,7 +1,29 @@
 """Which GPUs a case may use, by UUID: an index means different GPUs to CUDA and to NVML."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import ModuleType
+
+
+@dataclass(frozen=True)
+class Gpus:
+    """What a case runs on.
+
+    Attributes:
+        uuids: none where there is no GPU.
+        mem_total_bytes: memory of the first; None without one.
+    """
+
+    uuids: list[str]
+    mem_total_bytes: int | None
+
+
+def first_gpu(environment: Mapping[str, str], nvml: ModuleType) -> Gpus:
+    """The first GPU that CUDA_VISIBLE_DEVICES allows. `nvml` is the `pynvml` module, initialised."""
+    uuids = visible_gpus(environment, nvml)[:1]
+    if not uuids:
+        return Gpus([], None)
+    return Gpus(uuids, nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByUUID(uuids[0])).total)
 
 
 def visible_gpus(environment: Mapping[str, str], nvml: ModuleType) -> list[str]:

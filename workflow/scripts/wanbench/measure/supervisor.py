@@ -18,13 +18,14 @@ from wanbench.measure.assemble import Attempt, assemble
 from wanbench.measure.environment import git_state
 from wanbench.measure.event_log import EventTail
 from wanbench.measure.failures import record_outcome
-from wanbench.measure.gpus import visible_gpus
+from wanbench.measure.gpus import Gpus, first_gpu
 from wanbench.measure.job import Job
 from wanbench.measure.outcome import Outcome, outcome_of
 from wanbench.measure.progress import Progress, starting
 from wanbench.measure.samples import read_samples
 from wanbench.measure.spans import read_records
 from wanbench.measure.telemetry.nvml import NvmlUnavailable, initialised_nvml
+from wanbench.memory import estimated_peak_bytes
 from wanbench.trace.writer import write_trace
 
 # GPM needs 0.1 s between two samples, and ticks come up to some milliseconds early or late.
@@ -72,9 +73,12 @@ def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
         places.log.open("a", encoding="utf-8") as log,
         _process("wanbench.measure.child", [job_file], log, _cuda_sees(gpus) | _compiles_anew(places.work)) as child,
         _process(
-            "wanbench.measure.telemetry.sampler", [samples, child.pid, SAMPLING_INTERVAL_S, *gpus], log, {}
+            "wanbench.measure.telemetry.sampler", [samples, child.pid, SAMPLING_INTERVAL_S, *gpus.uuids], log, {}
         ) as sampler,
     ):
+        warning = _will_not_fit(case, gpus)
+        if warning is not None:
+            _say(log, warning)
         limit_s = _wait(child, case.timeout_s, _reporter(case, events, log))
         ended_ns = time.monotonic_ns()
         sampler.terminate()
@@ -125,21 +129,31 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _gpus_of_a_case() -> list[str]:
-    """UUIDs of the GPUs that the case runs on: the first that is allowed; none where there is no NVML."""
+def _gpus_of_a_case() -> Gpus:
     try:
         nvml = initialised_nvml()
     except NvmlUnavailable:
-        return []
+        return Gpus([], None)
     try:
-        return visible_gpus(os.environ, nvml)[:1]
+        return first_gpu(os.environ, nvml)
     finally:
         nvml.nvmlShutdown()
 
 
-def _cuda_sees(gpus: list[str]) -> dict[str, str]:
+def _cuda_sees(gpus: Gpus) -> dict[str, str]:
     """Environment that shows CUDA the GPUs that are sampled, and no other."""
-    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
+    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus.uuids)} if gpus.uuids else {}
+
+
+def _will_not_fit(case: Case, gpus: Gpus) -> str | None:
+    """A warning, and no more: an estimate can be wrong, and out of memory is a result."""
+    needed_bytes = estimated_peak_bytes(case)
+    if needed_bytes is None or gpus.mem_total_bytes is None or needed_bytes <= gpus.mem_total_bytes:
+        return None
+    return (
+        f"[{case.name}] warning: will probably not fit: about {needed_bytes / 1e9:.1f} GB are needed, "
+        f"and this GPU has {gpus.mem_total_bytes / 1e9:.1f} GB"
+    )
 
 
 def _compiles_anew(work: Path) -> dict[str, str]:

@@ -1,0 +1,107 @@
+"""How much GPU memory a case will need: an estimate from its settings alone, before anything runs.
+
+Peak = the weights that are on the GPU together, plus the working memory of what computes then; the highest of text
+encoding, denoising, VAE encoding and VAE decoding. It is an estimate of what torch allocates (the report's GPU Mem);
+the allocator's reserve and CUDA itself need some gigabytes more.
+
+Working memory, each fitted to peaks measured on an H200 (torch 2.11, diffusers 0.42.1), which it meets within 10 %:
+
+    denoising      tokens x width of the denoiser x bytes that live tensors hold of each, in units of its data type
+    VAE decoding   pixels of a frame x bytes that live tensors hold of each, and the decoded video; convolutions run
+                   over chunks of four frames, so the length of the video hardly counts
+    VAE encoding   the same, with less of each
+"""
+
+from dataclasses import dataclass
+
+from wanbench.cases.case import Case
+
+_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """What memory depends on, of one model.
+
+    Attributes:
+        denoiser: parameters of one expert, of which `denoiser_float32` stay in float32.
+        experts: number of denoisers.
+        width: of the denoiser, in channels.
+        token_px: width and height in pixels of the square that a token stands for.
+        vae: parameters.
+        live_eager, live_compiled: tensors of tokens x width that denoising holds at its peak.
+    """
+
+    denoiser: int
+    denoiser_float32: int
+    experts: int
+    width: int
+    token_px: int
+    vae: int
+    live_eager: float
+    live_compiled: float
+
+
+_TEXT_ENCODER = 5_680_910_336
+# UMT5's embedding, the largest single layer of all models.
+_LARGEST_LAYER = 256_384 * 4_096
+_A14B = {"experts": 2, "width": 5120, "token_px": 16, "vae": 126_892_531, "live_eager": 12.2, "live_compiled": 7.0}
+_SIZES = {
+    # Every token of TI2V-5B has a timestep of its own, whose modulation is held for all of them.
+    "TI2V-5B": _Sizes(4_999_787_712, 10_973_184, 1, 3072, 32, 704_688_668, live_eager=33.4, live_compiled=33.4),
+    "T2V-A14B": _Sizes(14_288_491_584, 29_184_000, **_A14B),
+    "I2V-A14B": _Sizes(14_288_901_184, 29_184_000, **_A14B),
+}
+# Bytes for each pixel of a frame, with a VAE in float32.
+_DECODED_PX_BYTES = 23_500
+_ENCODED_PX_BYTES = 15_000
+# Tiles of 256 x 256 pixels in flight, whatever the frame's size.
+_TILES_BYTES = 5_000_000_000
+# A first-block cache keeps residuals of the first and the last block, for both guidance passes.
+_CACHED_TENSORS = 6
+
+
+def estimated_peak_bytes(case: Case) -> int | None:
+    """Highest memory that torch will have allocated, in bytes; None for what has no estimate.
+
+    That is a tiny model, and attention that holds the square of the tokens (`_native_math`).
+    """
+    if case.scale == "tiny" or case.attention == "_native_math":
+        return None
+    sizes = _SIZES[case.model]
+    item_bytes, vae_item_bytes = _BYTES[case.dtype], _BYTES[case.vae_dtype]
+    denoiser_bytes = sizes.denoiser * item_bytes + sizes.denoiser_float32 * (4 - item_bytes)
+    text_bytes, vae_bytes = _TEXT_ENCODER * item_bytes, sizes.vae * vae_item_bytes
+    denoising = _denoising_bytes(case, sizes, item_bytes)
+    decoding, encoding = _vae_bytes(case, vae_item_bytes)
+    if case.offload == "none":
+        weights = text_bytes + sizes.experts * denoiser_bytes + vae_bytes
+        peak = weights + max(denoising, decoding, encoding)
+    elif case.offload == "model":
+        # The VAE has encoded the image, and stays for the steps.
+        resident = vae_bytes if case.task == "i2v" else 0
+        peak = max(text_bytes + resident + encoding, denoiser_bytes + resident + denoising, vae_bytes + decoding)
+    else:
+        peak = max(_LARGEST_LAYER * item_bytes, denoising, decoding, encoding)
+    return round(peak)
+
+
+def _denoising_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> float:
+    latent_frames = (case.frames - 1) // 4 + 1
+    tokens = latent_frames * (case.width_px // sizes.token_px) * (case.height_px // sizes.token_px)
+    live = sizes.live_eager if case.compile == "none" else sizes.live_compiled
+    if case.cache == "first_block":
+        live += _CACHED_TENSORS
+    return live * tokens * sizes.width * item_bytes
+
+
+def _vae_bytes(case: Case, item_bytes: int) -> tuple[float, float]:
+    """Working memory of decoding, and of encoding the image; the decoded video is in the VAE's type."""
+    frame_px = case.width_px * case.height_px
+    video_bytes = 3 * case.frames * frame_px * item_bytes
+    share = item_bytes / 4
+    decoding = share * (
+        min(_TILES_BYTES, _DECODED_PX_BYTES * frame_px) if case.vae_tiling else _DECODED_PX_BYTES * frame_px
+    )
+    encoding = share * _ENCODED_PX_BYTES * frame_px if case.task == "i2v" else 0.0
+    return decoding + video_bytes, encoding
