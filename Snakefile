@@ -13,6 +13,7 @@ include: "workflow/rules/checkpoint.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/tabulate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/reference.smk"
 
 
 rule all:

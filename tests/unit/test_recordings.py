@@ -160,7 +160,7 @@ def test_the_report_of_the_recording(alone: tuple[Recording, Samples], tmp_path:
     assert 1_500 < figures.step_energy_j < 1_800
     assert figures.video_second_energy_j == pytest.approx(figures.energy_j / (121 / 24), rel=0.02)
     # Three steps of 1.04 PFLOP each, and a GPU whose datasheet says 989.4 TFLOP/s.
-    assert "matrix products measured here: 789 TFLOP/s" in text
+    assert "- **Matrix products**: 789 TFLOP/s measured here" in text
     assert re.search(r"^\| Step_1_Inference .* 1041\.3 \| +44\.8 \|", text, re.M)
     assert rules(trace) & {"foreign_process", "slowed_down", "sampling_gaps", "low_sm_activity"} == set()
 

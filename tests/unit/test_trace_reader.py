@@ -1,5 +1,6 @@
 """The reader refuses what is no trace, with file and key."""
 
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -63,6 +64,22 @@ def test_what_is_cut_short_or_no_object_is_refused(file: Path, text: str) -> Non
     file.write_text(text)
     with pytest.raises(InputError, match="JSON"):
         read_trace(file)
+
+
+def test_a_compressed_trace_is_the_same_trace(file: Path) -> None:
+    packed = file.with_name("tiny.json.gz")
+    packed.write_bytes(gzip.compress(file.read_bytes()))
+    traces, left_out = collect([packed], expected=None)
+    assert left_out == []
+    assert traces[0].stages == read_trace(file).stages
+
+
+def test_a_broken_compressed_trace_is_refused(file: Path) -> None:
+    packed = file.with_name("tiny.json.gz")
+    for data in (file.read_bytes(), gzip.compress(file.read_bytes())[:-20]):
+        packed.write_bytes(data)
+        with pytest.raises(InputError, match="not valid gzip"):
+            read_trace(packed)
 
 
 def test_a_missing_trace_is_refused(tmp_path: Path) -> None:

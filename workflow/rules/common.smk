@@ -86,6 +86,7 @@ FAILED_ATTEMPTS = failed_attempts(Path("results"))
 
 wildcard_constraints:
     case="[A-Za-z0-9_][A-Za-z0-9_.+-]*",
+    machine="[A-Za-z0-9_][A-Za-z0-9_.+-]*",
 
 
 def case_settings(wildcards):
@@ -96,3 +97,11 @@ def case_settings(wildcards):
 
 def times_failed(wildcards):
     return FAILED_ATTEMPTS.get(wildcards.case, 0)
+
+
+def reference_traces(wildcards):
+    folder = Path("results/reference", wildcards.machine, "traces")
+    traces = sorted(str(file) for file in folder.glob("*.json.gz"))
+    if not traces:
+        raise WorkflowError(f"{folder}: no traces; allowed: a folder with *.json.gz files")
+    return traces

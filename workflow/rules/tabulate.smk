@@ -12,9 +12,7 @@ rule tabulate:
     conda:
         "../../envs/report.yaml"
     params:
-        case_sha256=CASE_SHA256,
-        measure_digest=MEASURE_DIGEST,
-        measure_env_digest=MEASURE_ENV_DIGEST,
+        expected={"case_sha256": CASE_SHA256, "measure": MEASURE_DIGEST, "env": MEASURE_ENV_DIGEST},
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
     script:

@@ -25,15 +25,18 @@ class LeftOut:
     reason: str
 
 
-def collect(files: list[Path], expected: Expected) -> tuple[list[Trace], list[LeftOut]]:
+def collect(files: list[Path], expected: Expected | None) -> tuple[list[Trace], list[LeftOut]]:
     """Traces that describe the grid, in the order of `files`, and those that do not.
 
     Snakemake's record of what made a file can be lost or overruled (`--touch`); the trace's own cannot.
+
+    Args:
+        expected: None for traces that stand for themselves, as those of another machine do.
     """
     traces: list[Trace] = []
     left_out: list[LeftOut] = []
     for file in files:
-        case = file.stem
+        case = file.name.removesuffix(".gz").removesuffix(".json")
         try:
             trace = read_trace(file)
         except InputError as error:
@@ -47,9 +50,11 @@ def collect(files: list[Path], expected: Expected) -> tuple[list[Trace], list[Le
     return traces, left_out
 
 
-def _stale(trace: Trace, case: str, expected: Expected) -> str | None:
+def _stale(trace: Trace, case: str, expected: Expected | None) -> str | None:
     if trace.case["name"] != case:
         return f"case.name: holds case {trace.case['name']!r}"
+    if expected is None:
+        return None
     for key, now in (
         ("case_sha256", expected.case_sha256[case]),
         ("measure", expected.measure),

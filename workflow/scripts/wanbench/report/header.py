@@ -14,6 +14,7 @@ def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
         ("Measured", _dates(cases)),
         ("GPU", _variants(cases, _gpu)),
         ("Peak for MFU", _variants(cases, _peak)),
+        ("Matrix products", _matrix_rate(cases)),
         ("CPU and memory", _variants(cases, _host)),
         ("Software", _variants(cases, _software)),
         ("Measuring code", _variants(cases, _code)),
@@ -60,8 +61,16 @@ def _peak(case: pd.Series) -> str:
     peak = peak_flops_per_s(name, measured)
     if peak is None:
         return "n/a"
-    text = f"{peak[0] / 1e12:.1f} TFLOP/s, dense bfloat16 ({peak[1]})"
-    return text if measured is None else f"{text}; matrix products measured here: {measured / 1e12:.0f} TFLOP/s"
+    return f"{peak[0] / 1e12:.1f} TFLOP/s, dense bfloat16 ({peak[1]})"
+
+
+def _matrix_rate(cases: pd.DataFrame) -> str:
+    """Rates of bfloat16 matrix products, as each case measured it at its end: what the GPU reached on that day."""
+    rates = cases["matmul_flops_per_s"].dropna() / 1e12
+    if rates.empty:
+        return "not measured"
+    text = f"{rates.median():.0f} TFLOP/s measured here"
+    return text if len(rates) == 1 else f"{text} (median of {len(rates)} cases, {rates.min():.0f} to {rates.max():.0f})"
 
 
 def _host(case: pd.Series) -> str:

@@ -1,6 +1,8 @@
 """Read traces, and refuse by name what is not one."""
 
+import gzip
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -63,14 +65,17 @@ class Trace:
 
 
 def read_trace(path: Path) -> Trace:
-    """A trace file, checked.
+    """A trace file, checked; one that ends in .gz is decompressed.
 
     Raises:
         InputError: it is missing, cut short, of another schema version, has a value of a wrong type or a stage
             without a name, of an unknown name or twice. The message names file and key.
     """
     try:
-        content = json.loads(path.read_text("utf-8"), parse_constant=_no_constant)
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = json.loads(data, parse_constant=_no_constant)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: not valid gzip: {error}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:

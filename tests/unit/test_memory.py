@@ -1,0 +1,53 @@
+"""The memory estimate, against peaks that were measured on an H200."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+from tiny import tiny_case
+from wanbench.cases.case import Case
+from wanbench.cases.resolve import resolve_cases
+from wanbench.memory import estimated_peak_bytes
+from wanbench.trace.reader import read_trace
+
+TRACES = sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))
+
+
+def full_case(model: str = "TI2V-5B", **settings: Any) -> Case:
+    return resolve_cases({"cases": {"full": {"model": model} | settings}}, "full")[0]
+
+
+def estimate(model: str = "TI2V-5B", **settings: Any) -> int:
+    return estimated_peak_bytes(full_case(model, **settings))
+
+
+@pytest.mark.parametrize("file", TRACES, ids=[file.name.removesuffix(".json.gz") for file in TRACES])
+def test_the_estimate_is_within_a_tenth_of_the_measured_peak(file: Path) -> None:
+    trace = read_trace(file)
+    measured = max(stage.measures.get("gpu_mem_allocated_bytes", 0) for stage in trace.stages)
+    assert estimated_peak_bytes(Case.from_settings(trace.case)) == pytest.approx(measured, rel=0.1)
+
+
+@pytest.mark.parametrize("file", TRACES, ids=[file.name.removesuffix(".json.gz") for file in TRACES])
+def test_the_estimate_of_denoising_is_within_a_tenth_too(file: Path) -> None:
+    """Decoding is the peak of most cases; with tiles and in bfloat16 it is small, and denoising is what is left."""
+    trace = read_trace(file)
+    steps = [stage.measures.get("gpu_mem_allocated_bytes", 0) for stage in trace.stages if "Inference" in stage.name]
+    case = trace.case | {"vae_tiling": True, "vae_dtype": "bfloat16"}
+    assert estimated_peak_bytes(Case.from_settings(case)) == pytest.approx(max(steps), rel=0.1)
+
+
+def test_what_lowers_memory_lowers_the_estimate() -> None:
+    assert estimate(offload="model") < estimate()
+    assert estimate(offload="group") < estimate(offload="model")
+    assert estimate(vae_tiling=True) < estimate(vae_dtype="bfloat16") < estimate()
+    assert estimate("T2V-A14B", size="832*480") < estimate("T2V-A14B")
+    assert estimate(dtype="float32") > 1.4 * estimate(dtype="bfloat16")
+    assert estimate(cache="first_block", vae_tiling=True) > estimate(vae_tiling=True)
+
+
+def test_what_has_no_formula_has_no_estimate() -> None:
+    assert estimated_peak_bytes(tiny_case()) is None
+    assert estimated_peak_bytes(full_case(attention="_native_math")) is None
