@@ -1,0 +1,40 @@
+"""Traces as the report wing reads them, the report of them, and the tables in a report."""
+
+from pathlib import Path
+from typing import Any
+
+from traces import trace_of, write
+from wanbench.report.breakdown import breakdown
+from wanbench.report.findings import findings_of
+from wanbench.report.markdown import render
+from wanbench.report.tables import cases_table, details_table, left_out_table, records_by_case, stages_table
+from wanbench.trace.reader import Trace, read_trace
+
+
+def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace:
+    """The trace of a run, written and read."""
+    return read_trace(write(folder, trace_of(rows, **options)))
+
+
+def report(*traces: Trace) -> str:
+    return render(cases_table(traces), stages_table(traces), details_table(traces), left_out_table([]))
+
+
+def rules(trace: Trace) -> dict[str, Any]:
+    found = findings_of(cases_table([trace]).iloc[0], breakdown(records_by_case(stages_table([trace]))["tiny"]))
+    return {finding.rule: finding for finding in found}
+
+
+def tables(markdown: str, first_column: str) -> list[list[dict[str, str]]]:
+    """All tables that begin with a column, as rows."""
+    found, lines = [], markdown.splitlines()
+    for i, line in enumerate(lines):
+        if line.startswith(f"| {first_column} "):
+            header = [cell.strip() for cell in line.strip("|").split("|")]
+            rows = []
+            for row in lines[i + 2 :]:
+                if not row.startswith("|"):
+                    break
+                rows.append(dict(zip(header, (cell.strip() for cell in row.strip("|").split("|")))))
+            found.append(rows)
+    return found
