@@ -1,5 +1,6 @@
 """Traces as the report wing reads them, the report of them, and the tables in a report."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,15 @@ from wanbench.trace.reader import Trace, read_trace
 def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace:
     """The trace of a run, written and read."""
     return read_trace(write(folder, trace_of(rows, **options)))
+
+
+def with_measures(rows: list[dict[str, Any]], stage: str, measures: dict[str, Any], **options: Any) -> dict[str, Any]:
+    """The trace of a run with more measures in the stages whose names match a pattern."""
+    trace = trace_of(rows, **options)
+    for event in trace["traceEvents"]:
+        if event.get("cat") == "stage" and re.fullmatch(stage, event["name"]):
+            event["args"] |= measures
+    return trace
 
 
 def report(*traces: Trace) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports import read_back, report, rules, tables
+from reports import read_back, report, rules, tables, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, trace_of, write
 from wanbench.measure.samples import Samples
@@ -199,3 +199,72 @@ def test_fault_9_the_report_says_how_to_repeat_every_case(read: Reader) -> None:
         "Prompt: Two anthropomorphic cats",
     ):
         assert part.replace("\\*", "*") in text.replace("\\*", "*"), part
+
+
+# --- what more a case says --------------------------------------------------------------------------------------
+
+
+def test_compilation_and_a_cache_stand_in_the_settings_where_the_case_has_them(read: Reader) -> None:
+    case = tiny_case(compile="repeated_blocks", cache="first_block", cache_threshold=0.1)
+    text = report(read(records([1.0] * 3, case=case), case=case))
+    assert "attention native, compile repeated\\_blocks, cache first\\_block (lossy, threshold 0.1), weights" in text
+    assert "attention native, weights" in report(read(records([1.0] * 3)))
+
+
+def test_a_cache_with_random_weights_is_noted(read: Reader) -> None:
+    note = "how often the cache serves, and so the time of a step, says nothing about real weights"
+    case = tiny_case(cache="first_block")
+    assert note in report(read(records([1.0] * 3, case=case), case=case))
+    assert note not in report(read(records([1.0] * 3)))
+
+
+def test_passes_that_a_cache_saved_are_counted(tmp_path: Path) -> None:
+    def line(guidance: float) -> str:
+        case = tiny_case(cache="first_block", guidance=guidance, warmup=1, repeats=2)
+        rows = records([1.0] * 3, generations=3, warmup=1, case=case)
+        trace = with_measures(rows, r"Step_[12]_Inference", {"passes_reused": 1}, case=case)
+        for event in trace["traceEvents"]:
+            if event["name"] == "Step_0_Inference":
+                event["args"]["passes_reused"] = 0
+        (found,) = re.findall(r"\*\*Passes Reused by the Cache\*\*: (.*)", report(read_trace(write(tmp_path, trace))))
+        return found
+
+    assert line(guidance=5) == "4 of 12"
+    assert line(guidance=1) == "4 of 6"
+
+
+def test_without_a_cache_nothing_is_said_of_passes_and_without_a_count_no_number(read: Reader) -> None:
+    assert "Passes Reused" not in report(read(records([1.0] * 3)))
+    case = tiny_case(cache="first_block")
+    assert "**Passes Reused by the Cache**: n/a" in report(read(records([1.0] * 3, case=case), case=case))
+
+
+def test_weights_that_moved_have_columns_and_others_none(read: Reader, tmp_path: Path) -> None:
+    moved = with_measures(records([1.0] * 3), "VAE_Decoding", {"moves": 1, "loading_s": 0.5, "offloading_s": 1.25})
+    (stages,) = tables(report(read_trace(write(tmp_path, moved))), "Stage")
+    rows = {row["Stage"]: row for row in stages}
+    assert list(stages[0])[-3:] == ["Samples", "Loading (s)", "Offloading (s)"]
+    assert (rows["VAE_Decoding"]["Loading (s)"], rows["VAE_Decoding"]["Offloading (s)"]) == ("0.50", "1.25")
+    assert rows["Video_Export"]["Loading (s)"] == "n/a"
+    (stages,) = tables(report(read(records([1.0] * 3))), "Stage")
+    assert list(stages[0])[-1] == "Samples"
+
+
+@pytest.mark.parametrize(
+    ("disk_bytes", "ending"),
+    [
+        ({"disk_read_bytes": 4_000_000_000}, "; 4.00 GB of it came from a disk, the rest from memory (page cache)\n"),
+        # Libraries that were read as well are no part of the checkpoint.
+        ({"disk_read_bytes": 11_000_000_000}, "; 10.00 GB of it came from a disk, the rest from memory (page cache)\n"),
+        ({}, "\n"),
+    ],
+)
+def test_loading_a_checkpoint_has_a_rate(tmp_path: Path, disk_bytes: dict[str, int], ending: str) -> None:
+    measures = {"checkpoint_bytes": 10_000_000_000} | disk_bytes
+    trace = with_measures(records([1.0] * 3, init_s=4.0), "Model_Initialization", measures)
+    text = report(read_trace(write(tmp_path, trace)))
+    assert f"\n- Checkpoint: 10.00 GB in 4.00 s, 2.50 GB/s{ending}" in text
+
+
+def test_without_a_checkpoint_there_is_no_rate(read: Reader) -> None:
+    assert "- Checkpoint:" not in report(read(records([1.0] * 3)))

@@ -30,7 +30,7 @@ def case_section(case: pd.Series, stages: list[dict[str, Any]], details: list[di
                 f"- **Total Compute Load**: {fixed(case['total_comp_load_pct_s'], 0)}",
             ]
         ),
-        _settings(case) + _duration(case, rows),
+        _settings(case) + _checkpoint(stages) + _duration(case, rows),
     ]
     if case["status"] != "ok":
         parts.append(_failure(case))
@@ -53,7 +53,7 @@ def _settings(case: pd.Series) -> str:
     lines = [
         f"{case['model']} {case['task']}, {case['size']}, {case['frames']} frames, {case['steps']} steps, "
         f"guidance {case['guidance']}, shift {case['shift']:g}, seed {case['seed']}, offload {case['offload']}, "
-        f"{precision}, attention {plain(case['attention'])}, weights {plain(source)}",
+        f"{precision}, attention {plain(case['attention'])}{_accelerations(case)}, weights {plain(source)}",
         f"Prompt: {plain(case['prompt'])}",
     ]
     if pd.notna(case["image"]):
@@ -61,6 +61,27 @@ def _settings(case: pd.Series) -> str:
     if case["warmup"] or case["repeats"] > 1:
         lines.append(f"Generations: {case['warmup']} to warm up, then {case['repeats']} that count")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _accelerations(case: pd.Series) -> str:
+    compiled = "" if case["compile"] == "none" else f", compile {plain(case['compile'])}"
+    if case["cache"] == "none":
+        return compiled
+    return f"{compiled}, cache {plain(case['cache'])} (lossy, threshold {case['cache_threshold']:g})"
+
+
+def _checkpoint(stages: list[dict[str, Any]]) -> str:
+    """What loading took; empty where no checkpoint was loaded from a folder."""
+    loaded = next((stage for stage in stages if stage["checkpoint_bytes"] is not None), None)
+    if loaded is None:
+        return ""
+    size_bytes, time_s, disk_bytes = loaded["checkpoint_bytes"], loaded["time_s"], loaded["disk_read_bytes"]
+    line = f"\n- Checkpoint: {gigabytes(size_bytes)} GB in {fixed(time_s)} s, {gigabytes(size_bytes / time_s)} GB/s"
+    if disk_bytes is None:
+        return line
+    # The process reads other files as well, such as libraries.
+    from_disk = gigabytes(min(disk_bytes, size_bytes))
+    return f"{line}; {from_disk} GB of it came from a disk, the rest from memory (page cache)"
 
 
 def _duration(case: pd.Series, rows: list[Row]) -> str:
@@ -86,10 +107,11 @@ def _failure(case: pd.Series) -> str:
 def _stage_table(rows: list[Row], case: pd.Series) -> str:
     if not rows:
         return "No stage was reached."
-    return table([_stage_row(row, case) for row in rows], ("Stage",))
+    moved = any(row.loading_s is not None or row.offloading_s is not None for row in rows)
+    return table([_stage_row(row, case, moved) for row in rows], ("Stage",))
 
 
-def _stage_row(row: Row, case: pd.Series) -> dict[str, str]:
+def _stage_row(row: Row, case: pd.Series, moved: bool) -> dict[str, str]:
     cells = {
         "Stage": row.stage + (" (interrupted)" if row.interrupted else ""),
         "Time (s)": fixed(row.time_s),
@@ -110,6 +132,8 @@ def _stage_row(row: Row, case: pd.Series) -> dict[str, str]:
         "MFU (%)": fixed(_mfu_pct(row, case), 1),
         "Samples": NOT_MEASURED if row.samples is None else str(row.samples),
     }
+    if moved:
+        cells |= {"Loading (s)": fixed(row.loading_s), "Offloading (s)": fixed(row.offloading_s)}
     if case["generations"] > 1:
         cells |= {"Min (s)": fixed(row.min_s), "Max (s)": fixed(row.max_s), "First (s)": fixed(row.first_s)}
     return cells
@@ -135,11 +159,19 @@ def _statistics(case: pd.Series) -> str:
     ]
     if pd.notna(case["switch_step_s"]):
         lines.append(("Expert Switch Step", fixed(case["switch_step_s"]), "s"))
+    if case["cache"] != "none":
+        lines.append(("Passes Reused by the Cache", _passes_reused(case), ""))
     lines += [
         ("Median Energy per Step", fixed(case["step_energy_j"], 0), "J"),
         ("Energy per Second of Video (without initialisation)", fixed(case["video_second_energy_j"], 0), "J"),
     ]
     return "\n".join(f"- **{label}**: {with_unit(value, unit)}" for label, value, unit in lines)
+
+
+def _passes_reused(case: pd.Series) -> str:
+    if pd.isna(case["passes"]):
+        return NOT_MEASURED
+    return f"{case['passes_reused']:.0f} of {case['passes']:.0f}"
 
 
 def _details(details: list[dict[str, Any]]) -> str:

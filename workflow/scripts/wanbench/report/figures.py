@@ -30,6 +30,7 @@ class CaseFigures:
         step_energy_j: median energy of a step, over the same steps as `step_s`.
         video_second_energy_j: energy for one second of video: of `Total_Execution` without model initialisation,
             over the seconds of video that all its generations made.
+        passes_reused, passes: guidance passes for which a cache served, and of how many; over complete steps.
     """
 
     total_execution_s: float | None
@@ -48,6 +49,8 @@ class CaseFigures:
     power_mean_w: float | None
     step_energy_j: float | None
     video_second_energy_j: float | None
+    passes_reused: float | None
+    passes: float | None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ def figures_of(trace: Trace) -> CaseFigures:
     steps = steps_of(stages)
     typical = [step for step in steps if step.index > 0 and not step.is_switch]
     energy_j = total.measures.get("energy_j") if total else None
+    passes_reused, passes = _passes(trace, inference)
     return CaseFigures(
         total_execution_s=total.measures["time_s"] if total else None,
         step_s=_median(step.time_s for step in typical),
@@ -87,7 +91,18 @@ def figures_of(trace: Trace) -> CaseFigures:
         power_mean_w=energy_j / total.measures["time_s"] if total and energy_j is not None else None,
         step_energy_j=_median(step.energy_j for step in typical if step.energy_j is not None),
         video_second_energy_j=_video_second_energy_j(trace, energy_j),
+        passes_reused=passes_reused,
+        passes=passes,
     )
+
+
+def _passes(trace: Trace, inference: Sequence[StageRecord]) -> tuple[int | None, int | None]:
+    known = _known((stage for stage in inference if not stage.measures.get("interrupted")), "passes_reused")
+    if not known:
+        return None, None
+    # Guidance of 1 or less leaves out the pass without the prompt. The first expert's decides for both.
+    passes_per_step = 2 if trace.case["guidance"][0] > 1 else 1
+    return sum(known), passes_per_step * len(known)
 
 
 def _video_second_energy_j(trace: Trace, energy_j: float | None) -> float | None:

@@ -33,6 +33,9 @@ _CASE_COLUMNS = {
     "vae_dtype": _TEXT,
     "vae_tiling": _TRUTH,
     "attention": _TEXT,
+    "compile": _TEXT,
+    "cache": _TEXT,
+    "cache_threshold": _REAL,
     "weights": _TEXT,
     "scale": _TEXT,
     "checkpoint": _TEXT,
@@ -130,6 +133,9 @@ _STAGE_COLUMNS = {
     "loaded_bytes": _WHOLE,
     "offloaded_bytes": _WHOLE,
     "samples": _WHOLE,
+    "passes_reused": _WHOLE,
+    "checkpoint_bytes": _WHOLE,
+    "disk_read_bytes": _WHOLE,
 }
 
 _DETAIL_COLUMNS = {"case": _TEXT, "detail": _TEXT, "generation": _WHOLE, "start_s": _REAL, "time_s": _REAL}
