@@ -1,10 +1,14 @@
 """Traces as the report wing reads them, the report of them, and the tables in a report."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tiny import tiny_case
 from traces import trace_of, write
+from wanbench.cases.case import Case
+from wanbench.models import MODELS
 from wanbench.report.breakdown import breakdown
 from wanbench.report.findings import findings_of
 from wanbench.report.markdown import render
@@ -15,6 +19,13 @@ from wanbench.trace.reader import Trace, read_trace
 def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace:
     """The trace of a run, written and read."""
     return read_trace(write(folder, trace_of(rows, **options)))
+
+
+def full_case(name: str = "full", model: str = "TI2V-5B", **settings: Any) -> Case:
+    """A case at full scale, with the model's official settings but for those given."""
+    facts = MODELS[model]
+    official = {"scale": "full", "size": facts.sizes[0], "frames": facts.frames, "steps": facts.steps}
+    return replace(tiny_case(model, dtype="bfloat16", **official | settings), name=name)
 
 
 def with_measures(rows: list[dict[str, Any]], stage: str, measures: dict[str, Any], **options: Any) -> dict[str, Any]:

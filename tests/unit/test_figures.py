@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import read_back, report, rules, tables
+from reports import full_case, read_back, report, rules, tables
 from tiny import tiny_case
-from traces import host_samples, records
+from traces import GPU, host_samples, records
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.samples import Samples
+from wanbench.memory import estimated_peak_bytes
 from wanbench.report.figures import figures_of
 from wanbench.report.numbers import escaped_but_code, fixed, plain
 from wanbench.report.outcome import faults_of, outcome_of
@@ -126,6 +127,28 @@ def test_host_memory_margin(read: Reader) -> None:
     full = host_samples(60, {"sys_mem_bytes": 120e9, "process_mem_bytes": 1e9})
     assert "host_memory_margin" in rules(read(records([1.0] * 3), samples=full))
     assert "host_memory_margin" not in rules(read(records([1.0] * 3)))
+
+
+def test_the_estimate_of_memory_stands_beside_what_was_measured(read: Reader) -> None:
+    case = full_case(offload="model", steps=3)
+    rows = records([1.0] * 3, environment=GPU, peak_bytes=40_000_000_000, case=case)
+    done, oom = read(rows, case=case), read(rows[:-1], case=case, outcome=Outcome("oom", "CUDA out of memory"))
+    estimated_bytes = estimated_peak_bytes(case)
+    assert cases_table([done])["estimated_peak_bytes"].tolist() == [estimated_bytes]
+    assert list(tables(report(done), "Case")[0][0])[-1] == "Est. Mem(GB)"
+    shown = f"{estimated_bytes / 1e9:.2f}"
+    assert tables(report(done), "Case")[0][0]["Est. Mem(GB)"] == shown
+    difference_pct = 100 * (estimated_bytes / 40e9 - 1)
+    sentence = f"40.00 GB of 150.00 GB of this GPU (27 %); estimated beforehand: {shown} GB"
+    assert f"{sentence} ({difference_pct:+.0f} %)." in report(done)
+    # Out of memory comes before the peak.
+    assert f"{sentence}." in report(oom)
+
+
+def test_a_tiny_model_has_no_estimate_of_memory(read: Reader) -> None:
+    trace = read(records([1.0] * 3, environment=GPU, peak_bytes=40_000_000))
+    assert "estimated beforehand" not in report(trace)
+    assert tables(report(trace), "Case")[0][0]["Est. Mem(GB)"] == "n/a"
 
 
 # --- tables and text --------------------------------------------------------------------------------------------

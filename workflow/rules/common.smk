@@ -74,6 +74,8 @@ REPORT_DIGEST = code_digest(
         "scripts/write_report.py",
         "scripts/check_outcome.py",
         "scripts/wanbench/models.py",
+        "scripts/wanbench/memory.py",
+        "scripts/wanbench/cases/case.py",
         "scripts/wanbench/trace/*.py",
         "scripts/wanbench/report/**/*.py",
     ],

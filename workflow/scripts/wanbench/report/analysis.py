@@ -5,6 +5,7 @@ import pandas as pd
 from wanbench.report.breakdown import Row
 from wanbench.report.findings import findings_of
 from wanbench.report.numbers import NOT_MEASURED, escaped_but_code, fixed, gigabytes
+from wanbench.trace.names import OK
 
 
 def analysis(case: pd.Series, rows: list[Row]) -> str:
@@ -32,8 +33,20 @@ def _gpu_memory(case: pd.Series) -> str:
     if pd.isna(peak_bytes):
         on_cpu = pd.notna(case["device"]) and case["device"] == "cpu"
         return f"GPU memory was not measured{': the case ran on the CPU' if on_cpu else ''}."
-    margin = f" of {gigabytes(total_bytes)} GB of this GPU ({100 * peak_bytes / total_bytes:.0f} %)"
-    return f"Peak GPU Memory reached {gigabytes(peak_bytes)} GB{'' if pd.isna(total_bytes) else margin}."
+    share = f" of {gigabytes(total_bytes)} GB of this GPU ({100 * peak_bytes / total_bytes:.0f} %)"
+    of_total = "" if pd.isna(total_bytes) else share
+    return f"Peak GPU Memory reached {gigabytes(peak_bytes)} GB{of_total}{_estimate(case)}."
+
+
+def _estimate(case: pd.Series) -> str:
+    estimated_bytes = case["estimated_peak_bytes"]
+    if pd.isna(estimated_bytes):
+        return ""
+    text = f"; estimated beforehand: {gigabytes(estimated_bytes)} GB"
+    # A case that did not run to its end may not have come to its peak.
+    if case["status"] != OK:
+        return text
+    return f"{text} ({100 * (estimated_bytes / case['gpu_mem_allocated_bytes'] - 1):+.0f} %)"
 
 
 def _host_memory(case: pd.Series) -> str:
