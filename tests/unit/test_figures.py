@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import full_case, read_back, report, rules, tables
+from reports import full_case, read_back, report, rules, tables, with_measures
 from tiny import tiny_case
-from traces import GPU, host_samples, records
+from traces import GPU, S, host_samples, records, write
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.samples import Samples
 from wanbench.memory import estimated_peak_bytes
@@ -19,7 +19,8 @@ from wanbench.report.figures import figures_of
 from wanbench.report.numbers import escaped_but_code, fixed, plain
 from wanbench.report.outcome import faults_of, outcome_of
 from wanbench.report.tables import cases_table, left_out_table, stages_table, write_table
-from wanbench.trace.reader import Trace
+from wanbench.trace import names
+from wanbench.trace.reader import Trace, read_trace
 
 Reader = Callable[..., Trace]
 
@@ -127,6 +128,62 @@ def test_host_memory_margin(read: Reader) -> None:
     full = host_samples(60, {"sys_mem_bytes": 120e9, "process_mem_bytes": 1e9})
     assert "host_memory_margin" in rules(read(records([1.0] * 3), samples=full))
     assert "host_memory_margin" not in rules(read(records([1.0] * 3)))
+
+
+def slower(rows: list[dict[str, Any]], generation: int, by_s: float) -> list[dict[str, Any]]:
+    """The records of a run with one generation's export longer, and all that follows later."""
+    start = next(i for i, row in enumerate(rows) if row["record"] == "generation" and row["number"] == generation)
+    export = next(i for i, row in enumerate(rows) if i > start and row.get("name") == names.VIDEO_EXPORT)
+    for row in rows[export + 1 :]:
+        if "time_ns" in row:
+            row["time_ns"] += round(by_s * S)
+    return rows
+
+
+def test_the_first_generation_is_cold_and_the_warm_one_is_the_median_of_those_after_it(read: Reader) -> None:
+    rows = slower(slower(records([2.0] * 3, generations=4, compile_s=9.0, unnamed_s=0.05), 0, 3.0), 2, 4.0)
+    trace = read(rows, case=tiny_case(repeats=4))
+    figures = figures_of(trace)
+    assert figures.first_generation_s == pytest.approx(10.75 + 9 + 3)
+    assert figures.generation_s == figures.uncompiled_generation_s == pytest.approx(10.75)
+    (summary,) = tables(report(trace), "Case")
+    assert list(summary[0])[-3:] == ["Cold gen(s)", "Warm gen(s)", "Est. Mem(GB)"]
+    assert (summary[0]["Cold gen(s)"], summary[0]["Warm gen(s)"]) == ("22.75", "10.75")
+
+
+def test_a_single_generation_is_cold_and_what_one_more_costs_has_no_compilation(read: Reader) -> None:
+    trace = read(records([2.0] * 3, compile_s=9.0))
+    figures = figures_of(trace)
+    assert (figures.first_generation_s, figures.generation_s) == (pytest.approx(19.75), None)
+    assert figures.uncompiled_generation_s == pytest.approx(10.75)
+    assert tables(report(trace), "Case")[0][0]["Warm gen(s)"] == "n/a"
+
+
+def test_warm_up_is_the_cold_generation_or_none(read: Reader) -> None:
+    rows = slower(slower(records([2.0] * 3, generations=3, warmup=2), 0, 3.0), 1, 1.0)
+    figures = figures_of(read(rows, case=tiny_case(warmup=2)))
+    assert (figures.first_generation_s, figures.generation_s) == (pytest.approx(13.75), pytest.approx(10.75))
+
+
+def test_a_generation_that_was_cut_short_is_none(read: Reader) -> None:
+    rows = records([2.0] * 3, generations=2)
+    last = [i for i, row in enumerate(rows) if row["record"] == "begin" and row["name"] == names.VIDEO_EXPORT][-1]
+    figures = figures_of(read(rows[: last + 1], outcome=Outcome("killed", "ended by signal SIGKILL")))
+    assert (figures.first_generation_s, figures.generation_s) == (pytest.approx(10.75), None)
+    decoding = next(i for i, row in enumerate(rows) if row.get("name") == names.VAE_DECODING)
+    figures = figures_of(read(rows[: decoding + 1], outcome=Outcome("oom", "CUDA out of memory")))
+    assert figures.first_generation_s is figures.uncompiled_generation_s is figures.vae_decoding_s is None
+
+
+def test_the_energy_of_a_generation_is_that_of_its_stages_if_nearly_all_have_one(tmp_path: Path) -> None:
+    def generation_energy_j(stages: str) -> float | None:
+        trace = with_measures(records([20.0] * 3, compile_s=9.0), stages, {"energy_j": 100.0})
+        return figures_of(read_trace(write(tmp_path, trace))).generation_energy_j
+
+    # All but Loading, which took no time, and preprocessing, which took 0.25 of 64.75 s.
+    assert generation_energy_j(r"Step_\d_Inference|VAE_Decoding|Video_Export|T5_Encoding|Compilation") == 600.0
+    assert generation_energy_j(r"Step_\d_Inference|VAE_Decoding") is None
+    assert generation_energy_j("nothing") is None
 
 
 def test_the_estimate_of_memory_stands_beside_what_was_measured(read: Reader) -> None:

@@ -37,6 +37,8 @@ def _summary_row(case: pd.Series) -> dict[str, str]:
         "RAM(GB)": gigabytes(case["process_mem_bytes"]),
         "Energy(kJ)": fixed(case["energy_j"], 2, 1e-3),
         "Power(W)": fixed(case["power_mean_w"], 0),
+        "Cold gen(s)": fixed(case["first_generation_s"]),
+        "Warm gen(s)": fixed(case["generation_s"]),
         "Est. Mem(GB)": gigabytes(case["estimated_peak_bytes"]),
     }
 
