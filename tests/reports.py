@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tiny import tiny_case
-from traces import trace_of, write
+from traces import GPU, records, trace_of, write
 from wanbench.cases.case import Case
 from wanbench.models import MODELS
 from wanbench.report.breakdown import breakdown
@@ -22,10 +22,19 @@ def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace
 
 
 def full_case(name: str = "full", model: str = "TI2V-5B", **settings: Any) -> Case:
-    """A case at full scale, with the model's official settings but for those given."""
+    """A case of the real model, with its official settings but for those given."""
     facts = MODELS[model]
-    official = {"scale": "full", "size": facts.sizes[0], "frames": facts.frames, "steps": facts.steps}
+    official = {"size": facts.sizes[0], "frames": facts.frames, "steps": facts.steps}
+    if settings.get("weights") != "pretrained":
+        official["scale"] = "full"
     return replace(tiny_case(model, dtype="bfloat16", **official | settings), name=name)
+
+
+def case_trace(folder: Path, case: Case, step_s: float = 2.0, gpu: dict[str, Any] = GPU, **run: Any) -> Trace:
+    """The trace of a case on a GPU, whose steps take equally long; `run` is what `traces.records` takes."""
+    count = case.warmup + case.repeats
+    rows = records([step_s] * case.steps, generations=count, warmup=case.warmup, environment=gpu, case=case, **run)
+    return read_back(folder, rows, case=case)
 
 
 def with_measures(rows: list[dict[str, Any]], stage: str, measures: dict[str, Any], **options: Any) -> dict[str, Any]:

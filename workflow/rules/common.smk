@@ -78,6 +78,7 @@ REPORT_DIGEST = code_digest(
         "scripts/wanbench/cases/case.py",
         "scripts/wanbench/trace/*.py",
         "scripts/wanbench/report/**/*.py",
+        "scripts/wanbench/report/published_figures.csv",
     ],
 )
 MEASURE_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/measure.yaml"))
