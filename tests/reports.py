@@ -24,10 +24,10 @@ def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace
 def full_case(name: str = "full", model: str = "TI2V-5B", **settings: Any) -> Case:
     """A case of the real model, with its official settings but for those given."""
     facts = MODELS[model]
-    official = {"size": facts.sizes[0], "frames": facts.frames, "steps": facts.steps}
+    official = {"dtype": "bfloat16", "size": facts.sizes[0], "frames": facts.frames, "steps": facts.steps}
     if settings.get("weights") != "pretrained":
         official["scale"] = "full"
-    return replace(tiny_case(model, dtype="bfloat16", **official | settings), name=name)
+    return replace(tiny_case(model, **official | settings), name=name)
 
 
 def case_trace(folder: Path, case: Case, step_s: float = 2.0, gpu: dict[str, Any] = GPU, **run: Any) -> Trace:

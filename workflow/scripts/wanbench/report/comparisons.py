@@ -44,9 +44,9 @@ def _with_more(generation: float, step: float, more: int) -> float | None:
     return float(generation + more * step) if more else float(generation)
 
 
-def scaled_text(value: float | None, scaled: bool, scale: float = 1.0) -> str:
+def scaled_text(value: float | None, scaled: bool, decimals: int = 2, scale: float = 1.0) -> str:
     """A figure of `AtSteps`, marked where steps were added or taken away."""
-    text = fixed(value, 2, scale)
+    text = fixed(value, decimals, scale)
     return f"{text} (scaled)" if scaled and text != NOT_MEASURED else text
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from wanbench.report.case_section import case_section
+from wanbench.report.choices import which_settings
 from wanbench.report.header import header
 from wanbench.report.published import Published, against_published
 from wanbench.report.summary import left_out_section, summary
@@ -28,7 +29,7 @@ def render(
     parts = ["# Wan2.2 Benchmark Report", header(cases, left_out), summary(cases)]
     if len(left_out):
         parts.append(left_out_section(left_out))
-    comparisons = [against_published(cases, published)]
+    comparisons = [against_published(cases, published), which_settings(cases)]
     parts += [section for section in comparisons if section is not None]
     parts.append("# Detailed Breakdown")
     for _, case in cases.iterrows():

@@ -116,7 +116,7 @@ def _row(case: pd.Series, figure: Published, with_energy: bool) -> dict[str, str
         "Published mem(GB)": fixed(figure.peak_gb),
     }
     if with_energy:
-        cells["Energy(kJ)"] = scaled_text(here.energy_j, here.scaled, 1e-3)
+        cells["Energy(kJ)"] = scaled_text(here.energy_j, here.scaled, scale=1e-3)
         cells["Published energy(kJ)"] = fixed(figure.energy_kj)
     return cells | {"Source": plain(figure.source)}
 
