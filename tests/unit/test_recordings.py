@@ -159,6 +159,8 @@ def test_the_report_of_the_recording(alone: tuple[Recording, Samples], tmp_path:
     assert figures.power_mean_w == pytest.approx(figures.energy_j / figures.total_execution_s)
     assert 1_500 < figures.step_energy_j < 1_800
     assert figures.video_second_energy_j == pytest.approx(figures.energy_j / (121 / 24), rel=0.02)
+    # All that is in no generation is initialisation, of 59 J, and preprocessing, too short for a figure.
+    assert figures.generation_energy_j == pytest.approx(figures.energy_j - 59, rel=0.002)
     # Three steps of 1.04 PFLOP each, and a GPU whose datasheet says 989.4 TFLOP/s.
     assert "- **Matrix products**: 789 TFLOP/s measured here" in text
     assert re.search(r"^\| Step_1_Inference .* 1041\.3 \| +44\.8 \|", text, re.M)

@@ -1,53 +1,28 @@
-"""Tables and report: the reference's form, and every figure true or absent."""
+"""The report: the reference's form, and none of its faults."""
 
 import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pytest
 
+from reports import read_back, report, rules, tables, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, trace_of, write
-from wanbench.measure.outcome import Outcome
 from wanbench.measure.samples import Samples
-from wanbench.report.breakdown import breakdown
 from wanbench.report.figures import figures_of
-from wanbench.report.findings import findings_of
-from wanbench.report.markdown import render
-from wanbench.report.numbers import escaped_but_code, fixed, plain
-from wanbench.report.outcome import faults_of, outcome_of
-from wanbench.report.tables import (
-    cases_table,
-    details_table,
-    left_out_table,
-    records_by_case,
-    stages_table,
-    write_table,
-)
 from wanbench.trace.reader import Trace, read_trace
 
 SUMMARY = ["Case", "Res", "Offload", "Time(s)", "s/step", "Mem(GB)", "SM(%)", "Load"]
-Reader = Callable[..., Trace]
 STAGES = ["Stage", "Time (s)", "GPU Mem (GB)", "CPU (%)", "Sys Mem (GB)", "SM Act (%)", "Comp Load"]
+Reader = Callable[..., Trace]
 
 
 @pytest.fixture
 def read(tmp_path: Path) -> Reader:
-    def read_(rows: list[dict[str, Any]], **options: Any) -> Trace:
-        return read_trace(write(tmp_path, trace_of(rows, **options)))
-
-    return read_
-
-
-def report(*traces: Trace) -> str:
-    return render(cases_table(traces), stages_table(traces), details_table(traces), left_out_table([]))
-
-
-def rules(trace: Trace) -> dict[str, Any]:
-    found = findings_of(cases_table([trace]).iloc[0], breakdown(records_by_case(stages_table([trace]))["tiny"]))
-    return {finding.rule: finding for finding in found}
+    return partial(read_back, tmp_path)
 
 
 def with_gpu_samples(trace: dict[str, Any], sm_pct: float) -> dict[str, Any]:
@@ -56,21 +31,6 @@ def with_gpu_samples(trace: dict[str, Any], sm_pct: float) -> dict[str, Any]:
         if event.get("cat") == "stage":
             event["args"] |= {"sm_activity_pct": sm_pct, "comp_load_pct_s": sm_pct * event["args"]["time_s"]}
     return trace
-
-
-def tables(markdown: str, first_column: str) -> list[list[dict[str, str]]]:
-    """All tables that begin with a column, as rows."""
-    found, lines = [], markdown.splitlines()
-    for i, line in enumerate(lines):
-        if line.startswith(f"| {first_column} "):
-            header = [cell.strip() for cell in line.strip("|").split("|")]
-            rows = []
-            for row in lines[i + 2 :]:
-                if not row.startswith("|"):
-                    break
-                rows.append(dict(zip(header, (cell.strip() for cell in row.strip("|").split("|")))))
-            found.append(rows)
-    return found
 
 
 # --- form -------------------------------------------------------------------------------------------------------
@@ -241,157 +201,70 @@ def test_fault_9_the_report_says_how_to_repeat_every_case(read: Reader) -> None:
         assert part.replace("\\*", "*") in text.replace("\\*", "*"), part
 
 
-# --- figures ----------------------------------------------------------------------------------------------------
+# --- what more a case says --------------------------------------------------------------------------------------
 
 
-def test_seconds_per_step_leave_out_the_first_and_the_switch_step(read: Reader) -> None:
-    experts = ["high_noise"] * 3 + ["low_noise"] * 3
-    figures = figures_of(read(records([9.0, 2.0, 2.1, 30.0, 2.2, 2.3], experts=experts)))
-    assert figures.step_s == pytest.approx(2.15)
-    assert figures.first_step_s == 9.0
-    assert figures.switch_step_s == 30.0
-    assert figures.step_mean_s == pytest.approx(47.6 / 6)
-
-
-def test_a_mean_that_stands_for_little_of_the_time_is_absent(read: Reader) -> None:
-    # One step of 0.15 s is longer than the sampling interval; the other seven, of 0.04 s each, are not.
-    trace = read(records([0.04] * 4 + [0.15] + [0.04] * 3))
-    assert figures_of(trace).inference_cpu_pct is None
-    assert figures_of(read(records([0.2] * 8))).inference_cpu_pct == pytest.approx(25.0)
-
-
-def test_the_life_of_the_process_is_accounted_for(read: Reader) -> None:
-    text = report(read(records([1.0] * 3)))
-    assert "Process\\_Startup 5.00 s, Total\\_Execution 9.75 s, and 0.50 s to check the output and end" in text
-
-
-def test_one_step_gives_no_seconds_per_step(read: Reader) -> None:
-    figures = figures_of(read(records([9.0])))
-    assert (figures.step_s, figures.first_step_s, figures.switch_step_s) == (None, 9.0, None)
-
-
-def test_a_step_that_was_cut_short_is_no_step(read: Reader) -> None:
-    rows = records([2.0] * 6)
-    cut = next(i for i, row in enumerate(rows) if row["record"] == "begin" and row["name"] == "Step_4")
-    trace = read(rows[: cut + 1], outcome=Outcome("killed", "ended by signal SIGKILL"))
-    assert figures_of(trace).step_mean_s == 2.0
-    text = report(trace)
-    assert "**Ended with status killed in Step_4_Inference**: ended by signal SIGKILL" in text
-    assert "Step_4_Inference (interrupted)" in text
-    assert tables(text, "Case")[0][0]["Status"] == "killed"
-    assert tables(text, "Case")[0][0]["Check"] == "n/a"
-
-
-def test_a_case_that_died_in_startup_is_a_row_without_figures(read: Reader) -> None:
-    rows = records([1.0])[:1]
-    trace = read(rows, outcome=Outcome("timeout", "ended after timeout_s = 1 s"), samples=Samples([], [], 0.1, None))
-    text = report(trace)
-    (summary,) = tables(text, "Case")
-    assert (summary[0]["Status"], summary[0]["s/step"], summary[0]["Exec(s)"]) == ("timeout", "n/a", "n/a")
-    assert "### Inference Statistics" not in text
-    assert "unknown: the process ended before it said" in text
-
-
-def test_the_run_fails_for_failed_cases_and_left_out_traces_but_not_for_out_of_memory(read: Reader) -> None:
-    ok = read(records([1.0] * 3))
-    oom = read(records([1.0] * 3)[:4], outcome=Outcome("oom", "CUDA out of memory", "OutOfMemoryError"))
-    killed = read(records([1.0] * 3)[:4], outcome=Outcome("killed", "ended by signal SIGKILL"))
-    none = left_out_table([])
-    assert faults_of(cases_table([ok, oom]), none) == []
-    assert outcome_of(cases_table([ok, oom])) == {"ok": 1, "oom": 1}
-    (fault,) = faults_of(cases_table([ok, killed]), none)
-    assert fault.startswith("tiny: killed in Process_Startup: ended by signal SIGKILL")
-
-
-@pytest.mark.parametrize(
-    ("rows", "fires"),
-    [
-        ({"decode_s": 30.0}, {"dominant_stage"}),
-        ({"decode_s": 1.0}, set()),
-        # With random weights, initialisation says nothing about loading.
-        ({"init_s": 100.0}, set()),
-        ({"finite": False}, {"output_not_finite"}),
-    ],
-)
-def test_rules_fire_and_stay_silent(read: Reader, rows: dict, fires: set) -> None:
-    assert set(rules(read(records([1.0] * 9, **rows)))) == fires
-
-
-def test_advice_does_not_ask_for_what_the_case_has(read: Reader) -> None:
-    def advice(**settings: Any) -> str:
-        case = tiny_case(**settings)
-        return rules(read(records([1.0] * 3, decode_s=30.0, case=case), case=case))["dominant_stage"].text
-
-    assert "`vae_dtype: bfloat16`" in advice()
-    assert "`vae_tiling: true` saves memory and costs time" in advice(vae_tiling=True)
-    assert "bfloat16" not in advice(vae_dtype="bfloat16")
-
-
-def test_initialisation_from_a_checkpoint_can_dominate(read: Reader, tmp_path: Path) -> None:
-    (tmp_path / "checkpoint").mkdir()
-    (tmp_path / "checkpoint/model_index.json").write_text("{}")
-    case = tiny_case(weights="pretrained", checkpoint=str(tmp_path / "checkpoint"))
-    trace = read(records([1.0] * 3, init_s=100.0, case=case), case=case)
-    assert rules(trace)["dominant_stage"].text.startswith("Model_Initialization takes 100.00 s")
-
-
-def test_host_memory_margin(read: Reader) -> None:
-    full = host_samples(60, {"sys_mem_bytes": 120e9, "process_mem_bytes": 1e9})
-    assert "host_memory_margin" in rules(read(records([1.0] * 3), samples=full))
-    assert "host_memory_margin" not in rules(read(records([1.0] * 3)))
-
-
-# --- tables and text --------------------------------------------------------------------------------------------
-
-
-def test_tables_are_typed_and_empty_where_nothing_was_measured(read: Reader, tmp_path: Path) -> None:
-    traces = [read(records([1.0] * 3))]
-    for name, table in (("cases", cases_table(traces)), ("stages", stages_table(traces))):
-        write_table(table, tmp_path / f"{name}.csv", tmp_path / f"{name}.parquet")
-        again = pd.read_parquet(tmp_path / f"{name}.parquet")
-        assert again.dtypes.equals(table.dtypes)
-        text = pd.read_csv(tmp_path / f"{name}.csv")
-        assert list(text.columns) == list(table.columns)
-        assert pd.isna(text["gpu_mem_allocated_bytes"]).all()
-    stages = stages_table(traces)
-    assert str(stages["samples"].dtype) == "Int64"
-    assert str(stages["time_s"].dtype) == "Float64"
-    loading = stages[stages["stage"] == "Step_1_Loading"].iloc[0]
-    assert loading["time_s"] == 0
-    assert pd.isna(loading["cpu_pct"])
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "n/a"),
-        (pd.NA, "n/a"),
-        (0, "0.00"),
-        (1.005, "1.00"),
-        (0.0042, "0.004"),
-        (0.00042, "0.0004"),
-        (-0.001, "-0.001"),
-    ],
-)
-def test_no_number_but_zero_prints_as_zero(value: float | None, text: str) -> None:
-    assert fixed(value) == text
-
-
-def test_text_from_outside_cannot_become_markup() -> None:
-    nasty = "a|b\n# c <script>alert(1)</script> `x` *y* [z](http://w) \x07~"
-    shown = plain(nasty)
-    assert "\n" not in shown
-    assert "|" not in shown
-    assert "<" not in shown
-    assert r"\# c" in shown
-    assert r"\`x\`" in shown
-    assert r"\[z\]" in shown
-    assert plain(None) == "n/a"
-    assert escaped_but_code("set `vae_tiling: true` for a_b") == r"set `vae_tiling: true` for a\_b"
-
-
-def test_a_prompt_with_markup_stays_in_its_line(read: Reader) -> None:
-    case = tiny_case(prompt="| x |\n\n# Case: y\n<b>")
+def test_compilation_and_a_cache_stand_in_the_settings_where_the_case_has_them(read: Reader) -> None:
+    case = tiny_case(compile="repeated_blocks", cache="first_block", cache_threshold=0.1)
     text = report(read(records([1.0] * 3, case=case), case=case))
-    assert re.findall(r"^#+ Case: .*", text, re.M) == ["## Case: tiny"]
-    assert len(tables(text, "Case")[0]) == 1
+    assert "attention native, compile repeated\\_blocks, cache first\\_block (lossy, threshold 0.1), weights" in text
+    assert "attention native, weights" in report(read(records([1.0] * 3)))
+
+
+def test_a_cache_with_random_weights_is_noted(read: Reader) -> None:
+    note = "how often the cache serves, and so the time of a step, says nothing about real weights"
+    case = tiny_case(cache="first_block")
+    assert note in report(read(records([1.0] * 3, case=case), case=case))
+    assert note not in report(read(records([1.0] * 3)))
+
+
+def test_passes_that_a_cache_saved_are_counted(tmp_path: Path) -> None:
+    def line(guidance: float) -> str:
+        case = tiny_case(cache="first_block", guidance=guidance, warmup=1, repeats=2)
+        rows = records([1.0] * 3, generations=3, warmup=1, case=case)
+        trace = with_measures(rows, r"Step_[12]_Inference", {"passes_reused": 1}, case=case)
+        for event in trace["traceEvents"]:
+            if event["name"] == "Step_0_Inference":
+                event["args"]["passes_reused"] = 0
+        (found,) = re.findall(r"\*\*Passes Reused by the Cache\*\*: (.*)", report(read_trace(write(tmp_path, trace))))
+        return found
+
+    assert line(guidance=5) == "4 of 12"
+    assert line(guidance=1) == "4 of 6"
+
+
+def test_without_a_cache_nothing_is_said_of_passes_and_without_a_count_no_number(read: Reader) -> None:
+    assert "Passes Reused" not in report(read(records([1.0] * 3)))
+    case = tiny_case(cache="first_block")
+    assert "**Passes Reused by the Cache**: n/a" in report(read(records([1.0] * 3, case=case), case=case))
+
+
+def test_weights_that_moved_have_columns_and_others_none(read: Reader, tmp_path: Path) -> None:
+    moved = with_measures(records([1.0] * 3), "VAE_Decoding", {"moves": 1, "loading_s": 0.5, "offloading_s": 1.25})
+    (stages,) = tables(report(read_trace(write(tmp_path, moved))), "Stage")
+    rows = {row["Stage"]: row for row in stages}
+    assert list(stages[0])[-3:] == ["Samples", "Loading (s)", "Offloading (s)"]
+    assert (rows["VAE_Decoding"]["Loading (s)"], rows["VAE_Decoding"]["Offloading (s)"]) == ("0.50", "1.25")
+    assert rows["Video_Export"]["Loading (s)"] == "n/a"
+    (stages,) = tables(report(read(records([1.0] * 3))), "Stage")
+    assert list(stages[0])[-1] == "Samples"
+
+
+@pytest.mark.parametrize(
+    ("disk_bytes", "ending"),
+    [
+        ({"disk_read_bytes": 4_000_000_000}, "; 4.00 GB of it came from a disk, the rest from memory (page cache)\n"),
+        # Libraries that were read as well are no part of the checkpoint.
+        ({"disk_read_bytes": 11_000_000_000}, "; 10.00 GB of it came from a disk, the rest from memory (page cache)\n"),
+        ({}, "\n"),
+    ],
+)
+def test_loading_a_checkpoint_has_a_rate(tmp_path: Path, disk_bytes: dict[str, int], ending: str) -> None:
+    measures = {"checkpoint_bytes": 10_000_000_000} | disk_bytes
+    trace = with_measures(records([1.0] * 3, init_s=4.0), "Model_Initialization", measures)
+    text = report(read_trace(write(tmp_path, trace)))
+    assert f"\n- Checkpoint: 10.00 GB in 4.00 s, 2.50 GB/s{ending}" in text
+
+
+def test_without_a_checkpoint_there_is_no_rate(read: Reader) -> None:
+    assert "- Checkpoint:" not in report(read(records([1.0] * 3)))

@@ -93,7 +93,13 @@ def test_an_edit_of_the_measuring_environment_runs_the_cases(project: Project) -
 
 
 @pytest.mark.parametrize(
-    "path", ["workflow/scripts/wanbench/report/markdown.py", "workflow/scripts/wanbench/report/findings.py"]
+    "path",
+    [
+        "workflow/scripts/wanbench/report/markdown.py",
+        "workflow/scripts/wanbench/report/findings.py",
+        "workflow/scripts/wanbench/memory.py",
+        "workflow/scripts/wanbench/report/published_figures.csv",
+    ],
 )
 def test_an_edit_of_the_report_code_runs_only_the_report(project: Project, path: str) -> None:
     append(project.folder / path, "\nEDITED = True\n")

@@ -74,8 +74,11 @@ REPORT_DIGEST = code_digest(
         "scripts/write_report.py",
         "scripts/check_outcome.py",
         "scripts/wanbench/models.py",
+        "scripts/wanbench/memory.py",
+        "scripts/wanbench/cases/case.py",
         "scripts/wanbench/trace/*.py",
         "scripts/wanbench/report/**/*.py",
+        "scripts/wanbench/report/published_figures.csv",
     ],
 )
 MEASURE_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/measure.yaml"))

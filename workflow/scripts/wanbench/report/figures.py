@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wanbench.models import MODELS
+from wanbench.report.generations import cold, generations_of, warm
 from wanbench.trace import names
 from wanbench.trace.reader import StageRecord, Trace
 
@@ -22,6 +23,11 @@ class CaseFigures:
         step_s: median time of a step (loading and inference), without the first and the expert-switch step.
         step_mean_s: mean time of all steps, as the reference report's "Avg Time per Step".
         first_step_s, switch_step_s: median time of step 0, and of the first step of the low-noise expert.
+        vae_decoding_s: median time.
+        first_generation_s: time of the first generation of the process, with compilation: what the first video costs.
+        generation_s: median time of the generations that count after it; None where there are none.
+        uncompiled_generation_s, generation_energy_j: medians of time and energy without compilation, over the same
+            generations as `generation_s`, or else of the first: what one more video costs.
         gpu_mem_allocated_bytes, sys_mem_bytes, process_mem_bytes: highest values of all stages.
         inference_sm_activity_pct, inference_cpu_pct: means over the inference stages, weighted by time.
         inference_comp_load_pct_s: sum over the inference stages.
@@ -30,6 +36,7 @@ class CaseFigures:
         step_energy_j: median energy of a step, over the same steps as `step_s`.
         video_second_energy_j: energy for one second of video: of `Total_Execution` without model initialisation,
             over the seconds of video that all its generations made.
+        passes_reused, passes: guidance passes for which a cache served, and of how many; over complete steps.
     """
 
     total_execution_s: float | None
@@ -37,6 +44,11 @@ class CaseFigures:
     step_mean_s: float | None
     first_step_s: float | None
     switch_step_s: float | None
+    vae_decoding_s: float | None
+    first_generation_s: float | None
+    generation_s: float | None
+    uncompiled_generation_s: float | None
+    generation_energy_j: float | None
     gpu_mem_allocated_bytes: float | None
     sys_mem_bytes: float | None
     process_mem_bytes: float | None
@@ -48,6 +60,8 @@ class CaseFigures:
     power_mean_w: float | None
     step_energy_j: float | None
     video_second_energy_j: float | None
+    passes_reused: float | None
+    passes: float | None
 
 
 @dataclass(frozen=True)
@@ -65,17 +79,26 @@ class Step:
 def figures_of(trace: Trace) -> CaseFigures:
     """Times are of the generations that count; peaks, load and energy are of all, as the machine had to bear them."""
     stages = [stage for stage in trace.stages if stage.counted]
+    decoding = [stage for stage in stages if stage.name == names.VAE_DECODING]
     total = next((stage for stage in stages if stage.name == names.TOTAL_EXECUTION), None)
     inference = [stage for stage in stages if names.step_inference(stage.measures.get("step", -1)) == stage.name]
     steps = steps_of(stages)
     typical = [step for step in steps if step.index > 0 and not step.is_switch]
     energy_j = total.measures.get("energy_j") if total else None
+    generations = generations_of(trace.stages)
+    further = [generation.without_compilation() for generation in warm(generations) or cold(generations)]
+    passes_reused, passes = _passes(trace, inference)
     return CaseFigures(
         total_execution_s=total.measures["time_s"] if total else None,
         step_s=_median(step.time_s for step in typical),
         step_mean_s=_mean([step.time_s for step in steps]),
         first_step_s=_median(step.time_s for step in steps if step.index == 0),
         switch_step_s=_median(step.time_s for step in steps if step.is_switch),
+        vae_decoding_s=_median(stage.measures["time_s"] for stage in decoding if not stage.measures.get("interrupted")),
+        first_generation_s=_median(generation.time_s for generation in cold(generations)),
+        generation_s=_median(generation.time_s for generation in warm(generations)),
+        uncompiled_generation_s=_median(generation.time_s for generation in further),
+        generation_energy_j=_median(known for generation in further if (known := generation.energy_j) is not None),
         gpu_mem_allocated_bytes=_highest(trace.stages, "gpu_mem_allocated_bytes"),
         sys_mem_bytes=_highest(trace.stages, "sys_mem_bytes"),
         process_mem_bytes=_highest(trace.stages, "process_mem_bytes"),
@@ -87,7 +110,18 @@ def figures_of(trace: Trace) -> CaseFigures:
         power_mean_w=energy_j / total.measures["time_s"] if total and energy_j is not None else None,
         step_energy_j=_median(step.energy_j for step in typical if step.energy_j is not None),
         video_second_energy_j=_video_second_energy_j(trace, energy_j),
+        passes_reused=passes_reused,
+        passes=passes,
     )
+
+
+def _passes(trace: Trace, inference: Sequence[StageRecord]) -> tuple[int | None, int | None]:
+    known = _known((stage for stage in inference if not stage.measures.get("interrupted")), "passes_reused")
+    if not known:
+        return None, None
+    # Guidance of 1 or less leaves out the pass without the prompt. The first expert's decides for both.
+    passes_per_step = 2 if trace.case["guidance"][0] > 1 else 1
+    return sum(known), passes_per_step * len(known)
 
 
 def _video_second_energy_j(trace: Trace, energy_j: float | None) -> float | None:

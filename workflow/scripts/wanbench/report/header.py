@@ -111,6 +111,11 @@ def _notes(cases: pd.DataFrame) -> list[str]:
     notes = ["`n/a` is what was not measured; 0 is measured, and zero. GB = 1e9 bytes."]
     if (cases["weights"] == "random").any():
         notes.append("With random weights, the time of Model\\_Initialization and the picture mean nothing.")
+    if ((cases["weights"] == "random") & (cases["cache"] != "none")).any():
+        notes.append(
+            "With a lossy cache and random weights, how often the cache serves, and so the time of a step, says "
+            "nothing about real weights."
+        )
     if (cases["scale"] == "tiny").any():
         notes.append("Cases at tiny scale show that everything works; their times say nothing about the real models.")
     if (cases["device"] == "cpu").any():

@@ -1,280 +1,38 @@
 """The report as Markdown, in the form of the reference report: its headings, tables, columns and order."""
 
-import statistics
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Sequence
 
 import pandas as pd
-from tabulate import tabulate
 
-from wanbench.report.breakdown import Row, breakdown
-from wanbench.report.findings import findings_of
+from wanbench.report.case_section import case_section
+from wanbench.report.choices import which_settings
 from wanbench.report.header import header
-from wanbench.report.numbers import NOT_MEASURED, escaped_but_code, fixed, gigabytes, plain
-from wanbench.report.peaks import mfu_pct, peak_flops_per_s
+from wanbench.report.published import Published, against_published
+from wanbench.report.summary import left_out_section, summary
 from wanbench.report.tables import records_by_case
-from wanbench.trace import names
-
-_SUMMARY_TEXT_COLUMNS = ("Case", "Res", "Offload", "Status", "Check", "Model", "Task", "Weights")
 
 
-def render(cases: pd.DataFrame, stages: pd.DataFrame, details: pd.DataFrame, left_out: pd.DataFrame) -> str:
-    """The whole report. Arguments are the tables of `wanbench.report.tables`."""
+def render(
+    cases: pd.DataFrame,
+    stages: pd.DataFrame,
+    details: pd.DataFrame,
+    left_out: pd.DataFrame,
+    published: Sequence[Published] = (),
+) -> str:
+    """The whole report.
+
+    Args:
+        cases, stages, details, left_out: the tables of `wanbench.report.tables`.
+        published: what others have published, to set beside the cases.
+    """
     stages_of, details_of = records_by_case(stages), records_by_case(details)
-    parts = ["# Wan2.2 Benchmark Report", header(cases, left_out), _summary(cases)]
+    parts = ["# Wan2.2 Benchmark Report", header(cases, left_out), summary(cases)]
     if len(left_out):
-        parts.append(_left_out(left_out))
+        parts.append(left_out_section(left_out))
+    comparisons = [against_published(cases, published), which_settings(cases)]
+    parts += [section for section in comparisons if section is not None]
     parts.append("# Detailed Breakdown")
     for _, case in cases.iterrows():
         name = case["case"]
-        parts += _case(case, stages_of.get(name, []), details_of.get(name, []))
+        parts += case_section(case, stages_of.get(name, []), details_of.get(name, []))
     return "\n\n".join(parts) + "\n"
-
-
-def table(rows: list[dict[str, str]], text_columns: Iterable[str]) -> str:
-    """A Markdown table; columns not named in `text_columns` are numbers and stand to the right."""
-    columns = list(rows[0])
-    align = ["left" if column in text_columns else "right" for column in columns]
-    cells = [list(row.values()) for row in rows]
-    return tabulate(cells, columns, tablefmt="pipe", colalign=align, disable_numparse=True)
-
-
-def _summary(cases: pd.DataFrame) -> str:
-    if not len(cases):
-        return "No case has a usable trace."
-    return table([_summary_row(case) for _, case in cases.iterrows()], _SUMMARY_TEXT_COLUMNS)
-
-
-def _summary_row(case: pd.Series) -> dict[str, str]:
-    return {
-        "Case": case["case"],
-        "Res": case["size"] + (" (unofficial)" if case["unofficial_size"] else ""),
-        "Offload": case["offload"],
-        "Time(s)": fixed(case["total_duration_s"]),
-        "s/step": fixed(case["step_s"]),
-        "Mem(GB)": gigabytes(case["gpu_mem_allocated_bytes"]),
-        "SM(%)": fixed(case["inference_sm_activity_pct"], 1),
-        "Load": fixed(case["total_comp_load_pct_s"], 0),
-        "Status": case["status"],
-        "Check": _check(case),
-        "Model": case["model"],
-        "Task": case["task"],
-        "Frames": str(case["frames"]),
-        "Steps": str(case["steps"]),
-        "Weights": case["weights"] if pd.isna(case["scale"]) else f"{case['weights']}, {case['scale']}",
-        "Generations": str(case["generations"]),
-        "Exec(s)": fixed(case["total_execution_s"] if case["status"] == "ok" else None),
-        "RAM(GB)": gigabytes(case["process_mem_bytes"]),
-        "Energy(kJ)": fixed(case["energy_j"], 2, 1e-3),
-        "Power(W)": fixed(case["power_mean_w"], 0),
-    }
-
-
-def _check(case: pd.Series) -> str:
-    if case["status"] != "ok":
-        return NOT_MEASURED
-    return plain(case["faults"].replace("_", " ").strip() or "passed")
-
-
-def _left_out(left_out: pd.DataFrame) -> str:
-    lines = [f"- **{plain(item.case)}**: {plain(item.reason)}" for item in left_out.itertuples()]
-    return "\n".join(["## Left out, and why", "", *lines])
-
-
-def _case(case: pd.Series, stages: list[dict[str, Any]], details: list[dict[str, Any]]) -> list[str]:
-    rows = breakdown(stages)
-    parts = [
-        f"## Case: {case['case']}",
-        "\n".join(
-            [
-                f"- **Total Duration**: {_with_unit(fixed(case['total_duration_s']), 's')}",
-                f"- **Peak GPU Memory**: {_with_unit(gigabytes(case['gpu_mem_allocated_bytes']), 'GB')}",
-                f"- **Total Compute Load**: {fixed(case['total_comp_load_pct_s'], 0)}",
-            ]
-        ),
-        _settings(case) + _duration(case, rows),
-    ]
-    if case["status"] != "ok":
-        parts.append(_failure(case))
-    parts += ["### Stage Breakdown", _stage_table(rows, case)]
-    if case["steps_done"]:
-        parts += ["### Inference Statistics", _statistics(case)]
-    warmup = int(case["warmup"])
-    counted = [detail for detail in details if detail["generation"] is None or detail["generation"] >= warmup]
-    if counted:
-        parts += ["### Details", _details(counted)]
-    parts += ["### Performance Analysis", _analysis(case, rows), "---"]
-    return parts
-
-
-def _settings(case: pd.Series) -> str:
-    precision = f"{case['dtype']}, VAE {case['vae_dtype']}{', VAE tiling' if case['vae_tiling'] else ''}"
-    source = case["checkpoint"] if pd.notna(case["checkpoint"]) else f"{case['weights']}, {case['scale']} scale"
-    if pd.notna(case["revision"]):
-        source += f" at {case['revision']}"
-    lines = [
-        f"{case['model']} {case['task']}, {case['size']}, {case['frames']} frames, {case['steps']} steps, "
-        f"guidance {case['guidance']}, shift {case['shift']:g}, seed {case['seed']}, offload {case['offload']}, "
-        f"{precision}, attention {plain(case['attention'])}, weights {plain(source)}",
-        f"Prompt: {plain(case['prompt'])}",
-    ]
-    if pd.notna(case["image"]):
-        lines.append(f"Image: {plain(case['image'])}")
-    if case["warmup"] or case["repeats"] > 1:
-        lines.append(f"Generations: {case['warmup']} to warm up, then {case['repeats']} that count")
-    return "\n".join(f"- {line}" for line in lines)
-
-
-def _duration(case: pd.Series, rows: list[Row]) -> str:
-    """What the life of the process consists of: start-up, execution, and its end, which no stage covers."""
-    times_s = {row.stage: row.time_s for row in rows}
-    startup_s, total_s = times_s.get(names.PROCESS_STARTUP), times_s.get(names.TOTAL_EXECUTION)
-    if startup_s is None or total_s is None:
-        return ""
-    end_s = float(case["total_duration_s"]) - startup_s - total_s
-    return (
-        f"\n- Total Duration is the life of the process: Process\\_Startup {fixed(startup_s)} s, "
-        f"Total\\_Execution {fixed(total_s)} s, and {fixed(end_s)} s to check the output and end"
-    )
-
-
-def _failure(case: pd.Series) -> str:
-    reached = "" if pd.isna(case["stage_reached"]) else f" in {case['stage_reached']}"
-    message = plain(case["error_message"])
-    kind = "" if pd.isna(case["error_type"]) else f"{plain(case['error_type'])}: "
-    return f"**Ended with status {case['status']}{reached}**: {kind}{message}"
-
-
-def _stage_table(rows: list[Row], case: pd.Series) -> str:
-    if not rows:
-        return "No stage was reached."
-    return table([_stage_row(row, case) for row in rows], ("Stage",))
-
-
-def _stage_row(row: Row, case: pd.Series) -> dict[str, str]:
-    cells = {
-        "Stage": row.stage + (" (interrupted)" if row.interrupted else ""),
-        "Time (s)": fixed(row.time_s),
-        "GPU Mem (GB)": gigabytes(row.gpu_mem_allocated_bytes),
-        "CPU (%)": fixed(row.cpu_pct, 1),
-        "Sys Mem (GB)": gigabytes(row.sys_mem_bytes),
-        "SM Act (%)": fixed(row.sm_activity_pct, 1),
-        "Comp Load": fixed(row.comp_load_pct_s, 0),
-        "Tensor (%)": fixed(row.tensor_activity_pct, 1),
-        "DRAM (%)": fixed(row.dram_activity_pct, 1),
-        "Energy (J)": fixed(row.energy_j, 0),
-        "Power (W)": fixed(row.power_w, 0),
-        "Process CPU (%)": fixed(row.process_cpu_pct, 1),
-        "Process Mem (GB)": gigabytes(row.process_mem_bytes),
-        "GPU Reserved (GB)": gigabytes(row.gpu_mem_reserved_bytes),
-        "GPU Used (GB)": gigabytes(row.gpu_mem_used_bytes),
-        "TFLOP": fixed(row.flops, 1, 1e-12),
-        "MFU (%)": fixed(_mfu_pct(row, case), 1),
-        "Samples": NOT_MEASURED if row.samples is None else str(row.samples),
-    }
-    if case["generations"] > 1:
-        cells |= {"Min (s)": fixed(row.min_s), "Max (s)": fixed(row.max_s), "First (s)": fixed(row.first_s)}
-    return cells
-
-
-def _mfu_pct(row: Row, case: pd.Series) -> float | None:
-    """None where the stage computes in a type that the peak is not for: float32 has another."""
-    dtype = case["vae_dtype"] if row.stage in (names.VAE_DECODING, names.PREPROCESS) else case["dtype"]
-    # Both are None where the GPU or its rate is not known.
-    name, measured = (case[key] if pd.notna(case[key]) else None for key in ("gpu_name", "matmul_flops_per_s"))
-    peak = peak_flops_per_s(name, measured)
-    return None if peak is None or dtype == "float32" else mfu_pct(row.flops, row.time_s, peak[0])
-
-
-def _statistics(case: pd.Series) -> str:
-    lines = [
-        ("Avg Time per Step", fixed(case["step_mean_s"]), "s"),
-        ("Avg SM Activity", fixed(case["inference_sm_activity_pct"], 1), "%"),
-        ("Avg CPU Utilization", fixed(case["inference_cpu_pct"], 1), "%"),
-        ("Total Inference Load", fixed(case["inference_comp_load_pct_s"], 0), ""),
-        ("Median Time per Step (without first and switch step)", fixed(case["step_s"]), "s"),
-        ("First Step", fixed(case["first_step_s"]), "s"),
-    ]
-    if pd.notna(case["switch_step_s"]):
-        lines.append(("Expert Switch Step", fixed(case["switch_step_s"]), "s"))
-    lines += [
-        ("Median Energy per Step", fixed(case["step_energy_j"], 0), "J"),
-        ("Energy per Second of Video (without initialisation)", fixed(case["video_second_energy_j"], 0), "J"),
-    ]
-    return "\n".join(f"- **{label}**: {_with_unit(value, unit)}" for label, value, unit in lines)
-
-
-def _details(details: list[dict[str, Any]]) -> str:
-    times_s: dict[str, list[float]] = {}
-    for detail in details:
-        times_s.setdefault(detail["detail"], []).append(detail["time_s"])
-    rows = [
-        {
-            "Part": plain(name),
-            "Count": str(len(times)),
-            "Median (s)": fixed(statistics.median(times), 3),
-            "Sum (s)": fixed(sum(times), 3),
-        }
-        for name, times in times_s.items()
-    ]
-    return table(rows, ("Part",))
-
-
-def _analysis(case: pd.Series, rows: list[Row]) -> str:
-    findings = findings_of(case, rows)
-    texts = [f"- {escaped_but_code(finding.text)}" for finding in findings]
-    if not texts:
-        texts = ["- No rule found anything in what was measured."]
-    return "\n".join(
-        [
-            "**Bottlenecks Detected:**",
-            *texts,
-            "",
-            "**Resource Usage Overview:**",
-            f"- {_gpu_memory(case)}",
-            f"- {_host_memory(case)}",
-            f"- {_gpu_state(case)}",
-            f"- {_coverage(case)}",
-        ]
-    )
-
-
-def _gpu_memory(case: pd.Series) -> str:
-    peak_bytes, total_bytes = case["gpu_mem_allocated_bytes"], case["gpu_mem_total_bytes"]
-    if pd.isna(peak_bytes):
-        on_cpu = pd.notna(case["device"]) and case["device"] == "cpu"
-        return f"GPU memory was not measured{': the case ran on the CPU' if on_cpu else ''}."
-    margin = f" of {gigabytes(total_bytes)} GB of this GPU ({100 * peak_bytes / total_bytes:.0f} %)"
-    return f"Peak GPU Memory reached {gigabytes(peak_bytes)} GB{'' if pd.isna(total_bytes) else margin}."
-
-
-def _host_memory(case: pd.Series) -> str:
-    if pd.isna(case["sys_mem_bytes"]):
-        return "System memory was not measured."
-    of_total = "" if pd.isna(case["sys_mem_total_bytes"]) else f" of {gigabytes(case['sys_mem_total_bytes'])} GB"
-    return (
-        f"System memory reached {gigabytes(case['sys_mem_bytes'])} GB{of_total}; "
-        f"the measured process held up to {gigabytes(case['process_mem_bytes'])} GB."
-    )
-
-
-def _gpu_state(case: pd.Series) -> str:
-    if pd.isna(case["foreign_processes"]):
-        return "Other processes on the GPU and throttling were not measured."
-    others = int(case["foreign_processes"])
-    memory = f", with up to {gigabytes(case['foreign_mem_bytes'])} GB" if others else ""
-    held = escaped_but_code(case["throttled"] or "nothing") if pd.notna(case["throttled"]) else NOT_MEASURED
-    return f"Processes of others on the GPU: {others}{memory}. Clocks held down by: {held}."
-
-
-def _coverage(case: pd.Series) -> str:
-    if pd.isna(case["stage_coverage_pct"]):
-        return "Total\\_Execution was not reached, so coverage is not known."
-    return (
-        f"Named stages cover {fixed(case['stage_coverage_pct'], 2)} % of Total\\_Execution, "
-        f"samples {fixed(case['sample_coverage_pct'], 1)} % (greatest gap {fixed(case['greatest_sample_gap_s'])} s)."
-    )
-
-
-def _with_unit(value: str, unit: str) -> str:
-    return value if value == NOT_MEASURED or not unit else f"{value} {unit}"

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from wanbench.cases.case import Case
+from wanbench.memory import estimated_peak_bytes
 from wanbench.report.collect import LeftOut
 from wanbench.report.figures import CaseFigures, figures_of
 from wanbench.trace.reader import Trace
@@ -33,6 +35,9 @@ _CASE_COLUMNS = {
     "vae_dtype": _TEXT,
     "vae_tiling": _TRUTH,
     "attention": _TEXT,
+    "compile": _TEXT,
+    "cache": _TEXT,
+    "cache_threshold": _REAL,
     "weights": _TEXT,
     "scale": _TEXT,
     "checkpoint": _TEXT,
@@ -42,6 +47,7 @@ _CASE_COLUMNS = {
     "timeout_s": _REAL,
     "total_duration_s": _REAL,
     **dict.fromkeys(CaseFigures.__dataclass_fields__, _REAL),
+    "estimated_peak_bytes": _WHOLE,
     "generations": _WHOLE,
     "steps_done": _WHOLE,
     "sampling_interval_s": _REAL,
@@ -130,6 +136,9 @@ _STAGE_COLUMNS = {
     "loaded_bytes": _WHOLE,
     "offloaded_bytes": _WHOLE,
     "samples": _WHOLE,
+    "passes_reused": _WHOLE,
+    "checkpoint_bytes": _WHOLE,
+    "disk_read_bytes": _WHOLE,
 }
 
 _DETAIL_COLUMNS = {"case": _TEXT, "detail": _TEXT, "generation": _WHOLE, "start_s": _REAL, "time_s": _REAL}
@@ -210,6 +219,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "status": trace.status,
         "guidance": " / ".join(f"{scale:g}" for scale in ran["guidance"]),
         "total_duration_s": trace.total_duration_s,
+        "estimated_peak_bytes": estimated_peak_bytes(Case.from_settings(trace.case)),
         "generations": len(generations),
         "steps_done": sum(stage.counted and stage.name.endswith("_Inference") for stage in trace.stages),
         "step_change_at": change.get("step"),

@@ -1,0 +1,225 @@
+"""Which settings to use: groups of cases that made the same video, and what each is best at."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from reports import case_trace, full_case, report, tables, with_measures
+from tiny import tiny_case
+from traces import GPU, records, write
+from wanbench.report.choices import Choice, best_at, groups_of, which_settings
+from wanbench.report.tables import cases_table, write_table
+from wanbench.trace.reader import Trace, read_trace
+
+DATA = Path(__file__).parents[1] / "data"
+GB = 1_000_000_000
+Make = Callable[..., Trace]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    return partial(case_trace, tmp_path)
+
+
+def groups(*traces: Trace) -> list[list[str]]:
+    """Names of the choices of each group."""
+    return [[choice.label for choice in choices] for choices in groups_of(cases_table(traces)).values()]
+
+
+def rows(*traces: Trace) -> dict[str, dict[str, str]]:
+    """The rows of the only table, by case."""
+    (found,) = tables(which_settings(cases_table(traces)), "Case")
+    return {row["Case"]: row for row in found}
+
+
+# --- groups -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("other", "gpu", "count"),
+    [
+        ({}, GPU, 1),
+        ({"task": "i2v"}, GPU, 0),
+        ({"size": "704*1280"}, GPU, 0),
+        ({"frames": 81}, GPU, 0),
+        ({"weights": "pretrained"}, GPU, 0),
+        ({}, GPU | {"gpu": GPU["gpu"] | {"name": "NVIDIA L40S"}}, 0),
+        ({"seed": 1, "prompt": "a bird"}, GPU, 1),
+    ],
+)
+def test_choices_made_the_same_video_on_the_same_gpu(make: Make, other: dict, gpu: dict, count: int) -> None:
+    one = make(full_case("one", steps=3))
+    another = make(full_case("another", steps=3, offload="model", **other), gpu=gpu)
+    assert len(groups(one, another)) == count
+
+
+def test_models_are_no_choice_of_settings(make: Make) -> None:
+    models = ({"model": "TI2V-5B"}, {"model": "T2V-A14B", "offload": "model"})
+    same = {"size": "832*480", "unofficial_size": True, "frames": 81, "steps": 3}
+    traces = [make(full_case(case["model"], **case | same), experts=["high_noise"] * 3) for case in models]
+    assert groups(*traces) == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"offload": "model"},
+        {"compile": "repeated_blocks"},
+        {"cache": "first_block"},
+        {"attention": "_native_cudnn"},
+        {"dtype": "float16"},
+        {"vae_dtype": "bfloat16"},
+        {"vae_tiling": True},
+        {"steps": 4},
+        {"guidance": 4},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_one_setting_makes_a_choice_and_has_a_column(make: Make, setting: dict[str, Any]) -> None:
+    (key,) = setting
+    traces = [make(full_case("one", steps=3)), make(full_case("another", **{"steps": 3} | setting))]
+    found = rows(*traces)["one"]
+    expected = ["cache", "cache_threshold"] if key == "cache" else [key]
+    assert list(found)[1 : 1 + len(expected) + 1] == [*expected, "s/step"]
+
+
+def test_two_thresholds_of_a_cache_are_a_choice(make: Make) -> None:
+    cases = [full_case(f"at_{at}", steps=3, cache="first_block", cache_threshold=at) for at in (0.05, 0.1)]
+    found = rows(*(make(case) for case in cases))
+    assert [row["cache_threshold"] for row in found.values()] == ["0.05", "0.1"]
+
+
+def test_the_same_settings_twice_are_no_choice(make: Make) -> None:
+    traces = [make(full_case(name, steps=3)) for name in ("one", "another")]
+    assert groups(*traces) == []
+    assert which_settings(cases_table(traces)) is None
+
+
+def test_cases_that_are_tiny_or_failed_a_check_are_no_choice(make: Make) -> None:
+    one, other = full_case("one", steps=9), full_case("other", steps=9, offload="model")
+    assert groups(make(one), make(other)) == [["one", "other"]]
+    assert groups(make(one), make(other, unnamed_s=3.0)) == []
+    tiny = [replace(tiny_case(offload=offload), name=offload) for offload in ("none", "model")]
+    assert groups(*(make(case) for case in tiny)) == []
+
+
+# --- figures ----------------------------------------------------------------------------------------------------
+
+
+def test_time_is_brought_to_the_official_steps(make: Make) -> None:
+    few, all_ = full_case("few", steps=4, repeats=2), full_case("all", offload="model")
+    found = rows(make(few, compile_s=30.0), make(all_, compile_s=30.0))
+    column = "Time at 50 steps (s)"
+    assert (found["few"][column], found["few"]["Generation"]) == ("104.75 (scaled)", "warm")
+    assert (found["all"][column], found["all"]["Generation"]) == ("104.75", "cold")
+    assert (found["few"]["s/step"], found["few"]["VAE decoding (s)"]) == ("2.00", "3.00")
+
+
+def test_the_fastest_stands_first_and_what_has_no_time_last(make: Make) -> None:
+    unknown = make(full_case("a_unknown", steps=1, offload="model"))
+    slow, fast = make(full_case("b_slow", steps=3), step_s=3.0), make(full_case("c_fast", steps=3, offload="model"))
+    assert groups(unknown, slow, fast) == [["c_fast", "b_slow", "a_unknown"]]
+    found = rows(unknown, slow, fast)["a_unknown"]
+    assert (found["s/step"], found["Time at 50 steps (s)"], found["Best at"]) == ("n/a", "n/a", "")
+
+
+def test_energy_is_for_a_second_of_video_at_the_official_steps(make: Make, tmp_path: Path) -> None:
+    case = full_case("known", steps=3)
+    parts = r"Step_\d_Inference|VAE.*|Video.*"
+    trace = with_measures(records([40.0] * 3, environment=GPU, case=case), parts, {"energy_j": 1210.0}, case=case)
+    known = read_trace(write(tmp_path, trace))
+    found = rows(known, make(full_case("unknown", steps=3, offload="model")))
+    # 52 times 1210 J for 121 frames, 24 a second.
+    assert found["known"]["Energy (J/s of video)"] == "12480 (scaled)"
+    assert found["unknown"]["Energy (J/s of video)"] == "n/a"
+    # Of one figure there is no least.
+    assert "least energy" not in found["known"]["Best at"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "lossy"),
+    [
+        ({"cache": "first_block"}, True),
+        ({"attention": "sage"}, True),
+        ({"attention": "sage_hub"}, True),
+        ({"vae_tiling": True}, True),
+        ({"attention": "_native_cudnn"}, False),
+        ({"compile": "repeated_blocks"}, False),
+    ],
+)
+def test_what_changes_the_video_is_marked_and_explained(make: Make, setting: dict[str, Any], lossy: bool) -> None:
+    traces = [make(full_case("exact", steps=3)), make(full_case("other", steps=3, **setting))]
+    section = which_settings(cases_table(traces))
+    assert ("| other (lossy) " in section, "| exact (lossy) " in section) == (lossy, False)
+    assert ("(lossy): a setting of the case changes the video" in section) == lossy
+
+
+# --- what each is best at ---------------------------------------------------------------------------------------
+
+
+def choice(offload: str, time_s: float | None, peak_bytes: float | None, energy_j: float | None = None) -> Choice:
+    settings = {"offload": offload, "steps": f"{time_s}"}
+    return Choice(offload, False, settings, None, None, time_s, energy_j, False, "cold", peak_bytes)
+
+
+@pytest.mark.parametrize(
+    ("choices", "marks"),
+    [
+        # Each is better at one thing.
+        (
+            [("none", 1.0, 9.0, 5.0), ("model", 2.0, 3.0, 6.0)],
+            [["fastest", "least energy", "Pareto"], ["least memory", "Pareto"]],
+        ),
+        # As much memory, and slower.
+        ([("none", 1.0, 3.0), ("model", 2.0, 3.0)], [["fastest", "least memory", "Pareto"], ["least memory"]]),
+        # As fast, and more memory.
+        ([("none", 1.0, 9.0), ("model", 1.0, 3.0)], [["fastest"], ["fastest", "least memory", "Pareto"]]),
+        # Equal in both.
+        ([("none", 1.0, 3.0), ("model", 1.0, 3.0)], [["fastest", "least memory", "Pareto"]] * 2),
+        # Best at neither, and no other is better in both.
+        (
+            [("none", 1.0, 9.0), ("model", 2.0, 5.0), ("group", 3.0, 3.0)],
+            [["fastest", "Pareto"], ["Pareto"], ["least memory", "Pareto"]],
+        ),
+        # The same settings do not beat themselves, and are beaten together.
+        (
+            [("none", 1.0, 3.0), ("none", 2.0, 3.0), ("model", 3.0, 4.0), ("model", 4.0, 4.0)],
+            [["fastest", "least memory", "Pareto"], ["least memory", "Pareto"], [], []],
+        ),
+        # Nothing is concluded from what was not measured.
+        ([("none", 1.0, None), ("model", 2.0, 3.0)], [["fastest"], ["Pareto"]]),
+        ([("none", None, 3.0), ("model", 2.0, 4.0)], [["least memory"], ["Pareto"]]),
+    ],
+)
+def test_what_a_choice_is_best_at(choices: list[tuple], marks: list[list[str]]) -> None:
+    made = [choice(*figures) for figures in choices]
+    assert [best_at(one, made) for one in made] == marks
+
+
+# --- the section ------------------------------------------------------------------------------------------------
+
+
+def test_the_section_stands_before_the_cases_and_only_where_there_is_a_choice(make: Make) -> None:
+    one, other = make(full_case("one", steps=3)), make(full_case("other", steps=3, offload="model"))
+    text = report(one, other)
+    assert text.index("| Case ") < text.index("## Which settings to use") < text.index("# Detailed Breakdown")
+    assert "Which settings to use" not in report(one)
+
+
+def test_the_section_as_it_is_printed(make: Make, tmp_path: Path) -> None:
+    """From the table as it comes out of its file."""
+    traces = [
+        make(full_case("1_eager", steps=4), peak_bytes=47 * GB),
+        make(full_case("2_compiled", compile="repeated_blocks", repeats=2), 1.5, compile_s=9.0, peak_bytes=47 * GB),
+        make(full_case("3_tiled", steps=4, vae_tiling=True), decode_s=12.0, peak_bytes=30 * GB),
+        make(full_case("4_offload", steps=4, offload="model"), decode_s=9.0, peak_bytes=25 * GB),
+        make(full_case("5_A14B", "T2V-A14B", steps=3), 9.0, experts=["high_noise"] * 3, peak_bytes=80 * GB),
+    ]
+    write_table(cases_table(traces), tmp_path / "cases.csv", tmp_path / "cases.parquet")
+    section = which_settings(pd.read_parquet(tmp_path / "cases.parquet"))
+    assert section == (DATA / "which_settings.md").read_text("utf-8").rstrip("\n")

@@ -1,0 +1,264 @@
+"""Figures, findings and tables: every figure true or absent."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from reports import full_case, read_back, report, rules, tables, with_measures
+from tiny import tiny_case
+from traces import GPU, S, host_samples, records, write
+from wanbench.measure.outcome import Outcome
+from wanbench.measure.samples import Samples
+from wanbench.memory import estimated_peak_bytes
+from wanbench.report.figures import figures_of
+from wanbench.report.numbers import escaped_but_code, fixed, plain
+from wanbench.report.outcome import faults_of, outcome_of
+from wanbench.report.tables import cases_table, left_out_table, stages_table, write_table
+from wanbench.trace import names
+from wanbench.trace.reader import Trace, read_trace
+
+Reader = Callable[..., Trace]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Reader:
+    return partial(read_back, tmp_path)
+
+
+# --- figures ----------------------------------------------------------------------------------------------------
+
+
+def test_seconds_per_step_leave_out_the_first_and_the_switch_step(read: Reader) -> None:
+    experts = ["high_noise"] * 3 + ["low_noise"] * 3
+    figures = figures_of(read(records([9.0, 2.0, 2.1, 30.0, 2.2, 2.3], experts=experts)))
+    assert figures.step_s == pytest.approx(2.15)
+    assert figures.first_step_s == 9.0
+    assert figures.switch_step_s == 30.0
+    assert figures.step_mean_s == pytest.approx(47.6 / 6)
+
+
+def test_a_mean_that_stands_for_little_of_the_time_is_absent(read: Reader) -> None:
+    # One step of 0.15 s is longer than the sampling interval; the other seven, of 0.04 s each, are not.
+    trace = read(records([0.04] * 4 + [0.15] + [0.04] * 3))
+    assert figures_of(trace).inference_cpu_pct is None
+    assert figures_of(read(records([0.2] * 8))).inference_cpu_pct == pytest.approx(25.0)
+
+
+def test_the_life_of_the_process_is_accounted_for(read: Reader) -> None:
+    text = report(read(records([1.0] * 3)))
+    assert "Process\\_Startup 5.00 s, Total\\_Execution 9.75 s, and 0.50 s to check the output and end" in text
+
+
+def test_one_step_gives_no_seconds_per_step(read: Reader) -> None:
+    figures = figures_of(read(records([9.0])))
+    assert (figures.step_s, figures.first_step_s, figures.switch_step_s) == (None, 9.0, None)
+
+
+def test_a_step_that_was_cut_short_is_no_step(read: Reader) -> None:
+    rows = records([2.0] * 6)
+    cut = next(i for i, row in enumerate(rows) if row["record"] == "begin" and row["name"] == "Step_4")
+    trace = read(rows[: cut + 1], outcome=Outcome("killed", "ended by signal SIGKILL"))
+    assert figures_of(trace).step_mean_s == 2.0
+    text = report(trace)
+    assert "**Ended with status killed in Step_4_Inference**: ended by signal SIGKILL" in text
+    assert "Step_4_Inference (interrupted)" in text
+    assert tables(text, "Case")[0][0]["Status"] == "killed"
+    assert tables(text, "Case")[0][0]["Check"] == "n/a"
+
+
+def test_a_case_that_died_in_startup_is_a_row_without_figures(read: Reader) -> None:
+    rows = records([1.0])[:1]
+    trace = read(rows, outcome=Outcome("timeout", "ended after timeout_s = 1 s"), samples=Samples([], [], 0.1, None))
+    text = report(trace)
+    (summary,) = tables(text, "Case")
+    assert (summary[0]["Status"], summary[0]["s/step"], summary[0]["Exec(s)"]) == ("timeout", "n/a", "n/a")
+    assert "### Inference Statistics" not in text
+    assert "unknown: the process ended before it said" in text
+
+
+def test_the_run_fails_for_failed_cases_and_left_out_traces_but_not_for_out_of_memory(read: Reader) -> None:
+    ok = read(records([1.0] * 3))
+    oom = read(records([1.0] * 3)[:4], outcome=Outcome("oom", "CUDA out of memory", "OutOfMemoryError"))
+    killed = read(records([1.0] * 3)[:4], outcome=Outcome("killed", "ended by signal SIGKILL"))
+    none = left_out_table([])
+    assert faults_of(cases_table([ok, oom]), none) == []
+    assert outcome_of(cases_table([ok, oom])) == {"ok": 1, "oom": 1}
+    (fault,) = faults_of(cases_table([ok, killed]), none)
+    assert fault.startswith("tiny: killed in Process_Startup: ended by signal SIGKILL")
+
+
+@pytest.mark.parametrize(
+    ("rows", "fires"),
+    [
+        ({"decode_s": 30.0}, {"dominant_stage"}),
+        ({"decode_s": 1.0}, set()),
+        # With random weights, initialisation says nothing about loading.
+        ({"init_s": 100.0}, set()),
+        ({"finite": False}, {"output_not_finite"}),
+    ],
+)
+def test_rules_fire_and_stay_silent(read: Reader, rows: dict, fires: set) -> None:
+    assert set(rules(read(records([1.0] * 9, **rows)))) == fires
+
+
+def test_advice_does_not_ask_for_what_the_case_has(read: Reader) -> None:
+    def advice(**settings: Any) -> str:
+        case = tiny_case(**settings)
+        return rules(read(records([1.0] * 3, decode_s=30.0, case=case), case=case))["dominant_stage"].text
+
+    assert "`vae_dtype: bfloat16`" in advice()
+    assert "`vae_tiling: true` saves memory and costs time" in advice(vae_tiling=True)
+    assert "bfloat16" not in advice(vae_dtype="bfloat16")
+
+
+def test_initialisation_from_a_checkpoint_can_dominate(read: Reader, tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint/model_index.json").write_text("{}")
+    case = tiny_case(weights="pretrained", checkpoint=str(tmp_path / "checkpoint"))
+    trace = read(records([1.0] * 3, init_s=100.0, case=case), case=case)
+    assert rules(trace)["dominant_stage"].text.startswith("Model_Initialization takes 100.00 s")
+
+
+def test_host_memory_margin(read: Reader) -> None:
+    full = host_samples(60, {"sys_mem_bytes": 120e9, "process_mem_bytes": 1e9})
+    assert "host_memory_margin" in rules(read(records([1.0] * 3), samples=full))
+    assert "host_memory_margin" not in rules(read(records([1.0] * 3)))
+
+
+def slower(rows: list[dict[str, Any]], generation: int, by_s: float) -> list[dict[str, Any]]:
+    """The records of a run with one generation's export longer, and all that follows later."""
+    start = next(i for i, row in enumerate(rows) if row["record"] == "generation" and row["number"] == generation)
+    export = next(i for i, row in enumerate(rows) if i > start and row.get("name") == names.VIDEO_EXPORT)
+    for row in rows[export + 1 :]:
+        if "time_ns" in row:
+            row["time_ns"] += round(by_s * S)
+    return rows
+
+
+def test_the_first_generation_is_cold_and_the_warm_one_is_the_median_of_those_after_it(read: Reader) -> None:
+    rows = slower(slower(records([2.0] * 3, generations=4, compile_s=9.0, unnamed_s=0.05), 0, 3.0), 2, 4.0)
+    trace = read(rows, case=tiny_case(repeats=4))
+    figures = figures_of(trace)
+    assert figures.first_generation_s == pytest.approx(10.75 + 9 + 3)
+    assert figures.generation_s == figures.uncompiled_generation_s == pytest.approx(10.75)
+    (summary,) = tables(report(trace), "Case")
+    assert list(summary[0])[-3:] == ["Cold gen(s)", "Warm gen(s)", "Est. Mem(GB)"]
+    assert (summary[0]["Cold gen(s)"], summary[0]["Warm gen(s)"]) == ("22.75", "10.75")
+
+
+def test_a_single_generation_is_cold_and_what_one_more_costs_has_no_compilation(read: Reader) -> None:
+    trace = read(records([2.0] * 3, compile_s=9.0))
+    figures = figures_of(trace)
+    assert (figures.first_generation_s, figures.generation_s) == (pytest.approx(19.75), None)
+    assert figures.uncompiled_generation_s == pytest.approx(10.75)
+    assert tables(report(trace), "Case")[0][0]["Warm gen(s)"] == "n/a"
+
+
+def test_warm_up_is_the_cold_generation_or_none(read: Reader) -> None:
+    rows = slower(slower(records([2.0] * 3, generations=3, warmup=2), 0, 3.0), 1, 1.0)
+    figures = figures_of(read(rows, case=tiny_case(warmup=2)))
+    assert (figures.first_generation_s, figures.generation_s) == (pytest.approx(13.75), pytest.approx(10.75))
+
+
+def test_a_generation_that_was_cut_short_is_none(read: Reader) -> None:
+    rows = records([2.0] * 3, generations=2)
+    last = [i for i, row in enumerate(rows) if row["record"] == "begin" and row["name"] == names.VIDEO_EXPORT][-1]
+    figures = figures_of(read(rows[: last + 1], outcome=Outcome("killed", "ended by signal SIGKILL")))
+    assert (figures.first_generation_s, figures.generation_s) == (pytest.approx(10.75), None)
+    decoding = next(i for i, row in enumerate(rows) if row.get("name") == names.VAE_DECODING)
+    figures = figures_of(read(rows[: decoding + 1], outcome=Outcome("oom", "CUDA out of memory")))
+    assert figures.first_generation_s is figures.uncompiled_generation_s is figures.vae_decoding_s is None
+
+
+def test_the_energy_of_a_generation_is_that_of_its_stages_if_nearly_all_have_one(tmp_path: Path) -> None:
+    def generation_energy_j(stages: str) -> float | None:
+        trace = with_measures(records([20.0] * 3, compile_s=9.0), stages, {"energy_j": 100.0})
+        return figures_of(read_trace(write(tmp_path, trace))).generation_energy_j
+
+    # All but Loading, which took no time, and preprocessing, which took 0.25 of 64.75 s.
+    assert generation_energy_j(r"Step_\d_Inference|VAE_Decoding|Video_Export|T5_Encoding|Compilation") == 600.0
+    assert generation_energy_j(r"Step_\d_Inference|VAE_Decoding") is None
+    assert generation_energy_j("nothing") is None
+
+
+def test_the_estimate_of_memory_stands_beside_what_was_measured(read: Reader) -> None:
+    case = full_case(offload="model", steps=3)
+    rows = records([1.0] * 3, environment=GPU, peak_bytes=40_000_000_000, case=case)
+    done, oom = read(rows, case=case), read(rows[:-1], case=case, outcome=Outcome("oom", "CUDA out of memory"))
+    estimated_bytes = estimated_peak_bytes(case)
+    assert cases_table([done])["estimated_peak_bytes"].tolist() == [estimated_bytes]
+    assert list(tables(report(done), "Case")[0][0])[-1] == "Est. Mem(GB)"
+    shown = f"{estimated_bytes / 1e9:.2f}"
+    assert tables(report(done), "Case")[0][0]["Est. Mem(GB)"] == shown
+    difference_pct = 100 * (estimated_bytes / 40e9 - 1)
+    sentence = f"40.00 GB of 150.00 GB of this GPU (27 %); estimated beforehand: {shown} GB"
+    assert f"{sentence} ({difference_pct:+.0f} %)." in report(done)
+    # Out of memory comes before the peak.
+    assert f"{sentence}." in report(oom)
+
+
+def test_a_tiny_model_has_no_estimate_of_memory(read: Reader) -> None:
+    trace = read(records([1.0] * 3, environment=GPU, peak_bytes=40_000_000))
+    assert "estimated beforehand" not in report(trace)
+    assert tables(report(trace), "Case")[0][0]["Est. Mem(GB)"] == "n/a"
+
+
+# --- tables and text --------------------------------------------------------------------------------------------
+
+
+def test_tables_are_typed_and_empty_where_nothing_was_measured(read: Reader, tmp_path: Path) -> None:
+    traces = [read(records([1.0] * 3))]
+    for name, table in (("cases", cases_table(traces)), ("stages", stages_table(traces))):
+        write_table(table, tmp_path / f"{name}.csv", tmp_path / f"{name}.parquet")
+        again = pd.read_parquet(tmp_path / f"{name}.parquet")
+        assert again.dtypes.equals(table.dtypes)
+        text = pd.read_csv(tmp_path / f"{name}.csv")
+        assert list(text.columns) == list(table.columns)
+        assert pd.isna(text["gpu_mem_allocated_bytes"]).all()
+    stages = stages_table(traces)
+    assert str(stages["samples"].dtype) == "Int64"
+    assert str(stages["time_s"].dtype) == "Float64"
+    loading = stages[stages["stage"] == "Step_1_Loading"].iloc[0]
+    assert loading["time_s"] == 0
+    assert pd.isna(loading["cpu_pct"])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "n/a"),
+        (pd.NA, "n/a"),
+        (0, "0.00"),
+        (1.005, "1.00"),
+        (0.0042, "0.004"),
+        (0.00042, "0.0004"),
+        (-0.001, "-0.001"),
+    ],
+)
+def test_no_number_but_zero_prints_as_zero(value: float | None, text: str) -> None:
+    assert fixed(value) == text
+
+
+def test_text_from_outside_cannot_become_markup() -> None:
+    nasty = "a|b\n# c <script>alert(1)</script> `x` *y* [z](http://w) \x07~"
+    shown = plain(nasty)
+    assert "\n" not in shown
+    assert "|" not in shown
+    assert "<" not in shown
+    assert r"\# c" in shown
+    assert r"\`x\`" in shown
+    assert r"\[z\]" in shown
+    assert plain(None) == "n/a"
+    assert escaped_but_code("set `vae_tiling: true` for a_b") == r"set `vae_tiling: true` for a\_b"
+
+
+def test_a_prompt_with_markup_stays_in_its_line(read: Reader) -> None:
+    case = tiny_case(prompt="| x |\n\n# Case: y\n<b>")
+    text = report(read(records([1.0] * 3, case=case), case=case))
+    assert re.findall(r"^#+ Case: .*", text, re.M) == ["## Case: tiny"]
+    assert len(tables(text, "Case")[0]) == 1

@@ -1,0 +1,186 @@
+"""The cases beside published figures: only what compares, and no figure that nobody measured."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from reports import case_trace, full_case, read_back, report, tables, with_measures
+from tiny import tiny_case
+from traces import GPU, records, write
+from wanbench.measure.outcome import Outcome
+from wanbench.models import MODELS
+from wanbench.report.markdown import render
+from wanbench.report.published import Published, against_published, pairs, read_published
+from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table, write_table
+from wanbench.trace.reader import Trace, read_trace
+
+DATA = Path(__file__).parents[1] / "data"
+Make = Callable[..., Trace]
+
+HERE = Published(
+    model="TI2V-5B",
+    task="t2v",
+    gpu="H200",
+    gpus=1,
+    size="1280*704",
+    frames=121,
+    steps=50,
+    software="some_engine",
+    total_s=120.0,
+    s_per_step=1.6,
+    peak_gb=50.0,
+    energy_kj=None,
+    source="a | b",
+)
+
+
+def figure(**changes: Any) -> Published:
+    return Published(**vars(HERE) | changes)
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    return partial(case_trace, tmp_path)
+
+
+def row(trace: Trace, *published: Published) -> dict[str, str]:
+    """The only row of the table."""
+    ((found,),) = tables(against_published(cases_table([trace]), published or [HERE]), "Case")
+    return found
+
+
+def found(trace: Trace, *published: Published) -> int:
+    return len(pairs(cases_table([trace]), published or [HERE]))
+
+
+# --- the file ---------------------------------------------------------------------------------------------------
+
+
+def test_the_file_is_read_and_what_a_source_does_not_say_is_absent() -> None:
+    published = read_published()
+    assert len(published) == 19
+    assert {figure.model for figure in published} == set(MODELS)
+    assert {(figure.model, figure.task) for figure in published} >= {("TI2V-5B", "t2v"), ("TI2V-5B", "i2v")}
+    assert {figure.size for figure in published if figure.model == "TI2V-5B"} == {"1280*704"}
+    (one,) = [figure for figure in published if figure.software == "SGLang-diffusion fork" and figure.gpus == 1]
+    assert (one.total_s, one.s_per_step, one.peak_gb, one.energy_kj) == (None, 1.95, 53.2, None)
+
+
+# --- which cases and figures belong together --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [
+        ({}, 1),
+        ({"model": "T2V-A14B"}, 0),
+        ({"task": "i2v"}, 0),
+        ({"size": "704*1280"}, 0),
+        ({"frames": 81}, 0),
+        # What differs otherwise is what the comparison is about.
+        ({"steps": 20, "gpu": "B200", "gpus": 8, "software": "another"}, 1),
+    ],
+)
+def test_model_task_size_and_frames_must_be_the_same(make: Make, change: dict[str, Any], count: int) -> None:
+    assert found(make(full_case(steps=3)), figure(**change)) == count
+
+
+def test_image_to_video_is_compared_with_image_to_video(make: Make) -> None:
+    image = make(full_case(task="i2v", steps=3))
+    assert (found(image), found(image, figure(task="i2v"))) == (0, 1)
+
+
+def test_tiny_models_and_failed_cases_are_not_compared(make: Make, tmp_path: Path) -> None:
+    case = tiny_case()
+    tiny = figure(size=case.size, frames=case.frames)
+    assert found(make(case), tiny) == 0
+    rows = records([2.0] * 3, environment=GPU, case=full_case(steps=3))
+    failed = read_back(tmp_path, rows[:-1], case=full_case(steps=3), outcome=Outcome("oom", "CUDA out of memory"))
+    assert found(failed) == 0
+    assert found(make(full_case(steps=3, weights="pretrained"))) == 1
+
+
+def test_without_guidance_a_step_is_half_the_work_and_not_compared(make: Make) -> None:
+    assert found(make(full_case(steps=3, guidance=1))) == 0
+    assert found(make(full_case(steps=3, guidance=1.5))) == 1
+
+
+# --- figures ----------------------------------------------------------------------------------------------------
+
+
+def test_a_warm_generation_of_as_many_steps_is_compared_as_it_is(make: Make) -> None:
+    cells = row(make(full_case(repeats=2), step_s=1.5, compile_s=20.0))
+    assert (cells["Generation"], cells["Total(s)"], cells["Total ratio"]) == ("warm", "79.75", "0.66")
+    assert (cells["s/step"], cells["Published s/step"], cells["s/step ratio"]) == ("1.50", "1.60", "0.94")
+
+
+def test_a_single_generation_is_cold_and_its_compilation_is_not_compared(make: Make) -> None:
+    cells = row(make(full_case(), step_s=1.5, compile_s=20.0))
+    assert (cells["Generation"], cells["Total(s)"]) == ("cold", "79.75")
+
+
+@pytest.mark.parametrize(("steps", "total"), [(3, "104.75 (scaled)"), (60, "104.75 (scaled)"), (50, "104.75")])
+def test_other_steps_are_brought_to_those_published(make: Make, steps: int, total: str) -> None:
+    assert row(make(full_case(steps=steps)))["Total(s)"] == total
+
+
+def test_without_a_typical_step_nothing_is_scaled(make: Make) -> None:
+    cells = row(make(full_case(steps=1)))
+    assert (cells["s/step"], cells["s/step ratio"]) == ("n/a", "n/a")
+    assert (cells["Total(s)"], cells["Total ratio"]) == ("n/a", "n/a")
+    assert row(make(full_case(steps=1)), figure(steps=1))["Total(s)"] == "6.75"
+
+
+def test_what_a_source_does_not_say_is_not_derived(make: Make) -> None:
+    cells = row(make(full_case(steps=3)), figure(s_per_step=None, total_s=None, peak_gb=None))
+    for column in ("s/step", "total", "mem"):
+        assert next(text for name, text in cells.items() if name.startswith(f"Published {column}")) == "n/a"
+    assert cells["s/step ratio"] == cells["Total ratio"] == "n/a"
+    only_total = row(make(full_case(steps=3)), figure(s_per_step=None))
+    assert (only_total["Published s/step"], only_total["Published total(s)"]) == ("n/a", "120.00")
+
+
+def test_energy_is_compared_where_a_source_has_it(make: Make, tmp_path: Path) -> None:
+    assert "Energy(kJ)" not in row(make(full_case(steps=3)))
+    case = full_case(steps=3)
+    rows = records([40.0] * 3, environment=GPU, case=case)
+    trace = read_trace(
+        write(tmp_path, with_measures(rows, r"Step_\d_Inference|VAE.*|Video.*", {"energy_j": 2e3}, case=case))
+    )
+    cells = row(trace, figure(energy_kj=90.0))
+    assert (cells["Energy(kJ)"], cells["Published energy(kJ)"]) == ("104.00 (scaled)", "90.00")
+
+
+def test_a_lossy_case_is_marked_and_explained(make: Make) -> None:
+    def section(**settings: Any) -> str:
+        return against_published(cases_table([make(full_case(steps=3, **settings))]), [HERE])
+
+    assert "| full (lossy) " in section(cache="first_block")
+    assert "(lossy): a setting of the case changes the video" in section(cache="first_block")
+    assert "lossy" not in section(compile="repeated_blocks")
+
+
+# --- the section ------------------------------------------------------------------------------------------------
+
+
+def test_the_section_stands_between_summary_and_cases_and_only_where_it_has_a_row(make: Make) -> None:
+    def text(trace: Trace) -> str:
+        return render(cases_table([trace]), stages_table([trace]), details_table([trace]), left_out_table([]), [HERE])
+
+    full = text(make(full_case(steps=3)))
+    assert full.index("| Case ") < full.index("## Against published figures") < full.index("# Detailed Breakdown")
+    assert "Against published figures" not in text(make(tiny_case()))
+    assert "Against published figures" not in report(make(full_case(steps=3)))
+
+
+def test_the_section_as_it_is_printed(make: Make, tmp_path: Path) -> None:
+    """From the table as it comes out of its file."""
+    case = full_case("fast", steps=4, compile="repeated_blocks", repeats=2)
+    cases = cases_table([make(case, step_s=1.75, compile_s=12.0, peak_bytes=48_000_000_000)])
+    write_table(cases, tmp_path / "cases.csv", tmp_path / "cases.parquet")
+    section = against_published(pd.read_parquet(tmp_path / "cases.parquet"), [HERE, figure(task="i2v")])
+    assert section == (DATA / "against_published.md").read_text("utf-8").rstrip("\n")

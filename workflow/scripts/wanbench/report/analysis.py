@@ -1,0 +1,77 @@
+"""The end of a case: its findings, and an overview of what it used."""
+
+import pandas as pd
+
+from wanbench.report.breakdown import Row
+from wanbench.report.findings import findings_of
+from wanbench.report.numbers import NOT_MEASURED, escaped_but_code, fixed, gigabytes
+from wanbench.trace.names import OK
+
+
+def analysis(case: pd.Series, rows: list[Row]) -> str:
+    """The findings of a case, then its use of memory, who else was on the GPU, and how much of it was seen."""
+    findings = findings_of(case, rows)
+    texts = [f"- {escaped_but_code(finding.text)}" for finding in findings]
+    if not texts:
+        texts = ["- No rule found anything in what was measured."]
+    return "\n".join(
+        [
+            "**Bottlenecks Detected:**",
+            *texts,
+            "",
+            "**Resource Usage Overview:**",
+            f"- {_gpu_memory(case)}",
+            f"- {_host_memory(case)}",
+            f"- {_gpu_state(case)}",
+            f"- {_coverage(case)}",
+        ]
+    )
+
+
+def _gpu_memory(case: pd.Series) -> str:
+    peak_bytes, total_bytes = case["gpu_mem_allocated_bytes"], case["gpu_mem_total_bytes"]
+    if pd.isna(peak_bytes):
+        on_cpu = pd.notna(case["device"]) and case["device"] == "cpu"
+        return f"GPU memory was not measured{': the case ran on the CPU' if on_cpu else ''}."
+    share = f" of {gigabytes(total_bytes)} GB of this GPU ({100 * peak_bytes / total_bytes:.0f} %)"
+    of_total = "" if pd.isna(total_bytes) else share
+    return f"Peak GPU Memory reached {gigabytes(peak_bytes)} GB{of_total}{_estimate(case)}."
+
+
+def _estimate(case: pd.Series) -> str:
+    estimated_bytes = case["estimated_peak_bytes"]
+    if pd.isna(estimated_bytes):
+        return ""
+    text = f"; estimated beforehand: {gigabytes(estimated_bytes)} GB"
+    # A case that did not run to its end may not have come to its peak.
+    if case["status"] != OK:
+        return text
+    return f"{text} ({100 * (estimated_bytes / case['gpu_mem_allocated_bytes'] - 1):+.0f} %)"
+
+
+def _host_memory(case: pd.Series) -> str:
+    if pd.isna(case["sys_mem_bytes"]):
+        return "System memory was not measured."
+    of_total = "" if pd.isna(case["sys_mem_total_bytes"]) else f" of {gigabytes(case['sys_mem_total_bytes'])} GB"
+    return (
+        f"System memory reached {gigabytes(case['sys_mem_bytes'])} GB{of_total}; "
+        f"the measured process held up to {gigabytes(case['process_mem_bytes'])} GB."
+    )
+
+
+def _gpu_state(case: pd.Series) -> str:
+    if pd.isna(case["foreign_processes"]):
+        return "Other processes on the GPU and throttling were not measured."
+    others = int(case["foreign_processes"])
+    memory = f", with up to {gigabytes(case['foreign_mem_bytes'])} GB" if others else ""
+    held = escaped_but_code(case["throttled"] or "nothing") if pd.notna(case["throttled"]) else NOT_MEASURED
+    return f"Processes of others on the GPU: {others}{memory}. Clocks held down by: {held}."
+
+
+def _coverage(case: pd.Series) -> str:
+    if pd.isna(case["stage_coverage_pct"]):
+        return "Total\\_Execution was not reached, so coverage is not known."
+    return (
+        f"Named stages cover {fixed(case['stage_coverage_pct'], 2)} % of Total\\_Execution, "
+        f"samples {fixed(case['sample_coverage_pct'], 1)} % (greatest gap {fixed(case['greatest_sample_gap_s'])} s)."
+    )

@@ -1,0 +1,167 @@
+"""Which settings to use: cases that made the same video on the same GPU, by time, memory and energy."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from wanbench.models import MODELS
+from wanbench.report.comparisons import LOSSY_NOTE, at_steps, comparable, is_lossy, label, scaled_text, warmth
+from wanbench.report.layout import table
+from wanbench.report.numbers import fixed, gigabytes, plain
+
+_SAME = ("model", "task", "size", "frames", "weights", "gpu_name")
+_SETTINGS = (
+    "offload",
+    "compile",
+    "cache",
+    "cache_threshold",
+    "attention",
+    "dtype",
+    "vae_dtype",
+    "vae_tiling",
+    "steps",
+    "guidance",
+)
+_LEAST = {"fastest": "time_s", "least memory": "peak_bytes", "least energy": "energy_j"}
+
+_TEXT_COLUMNS = ("Case", *(setting for setting in _SETTINGS if setting != "steps"), "Generation", "Best at")
+_NOTE = (
+    "Time and energy are of one generation without model initialisation and compilation (warm: after the first of the "
+    "process; cold: the first, where it is the only one), at the model's official number of steps. (scaled): the case "
+    "ran another number, and its median step stands for the difference; with a cache, whose steps are not alike, that "
+    "is rough. Pareto: no other settings are at least as good in both time and peak memory, and better in one. Cases "
+    "whose check was not passed are not here."
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A case as one of several ways to make the same video; None where something was not measured.
+
+    Attributes:
+        settings: by key of the grid file, as the report prints them.
+        step_s, vae_decoding_s: medians.
+        time_s: of one generation at the model's official steps.
+        energy_j: of one generation at the model's official steps, for each second of its video.
+        scaled: time and energy are not of as many steps as the case ran.
+        warmth: of the generation.
+        peak_bytes: highest GPU memory.
+    """
+
+    label: str
+    lossy: bool
+    settings: dict[str, str]
+    step_s: float | None
+    vae_decoding_s: float | None
+    time_s: float | None
+    energy_j: float | None
+    scaled: bool
+    warmth: str
+    peak_bytes: float | None
+
+    @property
+    def way(self) -> dict[str, str]:
+        """The settings without the steps, since all choices are held against each other at the same number."""
+        return {key: value for key, value in self.settings.items() if key != "steps"}
+
+
+def groups_of(cases: pd.DataFrame) -> dict[tuple[Any, ...], list[Choice]]:
+    """Choices by what they made and on what, the fastest first; only where there is a choice.
+
+    Args:
+        cases: the cases table.
+    """
+    groups: dict[tuple[Any, ...], list[Choice]] = {}
+    for case in comparable(cases):
+        if not case["faults"]:
+            groups.setdefault(tuple(case[key] for key in _SAME), []).append(_choice(case))
+    return {
+        same: sorted(choices, key=lambda choice: (choice.time_s is None, choice.time_s or 0))
+        for same, choices in groups.items()
+        if any(choice.settings != choices[0].settings for choice in choices)
+    }
+
+
+def _choice(case: pd.Series) -> Choice:
+    facts = MODELS[case["model"]]
+    generation = at_steps(case, facts.steps)
+    video_s = int(case["frames"]) / facts.fps
+    return Choice(
+        label=label(case),
+        lossy=is_lossy(case),
+        settings={key: _setting(case, key) for key in _SETTINGS},
+        step_s=_known(case["step_s"]),
+        vae_decoding_s=_known(case["vae_decoding_s"]),
+        time_s=generation.time_s,
+        energy_j=None if generation.energy_j is None else generation.energy_j / video_s,
+        scaled=generation.scaled,
+        warmth=warmth(case),
+        peak_bytes=_known(case["gpu_mem_allocated_bytes"]),
+    )
+
+
+def _setting(case: pd.Series, key: str) -> str:
+    if key == "cache_threshold":
+        return "none" if pd.isna(case[key]) else f"{case[key]:g}"
+    return str(case[key]).lower() if key == "vae_tiling" else plain(case[key])
+
+
+def _known(value: float) -> float | None:
+    return None if pd.isna(value) else value
+
+
+def best_at(choice: Choice, choices: Sequence[Choice]) -> list[str]:
+    """What a choice is best at among all, itself included; of what only one was measured for, none is best."""
+    marks = []
+    for mark, figure in _LEAST.items():
+        known = [value for other in choices if (value := getattr(other, figure)) is not None]
+        if len(known) > 1 and getattr(choice, figure) == min(known):
+            marks.append(mark)
+    if choice.time_s is not None and choice.peak_bytes is not None:
+        marks += [] if any(_beats(other, choice) for other in choices) else ["Pareto"]
+    return marks
+
+
+def _beats(other: Choice, choice: Choice) -> bool:
+    """Whether other settings are as good in time and memory, and better in one; both are known of `choice`."""
+    if other.time_s is None or other.peak_bytes is None or other.way == choice.way:
+        return False
+    as_good = other.time_s <= choice.time_s and other.peak_bytes <= choice.peak_bytes
+    return as_good and (other.time_s < choice.time_s or other.peak_bytes < choice.peak_bytes)
+
+
+def which_settings(cases: pd.DataFrame) -> str | None:
+    """The section of the report; None where no two cases made the same video with different settings."""
+    groups = groups_of(cases)
+    if not groups:
+        return None
+    parts = ["## Which settings to use"]
+    for same, choices in groups.items():
+        parts += [f"### {_heading(*same)}", _table(choices, MODELS[same[0]].steps)]
+    lossy = any(choice.lossy for choices in groups.values() for choice in choices)
+    return "\n\n".join([*parts, _NOTE, *([LOSSY_NOTE] if lossy else [])])
+
+
+def _heading(model: str, task: str, size: str, frames: int, weights: str, gpu: str) -> str:
+    return f"{model} {task}, {plain(size)}, {frames} frames, {weights} weights, GPU {plain(gpu)}"
+
+
+def _table(choices: Sequence[Choice], steps: int) -> str:
+    differing = [key for key in _SETTINGS if len({choice.settings[key] for choice in choices}) > 1]
+    rows = [
+        {"Case": choice.label}
+        | {key: choice.settings[key] for key in differing}
+        | {
+            "s/step": fixed(choice.step_s),
+            "VAE decoding (s)": fixed(choice.vae_decoding_s),
+            "Generation": choice.warmth,
+            f"Time at {steps} steps (s)": scaled_text(choice.time_s, choice.scaled),
+            "Peak GPU Mem (GB)": gigabytes(choice.peak_bytes),
+            "Energy (J/s of video)": scaled_text(choice.energy_j, choice.scaled, decimals=0),
+            "Best at": ", ".join(best_at(choice, choices)),
+        }
+        for choice in choices
+    ]
+    return table(rows, _TEXT_COLUMNS)

@@ -1,0 +1,72 @@
+"""What the report's comparisons rest on: which cases compare, and one generation at a given number of steps."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from wanbench.report.numbers import NOT_MEASURED, fixed
+from wanbench.trace.names import OK
+
+LOSSY_NOTE = (
+    "(lossy): a setting of the case changes the video and not only how it is made: a cache reuses what earlier steps "
+    "computed, sage attention computes in 8 bit, VAE tiling blends the borders of its tiles. Look at videos from real "
+    "weights before choosing it."
+)
+
+
+@dataclass(frozen=True)
+class AtSteps:
+    """One generation, without model initialisation and compilation, at a number of steps.
+
+    Attributes:
+        time_s, energy_j: None where it, or a step to add to it, was not measured.
+        scaled: the case ran another number of steps; its median step stands for those that differ.
+    """
+
+    time_s: float | None
+    energy_j: float | None
+    scaled: bool
+
+
+def at_steps(case: pd.Series, steps: int) -> AtSteps:
+    """A generation of a case (a row of the cases table) as if it had run `steps` steps."""
+    more = steps - int(case["steps"])
+    return AtSteps(
+        _with_more(case["uncompiled_generation_s"], case["step_s"], more),
+        _with_more(case["generation_energy_j"], case["step_energy_j"], more),
+        more != 0,
+    )
+
+
+def _with_more(generation: float, step: float, more: int) -> float | None:
+    if pd.isna(generation) or (more and pd.isna(step)):
+        return None
+    return float(generation + more * step) if more else float(generation)
+
+
+def scaled_text(value: float | None, scaled: bool, decimals: int = 2, scale: float = 1.0) -> str:
+    """A figure of `AtSteps`, marked where steps were added or taken away."""
+    text = fixed(value, decimals, scale)
+    return f"{text} (scaled)" if scaled and text != NOT_MEASURED else text
+
+
+def comparable(cases: pd.DataFrame) -> list[pd.Series]:
+    """Cases that ran to their end, of the real models."""
+    # A checkpoint has no scale: it brings its own size.
+    chosen = (cases["status"] == OK) & (cases["scale"].fillna("") != "tiny")
+    return [case for _, case in cases[chosen].iterrows()]
+
+
+def warmth(case: pd.Series) -> str:
+    """Whether the generation that is compared is a later one of its process, or the first."""
+    return "cold" if pd.isna(case["generation_s"]) else "warm"
+
+
+def is_lossy(case: pd.Series) -> bool:
+    """Whether a setting changes the video that comes out."""
+    return bool(case["cache"] != "none" or case["attention"].startswith("sage") or case["vae_tiling"])
+
+
+def label(case: pd.Series) -> str:
+    """Name of a case, marked where it is lossy."""
+    return case["case"] + (" (lossy)" if is_lossy(case) else "")

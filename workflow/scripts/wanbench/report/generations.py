@@ -1,0 +1,63 @@
+"""What one generation takes: the first of a process, which is cold, and those after it, which are warm."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from wanbench.trace import names
+from wanbench.trace.reader import StageRecord
+
+# Stages shorter than the sampling interval have no energy. Energy of less of the time than this is not the whole.
+_MIN_SHARE_OF_TIME = 0.99
+
+
+@dataclass(frozen=True)
+class Generation:
+    """The stages of a generation that ran to its end.
+
+    Attributes:
+        number: from 0, in the order of the process.
+        counted: it is no warm-up.
+    """
+
+    number: int
+    counted: bool
+    stages: tuple[StageRecord, ...]
+
+    @property
+    def time_s(self) -> float:
+        """From the pipeline's call to the video file, without what lies between stages."""
+        return sum(stage.measures["time_s"] for stage in self.stages)
+
+    @property
+    def energy_j(self) -> float | None:
+        """Energy of the stages that have it; None where they are less than 99 % of the time."""
+        known = [stage.measures for stage in self.stages if stage.measures.get("energy_j") is not None]
+        if not known or sum(stage["time_s"] for stage in known) < _MIN_SHARE_OF_TIME * self.time_s:
+            return None
+        return sum(stage["energy_j"] for stage in known)
+
+    def without_compilation(self) -> "Generation":
+        return replace(self, stages=tuple(stage for stage in self.stages if stage.name != names.COMPILATION))
+
+
+def generations_of(stages: Iterable[StageRecord]) -> list[Generation]:
+    """All generations that ran to their end, in order."""
+    by_number: dict[int, list[StageRecord]] = {}
+    for stage in stages:
+        if stage.generation is not None:
+            by_number.setdefault(stage.generation, []).append(stage)
+    return [
+        Generation(number, parts[0].counted, tuple(parts))
+        for number, parts in sorted(by_number.items())
+        if any(part.name == names.VIDEO_EXPORT and not part.measures.get("interrupted") for part in parts)
+    ]
+
+
+def cold(generations: Sequence[Generation]) -> list[Generation]:
+    """The first of the process, whether or not it counts."""
+    return [generation for generation in generations if generation.number == 0]
+
+
+def warm(generations: Sequence[Generation]) -> list[Generation]:
+    """Those that count after the first of the process."""
+    return [generation for generation in generations if generation.number > 0 and generation.counted]

@@ -1,0 +1,125 @@
+"""The cases beside what others have published of the same model, task, size and frames."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from wanbench.report.comparisons import LOSSY_NOTE, at_steps, comparable, is_lossy, label, scaled_text, warmth
+from wanbench.report.layout import table
+from wanbench.report.numbers import fixed, gigabytes, plain
+
+FILE = Path(__file__).with_name("published_figures.csv")
+
+_TEXT_COLUMNS = ("Case", "GPU", "Offload", "Compile", "Published GPU", "Software", "Generation", "Source")
+_NOTE = (
+    "A ratio is the figure here over the published one: below 1 is faster. GPUs, software and what a total includes "
+    "differ between sources, and a ratio between different GPUs, or one GPU and several, compares the GPUs too. "
+    "Total(s) is one generation without model initialisation and compilation: warm, the median of those after the "
+    "first of the process, or cold, the first where it is the only one. (scaled): the case ran another number of steps "
+    "than was published, and its median step stands for the difference. Check in the summary says which cases have "
+    "doubtful figures."
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What a source says of one generation; None where it does not say.
+
+    Attributes:
+        gpus: number of GPUs that worked on it together.
+        size: width*height in pixels.
+        s_per_step: time of a denoising step.
+        peak_gb: highest GPU memory, of one GPU.
+    """
+
+    model: str
+    task: str
+    gpu: str
+    gpus: int
+    size: str
+    frames: int
+    steps: int
+    software: str
+    total_s: float | None
+    s_per_step: float | None
+    peak_gb: float | None
+    energy_kj: float | None
+    source: str
+
+
+def read_published(file: Path = FILE) -> list[Published]:
+    """Published figures, in the order of the file; an empty cell is what a source does not say."""
+    with file.open(encoding="utf-8", newline="") as lines:
+        return [_published(row) for row in csv.DictReader(lines)]
+
+
+def _published(row: dict[str, str]) -> Published:
+    text = {key: row[key] for key in ("model", "gpu", "size", "software", "source")}
+    whole = {key: int(row[key]) for key in ("gpus", "frames", "steps")}
+    figures = {key: float(row[key]) if row[key] else None for key in ("total_s", "s_per_step", "peak_gb", "energy_kj")}
+    return Published(task=row["task"].lower(), **text, **whole, **figures)
+
+
+def pairs(cases: pd.DataFrame, published: Sequence[Published]) -> list[tuple[pd.Series, Published]]:
+    """Each case (a row of the cases table) with each figure published for what it made, in the order of both."""
+    return [
+        (case, figure)
+        for case in comparable(cases)
+        for figure in published
+        if _work(case) == (figure.model, figure.task, figure.size, figure.frames) and _guided(case)
+    ]
+
+
+def _work(case: pd.Series) -> tuple[str, str, str, int]:
+    return case["model"], case["task"], case["size"], int(case["frames"])
+
+
+def _guided(case: pd.Series) -> bool:
+    """Guidance of 1 or less leaves out every second pass, which all published runs have."""
+    return float(case["guidance"].split(" / ")[0]) > 1
+
+
+def against_published(cases: pd.DataFrame, published: Sequence[Published]) -> str | None:
+    """The section of the report; None where nothing is published of any case."""
+    found = pairs(cases, published)
+    if not found:
+        return None
+    with_energy = any(figure.energy_kj is not None for _, figure in found)
+    rows = [_row(case, figure, with_energy) for case, figure in found]
+    notes = [_NOTE, *([LOSSY_NOTE] if any(is_lossy(case) for case, _ in found) else [])]
+    return "\n\n".join(["## Against published figures", table(rows, _TEXT_COLUMNS), *notes])
+
+
+def _row(case: pd.Series, figure: Published, with_energy: bool) -> dict[str, str]:
+    here = at_steps(case, figure.steps)
+    cells = {
+        "Case": label(case),
+        "GPU": plain(case["gpu_name"]),
+        "Offload": plain(case["offload"]),
+        "Compile": plain(case["compile"]),
+        "Steps": str(case["steps"]),
+        "Published GPU": plain(figure.gpu),
+        "Published GPUs": str(figure.gpus),
+        "Software": plain(figure.software),
+        "Published steps": str(figure.steps),
+        "s/step": fixed(case["step_s"]),
+        "Published s/step": fixed(figure.s_per_step),
+        "s/step ratio": fixed(_ratio(case["step_s"], figure.s_per_step)),
+        "Generation": warmth(case),
+        "Total(s)": scaled_text(here.time_s, here.scaled),
+        "Published total(s)": fixed(figure.total_s),
+        "Total ratio": fixed(_ratio(here.time_s, figure.total_s)),
+        "Mem(GB)": gigabytes(case["gpu_mem_allocated_bytes"]),
+        "Published mem(GB)": fixed(figure.peak_gb),
+    }
+    if with_energy:
+        cells["Energy(kJ)"] = scaled_text(here.energy_j, here.scaled, scale=1e-3)
+        cells["Published energy(kJ)"] = fixed(figure.energy_kj)
+    return cells | {"Source": plain(figure.source)}
+
+
+def _ratio(here: float | None, published: float | None) -> float | None:
+    return None if pd.isna(here) or published is None else here / published

@@ -1,0 +1,55 @@
+"""The summary: all cases in one table, and the traces that are not in it."""
+
+import pandas as pd
+
+from wanbench.report.layout import table
+from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
+
+_TEXT_COLUMNS = ("Case", "Res", "Offload", "Status", "Check", "Model", "Task", "Weights")
+
+
+def summary(cases: pd.DataFrame) -> str:
+    """One row for each case."""
+    if not len(cases):
+        return "No case has a usable trace."
+    return table([_summary_row(case) for _, case in cases.iterrows()], _TEXT_COLUMNS)
+
+
+def _summary_row(case: pd.Series) -> dict[str, str]:
+    return {
+        "Case": case["case"],
+        "Res": case["size"] + (" (unofficial)" if case["unofficial_size"] else ""),
+        "Offload": case["offload"],
+        "Time(s)": fixed(case["total_duration_s"]),
+        "s/step": fixed(case["step_s"]),
+        "Mem(GB)": gigabytes(case["gpu_mem_allocated_bytes"]),
+        "SM(%)": fixed(case["inference_sm_activity_pct"], 1),
+        "Load": fixed(case["total_comp_load_pct_s"], 0),
+        "Status": case["status"],
+        "Check": _check(case),
+        "Model": case["model"],
+        "Task": case["task"],
+        "Frames": str(case["frames"]),
+        "Steps": str(case["steps"]),
+        "Weights": case["weights"] if pd.isna(case["scale"]) else f"{case['weights']}, {case['scale']}",
+        "Generations": str(case["generations"]),
+        "Exec(s)": fixed(case["total_execution_s"] if case["status"] == "ok" else None),
+        "RAM(GB)": gigabytes(case["process_mem_bytes"]),
+        "Energy(kJ)": fixed(case["energy_j"], 2, 1e-3),
+        "Power(W)": fixed(case["power_mean_w"], 0),
+        "Cold gen(s)": fixed(case["first_generation_s"]),
+        "Warm gen(s)": fixed(case["generation_s"]),
+        "Est. Mem(GB)": gigabytes(case["estimated_peak_bytes"]),
+    }
+
+
+def _check(case: pd.Series) -> str:
+    if case["status"] != "ok":
+        return NOT_MEASURED
+    return plain(case["faults"].replace("_", " ").strip() or "passed")
+
+
+def left_out_section(left_out: pd.DataFrame) -> str:
+    """Traces that are not used, with the reason of each."""
+    lines = [f"- **{plain(item.case)}**: {plain(item.reason)}" for item in left_out.itertuples()]
+    return "\n".join(["## Left out, and why", "", *lines])
