@@ -186,6 +186,18 @@ def test_the_energy_of_a_generation_is_that_of_its_stages_if_nearly_all_have_one
     assert generation_energy_j("nothing") is None
 
 
+def test_the_energy_of_a_step_is_there_when_only_a_moment_of_loading_has_none(tmp_path: Path) -> None:
+    def step_energy_j(loading_s: float) -> float | None:
+        trace = with_measures(records([20.0] * 3), r"Step_\d_Inference", {"energy_j": 100.0})
+        for event in trace["traceEvents"]:
+            if re.fullmatch(r"Step_\d_Loading", event["name"]):
+                event["args"]["time_s"] = loading_s
+        return figures_of(read_trace(write(tmp_path, trace))).step_energy_j
+
+    assert step_energy_j(0.09) == 100.0
+    assert step_energy_j(0.9) is None
+
+
 def test_the_estimate_of_memory_stands_beside_what_was_measured(read: Reader) -> None:
     case = full_case(offload="model", steps=3)
     rows = records([1.0] * 3, environment=GPU, peak_bytes=40_000_000_000, case=case)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wanbench.models import MODELS
-from wanbench.report.generations import cold, generations_of, warm
+from wanbench.report.generations import cold, energy_of, generations_of, warm
 from wanbench.trace import names
 from wanbench.trace.reader import StageRecord, Trace
 
@@ -137,34 +137,23 @@ def _video_second_energy_j(trace: Trace, energy_j: float | None) -> float | None
 
 def steps_of(stages: Iterable[StageRecord]) -> list[Step]:
     """Complete steps, in order; a step that was cut short by a failure is none."""
-    times: dict[tuple[int, int], float] = {}
-    energies: dict[tuple[int, int], float | None] = {}
-    experts: dict[tuple[int, int], str | None] = {}
-    cut_short: set[tuple[int, int]] = set()
+    parts: dict[tuple[int, int], list[StageRecord]] = {}
     for stage in stages:
         index = names.step_index(stage.name)
-        if index is None or stage.generation is None:
-            continue
-        key = (stage.generation, index)
-        times[key] = times.get(key, 0.0) + stage.measures["time_s"]
-        # Loading of no time uses no energy; any other part without a figure leaves the step without one.
-        part_j = stage.measures.get("energy_j", None if stage.measures["time_s"] else 0.0)
-        before_j = energies.get(key, 0.0)
-        energies[key] = None if part_j is None or before_j is None else before_j + part_j
-        experts[key] = stage.measures.get("expert")
-        if stage.measures.get("interrupted"):
-            cut_short.add(key)
+        if index is not None and stage.generation is not None:
+            parts.setdefault((stage.generation, index), []).append(stage)
+    experts = {key: of_step[-1].measures.get("expert") for key, of_step in parts.items()}
     return [
         Step(
             generation,
             index,
-            time_s,
-            energies[generation, index],
+            sum(part.measures["time_s"] for part in of_step),
+            energy_of(of_step),
             experts[generation, index],
             index > 0 and experts[generation, index] != experts.get((generation, index - 1)),
         )
-        for (generation, index), time_s in sorted(times.items())
-        if (generation, index) not in cut_short
+        for (generation, index), of_step in sorted(parts.items())
+        if not any(part.measures.get("interrupted") for part in of_step)
     ]
 
 

@@ -30,14 +30,19 @@ class Generation:
 
     @property
     def energy_j(self) -> float | None:
-        """Energy of the stages that have it; None where they are less than 99 % of the time."""
-        known = [stage.measures for stage in self.stages if stage.measures.get("energy_j") is not None]
-        if not known or sum(stage["time_s"] for stage in known) < _MIN_SHARE_OF_TIME * self.time_s:
-            return None
-        return sum(stage["energy_j"] for stage in known)
+        return energy_of(self.stages)
 
     def without_compilation(self) -> "Generation":
         return replace(self, stages=tuple(stage for stage in self.stages if stage.name != names.COMPILATION))
+
+
+def energy_of(stages: Sequence[StageRecord]) -> float | None:
+    """Energy of the stages that have it, in joules; None where they are less than 99 % of the time."""
+    known = [stage.measures for stage in stages if stage.measures.get("energy_j") is not None]
+    time_s = sum(stage.measures["time_s"] for stage in stages)
+    if not known or sum(stage["time_s"] for stage in known) < _MIN_SHARE_OF_TIME * time_s:
+        return None
+    return sum(stage["energy_j"] for stage in known)
 
 
 def generations_of(stages: Iterable[StageRecord]) -> list[Generation]:
