@@ -10,8 +10,9 @@ from traces import GPU, records, trace_of, write
 from wanbench.cases.case import Case
 from wanbench.models import MODELS
 from wanbench.report.breakdown import breakdown
+from wanbench.report.content import content_of
 from wanbench.report.findings import findings_of
-from wanbench.report.markdown import render
+from wanbench.report.markdown import to_markdown
 from wanbench.report.tables import cases_table, details_table, left_out_table, records_by_case, stages_table
 from wanbench.trace.reader import Trace, read_trace
 
@@ -47,7 +48,7 @@ def with_measures(rows: list[dict[str, Any]], stage: str, measures: dict[str, An
 
 
 def report(*traces: Trace) -> str:
-    return render(cases_table(traces), stages_table(traces), details_table(traces), left_out_table([]))
+    return to_markdown(content_of(cases_table(traces), stages_table(traces), details_table(traces), left_out_table([])))
 
 
 def rules(trace: Trace) -> dict[str, Any]:

@@ -13,7 +13,8 @@ from tiny import tiny_case
 from traces import GPU, records, write
 from wanbench.measure.outcome import Outcome
 from wanbench.models import MODELS
-from wanbench.report.markdown import render
+from wanbench.report.content import content_of
+from wanbench.report.markdown import to_markdown
 from wanbench.report.published import Published, against_published, pairs, read_published
 from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table, write_table
 from wanbench.trace.reader import Trace, read_trace
@@ -169,7 +170,9 @@ def test_a_lossy_case_is_marked_and_explained(make: Make) -> None:
 
 def test_the_section_stands_between_summary_and_cases_and_only_where_it_has_a_row(make: Make) -> None:
     def text(trace: Trace) -> str:
-        return render(cases_table([trace]), stages_table([trace]), details_table([trace]), left_out_table([]), [HERE])
+        return to_markdown(
+            content_of(cases_table([trace]), stages_table([trace]), details_table([trace]), left_out_table([]), [HERE])
+        )
 
     full = text(make(full_case(steps=3)))
     assert full.index("| Case ") < full.index("## Against published figures") < full.index("# Detailed Breakdown")

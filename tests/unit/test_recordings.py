@@ -23,9 +23,10 @@ from wanbench.measure.quality import judge
 from wanbench.measure.samples import Samples, energy_of, read_samples, stage_measures, weighted_mean
 from wanbench.measure.spans import Recording, Stage, read_records, stages_of
 from wanbench.report.breakdown import breakdown
+from wanbench.report.content import content_of
 from wanbench.report.figures import figures_of
 from wanbench.report.findings import findings_of
-from wanbench.report.markdown import render
+from wanbench.report.markdown import to_markdown
 from wanbench.report.tables import cases_table, details_table, left_out_table, records_by_case, stages_table
 from wanbench.trace import names
 from wanbench.trace.reader import Trace, read_trace
@@ -66,7 +67,9 @@ def trace_of(tmp_path: Path, record: Recording, samples: Samples) -> Trace:
 
 
 def report(trace: Trace) -> str:
-    return render(cases_table([trace]), stages_table([trace]), details_table([trace]), left_out_table([]))
+    return to_markdown(
+        content_of(cases_table([trace]), stages_table([trace]), details_table([trace]), left_out_table([]))
+    )
 
 
 def rules(trace: Trace) -> set[str]:

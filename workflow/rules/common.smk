@@ -78,6 +78,7 @@ REPORT_DIGEST = code_digest(
         "scripts/wanbench/cases/case.py",
         "scripts/wanbench/trace/*.py",
         "scripts/wanbench/report/**/*.py",
+        "scripts/wanbench/report/templates/*",
         "scripts/wanbench/report/published_figures.csv",
     ],
 )

@@ -4,8 +4,10 @@ rule report:
         stages="results/tables/stages.parquet",
         details="results/tables/details.parquet",
         left_out="results/tables/left_out.parquet",
+        traces=expand("results/traces/{case}.json", case=CASES),
     output:
-        "results/report.md",
+        markdown="results/report.md",
+        page="results/report.html",
     log:
         "logs/report.log",
     conda:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from wanbench.report import provenance
 from wanbench.report.analysis import analysis
 from wanbench.report.breakdown import Row, breakdown
 from wanbench.report.layout import table, with_unit
@@ -41,7 +42,7 @@ def case_section(case: pd.Series, stages: list[dict[str, Any]], details: list[di
     counted = [detail for detail in details if detail["generation"] is None or detail["generation"] >= warmup]
     if counted:
         parts += ["### Details", _details(counted)]
-    parts += ["### Performance Analysis", analysis(case, rows), "---"]
+    parts += ["### Performance Analysis", analysis(case, rows)]
     return parts
 
 
@@ -58,6 +59,9 @@ def _settings(case: pd.Series) -> str:
     ]
     if pd.notna(case["image"]):
         lines.append(f"Image: {plain(case['image'])}")
+    lines.append(f"Ran on: {plain(provenance.gpu(case))}; {plain(provenance.host(case))}")
+    started = f"{case['started_at'][:16].replace('T', ' ')} UTC"
+    lines.append(f"Ran with: {plain(provenance.software(case))}; {plain(provenance.code(case))}; begun {started}")
     if case["warmup"] or case["repeats"] > 1:
         lines.append(f"Generations: {case['warmup']} to warm up, then {case['repeats']} that count")
     return "\n".join(f"- {line}" for line in lines)

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from wanbench.report.numbers import gigabytes, plain
+from wanbench.report import provenance
+from wanbench.report.numbers import plain
 from wanbench.report.peaks import peak_flops_per_s
 
 
@@ -12,13 +13,13 @@ def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
     """Bullet lines about all cases together; where cases differ, every variant is named with its count."""
     lines = [
         ("Measured", _dates(cases)),
-        ("GPU", _variants(cases, _gpu)),
+        ("GPU", _variants(cases, provenance.gpu)),
         ("Peak for MFU", _variants(cases, _peak)),
         ("Matrix products", _matrix_rate(cases)),
-        ("CPU and memory", _variants(cases, _host)),
-        ("Software", _variants(cases, _software)),
-        ("Measuring code", _variants(cases, _code)),
-        ("Weights", _variants(cases, _weights)),
+        ("CPU and memory", _variants(cases, provenance.host)),
+        ("Software", _variants(cases, provenance.software)),
+        ("Measuring code", _variants(cases, provenance.code)),
+        ("Weights", _variants(cases, provenance.weights)),
         ("Cases", _counts(cases, left_out)),
     ]
     text = [f"- **{label}**: {value}" for label, value in lines]
@@ -42,20 +43,6 @@ def _variants(cases: pd.DataFrame, describe: Callable[[pd.Series], str]) -> str:
     return "; ".join(f"{plain(text)} (cases: {count})" for text, count in counts.items()) or "unknown"
 
 
-def _gpu(case: pd.Series) -> str:
-    if pd.isna(case["device"]):
-        return "unknown: the process ended before it said"
-    if case["device"] == "cpu":
-        return "none, the cases ran on the CPU"
-    capability = f"compute capability {case['gpu_compute_capability']}, CUDA {case['cuda']}"
-    text = f"{case['gpu_name']}, {gigabytes(case['gpu_mem_total_bytes'])} GB, {capability}"
-    if pd.notna(case["gpu_driver"]):
-        text += f", driver {case['gpu_driver']}"
-    if pd.notna(case["gpu_power_limit_w"]):
-        text += f", power limit {case['gpu_power_limit_w']:.0f} W"
-    return text
-
-
 def _peak(case: pd.Series) -> str:
     name, measured = (case[key] if pd.notna(case[key]) else None for key in ("gpu_name", "matmul_flops_per_s"))
     peak = peak_flops_per_s(name, measured)
@@ -71,32 +58,6 @@ def _matrix_rate(cases: pd.DataFrame) -> str:
         return "not measured"
     text = f"{rates.median():.0f} TFLOP/s measured here"
     return text if len(rates) == 1 else f"{text} (median of {len(rates)} cases, {rates.min():.0f} to {rates.max():.0f})"
-
-
-def _host(case: pd.Series) -> str:
-    if pd.isna(case["sys_mem_total_bytes"]):
-        return "unknown: the process ended before it said"
-    memory = gigabytes(case["sys_mem_total_bytes"])
-    cores = f"{case['cpu_cores_logical']} logical cores, {case['cpu_threads_torch']} threads of torch"
-    return f"{case['cpu_name']}, {cores}, {memory} GB, {case['platform']}"
-
-
-def _software(case: pd.Series) -> str:
-    if pd.isna(case["packages"]):
-        return "unknown: the process ended before it said"
-    return ", ".join([f"Python {case['python']}", *(item.replace("=", " ", 1) for item in case["packages"].split())])
-
-
-def _code(case: pd.Series) -> str:
-    if pd.isna(case["git_commit"]):
-        return "unknown commit"
-    return f"commit {case['git_commit'][:12]}{', with changes' if case['git_dirty'] else ''}"
-
-
-def _weights(case: pd.Series) -> str:
-    if case["weights"] == "pretrained":
-        return f"{case['checkpoint']}{'' if pd.isna(case['revision']) else ' at ' + case['revision']}"
-    return f"random, {case['scale']} scale"
 
 
 def _counts(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:

@@ -1,0 +1,167 @@
+"""The report's page in a real browser: without a network, on a phone, in the dark, on paper."""
+
+import base64
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from conftest import ROOT, copy_project
+
+CASE = "T2V_A14B_480p_offload_compiled"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of the kept H200 results, in a folder with nothing beside it."""
+    project = copy_project(tmp_path_factory.mktemp("page") / "project")
+    shutil.copytree(ROOT / "results/reference/h200/traces", project.folder / "results/reference/h200/traces")
+    run = project.snakemake("results/reference/h200/report.html")
+    assert run.code == 0, run.output
+    alone = tmp_path_factory.mktemp("alone") / "report.html"
+    shutil.copy(project.folder / "results/reference/h200/report.html", alone)
+    return alone
+
+
+@pytest.fixture
+def opened(browser: webdriver.Chrome, page: Path) -> Iterator[webdriver.Chrome]:
+    browser.execute_cdp_cmd("Network.enable", {})
+    offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    browser.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    browser.get_log("browser")
+    browser.get("about:blank")
+    browser.get(page.as_uri())
+    yield browser
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    browser.execute_cdp_cmd("Network.emulateNetworkConditions", offline | {"offline": False})
+
+
+def column(browser: webdriver.Chrome, index: int) -> list[str]:
+    rows = browser.find_elements(By.CSS_SELECTOR, "#summary tbody tr")
+    return [row.find_elements(By.TAG_NAME, "td")[index].text for row in rows if row.is_displayed()]
+
+
+def head(browser: webdriver.Chrome, name: str) -> tuple[int, webdriver.Chrome]:
+    heads = browser.find_elements(By.CSS_SELECTOR, "#summary th")
+    index = [element.text.split("\n")[0].strip() for element in heads].index(name)
+    return index, heads[index]
+
+
+def visible_cases(browser: webdriver.Chrome) -> list[str]:
+    articles = browser.find_elements(By.CSS_SELECTOR, "article.case")
+    return [article.get_attribute("id") for article in articles if article.is_displayed()]
+
+
+def scrolls_sideways(browser: webdriver.Chrome) -> bool:
+    return browser.execute_script("return document.documentElement.scrollWidth > window.innerWidth")
+
+
+def test_it_opens_without_a_network_and_without_an_error(opened: webdriver.Chrome) -> None:
+    assert opened.title == "Wan2.2 Benchmark Report"
+    assert opened.get_log("browser") == []
+    assert visible_cases(opened) == []
+    sizes = opened.execute_script("return [...document.images].map(i => (i.loading = 'eager', i.naturalWidth))")
+    assert all(width > 0 for width in sizes[:1])
+
+
+def test_a_column_of_numbers_sorts_as_numbers_both_ways(opened: webdriver.Chrome) -> None:
+    index, element = head(opened, "s/step")
+    element.find_element(By.TAG_NAME, "button").click()
+    rising = [float(text) for text in column(opened, index)]
+    assert rising == sorted(rising)
+    assert element.get_attribute("aria-sort") == "ascending"
+    element.find_element(By.TAG_NAME, "button").click()
+    assert [float(text) for text in column(opened, index)] == rising[::-1]
+    assert element.get_attribute("aria-sort") == "descending"
+
+
+def test_what_was_not_measured_stands_last_whichever_way(opened: webdriver.Chrome) -> None:
+    index, element = head(opened, "Warm gen(s)")
+    for _ in range(2):
+        element.find_element(By.TAG_NAME, "button").click()
+        cells = column(opened, index)
+        assert cells[-1] == "n/a"
+        assert cells[0] != "n/a"
+
+
+def test_the_filter_shows_the_rows_that_have_all_words(opened: webdriver.Chrome) -> None:
+    field = opened.find_element(By.ID, "filter")
+    field.send_keys("a14b model")
+    shown = column(opened, 0)
+    assert CASE in shown
+    assert all("A14B" in name and "offload" in name for name in shown)
+    total = len(opened.find_elements(By.CSS_SELECTOR, "#summary tbody tr"))
+    assert opened.find_element(By.ID, "shown").text == f"{len(shown)} of {total} cases"
+    field.clear()
+    field.send_keys("no such case")
+    assert column(opened, 0) == []
+
+
+def test_a_case_has_a_page_of_its_own_and_the_way_back(opened: webdriver.Chrome) -> None:
+    opened.find_element(By.LINK_TEXT, CASE).click()
+    assert visible_cases(opened) == [f"case-{CASE}"]
+    assert not opened.find_element(By.ID, "overview").is_displayed()
+    article = opened.find_element(By.ID, f"case-{CASE}")
+    for text in ("Stage Breakdown", "Expert Switch Step", "Bottlenecks Detected", "NVIDIA H200", "ui.perfetto.dev"):
+        assert text in article.text
+    assert article.find_element(By.CSS_SELECTOR, "a[download]").get_attribute("download") == f"{CASE}.json.gz"
+    article.find_element(By.LINK_TEXT, "All cases").click()
+    assert visible_cases(opened) == []
+    opened.back()
+    assert visible_cases(opened) == [f"case-{CASE}"]
+
+
+def test_on_a_phone_only_tables_scroll_sideways(opened: webdriver.Chrome) -> None:
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    assert not scrolls_sideways(opened)
+    opened.get(opened.current_url.split("#")[0] + f"#case-{CASE}")
+    assert not scrolls_sideways(opened)
+    size = "return parseFloat(getComputedStyle(document.querySelector('article:not([hidden]) td')).fontSize)"
+    assert opened.execute_script(size) >= 12
+
+
+def test_in_the_dark_text_is_light_on_dark_with_enough_contrast(opened: webdriver.Chrome) -> None:
+    colours = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
+    contrasts = []
+    for scheme in ("light", "dark"):
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        ink, paper = (_luminance(colour) for colour in opened.execute_script(colours))
+        assert (ink > paper) == (scheme == "dark")
+        contrasts.append((max(ink, paper) + 0.05) / (min(ink, paper) + 0.05))
+    # WCAG 2.2, success criterion 1.4.6 (enhanced contrast).
+    assert min(contrasts) >= 7
+
+
+def test_on_paper_there_is_every_case_and_no_control(opened: webdriver.Chrome) -> None:
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    total = len(opened.find_elements(By.CSS_SELECTOR, "#summary tbody tr"))
+    assert len(visible_cases(opened)) == total
+    assert not opened.find_element(By.ID, "filter").is_displayed()
+    pdf = base64.b64decode(opened.execute_cdp_cmd("Page.printToPDF", {"landscape": True})["data"])
+    assert pdf.startswith(b"%PDF")
+
+
+def test_tables_and_pictures_can_be_read_without_seeing_them(opened: webdriver.Chrome) -> None:
+    missing = """
+    return [
+      [...document.querySelectorAll('th')].filter(th => th.scope !== 'col').length,
+      [...document.querySelectorAll('.scroll')].filter(box => !box.getAttribute('aria-label')).length,
+      [...document.images].filter(image => image.alt.length < 20).length,
+      document.documentElement.lang,
+    ]"""
+    assert opened.execute_script(missing) == [0, 0, 0, "en"]
+    label = opened.find_element(By.CSS_SELECTOR, "label[for=filter]")
+    assert label.text == "Show cases with"
+
+
+def _luminance(colour: str) -> float:
+    """Relative luminance of `rgb(r, g, b)`, by WCAG 2.2."""
+    channels = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
+    linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

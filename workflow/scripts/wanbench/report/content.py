@@ -1,0 +1,72 @@
+"""What the report says, in order, whichever file it is written to.
+
+Paragraphs are Markdown: the Markdown report joins them, and the page renders the same ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from wanbench.report.case_section import case_section
+from wanbench.report.choices import which_settings
+from wanbench.report.header import header
+from wanbench.report.published import Published, against_published
+from wanbench.report.summary import left_out_section, summary
+from wanbench.report.tables import records_by_case
+
+TITLE = "Wan2.2 Benchmark Report"
+
+
+@dataclass(frozen=True)
+class CaseContent:
+    """A case, and the paragraphs about it, of which the first is its heading."""
+
+    name: str
+    paragraphs: list[str]
+
+
+@dataclass(frozen=True)
+class Content:
+    """The whole report.
+
+    Attributes:
+        about: on what, with what and when the cases ran.
+        summary: the table of all cases.
+        overview: sections about several cases.
+        cases: in the order of the summary.
+    """
+
+    about: str
+    summary: str
+    overview: list[str]
+    cases: list[CaseContent]
+
+
+def content_of(
+    cases: pd.DataFrame,
+    stages: pd.DataFrame,
+    details: pd.DataFrame,
+    left_out: pd.DataFrame,
+    published: Sequence[Published] = (),
+) -> Content:
+    """What there is to say.
+
+    Args:
+        cases, stages, details, left_out: the tables of `wanbench.report.tables`.
+        published: what others have published, to set beside the cases.
+    """
+    stages_of, details_of = records_by_case(stages), records_by_case(details)
+    overview = [left_out_section(left_out) if len(left_out) else None]
+    overview += [against_published(cases, published), which_settings(cases)]
+    return Content(
+        header(cases, left_out),
+        summary(cases),
+        [section for section in overview if section is not None],
+        [
+            CaseContent(
+                case["case"], case_section(case, stages_of.get(case["case"], []), details_of.get(case["case"], []))
+            )
+            for _, case in cases.iterrows()
+        ],
+    )

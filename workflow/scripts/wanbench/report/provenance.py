@@ -1,0 +1,50 @@
+"""What a case (a row of the cases table) ran on and with, in words."""
+
+import pandas as pd
+
+from wanbench.report.numbers import gigabytes
+
+
+def gpu(case: pd.Series) -> str:
+    """GPU, its memory and what drives it."""
+    if pd.isna(case["device"]):
+        return "unknown: the process ended before it said"
+    if case["device"] == "cpu":
+        return "none, the cases ran on the CPU"
+    capability = f"compute capability {case['gpu_compute_capability']}, CUDA {case['cuda']}"
+    text = f"{case['gpu_name']}, {gigabytes(case['gpu_mem_total_bytes'])} GB, {capability}"
+    if pd.notna(case["gpu_driver"]):
+        text += f", driver {case['gpu_driver']}"
+    if pd.notna(case["gpu_power_limit_w"]):
+        text += f", power limit {case['gpu_power_limit_w']:.0f} W"
+    return text
+
+
+def host(case: pd.Series) -> str:
+    """Processor and memory of the machine."""
+    if pd.isna(case["sys_mem_total_bytes"]):
+        return "unknown: the process ended before it said"
+    memory = gigabytes(case["sys_mem_total_bytes"])
+    cores = f"{case['cpu_cores_logical']} logical cores, {case['cpu_threads_torch']} threads of torch"
+    return f"{case['cpu_name']}, {cores}, {memory} GB, {case['platform']}"
+
+
+def software(case: pd.Series) -> str:
+    """Versions of what the measuring process ran."""
+    if pd.isna(case["packages"]):
+        return "unknown: the process ended before it said"
+    return ", ".join([f"Python {case['python']}", *(item.replace("=", " ", 1) for item in case["packages"].split())])
+
+
+def code(case: pd.Series) -> str:
+    """Commit of the measuring code."""
+    if pd.isna(case["git_commit"]):
+        return "unknown commit"
+    return f"commit {case['git_commit'][:12]}{', with changes' if case['git_dirty'] else ''}"
+
+
+def weights(case: pd.Series) -> str:
+    """Where the weights are from."""
+    if case["weights"] == "pretrained":
+        return f"{case['checkpoint']}{'' if pd.isna(case['revision']) else ' at ' + case['revision']}"
+    return f"random, {case['scale']} scale"

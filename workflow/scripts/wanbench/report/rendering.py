@@ -1,0 +1,53 @@
+"""The report's paragraphs as HTML, with what a page needs beyond Markdown: anchors, header cells, links to cases."""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+# Without HTML: text of a prompt or an error message stays text.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def case_anchor(name: str) -> str:
+    """Anchor of a case's page."""
+    return f"case-{name}"
+
+
+def to_html(paragraphs: Iterable[str]) -> str:
+    """Paragraphs of the report; headings get the anchors that hosts of Markdown give them."""
+    return _MARKDOWN.renderer.render(_tokens(paragraphs), _MARKDOWN.options, {})
+
+
+def to_html_with_case_links(paragraphs: Iterable[str], names: Sequence[str]) -> str:
+    """The same, with the first cell of each row a link to the case of that name, if there is one."""
+    tokens = _tokens(paragraphs)
+    in_row = first_of_row = False
+    for token in tokens:
+        if token.type == "tr_open":
+            in_row = True
+        elif token.type == "td_open":
+            first_of_row, in_row = in_row, False
+        elif token.type == "inline" and first_of_row:
+            first_of_row = False
+            name = token.content.removesuffix(" (lossy)")
+            if name in names:
+                opening = Token("link_open", "a", 1, attrs={"href": f"#{case_anchor(name)}"})
+                token.children = [opening, *(token.children or []), Token("link_close", "a", -1)]
+    return _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
+
+
+def _tokens(paragraphs: Iterable[str]) -> list[Token]:
+    tokens = _MARKDOWN.parse("\n\n".join(paragraphs))
+    for token, following in zip(tokens, tokens[1:]):
+        if token.type == "heading_open":
+            token.attrSet("id", _anchor(following))
+        elif token.type == "th_open":
+            token.attrSet("scope", "col")
+    return tokens
+
+
+def _anchor(heading: Token) -> str:
+    text = "".join(child.content for child in heading.children or [])
+    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")
