@@ -21,4 +21,5 @@ rule all:
     input:
         expand("results/traces/{case}.json", case=CASES),
         "results/report.md",
+        "results/report.html",
         "results/outcome.json",

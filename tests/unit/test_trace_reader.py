@@ -22,6 +22,10 @@ def stage_event(content: dict) -> dict:
     return next(event for event in content["traceEvents"] if event["name"] == "Step_1_Inference")
 
 
+def counter(content: dict) -> dict:
+    return next(event for event in content["traceEvents"] if event["ph"] == "C")
+
+
 def test_a_whole_trace_is_read(file: Path) -> None:
     trace = read_trace(file)
     assert trace.status == "ok"
@@ -49,6 +53,13 @@ def test_a_whole_trace_is_read(file: Path) -> None:
         (lambda c: c.update(status="fine"), ["status", "'fine'"]),
         (lambda c: c.pop("quality"), ["quality is missing"]),
         (lambda c: c.update(total_duration_s=float("nan")), ["NaN"]),
+        (lambda c: c.update(traceEvents={}), ["traceEvents", "array"]),
+        (lambda c: c["traceEvents"].append(3), ["traceEvents[", "object"]),
+        (lambda c: counter(c).update(ts="1"), ["traceEvents", "counter", "'1'"]),
+        (lambda c: counter(c)["args"].update(machine=None), ["traceEvents", "CPU (%)", "numbers", "None"]),
+        (lambda c: counter(c).update(ts=1e12), ["counter 'CPU (%)' goes back in time"]),
+        (lambda c: stage_event(c).update(ts=0), ["'Step_1_Inference' begins before Step_0_Inference"]),
+        (lambda c: stage_event(c).update(dur=-1.0), ["traceEvents[", ".dur", "-1"]),
     ],
 )
 def test_a_faulty_trace_is_refused_by_file_and_key(file: Path, alter: Callable, parts: list[str]) -> None:

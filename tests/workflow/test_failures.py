@@ -56,7 +56,7 @@ def test_the_run_fails_and_says_which_case_and_why(run: Run) -> None:
 
 
 def test_the_next_run_tries_only_the_failed_cases_again(project: Project, run: Run) -> None:
-    report = {("tabulate", ""), ("report", ""), ("outcome", "")}
+    report = {("tabulate", ""), ("report", ""), ("page", ""), ("outcome", "")}
     failed = {("measure", "c_too_slow"), ("measure", "d_broken")}
     assert project.plan() == failed | report
     again = project.snakemake()

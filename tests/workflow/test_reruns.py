@@ -14,7 +14,7 @@ GRID = {
     "defaults": SMALL_DEFAULTS | {"prompt": "a cat"},
     "cases": {"a": SMALL, "b": SMALL | {"steps": 4}, "c": SMALL | {"prompt": "a dog"}},
 }
-REPORT = {("tabulate", ""), ("report", ""), ("outcome", "")}
+REPORT = {("tabulate", ""), ("report", ""), ("page", ""), ("outcome", "")}
 ALL = {("measure", name) for name in "abc"} | REPORT
 
 

@@ -72,6 +72,7 @@ REPORT_DIGEST = code_digest(
         "schemas/trace.schema.json",
         "scripts/tabulate_traces.py",
         "scripts/write_report.py",
+        "scripts/write_page.py",
         "scripts/check_outcome.py",
         "scripts/wanbench/models.py",
         "scripts/wanbench/memory.py",

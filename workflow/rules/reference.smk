@@ -21,9 +21,20 @@ use rule report as report_reference with:
         stages="results/reference/{machine}/tables/stages.parquet",
         details="results/reference/{machine}/tables/details.parquet",
         left_out="results/reference/{machine}/tables/left_out.parquet",
-        traces=reference_traces,
     output:
-        markdown="results/reference/{machine}/report.md",
-        page="results/reference/{machine}/report.html",
+        "results/reference/{machine}/report.md",
     log:
         "logs/reference/{machine}/report.log",
+
+
+use rule page as page_reference with:
+    input:
+        cases="results/reference/{machine}/tables/cases.parquet",
+        stages="results/reference/{machine}/tables/stages.parquet",
+        details="results/reference/{machine}/tables/details.parquet",
+        left_out="results/reference/{machine}/tables/left_out.parquet",
+        traces=reference_traces,
+    output:
+        "results/reference/{machine}/report.html",
+    log:
+        "logs/reference/{machine}/page.log",

@@ -4,10 +4,8 @@ rule report:
         stages="results/tables/stages.parquet",
         details="results/tables/details.parquet",
         left_out="results/tables/left_out.parquet",
-        traces=expand("results/traces/{case}.json", case=CASES),
     output:
-        markdown="results/report.md",
-        page="results/report.html",
+        "results/report.md",
     log:
         "logs/report.log",
     conda:
@@ -19,12 +17,33 @@ rule report:
         "../scripts/write_report.py"
 
 
+rule page:
+    input:
+        cases="results/tables/cases.parquet",
+        stages="results/tables/stages.parquet",
+        details="results/tables/details.parquet",
+        left_out="results/tables/left_out.parquet",
+        traces=expand("results/traces/{case}.json", case=CASES),
+    output:
+        "results/report.html",
+    log:
+        "logs/page.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        report_digest=REPORT_DIGEST,
+        env_digest=REPORT_ENV_DIGEST,
+    script:
+        "../scripts/write_page.py"
+
+
 rule outcome:
     input:
         cases="results/tables/cases.parquet",
         left_out="results/tables/left_out.parquet",
         # The report is made before a failed case can end the run.
         report="results/report.md",
+        page="results/report.html",
     output:
         "results/outcome.json",
     log:

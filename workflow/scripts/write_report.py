@@ -1,4 +1,4 @@
-"""Rule report: tables, pictures and traces to the report, as Markdown and as a page."""
+"""Rule report: tables to Markdown."""
 
 import sys
 from pathlib import Path
@@ -7,15 +7,10 @@ import pandas as pd
 
 from wanbench.report.content import content_of
 from wanbench.report.markdown import to_markdown
-from wanbench.report.page import read_pictures, to_page
 from wanbench.report.published import read_published
 from wanbench.trace.writer import write_atomically
 
 sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
 
 tables = [pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "details", "left_out")]
-traces = {Path(file).name.split(".json")[0]: Path(file) for file in snakemake.input.traces}
-content = content_of(*tables, read_published())
-pictures = read_pictures(Path(file) for file in snakemake.input.get("pictures", []))
-write_atomically(Path(snakemake.output.markdown), to_markdown(content))
-write_atomically(Path(snakemake.output.page), to_page(content, pictures, traces))
+write_atomically(Path(snakemake.output[0]), to_markdown(content_of(*tables, read_published())))

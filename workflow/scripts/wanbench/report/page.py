@@ -15,7 +15,7 @@ from wanbench.report.rendering import case_anchor, to_html, to_html_with_case_li
 
 _TEMPLATES = Path(__file__).with_name("templates")
 # A page of many cases must still open: beyond this a trace is named instead of embedded.
-MAX_EMBEDDED_TRACES_BYTES = 60_000_000
+MAX_EMBEDDED_TRACES_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,8 @@ def to_page(content: Content, pictures: Sequence[PagePicture], traces: Mapping[s
         traces: files by case, compressed or not.
     """
     names = [case.name for case in content.cases]
-    room_bytes = MAX_EMBEDDED_TRACES_BYTES
-    cases: list[PageCase] = []
-    for case in content.cases:
-        packed = _packed(traces[case.name])
-        room_bytes -= len(packed)
-        uri = _data_uri("application/gzip", packed) if room_bytes >= 0 else None
-        cases.append(_page_case(case, pictures, uri, traces[case.name]))
+    uris = _trace_uris([traces[name] for name in names])
+    cases = [_page_case(case, pictures, uris.get(traces[case.name]), traces[case.name]) for case in content.cases]
     return _template().render(
         title=TITLE,
         about=to_html([content.about]),
@@ -83,6 +78,19 @@ def read_pictures(files: Iterable[Path]) -> list[PagePicture]:
 def _page_case(case: CaseContent, pictures: Sequence[PagePicture], uri: str | None, trace: Path) -> PageCase:
     own = [picture for picture in pictures if picture.case == case.name]
     return PageCase(case.name, case_anchor(case.name), to_html(case.paragraphs), own, uri, f"traces/{trace.name}")
+
+
+def _trace_uris(files: Iterable[Path]) -> dict[Path, str]:
+    """The traces that there is room for, the first ones first."""
+    uris: dict[Path, str] = {}
+    room_bytes = MAX_EMBEDDED_TRACES_BYTES
+    for file in files:
+        packed = _packed(file)
+        room_bytes -= len(packed)
+        if room_bytes < 0:
+            break
+        uris[file] = _data_uri("application/gzip", packed)
+    return uris
 
 
 def _packed(trace: Path) -> bytes:
