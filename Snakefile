@@ -9,10 +9,14 @@ include: "workflow/rules/common.smk"
 configfile: GRID_FILE
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/checkpoint.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/tabulate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/gallery.smk"
 include: "workflow/rules/reference.smk"
 
 

@@ -73,6 +73,7 @@ REPORT_DIGEST = code_digest(
         "scripts/tabulate_traces.py",
         "scripts/write_report.py",
         "scripts/write_page.py",
+        "scripts/collect_videos.py",
         "scripts/check_outcome.py",
         "scripts/wanbench/models.py",
         "scripts/wanbench/memory.py",

@@ -25,7 +25,7 @@ rule page:
         left_out="results/tables/left_out.parquet",
         traces=expand("results/traces/{case}.json", case=CASES),
     output:
-        "results/report.html",
+        report("results/report.html", caption="../report/page.rst", category="Report", labels={"report": "all cases"}),
     log:
         "logs/page.log",
     conda:

@@ -5,7 +5,15 @@ rule tabulate:
     input:
         traces=expand("results/traces/{case}.json", case=CASES),
     output:
-        csv=expand("results/tables/{table}.csv", table=TABLES),
+        csv=[
+            report(
+                f"results/tables/{table}.csv",
+                caption=f"../report/{table}.rst",
+                category="Tables",
+                labels={"table": table},
+            )
+            for table in TABLES
+        ],
         parquet=expand("results/tables/{table}.parquet", table=TABLES),
     log:
         "logs/tabulate.log",

@@ -1,0 +1,22 @@
+# Only for `snakemake --report`, which shows outputs: a case that fails makes no video, so its rule cannot promise one.
+
+
+rule gallery:
+    input:
+        expand("results/traces/{case}.json", case=CASES),
+    output:
+        report(
+            directory("results/gallery"),
+            patterns=["{case}.mp4"],
+            caption="../report/video.rst",
+            category="Videos",
+            labels={"case": "{case}"},
+        ),
+    log:
+        "logs/gallery.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        report_digest=REPORT_DIGEST,
+    script:
+        "../scripts/collect_videos.py"
