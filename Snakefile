@@ -14,6 +14,7 @@ include: "workflow/rules/measure.smk"
 include: "workflow/rules/tabulate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/reference.smk"
+include: "workflow/rules/compare.smk"
 
 
 rule all:
