@@ -22,3 +22,9 @@ def median_error(values: Sequence[float]) -> float | None:
     if len(values) < 2:
         return None
     return _MEDIAN_OVER_MEAN * _NORMAL * median_absolute_deviation(values) / math.sqrt(len(values))
+
+
+def modified_z_scores(values: Sequence[float]) -> list[float]:
+    """How far each value is from the median, in deviations (Iglewicz and Hoaglin 1993); 0 where most are equal."""
+    middle, deviation = statistics.median(values), _NORMAL * median_absolute_deviation(values)
+    return [(value - middle) / deviation if deviation else 0.0 for value in values]
