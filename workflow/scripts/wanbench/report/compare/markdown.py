@@ -72,8 +72,8 @@ def _summary_row(case: ComparedCase) -> dict[str, str]:
     steps = next((row for row in case.rows if row.name == POLICIES["step_s"].label), None)
     return {
         "Case": _plain(_label(case)),
-        "Baseline s/step": fixed(steps.old if steps else None),
-        "s/step": fixed(steps.new if steps else None),
+        "Baseline s/step": fixed(steps.old if steps else None, 3),
+        "s/step": fixed(steps.new if steps else None, 3),
         "Ratio": fixed(steps.ratio if steps else None),
         "Verdicts": _plain(_verdicts(case)),
     }
