@@ -18,6 +18,7 @@ include: "workflow/rules/tabulate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/gallery.smk"
 include: "workflow/rules/reference.smk"
+include: "workflow/rules/compare.smk"
 
 
 rule all:

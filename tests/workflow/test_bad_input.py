@@ -55,6 +55,20 @@ def test_a_setting_on_the_command_line_is_not_passed_over(new_project: Callable[
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("nowhere", "baseline nowhere: does not exist; allowed: "),
+        ("config", "baseline config: holds no traces; allowed: "),
+        ("config/config.yaml", "baseline config/config.yaml: is no report; allowed: "),
+        ("", "baseline .: does not exist; allowed: "),
+    ],
+    ids=["missing", "no traces", "no report", "empty"],
+)
+def test_a_baseline_that_cannot_be_used(new_project: Callable[[], Project], path: str, part: str) -> None:
+    assert complaint(new_project(), "compare", "--config", f"baseline={path}").startswith(part)
+
+
 def test_a_target_that_is_no_case_is_named(new_project: Callable[[], Project]) -> None:
     run = new_project().snakemake("results/traces/03_Max_Quality_129p.json")
     assert run.code == 1

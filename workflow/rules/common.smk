@@ -13,6 +13,7 @@ from wanbench.digests import code_digest, value_digest
 from wanbench.errors import InputError
 from wanbench.measure.failures import failed_attempts
 from wanbench.models import MODELS
+from wanbench.report.compare.baseline import baseline_digest, baseline_files
 
 ROOT = Path(workflow.basedir)
 
@@ -24,9 +25,10 @@ def grid_file():
     Snakemake, which does not say which file it was.
     """
     options = dict(workflow.config_settings.config)
+    options.pop("baseline", None)
     named = [options.pop("grid")] if "grid" in options else []
     if options:
-        raise InputError(f"--config: {', '.join(options)} has no effect; allowed: grid=FILE")
+        raise InputError(f"--config: {', '.join(options)} has no effect; allowed: grid=FILE, baseline=PATH")
     given = list(dict.fromkeys([*named, *(str(path) for path in workflow.overwrite_configfiles)]))
     # A job on another machine is started with both options, which then name one file.
     files = {str(Path(str(path)).absolute()): str(path) for path in given}
@@ -41,11 +43,21 @@ def shown_path(path):
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
+def baseline():
+    """What --config baseline=PATH names, and its files; both empty where there is none."""
+    options = workflow.config_settings.config
+    if "baseline" not in options:
+        return "", []
+    named = str(options["baseline"] or "")
+    return named, baseline_files(Path(named), Path("results"))
+
+
 # Read here and not through `config`: that merges --configfile with the default grid, and lets the later of two
 # cases of one name win.
 try:
     GRID_FILE = grid_file()
     RESOLVED = resolve_cases(read_yaml(Path(shown_path(GRID_FILE))), shown_path(GRID_FILE))
+    BASELINE, BASELINE_FILES = baseline()
 except InputError as error:
     sys.exit(str(error))
 
@@ -75,6 +87,8 @@ REPORT_DIGEST = code_digest(
         "scripts/write_page.py",
         "scripts/collect_videos.py",
         "scripts/check_outcome.py",
+        "scripts/compare_runs.py",
+        "scripts/check_comparison.py",
         "scripts/wanbench/models.py",
         "scripts/wanbench/memory.py",
         "scripts/wanbench/cases/case.py",
@@ -111,3 +125,9 @@ def reference_traces(wildcards):
     if not traces:
         raise WorkflowError(f"{folder}: no traces; allowed: a folder with *.json.gz files")
     return traces
+
+
+def compared_traces(wildcards):
+    if not BASELINE_FILES:
+        raise WorkflowError("compare: no baseline; allowed: --config baseline=PATH")
+    return [f"results/traces/{case}.json" for case in CASES]

@@ -10,6 +10,7 @@ from wanbench.report.analysis import analysis
 from wanbench.report.breakdown import Row, breakdown
 from wanbench.report.layout import table, with_unit
 from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
+from wanbench.report.outliers import unusual_generations
 from wanbench.report.peaks import mfu_pct, peak_flops_per_s
 from wanbench.trace import names
 
@@ -37,7 +38,7 @@ def case_section(case: pd.Series, stages: list[dict[str, Any]], details: list[di
         parts.append(_failure(case))
     parts += ["### Stage Breakdown", _stage_table(rows, case)]
     if case["steps_done"]:
-        parts += ["### Inference Statistics", _statistics(case)]
+        parts += ["### Inference Statistics", _statistics(case) + _unusual(stages)]
     warmup = int(case["warmup"])
     counted = [detail for detail in details if detail["generation"] is None or detail["generation"] >= warmup]
     if counted:
@@ -170,6 +171,15 @@ def _statistics(case: pd.Series) -> str:
         ("Energy per Second of Video (without initialisation)", fixed(case["video_second_energy_j"], 0), "J"),
     ]
     return "\n".join(f"- **{label}**: {with_unit(value, unit)}" for label, value, unit in lines)
+
+
+def _unusual(stages: list[dict[str, Any]]) -> str:
+    """A line for each generation that took unlike the others; the median passes over it."""
+    return "".join(
+        f"\n- **Unusual Generation**: number {generation.number} (from 0) took {fixed(generation.time_s)} s, modified "
+        f"z-score {generation.z_score:.1f}"
+        for generation in unusual_generations(stages)
+    )
 
 
 def _passes_reused(case: pd.Series) -> str:

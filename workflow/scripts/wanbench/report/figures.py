@@ -83,7 +83,7 @@ def figures_of(trace: Trace) -> CaseFigures:
     total = next((stage for stage in stages if stage.name == names.TOTAL_EXECUTION), None)
     inference = [stage for stage in stages if names.step_inference(stage.measures.get("step", -1)) == stage.name]
     steps = steps_of(stages)
-    typical = [step for step in steps if step.index > 0 and not step.is_switch]
+    typical = typical_steps(steps)
     energy_j = total.measures.get("energy_j") if total else None
     generations = generations_of(trace.stages)
     further = [generation.without_compilation() for generation in warm(generations) or cold(generations)]
@@ -155,6 +155,11 @@ def steps_of(stages: Iterable[StageRecord]) -> list[Step]:
         for (generation, index), of_step in sorted(parts.items())
         if not any(part.measures.get("interrupted") for part in of_step)
     ]
+
+
+def typical_steps(steps: Iterable[Step]) -> list[Step]:
+    """Without the first, which launches kernels for the first time, and the expert switch, which moves weights."""
+    return [step for step in steps if step.index > 0 and not step.is_switch]
 
 
 def weighted_mean(stages: Sequence[StageRecord], measure: str) -> float | None:

@@ -1,0 +1,266 @@
+"""When a change counts, which cases belong together, and when nothing may be said."""
+
+import json
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+from reports import case_trace, full_case, read_back
+from tiny import tiny_case
+from traces import GPU, HOST, records, trace_of, write
+from wanbench.errors import InputError
+from wanbench.measure.outcome import Outcome
+from wanbench.report.compare.baseline import baseline_digest, baseline_files
+from wanbench.report.compare.export import as_json, as_table
+from wanbench.report.compare.markdown import render
+from wanbench.report.compare.match import Pair, match
+from wanbench.report.compare.measured import Figure, MeasuredCase, measured_case
+from wanbench.report.compare.policy import POLICIES
+from wanbench.report.compare.runs import compared_runs
+from wanbench.report.compare.verdict import ComparedCase, compare, compared, regressions, verdict_of
+
+GOLDEN = ROOT / "tests/data/comparison.json"
+STEPS = [3.0, 1.0, 1.01, 0.99, 1.0]
+
+
+def case(name: str = "a", *, step_s: float = 1.0, **changes: Any) -> MeasuredCase:
+    settings = {"model": "TI2V-5B", "task": "t2v", "size": "64*64", "frames": 5, "offload": "none", "weights": "random"}
+    hardware = {"GPU": "G", "power limit (W)": 700.0, "CPU": "C"}
+    figures = {"step_s": Figure(step_s, 0.001), "gpu_mem_bytes": Figure(2e9)}
+    whole = MeasuredCase(name, "ok", None, settings, hardware, {"torch": "2.11.0"}, figures, {"T5_Encoding": Figure(1)})
+    return replace(whole, **changes)
+
+
+def with_settings(name: str, **settings: Any) -> MeasuredCase:
+    basis = case(name)
+    return replace(basis, settings=basis.settings | settings)
+
+
+def verdict(result: ComparedCase, name: str) -> str:
+    return next(row.verdict for row in result.rows if row.name == name)
+
+
+# --- rules ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("measure", [policy.measure for policy in POLICIES.values() if policy.judged])
+def test_a_change_counts_only_past_the_share_the_bound_and_the_spread(measure: str) -> None:
+    policy = POLICIES[measure]
+    even = policy.absolute / policy.share  # where both bounds are the same change
+    worse, better = ("slower", "faster") if policy.unit == "s" else ("more", "less")
+    judge = partial(verdict_of, policy)
+
+    def changed(value: float, change: float, error: float | None = None) -> str:
+        return judge(Figure(value, error), Figure(value + change))
+
+    share_only = changed(even / 10, 0.5 * policy.absolute)
+    absolute_only = changed(even * 10, 2 * policy.absolute)
+    assert (share_only, absolute_only) == ("same", "same")
+    assert changed(even, 1.1 * policy.absolute) == worse
+    assert changed(even, -1.1 * policy.absolute) == better
+    assert changed(even, 1.1 * policy.absolute, 0.4 * policy.absolute) == "same"  # within the spread
+    assert changed(even, 1.3 * policy.absolute, 0.4 * policy.absolute) == worse
+
+
+def test_the_larger_spread_of_both_sides_decides() -> None:
+    policy = POLICIES["step_s"]
+    assert verdict_of(policy, Figure(1.0, 0.001), Figure(1.1, 0.001)) == "slower"
+    for errors in ((0.04, 0.001), (0.001, 0.04)):
+        assert verdict_of(policy, Figure(1.0, errors[0]), Figure(1.1, errors[1])) == "same"
+
+
+def test_what_was_not_measured_or_is_only_shown_has_no_verdict() -> None:
+    assert verdict_of(POLICIES["step_s"], Figure(), Figure(1.0)) == "n/a"
+    assert verdict_of(POLICIES["step_s"], Figure(1.0), Figure()) == "n/a"
+    assert verdict_of(POLICIES["total_duration_s"], Figure(1.0), Figure(9.0)) == "not judged"
+
+
+def test_a_spread_is_that_of_the_steps_and_one_value_has_none(tmp_path: Path) -> None:
+    figures = measured_case(read_back(tmp_path, records(STEPS))).figures
+    assert figures["step_s"].value == 1.0
+    # Median deviation 0.005 of four steps: sqrt(pi / 2) * 1.4826 * 0.005 / sqrt(4).
+    assert figures["step_s"].error == pytest.approx(0.004645, rel=1e-3)
+    assert figures["first_step_s"] == Figure(3.0, None)
+    (row,) = (row for row in compared(Pair(case(), case())).rows if row.name == "Peak GPU memory")
+    assert row.spread is None
+    assert "none" in render(compare("old", [case()], [case()])).split("Peak GPU memory")[1].splitlines()[0]
+
+
+# --- which cases belong together ----------------------------------------------------------------------------------
+
+
+def test_cases_match_by_name_and_settings_then_settings_then_name() -> None:
+    old = [
+        with_settings("a", seed=1),
+        with_settings("b", seed=2),
+        with_settings("c", seed=3),
+        with_settings("x", seed=9),
+    ]
+    new = [
+        with_settings("b", seed=1),
+        with_settings("b2", seed=2),
+        with_settings("c", seed=4),
+        with_settings("y", seed=8),
+    ]
+    pairs, only_old, only_new = match(old, new)
+    assert [(pair.old.name, pair.new.name) for pair in pairs] == [("a", "b"), ("b", "b2"), ("c", "c")]
+    assert ([case.name for case in only_old], [case.name for case in only_new]) == (["x"], ["y"])
+
+
+def test_a_label_and_a_limit_are_no_settings(tmp_path: Path) -> None:
+    one, other = (
+        measured_case(case_trace(tmp_path, replace(full_case(name), timeout_s=limit)))
+        for name, limit in (("one", 100.0), ("two", 200.0))
+    )
+    assert one.settings == other.settings
+    assert one.settings != measured_case(case_trace(tmp_path, full_case(offload="model"))).settings
+
+
+# --- when nothing may be said -------------------------------------------------------------------------------------
+
+
+def test_other_settings_are_shown_without_a_verdict() -> None:
+    result = compared(Pair(case(), replace(with_settings("a", offload="model"), figures=case(step_s=9).figures)))
+    assert verdict(result, "s/step") == "not comparable: offload none -> model"
+    assert next(row.ratio for row in result.rows if row.name == "s/step") == 9
+    assert verdict(result, "Warm generation") == "n/a"
+
+
+@pytest.mark.parametrize(("key", "value"), [("model", "T2V-A14B"), ("task", "i2v"), ("size", "96*96"), ("frames", 9)])
+def test_other_videos_are_not_compared_at_all(key: str, value: Any) -> None:
+    comparison = compare("old", [case()], [with_settings("a", **{key: value})])
+    assert comparison.cases[0].rows == ()
+    assert f"{key} {case().settings[key]} -> {value}" in render(comparison).replace("\\*", "*")
+
+
+@pytest.mark.parametrize(
+    ("what", "value"), [("GPU", "H"), ("power limit (W)", 500.0), ("power limit (W)", None), ("CPU", "D")]
+)
+def test_other_hardware_is_shown_without_a_verdict(what: str, value: Any) -> None:
+    moved = case(step_s=9, hardware=case().hardware | {what: value})
+    comparison = compare("old", [case()], [moved])
+    assert verdict(comparison.cases[0], "s/step") == f"other {what}"
+    assert regressions(comparison) == []
+    assert f"differ in all cases**: {what} {case().hardware[what]} ->" in render(comparison)
+
+
+def test_other_software_is_named_and_judged() -> None:
+    comparison = compare("old", [case()], [case(step_s=9, software={"torch": "2.12.0"})])
+    assert verdict(comparison.cases[0], "s/step") == "slower"
+    assert "differ in all cases**: torch 2.11.0 -> 2.12.0" in render(comparison)
+
+
+def test_a_difference_that_not_all_cases_have_stands_with_its_case() -> None:
+    old, new = (
+        [case("a"), with_settings("b", seed=1)],
+        [case("a", software={"torch": "2.12.0"}), with_settings("b", seed=1)],
+    )
+    text = render(compare("old", old, new))
+    assert "differ in all cases**: nothing" in text
+    assert "- Differs in: torch 2.11.0 -> 2.12.0" in text.split("## Case: a")[1].split("## Case: b")[0]
+    assert "Differs in" not in text.split("## Case: b")[1]
+
+
+def test_a_doubtful_or_unfinished_case_has_no_verdict_and_says_why() -> None:
+    pair = Pair(case(doubt="check: step time changed"), case(step_s=9, status="oom", doubt="ended with oom"))
+    assert verdict(compared(pair), "s/step") == "no verdict: baseline check: step time changed; this run ended with oom"
+
+
+def test_the_check_and_the_end_of_a_trace_are_its_doubt(tmp_path: Path) -> None:
+    doubtful = measured_case(read_back(tmp_path, records([1.0] * 4, unnamed_s=9.0)))
+    oom = measured_case(read_back(tmp_path, records([1.0]), outcome=Outcome("oom", "too much", "OutOfMemoryError")))
+    assert doubtful.doubt == "check: unaccounted time"
+    assert oom.doubt == "ended with oom"
+    assert measured_case(read_back(tmp_path, records([1.0] * 4))).doubt is None
+
+
+def test_a_case_that_ended_well_before_and_now_does_not_is_worse() -> None:
+    failed = case(status="oom", doubt="ended with oom")
+    assert regressions(compare("old", [case()], [failed])) == ["a: ended with oom"]
+    assert regressions(compare("old", [failed], [failed])) == []
+    elsewhere = replace(failed, hardware=case().hardware | {"GPU": "H"})
+    assert regressions(compare("old", [case()], [elsewhere])) == []
+
+
+def test_only_measures_make_a_case_worse() -> None:
+    slow_stage = case(stages={"T5_Encoding": Figure(9)})
+    comparison = compare("old", [case()], [slow_stage])
+    assert verdict(comparison.cases[0], "T5_Encoding") == "slower"
+    assert regressions(comparison) == []
+    assert regressions(compare("old", [case()], [case(step_s=2)])) == ["a: s/step slower (2.00 times)"]
+
+
+# --- from traces to files -----------------------------------------------------------------------------------------
+
+
+def test_steps_are_three_stages_and_initialisation_of_random_weights_is_not_judged(tmp_path: Path) -> None:
+    trace = case_trace(tmp_path, full_case(model="T2V-A14B", steps=4), experts=["high_noise"] * 2 + ["low_noise"] * 2)
+    result = compared(Pair(measured_case(trace), measured_case(trace)))
+    stages = {row.name: row.verdict for row in result.rows if row.kind == "stage"}
+    assert [name for name in stages if "Step" in name] == ["First_Step", "Typical_Step", "Switch_Step"]
+    assert stages["Model_Initialization"] == "not judged"
+    assert verdict(result, "Model initialisation") == "n/a"
+    loaded = measured_case(case_trace(tmp_path, full_case(weights="pretrained", steps=4)))
+    assert verdict(compared(Pair(loaded, loaded)), "Model initialisation") == "same"
+
+
+def test_the_comparison_as_json(tmp_path: Path) -> None:
+    sides = []
+    for side, step_s, torch in (("old", 2.0, "2.11.0"), ("new", 2.5, "2.12.0")):
+        folder = tmp_path / side
+        gpu = GPU | {"packages": {"torch": torch, "diffusers": "0.42.1"}}
+        for name, settings in (("a", {}), (side, {"offload": "model" if side == "old" else "group"})):
+            trace = trace_of(
+                records([step_s + 1, step_s, step_s], environment=gpu), case=replace(tiny_case(**settings), name=name)
+            )
+            write(folder, trace)
+        sides.append(sorted(folder.glob("*.json")))
+    (tmp_path / "old/broken.json").write_text("{}")
+    comparison = compared_runs("old", [tmp_path / "old/broken.json", *sides[0]], sides[1], {"b": "b.json: stale"})
+    content = json.loads(json.dumps(as_json(comparison)))
+    content["left_out"] = [line.replace(f"{tmp_path}/", "") for line in content["left_out"]]
+    assert content == json.loads(GOLDEN.read_text("utf-8"))
+    table = as_table(comparison)
+    assert table["verdict"].tolist() == [row["verdict"] for row in content["rows"]]
+    assert str(table["old"].dtype) == "Float64"
+
+
+def test_the_environment_is_hardware_and_software(tmp_path: Path) -> None:
+    on_cpu = measured_case(read_back(tmp_path, records([1.0] * 3, environment=HOST)))
+    assert on_cpu.hardware == {"GPU": "none", "power limit (W)": None, "CPU": "Some CPU"}
+    assert on_cpu.software["torch"] == "2.11.0"
+    assert on_cpu.software["Python"] == "3.12.3"
+
+
+# --- baselines --------------------------------------------------------------------------------------------------
+
+
+def test_traces_are_found_in_results_and_in_a_folder_of_traces(tmp_path: Path) -> None:
+    kept = ROOT / "results/reference/h200"
+    assert baseline_files(kept, tmp_path) == baseline_files(kept / "traces", tmp_path)
+    assert len(baseline_files(kept, tmp_path)) == len(list((kept / "traces").glob("*.json.gz")))
+
+
+def test_a_run_is_no_baseline_of_itself_and_a_case_stands_once(tmp_path: Path) -> None:
+    (tmp_path / "results/traces").mkdir(parents=True)
+    file = tmp_path / "results/traces/a.json"
+    file.write_text("{}")
+    with pytest.raises(InputError, match="is where this run writes its traces; allowed: a copy of it"):
+        baseline_files(tmp_path / "results", tmp_path / "results")
+    file.with_name("a.json.gz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.json and a\.json\.gz are the same case"):
+        baseline_files(tmp_path / "results", tmp_path / "other")
+
+
+def test_the_digest_of_a_baseline_follows_its_content(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("1")
+    before = baseline_digest([file])
+    file.touch()
+    assert baseline_digest([file]) == before
+    file.write_text("2")
+    assert baseline_digest([file]) != before

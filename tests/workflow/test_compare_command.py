@@ -1,0 +1,95 @@
+"""A run beside a baseline: the same is the same, and what got slower ends the command and is named."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project, copy_project
+from traces import change
+
+COMPARISON = {("comparison", ""), ("compare", "")}
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Two small cases, measured once, with a copy of their results beside them."""
+    project = copy_project(tmp_path_factory.mktemp("compare") / "project")
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL | {"seed": 7}}})
+    run = project.snakemake("results/tables/cases.parquet")
+    assert run.code == 0, run.output
+    for case in "ab":
+        # Other programs on this machine may make the check doubt a run of a few seconds.
+        change(project.folder / f"results/traces/{case}.json", without_faults)
+    shutil.copytree(project.folder / "results", project.folder / "old")
+    return project
+
+
+def without_faults(trace: dict[str, Any]) -> None:
+    trace["quality"]["faults"] = []
+
+
+def hundredfold(trace: dict[str, Any]) -> None:
+    """Decoding as it would be if this run were a hundred times slower."""
+    for event in trace["traceEvents"]:
+        if event.get("name") == "VAE_Decoding" and event.get("cat") == "stage":
+            event["args"]["time_s"] *= 100
+
+
+def test_a_copy_of_the_results_is_the_same(measured: Project) -> None:
+    run = measured.snakemake("compare", "--config", "baseline=old")
+    assert run.code == 0, run.output
+    assert run.jobs >= COMPARISON
+    comparison = json.loads(measured.read("results/comparison.json"))
+    assert set(comparison["verdicts"]) == {"same", "not judged", "n/a"}
+    assert [case["case"] for case in comparison["cases"]] == ["a", "b"]
+    again = measured.snakemake("compare", "--dry-run", "--config", "baseline=old")
+    assert again.jobs == {("compare", "")}
+
+
+def test_a_slower_case_ends_the_command_and_is_named_and_other_content_compares_again(measured: Project) -> None:
+    measured.snakemake("compare", "--config", "baseline=old")
+    results = measured.folder / "results/traces"
+    kept = (results / "b.json").read_text()
+    change(results / "b.json", hundredfold)
+    try:
+        run = measured.snakemake("compare", "--config", "baseline=old")
+        assert run.code != 0
+        assert "b: VAE decoding slower (100.00 times)" in run.output
+        assert "a: " not in run.output.split("worse than the baseline is:")[1].split("\n\n")[0]
+        assert "VAE decoding slower" in measured.read("results/comparison.md")
+        assert "faster" not in json.loads(measured.read("results/comparison.json"))["verdicts"]
+        # The same slowness in the baseline makes it none.
+        change(measured.folder / "old/traces/b.json", hundredfold)
+        run = measured.snakemake("compare", "--config", "baseline=old")
+        assert run.code == 0, run.output
+        assert run.jobs == COMPARISON
+    finally:
+        for file in (results / "b.json", measured.folder / "old/traces/b.json"):
+            file.write_text(kept)
+
+
+def test_a_report_is_a_baseline_without_verdicts(measured: Project) -> None:
+    shutil.copy(ROOT / "tests/data/seed_report.md", measured.folder / "seed.md")
+    run = measured.snakemake("compare", "--config", "baseline=seed.md")
+    assert run.code == 0, run.output
+    comparison = json.loads(measured.read("results/comparison.json"))
+    assert len(comparison["only_old"]) == 10
+    assert comparison["only_new"] == ["a", "b"]
+    assert len(comparison["notes"]) == 10
+
+
+def test_without_a_baseline_there_is_nothing_to_compare_with(measured: Project) -> None:
+    run = measured.snakemake("compare")
+    assert run.code != 0
+    assert run.jobs == set()
+    assert "compare: no baseline; allowed: --config baseline=PATH" in run.output
+
+
+def test_a_baseline_of_broken_traces_says_why(measured: Project, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    run = measured.snakemake("compare", "--config", f"baseline={tmp_path}")
+    assert run.code != 0
+    assert f"{tmp_path}/a.json: not valid JSON" in run.output

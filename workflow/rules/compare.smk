@@ -1,0 +1,39 @@
+# snakemake compare --config baseline=PATH
+
+
+rule comparison:
+    input:
+        traces=compared_traces,
+        left_out="results/tables/left_out.parquet",
+    output:
+        markdown="results/comparison.md",
+        json="results/comparison.json",
+        csv="results/tables/comparison.csv",
+        parquet="results/tables/comparison.parquet",
+    log:
+        "logs/comparison.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        # Not inputs: a report that is made here would be made anew, and a copy's dates say nothing.
+        baseline=BASELINE,
+        baseline_files=[str(file) for file in BASELINE_FILES],
+        baseline_digest=baseline_digest(BASELINE_FILES),
+        report_digest=REPORT_DIGEST,
+        env_digest=REPORT_ENV_DIGEST,
+    script:
+        "../scripts/compare_runs.py"
+
+
+# No output, so that it says every time what is worse.
+rule compare:
+    input:
+        # The comparison is made before a case that got worse can end the run.
+        markdown="results/comparison.md",
+        json="results/comparison.json",
+    log:
+        "logs/compare.log",
+    conda:
+        "../../envs/report.yaml"
+    script:
+        "../scripts/check_comparison.py"

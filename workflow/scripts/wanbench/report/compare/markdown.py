@@ -1,0 +1,144 @@
+"""The comparison as Markdown."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from wanbench.report.compare.export import verdict_counts
+from wanbench.report.compare.match import Difference, in_all
+from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
+from wanbench.report.compare.verdict import (
+    BETTER,
+    HARDWARE_UNKNOWN,
+    SAME,
+    WORSE,
+    ComparedCase,
+    ComparedRow,
+    Comparison,
+    regressions,
+)
+from wanbench.report.layout import table
+from wanbench.report.numbers import NOT_MEASURED, fixed, plain
+
+# Unit of a rule: unit in print, decimals, factor.
+_PRINTED = {"s": ("s", 3, 1.0), "bytes": ("GB", 2, 1e-9), "J": ("J", 0, 1.0), "pct_s": ("%·s", 0, 1.0)}
+_NOTE = (
+    "Ratio: this run over the baseline; below 1 is faster or less. A verdict other than `same` needs a change that is "
+    "more than a share of the baseline's value, more than an absolute bound (both under Rules), and more than the "
+    "spread: three of the larger standard error of the two medians, from the median absolute deviation (Rousseeuw and "
+    "Croux 1993) of the steps or generations of each side. Where each side has one value there is no spread (`none`), "
+    "and the bounds alone decide. `not judged`: shown for information. Stages say where a change lies; whether a case "
+    "got worse, its measures say. `n/a`: not measured on one side."
+)
+
+
+def render(comparison: Comparison) -> str:
+    """The whole comparison: what got worse first, then each case, then the rules."""
+    common = in_all([case.differences for case in comparison.cases])
+    parts = ["# Wan2.2 Benchmark Comparison", _head(comparison, common), _NOTE]
+    if comparison.cases:
+        parts.append(table([_summary_row(case) for case in comparison.cases], ("Case", "Verdicts")))
+    for title, lines in (
+        ("Worse than the baseline", regressions(comparison)),
+        ("Only in the baseline", comparison.only_old),
+        ("Only in this run", comparison.only_new),
+        ("Left out, and why", comparison.left_out),
+        ("What the baseline contradicts itself in", comparison.notes),
+    ):
+        if lines:
+            parts += [f"## {title}", "\n".join(f"- {_plain(line)}" for line in lines)]
+    for case in comparison.cases:
+        parts += _case_section(case, common)
+    parts += ["## Rules", _rules()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(comparison: Comparison, common: Sequence[Difference]) -> str:
+    counts = ", ".join(f"{count} {_plain(verdict)}" for verdict, count in verdict_counts(comparison).items())
+    unknown = any(case.withheld == HARDWARE_UNKNOWN for case in comparison.cases)
+    nothing = "the baseline does not say what it ran on" if unknown else "nothing"
+    differing = ", ".join(_plain(str(difference)) for difference in common) or nothing
+    return "\n".join(
+        [
+            f"- **Baseline**: {_plain(comparison.baseline)}",
+            f"- **Cases**: {len(comparison.cases)} compared, {len(comparison.only_old)} only in the baseline, "
+            f"{len(comparison.only_new)} only in this run",
+            f"- **Verdicts of measures**: {counts or 'none'}",
+            f"- **Hardware and software that differ in all cases**: {differing}",
+        ]
+    )
+
+
+def _summary_row(case: ComparedCase) -> dict[str, str]:
+    steps = next((row for row in case.rows if row.name == POLICIES["step_s"].label), None)
+    return {
+        "Case": _plain(_label(case)),
+        "Baseline s/step": fixed(steps.old if steps else None, 3),
+        "s/step": fixed(steps.new if steps else None, 3),
+        "Ratio": fixed(steps.ratio if steps else None),
+        "Verdicts": _plain(_verdicts(case)),
+    }
+
+
+def _verdicts(case: ComparedCase) -> str:
+    """What changed, in a few words."""
+    if case.withheld is not None:
+        return case.withheld
+    measures = [row for row in case.rows if row.kind == "measure"]
+    changed = [f"{row.name} {row.verdict}" for row in measures if row.verdict in (*WORSE, *BETTER)]
+    judged = any(row.verdict == SAME for row in measures)
+    return ", ".join(changed) or (SAME if judged else NOT_MEASURED)
+
+
+def _label(case: ComparedCase) -> str:
+    return case.case if case.case == case.old_case else f"{case.old_case} -> {case.case}"
+
+
+def _case_section(case: ComparedCase, common: Sequence[Difference]) -> list[str]:
+    parts = [f"## Case: {_plain(_label(case))}"]
+    own = [_plain(str(difference)) for difference in case.differences if difference not in common]
+    lines = [f"- Differs in: {', '.join(own)}"] if own else []
+    if case.withheld is not None:
+        lines.append(f"- No verdicts: {_plain(case.withheld)}")
+    if lines:
+        parts.append("\n".join(lines))
+    if not case.rows:
+        return [*parts, "The two made different videos, so there is nothing to compare."]
+    for kind, column in (("measure", "Measure"), ("stage", "Stage")):
+        rows = [row for row in case.rows if row.kind == kind]
+        if rows:
+            parts.append(table([_cells(row, column) for row in rows], (column, "Unit", "Verdict")))
+    return parts
+
+
+def _cells(row: ComparedRow, column: str) -> dict[str, str]:
+    unit, decimals, factor = _PRINTED[row.unit]
+    return {
+        column: row.name,
+        "Unit": unit,
+        "Baseline": fixed(row.old, decimals, factor),
+        "This run": fixed(row.new, decimals, factor),
+        "Ratio": fixed(row.ratio),
+        "Spread": "none" if row.spread is None else fixed(row.spread, decimals, factor),
+        "Verdict": _plain(row.verdict),
+    }
+
+
+def _rules() -> str:
+    return table([_rule(policy) for policy in (*POLICIES.values(), OTHER_STAGE, SHOWN_STAGE)], ("Measure", "Reason"))
+
+
+def _rule(policy: MetricPolicy) -> dict[str, str]:
+    unit, _, factor = _PRINTED[policy.unit]
+    bounds = asdict(policy) if policy.judged else {"share": None, "absolute": None}
+    absolute = NOT_MEASURED if bounds["absolute"] is None else f"{bounds['absolute'] * factor:g} {unit}"
+    return {
+        "Measure": policy.label,
+        "More than (%)": fixed(bounds["share"], 0, 100),
+        "And more than": absolute,
+        "Reason": policy.reason,
+    }
+
+
+def _plain(text: str) -> str:
+    """Text as Markdown shows it as it is, but for the arrow between two values, which needs no entity."""
+    return plain(text).replace("-&gt;", "->")

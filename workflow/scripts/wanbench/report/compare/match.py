@@ -1,0 +1,92 @@
+"""Which cases of two runs belong together, and in what they differ."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wanbench.report.compare.measured import MeasuredCase
+
+# Cases that differ in one of these made different videos: no figure of one says anything about the other.
+_SAME_VIDEO = ("model", "task", "size", "frames")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A case of the baseline, and the one of this run that it is held against."""
+
+    old: MeasuredCase
+    new: MeasuredCase
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something in which two cases differ; None where one side does not say."""
+
+    kind: str
+    what: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.what} {_shown(self.old)} -> {_shown(self.new)}"
+
+
+def match(
+    old: Sequence[MeasuredCase], new: Sequence[MeasuredCase]
+) -> tuple[list[Pair], list[MeasuredCase], list[MeasuredCase]]:
+    """Pairs in the order of `new`, then the cases that only the baseline has, and only this run.
+
+    Cases of one name and the same settings come first; then those of the same settings, which were renamed; then those
+    of one name, whose settings were changed.
+    """
+    left_old, left_new = list(old), list(new)
+    pairs: list[Pair] = []
+    alike: tuple[Callable[[MeasuredCase, MeasuredCase], bool], ...] = (
+        lambda a, b: a.name == b.name and a.settings == b.settings,
+        lambda a, b: a.settings == b.settings,
+        lambda a, b: a.name == b.name,
+    )
+    for belongs in alike:
+        for case in list(left_new):
+            other = next((candidate for candidate in left_old if belongs(candidate, case)), None)
+            if other is not None:
+                pairs.append(Pair(other, case))
+                left_old.remove(other)
+                left_new.remove(case)
+    order = [case.name for case in new]
+    return sorted(pairs, key=lambda pair: order.index(pair.new.name)), left_old, left_new
+
+
+def differences(pair: Pair) -> list[Difference]:
+    """Settings that both sides tell, then hardware and software where both are known."""
+    old, new = pair.old, pair.new
+    shared = {key: value for key, value in old.settings.items() if key in new.settings}
+    found = _differing("setting", shared, {key: new.settings[key] for key in shared})
+    for kind in ("hardware", "software"):
+        values_old, values_new = getattr(old, kind), getattr(new, kind)
+        if values_old and values_new:
+            found += _differing(kind, values_old, values_new)
+    return found
+
+
+def _differing(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+    return [Difference(kind, key, value, new[key]) for key, value in old.items() if value != new[key]]
+
+
+def other_video(found: Sequence[Difference]) -> list[Difference]:
+    """Those of the differences that leave nothing to compare."""
+    return [difference for difference in found if difference.kind == "setting" and difference.what in _SAME_VIDEO]
+
+
+def in_all(differences_of: Sequence[Sequence[Difference]]) -> list[Difference]:
+    """Differences in hardware and software that all pairs have."""
+    if not differences_of:
+        return []
+    first, *others = differences_of
+    return [item for item in first if item.kind != "setting" and all(item in other for other in others)]
+
+
+def _shown(value: Any) -> str:
+    # Prompts are long, and that they differ is all there is to say.
+    text = "n/a" if value is None else " ".join(str(value).split())
+    return text if len(text) <= 40 else f"{text[:39]}…"

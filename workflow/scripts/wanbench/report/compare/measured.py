@@ -1,0 +1,151 @@
+"""One case of one run as the comparison takes it, whether from a trace or from a report."""
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from wanbench.report.breakdown import breakdown
+from wanbench.report.figures import figures_of, steps_of, typical_steps
+from wanbench.report.generations import cold, generations_of, warm
+from wanbench.report.robust import median_error
+from wanbench.report.tables import records_by_case, stages_table
+from wanbench.trace import names
+from wanbench.trace.reader import Trace
+
+FIRST_STEP, TYPICAL_STEP, SWITCH_STEP = "First_Step", "Typical_Step", "Switch_Step"
+
+# A label, a limit and a permission decide nothing about a run, and an image is known by its digest.
+_NO_EFFECT = ("name", "timeout_s", "unofficial_size", "image")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A median with its standard error, in SI units; None where not measured, or where one value has no spread."""
+
+    value: float | None = None
+    error: float | None = None
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> "Figure":
+        known = [value for value in values if value is not None]
+        return cls(statistics.median(known), median_error(known)) if known else cls()
+
+
+@dataclass(frozen=True)
+class MeasuredCase:
+    """A case of the baseline or of this run.
+
+    Attributes:
+        status: how it ended; None where a report does not say.
+        doubt: why its figures give no verdict; None where they do.
+        settings: by key of the grid file, only those that decide a run; a key that is missing is unknown.
+        hardware, software: names and versions; empty where unknown.
+        figures: by measure of the rules in `policy`.
+        stages: times by stage, in order, the steps as three: first, typical and expert switch.
+    """
+
+    name: str
+    status: str | None
+    doubt: str | None
+    settings: dict[str, Any]
+    hardware: dict[str, Any]
+    software: dict[str, Any]
+    figures: dict[str, Figure]
+    stages: dict[str, Figure]
+
+
+def measured_case(trace: Trace) -> MeasuredCase:
+    environment = trace.environment or {}
+    return MeasuredCase(
+        name=trace.case["name"],
+        status=trace.status,
+        doubt=_doubt(trace),
+        settings=_deciding(trace.case),
+        hardware=_hardware(environment),
+        software=_software(environment) | {"measuring code": trace.digests["measure"]},
+        figures=_figures(trace),
+        stages=_stages(trace),
+    )
+
+
+def _doubt(trace: Trace) -> str | None:
+    if trace.status != names.OK:
+        return f"ended with {trace.status}"
+    faults = ", ".join(trace.quality["faults"]).replace("_", " ")
+    return f"check: {faults}" if faults else None
+
+
+def _deciding(case: dict[str, Any]) -> dict[str, Any]:
+    # A checkpoint folder is known by its digest as well, wherever it lies.
+    no_effect = (*_NO_EFFECT, *(["checkpoint"] if case["checkpoint_sha256"] else []))
+    return {key: value for key, value in case.items() if key not in no_effect}
+
+
+def _hardware(environment: dict[str, Any]) -> dict[str, Any]:
+    if not environment:
+        return {}
+    gpu, telemetry = environment.get("gpu") or {}, environment.get("gpu_telemetry") or {}
+    return {
+        "GPU": gpu.get("name", "none"),
+        "power limit (W)": telemetry.get("power_limit_w"),
+        "CPU": environment.get("cpu_name"),
+    }
+
+
+def _software(environment: dict[str, Any]) -> dict[str, Any]:
+    packages = environment.get("packages", {})
+    return {
+        "Python": environment.get("python"),
+        **{package: packages.get(package) for package in ("torch", "diffusers", "transformers")},
+        "driver": (environment.get("gpu_telemetry") or {}).get("driver"),
+    }
+
+
+def _figures(trace: Trace) -> dict[str, Figure]:
+    steps = steps_of(stage for stage in trace.stages if stage.counted)
+    typical = typical_steps(steps)
+    generations = generations_of(trace.stages)
+    further = [generation.without_compilation() for generation in warm(generations) or cold(generations)]
+    peaks = figures_of(trace)
+    # Making random weights is no loading, and its time says nothing.
+    loaded = trace.case["weights"] == "pretrained"
+    return {
+        "step_s": Figure.of(step.time_s for step in typical),
+        "first_step_s": Figure.of(step.time_s for step in steps if step.index == 0),
+        "text_encoding_s": Figure.of(_times_s(trace, names.TEXT_ENCODING)),
+        "vae_decoding_s": Figure.of(_times_s(trace, names.VAE_DECODING)),
+        "cold_generation_s": Figure.of(generation.time_s for generation in cold(generations)),
+        "warm_generation_s": Figure.of(generation.time_s for generation in warm(generations)),
+        "model_initialization_s": Figure.of(_times_s(trace, names.MODEL_INITIALIZATION)) if loaded else Figure(),
+        "gpu_mem_bytes": Figure.of([peaks.gpu_mem_allocated_bytes]),
+        "process_mem_bytes": Figure.of([peaks.process_mem_bytes]),
+        "step_energy_j": Figure.of(step.energy_j for step in typical),
+        "generation_energy_j": Figure.of(generation.energy_j for generation in further),
+        "total_duration_s": Figure.of([trace.total_duration_s]),
+        "comp_load_pct_s": Figure.of([peaks.total_comp_load_pct_s]),
+    }
+
+
+def _times_s(trace: Trace, name: str) -> list[float]:
+    """Times of a stage in the generations that count, without what a failure cut short."""
+    return [
+        stage.measures["time_s"]
+        for stage in trace.stages
+        if stage.name == name and stage.counted and not stage.measures.get("interrupted")
+    ]
+
+
+def _stages(trace: Trace) -> dict[str, Figure]:
+    records = records_by_case(stages_table([trace])).get(trace.case["name"], [])
+    steps = steps_of(stage for stage in trace.stages if stage.counted)
+    times: dict[str, Figure] = {}
+    for row in breakdown(records):
+        if names.step_index(row.stage) is None:
+            # Rows that only the breakdown has, and a compilation in a warm-up, have the one value that stands there.
+            times[row.stage] = Figure.of(_times_s(trace, row.stage) or [row.time_s])
+        elif FIRST_STEP not in times:
+            times[FIRST_STEP] = Figure.of(step.time_s for step in steps if step.index == 0)
+            times[TYPICAL_STEP] = Figure.of(step.time_s for step in typical_steps(steps))
+            times[SWITCH_STEP] = Figure.of(step.time_s for step in steps if step.is_switch)
+    return {stage: figure for stage, figure in times.items() if figure.value is not None}

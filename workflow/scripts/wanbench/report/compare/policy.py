@@ -1,0 +1,85 @@
+"""When a change counts: the rules of the comparison, as data."""
+
+from dataclasses import dataclass
+
+from wanbench.report.compare.measured import FIRST_STEP, SWITCH_STEP, TYPICAL_STEP
+from wanbench.trace import names
+
+
+@dataclass(frozen=True)
+class MetricPolicy:
+    """How much a measure must change before the change counts: more than both bounds, and more than the spread.
+
+    Attributes:
+        label: the measure as the comparison prints it.
+        unit: of the measure and of `absolute`: "s", "bytes", "J", or "pct_s" (percent-seconds).
+        share: of the baseline's value.
+        judged: whether it has verdicts, or is only shown. Of every judged measure less is better.
+        reason: why these bounds, or why there is no verdict.
+    """
+
+    measure: str
+    label: str
+    unit: str
+    share: float
+    absolute: float
+    judged: bool
+    reason: str
+
+
+def _shown(measure: str, label: str, unit: str, reason: str) -> MetricPolicy:
+    return MetricPolicy(measure, label, unit, 0.0, 0.0, False, reason)
+
+
+_RULES = (
+    MetricPolicy("step_s", "s/step", "s", 0.03, 0.005, True, "on one GPU, medians of steps repeat to about 1 %"),
+    MetricPolicy("first_step_s", "First step", "s", 0.10, 0.1, True, "holds the first launches of kernels"),
+    MetricPolicy("text_encoding_s", "T5 encoding", "s", 0.10, 0.05, True, "short, and with offload bound by copies"),
+    MetricPolicy("vae_decoding_s", "VAE decoding", "s", 0.05, 0.05, True, "once a generation, so there are few values"),
+    MetricPolicy(
+        "cold_generation_s", "Cold generation", "s", 0.10, 0.5, True, "one value, with compilation and cold file caches"
+    ),
+    MetricPolicy("warm_generation_s", "Warm generation", "s", 0.05, 0.1, True, "few values, with the video's export"),
+    MetricPolicy(
+        "model_initialization_s", "Model initialisation", "s", 0.20, 1.0, True, "depends on what the page cache holds"
+    ),
+    MetricPolicy("gpu_mem_bytes", "Peak GPU memory", "bytes", 0.01, 50e6, True, "torch allocates alike in like runs"),
+    MetricPolicy("process_mem_bytes", "Process memory", "bytes", 0.05, 200e6, True, "sampled ten times a second"),
+    MetricPolicy("step_energy_j", "Energy per step", "J", 0.05, 20.0, True, "the GPU's counter moves every 0.1 s"),
+    MetricPolicy(
+        "generation_energy_j",
+        "Energy per generation",
+        "J",
+        0.05,
+        50.0,
+        True,
+        "depends on the GPU's temperature as well",
+    ),
+    _shown("total_duration_s", "Total duration", "s", "holds start-up, imports and the making of random weights"),
+    _shown("comp_load_pct_s", "Compute load", "pct_s", "more load is neither better nor worse"),
+)
+POLICIES = {policy.measure: policy for policy in _RULES}
+
+OTHER_STAGE = MetricPolicy("stage_s", "Other stages", "s", 0.10, 0.1, True, "short stages vary more than long ones")
+SHOWN_STAGE = _shown("shown_stage_s", "Other times", "s", "not a part of one generation, or making random weights")
+STAGE_POLICIES = {
+    names.PREPROCESS: OTHER_STAGE,
+    names.TEXT_ENCODING: POLICIES["text_encoding_s"],
+    names.COMPILATION: OTHER_STAGE,
+    FIRST_STEP: POLICIES["first_step_s"],
+    TYPICAL_STEP: POLICIES["step_s"],
+    SWITCH_STEP: OTHER_STAGE,
+    names.VAE_DECODING: POLICIES["vae_decoding_s"],
+    names.VIDEO_EXPORT: OTHER_STAGE,
+}
+
+
+def stage_policy(stage: str, loaded: bool) -> MetricPolicy:
+    """The rule for the time of a stage.
+
+    Args:
+        loaded: the weights were loaded from a checkpoint on both sides, so that initialisation means something.
+    """
+    if stage == names.MODEL_INITIALIZATION and loaded:
+        return POLICIES["model_initialization_s"]
+    return STAGE_POLICIES.get(stage, SHOWN_STAGE)

@@ -1,0 +1,186 @@
+"""What changed between two runs, and whether it counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wanbench.report.compare.match import Difference, Pair, differences, match, other_video
+from wanbench.report.compare.measured import Figure, MeasuredCase
+from wanbench.report.compare.policy import POLICIES, MetricPolicy, stage_policy
+from wanbench.report.numbers import NOT_MEASURED
+from wanbench.trace.names import OK
+
+SAME, NOT_JUDGED, HARDWARE_UNKNOWN = "same", "not judged", "hardware unknown"
+WORSE = ("slower", "more")
+BETTER = ("faster", "less")
+# A median further off than three of its standard errors is so by chance in 0.3 % of normal cases.
+_ERRORS = 3.0
+
+
+@dataclass(frozen=True)
+class ComparedRow:
+    """A measure or the time of a stage in two runs, in the unit of its rule.
+
+    Attributes:
+        case: its name in this run.
+        kind: "measure" or "stage".
+        ratio: new over old; None where one side was not measured, or old is 0.
+        spread: the change that chance could make: three of the larger standard error; None with one value a side.
+    """
+
+    case: str
+    kind: str
+    name: str
+    unit: str
+    old: float | None
+    new: float | None
+    ratio: float | None
+    spread: float | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class ComparedCase:
+    """Two cases held against each other.
+
+    Attributes:
+        withheld: why no figure has a verdict; None where figures have one.
+        failed: it ended well in the baseline, and in this run, of the same settings and hardware, did not.
+    """
+
+    case: str
+    old_case: str
+    differences: tuple[Difference, ...]
+    withheld: str | None
+    failed: str | None
+    rows: tuple[ComparedRow, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Everything that the comparison says.
+
+    Attributes:
+        notes: what a report as the baseline contradicts itself in, and what was made of it.
+        left_out: traces that could not be used, with the reason.
+    """
+
+    baseline: str
+    cases: tuple[ComparedCase, ...]
+    only_old: tuple[str, ...]
+    only_new: tuple[str, ...]
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def compare(
+    baseline: str,
+    old: Sequence[MeasuredCase],
+    new: Sequence[MeasuredCase],
+    left_out: Sequence[str] = (),
+    notes: Sequence[str] = (),
+) -> Comparison:
+    pairs, only_old, only_new = match(old, new)
+    return Comparison(
+        baseline,
+        tuple(compared(pair) for pair in pairs),
+        tuple(case.name for case in only_old),
+        tuple(case.name for case in only_new),
+        tuple(left_out),
+        tuple(notes),
+    )
+
+
+def regressions(comparison: Comparison) -> list[str]:
+    """One line for each case that got worse. Stages say where it did, and do not decide."""
+    lines = []
+    for case in comparison.cases:
+        worse = [f"{row.name} {row.verdict} ({row.ratio:.2f} times)" for row in case.rows if _decides(row)]
+        if case.failed or worse:
+            lines.append(f"{case.case}: {', '.join([*([case.failed] if case.failed else []), *worse])}")
+    return lines
+
+
+def _decides(row: ComparedRow) -> bool:
+    return row.kind == "measure" and row.verdict in WORSE
+
+
+def compared(pair: Pair) -> ComparedCase:
+    found = differences(pair)
+    withheld = _withheld(pair, found)
+    moved = any(difference.kind != "software" for difference in found)
+    failed = pair.old.status == OK and pair.new.status != OK and not moved
+    return ComparedCase(
+        case=pair.new.name,
+        old_case=pair.old.name,
+        differences=tuple(found),
+        withheld=withheld,
+        failed=pair.new.doubt if failed else None,
+        rows=() if other_video(found) else tuple(_rows(pair, withheld)),
+    )
+
+
+def _withheld(pair: Pair, found: Sequence[Difference]) -> str | None:
+    settings = [str(difference) for difference in found if difference.kind == "setting"]
+    if settings:
+        return f"not comparable: {', '.join(settings)}"
+    doubts = [f"{side} {case.doubt}" for side, case in (("baseline", pair.old), ("this run", pair.new)) if case.doubt]
+    if doubts:
+        return f"no verdict: {'; '.join(doubts)}"
+    if not pair.old.hardware or not pair.new.hardware:
+        return HARDWARE_UNKNOWN
+    hardware = [difference.what for difference in found if difference.kind == "hardware"]
+    return f"other {', '.join(hardware)}" if hardware else None
+
+
+def _rows(pair: Pair, withheld: str | None) -> list[ComparedRow]:
+    rows = [
+        _row(pair, "measure", policy.label, policy, pair.old.figures, pair.new.figures, withheld)
+        for policy in POLICIES.values()
+    ]
+    loaded = all(case.settings.get("weights") == "pretrained" for case in (pair.old, pair.new))
+    stages = [*pair.new.stages, *(stage for stage in pair.old.stages if stage not in pair.new.stages)]
+    return rows + [
+        _row(pair, "stage", stage, stage_policy(stage, loaded), pair.old.stages, pair.new.stages, withheld)
+        for stage in stages
+    ]
+
+
+def _row(
+    pair: Pair,
+    kind: str,
+    name: str,
+    policy: MetricPolicy,
+    old_figures: dict[str, Figure],
+    new_figures: dict[str, Figure],
+    withheld: str | None,
+) -> ComparedRow:
+    key = policy.measure if kind == "measure" else name
+    old, new = old_figures.get(key, Figure()), new_figures.get(key, Figure())
+    known = old.value is not None and new.value is not None
+    verdict = verdict_of(policy, old, new)
+    # What was not measured has no verdict to withhold.
+    if withheld is not None and known:
+        verdict = withheld
+    ratio = new.value / old.value if known and old.value else None
+    return ComparedRow(
+        pair.new.name, kind, name, policy.unit, old.value, new.value, ratio, spread_of(old, new), verdict
+    )
+
+
+def spread_of(old: Figure, new: Figure) -> float | None:
+    """The change that has to be passed, in the unit of the figures; None where neither side has a spread."""
+    errors = [figure.error for figure in (old, new) if figure.error is not None]
+    return _ERRORS * max(errors) if errors else None
+
+
+def verdict_of(policy: MetricPolicy, old: Figure, new: Figure) -> str:
+    """A change counts that passes both bounds of the rule and the spread."""
+    if old.value is None or new.value is None:
+        return NOT_MEASURED
+    if not policy.judged:
+        return NOT_JUDGED
+    change = new.value - old.value
+    if abs(change) <= max(policy.share * abs(old.value), policy.absolute, spread_of(old, new) or 0.0):
+        return SAME
+    words = WORSE if change > 0 else BETTER
+    return words[0] if policy.unit == "s" else words[1]
