@@ -215,13 +215,12 @@ def _case_row(trace: Trace) -> dict[str, Any]:
     # What was applied wins over what was asked for; a case that failed early has only the latter.
     ran = trace.case | (trace.applied or {})
     environment, quality, error = trace.environment or {}, trace.quality, trace.error or {}
-    gpu, telemetry = environment.get("gpu") or {}, environment.get("gpu_telemetry") or {}
     change = quality["step_time_change"] or {}
     generations = {stage.generation for stage in trace.stages if stage.generation is not None}
     row = {key: ran[key] for key in _CASE_COLUMNS if key in ran}
     row |= {key: environment[key] for key in _CASE_COLUMNS if key in environment}
     row |= {key: quality[key] for key in _CASE_COLUMNS if key in quality}
-    row |= asdict(figures_of(trace))
+    row |= asdict(figures_of(trace)) | _gpu_columns(environment)
     row |= {f"{reason}_pct": share for reason, share in (quality.get("throttled_pct") or {}).items()}
     return row | {
         "case": trace.case["name"],
@@ -243,6 +242,14 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "started_at": trace.started_at,
         "git_commit": trace.git_commit,
         "git_dirty": trace.git_dirty,
+        "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
+        "case_sha256": trace.digests["case_sha256"],
+    }
+
+
+def _gpu_columns(environment: Mapping[str, Any]) -> dict[str, Any]:
+    gpu, telemetry = environment.get("gpu") or {}, environment.get("gpu_telemetry") or {}
+    return {
         "gpu_name": gpu.get("name"),
         "gpu_uuid": gpu.get("uuid"),
         "gpu_mem_total_bytes": gpu.get("mem_total_bytes"),
@@ -252,8 +259,6 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "gpu_sm_clock_max_mhz": telemetry.get("sm_clock_max_mhz"),
         "gpu_telemetry_error": telemetry.get("error"),
         "sm_activity_source": telemetry.get("sm_activity_source"),
-        "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
-        "case_sha256": trace.digests["case_sha256"],
     }
 
 
