@@ -64,6 +64,14 @@ def test_a_case_that_should_have_fitted_points_at_what_else_held_memory(tmp_path
     assert finding.advised == ()
 
 
+def test_a_case_that_did_not_fit_did_not_only_just_fit(tmp_path: Path) -> None:
+    outcome = Outcome("oom", MESSAGE, "OutOfMemoryError")
+    case, environment = full_case(steps=3), gpu_of(42 * 10**9)
+    found = rules(made(tmp_path, case, outcome=outcome, environment=environment, peak_bytes=41 * 10**9))
+    assert "out_of_memory" in found
+    assert "vram_margin" not in found
+
+
 def test_a_message_without_a_size_and_a_case_that_ran(tmp_path: Path) -> None:
     evidence = out_of_memory(tmp_path, 42 * 10**9, "out of memory")["out_of_memory"].evidence
     assert "asked_for_bytes" not in evidence

@@ -141,6 +141,15 @@ def test_advice_is_completed_by_what_was_measured_and_not_told_twice(tmp_path: P
     assert "Measured here" not in rules(own)["compute_bound"].text
 
 
+def test_advice_of_a_cache_is_completed_whatever_its_threshold(tmp_path: Path) -> None:
+    busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 50.0}}
+    own = trace(tmp_path, "own", measures=busy, settings={"weights": "pretrained"})
+    cached = trace(tmp_path, "cached", 1.0, settings={"weights": "pretrained", "cache": "first_block"})
+    found = rules(own, cached)
+    assert "Measured here: `cache: first_block, cache_threshold: 0.05` (case cached)" in found["compute_bound"].text
+    assert "faster_elsewhere" not in found
+
+
 def test_of_equal_neighbours_the_fastest_speaks(tmp_path: Path) -> None:
     own = trace(tmp_path, "own", settings={"offload": "group"}, step_s=4.0, peak_gb=20)
     slow, fast = trace(tmp_path, "slow", step_s=2.5), trace(tmp_path, "fast", step_s=2.0)

@@ -123,5 +123,5 @@ def total_of(values: Iterable[float | None]) -> float:
 
 
 def matches(advice: str, setting: str) -> bool:
-    """Whether advice, `key: value` or `key`, speaks of a setting, `key: value`."""
-    return setting == advice or setting.startswith(f"{advice}: ")
+    """Whether advice, `key: value` or `key`, speaks of a setting, `key: value` and maybe what belongs to it."""
+    return setting == advice or setting.startswith((f"{advice}: ", f"{advice}, "))

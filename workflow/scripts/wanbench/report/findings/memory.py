@@ -81,7 +81,8 @@ def _first_that_fits(context: Context) -> tuple[list[str], tuple[str, ...]]:
 
 def _vram_margin(context: Context) -> Iterator[Finding]:
     peak_bytes, total_bytes = context.number("gpu_mem_allocated_bytes"), context.number("gpu_mem_total_bytes")
-    if peak_bytes is None or total_bytes is None:
+    # A case that did not fit has a finding of its own.
+    if peak_bytes is None or total_bytes is None or context.case["status"] == OOM:
         return
     outside_bytes = _outside_torch_bytes(context)
     full_bytes = peak_bytes + (outside_bytes or 0)
