@@ -1,20 +1,27 @@
 """Traces as the report wing reads them, the report of them, and the tables in a report."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from conftest import ROOT
 from tiny import tiny_case
-from traces import GPU, records, trace_of, write
+from traces import GPU, OK, records, trace_of, write
 from wanbench.cases.case import Case
+from wanbench.cases.yaml_file import read_yaml
+from wanbench.measure.outcome import Outcome
 from wanbench.models import MODELS
-from wanbench.report.breakdown import breakdown
 from wanbench.report.content import content_of
-from wanbench.report.findings import findings_of
+from wanbench.report.findings.basis import Finding
+from wanbench.report.findings.registry import findings_by_case
+from wanbench.report.findings.thresholds import Thresholds
 from wanbench.report.markdown import to_markdown
-from wanbench.report.tables import cases_table, details_table, left_out_table, records_by_case, stages_table
+from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table
 from wanbench.trace.reader import Trace, read_trace
+
+THRESHOLDS = Thresholds(**read_yaml(ROOT / "config/thresholds.yaml"))
 
 
 def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace:
@@ -47,13 +54,46 @@ def with_measures(rows: list[dict[str, Any]], stage: str, measures: dict[str, An
     return trace
 
 
+def made(
+    folder: Path,
+    case: Case,
+    steps_s: list[float] | None = None,
+    measures: dict[str, dict[str, Any]] | None = None,
+    alter: Callable[[dict[str, Any]], None] | None = None,
+    until: str | None = None,
+    outcome: Outcome = OK,
+    **run: Any,
+) -> Trace:
+    """The trace of a case on a GPU: with measures by a pattern of stage names, changed by hand, or cut short."""
+    count = case.warmup + case.repeats
+    environment = run.pop("environment", GPU)
+    times_s = steps_s or [2.0] * case.steps
+    rows = records(times_s, generations=count, warmup=case.warmup, environment=environment, case=case, **run)
+    if until is not None:
+        rows = rows[: next(i for i, row in enumerate(rows) if row.get("name") == until) + 1]
+    trace = trace_of(rows, case=case, outcome=outcome)
+    for event in (event for event in trace["traceEvents"] if event.get("cat") == "stage"):
+        for pattern, values in (measures or {}).items():
+            if re.fullmatch(pattern, event["name"]):
+                event["args"] |= values
+    if alter is not None:
+        alter(trace)
+    return read_trace(write(folder, trace))
+
+
 def report(*traces: Trace) -> str:
-    return to_markdown(content_of(cases_table(traces), stages_table(traces), details_table(traces), left_out_table([])))
+    tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table([])
+    return to_markdown(content_of(*tables, THRESHOLDS))
 
 
-def rules(trace: Trace) -> dict[str, Any]:
-    found = findings_of(cases_table([trace]).iloc[0], breakdown(records_by_case(stages_table([trace]))["tiny"]))
-    return {finding.rule: finding for finding in found}
+def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, list[Finding]]:
+    """Findings of each case of a report with these traces."""
+    return findings_by_case(cases_table(traces), stages_table(traces), thresholds)
+
+
+def rules(trace: Trace, *others: Trace) -> dict[str, Finding]:
+    """Findings of a case by rule, the last of each; `others` are cases of the same report."""
+    return {finding.rule: finding for finding in findings(trace, *others)[trace.case["name"]]}
 
 
 def tables(markdown: str, first_column: str) -> list[list[dict[str, str]]]:

@@ -16,6 +16,10 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "workflow/scripts")]
+
+from wanbench.cases.yaml_file import read_yaml
+
 TRACE = ROOT / "results/reference/h200/traces/5B_704p_compiled.json.gz"
 _RUN = """
 import sys, types
@@ -73,7 +77,7 @@ def _make(folder: Path, count: int) -> int:
 
 def _timed(folder: str, script: str) -> float:
     scripts = ROOT / "workflow/scripts"
-    params = {"expected": None}
+    params = {"expected": None, "thresholds": read_yaml(ROOT / "config/thresholds.yaml")}
     code = _RUN.format(scripts=str(scripts), folder=folder, script=str(scripts / script), params=params)
     start_s = time.monotonic()
     subprocess.run([sys.executable, "-c", code], check=True)

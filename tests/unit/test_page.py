@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import read_back
+from reports import THRESHOLDS, read_back
 from tiny import tiny_case
 from traces import records
 from wanbench.report import page
@@ -21,7 +21,8 @@ from wanbench.trace.reader import Trace
 
 
 def content(*traces: Trace) -> Content:
-    return content_of(cases_table(traces), stages_table(traces), details_table(traces), left_out_table([]))
+    tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table([])
+    return content_of(*tables, THRESHOLDS)
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def parsed(html: str) -> _Text:
 def test_the_page_says_every_word_and_figure_that_the_markdown_says(trace: Trace, tmp_path: Path) -> None:
     report = content(trace)
     shown = " ".join(parsed(made(trace, tmp_path)).text)
-    for paragraph in (report.about, report.summary, *report.overview, *report.cases[0].paragraphs):
+    for paragraph in (report.about, report.summary, *report.overview, *report.cases[0].paragraphs, *report.how_to_read):
         for word in re.findall(r"[\w.%]+", re.sub(r"\\", "", paragraph)):
             assert word in shown, word
 

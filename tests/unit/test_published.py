@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import case_trace, full_case, read_back, report, tables, with_measures
+from reports import THRESHOLDS, case_trace, full_case, read_back, report, tables, with_measures
 from tiny import tiny_case
 from traces import GPU, records, write
 from wanbench.measure.outcome import Outcome
@@ -170,9 +170,8 @@ def test_a_lossy_case_is_marked_and_explained(make: Make) -> None:
 
 def test_the_section_stands_between_summary_and_cases_and_only_where_it_has_a_row(make: Make) -> None:
     def text(trace: Trace) -> str:
-        return to_markdown(
-            content_of(cases_table([trace]), stages_table([trace]), details_table([trace]), left_out_table([]), [HERE])
-        )
+        tables = cases_table([trace]), stages_table([trace]), details_table([trace]), left_out_table([])
+        return to_markdown(content_of(*tables, THRESHOLDS, [HERE]))
 
     full = text(make(full_case(steps=3)))
     assert full.index("| Case ") < full.index("## Against published figures") < full.index("# Detailed Breakdown")

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from reports import report, rules
 from tiny import tiny_case
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.assemble import Attempt, assemble
@@ -22,12 +23,7 @@ from wanbench.measure.outcome import Outcome
 from wanbench.measure.quality import judge
 from wanbench.measure.samples import Samples, energy_of, read_samples, stage_measures, weighted_mean
 from wanbench.measure.spans import Recording, Stage, read_records, stages_of
-from wanbench.report.breakdown import breakdown
-from wanbench.report.content import content_of
 from wanbench.report.figures import figures_of
-from wanbench.report.findings import findings_of
-from wanbench.report.markdown import to_markdown
-from wanbench.report.tables import cases_table, details_table, left_out_table, records_by_case, stages_table
 from wanbench.trace import names
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_trace
@@ -64,17 +60,6 @@ def trace_of(tmp_path: Path, record: Recording, samples: Samples) -> Trace:
     file = tmp_path / "tiny.json"
     write_trace(file, assemble(attempt, record, samples, Outcome("ok")))
     return read_trace(file)
-
-
-def report(trace: Trace) -> str:
-    return to_markdown(
-        content_of(cases_table([trace]), stages_table([trace]), details_table([trace]), left_out_table([]))
-    )
-
-
-def rules(trace: Trace) -> set[str]:
-    rows = breakdown(records_by_case(stages_table([trace]))["tiny"])
-    return {finding.rule for finding in findings_of(cases_table([trace]).iloc[0], rows)}
 
 
 def altered(samples: Samples, change: Callable[[int, dict[str, float]], dict[str, float] | None]) -> Samples:
@@ -167,7 +152,7 @@ def test_the_report_of_the_recording(alone: tuple[Recording, Samples], tmp_path:
     # Three steps of 1.04 PFLOP each, and a GPU whose datasheet says 989.4 TFLOP/s.
     assert "- **Matrix products**: 789 TFLOP/s measured here" in text
     assert re.search(r"^\| Step_1_Inference .* 1041\.3 \| +44\.8 \|", text, re.M)
-    assert rules(trace) & {"foreign_process", "slowed_down", "sampling_gaps", "low_sm_activity"} == set()
+    assert set(rules(trace)) & {"foreign_process", "slowed_down", "sampling_gaps", "low_sm_activity"} == set()
 
 
 def test_another_process_on_the_gpu_is_found(tmp_path: Path) -> None:

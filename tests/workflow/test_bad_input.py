@@ -49,6 +49,23 @@ def test_a_case_that_stands_twice_in_a_file_given_on_the_command_line(new_projec
     assert line == "mine.yaml: line 3: 'a' stands here a second time (first in line 2)"
 
 
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (("power_cap_pct: 10", "power_cap_pct: high"), 'power_cap_pct: "high" is not allowed; allowed: a number from'),
+        (("power_cap_pct: 10", ""), "power_cap_pct is missing; allowed: a number from 0 to 100"),
+        (("power_cap_pct: 10", "power_cap_pct: 10\npower_cap: 5"), "unknown key 'power_cap' (did you mean"),
+        (("power_cap_pct: 10", "power_cap_pct: 10\npower_cap_pct: 5"), "line 23: 'power_cap_pct' stands here a second"),
+    ],
+    ids=["wrong type", "missing", "unknown", "twice"],
+)
+def test_faulty_thresholds(new_project: Callable[[], Project], change: tuple[str, str], line: str) -> None:
+    project = new_project()
+    file = project.folder / "config/thresholds.yaml"
+    file.write_text(file.read_text("utf-8").replace(*change), "utf-8")
+    assert complaint(project).startswith(f"config/thresholds.yaml: {line}")
+
+
 def test_a_setting_on_the_command_line_is_not_passed_over(new_project: Callable[[], Project]) -> None:
     assert complaint(new_project(), "--config", "steps=3").startswith(
         "--config: steps has no effect; allowed: grid=FILE"

@@ -96,7 +96,7 @@ def test_an_edit_of_the_measuring_environment_runs_the_cases(project: Project) -
     "path",
     [
         "workflow/scripts/wanbench/report/markdown.py",
-        "workflow/scripts/wanbench/report/findings.py",
+        "workflow/scripts/wanbench/report/findings/trust.py",
         "workflow/scripts/wanbench/memory.py",
         "workflow/scripts/wanbench/report/published_figures.csv",
     ],
@@ -104,6 +104,15 @@ def test_an_edit_of_the_measuring_environment_runs_the_cases(project: Project) -
 def test_an_edit_of_the_report_code_runs_only_the_report(project: Project, path: str) -> None:
     append(project.folder / path, "\nEDITED = True\n")
     assert project.plan() == REPORT
+
+
+def test_a_changed_threshold_makes_only_the_report_again(project: Project) -> None:
+    file = project.folder / "config/thresholds.yaml"
+    text = file.read_text("utf-8")
+    file.write_text(f"# another reason\n{text}", "utf-8")
+    assert project.plan() == set()
+    file.write_text(text.replace("power_cap_pct: 10", "power_cap_pct: 20"), "utf-8")
+    assert project.plan() == {("report", ""), ("outcome", "")}
 
 
 def test_the_project_in_another_place_runs_nothing(measured: Project, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 from wanbench.cases.case import case_sha256
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.cases.resolve import resolve_cases
-from wanbench.cases.schema import nearest
+from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check, nearest
 from wanbench.digests import code_digest, value_digest
 from wanbench.errors import InputError
 from wanbench.measure.failures import failed_attempts
@@ -52,12 +52,21 @@ def baseline():
     return named, baseline_files(Path(named), Path("results"))
 
 
+def thresholds():
+    """When the report's findings speak: config/thresholds.yaml, checked."""
+    file = ROOT / "config/thresholds.yaml"
+    values = read_yaml(Path(shown_path(file)))
+    check(values, str(shown_path(file)), schema_file=THRESHOLDS_SCHEMA_FILE)
+    return values
+
+
 # Read here and not through `config`: that merges --configfile with the default grid, and lets the later of two
 # cases of one name win.
 try:
     GRID_FILE = grid_file()
     RESOLVED = resolve_cases(read_yaml(Path(shown_path(GRID_FILE))), shown_path(GRID_FILE))
     BASELINE, BASELINE_FILES = baseline()
+    THRESHOLDS = thresholds()
 except InputError as error:
     sys.exit(str(error))
 

@@ -11,6 +11,7 @@ rule report:
     conda:
         "../../envs/report.yaml"
     params:
+        thresholds=THRESHOLDS,
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
     script:
@@ -31,6 +32,7 @@ rule page:
     conda:
         "../../envs/report.yaml"
     params:
+        thresholds=THRESHOLDS,
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
     script:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from wanbench.report.content import content_of
+from wanbench.report.findings.thresholds import Thresholds
 from wanbench.report.markdown import to_markdown
 from wanbench.report.published import read_published
 from wanbench.trace.writer import write_atomically
@@ -13,4 +14,5 @@ from wanbench.trace.writer import write_atomically
 sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
 
 tables = [pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "details", "left_out")]
-write_atomically(Path(snakemake.output[0]), to_markdown(content_of(*tables, read_published())))
+content = content_of(*tables, Thresholds(**snakemake.params.thresholds), read_published())
+write_atomically(Path(snakemake.output[0]), to_markdown(content))

@@ -12,36 +12,41 @@ from jsonschema.exceptions import ValidationError
 
 from wanbench.errors import InputError
 
-SCHEMA_FILE = Path(__file__).parents[3] / "schemas" / "config.schema.json"
+_SCHEMAS = Path(__file__).parents[3] / "schemas"
+SCHEMA_FILE = _SCHEMAS / "config.schema.json"
+THRESHOLDS_SCHEMA_FILE = _SCHEMAS / "thresholds.schema.json"
 
 
 @cache
-def _schema() -> dict[str, Any]:
-    return json.loads(SCHEMA_FILE.read_text("utf-8"))
+def _schema(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text("utf-8"))
 
 
 @cache
-def _validator(definition: str | None) -> Draft202012Validator:
-    schema = _schema()
+def _validator(definition: str | None, file: Path) -> Draft202012Validator:
+    schema = _schema(file)
     if definition is not None:
         schema = {"$ref": f"#/$defs/{definition}", "$defs": schema["$defs"]}
     return Draft202012Validator(schema)
 
 
-def check(value: Any, where: str, definition: str | None = None) -> None:
-    """Check a value against the schema, or against one of its definitions.
+def check(value: Any, where: str, definition: str | None = None, schema_file: Path = SCHEMA_FILE) -> None:
+    """Check a value against a schema (that of grid files unless told otherwise), or against one of its definitions.
 
     Raises:
         InputError: one line for each fault, beginning with `where`.
     """
-    errors = sorted(_validator(definition).iter_errors(value), key=lambda error: [str(part) for part in error.path])
+    errors = sorted(
+        _validator(definition, schema_file).iter_errors(value), key=lambda error: [str(part) for part in error.path]
+    )
     if errors:
-        raise InputError("\n".join(_sentence(error, where) for error in errors))
+        # A value can be wrong in two ways that read the same.
+        raise InputError("\n".join(dict.fromkeys(_sentence(error, where) for error in errors)))
 
 
 def setting_names() -> list[str]:
     """Names of all keys that a case may have."""
-    return list(_schema()["$defs"]["settings"]["properties"])
+    return list(_schema(SCHEMA_FILE)["$defs"]["settings"]["properties"])
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
@@ -78,7 +83,8 @@ def _sentence(error: ValidationError, where: str) -> str:
     if error.validator == "required":
         missing = next(name for name in error.validator_value if name not in error.instance)
         path_to_key = ".".join([*([key] if key else []), missing])
-        return f"{where}: {path_to_key} is missing; allowed: {error.schema['description']}"
+        allowed = error.schema["properties"][missing].get("description", error.schema["description"])
+        return f"{where}: {path_to_key} is missing; allowed: {allowed}"
     if "enum" in error.schema:
         allowed_values = error.schema["enum"]
         hint = nearest(str(error.instance), [str(value) for value in allowed_values])

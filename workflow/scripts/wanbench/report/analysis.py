@@ -1,17 +1,17 @@
 """The end of a case: its findings, and an overview of what it used."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
-from wanbench.report.breakdown import Row
-from wanbench.report.findings import findings_of
+from wanbench.report.findings.basis import Finding
 from wanbench.report.numbers import NOT_MEASURED, escaped_but_code, fixed, gigabytes
 from wanbench.trace.names import OK
 
 
-def analysis(case: pd.Series, rows: list[Row]) -> str:
+def analysis(case: pd.Series, findings: Sequence[Finding]) -> str:
     """The findings of a case, then its use of memory, who else was on the GPU, and how much of it was seen."""
-    findings = findings_of(case, rows)
-    texts = [f"- {escaped_but_code(finding.text)}" for finding in findings]
+    texts = [f"- {escaped_but_code(finding.text)} ([why](#{finding.rule}))" for finding in findings]
     if not texts:
         texts = ["- No rule found anything in what was measured."]
     return "\n".join(

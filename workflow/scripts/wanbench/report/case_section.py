@@ -1,6 +1,7 @@
 """What the report says about one case: how it ended, its stages and steps, and what to make of them."""
 
 import statistics
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from wanbench.report import provenance
 from wanbench.report.analysis import analysis
 from wanbench.report.breakdown import Row, breakdown
+from wanbench.report.findings.basis import Finding
 from wanbench.report.layout import table, with_unit
 from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
 from wanbench.report.outliers import unusual_generations
@@ -15,7 +17,9 @@ from wanbench.report.peaks import mfu_pct, peak_flops_per_s
 from wanbench.trace import names
 
 
-def case_section(case: pd.Series, stages: list[dict[str, Any]], details: list[dict[str, Any]]) -> list[str]:
+def case_section(
+    case: pd.Series, stages: list[dict[str, Any]], details: list[dict[str, Any]], findings: Sequence[Finding]
+) -> list[str]:
     """Paragraphs about one case.
 
     Args:
@@ -43,7 +47,7 @@ def case_section(case: pd.Series, stages: list[dict[str, Any]], details: list[di
     counted = [detail for detail in details if detail["generation"] is None or detail["generation"] >= warmup]
     if counted:
         parts += ["### Details", _details(counted)]
-    parts += ["### Performance Analysis", analysis(case, rows)]
+    parts += ["### Performance Analysis", analysis(case, findings)]
     return parts
 
 

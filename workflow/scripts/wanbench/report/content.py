@@ -10,7 +10,10 @@ import pandas as pd
 
 from wanbench.report.case_section import case_section
 from wanbench.report.choices import which_settings
+from wanbench.report.findings.registry import findings_by_case
+from wanbench.report.findings.thresholds import Thresholds
 from wanbench.report.header import header
+from wanbench.report.how_to_read import how_to_read
 from wanbench.report.published import Published, against_published
 from wanbench.report.summary import left_out_section, summary
 from wanbench.report.tables import records_by_case
@@ -35,12 +38,14 @@ class Content:
         summary: the table of all cases.
         overview: sections about several cases.
         cases: in the order of the summary.
+        how_to_read: what columns and findings mean.
     """
 
     about: str
     summary: str
     overview: list[str]
     cases: list[CaseContent]
+    how_to_read: list[str]
 
 
 def content_of(
@@ -48,25 +53,28 @@ def content_of(
     stages: pd.DataFrame,
     details: pd.DataFrame,
     left_out: pd.DataFrame,
+    thresholds: Thresholds,
     published: Sequence[Published] = (),
 ) -> Content:
     """What there is to say.
 
     Args:
         cases, stages, details, left_out: the tables of `wanbench.report.tables`.
+        thresholds: when findings speak.
         published: what others have published, to set beside the cases.
     """
     stages_of, details_of = records_by_case(stages), records_by_case(details)
-    overview = [left_out_section(left_out) if len(left_out) else None]
-    overview += [against_published(cases, published), which_settings(cases)]
+    findings = findings_by_case(cases, stages, thresholds)
+    found = [against_published(cases, published), which_settings(cases)]
+    comparisons = [section for section in found if section is not None]
+    compared = [section.partition("\n")[0].removeprefix("## ") for section in comparisons]
     return Content(
-        header(cases, left_out),
-        summary(cases),
-        [section for section in overview if section is not None],
-        [
-            CaseContent(
-                case["case"], case_section(case, stages_of.get(case["case"], []), details_of.get(case["case"], []))
-            )
-            for _, case in cases.iterrows()
+        about=header(cases, left_out),
+        summary=summary(cases),
+        overview=([left_out_section(left_out)] if len(left_out) else []) + comparisons,
+        cases=[
+            CaseContent(name, case_section(case, stages_of.get(name, []), details_of.get(name, []), findings[name]))
+            for name, case in zip(cases["case"], (case for _, case in cases.iterrows()))
         ],
+        how_to_read=how_to_read([finding for of_case in findings.values() for finding in of_case], compared),
     )

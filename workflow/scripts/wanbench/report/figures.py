@@ -28,6 +28,7 @@ class CaseFigures:
         generation_s: median time of the generations that count after it; None where there are none.
         uncompiled_generation_s, generation_energy_j: medians of time and energy without compilation, over the same
             generations as `generation_s`, or else of the first: what one more video costs.
+        compilation_s: time of compilation in all generations; None where nothing was compiled.
         gpu_mem_allocated_bytes, sys_mem_bytes, process_mem_bytes: highest values of all stages.
         inference_sm_activity_pct, inference_cpu_pct: means over the inference stages, weighted by time.
         inference_comp_load_pct_s: sum over the inference stages.
@@ -49,6 +50,7 @@ class CaseFigures:
     generation_s: float | None
     uncompiled_generation_s: float | None
     generation_energy_j: float | None
+    compilation_s: float | None
     gpu_mem_allocated_bytes: float | None
     sys_mem_bytes: float | None
     process_mem_bytes: float | None
@@ -99,6 +101,7 @@ def figures_of(trace: Trace) -> CaseFigures:
         generation_s=_median(generation.time_s for generation in warm(generations)),
         uncompiled_generation_s=_median(generation.time_s for generation in further),
         generation_energy_j=_median(known for generation in further if (known := generation.energy_j) is not None),
+        compilation_s=_sum((stage for stage in trace.stages if stage.name == names.COMPILATION), "time_s"),
         gpu_mem_allocated_bytes=_highest(trace.stages, "gpu_mem_allocated_bytes"),
         sys_mem_bytes=_highest(trace.stages, "sys_mem_bytes"),
         process_mem_bytes=_highest(trace.stages, "process_mem_bytes"),
@@ -163,16 +166,22 @@ def typical_steps(steps: Iterable[Step]) -> list[Step]:
 
 
 def weighted_mean(stages: Sequence[StageRecord], measure: str) -> float | None:
-    """Mean weighted by time; None where the stages that have the measure are less than nine tenths of the time."""
-    pairs = [
-        (stage.measures[measure], stage.measures["time_s"])
-        for stage in stages
-        if stage.measures.get(measure) is not None
-    ]
-    weight = sum(time_s for _, time_s in pairs)
-    if not weight or weight < _MIN_SHARE_OF_TIME * sum(stage.measures["time_s"] for stage in stages):
+    """Mean of a measure over stages, weighted by time."""
+    return mean_over_time((stage.measures.get(measure), stage.measures["time_s"]) for stage in stages)
+
+
+def mean_over_time(values: Iterable[tuple[float | None, float]]) -> float | None:
+    """Mean weighted by time; None where the values that are known are of less than nine tenths of the time.
+
+    Args:
+        values: each with the time in seconds that it stands for.
+    """
+    pairs = list(values)
+    known = [(value, time_s) for value, time_s in pairs if value is not None]
+    weight = sum(time_s for _, time_s in known)
+    if not weight or weight < _MIN_SHARE_OF_TIME * sum(time_s for _, time_s in pairs):
         return None
-    return sum(value * time_s for value, time_s in pairs) / weight
+    return sum(value * time_s for value, time_s in known) / weight
 
 
 def _median(values: Iterable[float]) -> float | None:

@@ -8,4 +8,4 @@ def to_markdown(content: Content) -> str:
     parts = [f"# {TITLE}", content.about, content.summary, *content.overview, "# Detailed Breakdown"]
     for case in content.cases:
         parts += [*case.paragraphs, "---"]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *content.how_to_read]) + "\n"

@@ -60,6 +60,7 @@ def to_page(content: Content, pictures: Sequence[PagePicture], traces: Mapping[s
         about=to_html([content.about]),
         summary=to_html_with_case_links([content.summary], names),
         overview=to_html_with_case_links(content.overview, names),
+        how_to_read=to_html(content.how_to_read),
         pictures=[picture for picture in pictures if picture.case is None],
         cases=cases,
     )

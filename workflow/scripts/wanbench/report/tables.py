@@ -64,6 +64,13 @@ _CASE_COLUMNS = {
     "foreign_processes": _WHOLE,
     "foreign_mem_bytes": _WHOLE,
     "throttled": _TEXT,
+    # Shares of samples in which a reason held the clocks down.
+    "power_cap_pct": _REAL,
+    "hardware_slowdown_pct": _REAL,
+    "sync_boost_pct": _REAL,
+    "thermal_software_pct": _REAL,
+    "thermal_hardware_pct": _REAL,
+    "power_brake_pct": _REAL,
     "faults": _TEXT,
     "error_type": _TEXT,
     "error_message": _TEXT,
@@ -79,6 +86,7 @@ _CASE_COLUMNS = {
     "matmul_flops_per_s": _REAL,
     "gpu_driver": _TEXT,
     "gpu_power_limit_w": _REAL,
+    "gpu_sm_clock_max_mhz": _REAL,
     "gpu_telemetry_error": _TEXT,
     "sm_activity_source": _TEXT,
     "cpu_name": _TEXT,
@@ -207,13 +215,13 @@ def _case_row(trace: Trace) -> dict[str, Any]:
     # What was applied wins over what was asked for; a case that failed early has only the latter.
     ran = trace.case | (trace.applied or {})
     environment, quality, error = trace.environment or {}, trace.quality, trace.error or {}
-    gpu, telemetry = environment.get("gpu") or {}, environment.get("gpu_telemetry") or {}
     change = quality["step_time_change"] or {}
     generations = {stage.generation for stage in trace.stages if stage.generation is not None}
     row = {key: ran[key] for key in _CASE_COLUMNS if key in ran}
     row |= {key: environment[key] for key in _CASE_COLUMNS if key in environment}
     row |= {key: quality[key] for key in _CASE_COLUMNS if key in quality}
-    row |= asdict(figures_of(trace))
+    row |= asdict(figures_of(trace)) | _gpu_columns(environment)
+    row |= {f"{reason}_pct": share for reason, share in (quality.get("throttled_pct") or {}).items()}
     return row | {
         "case": trace.case["name"],
         "status": trace.status,
@@ -234,16 +242,23 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "started_at": trace.started_at,
         "git_commit": trace.git_commit,
         "git_dirty": trace.git_dirty,
+        "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
+        "case_sha256": trace.digests["case_sha256"],
+    }
+
+
+def _gpu_columns(environment: Mapping[str, Any]) -> dict[str, Any]:
+    gpu, telemetry = environment.get("gpu") or {}, environment.get("gpu_telemetry") or {}
+    return {
         "gpu_name": gpu.get("name"),
         "gpu_uuid": gpu.get("uuid"),
         "gpu_mem_total_bytes": gpu.get("mem_total_bytes"),
         "gpu_compute_capability": gpu.get("compute_capability"),
         "gpu_driver": telemetry.get("driver"),
         "gpu_power_limit_w": telemetry.get("power_limit_w"),
+        "gpu_sm_clock_max_mhz": telemetry.get("sm_clock_max_mhz"),
         "gpu_telemetry_error": telemetry.get("error"),
         "sm_activity_source": telemetry.get("sm_activity_source"),
-        "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
-        "case_sha256": trace.digests["case_sha256"],
     }
 
 

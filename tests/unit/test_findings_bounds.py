@@ -1,0 +1,154 @@
+"""Findings about what the GPU waits for, and about its own limits."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports import full_case, made, rules
+from traces import GPU
+from wanbench.measure.quality import CLOCK_EVENT_REASONS
+
+# Shares in percent of 16 logical cores: one core, and a tenth of one.
+ONE_CORE, IDLE = {"process_cpu_pct": 6.25}, {"process_cpu_pct": 0.6}
+STEPS = r"Step_\d+_Inference"
+
+
+def activity(sm: float, tensor: float = 0.0, dram: float = 0.0) -> dict[str, float]:
+    return {"sm_activity_pct": sm, "tensor_activity_pct": tensor, "dram_activity_pct": dram}
+
+
+def found(folder: Path, measures: dict[str, dict[str, Any]], **options: Any) -> dict[str, Any]:
+    settings = {"steps": 4} | options.pop("settings", {})
+    return rules(made(folder, full_case(**settings), measures=measures, **options))
+
+
+def test_low_activity_of_denoising(tmp_path: Path) -> None:
+    finding = found(tmp_path, {STEPS: activity(40.0)})["low_sm_inference"]
+    assert finding.evidence == {"sm_activity_pct": 40.0}
+    assert "low_sm_inference" not in found(tmp_path, {STEPS: activity(90.0)})
+    assert "low_sm_inference" not in found(tmp_path, {})
+
+
+def test_low_activity_of_all_names_where_the_gpu_idles(tmp_path: Path) -> None:
+    measures = {"Total_Execution": activity(30.0), "Model_Initialization": activity(0.0), "VAE_Decoding": activity(5.0)}
+    text = found(tmp_path, measures)["low_sm_activity"].text
+    assert "The GPU idles most in VAE_Decoding (3.00 s at 5 %)" in text
+    assert "low_sm_activity" not in found(tmp_path, measures | {"Total_Execution": activity(80.0)})
+
+
+def test_the_making_of_random_weights_is_no_idling(tmp_path: Path) -> None:
+    measures = {"Total_Execution": activity(30.0), "Model_Initialization": activity(0.0)}
+    assert "low_sm_activity" not in found(tmp_path, measures, init_s=20.0)
+
+
+@pytest.mark.parametrize(
+    ("measures", "fires"),
+    [
+        ({STEPS: activity(60.0) | ONE_CORE}, True),
+        ({STEPS: activity(60.0) | IDLE}, False),
+        ({STEPS: activity(95.0) | ONE_CORE}, False),
+        ({STEPS: activity(60.0) | ONE_CORE, "VAE_Decoding": {"moves": 1, "loading_s": 2.5}}, False),
+        ({STEPS: ONE_CORE}, False),
+    ],
+    ids=["held by launches", "an idle process", "a busy GPU", "weights on the move", "not measured"],
+)
+def test_launches(tmp_path: Path, measures: dict[str, Any], fires: bool) -> None:
+    findings = found(tmp_path, measures)
+    assert ("launch_bound" in findings) == fires
+    if fires:
+        assert findings["launch_bound"].evidence["process_cores"] == pytest.approx(1.0)
+        assert findings["launch_bound"].advised == ("compile: repeated_blocks",)
+
+
+def test_compiling_is_not_advised_where_it_cannot_be_or_is(tmp_path: Path) -> None:
+    for settings in ({"compile": "repeated_blocks"}, {"offload": "group"}):
+        finding = found(tmp_path, {STEPS: activity(60.0) | ONE_CORE}, settings=settings)["launch_bound"]
+        assert finding.advised == ()
+
+
+MOVES = {
+    "T5_Encoding": {"moves": 1, "loading_s": 0.25, "offloading_s": 0.0, "loaded_bytes": 10**9, "offloaded_bytes": 0},
+    "VAE_Decoding": {
+        "moves": 2,
+        "loading_s": 0.25,
+        "offloading_s": 2.0,
+        "loaded_bytes": 10**9,
+        "offloaded_bytes": 4 * 10**9,
+        "pcie_rx_bytes_per_s": 3e9,
+        "pcie_tx_bytes_per_s": 2e9,
+    },
+}
+
+
+def test_transfers_wherever_they_lie(tmp_path: Path) -> None:
+    finding = found(tmp_path, MOVES, settings={"offload": "model"})["transfer_bound"]
+    # Half a second to encode, a quarter to prepare, four steps of 2 s, 3 s to decode, 1 s to export.
+    assert finding.evidence["share_pct"] == pytest.approx(100 * 2.5 / 12.75)
+    assert (finding.evidence["loaded_bytes"], finding.evidence["offloaded_bytes"]) == (2e9, 4e9)
+    assert finding.evidence["pcie_rx_bytes_per_s"] == 3e9
+    assert "2.00 GB to the GPU at 4.0 GB/s, 4.00 GB from the GPU at 2.0 GB/s" in finding.text
+    assert finding.advised == ("offload: none",)
+
+
+def test_transfers_are_of_one_generation(tmp_path: Path) -> None:
+    settings = {"offload": "model", "warmup": 1, "repeats": 2}
+    assert found(tmp_path, MOVES, settings=settings)["transfer_bound"].evidence["loaded_bytes"] == 2e9
+
+
+def test_few_transfers_are_nothing_to_mend(tmp_path: Path) -> None:
+    few = {"VAE_Decoding": {"moves": 1, "loading_s": 0.5, "loaded_bytes": 10**9}}
+    assert "transfer_bound" not in found(tmp_path, few, settings={"offload": "model"})
+    assert "transfer_bound" not in found(tmp_path, {})
+
+
+def test_advice_on_transfers_asks_what_the_gpu_can_hold(tmp_path: Path) -> None:
+    small = GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": 40 * 10**9}}
+    finding = found(tmp_path, MOVES, settings={"offload": "model"}, environment=small)["transfer_bound"]
+    assert finding.advised == ("offload: group_stream",)
+    streamed = found(tmp_path, MOVES, settings={"offload": "group_stream"}, environment=small)["transfer_bound"]
+    assert (streamed.advised, "GB/s, " in streamed.text.split("(PCIe")[0]) == ((), False)
+
+
+def test_memory_bandwidth(tmp_path: Path) -> None:
+    finding = found(tmp_path, {STEPS: activity(95.0, tensor=15.0, dram=75.0)})["memory_bandwidth_bound"]
+    assert finding.evidence == {"dram_activity_pct": 75.0, "tensor_activity_pct": 15.0}
+    assert "memory_bandwidth_bound" not in found(tmp_path, {STEPS: activity(95.0, tensor=60.0, dram=75.0)})
+    assert "memory_bandwidth_bound" not in found(tmp_path, {STEPS: activity(95.0, tensor=15.0, dram=30.0)})
+
+
+def test_arithmetic_with_its_share_of_the_peak(tmp_path: Path) -> None:
+    busy = {STEPS: activity(98.0, tensor=70.0) | {"flops": 10**15}}
+    finding = found(tmp_path, busy)["compute_bound"]
+    assert finding.evidence["mfu_pct"] == pytest.approx(100 * 0.5e15 / 989.4e12)
+    assert "of 989.4 TFLOP/s (datasheet)" in finding.text
+    assert finding.advised == ("compile: repeated_blocks", "attention", "cache: first_block")
+    assert "compute_bound" not in found(tmp_path, {STEPS: activity(98.0, tensor=20.0)})
+    assert "compute_bound" not in found(tmp_path, {})
+
+
+def test_arithmetic_in_float32_has_no_share_of_a_peak_of_16_bit(tmp_path: Path) -> None:
+    busy = {STEPS: activity(98.0, tensor=70.0) | {"flops": 10**15}}
+    assert "mfu_pct" not in found(tmp_path, busy, settings={"dtype": "float32"})["compute_bound"].evidence
+
+
+def capped(share_pct: float) -> Any:
+    def alter(trace: dict[str, Any]) -> None:
+        trace["quality"]["throttled_pct"] = dict.fromkeys(CLOCK_EVENT_REASONS, 0.0) | {"power_cap": share_pct}
+        telemetry = {"power_limit_w": 700.0, "sm_clock_max_mhz": 1980}
+        trace["environment"]["gpu_telemetry"] = telemetry
+
+    return alter
+
+
+def test_the_power_cap_is_a_note_with_the_clock(tmp_path: Path) -> None:
+    finding = found(tmp_path, {STEPS: {"sm_clock_mhz": 1700.0}}, alter=capped(80.0))["power_cap"]
+    assert finding.severity == "note"
+    assert finding.evidence == {
+        "power_cap_pct": 80.0,
+        "power_limit_w": 700.0,
+        "sm_clock_mhz": 1700.0,
+        "sm_clock_max_mhz": 1980.0,
+    }
+    assert "power_cap" not in found(tmp_path, {}, alter=capped(2.0))
+    assert "power_cap" not in found(tmp_path, {})

@@ -1,0 +1,152 @@
+"""Findings in the report: order, links, explanations; the thresholds' file; the columns' meaning."""
+
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from reports import THRESHOLDS, findings, full_case, made, report, tables
+from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check
+from wanbench.errors import InputError
+from wanbench.report import columns
+from wanbench.report.findings.registry import RULES
+from wanbench.report.findings.thresholds import Thresholds
+from wanbench.trace.reader import Trace, read_trace
+
+FILE = ROOT / "config/thresholds.yaml"
+KEPT = [read_trace(file) for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))]
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Trace:
+    measures = {r"Step_\d+_Inference": {"sm_activity_pct": 98.0, "tensor_activity_pct": 50.0}}
+    return made(tmp_path, full_case(steps=3), [9.0, 2.0, 2.0], measures=measures, finite=False)
+
+
+# --- thresholds -------------------------------------------------------------------------------------------------
+
+
+def complaint(**changes: object) -> str:
+    values = yaml.safe_load(FILE.read_text("utf-8")) | changes
+    with pytest.raises(InputError) as error:
+        check(
+            {key: value for key, value in values.items() if value is not None}, "t.yaml", None, THRESHOLDS_SCHEMA_FILE
+        )
+    (line,) = str(error.value).splitlines()
+    return line
+
+
+def test_the_file_the_schema_and_the_code_have_the_same_keys() -> None:
+    values = yaml.safe_load(FILE.read_text("utf-8"))
+    check(values, "t.yaml", None, THRESHOLDS_SCHEMA_FILE)
+    assert list(values) == [field.name for field in fields(Thresholds)]
+
+
+def test_every_threshold_has_a_reason_and_is_used_by_an_explanation_or_a_rule() -> None:
+    lines = FILE.read_text("utf-8").splitlines()
+    for i, line in enumerate(lines):
+        if line and not line.startswith("#"):
+            assert lines[i - 1].startswith("#"), line
+    code = "".join(
+        file.read_text("utf-8") for file in (ROOT / "workflow/scripts/wanbench/report/findings").glob("*.py")
+    )
+    for field in fields(Thresholds):
+        assert f".{field.name}" in code
+        assert any(f"`{field.name}`" in rule.explanation for rule in RULES), field.name
+
+
+def test_faulty_thresholds_are_one_line() -> None:
+    unknown = complaint(low_sm_activity=3)
+    assert unknown.startswith(
+        "t.yaml: unknown key 'low_sm_activity' (did you mean 'low_sm_activity_pct'?) with value 3;"
+    )
+    wrong = 't.yaml: power_cap_pct: "much" is not allowed; allowed: a number from 0 to 100'
+    assert complaint(power_cap_pct="much") == wrong
+    assert complaint(power_cap_pct=True) == wrong.replace('"much"', "true")
+    assert complaint(power_cap_pct=101).startswith("t.yaml: power_cap_pct: 101 is not allowed")
+    assert complaint(step_drift_steps=2.5) == (
+        "t.yaml: step_drift_steps: 2.5 is not allowed; allowed: an integer of 3 or more"
+    )
+    assert complaint(power_cap_pct=None) == "t.yaml: power_cap_pct is missing; allowed: a number from 0 to 100"
+
+
+def test_a_threshold_decides(busy: Trace) -> None:
+    def fired(thresholds: Thresholds) -> set[str]:
+        return {finding.rule for finding in findings(busy, thresholds=thresholds)["full"]}
+
+    assert "compute_bound" in fired(THRESHOLDS)
+    assert "compute_bound" not in fired(replace(THRESHOLDS, compute_bound_tensor_pct=60))
+
+
+# --- in the report ----------------------------------------------------------------------------------------------
+
+
+def test_warnings_come_first_then_bottlenecks_then_notes(busy: Trace) -> None:
+    severities = [finding.severity for finding in findings(busy)["full"]]
+    assert severities == ["warning", "bottleneck", "note"]
+
+
+def test_every_finding_links_to_its_explanation(busy: Trace) -> None:
+    text = report(busy, *KEPT)
+    linked = set(re.findall(r"\(\[why\]\(#(\w+)\)\)$", text, re.M))
+    explained = re.findall(r"^### (\w+)$", text.split("# How to read this report")[1], re.M)
+    assert linked == set(explained)
+    assert len(explained) == len(set(explained))
+    assert {"output_not_finite", "compute_bound", "transfer_bound"} <= linked
+
+
+def test_rules_have_names_of_their_own_and_explanations_of_a_paragraph() -> None:
+    assert len({rule.name for rule in RULES}) == len(RULES)
+    for rule in RULES:
+        assert len(rule.explanation) > 200, rule.name
+        assert rule.explanation.endswith("."), rule.name
+        assert "\n" not in rule.explanation, rule.name
+
+
+def test_findings_are_of_the_rule_that_makes_them_and_of_finite_figures() -> None:
+    names = {rule.name for rule in RULES}
+    for of_case in findings(*KEPT).values():
+        for finding in of_case:
+            assert finding.rule in names
+            assert all(isinstance(value, float) and value == value for value in finding.evidence.values()), finding
+            assert "nan" not in finding.text
+            assert "None" not in finding.text
+            assert "<NA>" not in finding.text
+
+
+def test_every_column_is_explained(busy: Trace, tmp_path: Path) -> None:
+    moved = {"VAE_Decoding": {"moves": 1, "loading_s": 1.0}}
+    repeated = made(tmp_path, full_case("repeated", steps=3, repeats=2, offload="model"), measures=moved)
+    text = report(busy, repeated)
+    (summary,) = tables(text.split("## ")[0], "Case")
+    assert list(summary[0]) == list(columns.SUMMARY)
+    shown = {column for table in tables(text, "Stage") for column in table[0]}
+    assert shown == set(columns.STAGES)
+    for column in (*columns.SUMMARY, *columns.STAGES):
+        assert f"- **{column}**: " in text.replace("\\", ""), column
+
+
+def test_comparisons_are_explained_where_they_are() -> None:
+    assert "### Which settings to use columns" in report(*KEPT)
+    assert "### Which settings to use columns" not in report(KEPT[0])
+
+
+# --- the cases of an H200 ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("case", "fires", "silent"),
+    [
+        ("T2V_A14B_480p_offload_compiled", {"transfer_bound", "expert_switch"}, {"launch_bound", "no_effect"}),
+        ("02_5B_Efficiency_Mode_704p", {"transfer_bound", "faster_elsewhere"}, {"expert_switch", "vram_margin"}),
+        ("5B_704p_compiled", {"compute_bound", "slow_first_step"}, {"transfer_bound", "step_time_drift", "no_effect"}),
+        ("5B_704p_group_stream", {"faster_elsewhere"}, {"transfer_bound", "compute_bound", "launch_bound"}),
+    ],
+)
+def test_what_is_found_on_an_h200(case: str, fires: set[str], silent: set[str]) -> None:
+    found = {finding.rule for finding in findings(*KEPT)[case]}
+    assert fires <= found
+    assert not silent & found

@@ -1,0 +1,61 @@
+"""Findings about where the time goes outside the steps that are alike."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports import full_case, made, rules
+from traces import GPU
+
+EXPERTS = ["high_noise"] * 3 + ["low_noise"] * 2
+
+
+def found(folder: Path, model: str = "TI2V-5B", **options: Any) -> dict[str, Any]:
+    settings = {"steps": 5} | options.pop("settings", {})
+    return rules(made(folder, full_case(model=model, **settings), **options))
+
+
+def test_decoding_without_the_weights_that_move_in_it(tmp_path: Path) -> None:
+    assert found(tmp_path, decode_s=20.0)["dominant_stage"].evidence["time_s"] == 20.0
+    moving = {"VAE_Decoding": {"moves": 1, "offloading_s": 18.0, "offloaded_bytes": 1}}
+    assert "dominant_stage" not in found(tmp_path, decode_s=20.0, measures=moving)
+    assert "dominant_stage" not in found(tmp_path, decode_s=2.0)
+
+
+def test_compilation_can_dominate(tmp_path: Path) -> None:
+    finding = found(tmp_path, compile_s=30.0, settings={"compile": "repeated_blocks"})["dominant_stage"]
+    assert finding.text.startswith("Compilation takes 30.00 s")
+    assert finding.advised == ("compile: none",)
+
+
+def test_all_generations_count_for_a_share(tmp_path: Path) -> None:
+    finding = found(tmp_path, decode_s=20.0, settings={"repeats": 3})["dominant_stage"]
+    assert finding.evidence["time_s"] == 60.0
+
+
+def test_an_expert_that_is_loaded_at_the_switch(tmp_path: Path) -> None:
+    loading = {"Step_3_Loading": {"time_s": 6.0}}
+    steps_s = [2.0, 2.0, 2.0, 8.0, 2.0]
+    options = {"model": "T2V-A14B", "experts": EXPERTS, "settings": {"steps": 5, "offload": "model"}}
+
+    def moved(trace: dict[str, Any]) -> None:
+        for event in trace["traceEvents"]:
+            if event["name"] == "Step_3_Inference":
+                event["args"]["time_s"] = 2.0
+
+    finding = found(tmp_path, steps_s=steps_s, measures=loading, alter=moved, **options)["expert_switch"]
+    assert finding.evidence == pytest.approx({"switch_step_s": 8.0, "step_s": 2.0, "extra_s": 6.0, "loading_s": 6.0})
+    assert finding.advised == ("offload: none",)
+    assert "expert_switch" not in found(tmp_path, steps_s=[2.0] * 5, **options)
+    assert "expert_switch" not in found(tmp_path, steps_s=steps_s)
+
+
+def test_a_slow_first_step(tmp_path: Path) -> None:
+    finding = found(tmp_path, steps_s=[5.0, 2.0, 2.0, 2.0, 2.0], environment=GPU)["slow_first_step"]
+    assert finding.evidence == {"first_s": 5.0, "typical_s": 2.0, "extra_s": 3.0}
+    assert "slow_first_step" not in found(tmp_path, steps_s=[2.1, 2.0, 2.0, 2.0, 2.0])
+
+
+def test_compilation_and_loading_are_no_part_of_a_slow_first_step(tmp_path: Path) -> None:
+    assert "slow_first_step" not in found(tmp_path, compile_s=30.0, settings={"compile": "repeated_blocks"})

@@ -1,0 +1,147 @@
+"""Rules about the limits of the GPU itself: arithmetic, memory bandwidth, power."""
+
+import statistics
+from collections.abc import Iterator
+
+import pandas as pd
+
+from wanbench.report.findings.basis import (
+    BOTTLENECK,
+    NOTE,
+    Context,
+    Finding,
+    Rule,
+    denoising_mean,
+    typical_rows,
+)
+from wanbench.report.peaks import mfu_pct, peak_flops_per_s
+
+
+def _memory_bandwidth_bound(context: Context) -> Iterator[Finding]:
+    dram_pct = denoising_mean(context, "dram_activity_pct")
+    tensor_pct = denoising_mean(context, "tensor_activity_pct")
+    if dram_pct is None or tensor_pct is None:
+        return
+    limits = context.thresholds
+    if dram_pct < limits.memory_bound_dram_pct or tensor_pct >= limits.compute_bound_tensor_pct:
+        return
+    compilable = context.case["compile"] == "none" and context.case["offload"] in ("none", "model")
+    advice = (
+        "`compile: repeated_blocks` joins kernels that pass their results through memory."
+        if compilable
+        else "Another `attention` or a smaller data type moves less."
+    )
+    text = (
+        f"Denoising is held by the GPU's memory: its bandwidth is {dram_pct:.1f} % busy in typical steps, its tensor "
+        f"cores {tensor_pct:.1f} %. {advice}"
+    )
+    yield Finding(
+        "memory_bandwidth_bound",
+        BOTTLENECK,
+        {"dram_activity_pct": dram_pct, "tensor_activity_pct": tensor_pct},
+        text,
+        ("compile: repeated_blocks",) if compilable else ("attention",),
+    )
+
+
+def _compute_bound(context: Context) -> Iterator[Finding]:
+    sm_pct, tensor_pct = denoising_mean(context, "sm_activity_pct"), denoising_mean(context, "tensor_activity_pct")
+    if sm_pct is None or tensor_pct is None:
+        return
+    limits = context.thresholds
+    if sm_pct < limits.compute_bound_sm_pct or tensor_pct < limits.compute_bound_tensor_pct:
+        return
+    evidence, reached = {"sm_activity_pct": sm_pct, "tensor_activity_pct": tensor_pct}, ""
+    mfu = _typical_mfu(context)
+    if mfu is not None:
+        evidence["mfu_pct"], peak_per_s, source = mfu
+        reached = f", MFU {mfu[0]:.1f} % of {peak_per_s / 1e12:.1f} TFLOP/s ({source})"
+    advice, advised = _faster_arithmetic(context.case)
+    text = (
+        f"Denoising is held by the GPU's arithmetic, which is a good state: typical steps keep the multiprocessors "
+        f"{sm_pct:.1f} % and the tensor cores {tensor_pct:.1f} % busy{reached}. What makes it faster is less or "
+        f"cheaper work: {advice}."
+    )
+    yield Finding("compute_bound", BOTTLENECK, evidence, text, advised)
+
+
+def _typical_mfu(context: Context) -> tuple[float, float, str] | None:
+    """MFU of the typical step in percent, the peak in operations per second, and where the peak is from."""
+    case = context.case
+    name = case["gpu_name"] if pd.notna(case["gpu_name"]) else None
+    peak = peak_flops_per_s(name, context.number("matmul_flops_per_s"))
+    # The peak is that of 16 bit.
+    if peak is None or case["dtype"] == "float32":
+        return None
+    shares = [mfu_pct(row.flops, row.time_s, peak[0]) for row in typical_rows(context)]
+    known = [share for share in shares if share is not None]
+    return (statistics.median(known), *peak) if known else None
+
+
+def _faster_arithmetic(case: pd.Series) -> tuple[str, tuple[str, ...]]:
+    ways = {"attention": "another `attention`", "steps": "fewer `steps` (a distilled model)"}
+    if case["compile"] == "none" and case["offload"] in ("none", "model"):
+        ways = {"compile: repeated_blocks": "`compile: repeated_blocks`"} | ways
+    if case["cache"] == "none":
+        ways["cache: first_block"] = "`cache: first_block` (lossy)"
+    *first, last = ways.values()
+    return f"{', '.join(first)} or {last}", tuple(way for way in ways if way != "steps")
+
+
+def _power_cap(context: Context) -> Iterator[Finding]:
+    share_pct = context.number("power_cap_pct")
+    if share_pct is None or share_pct < context.thresholds.power_cap_pct:
+        return
+    evidence = {"power_cap_pct": share_pct}
+    limit_w, most_mhz = context.number("gpu_power_limit_w"), context.number("gpu_sm_clock_max_mhz")
+    clocks = [stage["sm_clock_mhz"] for stage in _typical_stages(context) if stage["sm_clock_mhz"] is not None]
+    limit = ""
+    if limit_w is not None:
+        evidence["power_limit_w"], limit = limit_w, f" of {limit_w:.0f} W"
+    clock = ""
+    if clocks:
+        evidence["sm_clock_mhz"] = statistics.median(clocks)
+        clock = f" The SM clock was {evidence['sm_clock_mhz']:.0f} MHz in typical steps"
+        if most_mhz is not None:
+            evidence["sm_clock_max_mhz"] = most_mhz
+            clock += f", of {most_mhz:.0f} MHz at most"
+        clock += "."
+    text = (
+        f"The power limit{limit} held the clocks down in {share_pct:.1f} % of the samples, which is normal at full "
+        f"load.{clock} Compare times only with GPUs of the same limit."
+    )
+    yield Finding("power_cap", NOTE, evidence, text)
+
+
+def _typical_stages(context: Context) -> list[dict]:
+    typical = {row.stage for row in typical_rows(context)}
+    return [stage for stage in context.stages if stage["stage"] in typical and stage["counted"]]
+
+
+RULES = (
+    Rule(
+        "memory_bandwidth_bound",
+        "The GPU's own memory sets the pace: data comes and goes more slowly than it could be computed on. It is seen "
+        "in the columns DRAM and Tensor of typical steps, weighted by time: bandwidth at `memory_bound_dram_pct` or "
+        "more, tensor cores below `compute_bound_tensor_pct`. Kernels that only stream memory reach 80 to 90 % by that "
+        "counter. Fewer, joined kernels or smaller data types help.",
+        _memory_bandwidth_bound,
+    ),
+    Rule(
+        "compute_bound",
+        "The GPU's arithmetic sets the pace, as it should. It is seen in the columns SM Act and Tensor of typical "
+        "steps, weighted by time: at least `compute_bound_sm_pct` and `compute_bound_tensor_pct`. MFU is the counted "
+        "operations of a typical step over its time, against the peak that the head of the report names. Matrix "
+        "products and attention alone reach about 75 % of tensor activity on an H200; between 40 and 60 % other "
+        "kernels take part of the time, and compiling joins them.",
+        _compute_bound,
+    ),
+    Rule(
+        "power_cap",
+        "The board drew all the power that it may, and lowered its clocks to stay there. The share is that of the "
+        "samples of Total_Execution with NVML's clock event reason for it; from `power_cap_pct` on it shows in the "
+        "time. It is how a GPU runs under full load and nothing to mend; it says that another GPU, or the same one "
+        "with another limit, has other times.",
+        _power_cap,
+    ),
+)

@@ -1,0 +1,65 @@
+"""All rules, and the findings of every case of a report."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import pandas as pd
+
+from wanbench.report.breakdown import breakdown
+from wanbench.report.findings import bounds, memory, settings, shares, trust, waits
+from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule
+from wanbench.report.findings.thresholds import Thresholds
+from wanbench.report.tables import records_by_case
+
+# In the order of the report within a severity. The settings come last: they leave out what others advise.
+RULES: tuple[Rule, ...] = (
+    *trust.RULES,
+    *memory.RULES,
+    *waits.RULES,
+    *bounds.RULES,
+    *shares.RULES,
+    *settings.RULES,
+)
+
+
+def findings_by_case(cases: pd.DataFrame, stages: pd.DataFrame, thresholds: Thresholds) -> dict[str, list[Finding]]:
+    """Findings of every case by its name, the gravest first.
+
+    Args:
+        cases, stages: the tables of `wanbench.report.tables`.
+    """
+    stages_of = records_by_case(stages)
+    listed = [case for _, case in cases.iterrows()]
+    found: dict[str, list[Finding]] = {}
+    for i, case in enumerate(listed):
+        own = stages_of.get(case["case"], [])
+        others = listed[:i] + listed[i + 1 :]
+        found[case["case"]] = findings_of(Context(case, breakdown(own), own, others, thresholds))
+    return found
+
+
+def findings_of(context: Context) -> list[Finding]:
+    """All findings of a case: warnings, bottlenecks, notes; advice with what other cases show of it."""
+    found: list[Finding] = []
+    for rule in RULES:
+        advised = tuple(advice for finding in found for advice in finding.advised)
+        found += rule.check(replace(context, advised=advised))
+    return sorted(_with_gains(context, found), key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _with_gains(context: Context, found: list[Finding]) -> Iterator[Finding]:
+    """The findings, each with what other cases show of the settings that none before it has named."""
+    told: set[str] = set()
+    # These rules name the case and its figures themselves.
+    own_figures = {rule.name for rule in settings.RULES}
+    for finding in found:
+        advised = tuple(advice for advice in finding.advised if advice not in told)
+        told.update(advised)
+        gains = "" if finding.rule in own_figures else settings.measured_here(context, advised)
+        yield replace(finding, text=finding.text + gains)
+
+
+def explained(findings: Iterable[Finding]) -> list[Rule]:
+    """The rules that the findings are of, in order."""
+    fired = {finding.rule for finding in findings}
+    return [rule for rule in RULES if rule.name in fired]

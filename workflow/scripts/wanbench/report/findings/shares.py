@@ -1,0 +1,133 @@
+"""Rules about where the time goes, outside the steps that are alike."""
+
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
+from wanbench.report.findings.basis import (
+    BOTTLENECK,
+    NOTE,
+    Context,
+    Finding,
+    Rule,
+    switch_steps,
+    total_of,
+    typical_rows,
+)
+from wanbench.report.numbers import fixed
+from wanbench.trace import names
+
+
+def _dominant_stage(context: Context) -> Iterator[Finding]:
+    total = context.row(names.TOTAL_EXECUTION)
+    if total is None or not total.time_s:
+        return
+    for stage, advise in _ADVICE.items():
+        if stage == names.MODEL_INITIALIZATION and context.case["weights"] == "random":
+            continue
+        parts = [part for part in context.stages if part["stage"] == stage]
+        # Weights that move inside the stage are another rule's (transfer_bound).
+        time_s = sum(part["time_s"] - total_of((part["loading_s"], part["offloading_s"])) for part in parts)
+        share_pct = 100 * time_s / total.time_s
+        if share_pct < context.thresholds.dominant_stage_pct:
+            continue
+        advice, advised = advise(context.case)
+        text = f"{stage} takes {fixed(time_s)} s, {share_pct:.0f} % of Total_Execution. {advice}"
+        yield Finding("dominant_stage", BOTTLENECK, {"time_s": time_s, "share_pct": share_pct}, text, advised)
+
+
+def _decoding_advice(case: pd.Series) -> tuple[str, tuple[str, ...]]:
+    advice: dict[str, str] = {}
+    if case["vae_dtype"] == "float32":
+        advice["vae_dtype: bfloat16"] = "`vae_dtype: bfloat16` halves what it moves."
+    if case["vae_tiling"]:
+        advice["vae_tiling: false"] = (
+            "`vae_tiling: true` saves memory and costs time: set it to false if the memory is there."
+        )
+    text = " ".join(advice.values()) or "More steps or longer videos make its share smaller, not its time."
+    return text, tuple(advice)
+
+
+def _plain(text: str) -> Callable[[pd.Series], tuple[str, tuple[str, ...]]]:
+    return lambda case: (text, ())
+
+
+_ADVICE: dict[str, Callable[[pd.Series], tuple[str, tuple[str, ...]]]] = {
+    names.MODEL_INITIALIZATION: _plain("Generate more than one video per start: it is paid once."),
+    names.TEXT_ENCODING: _plain("Encode a prompt once and pass its embeddings when it is used again."),
+    names.COMPILATION: lambda case: (
+        "It is paid once for each process: generate more than one video per start, or set `compile: none`.",
+        ("compile: none",),
+    ),
+    names.VAE_DECODING: _decoding_advice,
+    names.VIDEO_EXPORT: _plain("It runs on the CPU: export in another process while the next video is made."),
+}
+
+
+def _expert_switch(context: Context) -> Iterator[Finding]:
+    switch_s, step_s = context.number("switch_step_s"), context.number("step_s")
+    generation_s = context.number("uncompiled_generation_s")
+    if switch_s is None or step_s is None or not generation_s:
+        return
+    extra_s = switch_s - step_s
+    if 100 * extra_s < context.thresholds.expert_switch_pct * generation_s:
+        return
+    loading = [context.row(names.step_loading(step)) for step in switch_steps(context)]
+    loading_s = total_of(row.time_s for row in loading if row is not None)
+    offloaded = context.case["offload"] != "none"
+    advice = "`offload: none` keeps both experts on the GPU, if it can hold them." if offloaded else ""
+    text = (
+        f"The step in which the low-noise expert takes over takes {fixed(switch_s)} s, {fixed(extra_s)} s more than "
+        f"a typical one ({100 * extra_s / generation_s:.0f} % of the generation); {fixed(loading_s)} s of it move "
+        f"weights. {advice}"
+    )
+    evidence = {"switch_step_s": switch_s, "step_s": step_s, "extra_s": extra_s, "loading_s": loading_s}
+    yield Finding("expert_switch", BOTTLENECK, evidence, text.strip(), ("offload: none",) if offloaded else ())
+
+
+def _slow_first_step(context: Context) -> Iterator[Finding]:
+    first_name = names.step_inference(0)
+    first = [stage for stage in context.stages if stage["stage"] == first_name and not stage["interrupted"]]
+    typical, generation_s = typical_rows(context), context.number("first_generation_s")
+    if not first or not typical or not generation_s:
+        return
+    first_s = min(first, key=lambda stage: stage["generation"])["time_s"]
+    typical_s = pd.Series([row.time_s for row in typical]).median()
+    extra_s = first_s - typical_s
+    if 100 * extra_s < context.thresholds.slow_first_step_pct * generation_s:
+        return
+    text = (
+        f"Inference of the first step takes {fixed(first_s)} s, {fixed(extra_s)} s more than of a typical one, beside "
+        "compilation and loading: kernels are loaded and chosen then. Generate more than one video per start, and "
+        "compare warm generations (`warmup: 1`)."
+    )
+    evidence = {"first_s": first_s, "typical_s": float(typical_s), "extra_s": float(extra_s)}
+    yield Finding("slow_first_step", NOTE, evidence, text)
+
+
+RULES = (
+    Rule(
+        "dominant_stage",
+        "A stage outside denoising takes more than `dominant_stage_pct` of Total_Execution: its time over all "
+        "generations, without the weights that moved in it. Initialisation counts only with weights from a checkpoint, "
+        "since random ones are made, not loaded. Above a third, a faster denoiser gains less than work on that stage. "
+        "With fewer steps than the model's official number the share is greater than in full use.",
+        _dominant_stage,
+    ),
+    Rule(
+        "expert_switch",
+        "A14B denoises with two experts, one after the other. The cost is the step in which the second begins, less "
+        "the median of the typical steps; its loading is what the stage Step_i_Loading shows. It counts from "
+        "`expert_switch_pct` of a generation on. It is paid once in each generation, so with few steps it weighs more. "
+        "It goes away when both experts stay on the GPU.",
+        _expert_switch,
+    ),
+    Rule(
+        "slow_first_step",
+        "The first step of a process is slower than the others, beside compilation and loading, which are stages of "
+        "their own: libraries load and choose kernels, and the allocator grows. It is the first generation's "
+        "Step_0_Inference less the median of the typical steps, and counts from `slow_first_step_pct` of that "
+        "generation on. s/step leaves it out. Later generations of the process do not pay it.",
+        _slow_first_step,
+    ),
+)

@@ -1,0 +1,28 @@
+"""When findings speak. The values, and the reason for each, stand in config/thresholds.yaml and nowhere else."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The numbers of config/thresholds.yaml, by its keys; `_pct` is in percent."""
+
+    low_sm_activity_pct: float
+    launch_bound_sm_pct: float
+    launch_bound_cores: float
+    transfer_bound_pct: float
+    memory_bound_dram_pct: float
+    compute_bound_sm_pct: float
+    compute_bound_tensor_pct: float
+    power_cap_pct: float
+    full_gpu_memory_pct: float
+    full_host_memory_pct: float
+    dominant_stage_pct: float
+    expert_switch_pct: float
+    slow_first_step_pct: float
+    step_drift_pct: float
+    step_drift_steps: int
+    no_effect_compile_pct: float
+    no_effect_attention_pct: float
+    no_effect_memory_pct: float
+    faster_elsewhere_pct: float

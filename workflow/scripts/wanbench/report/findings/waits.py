@@ -1,0 +1,199 @@
+"""Rules about what the GPU waits for: the host that launches its work, and weights on their way."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from wanbench.memory import estimated_peak_bytes
+from wanbench.report.breakdown import Row
+from wanbench.report.findings.basis import (
+    BOTTLENECK,
+    Context,
+    Finding,
+    Rule,
+    denoising_mean,
+    generation_stages,
+    total_of,
+)
+from wanbench.report.findings.memory import case_of
+from wanbench.report.numbers import fixed, gigabytes
+from wanbench.trace import names
+
+
+def _low_sm_inference(context: Context) -> Iterator[Finding]:
+    sm_pct = context.number("inference_sm_activity_pct")
+    if sm_pct is None or sm_pct >= context.thresholds.low_sm_activity_pct:
+        return
+    text = (
+        f"SM activity is {sm_pct:.1f} % over the inference of all steps: the GPU waits in denoising itself. Look for "
+        "launch_bound and slow_first_step here, and compare the first steps with the later ones."
+    )
+    yield Finding("low_sm_inference", BOTTLENECK, {"sm_activity_pct": sm_pct}, text)
+
+
+def _low_sm_activity(context: Context) -> Iterator[Finding]:
+    total = context.row(names.TOTAL_EXECUTION)
+    if total is None or total.sm_activity_pct is None:
+        return
+    # Random weights are made and not loaded: how long that takes means nothing.
+    random = context.case["weights"] == "random"
+    made = context.row(names.MODEL_INITIALIZATION) if random else None
+    sm_pct = _without(total, made)
+    if sm_pct is None or sm_pct >= context.thresholds.low_sm_activity_pct:
+        return
+    leaves = [row for row in context.rows if names.is_stage(row.stage) and row.stage not in names.NOT_LEAVES]
+    sampled = [row for row in leaves if row.sm_activity_pct is not None and row is not made]
+    idle = sorted(sampled, key=lambda row: row.time_s * (100 - row.sm_activity_pct), reverse=True)
+    listed = ", ".join(f"{row.stage} ({fixed(row.time_s)} s at {row.sm_activity_pct:.0f} %)" for row in idle[:3])
+    where = "Total_Execution without Model_Initialization" if made else "Total_Execution"
+    text = (
+        f"SM activity is {sm_pct:.1f} % over {where}. The GPU idles most in {listed}: there it waits for the host, for "
+        "weights or for the disk."
+    )
+    yield Finding("low_sm_activity", BOTTLENECK, {"sm_activity_pct": sm_pct}, text)
+
+
+def _without(total: Row, part: Row | None) -> float | None:
+    """SM activity of a stage without a part of it; None where that of the part was not measured."""
+    if part is None:
+        return total.sm_activity_pct
+    if part.sm_activity_pct is None or part.time_s >= total.time_s:
+        return None
+    load_pct_s = total.sm_activity_pct * total.time_s - part.sm_activity_pct * part.time_s
+    return load_pct_s / (total.time_s - part.time_s)
+
+
+def _launch_bound(context: Context) -> Iterator[Finding]:
+    sm_pct, cpu_pct = denoising_mean(context, "sm_activity_pct"), denoising_mean(context, "process_cpu_pct")
+    logical_cores = context.number("cpu_cores_logical")
+    if sm_pct is None or cpu_pct is None or logical_cores is None:
+        return
+    cores = cpu_pct * logical_cores / 100
+    moving_pct = _moving_pct(context)
+    if sm_pct >= context.thresholds.launch_bound_sm_pct or cores < context.thresholds.launch_bound_cores:
+        return
+    if moving_pct >= context.thresholds.transfer_bound_pct:
+        return
+    compilable = context.case["compile"] == "none" and context.case["offload"] in ("none", "model")
+    advice = (
+        "`compile: repeated_blocks` launches fewer, larger kernels."
+        if compilable
+        else "Larger videos or a faster CPU core fill the GPU better."
+    )
+    text = (
+        f"Typical steps keep the GPU at {sm_pct:.1f} % SM activity while the process uses {cores:.1f} CPU cores: it "
+        f"cannot launch work as fast as the GPU finishes it. {advice}"
+    )
+    evidence = {"sm_activity_pct": sm_pct, "process_cores": cores, "moving_pct": moving_pct}
+    yield Finding("launch_bound", BOTTLENECK, evidence, text, ("compile: repeated_blocks",) if compilable else ())
+
+
+def _moving_pct(context: Context) -> float:
+    stages = generation_stages(context)
+    moving_s = total_of(stage[key] for stage in stages for key in ("loading_s", "offloading_s"))
+    time_s = sum(stage["time_s"] for stage in stages)
+    return 100 * moving_s / time_s if time_s else 0.0
+
+
+def _transfer_bound(context: Context) -> Iterator[Finding]:
+    stages = generation_stages(context)
+    share_pct = _moving_pct(context)
+    # A step's parts without moves have no entry: no weights moved at all where no stage has one.
+    if not context.ran_to_its_end or share_pct < max(context.thresholds.transfer_bound_pct, 1e-9):
+        return
+    count = len({stage["generation"] for stage in stages})
+    loading_s, offloading_s, loaded, offloaded = (
+        total_of(stage[key] for stage in stages) / count
+        for key in ("loading_s", "offloading_s", "loaded_bytes", "offloaded_bytes")
+    )
+    # Copies on a stream of their own take longer than the GPU waits for them: there is no rate of the waiting.
+    streamed = context.case["offload"] == "group_stream"
+    moves = [
+        f"{gigabytes(size)} GB {way} the GPU"
+        + ("" if streamed or not time_s else f" at {size / time_s / 1e9:.1f} GB/s")
+        for size, time_s, way in ((loaded, loading_s, "to"), (offloaded, offloading_s, "from"))
+        if size
+    ]
+    evidence = {
+        "share_pct": share_pct,
+        "loading_s": loading_s,
+        "offloading_s": offloading_s,
+        "loaded_bytes": loaded,
+        "offloaded_bytes": offloaded,
+    }
+    evidence, pcie = _with_pcie(evidence, stages)
+    advice, advised = _transfer_advice(context)
+    text = (
+        f"Moving weights takes {fixed(loading_s + offloading_s)} s, {share_pct:.0f} % of a generation of "
+        f"{context.case['steps']} steps: "
+        f"{', '.join(moves)}{pcie}. {advice}"
+    )
+    yield Finding("transfer_bound", BOTTLENECK, evidence, text, advised)
+
+
+def _with_pcie(evidence: dict[str, float], stages: list[dict]) -> tuple[dict[str, float], str]:
+    """The evidence with the highest mean rates that PCIe counters saw in a stage that moves weights, and words."""
+    moving = [stage for stage in stages if stage["loading_s"] or stage["offloading_s"]]
+    rates = {
+        key: max((stage[key] for stage in moving if stage[key] is not None), default=None)
+        for key in ("pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s")
+    }
+    if None in rates.values():
+        return evidence, ""
+    to_gpu, from_gpu = (rate / 1e9 for rate in rates.values())
+    text = f" (PCIe on average over a whole stage: up to {to_gpu:.1f} GB/s to the GPU, {from_gpu:.1f} GB/s from it)"
+    return evidence | rates, text
+
+
+def _transfer_advice(context: Context) -> tuple[str, tuple[str, ...]]:
+    needed_bytes = estimated_peak_bytes(replace(case_of(context.case), offload="none"))
+    total_bytes = context.number("gpu_mem_total_bytes")
+    if needed_bytes is None or total_bytes is None:
+        return "Set `offload: none` if the GPU can hold the weights.", ("offload: none",)
+    needed = f"`offload: none` needs about {gigabytes(needed_bytes)} GB"
+    if needed_bytes <= context.thresholds.full_gpu_memory_pct / 100 * total_bytes:
+        return f"{needed}, and this GPU has {gigabytes(total_bytes)} GB: set it.", ("offload: none",)
+    if context.case["offload"] == "group_stream":
+        return f"{needed}: only a GPU with more memory helps.", ()
+    return (
+        f"{needed}, too much for the {gigabytes(total_bytes)} GB of this GPU: set `offload: group_stream`, which "
+        "copies while the GPU computes, or use a GPU with more memory.",
+        ("offload: group_stream",),
+    )
+
+
+RULES = (
+    Rule(
+        "transfer_bound",
+        "The GPU waits while weights move between the machine's memory and its own. The share is that of the columns "
+        "Loading (s) and Offloading (s), wherever in a generation they lie, of the time of the generations that count, "
+        "without compilation; with `group_stream` only the waiting is counted, not the copies that computing hides. "
+        "Rates are bytes over that time, and the PCIe counters' highest mean over a stage that moves weights. "
+        "Copies from ordinary (pageable) memory reach a few GB/s, far below the bus. From `transfer_bound_pct` on, "
+        "another offload or a larger GPU is worth it.",
+        _transfer_bound,
+    ),
+    Rule(
+        "launch_bound",
+        "Python cannot launch kernels as fast as the GPU finishes them. It is seen in the steps after the first, "
+        "without the expert-switch step: SM activity below `launch_bound_sm_pct`, the measured process at about one "
+        "CPU core (`launch_bound_cores`; its share of all logical cores times their number), and few weights on the "
+        "move. A process that waits for the GPU keeps a core busy too, so only both together count. Compiling makes "
+        "fewer, larger kernels.",
+        _launch_bound,
+    ),
+    Rule(
+        "low_sm_inference",
+        "The multiprocessors had work for less than `low_sm_activity_pct` of the steps' inference time (the column SM "
+        "Act, weighted by time; loading is not in it). Below half, something else than the GPU sets the pace of "
+        "denoising: launches, a slow first step, or other processes.",
+        _low_sm_inference,
+    ),
+    Rule(
+        "low_sm_activity",
+        "The multiprocessors had work for less than `low_sm_activity_pct` of Total_Execution. It counts loading, "
+        "decoding and export, and initialisation with weights from a checkpoint, not the making of random ones. The "
+        "stages named have the most idle time of those with samples. A GPU that is rented by the hour is paid for that "
+        "time too.",
+        _low_sm_activity,
+    ),
+)

@@ -1,0 +1,40 @@
+"""The end of the report: why its findings speak, and what its columns mean."""
+
+from collections.abc import Collection, Iterable, Mapping
+
+from wanbench.report import columns
+from wanbench.report.findings.basis import Finding
+from wanbench.report.findings.registry import explained
+from wanbench.report.numbers import escaped_but_code
+
+_FINDINGS = (
+    "Warnings come first (the figures or the run are in danger), then bottlenecks (what holds the case back), then "
+    "notes. A rule whose figures were not measured stays silent. The thresholds, by the names that stand here, are in "
+    "`config/thresholds.yaml`."
+)
+_COLUMNS = "`n/a` is what was not measured; 0 is measured, and zero. GB = 1e9 bytes."
+
+
+def how_to_read(findings: Iterable[Finding], headings: Collection[str]) -> list[str]:
+    """Paragraphs for the end of a report; what does not occur in it is not explained.
+
+    Args:
+        findings: of all cases.
+        headings: of the report's sections that compare cases.
+    """
+    rules = explained(findings)
+    parts = ["# How to read this report"]
+    if rules:
+        parts += ["## Findings", _FINDINGS]
+        for rule in rules:
+            parts += [f"### {rule.name}", escaped_but_code(rule.explanation)]
+    parts += ["## Columns", _COLUMNS]
+    tables = {"Summary": columns.SUMMARY, "Stage Breakdown": columns.STAGES}
+    tables |= {heading: of for heading, of in columns.OF_SECTIONS.items() if heading in headings}
+    for heading, explanations in tables.items():
+        parts += [f"### {heading} columns", _listed(explanations)]
+    return parts
+
+
+def _listed(explanations: Mapping[str, str]) -> str:
+    return "\n".join(f"- **{escaped_but_code(name)}**: {escaped_but_code(text)}" for name, text in explanations.items())
