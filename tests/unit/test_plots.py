@@ -211,6 +211,13 @@ def test_bars_of_the_grid_add_up_to_total_execution(tmp_path: Path) -> None:
     assert bar.ending == "2 generations"
 
 
+def test_a_case_that_never_came_to_its_stages_has_no_figure(tmp_path: Path) -> None:
+    content = trace_of(records([1.0])[:1], outcome=Outcome("timeout", "TimeoutError", "too slow"))
+    traces = [read_trace(write(tmp_path, content))]
+    picture = stage_times(cases_table(traces), stages_table(traces))
+    assert picture.alt == "Time by stage of 1 case: tiny timeout in Process_Startup."
+
+
 def test_energy_names_the_cases_without_a_figure(tmp_path: Path) -> None:
     known = with_measures(records([1.0]), "Total_Execution|VAE_Decoding", {"energy_j": 2500.0}, case=full_case("known"))
     traces = [read_trace(write(tmp_path, known)), case_trace(tmp_path, full_case("unknown", steps=1))]
@@ -247,7 +254,7 @@ def test_time_and_memory_are_those_of_the_choices_with_their_front(tmp_path: Pat
     for point in points:
         assert f"{point.label}\n{point.text}" in drawn
     assert "Pareto front" in drawn
-    assert "fast 54.8 s, 60.0 GB, Pareto" in picture.alt
+    assert "of 3 cases on the Pareto front are fast with 54.8 s, 60.0 GB; small with" in picture.alt
 
 
 def test_a_trace_that_cannot_be_used_gives_pictures_that_say_why(tmp_path: Path) -> None:

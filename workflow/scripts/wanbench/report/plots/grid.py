@@ -29,6 +29,7 @@ _LOOKS = (
 )
 _LABELS_IN, _ROW_IN = 2.5, 0.27
 _LONGEST_NAME = 36
+_MOST_WORDS = 12  # cases that a sentence can name
 _LEAST_SHARE = 1e-3  # of a bar; less cannot be seen, and needs no place in the legend
 _TIMES = (
     "Time of each case by stage, of the first generation or of the median over those that count; start-up of the "
@@ -50,6 +51,12 @@ class CaseBar:
     @property
     def total(self) -> float:
         return sum(self.parts.values())
+
+    def text(self, unit: str) -> str:
+        """What stands at the end of the bar; no figure for a case that never came to Total_Execution."""
+        if not self.total:
+            return self.ending
+        return f"{rounded(self.total)} {unit}{f' ({self.ending})' if self.ending else ''}"
 
 
 def stage_times(cases: pd.DataFrame, stages: pd.DataFrame) -> Picture:
@@ -132,8 +139,7 @@ def _draw_bars(axes: Axes, bars: Sequence[CaseBar], looks: Sequence[Look], unit:
         axes.barh(places, lengths, 0.78, left, **look.fill)
         left = [start + length for start, length in zip(left, lengths)]
     for i, bar in enumerate(bars):
-        text = f"{rounded(bar.total)} {unit}{f' ({bar.ending})' if bar.ending else ''}"
-        axes.annotate(text, (bar.total, i), (3, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.annotate(bar.text(unit), (bar.total, i), (3, 0), textcoords="offset points", va="center", fontsize=8)
     # Room for the text at the end of the longest bars, which are nearly as long as the axes are wide.
     longest = max(bar.total for bar in bars) or 1
     widest = max(bar.total / longest + 0.013 * (8 + len(bar.ending)) for bar in bars)
@@ -153,10 +159,16 @@ def _wrapped_names(text: str, width: int = 130) -> str:
 
 
 def _alt(title: str, bars: Sequence[CaseBar], missing: Sequence[str], unit: str) -> str:
-    words = []
-    for bar in bars:
-        most = max(bar.parts, key=lambda look: bar.parts[look])
-        share = f", most of it {most.label} with {rounded(bar.parts[most])} {unit}" if bar.total else ""
-        words.append(f"{bar.case} {rounded(bar.total)} {unit}{share}")
-    without = f"; without a figure: {', '.join(missing)}" if missing else ""
-    return f"{title} of {len(bars)} cases: {'; '.join(words)}{without}."
+    words = [_words(bar, unit) for bar in bars]
+    if len(bars) > _MOST_WORDS:
+        ordered = sorted(bars, key=lambda bar: bar.total)
+        words = [f"from {_words(ordered[0], unit)}, to {_words(ordered[-1], unit)}"]
+    without = f"; without a figure: {', '.join(missing[:_MOST_WORDS])}" if missing else ""
+    more = f" and {len(missing) - _MOST_WORDS} more" if len(missing) > _MOST_WORDS else ""
+    return f"{title} of {len(bars)} case{'s' if len(bars) > 1 else ''}: {'; '.join(words)}{without}{more}."
+
+
+def _words(bar: CaseBar, unit: str) -> str:
+    most = max(bar.parts, key=lambda look: bar.parts[look])
+    share = f", most of it {most.label} with {rounded(bar.parts[most])} {unit}" if bar.total else ""
+    return f"{bar.case} {bar.text(unit)}{share}"

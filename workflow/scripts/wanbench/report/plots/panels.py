@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from wanbench.report.plots import style
-from wanbench.report.plots.series import drawable
+from wanbench.report.plots.series import Summary, drawable
 from wanbench.trace.names import NOT_LEAVES
 from wanbench.trace.reader import Readings, StageRecord
 
@@ -79,9 +80,11 @@ def panels_of(counters: Counters, stages: Sequence[StageRecord]) -> list[Panel]:
     return [panel for panel in gpu if panel.lines or panel.levels] or [panel for panel in cpu if panel.lines]
 
 
-def _lines(counters: Counters, track: str, looks: Mapping[str, tuple[str, str]], *summarise) -> tuple[Line, ...]:
+def _lines(
+    counters: Counters, track: str, looks: Mapping[str, tuple[str, str]], summarise: Summary = fmean
+) -> tuple[Line, ...]:
     read = counters.get(track, {})
-    return tuple(Line(name, drawable(read[name], *summarise), *look) for name, look in looks.items() if name in read)
+    return tuple(Line(name, drawable(read[name], summarise), *look) for name, look in looks.items() if name in read)
 
 
 def _allocated(stages: Sequence[StageRecord]) -> tuple[tuple[float, float, float], ...]:

@@ -7,11 +7,16 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from wanbench.report.plots.style import heading, new_figure
+from wanbench.report.plots.style import DPI, heading, new_figure
+from wanbench.trace.names import OK
+from wanbench.trace.reader import Trace
 from wanbench.trace.writer import write_atomically
 
 # Without a date and a version the same figures give the same bytes.
 _METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+
+# Agg draws no more than 2**16 pixels a side; a grid of thousands of cases is then drawn smaller.
+_MOST_PIXELS = 65_000
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,14 @@ class Picture:
     figure: Figure
     alt: str
     caption: str
+
+
+def case_title(trace: Trace) -> str:
+    """The name of a case, and how it ended where that was not well."""
+    if trace.status == OK:
+        return trace.case["name"]
+    reached = (trace.error or {}).get("stage_reached")
+    return f"{trace.case['name']} (ended with status {trace.status}{f' in {reached}' if reached else ''})"
 
 
 def notice(title: str, text: str) -> Picture:
@@ -58,8 +71,9 @@ def save(pictures: Mapping[str, Picture], case: str | None, folder: Path) -> Non
     """
     folder.mkdir(parents=True, exist_ok=True)
     for stem, picture in pictures.items():
+        dpi = min(DPI, _MOST_PIXELS / max(picture.figure.get_size_inches()))
         for kind, metadata in _METADATA.items():
-            picture.figure.savefig(folder / f"{stem}.{kind}", metadata=metadata)
+            picture.figure.savefig(folder / f"{stem}.{kind}", dpi=dpi, metadata=metadata)
     words = [
         {"file": stem, "case": case, "alt": picture.alt, "caption": picture.caption}
         for stem, picture in pictures.items()

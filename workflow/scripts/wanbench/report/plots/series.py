@@ -6,12 +6,14 @@ from statistics import fmean
 
 from wanbench.trace.reader import Readings
 
+Summary = Callable[[Sequence[float]], float]
+
 # Three readings missed. A line across more would show what nobody saw.
 MAX_GAP_S = 0.35
 _MOST_POINTS = 800  # about one a pixel of the axes
 
 
-def drawable(readings: Readings, summarise: Callable[[Sequence[float]], float] = fmean) -> Readings:
+def drawable(readings: Readings, summarise: Summary = fmean) -> Readings:
     """Readings with NaN in each gap; of long series, as many neighbours as needed made one by `summarise`.
 
     NaN stands at the time of the reading after the gap: a step that leads up to that reading then has no length.

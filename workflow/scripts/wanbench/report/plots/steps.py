@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from wanbench.report.figures import Step, figures_of, steps_of
 from wanbench.report.plots import style
-from wanbench.report.plots.picture import Picture, notice
+from wanbench.report.plots.picture import Picture, case_title, notice
 from wanbench.report.plots.segments import look_of
 from wanbench.report.plots.style import Look, rounded
 from wanbench.trace import names
@@ -74,16 +74,17 @@ def _bar(steps: Sequence[Step], warmup_s: tuple[float, ...], loading_s: dict[Any
 
 def step_times(trace: Trace) -> Picture:
     """A bar for each step, with the median that the report gives as s/step."""
-    case = trace.case["name"]
+    title = case_title(trace)
     bars = bars_of(trace)
     if not bars:
-        return notice(f"{case}: time of each step", "No denoising step ran to its end.")
+        return notice(f"{title}: time of each step", "No denoising step ran to its end.")
     step_s, change = figures_of(trace).step_s, trace.quality["step_time_change"]
     looks = list(dict.fromkeys(bar.look for bar in bars))
     looks += [style.LOADING] if any(bar.loading_s for bar in bars) else []
-    top_in = 0.5 + style.legend_height_in(len(looks) + 3)
+    marks = (any(len(bar.times_s) > 1 for bar in bars), any(bar.warmup_s for bar in bars), bool(change))
+    top_in = 0.5 + style.legend_height_in(len(looks) + sum(marks))
     figure = style.new_figure(top_in + 3.0)
-    style.heading(figure, f"{case}: time of each step")
+    style.heading(figure, f"{title}: time of each step")
     axes = style.place(figure, 0.75, top_in, 7.2, 2.5)
     _draw_bars(axes, bars)
     handles = _draw_marks(axes, bars)
@@ -95,7 +96,7 @@ def step_times(trace: Trace) -> Picture:
         axes.axvline(change["step"] - 0.5, color=style.BLACK, linestyle="-.", linewidth=1.2)
         handles.append(Line2D([], [], color=style.BLACK, linestyle="-.", label=_change(change)))
     style.legend(figure, looks, 0.4, handles)
-    return Picture(figure, _alt(case, bars, step_s, change), _caption(trace))
+    return Picture(figure, _alt(title, bars, step_s, change), _caption(trace))
 
 
 def _draw_bars(axes: Axes, bars: Sequence[StepBar]) -> None:
@@ -159,11 +160,11 @@ def _caption(trace: Trace) -> str:
     )
 
 
-def _alt(case: str, bars: Sequence[StepBar], step_s: float | None, change: dict[str, Any] | None) -> str:
+def _alt(title: str, bars: Sequence[StepBar], step_s: float | None, change: dict[str, Any] | None) -> str:
     parts = [f"{len(bars)} steps"]
     parts += [] if step_s is None else [f"median {rounded(step_s)} s"]
     parts += [f"{bar.marked} step {rounded(median(bar.times_s))} s" for bar in bars if bar.marked]
     loading_s = sum(bar.loading_s for bar in bars)
     parts += [f"loading of weights {rounded(loading_s)} s in all"] if loading_s else []
     parts += [_change(change)] if change else []
-    return f"Step times of {case}: {', '.join(parts)}."
+    return f"Step times of {title}: {', '.join(parts)}."

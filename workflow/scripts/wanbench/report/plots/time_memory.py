@@ -123,9 +123,12 @@ def _draw_labels(figure: Figure, axes: Axes, points: Sequence[Point], top_in: fl
 
 
 def _alt(panels: dict[str, list[Point]]) -> str:
-    words = [f"{name}: {'; '.join(_words(point) for point in points)}" for name, points in panels.items()]
+    words = [
+        f"{name}: of {len(points)} cases on the Pareto front are {'; '.join(_front(points))}"
+        for name, points in panels.items()
+    ]
     return f"Time of one generation against peak GPU memory. {'. '.join(words)}."
 
 
-def _words(point: Point) -> str:
-    return f"{point.label} {point.text}{', Pareto' if point.on_front else ''}"
+def _front(points: Sequence[Point]) -> list[str]:
+    return [f"{point.label} with {point.text}" for point in points if point.on_front]

@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from wanbench.report.figures import figures_of
 from wanbench.report.plots import style
 from wanbench.report.plots.panels import Counters, Panel, panels_of
-from wanbench.report.plots.picture import Picture
+from wanbench.report.plots.picture import Picture, case_title
 from wanbench.report.plots.segments import Segment, segments_of
 from wanbench.report.plots.style import rounded
-from wanbench.trace.names import OK, TOTAL_EXECUTION
+from wanbench.trace.names import TOTAL_EXECUTION
 from wanbench.trace.reader import StageRecord, Trace
 
 _LEFT_IN, _WIDTH_IN = 0.75, 6.75
@@ -32,7 +32,7 @@ def timeline(trace: Trace, counters: Counters) -> Picture:
     stages_in = _STAGES_IN + (_GENERATIONS_IN if len(generations) > 1 else 0)
     top_in = 0.5 + style.legend_height_in(len(looks))
     figure = style.new_figure(top_in + stages_in + len(panels) * (_PANEL_IN + _SPACE_IN) + _BOTTOM_IN)
-    style.heading(figure, f"{trace.case['name']}{_ending(trace)}")
+    style.heading(figure, case_title(trace))
     style.legend(figure, looks, 0.4)
     axes = style.place(figure, _LEFT_IN, top_in, _WIDTH_IN, stages_in)
     _draw_stages(axes, segments, generations if len(generations) > 1 else [], trace.total_duration_s - begin_s)
@@ -47,13 +47,6 @@ def timeline(trace: Trace, counters: Counters) -> Picture:
     below[-1].set_xlabel("Time since the start of the process (s)")
     figure.align_ylabels(below)
     return Picture(figure, _alt(trace, segments, panels), _caption(trace, panels))
-
-
-def _ending(trace: Trace) -> str:
-    if trace.status == OK:
-        return ""
-    reached = (trace.error or {}).get("stage_reached")
-    return f" (ended with status {trace.status}{f' in {reached}' if reached else ''})"
 
 
 def _generations(stages: Sequence[StageRecord]) -> list[tuple[str, float, float]]:
@@ -120,7 +113,7 @@ def _alt(trace: Trace, segments: Sequence[Segment], panels: Sequence[Panel]) -> 
         times_s[segment.look.label] = times_s.get(segment.look.label, 0) + segment.end_s - segment.start_s
     longest = sorted(times_s.items(), key=lambda item: -item[1])
     parts = ", ".join(f"{label} {rounded(time_s)} s" for label, time_s in longest)
-    text = f"Timeline of {trace.case['name']}{_ending(trace)}: {rounded(trace.total_duration_s)} s in all"
+    text = f"Timeline of {case_title(trace)}: {rounded(trace.total_duration_s)} s in all"
     return "; ".join([f"{text}, of which {parts}" if parts else text, *_peaks(trace, panels)]) + "."
 
 
