@@ -13,6 +13,7 @@ include: "workflow/rules/checkpoint.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/tabulate.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/plots.smk"
 include: "workflow/rules/reference.smk"
 
 
@@ -21,4 +22,6 @@ rule all:
     input:
         expand("results/traces/{case}.json", case=CASES),
         "results/report.md",
+        expand("results/plots/{case}/pictures.json", case=CASES),
+        "results/plots/pictures.json",
         "results/outcome.json",
