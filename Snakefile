@@ -17,6 +17,7 @@ include: "workflow/rules/measure.smk"
 include: "workflow/rules/tabulate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/gallery.smk"
+include: "workflow/rules/plots.smk"
 include: "workflow/rules/reference.smk"
 include: "workflow/rules/compare.smk"
 

@@ -17,7 +17,7 @@ MEASURE_ONLY = {"torch", "diffusers", "transformers", "accelerate", "pynvml"}
 REPORT_ONLY = {"pandas", "pyarrow", "tabulate", "matplotlib"}
 
 # Names on conda-forge that differ from those on PyPI.
-CONDA_NAMES = {"pytorch": "torch", "python-fastjsonschema": "fastjsonschema"}
+CONDA_NAMES = {"pytorch": "torch", "python-fastjsonschema": "fastjsonschema", "matplotlib-base": "matplotlib"}
 
 
 def modules(*parts: str) -> list[str]:

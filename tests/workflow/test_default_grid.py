@@ -99,6 +99,17 @@ def test_the_figures_of_the_report_hold_together(finished: Finished) -> None:
         assert min(steps) > 0
 
 
+def test_every_case_and_the_grid_have_their_pictures(finished: Finished) -> None:
+    plots = finished.project.folder / "results/plots"
+    for case in (trace.case["name"] for trace in finished.traces):
+        words = json.loads((plots / case / "pictures.json").read_text("utf-8"))
+        assert [(entry["file"], entry["case"]) for entry in words] == [("timeline", case), ("steps", case)]
+        assert all("Left out" not in entry["alt"] for entry in words)
+    words = json.loads((plots / "pictures.json").read_text("utf-8"))
+    assert [entry["file"] for entry in words] == ["stage_times", "time_memory", "energy"]
+    assert len(list(plots.rglob("*.svg"))) == len(list(plots.rglob("*.png"))) == 2 * len(finished.traces) + 3
+
+
 def test_progress_is_on_the_terminal_and_in_the_log_of_the_case(finished: Finished) -> None:
     log = finished.project.read("logs/measure/03_Max_Quality_192p.log")
     for line in ("VAE_Decoding: ", "Step_0 (1/20): ", "Step_19 (20/20): "):

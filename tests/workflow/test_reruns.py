@@ -14,8 +14,15 @@ GRID = {
     "defaults": SMALL_DEFAULTS | {"prompt": "a cat"},
     "cases": {"a": SMALL, "b": SMALL | {"steps": 4}, "c": SMALL | {"prompt": "a dog"}},
 }
-REPORT = {("tabulate", ""), ("report", ""), ("page", ""), ("outcome", "")}
-ALL = {("measure", name) for name in "abc"} | REPORT
+REPORT = {("tabulate", ""), ("report", ""), ("page", ""), ("outcome", ""), ("plot_grid", "")}
+
+
+def again(*cases: str) -> set[tuple[str, str]]:
+    """What runs again for cases that are measured again."""
+    return {(rule, case) for rule in ("measure", "plot_case") for case in cases} | REPORT
+
+
+ALL = again(*"abc")
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +57,11 @@ def changed(change: Callable[[dict], object]) -> dict:
     ("change", "expected"),
     [
         (lambda grid: None, set()),
-        (lambda grid: grid["cases"]["a"].update(steps=5), {("measure", "a")} | REPORT),
-        (lambda grid: grid["cases"].update(d=SMALL), {("measure", "d")} | REPORT),
+        (lambda grid: grid["cases"]["a"].update(steps=5), again("a")),
+        (lambda grid: grid["cases"].update(d=SMALL), again("d")),
         (lambda grid: grid["cases"].pop("b"), REPORT),
-        (lambda grid: grid["cases"].update(e=grid["cases"].pop("b")), {("measure", "e")} | REPORT),
-        (lambda grid: grid["defaults"].update(prompt="a bird"), {("measure", "a"), ("measure", "b")} | REPORT),
+        (lambda grid: grid["cases"].update(e=grid["cases"].pop("b")), again("e")),
+        (lambda grid: grid["defaults"].update(prompt="a bird"), again("a", "b")),
         (lambda grid: grid["cases"]["a"].update(seed=42, offload="none", shift=5), set()),
         (lambda grid: grid["cases"].update(dict(reversed(grid["cases"].items()))), set()),
     ],
@@ -112,7 +119,12 @@ def test_a_changed_threshold_makes_only_the_report_again(project: Project) -> No
     file.write_text(f"# another reason\n{text}", "utf-8")
     assert project.plan() == set()
     file.write_text(text.replace("power_cap_pct: 10", "power_cap_pct: 20"), "utf-8")
-    assert project.plan() == {("report", ""), ("outcome", "")}
+    assert project.plan() == {("report", ""), ("page", ""), ("outcome", "")}
+
+
+def test_an_edit_of_the_code_that_draws_a_case_draws_all_and_measures_none(project: Project) -> None:
+    append(project.folder / "workflow/scripts/wanbench/report/plots/timeline.py", "\nEDITED = True\n")
+    assert project.plan() == {("plot_case", name) for name in "abc"} | REPORT
 
 
 def test_the_project_in_another_place_runs_nothing(measured: Project, tmp_path: Path) -> None:
@@ -124,7 +136,7 @@ def test_a_deleted_trace_is_measured_again(measured: Project, tmp_path: Path) ->
     shutil.copytree(measured.folder, tmp_path / "copy")
     project = Project(tmp_path / "copy")
     (project.folder / "results/traces/b.json").unlink()
-    assert project.plan() == {("measure", "b")} | REPORT
+    assert project.plan() == again("b")
 
 
 def test_a_changed_case_is_measured_and_the_others_are_not_touched(measured: Project, tmp_path: Path) -> None:
@@ -135,7 +147,7 @@ def test_a_changed_case_is_measured_and_the_others_are_not_touched(measured: Pro
     project.write_grid(changed(lambda grid: grid["cases"]["a"].update(steps=6)))
     run = project.snakemake()
     assert run.code == 0, run.output
-    assert run.jobs == {("measure", "a")} | REPORT
+    assert run.jobs == again("a")
     after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in traces.iterdir()}
     assert [name for name in before if before[name] != after[name]] == ["a.json"]
     assert "Step_5_Inference" in project.read("results/report.md")

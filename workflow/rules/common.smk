@@ -98,6 +98,7 @@ REPORT_DIGEST = code_digest(
         "scripts/check_outcome.py",
         "scripts/compare_runs.py",
         "scripts/check_comparison.py",
+        "scripts/plot_grid.py",
         "scripts/wanbench/models.py",
         "scripts/wanbench/memory.py",
         "scripts/wanbench/cases/case.py",
@@ -105,6 +106,20 @@ REPORT_DIGEST = code_digest(
         "scripts/wanbench/report/**/*.py",
         "scripts/wanbench/report/templates/*",
         "scripts/wanbench/report/published_figures.csv",
+    ],
+)
+# Apart from the rest of the report's code, whose edits need not draw every case again.
+CASE_PLOT_DIGEST = code_digest(
+    ROOT / "workflow",
+    [
+        "schemas/trace.schema.json",
+        "scripts/plot_case.py",
+        "scripts/wanbench/models.py",
+        "scripts/wanbench/trace/*.py",
+        "scripts/wanbench/report/collect.py",
+        "scripts/wanbench/report/figures.py",
+        "scripts/wanbench/report/generations.py",
+        "scripts/wanbench/report/plots/*.py",
     ],
 )
 MEASURE_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/measure.yaml"))
@@ -124,6 +139,13 @@ def case_settings(wildcards):
     return CASES[wildcards.case]
 
 
+def expected_of_case(wildcards):
+    """What the trace of a case must have been measured with, as for `tabulate` of all cases."""
+    case_settings(wildcards)
+    sha256 = {wildcards.case: CASE_SHA256[wildcards.case]}
+    return {"case_sha256": sha256, "measure": MEASURE_DIGEST, "env": MEASURE_ENV_DIGEST}
+
+
 def times_failed(wildcards):
     return FAILED_ATTEMPTS.get(wildcards.case, 0)
 
@@ -140,3 +162,9 @@ def compared_traces(wildcards):
     if not BASELINE_FILES:
         raise WorkflowError("compare: no baseline; allowed: --config baseline=PATH")
     return [f"results/traces/{case}.json" for case in CASES]
+
+
+def reference_pictures(wildcards):
+    cases = [Path(trace).name.removesuffix(".json.gz") for trace in reference_traces(wildcards)]
+    folder = Path("results/reference", wildcards.machine, "plots")
+    return [str(folder / "pictures.json"), *(str(folder / case / "pictures.json") for case in cases)]

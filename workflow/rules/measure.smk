@@ -7,6 +7,7 @@ rule measure:
         "../../envs/measure.yaml"
     resources:
         gpu=1,
+        undisturbed=1,
     params:
         case=case_settings,
         measure_digest=MEASURE_DIGEST,

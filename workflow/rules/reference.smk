@@ -1,4 +1,5 @@
-# Reports of traces that were measured elsewhere and are kept with the project: results/reference/MACHINE/report.md
+# Reports of traces that were measured elsewhere and are kept with the project: results/reference/MACHINE/report.md and
+# results/reference/MACHINE/plots/
 
 
 use rule tabulate as tabulate_reference with:
@@ -27,6 +28,33 @@ use rule report as report_reference with:
         "logs/reference/{machine}/report.log",
 
 
+use rule plot_case as plot_case_reference with:
+    input:
+        trace="results/reference/{machine}/traces/{case}.json.gz",
+    output:
+        svg=expand("results/reference/{{machine}}/plots/{{case}}/{picture}.svg", picture=CASE_PICTURES),
+        png=expand("results/reference/{{machine}}/plots/{{case}}/{picture}.png", picture=CASE_PICTURES),
+        words="results/reference/{machine}/plots/{case}/pictures.json",
+    log:
+        "logs/reference/{machine}/plots/{case}.log",
+    params:
+        expected=None,
+        plot_digest=CASE_PLOT_DIGEST,
+        env_digest=REPORT_ENV_DIGEST,
+
+
+use rule plot_grid as plot_grid_reference with:
+    input:
+        cases="results/reference/{machine}/tables/cases.parquet",
+        stages="results/reference/{machine}/tables/stages.parquet",
+    output:
+        svg=expand("results/reference/{{machine}}/plots/{picture}.svg", picture=GRID_PICTURES),
+        png=expand("results/reference/{{machine}}/plots/{picture}.png", picture=GRID_PICTURES),
+        words="results/reference/{machine}/plots/pictures.json",
+    log:
+        "logs/reference/{machine}/plots.log",
+
+
 use rule page as page_reference with:
     input:
         cases="results/reference/{machine}/tables/cases.parquet",
@@ -34,6 +62,7 @@ use rule page as page_reference with:
         details="results/reference/{machine}/tables/details.parquet",
         left_out="results/reference/{machine}/tables/left_out.parquet",
         traces=reference_traces,
+        pictures=reference_pictures,
     output:
         "results/reference/{machine}/report.html",
     log:

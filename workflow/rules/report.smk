@@ -25,6 +25,7 @@ rule page:
         details="results/tables/details.parquet",
         left_out="results/tables/left_out.parquet",
         traces=expand("results/traces/{case}.json", case=CASES),
+        pictures=["results/plots/pictures.json", *expand("results/plots/{case}/pictures.json", case=CASES)],
     output:
         report("results/report.html", caption="../report/page.rst", category="Report", labels={"report": "all cases"}),
     log:

@@ -139,13 +139,14 @@ def which_settings(cases: pd.DataFrame) -> str | None:
         return None
     parts = ["## Which settings to use"]
     for same, choices in groups.items():
-        parts += [f"### {_heading(*same)}", _table(choices, MODELS[same[0]].steps)]
+        parts += [f"### {plain(group_name(*same))}", _table(choices, MODELS[same[0]].steps)]
     lossy = any(choice.lossy for choices in groups.values() for choice in choices)
     return "\n\n".join([*parts, _NOTE, *([LOSSY_NOTE] if lossy else [])])
 
 
-def _heading(model: str, task: str, size: str, frames: int, weights: str, gpu: str) -> str:
-    return f"{model} {task}, {plain(size)}, {frames} frames, {weights} weights, GPU {plain(gpu)}"
+def group_name(model: str, task: str, size: str, frames: int, weights: str, gpu: str) -> str:
+    """What the cases of a group made, and on what."""
+    return f"{model} {task}, {size}, {frames} frames, {weights} weights, GPU {gpu}"
 
 
 def _table(choices: Sequence[Choice], steps: int) -> str:

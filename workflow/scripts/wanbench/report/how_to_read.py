@@ -6,12 +6,14 @@ from wanbench.report import columns
 from wanbench.report.findings.basis import Finding
 from wanbench.report.findings.registry import explained
 from wanbench.report.numbers import escaped_but_code
+from wanbench.report.plots.explained import PICTURES
 
 _FINDINGS = (
     "Warnings come first (the figures or the run are in danger), then bottlenecks (what holds the case back), then "
     "notes. A rule whose figures were not measured stays silent. The thresholds, by the names that stand here, are in "
     "`config/thresholds.yaml`."
 )
+_PICTURES = "They lie in `plots/` beside the report, each as an SVG and a PNG, and stand in its page."
 _COLUMNS = "`n/a` is what was not measured; 0 is measured, and zero. GB = 1e9 bytes."
 
 
@@ -33,7 +35,7 @@ def how_to_read(findings: Iterable[Finding], headings: Collection[str]) -> list[
     tables |= {heading: of for heading, of in columns.OF_SECTIONS.items() if heading in headings}
     for heading, explanations in tables.items():
         parts += [f"### {heading} columns", _listed(explanations)]
-    return parts
+    return [*parts, "## Pictures", _PICTURES, _listed(PICTURES)]
 
 
 def _listed(explanations: Mapping[str, str]) -> str:

@@ -65,6 +65,14 @@ class Trace:
     details: list[DetailRecord]
 
 
+@dataclass(frozen=True)
+class Readings:
+    """One line of a counter track: when it was read, in seconds since the start of the process, and what it said."""
+
+    times_s: list[float]
+    values: list[float]
+
+
 def read_trace(path: Path) -> Trace:
     """A trace file, checked; one that ends in .gz is decompressed.
 
@@ -72,6 +80,36 @@ def read_trace(path: Path) -> Trace:
         InputError: it is missing, cut short, of another schema version, has a value of a wrong type or a stage
             without a name, of an unknown name or twice. The message names file and key.
     """
+    content = _checked(path)
+    _check_stages(path, content["traceEvents"])
+    return _trace(path, content)
+
+
+def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
+    """The samples of a trace file by counter track and line, such as 'GPU power (W)' and 'power'.
+
+    Apart from `read_trace`, since tables need none of it and samples are nearly all of a trace.
+
+    Raises:
+        InputError: as `read_trace`, or a sample is no number.
+    """
+    tracks: dict[str, dict[str, Readings]] = {}
+    for i, event in enumerate(_checked(path)["traceEvents"]):
+        if event["ph"] != "C":
+            continue
+        lines = tracks.setdefault(event["name"], {})
+        try:
+            for line, value in event["args"].items():
+                readings = lines.setdefault(line, Readings([], []))
+                readings.times_s.append(event["ts"] / 1e6)
+                readings.values.append(float(value))
+        except (KeyError, TypeError, ValueError):
+            raise InputError(f"{path}: traceEvents[{i}]: is no sample with a time and numbers") from None
+    return tracks
+
+
+def _checked(path: Path) -> dict[str, Any]:
+    """What a trace file holds, as its schema says."""
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         content = json.loads(data, parse_constant=_no_constant)
@@ -91,8 +129,7 @@ def read_trace(path: Path) -> Trace:
         _validator()(content)
     except fastjsonschema.JsonSchemaValueException as error:
         raise InputError(f"{path}: {_readable(error)}") from None
-    _check_stages(path, content["traceEvents"])
-    return _trace(path, content)
+    return content
 
 
 def _check_counters(path: Path, events: Any) -> Any:

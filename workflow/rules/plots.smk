@@ -1,0 +1,43 @@
+CASE_PICTURES = ["timeline", "steps"]
+GRID_PICTURES = ["stage_times", "time_memory", "energy"]
+
+
+rule plot_case:
+    input:
+        trace="results/traces/{case}.json",
+    output:
+        svg=expand("results/plots/{{case}}/{picture}.svg", picture=CASE_PICTURES),
+        png=expand("results/plots/{{case}}/{picture}.png", picture=CASE_PICTURES),
+        words="results/plots/{case}/pictures.json",
+    log:
+        "logs/plots/{case}.log",
+    conda:
+        "../../envs/report.yaml"
+    resources:
+        # It uses no GPU, but beside a case that is being measured it would disturb that.
+        undisturbed=1,
+    params:
+        expected=expected_of_case,
+        plot_digest=CASE_PLOT_DIGEST,
+        env_digest=REPORT_ENV_DIGEST,
+    script:
+        "../scripts/plot_case.py"
+
+
+rule plot_grid:
+    input:
+        cases="results/tables/cases.parquet",
+        stages="results/tables/stages.parquet",
+    output:
+        svg=expand("results/plots/{picture}.svg", picture=GRID_PICTURES),
+        png=expand("results/plots/{picture}.png", picture=GRID_PICTURES),
+        words="results/plots/pictures.json",
+    log:
+        "logs/plots.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        report_digest=REPORT_DIGEST,
+        env_digest=REPORT_ENV_DIGEST,
+    script:
+        "../scripts/plot_grid.py"

@@ -1,0 +1,20 @@
+"""Rule plot_grid: tables to the pictures of all cases together."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from wanbench.report.plots.grid import energy, stage_times
+from wanbench.report.plots.picture import save
+from wanbench.report.plots.time_memory import time_memory
+
+sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
+
+cases, stages = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages"))
+pictures = {
+    "stage_times": stage_times(cases, stages),
+    "time_memory": time_memory(cases),
+    "energy": energy(cases, stages),
+}
+save(pictures, None, Path(snakemake.output.words).parent)

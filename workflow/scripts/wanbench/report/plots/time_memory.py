@@ -1,0 +1,134 @@
+"""Time against memory: cases that made the same video with different settings."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from wanbench.models import MODELS
+from wanbench.report.choices import Choice, best_at, group_name, groups_of
+from wanbench.report.plots import style
+from wanbench.report.plots.picture import Picture, notice
+from wanbench.report.plots.style import rounded, shortened
+
+_LEFT_IN, _WIDTH_IN, _LABELS_IN = 0.75, 4.7, 5.85
+_LONGEST_NAME = 40
+_LABEL_IN, _TITLE_IN, _AXIS_IN = 0.34, 0.35, 0.55
+
+
+@dataclass(frozen=True)
+class Point:
+    """A case in a panel: seconds of one generation, GB of peak GPU memory, and whether it is on the Pareto front."""
+
+    label: str
+    time_s: float
+    memory_gb: float
+    on_front: bool
+    scaled: bool
+
+    @property
+    def text(self) -> str:
+        scaled = " (scaled)" if self.scaled else ""
+        return f"{rounded(self.time_s)} s{scaled}, {rounded(self.memory_gb)} GB"
+
+
+def points_of(choices: Sequence[Choice]) -> list[Point]:
+    """Cases whose time and memory are both known, in the order of their labels from top to bottom.
+
+    That is the highest memory first, and of much the same memory the longest time, so that few lines from labels to
+    points cross.
+    """
+    points = [
+        Point(choice.label, choice.time_s, choice.peak_bytes / 1e9, "Pareto" in best_at(choice, choices), choice.scaled)
+        for choice in choices
+        if choice.time_s is not None and choice.peak_bytes is not None
+    ]
+    much_the_same_gb = 0.03 * max((point.memory_gb for point in points), default=1)
+    return sorted(points, key=lambda point: (-round(point.memory_gb / much_the_same_gb), -point.time_s, point.label))
+
+
+def time_memory(cases: pd.DataFrame) -> Picture:
+    """A panel for each group of cases that the report's section on settings compares."""
+    panels = {
+        f"{group_name(*same)}, {MODELS[same[0]].steps} steps": points_of(choices)
+        for same, choices in groups_of(cases).items()
+    }
+    panels = {name: points for name, points in panels.items() if len(points) > 1}
+    title = "Time of one generation against peak GPU memory"
+    if not panels:
+        return notice(title, "No two full-scale cases made the same video on a GPU with different settings.")
+    heights_in = [max(1.9, _LABEL_IN * len(points)) for points in panels.values()]
+    figure = style.new_figure(0.4 + sum(heights_in) + len(panels) * (_TITLE_IN + _AXIS_IN))
+    style.heading(figure, title)
+    top_in = 0.4
+    for (name, points), height_in in zip(panels.items(), heights_in):
+        _draw_panel(figure, name, points, top_in + _TITLE_IN, height_in)
+        top_in += _TITLE_IN + height_in + _AXIS_IN
+    return Picture(figure, _alt(panels), _CAPTION)
+
+
+_CAPTION = (
+    "Each point is a case; further down and to the left is better. Time is of one generation at the model's official "
+    "number of steps, without initialisation and compilation (scaled: from the median step). The line joins the cases "
+    "than which no other settings are better in both (Pareto)."
+)
+
+
+def _draw_panel(figure: Figure, name: str, points: Sequence[Point], top_in: float, height_in: float) -> None:
+    axes = style.place(figure, _LEFT_IN, top_in, _WIDTH_IN, height_in)
+    axes.set_title(name, loc="left")
+    front = sorted((point for point in points if point.on_front), key=lambda point: (point.time_s, -point.memory_gb))
+    axes.set_xlim(0, 1.08 * max(point.time_s for point in points))
+    axes.set_ylim(0, 1.15 * max(point.memory_gb for point in points))
+    _draw_front(axes, front)
+    for on_front, marker in ((True, {"c": style.BLUE}), (False, {"facecolors": "white", "edgecolors": style.BLACK})):
+        of_kind = [(point.time_s, point.memory_gb) for point in points if point.on_front is on_front]
+        if of_kind:
+            axes.scatter(*zip(*of_kind), s=36, zorder=3, **marker)
+    _draw_labels(figure, axes, points, top_in, height_in)
+    axes.set_xlabel("Time of one generation (s)")
+    axes.set_ylabel("Peak GPU memory (GB)")
+
+
+def _draw_front(axes: Axes, front: Sequence[Point]) -> None:
+    """As stairs: between two cases nothing better was measured than the one with less time."""
+    times_s, memory_gb = [point.time_s for point in front], [point.memory_gb for point in front]
+    right_s, top_gb = axes.get_xlim()[1], axes.get_ylim()[1]
+    stairs = ([times_s[0], *times_s, right_s], [top_gb, *memory_gb, memory_gb[-1]])
+    axes.plot(*stairs, drawstyle="steps-post", color=style.BLUE, linestyle="--", linewidth=1.2)
+    # Left of the fastest case nothing is drawn, but there may be no room.
+    side, offset = ("right", -4) if times_s[0] > 0.3 * right_s else ("left", 4)
+    axes.annotate(
+        "Pareto front", (times_s[0], top_gb), (offset, -2), textcoords="offset points", ha=side, va="top", fontsize=8
+    )
+
+
+def _draw_labels(figure: Figure, axes: Axes, points: Sequence[Point], top_in: float, height_in: float) -> None:
+    """In a column beside the panel, each joined to its point: points may lie on one another, labels must not."""
+    height, step = figure.get_figheight(), height_in / len(points)
+    for i, point in enumerate(points):
+        y_in = top_in + (i + 0.5) * step
+        axes.annotate(
+            f"{shortened(point.label, _LONGEST_NAME)}\n{point.text}",
+            (point.time_s, point.memory_gb),
+            (_LABELS_IN / style.WIDTH_IN, 1 - y_in / height),
+            textcoords="figure fraction",
+            va="center",
+            fontsize=8,
+            fontweight="bold" if point.on_front else "normal",
+            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": style.GREY, "shrinkB": 4, "relpos": (0, 0.5)},
+        )
+
+
+def _alt(panels: dict[str, list[Point]]) -> str:
+    words = [
+        f"{name}: of {len(points)} cases on the Pareto front are {'; '.join(_front(points))}"
+        for name, points in panels.items()
+    ]
+    return f"Time of one generation against peak GPU memory. {'. '.join(words)}."
+
+
+def _front(points: Sequence[Point]) -> list[str]:
+    return [f"{point.label} with {point.text}" for point in points if point.on_front]
