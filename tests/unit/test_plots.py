@@ -266,7 +266,7 @@ def test_a_trace_that_cannot_be_used_gives_pictures_that_say_why(tmp_path: Path)
     content = trace_of(records([1.0]))
     del next(event for event in content["traceEvents"] if event["ph"] == "C")["ts"]
     pictures = case_pictures(write(tmp_path, content), None)
-    assert "is no sample with a time and numbers" in pictures["timeline"].alt
+    assert "a counter needs a name, a number ts and args" in pictures["timeline"].alt
 
 
 def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def test_headings_columns_and_order_are_those_of_the_reference_report(read: Read
         "## Columns",
         "### Summary columns",
         "### Stage Breakdown columns",
+        "## Pictures",
     ]
     (summary,) = tables(text, "Case")
     (stages,) = tables(text, "Stage")

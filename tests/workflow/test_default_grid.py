@@ -90,7 +90,7 @@ def test_tables_hold_every_case_and_stage(finished: Finished) -> None:
 
 def test_the_figures_of_the_report_hold_together(finished: Finished) -> None:
     text = finished.project.read("results/report.md")
-    for part in text.split("### Stage Breakdown")[1:]:
+    for part in text.split("### Stage Breakdown\n")[1:]:
         rows = re.findall(r"^\| (\w+) +\| +([\d.]+) \|", part.split("###")[0], re.M)
         times = {name: float(time) for name, time in rows}
         leaves = [time for name, time in times.items() if name not in ("Total_Execution", "Process_Startup")]

@@ -17,7 +17,7 @@ def test_the_kept_report_is_what_the_kept_traces_give(tmp_path: Path) -> None:
     for file in ("report.md", "tables/cases.csv", "tables/stages.csv", "tables/left_out.csv"):
         made = project.read(f"results/reference/h200/{file}")
         assert made == (KEPT / "h200" / file).read_text("utf-8"), f"{file} is not that of this code: make it anew"
-    drawn = project.snakemake("results/reference/h200/plots/complete")
+    drawn = project.snakemake("results/reference/h200/report.html")
     assert drawn.code == 0, drawn.output
     plots = project.folder / "results/reference/h200/plots"
     assert len(list(plots.rglob("*.png"))) == 2 * len(list((KEPT / "h200/traces").iterdir())) + 3

@@ -80,7 +80,7 @@ def read_trace(path: Path) -> Trace:
         InputError: it is missing, cut short, of another schema version, has a value of a wrong type or a stage
             without a name, of an unknown name or twice. The message names file and key.
     """
-    content = _checked(path)
+    content, _ = _checked(path)
     _check_stages(path, content["traceEvents"])
     return _trace(path, content)
 
@@ -94,22 +94,18 @@ def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
         InputError: as `read_trace`, or a sample is no number.
     """
     tracks: dict[str, dict[str, Readings]] = {}
-    for i, event in enumerate(_checked(path)["traceEvents"]):
-        if event["ph"] != "C":
-            continue
+    _, counters = _checked(path)
+    for event in counters:
         lines = tracks.setdefault(event["name"], {})
-        try:
-            for line, value in event["args"].items():
-                readings = lines.setdefault(line, Readings([], []))
-                readings.times_s.append(event["ts"] / 1e6)
-                readings.values.append(float(value))
-        except (KeyError, TypeError, ValueError):
-            raise InputError(f"{path}: traceEvents[{i}]: is no sample with a time and numbers") from None
+        for line, value in event["args"].items():
+            readings = lines.setdefault(line, Readings([], []))
+            readings.times_s.append(event["ts"] / 1e6)
+            readings.values.append(float(value))
     return tracks
 
 
-def _checked(path: Path) -> dict[str, Any]:
-    """What a trace file holds, as its schema says."""
+def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What a trace file holds, as its schema says, without its counter events; and these."""
     try:
         data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         content = json.loads(data, parse_constant=_no_constant)
@@ -124,27 +120,23 @@ def _checked(path: Path) -> dict[str, Any]:
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
         raise InputError(f"{path}: schema_version: {version!r} is not supported; allowed: {SCHEMA_VERSION}")
-    content["traceEvents"] = _check_counters(path, content.get("traceEvents"))
+    events = content.get("traceEvents")
+    counters: list[dict[str, Any]] = []
+    if isinstance(events, list):
+        counters = [event for event in events if isinstance(event, dict) and event.get("ph") == "C"]
+        content["traceEvents"] = [event for event in events if not isinstance(event, dict) or event.get("ph") != "C"]
     try:
         _validator()(content)
     except fastjsonschema.JsonSchemaValueException as error:
         raise InputError(f"{path}: {_readable(error)}") from None
-    return content
+    _check_counters(path, counters)
+    return content, counters
 
 
-def _check_counters(path: Path, events: Any) -> Any:
-    """The events without the counters, which are checked here: a schema takes four times as long for as many.
-
-    Where `events` is no list, it is given back for the schema to say so.
-    """
-    if not isinstance(events, list):
-        return events
-    others: list[Any] = []
+def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
+    """What a schema would check, in a tenth of the time: counters are nearly all of a trace."""
     latest_us: dict[str, float] = {}
-    for event in events:
-        if not isinstance(event, dict) or event.get("ph") != "C":
-            others.append(event)
-            continue
+    for event in counters:
         name, time_us, lines = event.get("name"), event.get("ts"), event.get("args")
         if type(name) is not str or type(time_us) not in _NUMBERS or type(lines) is not dict:
             raise InputError(
@@ -155,7 +147,6 @@ def _check_counters(path: Path, events: Any) -> Any:
         if time_us < latest_us.get(name, time_us):
             raise InputError(f"{path}: traceEvents: counter {name!r} goes back in time at {time_us}")
         latest_us[name] = time_us
-    return others
 
 
 @cache
