@@ -77,7 +77,7 @@ def _make(folder: Path, count: int) -> int:
 
 def _timed(folder: str, script: str) -> float:
     scripts = ROOT / "workflow/scripts"
-    params = {"expected": None, "thresholds": read_yaml(ROOT / "config/thresholds.yaml")}
+    params = {"expected": None, "others": [], "thresholds": read_yaml(ROOT / "config/thresholds.yaml")}
     code = _RUN.format(scripts=str(scripts), folder=folder, script=str(scripts / script), params=params)
     start_s = time.monotonic()
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -113,8 +113,18 @@ def test_advice_on_transfers_asks_what_the_gpu_can_hold(tmp_path: Path) -> None:
 def test_memory_bandwidth(tmp_path: Path) -> None:
     finding = found(tmp_path, {STEPS: activity(95.0, tensor=15.0, dram=75.0)})["memory_bandwidth_bound"]
     assert finding.evidence == {"dram_activity_pct": 75.0, "tensor_activity_pct": 15.0}
-    assert "memory_bandwidth_bound" not in found(tmp_path, {STEPS: activity(95.0, tensor=60.0, dram=75.0)})
+    assert "memory_bandwidth_bound" not in found(tmp_path, {STEPS: activity(95.0, tensor=70.0, dram=75.0)})
     assert "memory_bandwidth_bound" not in found(tmp_path, {STEPS: activity(95.0, tensor=15.0, dram=30.0)})
+
+
+def test_kernels_between_matrix_products(tmp_path: Path) -> None:
+    eager = {STEPS: activity(98.0, tensor=51.0, dram=25.0) | {"flops": 10**15}}
+    finding = found(tmp_path, eager)["kernel_bound"]
+    assert finding.advised == ("compile: repeated_blocks",)
+    assert finding.evidence["mfu_pct"] > 0
+    assert found(tmp_path, eager, settings={"compile": "repeated_blocks"})["kernel_bound"].advised == ("attention",)
+    for other in (activity(98.0, tensor=70.0), activity(80.0, tensor=51.0), activity(98.0, tensor=51.0, dram=75.0), {}):
+        assert "kernel_bound" not in found(tmp_path, {STEPS: other})
 
 
 def test_arithmetic_with_its_share_of_the_peak(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ KEPT = [read_trace(file) for file in sorted((ROOT / "results/reference/h200/trac
 
 @pytest.fixture
 def busy(tmp_path: Path) -> Trace:
-    measures = {r"Step_\d+_Inference": {"sm_activity_pct": 98.0, "tensor_activity_pct": 50.0}}
+    measures = {r"Step_\d+_Inference": {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
     return made(tmp_path, full_case(steps=3), [9.0, 2.0, 2.0], measures=measures, finite=False)
 
 
@@ -78,7 +78,7 @@ def test_a_threshold_decides(busy: Trace) -> None:
         return {finding.rule for finding in findings(busy, thresholds=thresholds)["full"]}
 
     assert "compute_bound" in fired(THRESHOLDS)
-    assert "compute_bound" not in fired(replace(THRESHOLDS, compute_bound_tensor_pct=60))
+    assert "compute_bound" not in fired(replace(THRESHOLDS, compute_bound_tensor_pct=80))
 
 
 # --- in the report ----------------------------------------------------------------------------------------------

@@ -128,7 +128,7 @@ def test_a_neighbour_that_is_hardly_faster_or_warm_where_the_case_is_cold_is_not
 
 
 def test_advice_is_completed_by_what_was_measured_and_not_told_twice(tmp_path: Path) -> None:
-    busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 50.0}}
+    busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
     own = trace(tmp_path, "own", measures=busy)
     compiled = trace(tmp_path, "compiled", 1.5, 40, settings={"compile": "repeated_blocks"}, compile_s=10.0)
     found = rules(own, compiled)
@@ -142,7 +142,7 @@ def test_advice_is_completed_by_what_was_measured_and_not_told_twice(tmp_path: P
 
 
 def test_advice_of_a_cache_is_completed_whatever_its_threshold(tmp_path: Path) -> None:
-    busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 50.0}}
+    busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
     own = trace(tmp_path, "own", measures=busy, settings={"weights": "pretrained"})
     cached = trace(tmp_path, "cached", 1.0, settings={"weights": "pretrained", "cache": "first_block"})
     found = rules(own, cached)

@@ -9,7 +9,9 @@ import pytest
 
 from traces import change, records, trace_of, write
 from wanbench.errors import InputError
-from wanbench.report.collect import Expected, collect
+from wanbench.report.collect import Expected, LeftOut, collect, not_of_the_grid
+from wanbench.report.outcome import faults_of
+from wanbench.report.tables import cases_table, left_out_table
 from wanbench.trace.reader import read_trace
 
 
@@ -138,3 +140,12 @@ def test_a_broken_trace_does_not_keep_the_others_from_being_used(file: Path, tmp
     traces, left_out = collect([broken, file], expected(file))
     assert len(traces) == 1
     assert left_out[0].case == "broken"
+
+
+def test_a_trace_of_no_case_is_named_and_fails_nothing(file: Path) -> None:
+    strangers = not_of_the_grid(["results/traces/old.json"])
+    assert strangers == [LeftOut("old", "results/traces/old.json: the grid has no such case", of_grid=False)]
+    cases = cases_table([read_trace(file)])
+    assert faults_of(cases, left_out_table(strangers)) == []
+    lacking = [LeftOut("tiny", "results/traces/tiny.json: not valid JSON")]
+    assert faults_of(cases, left_out_table(lacking)) == ["tiny: left out: results/traces/tiny.json: not valid JSON"]

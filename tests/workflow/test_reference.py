@@ -25,7 +25,7 @@ def test_the_kept_report_is_what_the_kept_traces_give(tmp_path: Path) -> None:
 
 def test_every_kept_case_is_used(tmp_path: Path) -> None:
     left_out = (KEPT / "h200/tables/left_out.csv").read_text("utf-8").splitlines()
-    assert left_out == ["case,reason"]
+    assert left_out == ["case,reason,of_grid"]
 
 
 def test_a_machine_without_traces_is_one_line(tmp_path: Path) -> None:

@@ -125,6 +125,7 @@ CASE_PLOT_DIGEST = code_digest(
 MEASURE_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/measure.yaml"))
 REPORT_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/report.yaml"))
 
+OTHER_TRACES = sorted(str(file) for file in Path("results/traces").glob("*.json") if file.stem not in CASES)
 FAILED_ATTEMPTS = failed_attempts(Path("results"))
 
 

@@ -6,7 +6,15 @@ rule plot_case:
     input:
         trace="results/traces/{case}.json",
     output:
-        svg=expand("results/plots/{{case}}/{picture}.svg", picture=CASE_PICTURES),
+        svg=[
+            report(
+                f"results/plots/{{case}}/{picture}.svg",
+                caption=f"../report/{picture}.rst",
+                category="Cases",
+                labels={"case": "{case}", "picture": picture},
+            )
+            for picture in CASE_PICTURES
+        ],
         png=expand("results/plots/{{case}}/{picture}.png", picture=CASE_PICTURES),
         words="results/plots/{case}/pictures.json",
     log:
@@ -29,7 +37,15 @@ rule plot_grid:
         cases="results/tables/cases.parquet",
         stages="results/tables/stages.parquet",
     output:
-        svg=expand("results/plots/{picture}.svg", picture=GRID_PICTURES),
+        svg=[
+            report(
+                f"results/plots/{picture}.svg",
+                caption=f"../report/{picture}.rst",
+                category="All cases",
+                labels={"picture": picture},
+            )
+            for picture in GRID_PICTURES
+        ],
         png=expand("results/plots/{picture}.png", picture=GRID_PICTURES),
         words="results/plots/pictures.json",
     log:

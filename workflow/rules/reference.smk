@@ -12,6 +12,7 @@ use rule tabulate as tabulate_reference with:
         "logs/reference/{machine}/tabulate.log",
     params:
         expected=None,
+        others=[],
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
 

@@ -1,6 +1,6 @@
 """Read the traces of a grid, and set aside, with the reason, those that must not be used."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,20 @@ class Expected:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A trace that is not used, and why, in one sentence."""
+    """A trace that is not used, and why, in one sentence.
+
+    Attributes:
+        of_grid: the grid has such a case, so the report lacks it.
+    """
 
     case: str
     reason: str
+    of_grid: bool = True
+
+
+def not_of_the_grid(files: Iterable[str]) -> list[LeftOut]:
+    """Traces of cases that the grid does not have (any more): named, since somebody may look for them."""
+    return [LeftOut(Path(file).stem, f"{file}: the grid has no such case", of_grid=False) for file in files]
 
 
 def collect(files: list[Path], expected: Expected | None) -> tuple[list[Trace], list[LeftOut]]:

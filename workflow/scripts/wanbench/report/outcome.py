@@ -11,10 +11,10 @@ def outcome_of(cases: pd.DataFrame) -> dict[str, int]:
 
 
 def faults_of(cases: pd.DataFrame, left_out: pd.DataFrame) -> list[str]:
-    """One line for each case that failed, and for each trace that could not be used; empty when all is well."""
+    """One line for each case that failed, and for each of the grid whose trace could not be used."""
     failed = cases[~cases["status"].isin(FINISHED)]
     lines = [_failed(case) for _, case in failed.iterrows()]
-    return lines + [f"{item.case}: left out: {item.reason}" for item in left_out.itertuples()]
+    return lines + [f"{item.case}: left out: {item.reason}" for item in left_out.itertuples() if item.of_grid]
 
 
 def _failed(case: pd.Series) -> str:

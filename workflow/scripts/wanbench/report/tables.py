@@ -150,7 +150,7 @@ _STAGE_COLUMNS = {
 }
 
 _DETAIL_COLUMNS = {"case": _TEXT, "detail": _TEXT, "generation": _WHOLE, "start_s": _REAL, "time_s": _REAL}
-_LEFT_OUT_COLUMNS = {"case": _TEXT, "reason": _TEXT}
+_LEFT_OUT_COLUMNS = {"case": _TEXT, "reason": _TEXT, "of_grid": _TRUTH}
 
 
 def cases_table(traces: Iterable[Trace]) -> pd.DataFrame:

@@ -44,18 +44,49 @@ def _memory_bandwidth_bound(context: Context) -> Iterator[Finding]:
     )
 
 
-def _compute_bound(context: Context) -> Iterator[Finding]:
+def _kernel_bound(context: Context) -> Iterator[Finding]:
+    busy = _busy(context)
+    if busy is None or busy[1] >= context.thresholds.compute_bound_tensor_pct:
+        return
+    dram_pct = denoising_mean(context, "dram_activity_pct")
+    if dram_pct is not None and dram_pct >= context.thresholds.memory_bound_dram_pct:
+        return
+    sm_pct, tensor_pct = busy
+    evidence, reached = _evidence(context, sm_pct, tensor_pct)
+    compilable = context.case["compile"] == "none" and context.case["offload"] in ("none", "model")
+    advice = "`compile: repeated_blocks` joins them." if compilable else "Another `attention` may need fewer of them."
+    text = (
+        f"Denoising keeps the multiprocessors {sm_pct:.1f} % busy and the tensor cores only {tensor_pct:.1f} %"
+        f"{reached}: much of a typical step goes to the kernels between its matrix products. {advice}"
+    )
+    advised = ("compile: repeated_blocks",) if compilable else ("attention",)
+    yield Finding("kernel_bound", BOTTLENECK, evidence, text, advised)
+
+
+def _busy(context: Context) -> tuple[float, float] | None:
+    """SM and tensor activity of typical steps in percent; None where not measured, or where the GPU waits."""
     sm_pct, tensor_pct = denoising_mean(context, "sm_activity_pct"), denoising_mean(context, "tensor_activity_pct")
-    if sm_pct is None or tensor_pct is None:
-        return
-    limits = context.thresholds
-    if sm_pct < limits.compute_bound_sm_pct or tensor_pct < limits.compute_bound_tensor_pct:
-        return
-    evidence, reached = {"sm_activity_pct": sm_pct, "tensor_activity_pct": tensor_pct}, ""
+    if sm_pct is None or tensor_pct is None or sm_pct < context.thresholds.compute_bound_sm_pct:
+        return None
+    return sm_pct, tensor_pct
+
+
+def _evidence(context: Context, sm_pct: float, tensor_pct: float) -> tuple[dict[str, float], str]:
+    """The figures, with MFU where it is known, and MFU in words."""
+    evidence = {"sm_activity_pct": sm_pct, "tensor_activity_pct": tensor_pct}
     mfu = _typical_mfu(context)
-    if mfu is not None:
-        evidence["mfu_pct"], peak_per_s, source = mfu
-        reached = f", MFU {mfu[0]:.1f} % of {peak_per_s / 1e12:.1f} TFLOP/s ({source})"
+    if mfu is None:
+        return evidence, ""
+    evidence["mfu_pct"], peak_per_s, source = mfu
+    return evidence, f", MFU {mfu[0]:.1f} % of {peak_per_s / 1e12:.1f} TFLOP/s ({source})"
+
+
+def _compute_bound(context: Context) -> Iterator[Finding]:
+    busy = _busy(context)
+    if busy is None or busy[1] < context.thresholds.compute_bound_tensor_pct:
+        return
+    sm_pct, tensor_pct = busy
+    evidence, reached = _evidence(context, sm_pct, tensor_pct)
     advice, advised = _faster_arithmetic(context.case)
     text = (
         f"Denoising is held by the GPU's arithmetic, which is a good state: typical steps keep the multiprocessors "
@@ -128,12 +159,19 @@ RULES = (
         _memory_bandwidth_bound,
     ),
     Rule(
+        "kernel_bound",
+        "The GPU always has work, but much of it is not what its tensor cores do: elementwise operations, norms and "
+        "casts between matrix products, each a kernel of its own. It is seen in the columns SM Act and Tensor of "
+        "typical steps, weighted by time: at least `compute_bound_sm_pct`, below `compute_bound_tensor_pct`, and DRAM "
+        "below `memory_bound_dram_pct`. Compiling joins such kernels into few.",
+        _kernel_bound,
+    ),
+    Rule(
         "compute_bound",
         "The GPU's arithmetic sets the pace, as it should. It is seen in the columns SM Act and Tensor of typical "
         "steps, weighted by time: at least `compute_bound_sm_pct` and `compute_bound_tensor_pct`. MFU is the counted "
         "operations of a typical step over its time, against the peak that the head of the report names. Matrix "
-        "products and attention alone reach about 75 % of tensor activity on an H200; between 40 and 60 % other "
-        "kernels take part of the time, and compiling joins them.",
+        "products and attention alone reach about 75 % of tensor activity on an H200.",
         _compute_bound,
     ),
     Rule(
