@@ -3,7 +3,8 @@
     .venv/bin/python tests/benchmarks/report_scale.py [1000 2000 ...]
 
 The traces are copies of a kept H200 case with its number of steps set to 50, each under a name and with a seed of its
-own, so that every one has its own row. Runs the two entry points of the rules in a process each, as Snakemake does.
+own, so that every one has its own row. Two processes read them. The two entry points of the rules run in a process
+each, as in Snakemake.
 """
 
 import gzip
@@ -39,6 +40,7 @@ snakemake = types.SimpleNamespace(
     output=Output([{folder!r} + "/report.md"]),
     params=types.SimpleNamespace(**{params}),
     log=[log],
+    threads=2,
 )
 exec(compile(Path({script!r}).read_text(), {script!r}, "exec"))
 """

@@ -7,7 +7,7 @@ import pytest
 
 from reports import full_case, made, rules
 from traces import GPU
-from wanbench.report.findings.neighbours import neighbours
+from wanbench.report.findings.neighbours import Neighbourhood
 from wanbench.report.tables import cases_table
 from wanbench.trace.reader import Trace
 
@@ -22,7 +22,7 @@ def trace(folder: Path, name: str, step_s: float = 2.0, peak_gb: float = 40, ste
 
 def keys(own: Trace, *others: Trace) -> list[str]:
     case, *rest = (row for _, row in cases_table([own, *others]).iterrows())
-    return [neighbour.setting for neighbour in neighbours(case, rest)]
+    return [neighbour.setting for neighbour in Neighbourhood([case, *rest]).of(case)]
 
 
 # --- neighbours -------------------------------------------------------------------------------------------------

@@ -142,6 +142,12 @@ def test_a_broken_trace_does_not_keep_the_others_from_being_used(file: Path, tmp
     assert left_out[0].case == "broken"
 
 
+def test_reading_in_several_processes_gives_the_same(file: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text("{")
+    assert collect([broken, file], expected(file), processes=2) == collect([broken, file], expected(file))
+
+
 def test_a_trace_of_no_case_is_named_and_fails_nothing(file: Path) -> None:
     strangers = not_of_the_grid(["results/traces/old.json"])
     assert strangers == [LeftOut("old", "results/traces/old.json: the grid has no such case", of_grid=False)]

@@ -19,6 +19,7 @@ rule tabulate:
         "logs/tabulate.log",
     conda:
         "../../envs/report.yaml"
+    threads: 4
     params:
         expected={"case_sha256": CASE_SHA256, "measure": MEASURE_DIGEST, "env": MEASURE_ENV_DIGEST},
         others=OTHER_TRACES,

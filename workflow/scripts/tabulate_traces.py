@@ -9,7 +9,7 @@ from wanbench.report.tables import cases_table, details_table, left_out_table, s
 sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
 
 expected = Expected(**snakemake.params.expected) if snakemake.params.expected else None
-traces, left_out = collect([Path(file) for file in snakemake.input.traces], expected)
+traces, left_out = collect([Path(file) for file in snakemake.input.traces], expected, snakemake.threads)
 left_out += not_of_the_grid(snakemake.params.others)
 tables = [cases_table(traces), stages_table(traces), details_table(traces), left_out_table(left_out)]
 for table, csv, parquet in zip(tables, snakemake.output.csv, snakemake.output.parquet):

@@ -1,7 +1,9 @@
 """Read the traces of a grid, and set aside, with the reason, those that must not be used."""
 
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from wanbench.errors import InputError
@@ -35,29 +37,33 @@ def not_of_the_grid(files: Iterable[str]) -> list[LeftOut]:
     return [LeftOut(Path(file).stem, f"{file}: the grid has no such case", of_grid=False) for file in files]
 
 
-def collect(files: list[Path], expected: Expected | None) -> tuple[list[Trace], list[LeftOut]]:
+def collect(files: list[Path], expected: Expected | None, processes: int = 1) -> tuple[list[Trace], list[LeftOut]]:
     """Traces that describe the grid, in the order of `files`, and those that do not.
 
     Snakemake's record of what made a file can be lost or overruled (`--touch`); the trace's own cannot.
 
     Args:
         expected: None for traces that stand for themselves, as those of another machine do.
+        processes: that read at the same time.
     """
-    traces: list[Trace] = []
-    left_out: list[LeftOut] = []
-    for file in files:
-        case = file.name.removesuffix(".gz").removesuffix(".json")
-        try:
-            trace = read_trace(file)
-        except InputError as error:
-            left_out.append(LeftOut(case, str(error)))
-            continue
-        reason = _stale(trace, case, expected)
-        if reason is None:
-            traces.append(trace)
-        else:
-            left_out.append(LeftOut(case, f"{file}: {reason}"))
-    return traces, left_out
+    read = partial(_read, expected=expected)
+    if processes == 1:
+        read_files = list(map(read, files))
+    else:
+        with ProcessPoolExecutor(processes) as pool:
+            read_files = list(pool.map(read, files, chunksize=8))
+    traces = [item for item in read_files if isinstance(item, Trace)]
+    return traces, [item for item in read_files if isinstance(item, LeftOut)]
+
+
+def _read(file: Path, expected: Expected | None) -> Trace | LeftOut:
+    case = file.name.removesuffix(".gz").removesuffix(".json")
+    try:
+        trace = read_trace(file)
+    except InputError as error:
+        return LeftOut(case, str(error))
+    reason = _stale(trace, case, expected)
+    return trace if reason is None else LeftOut(case, f"{file}: {reason}")
 
 
 def _stale(trace: Trace, case: str, expected: Expected | None) -> str | None:

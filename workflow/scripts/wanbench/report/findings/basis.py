@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -10,6 +10,9 @@ from wanbench.report.breakdown import Row
 from wanbench.report.figures import mean_over_time
 from wanbench.report.findings.thresholds import Thresholds
 from wanbench.trace import names
+
+if TYPE_CHECKING:
+    from wanbench.report.findings.neighbours import Neighbour
 
 # In the order of the report.
 WARNING, BOTTLENECK, NOTE = SEVERITIES = ("warning", "bottleneck", "note")
@@ -42,14 +45,14 @@ class Context:
         case: the case's row of the cases table.
         rows: its stages as the report lists them.
         stages: its rows of the stages table, None for what was not measured.
-        others: rows of the cases table of the report's other cases.
+        neighbours: cases of the report that differ in one setting.
         advised: settings that the findings before this rule advise.
     """
 
     case: pd.Series
     rows: Sequence[Row]
     stages: Sequence[dict[str, Any]]
-    others: Sequence[pd.Series]
+    neighbours: Sequence["Neighbour"]
     thresholds: Thresholds
     advised: tuple[str, ...] = ()
 

@@ -1,6 +1,7 @@
 """Other cases of a report that differ from a case in one setting: what that setting did, as it was measured here."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,26 +53,55 @@ class Neighbour:
         return f"{self.key}: {self.value}"
 
 
-def neighbours(case: pd.Series, others: Sequence[pd.Series]) -> list[Neighbour]:
-    """Those of the other cases that made the same video on the same GPU and differ in exactly one setting.
+class Neighbourhood:
+    """The cases of a report by what they have in common, so that each finds its neighbours without a look at all.
 
-    Only cases that passed their checks, of the real models; none if the case itself is not one. With random weights, a
-    cache differs in nothing that would be true of real ones, so that such cases are no neighbours.
-
-    Args:
-        case, others: rows of the cases table.
+    Of cases that are alike in all of that, in their steps and in their warmth, the fastest stands for the others.
     """
-    if not _comparable(case):
-        return []
-    found: list[Neighbour] = []
-    for other in others:
-        differing = [key for key in _SETTINGS if _value(case, key) != _value(other, key)]
-        if not _comparable(other) or len(differing) != 1 or any(_plain(case[k]) != _plain(other[k]) for k in _SAME):
-            continue
-        if differing == ["cache"] and case["weights"] == "random":
-            continue
-        found.append(Neighbour(other, differing[0], _value(other, differing[0])))
-    return found
+
+    def __init__(self, cases: Iterable[pd.Series]) -> None:
+        """Takes rows of the cases table."""
+        self._values: dict[str, tuple[str, ...]] = {}
+        self._alike: dict[tuple[Any, ...], dict[tuple[Any, ...], pd.Series]] = {}
+        for case in cases:
+            if _comparable(case):
+                self._add(case)
+
+    def of(self, case: pd.Series) -> list[Neighbour]:
+        """The cases that made the same video on the same GPU and differ from `case` in exactly one setting.
+
+        Only cases that passed their checks, of the real models; none if the case itself is not one. With random
+        weights, a cache differs in nothing that would be true of real ones, so that such cases are no neighbours.
+        """
+        if case["case"] not in self._values:
+            return []
+        found: list[Neighbour] = []
+        for key, value, place in self._places(case):
+            if key == "cache" and case["weights"] == "random":
+                continue
+            others = self._alike[place].items()
+            found += [Neighbour(row, key, other[0]) for other, row in others if other[0] != value]
+        return found
+
+    def _add(self, case: pd.Series) -> None:
+        self._values[case["case"]] = tuple(_value(case, key) for key in _SETTINGS)
+        for _, value, place in self._places(case):
+            alike = self._alike.setdefault(place, {})
+            kind = (value, int(case["steps"]), warmth(case))
+            if kind not in alike or _time_s(case) < _time_s(alike[kind]):
+                alike[kind] = case
+
+    def _places(self, case: pd.Series) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
+        """Each setting with its value, and what must be the same for cases to differ in it alone."""
+        same = tuple(_plain(case[key]) for key in _SAME)
+        values = self._values[case["case"]]
+        for i, key in enumerate(_SETTINGS):
+            yield key, values[i], (key, same, values[:i] + values[i + 1 :])
+
+
+def _time_s(case: pd.Series) -> float:
+    time_s = known(case["uncompiled_generation_s"])
+    return math.inf if time_s is None else time_s
 
 
 def _comparable(case: pd.Series) -> bool:

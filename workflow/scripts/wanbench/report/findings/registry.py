@@ -8,6 +8,7 @@ import pandas as pd
 from wanbench.report.breakdown import breakdown
 from wanbench.report.findings import bounds, memory, settings, shares, trust, waits
 from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule
+from wanbench.report.findings.neighbours import Neighbourhood
 from wanbench.report.findings.thresholds import Thresholds
 from wanbench.report.tables import records_by_case
 
@@ -31,10 +32,10 @@ def findings_by_case(cases: pd.DataFrame, stages: pd.DataFrame, thresholds: Thre
     stages_of = records_by_case(stages)
     listed = [case for _, case in cases.iterrows()]
     found: dict[str, list[Finding]] = {}
-    for i, case in enumerate(listed):
+    neighbourhood = Neighbourhood(listed)
+    for case in listed:
         own = stages_of.get(case["case"], [])
-        others = listed[:i] + listed[i + 1 :]
-        found[case["case"]] = findings_of(Context(case, breakdown(own), own, others, thresholds))
+        found[case["case"]] = findings_of(Context(case, breakdown(own), own, neighbourhood.of(case), thresholds))
     return found
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from wanbench.report.comparisons import is_lossy
 from wanbench.report.findings.basis import NOTE, Context, Finding, Rule, known, matches
-from wanbench.report.findings.neighbours import Neighbour, alike_warm, gain_text, neighbours, speed_ratio
+from wanbench.report.findings.neighbours import Neighbour, alike_warm, gain_text, speed_ratio
 from wanbench.report.numbers import fixed, gigabytes
 
 # What each setting is for, where it has another value than the plain one.
@@ -13,7 +13,7 @@ _PLAIN = {"compile": "none", "attention": "native", "vae_tiling": "false", "vae_
 
 def _no_effect(context: Context) -> Iterator[Finding]:
     yield from _unused_cache(context)
-    for neighbour in neighbours(context.case, context.others):
+    for neighbour in context.neighbours:
         if neighbour.value != _PLAIN.get(neighbour.key):
             continue
         if neighbour.key in ("compile", "attention"):
@@ -88,7 +88,7 @@ def _faster_elsewhere(context: Context) -> Iterator[Finding]:
 def fastest_by_setting(context: Context) -> list[Neighbour]:
     """One neighbour for each setting that differs: the fastest of those that are alike."""
     best: dict[str, tuple[float, Neighbour]] = {}
-    for neighbour in neighbours(context.case, context.others):
+    for neighbour in context.neighbours:
         ratio = speed_ratio(context.case, neighbour) or 0.0
         if neighbour.setting not in best or ratio > best[neighbour.setting][0]:
             best[neighbour.setting] = (ratio, neighbour)
