@@ -45,17 +45,29 @@ snakemake = types.SimpleNamespace(
 exec(compile(Path({script!r}).read_text(), {script!r}, "exec"))
 """
 
+_COMPARE = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {scripts!r})
+from wanbench.report.compare.markdown import render
+from wanbench.report.compare.runs import compared_runs
+files = sorted(Path({folder!r}, "traces").glob("*.json"))
+render(compared_runs("itself", files, files, {{}}, processes=2))
+"""
+
 
 def main(counts: list[int]) -> None:
     for count in counts:
         with tempfile.TemporaryDirectory() as folder:
             size_bytes = _make(Path(folder) / "traces", count)
-            times_s = [_timed(folder, script) for script in ("tabulate_traces.py", "write_report.py")]
+            times_s = [_timed_rule(folder, script) for script in ("tabulate_traces.py", "write_report.py")]
+            compare_s = _timed(_COMPARE.format(scripts=str(ROOT / "workflow/scripts"), folder=folder))
             lines = Path(folder, "report.md").read_text("utf-8").count("\n")
         peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
         print(
             f"{count} traces, {size_bytes / 1e9:.2f} GB: tables {times_s[0]:.1f} s, Markdown {times_s[1]:.1f} s, "
-            f"{sum(times_s):.1f} s in all; {lines} lines; at most {peak_mb:.0f} MB so far"
+            f"{sum(times_s):.1f} s in all, {lines} lines; as many compared with as many: {compare_s:.1f} s; "
+            f"at most {peak_mb:.0f} MB a process so far"
         )
 
 
@@ -77,10 +89,14 @@ def _make(folder: Path, count: int) -> int:
     return size_bytes
 
 
-def _timed(folder: str, script: str) -> float:
+def _timed_rule(folder: str, script: str) -> float:
     scripts = ROOT / "workflow/scripts"
     params = {"expected": None, "others": [], "thresholds": read_yaml(ROOT / "config/thresholds.yaml")}
-    code = _RUN.format(scripts=str(scripts), folder=folder, script=str(scripts / script), params=params)
+    return _timed(_RUN.format(scripts=str(scripts), folder=folder, script=str(scripts / script), params=params))
+
+
+def _timed(code: str) -> float:
+    """Seconds of a Python process of its own."""
     start_s = time.monotonic()
     subprocess.run([sys.executable, "-c", code], check=True)
     return time.monotonic() - start_s

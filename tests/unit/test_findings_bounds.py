@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reports import full_case, made, rules
-from traces import GPU
+from traces import GPU, HOST
 from wanbench.measure.quality import CLOCK_EVENT_REASONS
 
 # Shares in percent of 16 logical cores: one core, and a tenth of one.
@@ -94,6 +94,10 @@ def test_transfers_wherever_they_lie(tmp_path: Path) -> None:
 def test_transfers_are_of_one_generation(tmp_path: Path) -> None:
     settings = {"offload": "model", "warmup": 1, "repeats": 2}
     assert found(tmp_path, MOVES, settings=settings)["transfer_bound"].evidence["loaded_bytes"] == 2e9
+
+
+def test_nothing_is_transferred_on_the_cpu(tmp_path: Path) -> None:
+    assert "transfer_bound" not in found(tmp_path, MOVES, settings={"offload": "sequential"}, environment=HOST)
 
 
 def test_few_transfers_are_nothing_to_mend(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ rule comparison:
         "logs/comparison.log",
     conda:
         "../../envs/report.yaml"
+    threads: 4
     params:
         # Not inputs: a report that is made here would be made anew, and a copy's dates say nothing.
         baseline=BASELINE,

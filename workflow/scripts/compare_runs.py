@@ -15,13 +15,14 @@ from wanbench.trace.writer import write_atomically
 
 sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
 
-left_out = pd.read_parquet(snakemake.input.left_out)
+left_out = pd.read_parquet(snakemake.input.left_out).query("of_grid")
 try:
     comparison = compared_runs(
         snakemake.params.baseline,
         [Path(file) for file in snakemake.params.baseline_files],
         [Path(file) for file in snakemake.input.traces],
         dict(zip(left_out["case"], left_out["reason"])),
+        snakemake.threads,
     )
 except InputError as error:
     sys.exit(str(error))

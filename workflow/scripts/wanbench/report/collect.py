@@ -1,5 +1,6 @@
 """Read the traces of a grid, and set aside, with the reason, those that must not be used."""
 
+import gc
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -50,7 +51,8 @@ def collect(files: list[Path], expected: Expected | None, processes: int = 1) ->
     if processes == 1:
         read_files = list(map(read, files))
     else:
-        with ProcessPoolExecutor(processes) as pool:
+        # Reading makes no cycles, and looking for them takes a sixth of the time.
+        with ProcessPoolExecutor(processes, initializer=gc.disable) as pool:
             read_files = list(pool.map(read, files, chunksize=8))
     traces = [item for item in read_files if isinstance(item, Trace)]
     return traces, [item for item in read_files if isinstance(item, LeftOut)]

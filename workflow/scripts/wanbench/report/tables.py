@@ -160,14 +160,19 @@ def cases_table(traces: Iterable[Trace]) -> pd.DataFrame:
 
 def stages_table(traces: Iterable[Trace]) -> pd.DataFrame:
     """One row for each stage of each generation of each case."""
-    rows = (
-        {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation, "counted": stage.counted}
+    return _frame((row for trace in traces for row in stage_records(trace)), _STAGE_COLUMNS)
+
+
+def stage_records(trace: Trace) -> list[dict[str, Any]]:
+    """The rows of one case, as plain values, None for what was not measured."""
+    empty = dict.fromkeys(_STAGE_COLUMNS)
+    return [
+        empty
+        | {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation, "counted": stage.counted}
         | {"start_s": stage.start_s, "extent_s": stage.extent_s}
         | stage.measures
-        for trace in traces
         for stage in trace.stages
-    )
-    return _frame(rows, _STAGE_COLUMNS)
+    ]
 
 
 def details_table(traces: Iterable[Trace]) -> pd.DataFrame:

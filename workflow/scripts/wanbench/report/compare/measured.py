@@ -9,7 +9,7 @@ from wanbench.report.breakdown import breakdown
 from wanbench.report.figures import figures_of, steps_of, typical_steps
 from wanbench.report.generations import cold, generations_of, warm
 from wanbench.report.robust import median_error
-from wanbench.report.tables import records_by_case, stages_table
+from wanbench.report.tables import stage_records
 from wanbench.trace import names
 from wanbench.trace.reader import Trace
 
@@ -137,10 +137,9 @@ def _times_s(trace: Trace, name: str) -> list[float]:
 
 
 def _stages(trace: Trace) -> dict[str, Figure]:
-    records = records_by_case(stages_table([trace])).get(trace.case["name"], [])
     steps = steps_of(stage for stage in trace.stages if stage.counted)
     times: dict[str, Figure] = {}
-    for row in breakdown(records):
+    for row in breakdown(stage_records(trace)):
         if names.step_index(row.stage) is None:
             # Rows that only the breakdown has, and a compilation in a warm-up, have the one value that stands there.
             times[row.stage] = Figure.of(_times_s(trace, row.stage) or [row.time_s])

@@ -100,6 +100,9 @@ def _transfer_bound(context: Context) -> Iterator[Finding]:
     # A step's parts without moves have no entry: no weights moved at all where no stage has one.
     if not context.ran_to_its_end or share_pct < max(context.thresholds.transfer_bound_pct, 1e-9):
         return
+    # On the CPU there is no second device: what looks like moves is their bookkeeping.
+    if context.case["device"] != "cuda":
+        return
     count = len({stage["generation"] for stage in stages})
     loading_s, offloading_s, loaded, offloaded = (
         total_of(stage[key] for stage in stages) / count
