@@ -18,7 +18,7 @@ from wanbench.report.findings.basis import Finding
 from wanbench.report.findings.registry import findings_by_case
 from wanbench.report.findings.thresholds import Thresholds
 from wanbench.report.markdown import to_markdown
-from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table
+from wanbench.report.tables import cases_table, details_table, left_out_table, records_by_case, stages_table
 from wanbench.trace.reader import Trace, read_trace
 
 THRESHOLDS = Thresholds(**read_yaml(ROOT / "config/thresholds.yaml"))
@@ -88,7 +88,7 @@ def report(*traces: Trace) -> str:
 
 def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, list[Finding]]:
     """Findings of each case of a report with these traces."""
-    return findings_by_case(cases_table(traces), stages_table(traces), thresholds)
+    return findings_by_case(cases_table(traces), records_by_case(stages_table(traces)), thresholds)
 
 
 def rules(trace: Trace, *others: Trace) -> dict[str, Finding]:

@@ -4,7 +4,7 @@ SUMMARY = {
     "Case": "name of the case in the grid file: a label, and the name of its files",
     "Res": "width*height of the video in pixels, as it was made",
     "Offload": "where weights wait while they are not used: none, or one of diffusers' ways",
-    "Time(s)": "life of the measuring process: start-up, Total_Execution, and its end (about a second)",
+    "Time(s)": "life of the measuring process: start-up, Total_Execution, and its end (output checked)",
     "s/step": "median over the steps after the first and without the expert-switch step, loading included; Avg Time "
     "per Step is the mean of all",
     "Mem(GB)": "highest memory that torch had allocated on the GPU",
@@ -16,7 +16,7 @@ SUMMARY = {
     "processes on the GPU, throttling, output that is not finite",
     "Model": "the Wan2.2 model",
     "Task": "t2v, text to video, or i2v, image to video",
-    "Frames": "length of the video",
+    "Frames": "length of the video, in frames",
     "Steps": "denoising steps of a generation",
     "Weights": "random or pretrained, and the size of random ones",
     "Generations": "videos that the process made, warm-ups included",

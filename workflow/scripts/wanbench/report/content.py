@@ -64,7 +64,7 @@ def content_of(
         published: what others have published, to set beside the cases.
     """
     stages_of, details_of = records_by_case(stages), records_by_case(details)
-    findings = findings_by_case(cases, stages, thresholds)
+    findings = findings_by_case(cases, stages_of, thresholds)
     found = [against_published(cases, published), which_settings(cases)]
     comparisons = [section for section in found if section is not None]
     compared = [section.partition("\n")[0].removeprefix("## ") for section in comparisons]

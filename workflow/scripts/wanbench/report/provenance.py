@@ -10,7 +10,7 @@ def gpu(case: pd.Series) -> str:
     if pd.isna(case["device"]):
         return "unknown: the process ended before it said"
     if case["device"] == "cpu":
-        return "none, the cases ran on the CPU"
+        return "none: ran on the CPU"
     capability = f"compute capability {case['gpu_compute_capability']}, CUDA {case['cuda']}"
     text = f"{case['gpu_name']}, {gigabytes(case['gpu_mem_total_bytes'])} GB, {capability}"
     if pd.notna(case["gpu_driver"]):

@@ -90,6 +90,11 @@ def known(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
 
 
+def can_compile(case: pd.Series) -> bool:
+    """Whether compiling is advice that a case could follow: it does not yet, and its offload allows it."""
+    return bool(case["compile"] == "none" and case["offload"] in ("none", "model"))
+
+
 def typical_rows(context: Context) -> list[Row]:
     """Inference of the steps after the first and without the expert-switch step, in order."""
     switches = switch_steps(context)

@@ -11,6 +11,7 @@ from wanbench.report.findings.basis import (
     Context,
     Finding,
     Rule,
+    can_compile,
     denoising_mean,
     typical_rows,
 )
@@ -25,7 +26,7 @@ def _memory_bandwidth_bound(context: Context) -> Iterator[Finding]:
     limits = context.thresholds
     if dram_pct < limits.memory_bound_dram_pct or tensor_pct >= limits.compute_bound_tensor_pct:
         return
-    compilable = context.case["compile"] == "none" and context.case["offload"] in ("none", "model")
+    compilable = can_compile(context.case)
     advice = (
         "`compile: repeated_blocks` joins kernels that pass their results through memory."
         if compilable
@@ -53,7 +54,7 @@ def _kernel_bound(context: Context) -> Iterator[Finding]:
         return
     sm_pct, tensor_pct = busy
     evidence, reached = _evidence(context, sm_pct, tensor_pct)
-    compilable = context.case["compile"] == "none" and context.case["offload"] in ("none", "model")
+    compilable = can_compile(context.case)
     advice = "`compile: repeated_blocks` joins them." if compilable else "Another `attention` may need fewer of them."
     text = (
         f"Denoising keeps the multiprocessors {sm_pct:.1f} % busy and the tensor cores only {tensor_pct:.1f} %"
@@ -111,7 +112,7 @@ def _typical_mfu(context: Context) -> tuple[float, float, str] | None:
 
 def _faster_arithmetic(case: pd.Series) -> tuple[str, tuple[str, ...]]:
     ways = {"attention": "another `attention`", "steps": "fewer `steps` (a distilled model)"}
-    if case["compile"] == "none" and case["offload"] in ("none", "model"):
+    if can_compile(case):
         ways = {"compile: repeated_blocks": "`compile: repeated_blocks`"} | ways
     if case["cache"] == "none":
         ways["cache: first_block"] = "`cache: first_block` (lossy)"

@@ -1,7 +1,8 @@
 """All rules, and the findings of every case of a report."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -10,7 +11,6 @@ from wanbench.report.findings import bounds, memory, settings, shares, trust, wa
 from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule
 from wanbench.report.findings.neighbours import Neighbourhood
 from wanbench.report.findings.thresholds import Thresholds
-from wanbench.report.tables import records_by_case
 
 # In the order of the report within a severity. The settings come last: they leave out what others advise.
 RULES: tuple[Rule, ...] = (
@@ -23,13 +23,15 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def findings_by_case(cases: pd.DataFrame, stages: pd.DataFrame, thresholds: Thresholds) -> dict[str, list[Finding]]:
+def findings_by_case(
+    cases: pd.DataFrame, stages_of: Mapping[str, list[dict[str, Any]]], thresholds: Thresholds
+) -> dict[str, list[Finding]]:
     """Findings of every case by its name, the gravest first.
 
     Args:
-        cases, stages: the tables of `wanbench.report.tables`.
+        cases: the cases table.
+        stages_of: rows of the stages table by case, None for what was not measured.
     """
-    stages_of = records_by_case(stages)
     listed = [case for _, case in cases.iterrows()]
     found: dict[str, list[Finding]] = {}
     neighbourhood = Neighbourhood(listed)

@@ -10,6 +10,7 @@ from wanbench.report.findings.basis import (
     Context,
     Finding,
     Rule,
+    can_compile,
     denoising_mean,
     generation_stages,
     total_of,
@@ -73,7 +74,7 @@ def _launch_bound(context: Context) -> Iterator[Finding]:
         return
     if moving_pct >= context.thresholds.transfer_bound_pct:
         return
-    compilable = context.case["compile"] == "none" and context.case["offload"] in ("none", "model")
+    compilable = can_compile(context.case)
     advice = (
         "`compile: repeated_blocks` launches fewer, larger kernels."
         if compilable
