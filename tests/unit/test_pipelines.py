@@ -174,6 +174,8 @@ def test_sequential_offload_loads_in_every_step(tmp_path: Path) -> None:
         assert inference.time_ns > 0
         # Two guidance passes, each with all weights.
         assert loading.args["loaded_bytes"] == 2 * weights_bytes
+    # The copies on the device are dropped after use: nothing goes back to the host.
+    assert {move.direction for move in recording.moves} == {"load"}
 
 
 class _Residency:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports import read_back, report, rules, tables, with_measures
+from reports import case_trace, full_case, read_back, report, rules, tables, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, trace_of, write
 from wanbench.measure.samples import Samples
@@ -273,3 +273,12 @@ def test_loading_a_checkpoint_has_a_rate(tmp_path: Path, disk_bytes: dict[str, i
 
 def test_without_a_checkpoint_there_is_no_rate(read: Reader) -> None:
     assert "- Checkpoint:" not in report(read(records([1.0] * 3)))
+
+
+def test_cases_on_several_gpus_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    other = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
+    traces = [case_trace(tmp_path, full_case(name), gpu=gpu) for name, gpu in (("a", GPU), ("b", other), ("c", GPU))]
+    text = report(*traces)
+    assert "The cases ran on 2 GPUs, each named in its case" in text
+    assert [text.count(f"({uuid});") for uuid in ("GPU-0", "GPU-1")] == [2, 1]
+    assert "each named in its case" not in report(traces[0], traces[2])

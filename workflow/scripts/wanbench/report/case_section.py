@@ -64,7 +64,8 @@ def _settings(case: pd.Series) -> str:
     ]
     if pd.notna(case["image"]):
         lines.append(f"Image: {plain(case['image'])}")
-    lines.append(f"Ran on: {plain(provenance.gpu(case))}; {plain(provenance.host(case))}")
+    uuid = "" if pd.isna(case["gpu_uuid"]) else f" ({plain(case['gpu_uuid'])})"
+    lines.append(f"Ran on: {plain(provenance.gpu(case))}{uuid}; {plain(provenance.host(case))}")
     started = f"{case['started_at'][:16].replace('T', ' ')} UTC"
     lines.append(f"Ran with: {plain(provenance.software(case))}; {plain(provenance.code(case))}; begun {started}")
     if case["warmup"] or case["repeats"] > 1:

@@ -88,6 +88,12 @@ def _notes(cases: pd.DataFrame) -> list[str]:
         notes.append(
             "This GPU has no GPM: SM columns hold NVML's GPU utilisation, the share of time in which any kernel ran."
         )
+    gpus = cases["gpu_uuid"].dropna().nunique()
+    if gpus > cases["gpu_name"].dropna().nunique():
+        notes.append(
+            f"The cases ran on {gpus} GPUs, each named in its case: GPUs of one name differ by some percent, and so "
+            "may cases."
+        )
     for error in cases["gpu_telemetry_error"].dropna().unique():
         notes.append(f"GPU telemetry could not be read: {plain(error)}.")
     if cases["unofficial_size"].fillna(False).any():

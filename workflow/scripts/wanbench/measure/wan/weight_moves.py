@@ -1,7 +1,8 @@
 """See weights move between host and device, whichever offload mode moves them.
 
 Each mode moves weights in one method of a library, which is wrapped on its class: accelerate removes and
-adds its hook objects at the end of every generation, so wrapping the objects would not last.
+adds its hook objects at the end of every generation, so wrapping the objects would not last. Sequential offload keeps
+the weights on the host and drops its copies on the device, so it only loads.
 
 A move is timed between two device synchronisations, so that kernels queued before it do not count as loading. Copies
 on a stream of their own are not: `stream_waits` finds what they cost.
@@ -30,8 +31,7 @@ def observe_weight_moves(clock: StageClock) -> Iterator[None]:
         for cls, method, direction, will_move in (
             (CpuOffload, "pre_forward", LOAD, _model_will_load),
             (CpuOffload, "init_hook", OFFLOAD, _model_will_offload),
-            (AlignDevicesHook, "pre_forward", LOAD, _sequential_will_move),
-            (AlignDevicesHook, "post_forward", OFFLOAD, _sequential_will_move),
+            (AlignDevicesHook, "pre_forward", LOAD, _sequential_will_load),
             (ModuleGroup, "onload_", LOAD, _group_will_move),
             (ModuleGroup, "offload_", OFFLOAD, _group_will_move),
         ):
@@ -65,7 +65,7 @@ def _model_will_offload(hook: CpuOffload, module: nn.Module) -> bool:
     return any(tensor.device.type != "cpu" for tensor in module.parameters())
 
 
-def _sequential_will_move(hook: AlignDevicesHook, module: nn.Module) -> bool:
+def _sequential_will_load(hook: AlignDevicesHook, module: nn.Module) -> bool:
     return hook.offload
 
 
