@@ -9,10 +9,12 @@ line of the env files is changed, to the Python that runs the tests.
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conda_stand_in.channel import PYTHON_X_Y, Package, installed_packages, running_python
 from conda_stand_in.installation import Installation, install_stand_in
@@ -104,6 +106,16 @@ def test_a_trace_names_the_environment_that_it_was_measured_in(measured: tuple[P
         environment = read_trace(project.folder / f"results/traces/{case}.json").environment
         assert (environment["software_deployment"], environment["conda_env"]) == ("conda", name)
     assert project.read("results/report.md").count(f"; conda environment {name.rstrip('_')}") == 2
+
+
+def test_what_the_hosted_workflow_checks_of_the_traces(measured: tuple[Project, set[str]]) -> None:
+    """All of that workflow that can be run here."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/conda.yml").read_text("utf-8"))
+    (check,) = [step["run"] for step in workflow["jobs"]["default-grid"]["steps"] if "traces" in step.get("run", "")]
+    folder = measured[0].folder
+    assert subprocess.run(["bash", "-ec", check], cwd=folder).returncode == 0
+    check_of_others = check.replace('"conda"', '"none"')
+    assert subprocess.run(["bash", "-ec", check_of_others], cwd=folder).returncode == 1
 
 
 def test_a_run_without_conda_or_after_a_comment_does_nothing(copied: Project, conda: Installation) -> None:
