@@ -17,6 +17,8 @@ S = 1_000_000_000
 OK = Outcome("ok")
 
 HOST = {
+    "software_deployment": "none",
+    "conda_env": None,
     "python": "3.12.3",
     "packages": {"torch": "2.11.0", "diffusers": "0.42.1"},
     "platform": "Linux x86_64",

@@ -87,7 +87,7 @@ def test_sampler_and_measuring_process_end_when_their_supervisor_is_killed(tmp_p
         "here = Path(sys.argv[2])\n"
         "case = Case.from_settings(json.loads((here / 'case.json').read_text()))\n"
         "places = Places(here / 't.json', here / 'log', here / 'v.mp4', here / 'work', here)\n"
-        "supervise(case, places, {})\n"
+        "supervise(case, places, {}, None)\n"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code, str(SCRIPTS), str(tmp_path)], stderr=subprocess.DEVNULL)
     wait_for((tmp_path / "work/samples.jsonl").exists)
@@ -114,7 +114,7 @@ def run(case: Case, folder: Path) -> tuple[Outcome, Trace]:
         work=folder / "results/work" / case.name,
         results=folder / "results",
     )
-    outcome = supervise(case, places, {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"})
+    outcome = supervise(case, places, {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"}, None)
     assert not places.work.exists()
     return outcome, read_trace(places.trace)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from conda_stand_in.channel import conda_name
 from conftest import ROOT
 from wanbench.digests import checkpoint_digest, code_digest, sha256_of, value_digest, without_comments
 from wanbench.measure.environment import git_state
@@ -15,9 +16,6 @@ from wanbench.measure.environment import git_state
 SCRIPTS = ROOT / "workflow/scripts"
 MEASURE_ONLY = {"torch", "diffusers", "transformers", "accelerate", "pynvml"}
 REPORT_ONLY = {"pandas", "pyarrow", "tabulate", "matplotlib"}
-
-# Names on conda-forge that differ from those on PyPI.
-CONDA_NAMES = {"pytorch": "torch", "python-fastjsonschema": "fastjsonschema", "matplotlib-base": "matplotlib"}
 
 
 def modules(*parts: str) -> list[str]:
@@ -53,8 +51,14 @@ def requirements(file: str) -> dict[str, str]:
 
 
 def conda_packages(file: str) -> dict[str, str]:
-    packages = dict(entry.split("=") for entry in yaml.safe_load((ROOT / file).read_text("utf-8"))["dependencies"])
-    return {CONDA_NAMES.get(name, name): version for name, version in packages.items()}
+    """Version by conda name of what an env file asks for, of conda or of pip."""
+    packages: dict[str, str] = {}
+    for entry in yaml.safe_load((ROOT / file).read_text("utf-8"))["dependencies"]:
+        if isinstance(entry, str):
+            packages |= [entry.split("=")]
+        else:
+            packages |= [(conda_name(name), version) for name, version in (line.split("==") for line in entry["pip"])]
+    return packages
 
 
 def test_pip_and_conda_install_the_same_versions() -> None:
@@ -63,7 +67,20 @@ def test_pip_and_conda_install_the_same_versions() -> None:
     assert measure.pop("python") == report.pop("python")
     assert pip.pop("snakemake")
     assert pip.pop("pygments")  # for snakemake --report
-    assert pip == measure | report
+    assert {conda_name(name): version for name, version in pip.items()} == measure | report
+
+
+def test_every_script_proves_its_environment_before_it_imports_from_it() -> None:
+    rules = "".join(file.read_text("utf-8") for file in (ROOT / "workflow/rules").glob("*.smk"))
+    named = re.findall(
+        r'    conda:\n        "../../(\S+)"\n(?:    .*\n)*?    script:\n        "../scripts/(\S+)"', rules
+    )
+    assert {script for _, script in named} == {script.name for script in SCRIPTS.glob("*.py")}
+    for env_file, script in named:
+        before, call, _ = (SCRIPTS / script).read_text("utf-8").partition(f'enter_environment("{env_file}", ')
+        assert call, script
+        imported = set(re.findall(r"^(?:import|from) (\S+)", before, re.M))
+        assert imported <= sys.stdlib_module_names | {"wanbench.conda"}, script
 
 
 def test_the_snakefile_asks_for_the_version_that_is_installed() -> None:

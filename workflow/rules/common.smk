@@ -1,7 +1,9 @@
+import subprocess
 import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
@@ -9,6 +11,7 @@ from wanbench.cases.case import case_sha256
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check, nearest
+from wanbench.conda import CONDA, NONE
 from wanbench.digests import code_digest, value_digest
 from wanbench.errors import InputError
 from wanbench.measure.failures import failed_attempts
@@ -60,6 +63,19 @@ def thresholds():
     return values
 
 
+def software_deployment():
+    """Where the jobs' software comes from: `conda`, or `none` for what runs Snakemake."""
+    if DeploymentMethod.CONDA not in workflow.deployment_settings.deployment_method:
+        return NONE
+    # As Snakemake asks: conda may be a function of the shell.
+    if subprocess.run(["bash", "-c", "type conda"], capture_output=True).returncode:
+        raise InputError(
+            "--use-conda: there is no conda on this machine; allowed: a conda (24.7.1 or newer) on the PATH, "
+            "or no --use-conda (README.md, 'Without conda')"
+        )
+    return CONDA
+
+
 # Read here and not through `config`: that merges --configfile with the default grid, and lets the later of two
 # cases of one name win.
 try:
@@ -67,6 +83,9 @@ try:
     RESOLVED = resolve_cases(read_yaml(Path(shown_path(GRID_FILE))), shown_path(GRID_FILE))
     BASELINE, BASELINE_FILES = baseline()
     THRESHOLDS = thresholds()
+    # Scripts get it through `config`, which Snakemake does not compare: to run with conda and then without it, or the
+    # other way round, measures nothing again.
+    config["software_deployment"] = software_deployment()
 except InputError as error:
     sys.exit(str(error))
 

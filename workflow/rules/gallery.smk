@@ -18,5 +18,6 @@ rule gallery:
         "../../envs/report.yaml"
     params:
         report_digest=REPORT_DIGEST,
+        env_digest=REPORT_ENV_DIGEST,
     script:
         "../scripts/collect_videos.py"

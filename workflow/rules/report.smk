@@ -55,5 +55,6 @@ rule outcome:
         "../../envs/report.yaml"
     params:
         report_digest=REPORT_DIGEST,
+        env_digest=REPORT_ENV_DIGEST,
     script:
         "../scripts/check_outcome.py"

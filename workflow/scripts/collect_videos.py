@@ -4,6 +4,10 @@ import sys
 from pathlib import Path
 from shutil import copyfile
 
+from wanbench.conda import enter_environment
+
+enter_environment("envs/report.yaml", snakemake.config["software_deployment"])
+
 from wanbench.errors import InputError
 from wanbench.trace.names import OK
 from wanbench.trace.reader import read_trace

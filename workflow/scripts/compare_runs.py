@@ -4,6 +4,10 @@ import json
 import sys
 from pathlib import Path
 
+from wanbench.conda import enter_environment
+
+enter_environment("envs/report.yaml", snakemake.config["software_deployment"])
+
 import pandas as pd
 
 from wanbench.errors import InputError

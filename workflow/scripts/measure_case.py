@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+from wanbench.conda import enter_environment
+
+conda_env = enter_environment("envs/measure.yaml", snakemake.config["software_deployment"])
+
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.supervisor import Places, supervise
 
@@ -20,4 +24,4 @@ digests = {
     "measure": snakemake.params.measure_digest,
     "env": snakemake.params.env_digest,
 }
-supervise(case, places, digests)
+supervise(case, places, digests, conda_env)

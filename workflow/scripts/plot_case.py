@@ -3,6 +3,10 @@
 import sys
 from pathlib import Path
 
+from wanbench.conda import enter_environment
+
+enter_environment("envs/report.yaml", snakemake.config["software_deployment"])
+
 from wanbench.report.collect import Expected
 from wanbench.report.plots.case import case_pictures
 from wanbench.report.plots.picture import save

@@ -3,6 +3,10 @@
 import sys
 from pathlib import Path
 
+from wanbench.conda import enter_environment
+
+enter_environment("envs/measure.yaml", snakemake.config["software_deployment"])
+
 from wanbench.measure.wan.checkpoint import write_checkpoint
 
 sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)

@@ -3,6 +3,10 @@
 import sys
 from pathlib import Path
 
+from wanbench.conda import enter_environment
+
+enter_environment("envs/report.yaml", snakemake.config["software_deployment"])
+
 import pandas as pd
 
 from wanbench.report.content import content_of

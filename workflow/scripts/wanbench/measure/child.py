@@ -72,7 +72,7 @@ def _measure(job: Job, log: EventLog) -> None:
         synchronise=torch.cuda.synchronize if on_gpu else lambda: None,
         memory=CudaPeakMemory() if on_gpu else NoPeakMemory(),
     )
-    clock.note("environment", values=software_and_hardware(device))
+    clock.note("environment", values=software_and_hardware(device, job.conda_env))
     log.write({"record": "end", "span": 0, "time_ns": time.monotonic_ns(), "args": {}})
 
     case = job.case

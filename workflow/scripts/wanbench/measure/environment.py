@@ -2,24 +2,37 @@
 
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from wanbench.conda import CONDA, NONE
+
 _PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg")
 
 
-def software_and_hardware(device: Any) -> dict[str, Any]:
+def software_and_hardware(device: Any, conda_env: str | None) -> dict[str, Any]:
     """The environment of the measuring process. Called where torch is imported.
 
     Args:
         device: the `torch.device` that runs the case.
+        conda_env: name of the conda environment that this process must run in, None without conda.
+
+    Raises:
+        RuntimeError: it does not run in that environment.
     """
     import torch
 
+    running_in = Path(sys.prefix).name
+    if conda_env is not None and running_in != conda_env:
+        raise RuntimeError(f"the measuring process runs in {running_in}, not in the conda environment {conda_env}")
+
     return {
+        "software_deployment": NONE if conda_env is None else CONDA,
+        "conda_env": conda_env,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "platform": f"{platform.system()} {platform.machine()}",

@@ -15,12 +15,14 @@ class Job:
         events: file to which the measuring process appends its records.
         video: file for the generated video.
         spawned_ns: monotonic time at which the supervisor started the measuring process, in nanoseconds.
+        conda_env: name of the conda environment that the measuring process must run in, None without conda.
     """
 
     case: Case
     events: Path
     video: Path
     spawned_ns: int
+    conda_env: str | None
 
     def to_json(self) -> str:
         return json.dumps(
@@ -29,6 +31,7 @@ class Job:
                 "events": str(self.events),
                 "video": str(self.video),
                 "spawned_ns": self.spawned_ns,
+                "conda_env": self.conda_env,
             }
         )
 
@@ -36,5 +39,9 @@ class Job:
     def from_json(cls, text: str) -> "Job":
         values = json.loads(text)
         return cls(
-            Case.from_settings(values["case"]), Path(values["events"]), Path(values["video"]), values["spawned_ns"]
+            Case.from_settings(values["case"]),
+            Path(values["events"]),
+            Path(values["video"]),
+            values["spawned_ns"],
+            values["conda_env"],
         )

@@ -54,9 +54,10 @@ class Places:
     results: Path
 
 
-def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
+def supervise(case: Case, places: Places, digests: dict[str, str], conda_env: str | None) -> Outcome:
     """Measure a case and write its trace.
 
+    `conda_env` is the name of the conda environment that this process runs in, None without conda.
     An interruption (Ctrl-C, SIGTERM) ends the measuring process and is raised on, without a trace.
     """
     shutil.rmtree(places.work, ignore_errors=True)
@@ -67,7 +68,7 @@ def supervise(case: Case, places: Places, digests: dict[str, str]) -> Outcome:
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     job_file = places.work / "job.json"
     gpus = _gpus_of_a_case()
-    job = Job(case, events, places.video, time.monotonic_ns())
+    job = Job(case, events, places.video, time.monotonic_ns(), conda_env)
     job_file.write_text(job.to_json(), "utf-8")
     with (
         places.log.open("a", encoding="utf-8") as log,

@@ -67,7 +67,8 @@ def _settings(case: pd.Series) -> str:
     uuid = "" if pd.isna(case["gpu_uuid"]) else f" ({plain(case['gpu_uuid'])})"
     lines.append(f"Ran on: {plain(provenance.gpu(case))}{uuid}; {plain(provenance.host(case))}")
     started = f"{case['started_at'][:16].replace('T', ' ')} UTC"
-    lines.append(f"Ran with: {plain(provenance.software(case))}; {plain(provenance.code(case))}; begun {started}")
+    made_of = (provenance.software(case), provenance.deployment(case), provenance.code(case))
+    lines.append(f"Ran with: {'; '.join(map(plain, made_of))}; begun {started}")
     if case["warmup"] or case["repeats"] > 1:
         lines.append(f"Generations: {case['warmup']} to warm up, then {case['repeats']} that count")
     return "\n".join(f"- {line}" for line in lines)

@@ -36,6 +36,13 @@ def software(case: pd.Series) -> str:
     return ", ".join([f"Python {case['python']}", *(item.replace("=", " ", 1) for item in case["packages"].split())])
 
 
+def deployment(case: pd.Series) -> str:
+    """Where the software was from."""
+    if pd.isna(case["software_deployment"]):
+        return "conda n/a"
+    return "without conda" if pd.isna(case["conda_env"]) else f"conda environment {case['conda_env']}"
+
+
 def code(case: pd.Series) -> str:
     """Commit of the measuring code."""
     if pd.isna(case["git_commit"]):

@@ -95,6 +95,8 @@ _CASE_COLUMNS = {
     "sys_mem_total_bytes": _WHOLE,
     "platform": _TEXT,
     "python": _TEXT,
+    "software_deployment": _TEXT,
+    "conda_env": _TEXT,
     "packages": _TEXT,
     "git_commit": _TEXT,
     "git_dirty": _TRUTH,

@@ -96,6 +96,7 @@ def _hardware(environment: dict[str, Any]) -> dict[str, Any]:
 def _software(environment: dict[str, Any]) -> dict[str, Any]:
     packages = environment.get("packages", {})
     return {
+        "software deployment": environment.get("software_deployment"),
         "Python": environment.get("python"),
         **{package: packages.get(package) for package in ("torch", "diffusers", "transformers")},
         "driver": (environment.get("gpu_telemetry") or {}).get("driver"),

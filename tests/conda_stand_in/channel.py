@@ -1,0 +1,186 @@
+"""Make a conda channel in a folder."""
+
+import hashlib
+import io
+import json
+import platform
+import re
+import sys
+import sysconfig
+import tarfile
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import Distribution, distribution
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+# Names on conda-forge that differ from those on PyPI.
+CONDA_NAMES = {"torch": "pytorch", "fastjsonschema": "python-fastjsonschema", "matplotlib": "matplotlib-base"}
+
+PYTHON_X_Y = f"{sys.version_info.major}.{sys.version_info.minor}"
+_SITE_PACKAGES = PurePosixPath("lib", f"python{PYTHON_X_Y}", "site-packages")
+
+
+@dataclass(frozen=True)
+class Package:
+    """A conda package for linux-64.
+
+    Attributes:
+        build: build string, such as `cpu_0`.
+        depends: match specifications, such as `python` and `__cuda`.
+        links: files and folders of the package, each with what it is a link to.
+        copies: files of the package, each with what it is a copy of.
+    """
+
+    name: str
+    version: str
+    build: str = "stand_in_0"
+    build_number: int = 0
+    depends: tuple[str, ...] = ()
+    links: dict[PurePosixPath, Path] = field(default_factory=dict)
+    copies: dict[PurePosixPath, Path] = field(default_factory=dict)
+
+
+def write_channel(folder: Path, packages: Iterable[Package]) -> None:
+    """A channel that holds the packages, and nothing else."""
+    (folder / "noarch").mkdir(parents=True)
+    (folder / "linux-64").mkdir()
+    written = dict(_write(folder / "linux-64", package) for package in packages)
+    for subdir, records in (("noarch", {}), ("linux-64", written)):
+        index = {"info": {"subdir": subdir}, "packages": records, "packages.conda": {}, "repodata_version": 1}
+        (folder / subdir / "repodata.json").write_text(json.dumps(index), "utf-8")
+
+
+def conda_name(pypi_name: str) -> str:
+    name = canonicalize_name(pypi_name)
+    return CONDA_NAMES.get(name, name)
+
+
+def running_python() -> Package:
+    """The interpreter of this process: its launcher copied, the standard library as links."""
+    base = Path(sys.base_prefix)
+    library = Path(sysconfig.get_path("stdlib"))
+    into = PurePosixPath("lib", library.name)
+    launcher = PurePosixPath("bin", f"python{PYTHON_X_Y}")
+    links = {
+        into / entry.name: entry for entry in library.iterdir() if entry.name not in ("site-packages", "dist-packages")
+    }
+    # A launcher that finds its library beside itself needs it there.
+    links |= {PurePosixPath("lib", file.name): file for file in (base / "lib").glob("libpython*.so*")}
+    links |= {PurePosixPath("bin", name): Path(launcher.name) for name in ("python", "python3")}
+    return Package("python", platform.python_version(), links=links, copies={launcher: (base / launcher).resolve()})
+
+
+def installed_packages(pypi_names: Iterable[str]) -> list[Package]:
+    """These packages as this process can import them, with all that they depend on.
+
+    Raises:
+        PackageNotFoundError: one is not installed.
+    """
+    distributions = _with_dependencies(pypi_names)
+    owners: dict[PurePosixPath, set[str]] = defaultdict(set)
+    for name, found in distributions.items():
+        for file in _files(found):
+            for part in (file, *file.parents):
+                owners[part].add(name)
+    return [
+        Package(
+            conda_name(name),
+            found.version,
+            depends=("python", *sorted({conda_name(needed) for needed in _needed(found)})),
+            links={
+                _SITE_PACKAGES / part: Path(str(found.locate_file(part)))
+                for part in {_highest_own(file, owners, name) for file in _files(found)}
+            },
+        )
+        for name, found in distributions.items()
+    ]
+
+
+def _with_dependencies(pypi_names: Iterable[str]) -> dict[str, Distribution]:
+    found: dict[str, Distribution] = {}
+    open_names = list(pypi_names)
+    while open_names:
+        name = canonicalize_name(open_names.pop())
+        if name not in found:
+            found[name] = distribution(name)
+            open_names += _needed(found[name])
+    return found
+
+
+def _needed(found: Distribution) -> Iterator[str]:
+    for requirement in map(Requirement, found.requires or []):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield requirement.name
+
+
+def _files(found: Distribution) -> Iterator[PurePosixPath]:
+    """What it has in site-packages; commands are left out."""
+    for file in found.files or []:
+        if ".." not in file.parts and "__pycache__" not in file.parts:
+            yield PurePosixPath(file)
+
+
+def _highest_own(file: PurePosixPath, owners: dict[PurePosixPath, set[str]], name: str) -> PurePosixPath:
+    """The highest folder above a file that no other package has files in; of a shared file, the file."""
+    parts = [part for part in reversed(file.parents) if part.parts]
+    return next((part for part in parts if owners[part] == {name}), file)
+
+
+def _write(subdir: Path, package: Package) -> tuple[str, dict[str, Any]]:
+    """Write a package; its file name and its entry in the index."""
+    entries = [*_links(package), *_copies(package)]
+    record = {
+        "name": package.name,
+        "version": package.version,
+        "build": package.build,
+        "build_number": package.build_number,
+        "depends": list(package.depends),
+        "subdir": "linux-64",
+        "timestamp": 0,
+    }
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:bz2", compresslevel=1) as archive:
+        paths = {"paths": [path for path, _, _ in entries], "paths_version": 1}
+        for name, content in (("index", record), ("paths", paths), ("about", {})):
+            _add(archive, tarfile.TarInfo(f"info/{name}.json"), json.dumps(content).encode())
+        for _, member, data in entries:
+            _add(archive, member, data)
+    data = buffer.getvalue()
+    file = subdir / f"{package.name}-{package.version}-{package.build}.tar.bz2"
+    file.write_bytes(data)
+    return file.name, record | {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+
+
+def _links(package: Package) -> Iterator[tuple[dict[str, Any], tarfile.TarInfo, bytes]]:
+    for path, target in sorted(package.links.items()):
+        member = tarfile.TarInfo(str(path))
+        member.type, member.linkname = tarfile.SYMTYPE, str(target)
+        yield _path(path, "softlink", b""), member, b""
+
+
+def _copies(package: Package) -> Iterator[tuple[dict[str, Any], tarfile.TarInfo, bytes]]:
+    for path, source in sorted(package.copies.items()):
+        data = source.read_bytes()
+        member = tarfile.TarInfo(str(path))
+        member.mode = 0o755
+        yield _path(path, "hardlink", data), member, data
+
+
+def _path(path: PurePosixPath, kind: str, data: bytes) -> dict[str, Any]:
+    digest = hashlib.sha256(data).hexdigest()
+    return {"_path": str(path), "path_type": kind, "sha256": digest, "size_in_bytes": len(data)}
+
+
+def _add(archive: tarfile.TarFile, member: tarfile.TarInfo, data: bytes) -> None:
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
+
+
+def pinned(env_file: Path) -> dict[str, str]:
+    """Version by name of the conda packages that an env file pins."""
+    return dict(re.findall(r"^  - ([\w-]+)=([\w.]+)$", env_file.read_text("utf-8"), re.M))

@@ -1,0 +1,39 @@
+"""A folder in which Snakemake finds the stand-in as it finds a conda: on the PATH, with its `activate` beside it."""
+
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from conda_stand_in.channel import Package, write_channel
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A stand-in for an installed conda whose only channel is its own `conda-forge`."""
+
+    folder: Path
+
+    @property
+    def bin(self) -> Path:
+        """To be put on the PATH."""
+        return self.folder / "bin"
+
+
+def install_stand_in(folder: Path, packages: Iterable[Package]) -> Installation:
+    """Install it in a new folder."""
+    installation = Installation(folder)
+    installation.bin.mkdir(parents=True)
+    shutil.copy(_HERE / "activate", installation.bin)
+    command = [sys.executable, _HERE / "command.py", folder]
+    conda = installation.bin / "conda"
+    conda.write_text(
+        f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(_HERE.parent))} exec {shlex.join(map(str, command))} "$@"\n'
+    )
+    conda.chmod(0o755)
+    write_channel(folder / "channels" / "conda-forge", packages)
+    return installation

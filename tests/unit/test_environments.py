@@ -1,0 +1,88 @@
+"""Env files, and the proof that a job runs in what was made from them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from conda_stand_in.channel import Package, pinned
+from conda_stand_in.installation import Installation, install_stand_in
+from conftest import ROOT
+from wanbench.conda import CONDA, NONE, enter_environment
+from wanbench.measure.environment import software_and_hardware
+
+ENV_FILES = [ROOT / "envs" / name for name in ("measure.yaml", "report.yaml")]
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder that this Python takes for its own, made from envs/report.yaml."""
+    prefix = tmp_path / "0f1e2d3c"
+    monkeypatch.setattr(sys, "prefix", str(prefix))
+    monkeypatch.setattr(sys, "path", ["", str(prefix / "lib"), str(ROOT / "workflow/scripts"), "/usr/lib/python3"])
+    monkeypatch.setenv("PYTHONPATH", "/somewhere/else")
+    monkeypatch.setenv("PYTHONNOUSERSITE", "")
+    Path(f"{prefix}.yaml").write_bytes((ROOT / "envs/report.yaml").read_bytes())
+    return prefix
+
+
+def test_an_environment_holds_a_job_and_what_it_starts(environment: Path) -> None:
+    assert enter_environment("envs/report.yaml", CONDA) == "0f1e2d3c"
+    assert sys.path == [str(environment / "lib"), str(ROOT / "workflow/scripts")]
+    assert "PYTHONPATH" not in os.environ
+    assert os.environ["PYTHONNOUSERSITE"] == "1"
+
+
+def test_without_conda_nothing_is_changed(environment: Path) -> None:
+    before = list(sys.path)
+    assert enter_environment("envs/report.yaml", NONE) is None
+    assert sys.path == before
+    assert os.environ["PYTHONPATH"] == "/somewhere/else"
+
+
+@pytest.mark.parametrize("made_from", ["envs/measure.yaml", None], ids=["another env file", "no env file"])
+def test_another_environment_than_the_one_given_is_an_error(environment: Path, made_from: str | None) -> None:
+    copy = Path(f"{environment}.yaml")
+    copy.unlink()
+    if made_from:
+        copy.write_bytes((ROOT / made_from).read_bytes())
+    with pytest.raises(SystemExit, match=r"envs/report\.yaml: this job was to run in the conda environment of this"):
+        enter_environment("envs/report.yaml", CONDA)
+
+
+def test_a_measuring_process_in_another_environment_than_its_supervisor_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="not in the conda environment 0f1e2d3c"):
+        software_and_hardware(torch.device("cpu"), "0f1e2d3c")
+
+
+@pytest.fixture(scope="module")
+def conda(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """Empty packages under the names and versions of the env files; of pytorch, builds as conda-forge names them."""
+    pins = {name: version for file in ENV_FILES for name, version in pinned(file).items()}
+    pytorch, python = pins.pop("pytorch"), pins.pop("python")
+    packages = [Package(name, version, depends=("python",)) for name, version in pins.items()]
+    packages.append(Package("python", f"{python}.1"))
+    # conda-forge's recipe adds 100 to the number of builds with MKL and 200 to that of builds with CUDA.
+    packages.append(Package("pytorch", pytorch, "cpu_generic_0", 0, ("python",)))
+    packages.append(Package("pytorch", pytorch, "cpu_mkl_100", 100, ("python",)))
+    packages.append(Package("pytorch", pytorch, "cuda130_mkl_300", 300, ("python", "__cuda")))
+    return install_stand_in(tmp_path_factory.mktemp("builds") / "conda", packages)
+
+
+@pytest.mark.parametrize(("cuda", "build"), [("13.0", "cuda130_mkl_300"), ("", "cpu_mkl_100")], ids=["GPU", "no GPU"])
+def test_a_machine_with_a_gpu_gets_the_cuda_build_of_pytorch(
+    conda: Installation, tmp_path: Path, cuda: str, build: str
+) -> None:
+    """Of builds numbered as conda-forge numbers them, and by `CONDA_OVERRIDE_CUDA`, as there is no GPU here.
+
+    Not proved: that conda-forge has a CUDA build of this version which fits a driver, and that it runs.
+    """
+    command = [conda.bin / "conda", "env", "create", "--quiet", "--no-default-packages"]
+    command += ["--file", ROOT / "envs/measure.yaml", "--prefix", tmp_path / "env"]
+    subprocess.run(command, check=True, env=os.environ | {"CONDA_OVERRIDE_CUDA": cuda})
+    (record,) = (tmp_path / "env/conda-meta").glob("pytorch-*.json")
+    assert json.loads(record.read_text("utf-8"))["build"] == build

@@ -1,0 +1,170 @@
+"""`snakemake --use-conda` on a small grid, with the stand-in for conda.
+
+Proved here: an environment is solved, linked and activated for each rule; jobs run in it and in nothing else, or fail;
+and what a change of an env file runs again. Not proved: that conda-forge has the packages of `envs/` in these versions,
+that they work together, and how the real conda downloads, links and activates them; see `tests/conda_stand_in`. One
+line of the env files is changed, to the Python that runs the tests.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conda_stand_in.channel import PYTHON_X_Y, Package, installed_packages, running_python
+from conda_stand_in.installation import Installation, install_stand_in
+from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project, Run, copy_project
+from tiny import IMAGE
+from wanbench.trace.reader import read_trace
+
+GRID = {
+    "defaults": SMALL_DEFAULTS,
+    "cases": {"a": SMALL, "b": SMALL | {"model": "I2V-A14B", "size": "32*32", "image": IMAGE}},
+}
+REPORT = {("plot_case", "a"), ("plot_case", "b")}
+REPORT |= {(rule, "") for rule in ("tabulate", "report", "page", "outcome", "plot_grid", "gallery")}
+TARGETS = ("all", "results/gallery")
+
+
+@pytest.fixture(scope="module")
+def packages() -> list[Package]:
+    pins = re.findall(r"^([\w-]+)==", (ROOT / "requirements.txt").read_text("utf-8"), re.M)
+    return [running_python(), *installed_packages(pin for pin in pins if pin != "snakemake")]
+
+
+@pytest.fixture(scope="module")
+def conda(tmp_path_factory: pytest.TempPathFactory, packages: list[Package]) -> Installation:
+    return install_stand_in(tmp_path_factory.mktemp("conda") / "conda", packages)
+
+
+def run(project: Project, conda: Installation, *arguments: str) -> Run:
+    path = f"{conda.bin}{os.pathsep}{os.environ['PATH']}"
+    return project.snakemake(*arguments, "--use-conda", environment={"PATH": path})
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, conda: Installation) -> tuple[Project, set[str]]:
+    """A project after one run with conda, and the rules that ran."""
+    project = copy_project(tmp_path_factory.mktemp("measured") / "project")
+    project.write_grid(GRID)
+    for env in ("measure", "report"):
+        edit(project, env, lambda text: re.sub("python=.*", f"python={PYTHON_X_Y}", text))
+    first = run(project, conda, *TARGETS, "results/checkpoints/tiny/TI2V-5B")
+    assert first.code == 0, first.output
+    shutil.copytree(project.folder / "results/traces", project.folder / "before")
+    compared = run(project, conda, "compare", "--config", "baseline=before")
+    assert compared.code == 0, compared.output
+    return project, {rule for rule, _ in first.jobs | compared.jobs}
+
+
+@pytest.fixture
+def copied(measured: tuple[Project, set[str]], tmp_path: Path) -> Project:
+    """The project elsewhere: Snakemake makes environments of its own for it."""
+    project = Project(tmp_path / "copy")
+    shutil.copytree(measured[0].folder, project.folder, ignore=shutil.ignore_patterns("conda"))
+    return project
+
+
+def edit(project: Project, env: str, change: Callable[[str], str]) -> None:
+    file = project.folder / "envs" / f"{env}.yaml"
+    text = file.read_text("utf-8")
+    file.write_text(change(text), "utf-8")
+
+
+def environment_of(project: Project, env: str) -> Path:
+    """Where Snakemake made the environment of the env file as it is now."""
+    made_from = (project.folder / "envs" / f"{env}.yaml").read_bytes()
+    copies = (project.folder / ".snakemake/conda").glob("*.yaml")
+    return next(copy.with_suffix("") for copy in copies if copy.read_bytes() == made_from)
+
+
+def holds(environment: Path, package: str) -> bool:
+    return any(environment.glob(f"lib/python*/site-packages/{package}"))
+
+
+def test_every_rule_that_names_an_environment_runs_in_it(measured: tuple[Project, set[str]]) -> None:
+    """A job that does not run in its environment fails; so those that ran did."""
+    project, ran = measured
+    rules = re.findall(r"^rule (\w+):\n((?: .*\n|\n)*)", "".join(map(read, project.folder.rglob("*.smk"))), re.M)
+    assert ran == {rule for rule, body in rules if "    conda:\n" in body}
+    measure, report = (environment_of(project, env) for env in ("measure", "report"))
+    assert holds(measure, "torch")
+    assert not holds(measure, "pandas")
+    assert holds(report, "pandas")
+    assert not holds(report, "torch")
+
+
+def test_a_trace_names_the_environment_that_it_was_measured_in(measured: tuple[Project, set[str]]) -> None:
+    project, _ = measured
+    name = environment_of(project, "measure").name
+    for case in "ab":
+        environment = read_trace(project.folder / f"results/traces/{case}.json").environment
+        assert (environment["software_deployment"], environment["conda_env"]) == ("conda", name)
+    assert project.read("results/report.md").count(f"; conda environment {name.rstrip('_')}") == 2
+
+
+def test_what_the_hosted_workflow_checks_of_the_traces(measured: tuple[Project, set[str]]) -> None:
+    """All of that workflow that can be run here."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/conda.yml").read_text("utf-8"))
+    (check,) = [step["run"] for step in workflow["jobs"]["default-grid"]["steps"] if "traces" in step.get("run", "")]
+    folder = measured[0].folder
+    assert subprocess.run(["bash", "-ec", check], cwd=folder).returncode == 0
+    check_of_others = check.replace('"conda"', '"none"')
+    assert subprocess.run(["bash", "-ec", check_of_others], cwd=folder).returncode == 1
+
+
+def test_a_run_without_conda_or_after_a_comment_does_nothing(copied: Project, conda: Installation) -> None:
+    assert copied.snakemake(*TARGETS).jobs == set()
+    assert run(copied, conda, *TARGETS).jobs == set()
+    for env in ("measure", "report"):
+        edit(copied, env, lambda text: f"# A comment.\n{text}")
+    with_comment = run(copied, conda, *TARGETS)
+    assert with_comment.code == 0
+    assert "Nothing to be done" in with_comment.output
+
+
+def test_a_changed_environment_is_made_and_what_depends_on_it_runs_again(copied: Project, conda: Installation) -> None:
+    edit(copied, "report", lambda text: f"{text}  - pip:\n      - psutil==7.2.2\n")
+    assert run(copied, conda, *TARGETS, "--dry-run").jobs == REPORT
+    again = run(copied, conda, "results/gallery")
+    assert again.code == 0, again.output
+    assert again.jobs == {("gallery", "")}
+    assert holds(environment_of(copied, "report"), "psutil")
+    edit(copied, "measure", lambda text: re.sub("psutil=.*", "psutil=7.2.1", text))
+    assert run(copied, conda, *TARGETS, "--dry-run").jobs == REPORT | {("measure", "a"), ("measure", "b")}
+
+
+def test_where_activation_fails_nothing_runs(copied: Project, packages: list[Package], tmp_path: Path) -> None:
+    """Snakemake's command goes on with the Python that runs Snakemake."""
+    broken = install_stand_in(tmp_path / "broken", packages)
+    (broken.bin / "activate").write_text("return 1\n")
+    files = ["results/traces/a.json", "results/plots/b/pictures.json"]
+    failed = run(copied, broken, *files, "--forcerun", *files)
+    assert failed.code == 1
+    for env in ("measure", "report"):
+        assert f"envs/{env}.yaml: this job was to run in the conda environment of this file" in failed.output
+    assert not any((copied.folder / file).exists() for file in files)
+    assert (copied.folder / "results/last_good/a.json").exists()
+
+
+def test_a_package_that_only_snakemake_has_is_not_found(copied: Project, conda: Installation) -> None:
+    edit(copied, "report", lambda text: re.sub(".*tabulate=.*\n", "", text))
+    failed = run(copied, conda, "results/report.md")
+    assert failed.code == 1
+    assert "No module named 'tabulate'" in failed.output
+
+
+def test_without_a_conda_one_line_leads_on(new_project: Callable[[], Project]) -> None:
+    refused = new_project().snakemake("--use-conda", "--dry-run", environment={"PATH": os.defpath})
+    assert refused.code == 1
+    assert "--use-conda: there is no conda on this machine; allowed: " in refused.output.splitlines()[-1]
+    assert "## Without conda" in (ROOT / "README.md").read_text("utf-8")
+
+
+def read(file: Path) -> str:
+    return file.read_text("utf-8")
