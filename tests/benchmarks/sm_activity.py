@@ -2,10 +2,11 @@
 
     .venv/bin/python tests/benchmarks/sm_activity.py
 
-For each share the kernel runs in periods of 40 ms for 2 s, one slice right after the other, under the sampler as the
-supervisor starts it. The share that it was really busy comes from CUDA events. Where a border cuts one of GPM's
-100 ms, its value is shared out evenly: beside a slice of another load that is off by up to a point. Needs a GPU and
-Triton (which comes with torch's CUDA build).
+Under the sampler as the supervisor starts it, and with the delay of its values found from matrix products as in a
+case. For each share the kernel runs in periods of 40 ms for 2.5 s. Compared are the 2 s in the middle; and, to show
+what a border costs where one of GPM's 100 ms is shared out evenly, the whole slice, which has another load right
+before and after. The share that the GPU was really busy comes from CUDA events. Needs a GPU and Triton (which comes
+with torch's CUDA build).
 """
 
 import contextlib
@@ -21,12 +22,16 @@ import triton
 import triton.language as tl
 from sampling_cost import _sampler
 
+from wanbench.measure.cuda import run_matmul
 from wanbench.measure.event_log import EventTail
+from wanbench.measure.intervals import Interval, overlap
+from wanbench.measure.latch_delay import placed_by_load
 from wanbench.measure.samples import Samples, read_samples, stage_measures
 from wanbench.measure.supervisor import SAMPLING_INTERVAL_S
 
 PERIOD_S = 0.04
-SLICE_S = 2.0
+MARGIN_S = 0.25
+SLICE_S = 2.0 + 2 * MARGIN_S
 BLOCKS_PER_SM = 64
 
 
@@ -46,30 +51,29 @@ def main() -> None:
     rounds_per_s = _rounds_per_s(out, blocks)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "samples"
-        slices: list[tuple[float, float, int, int]] = []
+        slices: list[tuple[float, Interval, list[Interval]]] = []
         with contextlib.ExitStack() as around:
             around.enter_context(_sampler(file))
-            time.sleep(0.5)
+            matmul = run_matmul()
             for duty in (0.0, 0.25, 0.5, 0.75, 1.0):
                 start_ns = time.monotonic_ns()
-                busy_s = _slice(out, blocks, duty, rounds_per_s)
-                slices.append((duty, busy_s, start_ns, time.monotonic_ns()))
+                busy = _slice(out, blocks, duty, rounds_per_s)
+                slices.append((duty, (start_ns, time.monotonic_ns()), busy))
             time.sleep(0.5)
         samples = read_samples(EventTail(file).new_records(), SAMPLING_INTERVAL_S)
-    for duty, busy_s, start_ns, end_ns in slices:
-        measured = stage_measures(samples, [(start_ns, end_ns)])
-        really_pct = 100 * busy_s / ((end_ns - start_ns) / 1e9)
-        sm_pct = measured["sm_activity_pct"]
-        print(
-            f"asked {100 * duty:5.1f} %, busy by CUDA events {really_pct:6.2f} %, SM Act {sm_pct:6.2f} %, "
-            f"difference {sm_pct - really_pct:+.2f}; without the borders {_steady(samples, start_ns, end_ns):6.2f} %; "
-            f"{measured['energy_j']:.0f} J, {measured['power_w']:.0f} W mean, {measured['samples']} samples"
-        )
+    samples = placed_by_load(samples, [matmul.busy_ns])
+    print(f"GPM's latches can be read after {samples.gpm_delay_ns / 1e6:.0f} ms")
+    margin_ns = round(MARGIN_S * 1e9)
+    for duty, (start_ns, end_ns), busy in slices:
+        middle = start_ns + margin_ns, end_ns - margin_ns
+        print(f"asked {100 * duty:5.1f} %: {_compared(samples, middle, busy)}")
+        print(f"    with borders: {_compared(samples, (start_ns, end_ns), busy)}")
 
 
-def _steady(samples: Samples, start_ns: int, end_ns: int) -> float:
-    """SM activity of the slice without a quarter of a second at both ends, where the neighbours count."""
-    return stage_measures(samples, [(start_ns + 250_000_000, end_ns - 250_000_000)])["sm_activity_pct"]
+def _compared(samples: Samples, part: Interval, busy: list[Interval]) -> str:
+    really_pct = 100 * overlap(part, busy) / (part[1] - part[0])
+    sm_pct = stage_measures(samples, [part])["sm_activity_pct"]
+    return f"busy {really_pct:6.2f} %, SM Act {sm_pct:6.2f} %, difference {sm_pct - really_pct:+.2f}"
 
 
 def _rounds_per_s(out: torch.Tensor, blocks: int) -> float:
@@ -89,15 +93,17 @@ def _timed(out: torch.Tensor, blocks: int, rounds: int) -> float:
     return start.elapsed_time(end) / 1e3
 
 
-def _slice(out: torch.Tensor, blocks: int, duty: float, rounds_per_s: float) -> float:
-    """Keep the GPU busy for the share of 2 s; the seconds that it was, by CUDA events."""
-    busy_s = 0.0
+def _slice(out: torch.Tensor, blocks: int, duty: float, rounds_per_s: float) -> list[Interval]:
+    """Keep the GPU busy for the share of a slice; the times in which it was, by CUDA events, in nanoseconds."""
+    busy: list[Interval] = []
     begin_s = time.monotonic()
     while (now_s := time.monotonic()) < begin_s + SLICE_S:
         if duty:
-            busy_s += _timed(out, blocks, round(duty * PERIOD_S * rounds_per_s))
+            busy_s = _timed(out, blocks, round(duty * PERIOD_S * rounds_per_s))
+            end_ns = time.monotonic_ns()
+            busy.append((end_ns - round(busy_s * 1e9), end_ns))
         time.sleep(max(0.0, now_s + PERIOD_S - time.monotonic()) if duty < 1 else 0)
-    return busy_s
+    return busy
 
 
 if __name__ == "__main__":

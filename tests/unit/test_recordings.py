@@ -19,6 +19,8 @@ from reports import report, rules
 from tiny import tiny_case
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.assemble import Attempt, assemble
+from wanbench.measure.intervals import overlap, union
+from wanbench.measure.latch_delay import placed_by_load
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.quality import judge
 from wanbench.measure.samples import Samples, energy_of, read_samples, stage_measures, weighted_mean
@@ -252,3 +254,17 @@ def test_without_nvml_gpu_columns_are_empty_and_the_report_says_why(
     assert "Other processes on the GPU and throttling were not measured." in text
     assert trace.quality["faults"] == []
     assert figures_of(trace).gpu_mem_allocated_bytes == 49_083_006_464
+
+
+def test_a_known_load_is_put_where_it_was() -> None:
+    """Real kernels, busy 0, 25, 50, 75 and 100 % of 2 s each, on an H200 whose latches are readable 28 ms later."""
+    with gzip.open(DATA / "known_load.json.gz", "rt", encoding="utf-8") as file:
+        known = json.load(file)
+    busy = union((start, end) for start, end in known["busy_ns"])
+    samples = placed_by_load(read_samples(known["samples"], INTERVAL_S), busy)
+    assert samples.gpm_delay_ns == pytest.approx(28_000_000, abs=4_000_000)
+    for part in known["slices"]:
+        # At its borders a slice has a part of its neighbour's load.
+        middle = part["start_ns"] + 250_000_000, part["end_ns"] - 250_000_000
+        really_pct = 100 * overlap(middle, busy) / (middle[1] - middle[0])
+        assert stage_measures(samples, [middle])["sm_activity_pct"] == pytest.approx(really_pct, abs=1)

@@ -1,9 +1,12 @@
 """Samples and stages joined: absent where nothing was seen, exact where it was."""
 
+from dataclasses import replace
+
 import pytest
 
+from wanbench.measure.latch_delay import placed_by_load
 from wanbench.measure.quality import judge, step_time_change
-from wanbench.measure.samples import Samples, coverage, gpm_latch_ns, read_samples, stage_measures
+from wanbench.measure.samples import Samples, coverage, read_samples, stage_measures
 from wanbench.measure.spans import Stage
 from wanbench.trace import names
 
@@ -57,32 +60,48 @@ def test_coverage_leaves_out_gaps_and_the_time_before_the_first_sample() -> None
     assert coverage(Samples([], [], 1.0, None), (0, 8 * S)) == (0.0, 8.0)
 
 
+MS = 1_000_000
+GPM = {"sm_activity_source": "gpm_sm_utilisation"}
+
+
 def test_a_gpm_value_is_of_the_time_between_its_latches() -> None:
     """Latched every 100 ms, readable 65 ms later; here readable at 0.03 s, 0.13 s and so on."""
-    ms = 1_000_000
-    assert gpm_latch_ns(130 * ms, 30 * ms) == 65 * ms
-    assert gpm_latch_ns(229 * ms, 30 * ms) == 65 * ms
-    assert gpm_latch_ns(230 * ms, 30 * ms) == 165 * ms
-    assert gpm_latch_ns(10 * ms, 30 * ms) == -135 * ms
+    recorded = Samples([], [], 0.105, 0, GPM, gpm_readable_ns=30 * MS, gpm_delay_ns=65 * MS)
+    latches_ns = {taken_ms: recorded.latch_ns(taken_ms * MS) // MS for taken_ms in (130, 229, 230, 10)}
+    assert latches_ns == {130: 65, 229: 65, 230: 165, 10: -135}
     # Not known: the middle of what it can be.
-    assert gpm_latch_ns(200 * ms, None) == 85 * ms
+    assert Samples([], [], 0.105, 0, GPM, gpm_delay_ns=65 * MS).latch_ns(200 * MS) == 85 * MS
 
 
-def test_a_step_of_load_is_put_where_it_was() -> None:
-    """The GPU is idle until 1 s, then busy; samples every 105 ms see it 65 to 165 ms late."""
-    ms = 1_000_000
-    readable_ns = 37 * ms
-    times_ns = [i * 105 * ms for i in range(30)]
-    latches_ns = [gpm_latch_ns(time_ns, readable_ns) for time_ns in times_ns]
-    values = [{}] + [
-        {"sm_activity_pct": 100 * max(0, min(1, (after - S) / (after - before)))}
+def busy_from_1_s_to_1_3_s(delay_ms: int) -> Samples:
+    """Samples every 105 ms, of a GPU that is at 80 % for 0.3 s, and whose latches are readable after a delay."""
+    empty = Samples([i * 105 * MS for i in range(30)], [], 0.105, 0, GPM, 37 * MS, delay_ms * MS)
+    latches_ns = [empty.latch_ns(time_ns) for time_ns in empty.times_ns]
+    loads = [
+        80 * max(0, min(13 * S // 10, after) - max(S, before)) / (after - before)
         for before, after in zip(latches_ns, latches_ns[1:])
     ]
-    telemetry = {"sm_activity_source": "gpm_sm_utilisation"}
-    recorded = Samples(times_ns, values, 0.105, 0, telemetry, readable_ns)
+    return replace(empty, values=[{}, *({"sm_activity_pct": load} for load in loads)], gpm_delay_ns=0)
+
+
+@pytest.mark.parametrize("delay_ms", [0, 28, 65, 130])
+def test_the_delay_of_latches_is_found_from_a_load_of_known_times(delay_ms: int) -> None:
+    found = placed_by_load(busy_from_1_s_to_1_3_s(delay_ms), [(S, 13 * S // 10)])
+    assert found.gpm_delay_ns == pytest.approx(delay_ms * MS, abs=2 * MS)
     # Within a latch's time the load is spread evenly, which is wrong by 25 ms of full load at most.
-    assert stage_measures(recorded, [(S // 2, S)])["comp_load_pct_s"] == pytest.approx(0, abs=2.5)
-    assert stage_measures(recorded, [(S, 2 * S)])["comp_load_pct_s"] == pytest.approx(100, abs=2.5)
+    assert stage_measures(found, [(S, 13 * S // 10)])["comp_load_pct_s"] == pytest.approx(24, abs=2 * 2.5 * 0.8)
+
+
+def test_no_delay_is_made_up_where_the_load_was_not_seen() -> None:
+    recorded = busy_from_1_s_to_1_3_s(65)
+    for unseen in (
+        replace(recorded, values=[{}] * len(recorded.values)),
+        replace(recorded, values=[{"sm_activity_pct": 0.0}] * len(recorded.values)),
+        replace(recorded, gpm_readable_ns=None),
+        replace(recorded, gpu_telemetry={"sm_activity_source": "nvml_gpu_utilisation"}),
+    ):
+        assert placed_by_load(unseen, [(S, 13 * S // 10)]) is unseen
+    assert placed_by_load(recorded, []) is recorded
 
 
 def test_the_count_of_missed_ticks_is_unknown_when_the_sampler_died() -> None:

@@ -95,7 +95,10 @@ def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | Non
     if recording.environment is None:
         return None
     measured = (recording.result or {}).get("matmul_flops_per_s")
-    return redacted(recording.environment | {"gpu_telemetry": samples.gpu_telemetry, "matmul_flops_per_s": measured})
+    telemetry = samples.gpu_telemetry
+    if samples.by_gpm:
+        telemetry = telemetry | {"gpm_latch_delay_s": samples.gpm_delay_ns / 1e9}
+    return redacted(recording.environment | {"gpu_telemetry": telemetry, "matmul_flops_per_s": measured})
 
 
 def _error(outcome: Outcome, recording: Recording) -> dict[str, Any] | None:

@@ -52,7 +52,7 @@ def _measure(job: Job, log: EventLog) -> None:
     import numpy as np
     import torch
 
-    from wanbench.measure.cuda import CudaPeakMemory, matmul_flops_per_s
+    from wanbench.measure.cuda import CudaPeakMemory, run_matmul
     from wanbench.measure.environment import software_and_hardware
     from wanbench.measure.wan.build import build_pipeline
     from wanbench.measure.wan.flops import stage_flops
@@ -95,9 +95,11 @@ def _measure(job: Job, log: EventLog) -> None:
         raise
     applied = settings_in_force(pipe) | settings_of_output(pipe, frames)
     check_in_force(applied, case)
+    matmul = run_matmul() if on_gpu else None
     clock.note(
         "result",
-        matmul_flops_per_s=matmul_flops_per_s() if on_gpu else None,
+        matmul_flops_per_s=matmul.flops_per_s if matmul else None,
+        matmul_ns=matmul.busy_ns if matmul else None,
         applied=applied,
         output_finite=bool(np.isfinite(frames).all()),
         video_bytes=job.video.stat().st_size,

@@ -39,3 +39,8 @@ def subtract(intervals: list[Interval], holes: list[Interval]) -> list[Interval]
 def total(intervals: Iterable[Interval]) -> int:
     """Length of disjoint intervals."""
     return sum(end - start for start, end in intervals)
+
+
+def overlap(interval: Interval, intervals: Iterable[Interval]) -> int:
+    """Length of what `interval` and disjoint intervals have in common."""
+    return sum(max(0, min(interval[1], end) - max(interval[0], start)) for start, end in intervals)

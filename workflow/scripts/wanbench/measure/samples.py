@@ -61,6 +61,7 @@ class Samples:
             live to say so.
         gpu_telemetry: what the GPU's source said of itself, or its error; None without a GPU.
         gpm_readable_ns: an instant at which GPM's counters became readable; None where it was not found.
+        gpm_delay_ns: how long before that they were latched.
     """
 
     times_ns: list[int]
@@ -69,19 +70,33 @@ class Samples:
     missed: int | None
     gpu_telemetry: dict[str, Any] | None = field(default=None)
     gpm_readable_ns: int | None = None
+    gpm_delay_ns: int = round(LATCH_TO_READABLE_S * 1e9)
 
     @cached_property
     def series(self) -> dict[str, Series]:
         """Readings by metric, at the times that they speak of: GPM's are of the latch before they were taken."""
-        by_gpm = (self.gpu_telemetry or {}).get("sm_activity_source") == SM_SOURCE_GPM
         found: dict[str, Series] = {}
         for time_ns, reading in zip(self.times_ns, self.values):
             for metric, value in reading.items():
                 series = found.setdefault(metric, Series([], []))
-                of_latch = by_gpm and metric in _GPM_METRICS
-                series.times_ns.append(gpm_latch_ns(time_ns, self.gpm_readable_ns) if of_latch else time_ns)
+                series.times_ns.append(self.latch_ns(time_ns) if self.by_gpm and metric in _GPM_METRICS else time_ns)
                 series.values.append(value)
         return found
+
+    @property
+    def by_gpm(self) -> bool:
+        return (self.gpu_telemetry or {}).get("sm_activity_source") == SM_SOURCE_GPM
+
+    def latch_ns(self, taken_ns: int) -> int:
+        """When the counters were latched that a GPM sample holds which was taken at this time.
+
+        Where it is not known when latches become readable, the latch is put where it is on average, which may be
+        wrong by half a period.
+        """
+        period_ns = round(LATCH_PERIOD_S * 1e9)
+        if self.gpm_readable_ns is None:
+            return taken_ns - self.gpm_delay_ns - period_ns // 2
+        return taken_ns - (taken_ns - self.gpm_readable_ns) % period_ns - self.gpm_delay_ns
 
     @cached_property
     def energy(self) -> Series:
@@ -107,20 +122,6 @@ def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
         header.get("gpu_telemetry"),
         header.get("gpm_readable_ns"),
     )
-
-
-def gpm_latch_ns(taken_ns: int, readable_ns: int | None) -> int:
-    """When the counters were latched that a GPM sample holds.
-
-    Args:
-        taken_ns: when the sample was taken.
-        readable_ns: an instant at which a latch became readable; if it is not known, the latch is put where it is
-            on average, which may be wrong by half a period.
-    """
-    period_ns, delay_ns = round(LATCH_PERIOD_S * 1e9), round(LATCH_TO_READABLE_S * 1e9)
-    if readable_ns is None:
-        return taken_ns - delay_ns - period_ns // 2
-    return taken_ns - (taken_ns - readable_ns) % period_ns - delay_ns
 
 
 def stage_measures(samples: Samples, intervals: list[Interval]) -> dict[str, float | int]:

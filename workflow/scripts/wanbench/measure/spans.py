@@ -136,6 +136,12 @@ def _stage_reached(spans: dict[int, Span], open_spans: list[int]) -> str | None:
     return names.step_inference(inner[-1].args["step"]) if inner[-1].kind == "step" else inner[-1].name
 
 
+def matmul_times(result: dict[str, Any] | None) -> list[Interval]:
+    """When the measuring process multiplied matrices on an otherwise idle GPU; empty if it did not."""
+    times_ns = (result or {}).get("matmul_ns")
+    return [tuple(times_ns)] if times_ns else []
+
+
 def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:
     """The stages, in the order of their beginning.
 

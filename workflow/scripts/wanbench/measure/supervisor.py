@@ -20,10 +20,11 @@ from wanbench.measure.event_log import EventTail
 from wanbench.measure.failures import record_outcome
 from wanbench.measure.gpus import Gpus, first_gpu
 from wanbench.measure.job import Job
+from wanbench.measure.latch_delay import placed_by_load
 from wanbench.measure.outcome import Outcome, outcome_of
 from wanbench.measure.progress import Progress, starting
 from wanbench.measure.samples import read_samples
-from wanbench.measure.spans import read_records
+from wanbench.measure.spans import matmul_times, read_records
 from wanbench.measure.telemetry.nvml import NvmlUnavailable, initialised_nvml
 from wanbench.memory import estimated_peak_bytes
 from wanbench.trace.writer import write_trace
@@ -88,7 +89,9 @@ def supervise(case: Case, places: Places, digests: dict[str, str], conda_env: st
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
     recording = read_records(EventTail(events).new_records())
     outcome = outcome_of(child.returncode, limit_s, recording.error, recording.result is not None)
-    sampled = read_samples(EventTail(samples).new_records(), SAMPLING_INTERVAL_S)
+    sampled = placed_by_load(
+        read_samples(EventTail(samples).new_records(), SAMPLING_INTERVAL_S), matmul_times(recording.result)
+    )
     attempt = Attempt(
         case.settings(), digests, job.spawned_ns, ended_ns, started_at, git_state(_PACKAGE_ROOT.parents[1])
     )

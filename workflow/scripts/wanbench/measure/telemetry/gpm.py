@@ -1,14 +1,16 @@
 """GPU Performance Monitoring (GPM) through NVML: what the multiprocessors, tensor cores and memory really do.
 
 Available from Hopper on. A value describes the time between two samples of the same GPU, but a sample is not of the
-instant at which it is taken. Seen on an H200 (driver 580, 32 steps of load): the counters are latched every 100 ms,
-on a grid that the host's monotonic clock sees to within a millisecond, and a latch can be read 65 ms later:
+instant at which it is taken. Seen on two H200 (driver 580): the counters are latched every 100 ms, on a grid that the
+host's monotonic clock sees to within a millisecond, and a latch can be read some time later, 65 ms on one of them and
+28 ms on the other:
 
     latch       readable            latch       readable
       |------ 65 ms ----|             |------ 65 ms ----|
       |<------------ 100 ms --------->|         ^ a sample taken here is of the first latch
 
-So a value is of the time between two latches, and where they lie is found once, by `find_readable`.
+So a value is of the time between two latches. When they become readable is found once, by `find_readable`; how long
+before that they were latched is found in each case, by `wanbench.measure.latch_delay`, from a load of known times.
 """
 
 import math
@@ -20,7 +22,8 @@ from typing import Any
 MIN_INTERVAL_S = 0.1
 
 LATCH_PERIOD_S = 0.1
-LATCH_TO_READABLE_S = 0.065
+# Where it could not be found: the middle of the two that were seen.
+LATCH_TO_READABLE_S = 0.046
 _POLL_S = 0.004
 _POLL_FOR_S = 0.25
 
