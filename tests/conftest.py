@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,18 @@ if hasattr(os, "sched_setaffinity") and "PYTEST_XDIST_WORKER" in os.environ:
 
 ROOT = Path(__file__).parents[1]
 _PARTS = ("Snakefile", "config", "envs", "profiles", "workflow")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _temporary_directory_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The locks of cases lie there: cases of this process and of one beside it must not wait for each other."""
+    tempfile.tempdir = os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("tmp"))
+
+
+def simulated_gpus(*uuids: str) -> dict[str, str]:
+    """Environment of processes on a machine whose GPUs are these, see tests/simulated_driver."""
+    path = [str(ROOT / "tests/simulated_driver"), str(ROOT / "tests")]
+    return {"SIMULATED_GPUS": ",".join(uuids), "PYTHONPATH": os.pathsep.join(path)}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from wanbench.measure.wan import setup
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.flops import stage_flops
 from wanbench.measure.wan.generate import generate, pipeline_arguments
-from wanbench.measure.wan.setup import SettingError, apply_settings, check_possible, settings_in_force
+from wanbench.measure.wan.setup import SettingError, apply_settings, check_gpu, check_possible, settings_in_force
 from wanbench.trace import names
 
 CUDA = torch.device("cuda")
@@ -117,6 +117,15 @@ def test_a_backend_whose_package_is_missing_is_refused_before_any_weights(monkey
     check_possible(tiny_case(attention="_native_flash"), CPU)
     monkeypatch.setattr(setup, "find_spec", lambda name: object())
     check_possible(tiny_case(attention="sage"), CPU)
+
+
+def test_a_gpu_that_is_not_the_cases_is_refused() -> None:
+    check_gpu({"uuid": "GPU-a"}, ["GPU-a"])
+    check_gpu(None, ["GPU-a"])
+    check_gpu({"uuid": "GPU-a"}, [])
+    check_gpu({"uuid": "GPU-a"}, ["MIG-b"])
+    with pytest.raises(SettingError, match="torch computes on GPU-b, and this case has GPU-a"):
+        check_gpu({"uuid": "GPU-b"}, ["GPU-a"])
 
 
 def test_what_needs_a_gpu_is_refused_without_one() -> None:

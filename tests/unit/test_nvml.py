@@ -8,7 +8,8 @@ import pynvml
 import pytest
 
 from fake_nvml import H200, MIG, SECOND, FakeNvml
-from wanbench.measure.gpus import Gpus, first_gpu, visible_gpus
+from wanbench.measure import gpus
+from wanbench.measure.gpus import Gpu, usable_gpus, visible_gpus
 from wanbench.measure.telemetry import nvml as nvml_source
 from wanbench.measure.telemetry.nvml import NvmlSource, NvmlUnavailable, initialised_nvml, open_nvml
 
@@ -63,6 +64,7 @@ def test_a_reading_has_all_metrics_in_our_units(clock: Clock) -> None:
         "foreign_mem_bytes": 0,
     }
     assert source(nvml).describe() == {
+        "gpus": [H200],
         "driver": "580.159.04",
         "power_limit_w": 700.0,
         "sm_clock_max_mhz": 1980,
@@ -178,6 +180,7 @@ def test_several_gpus_are_read_as_one(clock: Clock) -> None:
     assert reading["power_w"] == pytest.approx(2 * 685.61)
     assert reading["temperature_c"] == 64
     assert reading["clock_event_reasons"] == 4
+    assert source(nvml, H200, SECOND).describe()["gpus"] == [H200, SECOND]
 
 
 def test_a_mig_instance_is_sampled_as_such(clock: Clock) -> None:
@@ -232,7 +235,15 @@ def test_a_machine_without_the_package_or_the_permission_says_so(monkeypatch: py
         initialised_nvml()
 
 
-def test_a_case_gets_the_first_gpu_that_it_may_use() -> None:
+def test_what_a_case_may_use_comes_with_its_memory_and_is_nothing_without_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
     nvml = FakeNvml((H200, SECOND))
-    assert first_gpu({"CUDA_VISIBLE_DEVICES": "1"}, nvml) == Gpus([SECOND], nvml.nvmlDeviceGetMemoryInfo(SECOND).total)
-    assert first_gpu({"CUDA_VISIBLE_DEVICES": ""}, nvml) == Gpus([], None)
+    nvml.nvmlShutdown = lambda: None
+    monkeypatch.setattr(gpus, "initialised_nvml", lambda: nvml)
+    assert usable_gpus({"CUDA_VISIBLE_DEVICES": "1"}) == [Gpu(SECOND, 150_754_820_096)]
+    assert usable_gpus({"CUDA_VISIBLE_DEVICES": ""}) == []
+
+    def unavailable() -> None:
+        raise NvmlUnavailable("no driver")
+
+    monkeypatch.setattr(gpus, "initialised_nvml", unavailable)
+    assert usable_gpus({}) == []

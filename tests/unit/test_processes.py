@@ -7,19 +7,22 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, simulated_gpus
+from fake_nvml import H200, SECOND
 from tiny import tiny_case
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.event_log import EventTail
 from wanbench.measure.failures import failed_attempts, last_good_trace
-from wanbench.measure.gpus import Gpus
+from wanbench.measure.gpu_slots import own_slot
+from wanbench.measure.gpus import Gpu
 from wanbench.measure.outcome import Outcome, is_out_of_memory, outcome_of
 from wanbench.measure.progress import Progress
 from wanbench.measure.redact import redacted
@@ -93,10 +96,15 @@ def test_sampler_and_measuring_process_end_when_their_supervisor_is_killed(tmp_p
     wait_for((tmp_path / "work/samples.jsonl").exists)
     children = psutil.Process(supervisor.pid).children(recursive=True)
     assert len(children) == 2
+    # The process that would compute on the GPU keeps it from others until it is gone itself.
+    holding = [child for child in children if any("machine.lock" in file.path for file in child.open_files())]
+    assert ["wanbench.measure.child" in child.cmdline() for child in holding] == [True]
     supervisor.kill()
     supervisor.wait()
     _, alive = psutil.wait_procs(children, timeout=5)
     assert not alive
+    with own_slot([], 1, pytest.fail):
+        pass
 
 
 def test_a_process_whose_supervisor_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:
@@ -174,23 +182,40 @@ def test_a_sampler_that_does_not_end_costs_no_trace(tmp_path: Path, monkeypatch:
     assert not psutil.Process().children(recursive=True)
 
 
-def test_looking_for_gpus_is_no_part_of_the_process_that_is_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_looking_and_waiting_for_a_gpu_are_no_part_of_the_process_that_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def slow() -> Gpus:
-        time.sleep(2)
-        return Gpus([], None)
+    def slow(environment: Mapping[str, str]) -> list[Gpu]:
+        time.sleep(1)
+        return []
 
-    monkeypatch.setattr("wanbench.measure.supervisor._gpus_of_a_case", slow)
+    monkeypatch.setattr("wanbench.measure.supervisor.usable_gpus", slow)
+    with ExitStack() as another_case:
+        another_case.enter_context(own_slot([], 1, pytest.fail))
+        threading.Timer(2, another_case.pop_all().close).start()
     _, trace = run(tiny_case(timeout_s=1), tmp_path)
     assert trace.total_duration_s < 2
+    line = "[tiny] waits: another case runs, and without a GPU one runs at a time\n"
+    assert (tmp_path / "log").read_text().count(line) == 1
+    assert capfd.readouterr().err.count(line) == 1
+
+
+def test_the_gpu_that_was_taken_is_the_one_that_is_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wanbench.measure.supervisor.usable_gpus", lambda environment: [Gpu(SECOND, 150_754_820_096)])
+    for name, value in simulated_gpus(H200, SECOND).items():
+        monkeypatch.setenv(name, value)
+    outcome, trace = run(tiny_case(), tmp_path)
+    assert outcome.status == "ok"
+    assert trace.environment["gpu_telemetry"]["gpus"] == [SECOND]
+    assert trace.environment["gpu_telemetry"]["driver"] == "580.159.04"
 
 
 @pytest.mark.parametrize(("total_bytes", "warns"), [(20_000_000_000, True), (80_000_000_000, False), (None, False)])
 def test_a_case_that_cannot_fit_is_warned_of_before_it_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total_bytes: int | None, warns: bool
 ) -> None:
-    monkeypatch.setattr("wanbench.measure.supervisor._gpus_of_a_case", lambda: Gpus([], total_bytes))
+    gpus = [] if total_bytes is None else [Gpu("GPU-0", total_bytes)]
+    monkeypatch.setattr("wanbench.measure.supervisor.usable_gpus", lambda environment: gpus)
     run(tiny_case(scale="full", size="1280*704", frames=121, dtype="bfloat16"), tmp_path)
     log = (tmp_path / "log").read_text()
     assert ("about 46.7 GB are needed, and this GPU has 20.0 GB" in log) == warns

@@ -10,5 +10,6 @@ rule checkpoint:
         "../../envs/measure.yaml"
     resources:
         gpu=1,
+        undisturbed=UNDISTURBED,
     script:
         "../scripts/write_checkpoint.py"

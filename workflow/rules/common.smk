@@ -144,8 +144,17 @@ CASE_PLOT_DIGEST = code_digest(
 MEASURE_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/measure.yaml"))
 REPORT_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/report.yaml"))
 
+# A case that is measured takes one of these, and a job that would disturb it takes all. The limit is set here and not
+# in a profile, since `--resources gpu=4` takes the place of every limit in a profile. On a cluster it binds nothing.
+UNDISTURBED = 1000
+workflow.global_resources.setdefault("undisturbed", UNDISTURBED)
+
 OTHER_TRACES = sorted(str(file) for file in Path("results/traces").glob("*.json") if file.stem not in CASES)
 FAILED_ATTEMPTS = failed_attempts(Path("results"))
+
+
+resource_scopes:
+    undisturbed="local",
 
 
 wildcard_constraints:

@@ -23,7 +23,7 @@ rule plot_case:
         "../../envs/report.yaml"
     resources:
         # It uses no GPU, but beside a case that is being measured it would disturb that.
-        undisturbed=1,
+        undisturbed=UNDISTURBED,
     params:
         expected=expected_of_case,
         plot_digest=CASE_PLOT_DIGEST,

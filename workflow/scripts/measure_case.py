@@ -1,5 +1,6 @@
 """Rule measure: one attempt at a case. A case that fails leaves a trace too, so the rule succeeds."""
 
+import sys
 from pathlib import Path
 
 from wanbench.conda import enter_environment
@@ -7,6 +8,7 @@ from wanbench.conda import enter_environment
 conda_env = enter_environment("envs/measure.yaml", snakemake.config["software_deployment"])
 
 from wanbench.cases.case import Case, case_sha256
+from wanbench.errors import InputError
 from wanbench.measure.supervisor import Places, supervise
 
 trace = Path(snakemake.output.trace)
@@ -24,4 +26,8 @@ digests = {
     "measure": snakemake.params.measure_digest,
     "env": snakemake.params.env_digest,
 }
-supervise(case, places, digests, conda_env)
+try:
+    supervise(case, places, digests, conda_env)
+except InputError:
+    # The terminal and the log have its message.
+    sys.exit(1)

@@ -1,5 +1,6 @@
 """Rule checkpoint: a folder of random weights, to be measured with `weights: pretrained` and `checkpoint: FOLDER`."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,8 +8,24 @@ from wanbench.conda import enter_environment
 
 enter_environment("envs/measure.yaml", snakemake.config["software_deployment"])
 
-from wanbench.measure.wan.checkpoint import write_checkpoint
+from wanbench.errors import InputError
+from wanbench.measure.gpu_slots import own_slot
+from wanbench.measure.gpus import usable_gpus
 
 sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
 
-write_checkpoint(snakemake.wildcards.model, snakemake.wildcards.scale, Path(snakemake.output[0]))
+
+def tell(line):
+    print(f"[{snakemake.wildcards.model}] {line}", file=sys.stderr)
+    print(f"[{snakemake.wildcards.model}] {line}", file=sys.__stderr__)
+
+
+try:
+    with own_slot(usable_gpus(os.environ), 1, tell) as slot:
+        os.environ |= slot.environment()
+        # CUDA reads the variable once, and an import may be what first asks for a GPU.
+        from wanbench.measure.wan.checkpoint import write_checkpoint
+
+        write_checkpoint(snakemake.wildcards.model, snakemake.wildcards.scale, Path(snakemake.output[0]))
+except InputError as error:
+    sys.exit(str(error))

@@ -59,6 +59,7 @@ def _measure(job: Job, log: EventLog) -> None:
     from wanbench.measure.wan.generate import generate
     from wanbench.measure.wan.setup import (
         apply_settings,
+        check_gpu,
         check_in_force,
         check_possible,
         settings_in_force,
@@ -72,10 +73,12 @@ def _measure(job: Job, log: EventLog) -> None:
         synchronise=torch.cuda.synchronize if on_gpu else lambda: None,
         memory=CudaPeakMemory() if on_gpu else NoPeakMemory(),
     )
-    clock.note("environment", values=software_and_hardware(device, job.conda_env))
+    environment = software_and_hardware(device, job.conda_env)
+    clock.note("environment", values=environment)
     log.write({"record": "end", "span": 0, "time_ns": time.monotonic_ns(), "args": {}})
 
     case = job.case
+    check_gpu(environment["gpu"], job.gpus)
     check_possible(case, device)
     try:
         clock.begin(names.TOTAL_EXECUTION)

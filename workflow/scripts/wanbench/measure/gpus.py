@@ -4,26 +4,34 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 
+from wanbench.measure.telemetry.nvml import NvmlUnavailable, initialised_nvml
+
 
 @dataclass(frozen=True)
-class Gpus:
-    """What a case runs on.
+class Gpu:
+    """A GPU, or a MIG instance, which counts as one.
 
     Attributes:
-        uuids: none where there is no GPU.
-        mem_total_bytes: memory of the first; None without one.
+        mem_total_bytes: its memory.
     """
 
-    uuids: list[str]
-    mem_total_bytes: int | None
+    uuid: str
+    mem_total_bytes: int
 
 
-def first_gpu(environment: Mapping[str, str], nvml: ModuleType) -> Gpus:
-    """The first GPU that CUDA_VISIBLE_DEVICES allows. `nvml` is the `pynvml` module, initialised."""
-    uuids = visible_gpus(environment, nvml)[:1]
-    if not uuids:
-        return Gpus([], None)
-    return Gpus(uuids, nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByUUID(uuids[0])).total)
+def usable_gpus(environment: Mapping[str, str]) -> list[Gpu]:
+    """The GPUs that CUDA_VISIBLE_DEVICES allows, in its order; none where NVML cannot tell."""
+    try:
+        nvml = initialised_nvml()
+    except NvmlUnavailable:
+        return []
+    try:
+        return [
+            Gpu(uuid, nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByUUID(uuid)).total)
+            for uuid in visible_gpus(environment, nvml)
+        ]
+    finally:
+        nvml.nvmlShutdown()
 
 
 def visible_gpus(environment: Mapping[str, str], nvml: ModuleType) -> list[str]:

@@ -12,6 +12,7 @@ class Job:
     """One attempt at a case.
 
     Attributes:
+        gpus: UUIDs of the GPUs that no other case has; none where no GPU is known.
         events: file to which the measuring process appends its records.
         video: file for the generated video.
         spawned_ns: monotonic time at which the supervisor started the measuring process, in nanoseconds.
@@ -19,6 +20,7 @@ class Job:
     """
 
     case: Case
+    gpus: list[str]
     events: Path
     video: Path
     spawned_ns: int
@@ -28,6 +30,7 @@ class Job:
         return json.dumps(
             {
                 "case": self.case.settings(),
+                "gpus": self.gpus,
                 "events": str(self.events),
                 "video": str(self.video),
                 "spawned_ns": self.spawned_ns,
@@ -40,6 +43,7 @@ class Job:
         values = json.loads(text)
         return cls(
             Case.from_settings(values["case"]),
+            values["gpus"],
             Path(values["events"]),
             Path(values["video"]),
             values["spawned_ns"],

@@ -14,18 +14,19 @@ from pathlib import Path
 from typing import IO
 
 from wanbench.cases.case import Case
+from wanbench.errors import InputError
 from wanbench.measure.assemble import Attempt, assemble
 from wanbench.measure.environment import git_state
 from wanbench.measure.event_log import EventTail
 from wanbench.measure.failures import record_outcome
-from wanbench.measure.gpus import Gpus, first_gpu
+from wanbench.measure.gpu_slots import Slot, own_slot
+from wanbench.measure.gpus import Gpu, usable_gpus
 from wanbench.measure.job import Job
 from wanbench.measure.latch_delay import placed_by_load
 from wanbench.measure.outcome import Outcome, outcome_of
 from wanbench.measure.progress import Progress, starting
 from wanbench.measure.samples import read_samples
 from wanbench.measure.spans import matmul_times, read_records
-from wanbench.measure.telemetry.nvml import NvmlUnavailable, initialised_nvml
 from wanbench.memory import estimated_peak_bytes
 from wanbench.trace.writer import write_trace
 
@@ -56,29 +57,49 @@ class Places:
 
 
 def supervise(case: Case, places: Places, digests: dict[str, str], conda_env: str | None) -> Outcome:
-    """Measure a case and write its trace.
+    """Wait for a GPU that no other case has, measure a case on it, and write its trace.
 
     `conda_env` is the name of the conda environment that this process runs in, None without conda.
     An interruption (Ctrl-C, SIGTERM) ends the measuring process and is raised on, without a trace.
+
+    Raises:
+        InputError: there can be no locks that keep other cases off the GPU.
     """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with places.log.open("a", encoding="utf-8") as log:
+
+        def tell(line: str) -> None:
+            _say(log, f"[{case.name}] {line}")
+
+        try:
+            with own_slot(usable_gpus(os.environ), 1, tell) as slot:
+                outcome = _attempt(case, places, digests, conda_env, slot, log)
+        except InputError as error:
+            tell(str(error))
+            raise
+        tell(f"{outcome.status}{f': {outcome.message}' if outcome.message else ''}")
+    return outcome
+
+
+def _attempt(
+    case: Case, places: Places, digests: dict[str, str], conda_env: str | None, slot: Slot, log: IO[str]
+) -> Outcome:
     shutil.rmtree(places.work, ignore_errors=True)
     places.work.mkdir(parents=True)
     places.video.unlink(missing_ok=True)
     events, samples = places.work / "events.jsonl", places.work / "samples.jsonl"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     job_file = places.work / "job.json"
-    gpus = _gpus_of_a_case()
-    job = Job(case, events, places.video, time.monotonic_ns(), conda_env)
+    job = Job(case, slot.uuids, events, places.video, time.monotonic_ns(), conda_env)
     job_file.write_text(job.to_json(), "utf-8")
+    variables = slot.environment() | _compiles_anew(places.work)
     with (
-        places.log.open("a", encoding="utf-8") as log,
-        _process("wanbench.measure.child", [job_file], log, _cuda_sees(gpus) | _compiles_anew(places.work)) as child,
+        _process("wanbench.measure.child", [job_file], log, variables, slot.locks) as child,
         _process(
-            "wanbench.measure.telemetry.sampler", [samples, child.pid, SAMPLING_INTERVAL_S, *gpus.uuids], log, {}
+            "wanbench.measure.telemetry.sampler", [samples, child.pid, SAMPLING_INTERVAL_S, *slot.uuids], log, {}
         ) as sampler,
     ):
-        warning = _will_not_fit(case, gpus)
+        warning = _will_not_fit(case, slot.gpus)
         if warning is not None:
             _say(log, warning)
         limit_s = _wait(child, case.timeout_s, _reporter(case, events, log))
@@ -98,14 +119,12 @@ def supervise(case: Case, places: Places, digests: dict[str, str], conda_env: st
     write_trace(places.trace, assemble(attempt, recording, sampled, outcome))
     record_outcome(places.results, case.name, outcome, places.trace)
     shutil.rmtree(places.work)
-    with places.log.open("a", encoding="utf-8") as log:
-        _say(log, f"[{case.name}] {outcome.status}{f': {outcome.message}' if outcome.message else ''}")
     return outcome
 
 
 @contextmanager
 def _process(
-    module: str, arguments: list[object], log: IO[str], variables: dict[str, str]
+    module: str, arguments: list[object], log: IO[str], variables: dict[str, str], inherited: tuple[int, ...] = ()
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process in a session of its own; it and what it started are gone after the block."""
     python_path = os.pathsep.join([str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -118,6 +137,7 @@ def _process(
         stdout=log,
         stderr=log,
         env=environment,
+        pass_fds=inherited,
         start_new_session=True,
     )
     try:
@@ -133,30 +153,14 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _gpus_of_a_case() -> Gpus:
-    try:
-        nvml = initialised_nvml()
-    except NvmlUnavailable:
-        return Gpus([], None)
-    try:
-        return first_gpu(os.environ, nvml)
-    finally:
-        nvml.nvmlShutdown()
-
-
-def _cuda_sees(gpus: Gpus) -> dict[str, str]:
-    """Environment that shows CUDA the GPUs that are sampled, and no other."""
-    return {"CUDA_VISIBLE_DEVICES": ",".join(gpus.uuids)} if gpus.uuids else {}
-
-
-def _will_not_fit(case: Case, gpus: Gpus) -> str | None:
+def _will_not_fit(case: Case, gpus: list[Gpu]) -> str | None:
     """A warning, and no more: an estimate can be wrong, and out of memory is a result."""
     needed_bytes = estimated_peak_bytes(case)
-    if needed_bytes is None or gpus.mem_total_bytes is None or needed_bytes <= gpus.mem_total_bytes:
+    if needed_bytes is None or not gpus or needed_bytes <= gpus[0].mem_total_bytes:
         return None
     return (
         f"[{case.name}] warning: will probably not fit: about {needed_bytes / 1e9:.1f} GB are needed, "
-        f"and this GPU has {gpus.mem_total_bytes / 1e9:.1f} GB"
+        f"and this GPU has {gpus[0].mem_total_bytes / 1e9:.1f} GB"
     )
 
 
@@ -206,4 +210,5 @@ def _reporter(case: Case, events: Path, log: IO[str]) -> Callable[[], None]:
 def _say(log: IO[str], line: str) -> None:
     """Tell whoever watches the terminal, and the log."""
     print(f"{datetime.now():%H:%M:%S} {line}", file=log, flush=True)
-    print(line, file=sys.stderr, flush=True)
+    # In one piece: cases side by side share the terminal, and `print` writes the end of the line apart.
+    sys.stderr.write(f"{line}\n")

@@ -66,11 +66,12 @@ class NvmlSource:
     """
 
     def __init__(self, nvml: ModuleType, uuids: Iterable[str], own_pids: Callable[[], set[int]]) -> None:
-        self._gpus = [_Gpu(nvml, uuid, own_pids) for uuid in uuids]
+        self._uuids = list(uuids)
+        self._gpus = [_Gpu(nvml, uuid, own_pids) for uuid in self._uuids]
 
     def describe(self) -> dict[str, Any]:
-        """What does not change while sampling; None for what NVML does not tell."""
-        return self._gpus[0].describe()
+        """UUIDs, and of the first GPU what does not change while sampling; None for what NVML does not tell."""
+        return {"gpus": self._uuids} | self._gpus[0].describe()
 
     def gpm_readable_ns(self) -> int | None:
         """When a latch of GPM could be read, see `wanbench.measure.telemetry.gpm`; None without GPM."""

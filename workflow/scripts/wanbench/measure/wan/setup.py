@@ -31,6 +31,23 @@ class SettingError(RuntimeError):
     """A setting that was asked for is not in force: measuring would report what did not run."""
 
 
+def check_gpu(gpu: dict[str, Any] | None, taken: list[str]) -> None:
+    """Refuse a GPU that another case may have, and whose samples would not be in the trace.
+
+    Args:
+        gpu: what torch computes on, as in the trace's environment; None for the CPU.
+        taken: UUIDs of the GPUs that are this case's. That of a MIG instance proves nothing, since torch may name
+            the whole GPU.
+
+    Raises:
+        SettingError: it is none of those.
+    """
+    if gpu is None or not taken or taken[0].startswith("MIG-"):
+        return
+    if gpu["uuid"] not in taken:
+        raise SettingError(f"torch computes on {gpu['uuid']}, and this case has {', '.join(taken)}")
+
+
 def check_possible(case: Case, device: torch.device) -> None:
     """Refuse, before any weights are made, what this machine and this environment cannot run.
 

@@ -1,0 +1,187 @@
+"""Locks that keep cases off each other's GPUs: real processes."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT
+from wanbench.errors import InputError
+from wanbench.measure.gpu_slots import Slot, own_slot, slots_folder
+from wanbench.measure.gpus import Gpu
+
+A, B, MIG = Gpu("GPU-a", 1), Gpu("GPU-b", 2), Gpu("MIG-GPU-c/1/0", 3)
+
+# Takes COUNT of GPU-a and GPU-b TIMES times, and appends what it had and when (ns) to FILE.
+TAKER = """
+import sys, time
+from wanbench.measure.gpu_slots import own_slot
+from wanbench.measure.gpus import Gpu
+count, times, file = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+for _ in range(times):
+    with own_slot([Gpu("GPU-a", 1), Gpu("GPU-b", 2)], count, lambda line: None) as slot:
+        begin_ns = time.monotonic_ns()
+        time.sleep(0.05)
+        with open(file, "a") as lines:
+            lines.write("".join(f"{uuid} {begin_ns} {time.monotonic_ns()}\\n" for uuid in slot.uuids))
+"""
+# Has a process of its own hold the locks as well, says so, and stays.
+HOLDER = """
+import subprocess, sys, time
+from wanbench.measure.gpu_slots import own_slot
+from wanbench.measure.gpus import Gpu
+with own_slot([Gpu("GPU-a", 1)], 1, print) as slot:
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=slot.locks)
+    print(child.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def start(code: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, cwd=ROOT / "workflow/scripts", stdout=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def at_once(usable: list[Gpu], count: int = 1) -> Iterator[Slot]:
+    with own_slot(usable, count, pytest.fail) as slot:
+        yield slot
+
+
+def has_to_wait(usable: list[Gpu], count: int = 1) -> bool:
+    """Whether these GPUs are not to be had at once."""
+
+    class Waits(Exception):
+        pass
+
+    def refuse(line: str) -> None:
+        raise Waits
+
+    try:
+        with own_slot(usable, count, refuse):
+            return False
+    except Waits:
+        return True
+
+
+def test_cases_get_different_gpus_in_the_order_of_the_scheduler_and_give_them_back() -> None:
+    with at_once([B, A]) as first:
+        assert first.uuids == ["GPU-b"]
+        assert first.environment() == {"CUDA_VISIBLE_DEVICES": "GPU-b"}
+        with at_once([B, A]) as second:
+            assert second.gpus == [A]
+            assert has_to_wait([A, B])
+        # A case that may use another GPU only is not held up by those that wait.
+        assert not has_to_wait([A])
+        assert has_to_wait([B])
+    assert not has_to_wait([B])
+
+
+def test_several_gpus_are_had_all_or_not_at_all() -> None:
+    with at_once([A, B], 2) as both:
+        assert both.environment() == {"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b"}
+        assert has_to_wait([B])
+    with at_once([B]):
+        assert has_to_wait([A, B], 2)
+        # What waits for both has not kept the one that was free.
+        assert not has_to_wait([A])
+    with pytest.raises(ValueError, match="3 GPUs of 2"), own_slot([A, B], 3, pytest.fail):
+        pass
+
+
+def test_without_a_known_gpu_a_case_has_the_machine_to_itself() -> None:
+    with at_once([]) as slot:
+        assert slot.environment() == {}
+        assert has_to_wait([])
+        assert has_to_wait([A])
+    with at_once([A]):
+        assert has_to_wait([])
+
+
+def test_a_mig_instance_with_slashes_in_its_name_is_a_slot() -> None:
+    with at_once([MIG]):
+        assert has_to_wait([MIG])
+        assert not has_to_wait([A])
+
+
+def test_cases_that_want_one_or_both_of_two_gpus_never_overlap_and_never_block_each_other(tmp_path: Path) -> None:
+    file = tmp_path / "had"
+    takers = [start(TAKER, count, 4, file) for count in (1, 2, 2, 1)]
+    assert [taker.wait(60) for taker in takers] == [0, 0, 0, 0]
+    had = [(uuid, int(begin), int(end)) for uuid, begin, end in map(str.split, file.read_text().splitlines())]
+    assert len(had) == 4 * (1 + 2 + 2 + 1)
+    for uuid in ("GPU-a", "GPU-b"):
+        spans = sorted((begin, end) for found, begin, end in had if found == uuid)
+        assert len(spans) >= 8
+        assert all(end < begin for (_, end), (begin, _) in zip(spans, spans[1:]))
+
+
+def test_a_killed_holder_frees_its_gpu_as_soon_as_nothing_computes_on_it() -> None:
+    holder = start(HOLDER)
+    measuring_pid = int(holder.stdout.readline())
+    try:
+        holder.kill()
+        holder.wait()
+        assert has_to_wait([A])
+    finally:
+        os.kill(measuring_pid, signal.SIGKILL)
+    begin_s = time.monotonic()
+    with own_slot([A], 1, lambda line: None):
+        assert time.monotonic() - begin_s < 5
+
+
+def test_who_waits_says_so_once_and_then_gets_the_gpu() -> None:
+    said = []
+    holder = ExitStack()
+    holder.enter_context(own_slot([A], 1, pytest.fail))
+
+    def tell(line: str) -> None:
+        said.append(line)
+        holder.close()
+
+    with own_slot([A], 1, tell):
+        pass
+    assert said == ["waits: other cases have the GPUs that it may use"]
+
+
+def loose(folder: Path) -> None:
+    folder.mkdir(0o755)
+
+
+def link(folder: Path) -> None:
+    (folder.parent / "elsewhere").mkdir(0o700)
+    folder.symlink_to(folder.parent / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (loose, "mode 755, so others could .*; allowed: user .* with mode 700"),
+        (link, "cannot hold the locks of GPUs: "),
+        (Path.touch, "cannot hold the locks of GPUs: Not a directory"),
+        (lambda folder: folder.parent.rmdir(), "cannot hold the locks of GPUs: No such file or directory"),
+    ],
+)
+def test_a_folder_that_others_could_write_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Path], None], reason: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    prepare(slots_folder())
+    with pytest.raises(InputError, match=f"^{slots_folder()}: .*{reason}"), own_slot([A], 1, pytest.fail):
+        pass
+
+
+def test_a_folder_of_someone_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, me = os.geteuid(), os.geteuid() + 1
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: me)
+    with pytest.raises(InputError, match=f"belongs to user {owner} with mode 700, .* user {me} "), at_once([A]):
+        pass

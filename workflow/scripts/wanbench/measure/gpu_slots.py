@@ -1,0 +1,140 @@
+"""Cases side by side on one machine, each with GPUs of its own: locks that die with who holds them.
+
+A GPU is a file named by its UUID, in a folder that only this user can write; who computes on the GPU holds the file's
+flock(2). The kernel frees it when the last process that has the file open is gone, however it went. Processes of
+other users, and in containers with another temporary directory, are not held off.
+"""
+
+import fcntl
+import os
+import stat
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from wanbench.errors import InputError
+from wanbench.measure.gpus import Gpu
+
+_POLL_S = 0.2
+_MACHINE = "machine"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What a case has to itself.
+
+    Attributes:
+        gpus: none where it has the whole machine, since no GPU is known there.
+        locks: file descriptors to hand on to the process that computes on the GPUs. That may outlive its
+            supervisor by a moment, and the GPUs are not free before it is gone.
+    """
+
+    gpus: list[Gpu]
+    locks: tuple[int, ...]
+
+    @property
+    def uuids(self) -> list[str]:
+        return [gpu.uuid for gpu in self.gpus]
+
+    def environment(self) -> dict[str, str]:
+        """Variables that show CUDA these GPUs and no other."""
+        return {"CUDA_VISIBLE_DEVICES": ",".join(self.uuids)} if self.gpus else {}
+
+
+def slots_folder() -> Path:
+    """Where this user's locks are: in the temporary directory, which TMPDIR can name."""
+    return Path(tempfile.gettempdir(), f"wanbench-{os.geteuid()}")
+
+
+@contextmanager
+def own_slot(usable: list[Gpu], count: int, tell: Callable[[str], None]) -> Iterator[Slot]:
+    """Have `count` of the GPUs to oneself, or without GPUs the machine; waits until they are free.
+
+    All are taken at once or none, so cases that want several never wait for each other.
+
+    Args:
+        usable: in the order of preference; without any, no other slot is given out meanwhile.
+        tell: called once with the reason, if it has to wait.
+
+    Raises:
+        InputError: the folder of the locks is not this user's alone, or cannot be made.
+        ValueError: `count` is more than there are.
+    """
+    if usable and count > len(usable):
+        raise ValueError(f"{count} GPUs of {len(usable)}")
+    with ExitStack() as held:
+        directory = _private_directory(slots_folder())
+        held.callback(os.close, directory)
+        slot = _take(directory, usable, count, held)
+        if slot is None:
+            tell(
+                "waits: other cases have the GPUs that it may use"
+                if usable
+                else "waits: another case runs, and without a GPU one runs at a time"
+            )
+        while slot is None:
+            time.sleep(_POLL_S)
+            slot = _take(directory, usable, count, held)
+        yield slot
+
+
+def _take(directory: int, usable: list[Gpu], count: int, held: ExitStack) -> Slot | None:
+    """A slot whose locks `held` will close, or None."""
+    # One looks at a time: else two that want both of two GPUs could each find one of them taken.
+    fcntl.flock(directory, fcntl.LOCK_EX)
+    try:
+        with ExitStack() as taken:
+            locks: list[int] = []
+            gpus: list[Gpu] = []
+            machine = _lock(directory, _MACHINE, fcntl.LOCK_SH if usable else fcntl.LOCK_EX, taken)
+            if machine is None:
+                return None
+            locks.append(machine)
+            for gpu in usable:
+                lock = _lock(directory, gpu.uuid, fcntl.LOCK_EX, taken) if len(gpus) < count else None
+                if lock is not None:
+                    gpus.append(gpu)
+                    locks.append(lock)
+            if usable and len(gpus) < count:
+                return None
+            held.push(taken.pop_all())
+            return Slot(gpus, tuple(locks))
+    finally:
+        fcntl.flock(directory, fcntl.LOCK_UN)
+
+
+def _lock(directory: int, name: str, how: int, taken: ExitStack) -> int | None:
+    """An open file with its lock, which `taken` will close; None where the lock is another's."""
+    # Older drivers name MIG instances with slashes.
+    file_name = f"{name.replace('/', '_')}.lock"
+    file = os.open(file_name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        return None
+    taken.callback(os.close, file)
+    # What cleans temporary directories removes files that were not used for days.
+    os.utime(file)
+    return file
+
+
+def _private_directory(folder: Path) -> int:
+    try:
+        with suppress(FileExistsError):
+            folder.mkdir(0o700)
+        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot hold the locks of GPUs: {error.strerror}") from None
+    found = os.fstat(directory)
+    mode = stat.S_IMODE(found.st_mode)
+    if found.st_uid != os.geteuid() or mode & 0o077:
+        os.close(directory)
+        raise InputError(
+            f"{folder}: belongs to user {found.st_uid} with mode {mode:o}, so others could free or hold the locks of "
+            f"GPUs; allowed: user {os.geteuid()} with mode 700. Remove it, or name another folder by TMPDIR"
+        )
+    return directory
