@@ -25,8 +25,8 @@ from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.gpus import Gpu
 from wanbench.measure.outcome import Outcome, is_out_of_memory, outcome_of
 from wanbench.measure.progress import Progress
-from wanbench.measure.redact import redacted
 from wanbench.measure.supervisor import Places, supervise
+from wanbench.redact import redacted
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_trace
 

@@ -17,6 +17,7 @@ from wanbench.errors import InputError
 from wanbench.measure.failures import failed_attempts
 from wanbench.models import MODELS
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
+from wanbench.text import visible
 
 ROOT = Path(workflow.basedir)
 
@@ -87,7 +88,7 @@ try:
     # other way round, measures nothing again.
     config["software_deployment"] = software_deployment()
 except InputError as error:
-    sys.exit(str(error))
+    sys.exit(visible(str(error)))
 
 # Sorted, so that another order in the file changes no parameter and runs nothing again.
 CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case: case.name)}
@@ -99,6 +100,8 @@ MEASURE_DIGEST = code_digest(
     [
         "measure_case.py",
         "wanbench/models.py",
+        "wanbench/redact.py",
+        "wanbench/text.py",
         "wanbench/cases/case.py",
         "wanbench/trace/names.py",
         "wanbench/trace/writer.py",
@@ -120,6 +123,9 @@ REPORT_DIGEST = code_digest(
         "scripts/plot_grid.py",
         "scripts/wanbench/models.py",
         "scripts/wanbench/memory.py",
+        "scripts/wanbench/redact.py",
+        "scripts/wanbench/rule_log.py",
+        "scripts/wanbench/text.py",
         "scripts/wanbench/cases/case.py",
         "scripts/wanbench/trace/*.py",
         "scripts/wanbench/report/**/*.py",
@@ -134,6 +140,7 @@ CASE_PLOT_DIGEST = code_digest(
         "schemas/trace.schema.json",
         "scripts/plot_case.py",
         "scripts/wanbench/models.py",
+        "scripts/wanbench/text.py",
         "scripts/wanbench/trace/*.py",
         "scripts/wanbench/report/collect.py",
         "scripts/wanbench/report/figures.py",

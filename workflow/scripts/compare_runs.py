@@ -15,9 +15,10 @@ from wanbench.report.compare.export import as_json, as_table
 from wanbench.report.compare.markdown import render
 from wanbench.report.compare.runs import compared_runs
 from wanbench.report.tables import write_table
+from wanbench.rule_log import open_log
 from wanbench.trace.writer import write_atomically
 
-sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
+sys.stderr = open_log(snakemake.log[0])
 
 left_out = pd.read_parquet(snakemake.input.left_out).query("of_grid")
 try:

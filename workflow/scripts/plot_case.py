@@ -10,8 +10,9 @@ enter_environment("envs/report.yaml", snakemake.config["software_deployment"])
 from wanbench.report.collect import Expected
 from wanbench.report.plots.case import case_pictures
 from wanbench.report.plots.picture import save
+from wanbench.rule_log import open_log
 
-sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
+sys.stderr = open_log(snakemake.log[0])
 
 expected = Expected(**snakemake.params.expected) if snakemake.params.expected else None
 pictures = case_pictures(Path(snakemake.input.trace), expected)

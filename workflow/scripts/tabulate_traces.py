@@ -9,8 +9,9 @@ enter_environment("envs/report.yaml", snakemake.config["software_deployment"])
 
 from wanbench.report.collect import Expected, collect, not_of_the_grid
 from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table, write_table
+from wanbench.rule_log import open_log
 
-sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
+sys.stderr = open_log(snakemake.log[0])
 
 expected = Expected(**snakemake.params.expected) if snakemake.params.expected else None
 traces, left_out = collect([Path(file) for file in snakemake.input.traces], expected, snakemake.threads)

@@ -11,9 +11,9 @@ from typing import Any
 from wanbench.measure.intervals import Interval
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.quality import judge
-from wanbench.measure.redact import redacted
 from wanbench.measure.samples import Samples, stage_measures
 from wanbench.measure.spans import Move, Recording, Stage, stages_of
+from wanbench.redact import redacted
 from wanbench.trace import names
 
 # Sequential offload moves weights thousands of times. The stages hold their sums; the timeline shows the first.
@@ -104,7 +104,7 @@ def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | Non
 def _error(outcome: Outcome, recording: Recording) -> dict[str, Any] | None:
     if outcome.status == names.OK:
         return None
-    return redacted({"type": outcome.error_type, "message": outcome.message, "stage_reached": recording.stage_reached})
+    return {"type": outcome.error_type, "message": outcome.message, "stage_reached": recording.stage_reached}
 
 
 def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples: Samples) -> list[dict[str, Any]]:

@@ -12,7 +12,8 @@ class EventLog:
         self._file = path.open("ab", buffering=0)
 
     def write(self, record: dict[str, Any]) -> None:
-        self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        # A message can quote a file name that is no text; whoever shares it makes it one.
+        self._file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
 
 
 class EventTail:

@@ -23,11 +23,14 @@ from wanbench.measure.gpu_slots import Slot, own_slot
 from wanbench.measure.gpus import Gpu, usable_gpus
 from wanbench.measure.job import Job
 from wanbench.measure.latch_delay import placed_by_load
+from wanbench.measure.log_pipe import log_pipe
 from wanbench.measure.outcome import Outcome, outcome_of
 from wanbench.measure.progress import Progress, starting
 from wanbench.measure.samples import read_samples
 from wanbench.measure.spans import matmul_times, read_records
 from wanbench.memory import estimated_peak_bytes
+from wanbench.redact import redacted_message
+from wanbench.text import visible
 from wanbench.trace.writer import write_trace
 
 # GPM needs 0.1 s between two samples, and ticks come up to some milliseconds early or late.
@@ -75,7 +78,7 @@ def supervise(case: Case, places: Places, digests: dict[str, str], conda_env: st
             with own_slot(usable_gpus(os.environ), 1, tell) as slot:
                 outcome = _attempt(case, places, digests, conda_env, slot, log)
         except InputError as error:
-            tell(str(error))
+            tell(redacted_message(str(error)))
             raise
         tell(f"{outcome.status}{f': {outcome.message}' if outcome.message else ''}")
     return outcome
@@ -94,9 +97,10 @@ def _attempt(
     job_file.write_text(job.to_json(), "utf-8")
     variables = slot.environment() | _compiles_anew(places.work)
     with (
-        _process("wanbench.measure.child", [job_file], log, variables, slot.locks) as child,
+        log_pipe(places.log) as said,
+        _process("wanbench.measure.child", [job_file], said, variables, slot.locks) as child,
         _process(
-            "wanbench.measure.telemetry.sampler", [samples, child.pid, SAMPLING_INTERVAL_S, *slot.uuids], log, {}
+            "wanbench.measure.telemetry.sampler", [samples, child.pid, SAMPLING_INTERVAL_S, *slot.uuids], said, {}
         ) as sampler,
     ):
         warning = _will_not_fit(case, slot.gpus)
@@ -109,7 +113,8 @@ def _attempt(
         with suppress(subprocess.TimeoutExpired):
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
     recording = read_records(EventTail(events).new_records())
-    outcome = outcome_of(child.returncode, limit_s, recording.error, recording.result is not None)
+    error = recording.error and (recording.error[0], redacted_message(recording.error[1]))
+    outcome = outcome_of(child.returncode, limit_s, error, recording.result is not None)
     sampled = placed_by_load(
         read_samples(EventTail(samples).new_records(), SAMPLING_INTERVAL_S), matmul_times(recording.result)
     )
@@ -124,9 +129,13 @@ def _attempt(
 
 @contextmanager
 def _process(
-    module: str, arguments: list[object], log: IO[str], variables: dict[str, str], inherited: tuple[int, ...] = ()
+    module: str, arguments: list[object], said: int, variables: dict[str, str], inherited: tuple[int, ...] = ()
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process in a session of its own; it and what it started are gone after the block."""
+    """A Python process in a session of its own; it and what it started are gone after the block.
+
+    Args:
+        said: file descriptor for what it prints.
+    """
     python_path = os.pathsep.join([str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"} | variables
     # Snakemake sets these to the rule's threads. Stock diffusers uses all cores that it may, and so must we.
@@ -134,8 +143,8 @@ def _process(
     process = subprocess.Popen(
         [sys.executable, "-m", module, str(os.getpid()), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
+        stdout=said,
+        stderr=said,
         env=environment,
         pass_fds=inherited,
         start_new_session=True,
@@ -209,6 +218,7 @@ def _reporter(case: Case, events: Path, log: IO[str]) -> Callable[[], None]:
 
 def _say(log: IO[str], line: str) -> None:
     """Tell whoever watches the terminal, and the log."""
+    line = visible(line)
     print(f"{datetime.now():%H:%M:%S} {line}", file=log, flush=True)
     # In one piece: cases side by side share the terminal, and `print` writes the end of the line apart.
     sys.stderr.write(f"{line}\n")

@@ -58,8 +58,13 @@ def collect(files: list[Path], expected: Expected | None, processes: int = 1) ->
     return traces, [item for item in read_files if isinstance(item, LeftOut)]
 
 
+def case_of(file: Path) -> str:
+    """Name of the case whose trace a file holds; the trace must say the same."""
+    return file.name.removesuffix(".gz").removesuffix(".json")
+
+
 def _read(file: Path, expected: Expected | None) -> Trace | LeftOut:
-    case = file.name.removesuffix(".gz").removesuffix(".json")
+    case = case_of(file)
     try:
         trace = read_trace(file)
     except InputError as error:

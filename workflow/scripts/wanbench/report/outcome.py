@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from wanbench.text import one_line
 from wanbench.trace.names import FINISHED
 
 
@@ -20,5 +21,5 @@ def faults_of(cases: pd.DataFrame, left_out: pd.DataFrame) -> list[str]:
 def _failed(case: pd.Series) -> str:
     where = "" if pd.isna(case["stage_reached"]) else f" in {case['stage_reached']}"
     kind = "" if pd.isna(case["error_type"]) else f"{case['error_type']}: "
-    message = " ".join(str(case["error_message"]).split())
-    return f"{case['case']}: {case['status']}{where}: {kind}{message} (logs/measure/{case['case']}.log)"
+    said = one_line(f"{kind}{case['error_message']}")
+    return f"{case['case']}: {case['status']}{where}: {said} (logs/measure/{case['case']}.log)"

@@ -11,7 +11,13 @@ from wanbench.cases.case import Case
 from wanbench.memory import estimated_peak_bytes
 from wanbench.report.collect import LeftOut
 from wanbench.report.figures import CaseFigures, figures_of
+from wanbench.text import cut, visible
 from wanbench.trace.reader import Trace
+
+# What Excel and its like take for the beginning of a formula (OWASP, "CSV Injection").
+_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# A cell of Excel holds 32,767 characters.
+_LONGEST_CELL = 30_000
 
 _TEXT, _REAL, _WHOLE, _TRUTH = "string", "Float64", "Int64", "boolean"
 
@@ -199,9 +205,19 @@ def left_out_table(left_out: Iterable[LeftOut]) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
-    """The same table as text for people and as typed columns for programs."""
-    table.to_csv(csv, index=False)
+    """The same table as text for people and as typed columns for programs.
+
+    Texts in the CSV are made harmless: an apostrophe stands before what a spreadsheet would take for a formula, control
+    characters are escaped, and a cell ends where spreadsheets end it. The Parquet file holds them as they are.
+    """
+    harmless = {name: table[name].map(_cell, na_action="ignore") for name in table.select_dtypes("string").columns}
+    table.assign(**harmless).to_csv(csv, index=False)
     table.to_parquet(parquet, index=False)
+
+
+def _cell(text: str) -> str:
+    text = visible(cut(text, _LONGEST_CELL))
+    return f"'{text}" if text.lstrip().startswith(_FORMULAS) else text
 
 
 def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:

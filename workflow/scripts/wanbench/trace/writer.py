@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from wanbench.text import escape_in_json
+
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader, or a crash, sees the old file or the new one, never a part."""
@@ -28,4 +30,4 @@ def write_trace(path: Path, trace: dict[str, Any]) -> None:
     events = ",\n".join(
         json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")) for event in trace["traceEvents"]
     )
-    write_atomically(path, f'{head_text[:-2]},\n "traceEvents": [\n{events}\n]}}\n')
+    write_atomically(path, escape_in_json(f'{head_text[:-2]},\n "traceEvents": [\n{events}\n]}}\n'))
