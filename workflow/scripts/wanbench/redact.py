@@ -13,7 +13,7 @@ import os
 import pwd
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,9 +65,18 @@ def redacted(value: Any) -> Any:
 
 def redacted_message(text: str) -> str:
     """What software said, as `redacted`, and without the names of accounts and machines that stand alone in it."""
+    return message_redactor()(text)
+
+
+def message_redactor() -> Callable[[str], str]:
+    """`redacted_message` for many texts: what it looks for is what this process knows now."""
     rules = _rules()
-    text = _without(text, rules)
-    return rules.names_alone.sub(_HIDDEN, text) if rules.names_alone else text
+
+    def redact(text: str) -> str:
+        text = _without(text, rules)
+        return rules.names_alone.sub(_HIDDEN, text) if rules.names_alone else text
+
+    return redact
 
 
 def _without(text: str, rules: _Rules) -> str:
