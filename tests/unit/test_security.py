@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -553,7 +554,11 @@ def test_a_compressed_bomb_is_not_unpacked_beyond_a_bound(tmp_path: Path, monkey
     with gzip.open(bomb, "wb") as file:
         for _ in range(100):
             file.write(b" " * 1_000_000)
+    tracemalloc.start()
     assert "more than 0.01 GB" in refused(lambda: reader.read_trace(bomb))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 40_000_000
 
 
 def test_a_csv_holds_no_formula_and_the_parquet_file_holds_the_text(tmp_path: Path) -> None:

@@ -93,6 +93,27 @@ def test_a_target_that_is_no_case_is_named(new_project: Callable[[], Project]) -
     assert "Traceback (most recent call last)" not in run.output
 
 
+@pytest.mark.parametrize(
+    "target",
+    ["results/traces/../../planted.json", "results/reference/../../planted/report.md"],
+    ids=["case", "machine"],
+)
+def test_a_target_leads_nowhere_out_of_the_results(new_project: Callable[[], Project], target: str) -> None:
+    project = new_project()
+    before = {file for file in project.folder.parent.rglob("*") if ".snakemake" not in file.parts}
+    run = project.snakemake(target)
+    assert run.code == 1
+    assert run.jobs == set()
+    made = {file for file in project.folder.parent.rglob("*") if ".snakemake" not in file.parts} - before
+    assert {file for file in made if file.is_file() and "__pycache__" not in file.parts} == set()
+
+
+def test_a_hostile_grid_file_ends_in_one_line_that_acts_on_no_terminal(new_project: Callable[[], Project]) -> None:
+    project = new_project()
+    (project.folder / "config/config.yaml").write_text('cases: {a: {model: "\\e[31m\\u202ered\\x9b"}}\n')
+    assert r'model: "\u001b[31m\u202ered\u009b" is not allowed' in complaint(project)
+
+
 def test_two_grid_files_are_refused(new_project: Callable[[], Project]) -> None:
     line = complaint(new_project(), "--configfile", "config/config.yaml", "config/wan22.yaml")
     assert "are 2 grid files; allowed: one" in line
