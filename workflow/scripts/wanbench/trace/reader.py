@@ -17,8 +17,8 @@ from wanbench.text import one_line
 from wanbench.trace.names import SCHEMA_VERSION, is_stage, step_index
 
 _NUMBERS = (int, float)
-# What a column of whole numbers can hold. Larger figures are none that anybody measured.
-_LARGEST = 2**63 - 1
+# What a column of whole numbers can hold (2**63 - 1), rounded down. Larger figures are none that anybody measured.
+_LEAST, _LARGEST = -9e18, 9e18
 # A day of sampling; a small compressed file can hold a thousand times its size.
 _MOST_BYTES = 1_000_000_000
 _HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
@@ -152,8 +152,8 @@ def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
         name, time_us, lines = event.get("name"), event.get("ts"), event.get("args")
         if type(name) is not str or type(time_us) not in _NUMBERS or type(lines) is not dict:
             raise _refused(path, f"traceEvents: a counter needs a name, a number ts and args, got {str(event)[:80]}")
-        if not -_LARGEST <= time_us <= _LARGEST or any(
-            type(value) not in _NUMBERS or not -_LARGEST <= value <= _LARGEST for value in lines.values()
+        if not _LEAST <= time_us <= _LARGEST or any(
+            type(value) not in _NUMBERS or not _LEAST <= value <= _LARGEST for value in lines.values()
         ):
             raise _refused(
                 path,
@@ -178,7 +178,7 @@ def _bounded(schema: Any) -> Any:
         return schema
     kinds = schema.get("type", [])
     is_number = not {"integer", "number"}.isdisjoint([kinds] if isinstance(kinds, str) else kinds)
-    bounds = {"minimum": -_LARGEST, "maximum": _LARGEST} if is_number else {}
+    bounds = {"minimum": _LEAST, "maximum": _LARGEST} if is_number else {}
     return bounds | {key: _bounded(value) for key, value in schema.items()}
 
 
