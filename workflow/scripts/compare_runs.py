@@ -15,6 +15,7 @@ from wanbench.report.compare.export import as_json, as_table
 from wanbench.report.compare.markdown import render
 from wanbench.report.compare.runs import compared_runs
 from wanbench.report.tables import write_table
+from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 
 sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
@@ -26,6 +27,7 @@ try:
         [Path(file) for file in snakemake.params.baseline_files],
         [Path(file) for file in snakemake.input.traces],
         dict(zip(left_out["case"], left_out["reason"])),
+        Limits(**snakemake.params.limits),
         snakemake.threads,
     )
 except InputError as error:

@@ -8,6 +8,7 @@ conda_env = enter_environment("envs/measure.yaml", snakemake.config["software_de
 
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.supervisor import Places, supervise
+from wanbench.trace.verdict import Limits
 
 trace = Path(snakemake.output.trace)
 results = trace.parents[1]
@@ -24,4 +25,4 @@ digests = {
     "measure": snakemake.params.measure_digest,
     "env": snakemake.params.env_digest,
 }
-supervise(case, places, digests, conda_env)
+supervise(case, places, digests, Limits(**snakemake.config["limits"]), conda_env)

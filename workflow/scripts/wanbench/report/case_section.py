@@ -43,8 +43,8 @@ def case_section(
     parts += ["### Stage Breakdown", _stage_table(rows, case)]
     if case["steps_done"]:
         parts += ["### Inference Statistics", _statistics(case) + _unusual(stages)]
-    warmup = int(case["warmup"])
-    counted = [detail for detail in details if detail["generation"] is None or detail["generation"] >= warmup]
+    that_count = {stage["generation"] for stage in stages if stage["counted"]}
+    counted = [detail for detail in details if detail["generation"] is None or detail["generation"] in that_count]
     if counted:
         parts += ["### Details", _details(counted)]
     parts += ["### Performance Analysis", analysis(case, findings)]
