@@ -11,6 +11,7 @@ from reports import report, rules, tables
 from tiny import tiny_case
 from traces import GPU, LIMITS, S, records, trace_of, write
 from wanbench.measure.samples import Samples
+from wanbench.report.collect import collect
 from wanbench.report.compare.measured import measured_case
 from wanbench.report.figures import figures_of
 from wanbench.report.judged import judged
@@ -64,11 +65,13 @@ def test_noise_and_a_single_slow_step_are_no_change(times_s: list[float]) -> Non
 
 
 def test_the_report_judges_with_the_limits_that_are_in_force(tmp_path: Path) -> None:
-    trace = read_trace(write(tmp_path, trace_of(records([1.0] * 3, unnamed_s=2.0))))
-    assert trace.quality["faults"] == ["unaccounted_time"]
-    assert Limits(**trace.quality["limits"]) == LIMITS
-    assert judged(trace, LIMITS).quality["faults"] == ["unaccounted_time"]
-    assert judged(trace, replace(LIMITS, min_stage_coverage_pct=50)).quality["faults"] == []
+    file = write(tmp_path, trace_of(records([1.0] * 3, unnamed_s=2.0)))
+    assert read_trace(file).quality["faults"] == ["unaccounted_time"]
+    assert Limits(**read_trace(file).quality["limits"]) == LIMITS
+    for limits, faults in ((LIMITS, ["unaccounted_time"]), (replace(LIMITS, min_stage_coverage_pct=50), [])):
+        ((trace,), _) = collect([file], None, limits)
+        assert trace.quality["faults"] == faults
+        assert Limits(**trace.quality["limits"]) == limits
 
 
 def test_a_change_that_the_trace_passes_over_can_be_one_for_the_report(tmp_path: Path) -> None:
@@ -99,7 +102,8 @@ def made(seen: Callable[[float], dict[str, float]], steps: int = 3, **settings: 
     rows = records([2.0] * steps, generations=3, warmup=warmup, environment=GPU)
     times_ns = [i * S // 10 for i in range(round(10 * rows[-2]["time_ns"] / S) + 5)]
     telemetry = {"sm_activity_source": "nvml_gpu_utilisation"}
-    samples = Samples(times_ns, [seen(time_ns / S) for time_ns in times_ns], 0.1, 0, telemetry)
+    values = [seen(time_ns / S) | {"energy_j": 300 * time_ns / S} for time_ns in times_ns]
+    samples = Samples(times_ns, values, 0.1, 0, telemetry)
     return trace_of(rows, case=tiny_case(repeats=3 - warmup, **settings), samples=samples)
 
 
@@ -141,6 +145,7 @@ def test_a_contaminated_generation_is_left_out_and_named(tmp_path: Path, reading
     assert f"1 ({why.replace('_', ' ')})" in finding.text
     text = report(trace)
     assert tables(text, "Case")[0][0]["Check"] == "passed (without 1 of 3 generations)"
+    assert "- Generations: 0 to warm up, then 3 that count; 1 of all left out, which the findings name" in text
     step = next(row for row in tables(text, "Stage")[0] if row["Stage"] == "Step_1_Inference")
     assert (step["Time (s)"], step["Max (s)"], step["First (s)"]) == ("2.00", "2.00", "2.00")
 
@@ -148,6 +153,7 @@ def test_a_contaminated_generation_is_left_out_and_named(tmp_path: Path, reading
 def test_clean_generations_all_count(tmp_path: Path) -> None:
     trace = read(tmp_path, slower(made(lambda time_s: CLEAN), 1))
     assert figures_of(trace).step_mean_s == pytest.approx((2 + 6 + 2) / 3)
+    assert figures_of(trace).video_second_energy_j is not None
     assert "generations_left_out" not in rules(trace)
     assert tables(report(trace), "Case")[0][0]["Check"] == "passed"
 

@@ -44,6 +44,9 @@ def test_a_copy_of_the_results_is_the_same(measured: Project) -> None:
     comparison = json.loads(measured.read("results/comparison.json"))
     assert set(comparison["verdicts"]) == {"same", "not judged", "n/a"}
     assert [case["case"] for case in comparison["cases"]] == ["a", "b"]
+    assert comparison["only_old"] == comparison["only_new"] == []
+    limits = json.loads(measured.read("results/traces/a.json"))["quality"]["limits"]
+    assert (limits["min_stage_coverage_pct"], limits["slowed_down_pct"]) == (0, 1)
     again = measured.snakemake("compare", "--dry-run", "--config", "baseline=old")
     assert again.jobs == {("compare", "")}
 

@@ -129,8 +129,9 @@ def test_a_changed_limit_of_the_check_judges_all_cases_again_and_measures_none(p
     assert project.plan() == {("plot_case", name) for name in "abc"} | REPORT
 
 
-def test_an_edit_of_the_code_that_draws_a_case_draws_all_and_measures_none(project: Project) -> None:
-    append(project.folder / "workflow/scripts/wanbench/report/plots/timeline.py", "\nEDITED = True\n")
+@pytest.mark.parametrize("path", ["report/plots/timeline.py", "trace/verdict.py"])
+def test_an_edit_of_the_code_that_draws_or_judges_a_case_measures_none(project: Project, path: str) -> None:
+    append(project.folder / "workflow/scripts/wanbench" / path, "\nEDITED = True\n")
     assert project.plan() == {("plot_case", name) for name in "abc"} | REPORT
 
 

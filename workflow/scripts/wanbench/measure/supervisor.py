@@ -56,9 +56,7 @@ class Places:
     results: Path
 
 
-def supervise(
-    case: Case, places: Places, digests: dict[str, str], limits: Limits, conda_env: str | None
-) -> Outcome:
+def supervise(case: Case, places: Places, digests: dict[str, str], limits: Limits, conda_env: str | None) -> Outcome:
     """Measure a case and write its trace, with a verdict by these limits.
 
     `conda_env` is the name of the conda environment that this process runs in, None without conda.

@@ -70,7 +70,9 @@ def _settings(case: pd.Series) -> str:
     made_of = (provenance.software(case), provenance.deployment(case), provenance.code(case))
     lines.append(f"Ran with: {'; '.join(map(plain, made_of))}; begun {started}")
     if case["warmup"] or case["repeats"] > 1:
-        lines.append(f"Generations: {case['warmup']} to warm up, then {case['repeats']} that count")
+        left_out = case["generations_left_out"]
+        without = f"; {left_out} of all left out, which the findings name" if left_out else ""
+        lines.append(f"Generations: {case['warmup']} to warm up, then {case['repeats']} that count{without}")
     return "\n".join(f"- {line}" for line in lines)
 
 
