@@ -18,6 +18,7 @@ import pytest
 from conftest import ROOT, simulated_gpus
 from fake_nvml import H200, SECOND
 from tiny import tiny_case
+from traces import LIMITS
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.event_log import EventTail
 from wanbench.measure.failures import failed_attempts, last_good_trace
@@ -90,7 +91,7 @@ def test_sampler_and_measuring_process_end_when_their_supervisor_is_killed(tmp_p
         "here = Path(sys.argv[2])\n"
         "case = Case.from_settings(json.loads((here / 'case.json').read_text()))\n"
         "places = Places(here / 't.json', here / 'log', here / 'v.mp4', here / 'work', here)\n"
-        "supervise(case, places, {}, None)\n"
+        "supervise(case, places, {}, None, None)\n"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code, str(SCRIPTS), str(tmp_path)], stderr=subprocess.DEVNULL)
     wait_for((tmp_path / "work/samples.jsonl").exists)
@@ -122,7 +123,8 @@ def run(case: Case, folder: Path) -> tuple[Outcome, Trace]:
         work=folder / "results/work" / case.name,
         results=folder / "results",
     )
-    outcome = supervise(case, places, {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"}, None)
+    digests = {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"}
+    outcome = supervise(case, places, digests, LIMITS, None)
     assert not places.work.exists()
     return outcome, read_trace(places.trace)
 

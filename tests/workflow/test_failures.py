@@ -70,6 +70,7 @@ def test_a_mended_case_ends_the_failures_and_is_not_tried_again(project: Project
     mended = copy.deepcopy(GRID)
     mended["cases"]["c_too_slow"] = SMALL
     del mended["cases"]["d_broken"]
+    (project.folder / "results/traces/d_broken.json").unlink()
     project.write_grid(mended)
     assert {job for job in project.plan() if job[0] == "measure"} == {("measure", "c_too_slow")}
     done = project.snakemake()

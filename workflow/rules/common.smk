@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -18,6 +19,7 @@ from wanbench.measure.failures import failed_attempts
 from wanbench.models import MODELS
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
 from wanbench.text import visible
+from wanbench.trace.verdict import Limits
 
 ROOT = Path(workflow.basedir)
 
@@ -57,7 +59,7 @@ def baseline():
 
 
 def thresholds():
-    """When the report's findings speak: config/thresholds.yaml, checked."""
+    """When a case's check is not passed and the report's findings speak: config/thresholds.yaml, checked."""
     file = ROOT / "config/thresholds.yaml"
     values = read_yaml(Path(shown_path(file)))
     check(values, str(shown_path(file)), schema_file=THRESHOLDS_SCHEMA_FILE)
@@ -90,6 +92,12 @@ try:
 except InputError as error:
     sys.exit(visible(str(error)))
 
+# Apart from the rest: the tables and the pictures of a case depend on no other.
+LIMITS = {field.name: THRESHOLDS[field.name] for field in fields(Limits)}
+# For the verdict in a trace. Not a parameter of `measure`: another limit measures nothing again, since the report makes
+# a verdict of its own.
+config["limits"] = LIMITS
+
 # Sorted, so that another order in the file changes no parameter and runs nothing again.
 CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case: case.name)}
 CASE_SHA256 = {name: case_sha256(settings) for name, settings in CASES.items()}
@@ -103,6 +111,7 @@ MEASURE_DIGEST = code_digest(
         "wanbench/redact.py",
         "wanbench/text.py",
         "wanbench/cases/case.py",
+        # Not trace/verdict.py: the report makes a verdict of its own from the trace's figures.
         "wanbench/trace/names.py",
         "wanbench/trace/writer.py",
         "wanbench/measure/**/*.py",
@@ -145,6 +154,7 @@ CASE_PLOT_DIGEST = code_digest(
         "scripts/wanbench/report/collect.py",
         "scripts/wanbench/report/figures.py",
         "scripts/wanbench/report/generations.py",
+        "scripts/wanbench/report/judged.py",
         "scripts/wanbench/report/plots/*.py",
     ],
 )

@@ -54,6 +54,7 @@ rule outcome:
     conda:
         "../../envs/report.yaml"
     params:
+        grid=shown_path(GRID_FILE),
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
     script:

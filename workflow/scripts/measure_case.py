@@ -10,6 +10,7 @@ conda_env = enter_environment("envs/measure.yaml", snakemake.config["software_de
 from wanbench.cases.case import Case, case_sha256
 from wanbench.errors import InputError
 from wanbench.measure.supervisor import Places, supervise
+from wanbench.trace.verdict import Limits
 
 trace = Path(snakemake.output.trace)
 results = trace.parents[1]
@@ -27,7 +28,7 @@ digests = {
     "env": snakemake.params.env_digest,
 }
 try:
-    supervise(case, places, digests, conda_env)
+    supervise(case, places, digests, Limits(**snakemake.config["limits"]), conda_env)
 except InputError:
     # The terminal and the log have its message.
     sys.exit(1)

@@ -31,6 +31,7 @@ from wanbench.measure.spans import matmul_times, read_records
 from wanbench.memory import estimated_peak_bytes
 from wanbench.redact import redacted_message
 from wanbench.text import visible
+from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_trace
 
 # GPM needs 0.1 s between two samples, and ticks come up to some milliseconds early or late.
@@ -59,8 +60,8 @@ class Places:
     results: Path
 
 
-def supervise(case: Case, places: Places, digests: dict[str, str], conda_env: str | None) -> Outcome:
-    """Wait for a GPU that no other case has, measure a case on it, and write its trace.
+def supervise(case: Case, places: Places, digests: dict[str, str], limits: Limits, conda_env: str | None) -> Outcome:
+    """Wait for a GPU that no other case has, measure a case on it, and write its trace, with a verdict by these limits.
 
     `conda_env` is the name of the conda environment that this process runs in, None without conda.
     An interruption (Ctrl-C, SIGTERM) ends the measuring process and is raised on, without a trace.
@@ -118,9 +119,8 @@ def _attempt(
     sampled = placed_by_load(
         read_samples(EventTail(samples).new_records(), SAMPLING_INTERVAL_S), matmul_times(recording.result)
     )
-    attempt = Attempt(
-        case.settings(), digests, job.spawned_ns, ended_ns, started_at, git_state(_PACKAGE_ROOT.parents[1])
-    )
+    git = git_state(_PACKAGE_ROOT.parents[1])
+    attempt = Attempt(case.settings(), digests, job.spawned_ns, ended_ns, started_at, git, limits)
     write_trace(places.trace, assemble(attempt, recording, sampled, outcome))
     record_outcome(places.results, case.name, outcome, places.trace)
     shutil.rmtree(places.work)

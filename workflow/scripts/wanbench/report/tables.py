@@ -55,6 +55,7 @@ _CASE_COLUMNS = {
     **dict.fromkeys(CaseFigures.__dataclass_fields__, _REAL),
     "estimated_peak_bytes": _WHOLE,
     "generations": _WHOLE,
+    "generations_left_out": _WHOLE,
     "steps_done": _WHOLE,
     "sampling_interval_s": _REAL,
     "samples": _WHOLE,
@@ -114,6 +115,8 @@ _STAGE_COLUMNS = {
     "stage": _TEXT,
     "generation": _WHOLE,
     "counted": _TRUTH,
+    # Why its generation is contaminated and so not counted; empty if it is not left out.
+    "left_out": _TEXT,
     "start_s": _REAL,
     "extent_s": _REAL,
     "time_s": _REAL,
@@ -176,7 +179,8 @@ def stage_records(trace: Trace) -> list[dict[str, Any]]:
     empty = dict.fromkeys(_STAGE_COLUMNS)
     return [
         empty
-        | {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation, "counted": stage.counted}
+        | {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation}
+        | {"counted": stage.counted, "left_out": stage.left_out}
         | {"start_s": stage.start_s, "extent_s": stage.extent_s}
         | stage.measures
         for stage in trace.stages
@@ -252,6 +256,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "total_duration_s": trace.total_duration_s,
         "estimated_peak_bytes": estimated_peak_bytes(Case.from_settings(trace.case)),
         "generations": len(generations),
+        "generations_left_out": len({stage.generation for stage in trace.stages if stage.left_out}),
         "steps_done": sum(stage.counted and stage.name.endswith("_Inference") for stage in trace.stages),
         "step_change_at": change.get("step"),
         "step_change_before_s": change.get("before_s"),

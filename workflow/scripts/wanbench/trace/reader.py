@@ -30,6 +30,9 @@ class StageRecord:
     """A stage of one generation.
 
     Attributes:
+        counted: figures are made of its generation, or it is of none.
+        left_out: why its generation is contaminated and so not counted: the checks that it does not pass, with blanks
+            between them; None if it is not left out.
         measures: values by measure, the unit in the key; a measure that was not taken is not in it.
     """
 
@@ -39,6 +42,7 @@ class StageRecord:
     start_s: float
     extent_s: float
     measures: dict[str, Any]
+    left_out: str | None = None
 
 
 @dataclass(frozen=True)
