@@ -44,6 +44,7 @@ snakemake = types.SimpleNamespace(
     output=Output([{folder!r} + "/report.md"]),
     params=types.SimpleNamespace(**{params}),
     log=[log],
+    config={{"software_deployment": "none"}},
     threads=2,
 )
 exec(compile(Path({script!r}).read_text(), {script!r}, "exec"))
