@@ -25,7 +25,7 @@ from markdown_it import MarkdownIt
 from conftest import ROOT
 from reports import THRESHOLDS, full_case
 from tiny import CPU, record, tiny_case
-from traces import GPU, Outcome, records, trace_of
+from traces import GPU, LIMITS, Outcome, records, trace_of
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
@@ -375,7 +375,7 @@ def test_a_comparison_names_no_home_folder(planted: None, tmp_path: Path, monkey
     file = Path(write_to(tmp_path, trace_of(records([1.0]))))
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    comparison = compared_runs(str(tmp_path), [file, broken], [file], {})
+    comparison = compared_runs(str(tmp_path), [file, broken], [file], {}, LIMITS)
     assert str(tmp_path) not in repr(comparison)
     assert comparison.baseline == "~"
 
@@ -406,7 +406,7 @@ def everything_of(file: Path) -> dict[str, str]:
     """All that is made of a trace, by file; of pictures the SVG, which must be XML."""
     folder = file.parent / "made"
     folder.mkdir(exist_ok=True)
-    traces, left_out = collect([file], None)
+    traces, left_out = collect([file], None, LIMITS)
     tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table(left_out)
     content = content_of(*tables, THRESHOLDS)
     for name, table in zip(("cases", "stages", "details", "left_out"), tables):
@@ -414,7 +414,7 @@ def everything_of(file: Path) -> dict[str, str]:
     (folder / "report.md").write_text(to_markdown(content), "utf-8")
     page = to_page(content, [], {trace.case["name"]: file for trace in traces})
     (folder / "report.html").write_text(re.sub("base64,[A-Za-z0-9+/=]+", "", page), "utf-8")
-    (folder / "terminal").write_text("\n".join(faults_of(tables[0], tables[3])), "utf-8")
+    (folder / "terminal").write_text("\n".join(faults_of(tables[0], tables[3], "grid.yaml")), "utf-8")
     save(case_pictures(file, None), "full", folder)
     save({"times": stage_times(*tables[:2]), "settings": time_memory(tables[0])}, None, folder)
     for picture in folder.glob("*.svg"):
@@ -454,7 +454,7 @@ def test_no_text_of_a_trace_is_anything_but_text_wherever_it_is_shown(tmp_path: 
             put(altered, path, hostile)
             file = tmp_path / "full.json"
             file.write_text(json.dumps(altered), "utf-8")
-            _, left_out = collect([file], None)
+            _, left_out = collect([file], None, LIMITS)
             for item in left_out:
                 assert "\n" not in item.reason
                 assert not ACTIVE.search(item.reason)
@@ -515,7 +515,7 @@ def test_a_dollar_is_no_formula_and_markup_is_no_markup_in_pictures(tmp_path: Pa
         case = full_case(name, offload=offload)
         environment = GPU | {"gpu": GPU["gpu"] | {"name": r"$\frac{1}{$ <b>&amp;</b>"}}
         trace = trace_of(records([2.0] * 50, environment=environment, case=case, peak_bytes=10**10), case=case)
-        traces += collect([write_to(tmp_path, trace)], None)[0]
+        traces += collect([write_to(tmp_path, trace)], None, LIMITS)[0]
     save({"settings": time_memory(cases_table(traces))}, None, tmp_path)
     text = "".join(ElementTree.parse(tmp_path / "settings.svg").getroot().itertext())
     assert r"GPU $\frac{1}{$ <b>&amp;</b>" in text

@@ -77,7 +77,7 @@ def supervise(case: Case, places: Places, digests: dict[str, str], limits: Limit
 
         try:
             with own_slot(usable_gpus(os.environ), 1, tell) as slot:
-                outcome = _attempt(case, places, digests, conda_env, slot, log)
+                outcome = _attempt(case, places, digests, limits, conda_env, slot, log)
         except InputError as error:
             tell(redacted_message(str(error)))
             raise
@@ -86,7 +86,13 @@ def supervise(case: Case, places: Places, digests: dict[str, str], limits: Limit
 
 
 def _attempt(
-    case: Case, places: Places, digests: dict[str, str], conda_env: str | None, slot: Slot, log: IO[str]
+    case: Case,
+    places: Places,
+    digests: dict[str, str],
+    limits: Limits,
+    conda_env: str | None,
+    slot: Slot,
+    log: IO[str],
 ) -> Outcome:
     shutil.rmtree(places.work, ignore_errors=True)
     places.work.mkdir(parents=True)
