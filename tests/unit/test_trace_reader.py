@@ -151,13 +151,13 @@ def test_reading_in_several_processes_gives_the_same(file: Path, tmp_path: Path)
 
 
 def test_traces_that_are_left_out_fail_the_run_and_those_of_no_case_with_one_line(file: Path) -> None:
-    strangers = not_of_the_grid(["results/traces/old.json", "results/traces/x y.json"])
+    strangers = not_of_the_grid(["results/traces/old.json", "results/traces/x \x1by.json"])
     assert strangers[0] == LeftOut("old", "results/traces/old.json: the grid has no such case", of_grid=False)
     cases = cases_table([read_trace(file)])
     lacking = [LeftOut("tiny", "results/traces/tiny.json: not valid JSON")]
     line, stranger = faults_of(cases, left_out_table([*strangers, *lacking]), "mine.yaml")
     assert line == "tiny: left out: results/traces/tiny.json: not valid JSON"
     assert stranger.startswith("mine.yaml has no cases for these traces, so they are left out. Put the cases back, ")
-    files = "results/traces/old.json 'results/traces/x y.json'"
+    files = r"results/traces/old.json 'results/traces/x \x1by.json'"
     assert stranger.endswith(f": mkdir -p results/aside/traces && mv -n {files} results/aside/traces")
     assert faults_of(cases, left_out_table([]), "mine.yaml") == []

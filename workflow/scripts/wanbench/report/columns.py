@@ -20,7 +20,7 @@ SUMMARY = {
     "Frames": "length of the video, in frames",
     "Steps": "denoising steps of a generation",
     "Weights": "random or pretrained, and the size of random ones",
-    "Generations": "videos that the process made, warm-ups and those that are left out included",
+    "Generations": "videos that the process made, whether or not they count",
     "Exec(s)": "time of Total_Execution, of cases that ran to their end",
     "RAM(GB)": "highest memory of the measured process and its children",
     "Energy(kJ)": "difference of NVML's energy counter over Total_Execution",
@@ -35,7 +35,7 @@ STAGES = {
     "Stage": "a part of the case, in order; Unaccounted is what is in Total_Execution and in no stage, "
     "Further_Generations the time of all generations but the one that the rows show (the median)",
     "Time (s)": "wall clock from border to border, with the device synchronised at both; a median over the generations "
-    "that count: neither warm-ups nor contaminated ones that are left out",
+    "that count: no warm-ups, and no contaminated ones where others are clean",
     "GPU Mem (GB)": "highest memory that torch had allocated in the stage",
     "CPU (%)": "the whole machine's, of all logical cores; the kernel counts in ticks of 10 ms, so it is good to some "
     "percent in a stage of a few samples",

@@ -30,10 +30,11 @@ def faults_of(cases: pd.DataFrame, left_out: pd.DataFrame, grid: str) -> list[st
 
 
 def _of_no_case(files: list[str], grid: str) -> str:
+    listed = shlex.join(one_line(file) for file in files)
     return (
         f"{grid} has no cases for these traces, so they are left out. Put the cases back, delete the files, or keep "
         "them for another grid (moved back for it, they are not measured again): "
-        f"mkdir -p {_ASIDE} && mv -n {shlex.join(files)} {_ASIDE}"
+        f"mkdir -p {_ASIDE} && mv -n {listed} {_ASIDE}"
     )
 
 
