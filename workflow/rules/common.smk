@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -8,18 +9,20 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
-from wanbench.cases.case import case_sha256
+from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check, nearest
 from wanbench.conda import CONDA, NONE
 from wanbench.digests import code_digest, value_digest
 from wanbench.errors import InputError
-from wanbench.measure.failures import failed_attempts
+from wanbench.measure.failures import failures, last_good_trace
 from wanbench.models import MODELS
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
+from wanbench.resources import TO_RECORD_A_LOST_ATTEMPT, Earlier, resources_of
 from wanbench.text import visible
 from wanbench.trace.verdict import Limits
+from wanbench.trace.writer import read_head
 
 ROOT = Path(workflow.basedir)
 
@@ -167,7 +170,25 @@ UNDISTURBED = 1000
 workflow.global_resources.setdefault("undisturbed", UNDISTURBED)
 
 OTHER_TRACES = sorted(str(file) for file in Path("results/traces").glob("*.json") if file.stem not in CASES)
-FAILED_ATTEMPTS = failed_attempts(Path("results"))
+FAILURES = failures(Path("results"))
+
+
+# On a cluster, where only measuring is worth a job: the others take seconds, and need no GPU.
+localrules:
+    comparison,
+    compare,
+    gallery,
+    outcome,
+    page,
+    page_reference,
+    plot_case,
+    plot_case_reference,
+    plot_grid,
+    plot_grid_reference,
+    report,
+    report_reference,
+    tabulate,
+    tabulate_reference,
 
 
 resource_scopes:
@@ -193,7 +214,42 @@ def expected_of_case(wildcards):
 
 
 def times_failed(wildcards):
-    return FAILED_ATTEMPTS.get(wildcards.case, 0)
+    return FAILURES[wildcards.case].failed_attempts if wildcards.case in FAILURES else 0
+
+
+def earlier_attempt(name):
+    """The last good trace under a case's name, and what it was measured with; None for one of another version."""
+    head = read_head(last_good_trace(Path("results"), name))
+    try:
+        return head and Earlier(Case.from_settings(head["case"]), head["total_duration_s"])
+    except (KeyError, TypeError):
+        return None
+
+
+# Snakemake asks for each resource on its own.
+@cache
+def asked_resources(name, attempt):
+    """What a job asks a scheduler for. Snakemake's second try at a case measures nothing."""
+    if attempt > 1:
+        return TO_RECORD_A_LOST_ATTEMPT
+    last_failure = FAILURES[name].status if name in FAILURES else None
+    return resources_of(Case.from_settings(CASES[name]), earlier_attempt(name), last_failure)
+
+
+def asked_gpus(wildcards, attempt):
+    return asked_resources(wildcards.case, attempt).gpus
+
+
+def asked_mem_mb(wildcards, attempt):
+    return asked_resources(wildcards.case, attempt).mem_mb
+
+
+def asked_runtime_min(wildcards, attempt):
+    return asked_resources(wildcards.case, attempt).runtime_min
+
+
+def attempt_number(wildcards, attempt):
+    return attempt
 
 
 def reference_traces(wildcards):

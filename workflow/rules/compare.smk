@@ -35,6 +35,8 @@ rule compare:
         json="results/comparison.json",
     log:
         "logs/compare.log",
+    # It fails when a case got worse, and would again.
+    retries: 0
     conda:
         "../../envs/report.yaml"
     script:

@@ -51,6 +51,8 @@ rule outcome:
         "results/outcome.json",
     log:
         "logs/outcome.log",
+    # It fails when a case did, and would again.
+    retries: 0
     conda:
         "../../envs/report.yaml"
     params:
