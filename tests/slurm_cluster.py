@@ -1,5 +1,7 @@
 """A Slurm cluster of this machine alone, for as long as a test needs it: real daemons, made-up nodes and GPUs.
 
+Jobs see the GPUs of their node through tests/simulated_driver, where that is on the PYTHONPATH.
+
 Needs root and Debian's slurmctld, slurmd, slurm-client and munge; for accounting also slurmdbd and mariadb-server.
 """
 
@@ -52,10 +54,15 @@ SlurmdParameters=config_overrides
 KillWait=5
 MinJobAge={min_job_age_s}
 JobAcctGatherType=jobacct_gather/none
+TaskProlog={folder}/task_prolog
 GresTypes=gpu
 {accounting}
 {nodes}
 PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+# Each node has GPUs of its own.
+_TASK_PROLOG = """#!/bin/sh
+echo "export SIMULATED_GPUS=GPU-$SLURMD_NODENAME-0,GPU-$SLURMD_NODENAME-1"
 """
 _ACCOUNTING = """AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=localhost
@@ -191,6 +198,9 @@ class SlurmCluster:
             min_job_age_s=self._min_job_age_s,
             nodes="\n".join(nodes),
         )
+        prolog = self._folder / "task_prolog"
+        prolog.write_text(_TASK_PROLOG)
+        prolog.chmod(0o755)
         for file, content in (("slurm.conf", text), ("gres.conf", "\n".join(gpus) + "\n")):
             (self._folder / file).write_text(content)
             (_ETC / file).unlink(missing_ok=True)

@@ -1,6 +1,7 @@
 """The Slurm profile on a real cluster of this machine: the report of a local run, and each fault a row of it."""
 
 import importlib.util
+import os
 import re
 import signal
 import subprocess
@@ -14,7 +15,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project
+from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project, simulated_gpus
+from fake_nvml import H200
 from slurm_cluster import SlurmCluster
 from wanbench.trace.reader import Trace, read_trace
 
@@ -22,9 +24,10 @@ from wanbench.trace.reader import Trace, read_trace
 SLURM = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")
 # The cluster's one model of GPU.
 MODEL = "measure:gpu_model=fake"
-# Columns of cases.csv that hold what was measured, so differ from run to run.
+# Columns that hold what was measured, so differ from run to run, and the name of the GPU.
 MEASURED = re.compile(
-    r"(?<!timeout)_s$|_pct$|^(sys|process)_mem(_mean)?_bytes$|^samples|^step_change|^faults$|^started_at$"
+    r"(?<!timeout)_s$|_pct$|_(j|w|c|mhz)$|^(sys|process|gpu)_mem_(\w+_)?bytes$|^samples|^step_change|^faults$|^started_at$"
+    r"|^gpu_uuid$"
 )
 
 
@@ -37,7 +40,9 @@ def _plugin() -> None:
 def start(project: Project, *arguments: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "snakemake", *arguments]
     with (project.folder / "output").open("w") as output:
-        return subprocess.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+        simulated = os.pathsep.join([simulated_gpus()["PYTHONPATH"], os.environ["PYTHONPATH"]])
+        environment = os.environ | {"SIMULATED_GPUS": H200, "PYTHONPATH": simulated}
+        return subprocess.Popen(command, cwd=project.folder, stdout=output, stderr=output, env=environment)
 
 
 def finish(project: Project, snakemake: subprocess.Popen) -> Run:
@@ -95,10 +100,10 @@ def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(tmp_path
         snakemake = start(project, *SLURM, "--set-resources", MODEL, *resources)
         processes = hang(project, hanging)
         jobs = {job.comment.rpartition("_")[2]: job for job in cluster.jobs()}
-        # No two cases have one GPU, and each sees the one that Slurm gave its job.
+        # No two cases have one GPU, and each uses the one that Slurm gave its job.
         assert {(job.node, job.gpus) for job in jobs.values()} == set(product(("node1", "node2"), "01"))
         for case, process in processes.items():
-            assert process.environ()["CUDA_VISIBLE_DEVICES"] == jobs[case].gpus
+            assert process.environ()["CUDA_VISIBLE_DEVICES"] == f"GPU-{jobs[case].node}-{jobs[case].gpus}"
         (cancelled, late), lost = ([case for case in jobs if jobs[case].node == node] for node in ("node1", "node2"))
 
         cluster.stop_controller()
@@ -119,6 +124,7 @@ def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(tmp_path
         cluster.start_node("node2")
         mended = cases | {"broken": SMALL}
         del mended[lost[1]]
+        (project.folder / trace_of(lost[1])).unlink()
         project.write_grid({"defaults": SMALL_DEFAULTS, "cases": mended})
         again = finish(project, start(project, *SLURM, "--set-resources", MODEL))
         assert again.code == 0, again.output
@@ -148,4 +154,5 @@ def test_the_tables_are_those_of_a_local_run(tmp_path: Path) -> None:
 
 
 def headings(project: Project) -> list[str]:
-    return re.findall("^#.*$", project.read("results/report.md"), re.M)
+    """Sections of the report; which findings it explains in their own depends on times."""
+    return re.findall("^##? .*$", project.read("results/report.md"), re.M)

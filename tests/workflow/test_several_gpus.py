@@ -114,4 +114,5 @@ def test_a_folder_of_locks_that_others_could_write_ends_the_case_with_one_line_a
     assert run.code == 1
     assert f"[a] {folder}: belongs to user {os.geteuid()} with mode 777, so others could" in run.output
     assert "Traceback" not in run.output
+    assert "belongs to user" in project.read("logs/measure/a.log")
     assert not (project.folder / "results/traces/a.json").exists()

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 
 from wanbench.cases.case import Case
+from wanbench.errors import InputError
 from wanbench.measure.event_log import EventTail
 from wanbench.measure.failures import last_failed_trace
 from wanbench.measure.job import Job
@@ -26,11 +27,18 @@ def record_lost_attempt(case: Case, places: Places, digests: dict[str, str], lim
     """Write the trace of the last attempt from what it left, with status `killed`.
 
     An attempt whose job was ended after it had written a trace, which Snakemake removes then, gets that back.
+
+    Raises:
+        InputError: the attempt was refused, with the reason of then.
     """
     written = last_failed_trace(places.results, case.name)
     if written.exists():
         write_atomically(places.trace, written.read_text("utf-8"))
         return
+    if places.second_log.exists():
+        shutil.copyfile(places.second_log, places.log)
+    if places.refusal.exists():
+        raise InputError(places.refusal.read_text("utf-8"))
     if places.job.exists():
         job = Job.from_json(places.job.read_text("utf-8"))
         message = _BROKEN_OFF
@@ -41,8 +49,6 @@ def record_lost_attempt(case: Case, places: Places, digests: dict[str, str], lim
     events, samples = EventTail(places.events).new_records(), EventTail(places.samples).new_records()
     instants_ns = [record["time_ns"] for record in events + samples if "time_ns" in record]
     ended_ns = max(instants_ns, default=job.spawned_ns)
-    if places.second_log.exists():
-        shutil.copyfile(places.second_log, places.log)
     conclude(job, ended_ns, places, digests, limits, read_records(events), Outcome(KILLED, message))
     with places.log.open("a", encoding="utf-8") as log:
         say(log, f"[{case.name}] {KILLED}: {message}")

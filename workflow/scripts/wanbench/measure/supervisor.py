@@ -76,6 +76,11 @@ class Places:
         """Another name of the log, since Snakemake removes the log itself before it tries a case again."""
         return self.work / "log"
 
+    @property
+    def refusal(self) -> Path:
+        """Why the attempt was refused, where it was."""
+        return self.work / "refusal"
+
 
 def supervise(
     case: Case,
@@ -116,7 +121,8 @@ def supervise(
             with own_slot(usable_gpus(os.environ), 1, tell) as slot:
                 outcome = _attempt(case, places, digests, limits, conda_env, slot, log, limit)
         except InputError as error:
-            tell(redacted_message(str(error)))
+            places.refusal.write_text(redacted_message(str(error)), "utf-8")
+            tell(places.refusal.read_text("utf-8"))
             raise
         tell(f"{outcome.status}{f': {outcome.message}' if outcome.message else ''}")
     return outcome
