@@ -12,6 +12,7 @@ from wanbench.text import visible
 
 # Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
 _MOST_VALUES = 1_000_000
+_DEEPEST = 100
 
 
 class _StrictLoader(yaml.CSafeLoader):
@@ -73,7 +74,17 @@ def _values_of(node: yaml.Node, known: dict[int, int | None]) -> int:
     return count
 
 
+def _check_depth(text: str) -> None:
+    """Before a document is put together, which libyaml does by recursion and without a look at the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise InputError(f"line {event.start_mark.line + 1}: nests more than {_DEEPEST} deep")
+
+
 def _load(text: str) -> Any:
+    _check_depth(text)
     loader = _StrictLoader(text)
     root = loader.get_single_node()
     if root is None:
@@ -107,8 +118,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: {where}not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    except RecursionError:
-        raise InputError(f"{path}: nests too deep") from None
     except (ValueError, KeyError, AttributeError) as error:
         # What PyYAML lets through from values that are none of their type: the date 2001-13-01, !!bool perhaps.
         raise InputError(f"{path}: not valid YAML: {error}") from None

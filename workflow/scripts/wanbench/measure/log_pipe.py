@@ -1,4 +1,4 @@
-"""What processes print, on its way to a log: without secrets and names, and without what acts on a terminal."""
+"""What a process prints, on its way to a log: without secrets and names, and without what acts on a terminal."""
 
 import os
 import threading
@@ -15,10 +15,10 @@ _ENDS_WITHIN_S = 5.0
 
 @contextmanager
 def log_pipe(log: Path) -> Iterator[int]:
-    """File descriptor that processes may print to; their lines are appended to the log as they come.
+    """File descriptor that a process may print to; its lines are appended to the log as they come.
 
-    Of a line that was written over and over (a progress bar) the last state is kept. After the block the processes
-    should be gone; one that still holds the pipe is not waited for.
+    Of a line that was written over and over (a progress bar) the last state is kept. After the block the process should
+    be gone; one that still holds the pipe is not waited for.
     """
     reading, writing = os.pipe()
     thread = threading.Thread(target=_pump, args=(reading, log.open("ab", buffering=0)), daemon=True)

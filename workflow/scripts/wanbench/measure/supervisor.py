@@ -143,12 +143,11 @@ def _attempt(
     places.job.write_text(job.to_json(), "utf-8")
     variables = slot.environment() | _compiles_anew(places.work)
     with (
-        log_pipe(places.log) as said,
-        _process("wanbench.measure.child", [places.job], said, variables, slot.locks) as child,
+        _process("wanbench.measure.child", [places.job], places.log, variables, slot.locks) as child,
         _process(
             "wanbench.measure.telemetry.sampler",
             [places.samples, child.pid, SAMPLING_INTERVAL_S, *slot.uuids],
-            said,
+            places.log,
             {},
         ) as sampler,
     ):
@@ -198,32 +197,30 @@ def conclude(
 
 @contextmanager
 def _process(
-    module: str, arguments: list[object], said: int, variables: dict[str, str], inherited: tuple[int, ...] = ()
+    module: str, arguments: list[object], log: Path, variables: dict[str, str], inherited: tuple[int, ...] = ()
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process in a session of its own; it and what it started are gone after the block.
-
-    Args:
-        said: file descriptor for what it prints.
-    """
+    """A Python process in a session of its own; it and what it started are gone after the block."""
     python_path = os.pathsep.join([str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"} | variables
     # Snakemake sets these to the rule's threads. Stock diffusers uses all cores that it may, and so must we.
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(_usable_cores()))
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, str(os.getpid()), *map(str, arguments)],
-        stdin=subprocess.DEVNULL,
-        stdout=said,
-        stderr=said,
-        env=environment,
-        pass_fds=inherited,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            _kill_group(process)
-            process.wait()
+    # A pipe each, so that no process writes into the middle of another's line.
+    with log_pipe(log) as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, str(os.getpid()), *map(str, arguments)],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            env=environment,
+            pass_fds=inherited,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                _kill_group(process)
+                process.wait()
 
 
 def _usable_cores() -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from wanbench.errors import InputError
 from wanbench.report.judged import judged
+from wanbench.text import one_line
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.verdict import Limits
 
@@ -37,7 +38,9 @@ class LeftOut:
 
 def not_of_the_grid(files: Iterable[str]) -> list[LeftOut]:
     """Traces of cases that the grid does not have (any more): named, since somebody may look for them."""
-    return [LeftOut(Path(file).stem, f"{file}: the grid has no such case", of_grid=False) for file in files]
+    # Whoever made a file may have given it any name.
+    names = [(one_line(Path(file).stem), one_line(file)) for file in files]
+    return [LeftOut(case, f"{file}: the grid has no such case", of_grid=False) for case, file in names]
 
 
 def collect(
