@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 
 from wanbench.errors import InputError
-from wanbench.text import visible
 
 # Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
 _MOST_VALUES = 1_000_000
@@ -40,20 +39,6 @@ def _finite_number(loader: _StrictLoader, node: yaml.ScalarNode) -> float:
     if not math.isfinite(number):
         raise InputError(f"line {node.start_mark.line + 1}: {node.value} is not allowed; allowed: finite numbers")
     return number
-
-
-def _unicode_text(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
-    """JSON's pairs of escapes for one character are two halves in YAML."""
-    text = loader.construct_yaml_str(node)
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        half = visible(text[error.start])
-        raise InputError(
-            f"line {node.start_mark.line + 1}: {half} is half of a character (a lone surrogate) and not allowed; "
-            "allowed: the character itself, or an escape such as \\U0001F600"
-        ) from None
-    return text
 
 
 def _values_of(node: yaml.Node, known: dict[int, int | None]) -> int:
@@ -95,7 +80,6 @@ def _load(text: str) -> Any:
 
 
 _StrictLoader.add_constructor("tag:yaml.org,2002:float", _finite_number)
-_StrictLoader.add_constructor("tag:yaml.org,2002:str", _unicode_text)
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
 
 
