@@ -20,13 +20,8 @@ from wanbench.trace.verdict import Limits
 trace = Path(snakemake.output.trace)
 results = trace.parents[1]
 case = Case.from_settings(dict(snakemake.params.case))
-places = Places(
-    trace=trace,
-    log=Path(snakemake.log[0]),
-    video=results / "videos" / f"{case.name}.mp4",
-    work=results / "work" / case.name,
-    results=results,
-)
+video, work = results / "videos" / f"{case.name}.mp4", results / "work" / case.name
+places = Places(trace, Path(snakemake.log[0]), video, work, results)
 digests = {
     "case_sha256": case_sha256(case.settings()),
     "measure": snakemake.params.measure_digest,
