@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from wanbench.errors import InputError
 from wanbench.measure.failures import failed_attempts
 from wanbench.models import MODELS
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
+from wanbench.stale_lock import free_of_killed_runs
 
 ROOT = Path(workflow.basedir)
 
@@ -83,11 +85,16 @@ try:
     RESOLVED = resolve_cases(read_yaml(Path(shown_path(GRID_FILE))), shown_path(GRID_FILE))
     BASELINE, BASELINE_FILES = baseline()
     THRESHOLDS = thresholds()
-    # Scripts get it through `config`, which Snakemake does not compare: to run with conda and then without it, or the
-    # other way round, measures nothing again.
+    # Scripts get these through `config`, which Snakemake does not compare: to run with conda and then without it, or
+    # the other way round, measures nothing again.
     config["software_deployment"] = software_deployment()
+    config["snakemake_pid"] = os.getpid()
 except InputError as error:
     sys.exit(str(error))
+
+if workflow.is_main_process:
+    # Before rules are known, so is not the executor; but only one that runs jobs elsewhere is given a number of them.
+    free_of_killed_runs(Path(".snakemake"), jobs_run_here=workflow.resource_settings.nodes is None)
 
 # Sorted, so that another order in the file changes no parameter and runs nothing again.
 CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case: case.name)}

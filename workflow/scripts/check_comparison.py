@@ -4,9 +4,9 @@ import json
 import sys
 from pathlib import Path
 
-from wanbench.conda import enter_environment
+from wanbench.entry import enter_job
 
-enter_environment("envs/report.yaml", snakemake.config["software_deployment"])
+enter_job("envs/report.yaml", snakemake.config)
 
 worse = json.loads(Path(snakemake.input.json).read_text("utf-8"))["worse"]
 Path(snakemake.log[0]).write_text("".join(f"{line}\n" for line in worse), "utf-8")

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from wanbench.conda import enter_environment
+from wanbench.entry import enter_job
 
-conda_env = enter_environment("envs/measure.yaml", snakemake.config["software_deployment"])
+conda_env = enter_job("envs/measure.yaml", snakemake.config)
 
 from wanbench.cases.case import Case, case_sha256
 from wanbench.errors import InputError

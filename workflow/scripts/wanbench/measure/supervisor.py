@@ -63,7 +63,7 @@ def supervise(case: Case, places: Places, digests: dict[str, str], conda_env: st
     An interruption (Ctrl-C, SIGTERM) ends the measuring process and is raised on, without a trace.
 
     Raises:
-        InputError: there can be no locks that keep other cases off the GPU.
+        InputError: there can be no locks that keep other cases off the GPU, or no files of the attempt.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with places.log.open("a", encoding="utf-8") as log:
@@ -74,6 +74,9 @@ def supervise(case: Case, places: Places, digests: dict[str, str], conda_env: st
         try:
             with own_slot(usable_gpus(os.environ), 1, tell) as slot:
                 outcome = _attempt(case, places, digests, conda_env, slot, log)
+        except OSError as error:
+            tell(f"no trace of this attempt: {error}")
+            raise InputError(str(error)) from None
         except InputError as error:
             tell(str(error))
             raise
@@ -116,9 +119,10 @@ def _attempt(
     attempt = Attempt(
         case.settings(), digests, job.spawned_ns, ended_ns, started_at, git_state(_PACKAGE_ROOT.parents[1])
     )
+    # Before the trace is written, which may need its space on a full disk.
+    shutil.rmtree(places.work)
     write_trace(places.trace, assemble(attempt, recording, sampled, outcome))
     record_outcome(places.results, case.name, outcome, places.trace)
-    shutil.rmtree(places.work)
     return outcome
 
 
@@ -143,9 +147,9 @@ def _process(
     try:
         yield process
     finally:
-        if process.poll() is None:
-            _kill_group(process)
-            process.wait()
+        # Also when it ended by itself: what it started may still run.
+        _kill_group(process)
+        process.wait()
 
 
 def _usable_cores() -> int:
@@ -209,6 +213,8 @@ def _reporter(case: Case, events: Path, log: IO[str]) -> Callable[[], None]:
 
 def _say(log: IO[str], line: str) -> None:
     """Tell whoever watches the terminal, and the log."""
-    print(f"{datetime.now():%H:%M:%S} {line}", file=log, flush=True)
     # In one piece: cases side by side share the terminal, and `print` writes the end of the line apart.
     sys.stderr.write(f"{line}\n")
+    # A full disk costs lines of the log, and no case for that. Not through the buffer, which would try again later.
+    with suppress(OSError):
+        os.write(log.fileno(), f"{datetime.now():%H:%M:%S} {line}\n".encode())
