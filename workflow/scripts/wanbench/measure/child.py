@@ -11,10 +11,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from wanbench.cases.case import Case
+from wanbench.lifeline import die_with_parent
 from wanbench.measure.disk import disk_read_bytes, weights_bytes
 from wanbench.measure.event_log import EventLog
 from wanbench.measure.job import Job
-from wanbench.lifeline import die_with_parent
 from wanbench.measure.outcome import EXIT_DISK_FULL, EXIT_ERROR, EXIT_OOM, is_out_of_memory
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.trace import names

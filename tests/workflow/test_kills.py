@@ -1,0 +1,16 @@
+"""The soak in its short form: each kind of process killed once, at moments that differ from test to test."""
+
+import random
+from collections.abc import Callable
+
+from conftest import Project
+from soak import KINDS, Soak
+
+
+def test_whatever_is_killed_one_plain_run_completes_the_grid(new_project: Callable[[], Project]) -> None:
+    seed = random.randrange(2**31)
+    print("seed:", seed)
+    soak = Soak(new_project(), random.Random(seed))
+    soak.round()
+    assert soak.kills.total() >= len(KINDS) - 1
+    soak.complete()
