@@ -1,5 +1,6 @@
 """Sampler, supervisor and their ends: real processes."""
 
+import errno
 import json
 import os
 import signal
@@ -26,7 +27,7 @@ from wanbench.measure.gpus import Gpu
 from wanbench.measure.outcome import Outcome, is_out_of_memory, outcome_of
 from wanbench.measure.progress import Progress
 from wanbench.measure.redact import redacted
-from wanbench.measure.supervisor import Places, supervise
+from wanbench.measure.supervisor import Places, _process, supervise
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_trace
 
@@ -161,6 +162,96 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_and_the_las
     assert failed.status == "timeout"
     assert read_trace(kept).stages == good_trace.stages
     assert failed_attempts(tmp_path / "results") == {"tiny": 2}
+
+
+def when_it_measures(work: Path, act: Callable[[], None]) -> None:
+    """Do something as soon as a case has begun its first step."""
+
+    def wait() -> None:
+        events = work / "events.jsonl"
+        wait_for(lambda: events.exists() and "Step_0" in events.read_text(), within_s=60)
+        act()
+
+    threading.Thread(target=wait).start()
+
+
+def test_a_sampler_that_is_killed_leaves_its_samples_and_a_fault(tmp_path: Path) -> None:
+    def kill() -> None:
+        for process in psutil.Process().children():
+            if "wanbench.measure.telemetry.sampler" in process.cmdline():
+                process.kill()
+
+    case = tiny_case(steps=50)
+    when_it_measures(tmp_path / "results/work" / case.name, kill)
+    outcome, trace = run(case, tmp_path)
+    assert outcome.status == trace.status == "ok"
+    assert trace.quality["samples"] > 0
+    assert trace.quality["samples_missed"] is None
+    assert "sampling_gaps" in trace.quality["faults"]
+    decoding = next(stage for stage in trace.stages if stage.name == "VAE_Decoding")
+    assert "sys_mem_bytes" not in decoding.measures
+
+
+def test_a_gpu_that_is_lost_in_the_middle_leaves_absent_values_and_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = tmp_path / "lost"
+    monkeypatch.setattr("wanbench.measure.supervisor.usable_gpus", lambda environment: [Gpu(H200, 150_754_820_096)])
+    for name, value in (simulated_gpus(H200) | {"SIMULATED_GPUS_LOST": str(lost)}).items():
+        monkeypatch.setenv(name, value)
+    case = tiny_case(steps=50)
+    when_it_measures(tmp_path / "results/work" / case.name, lost.touch)
+    outcome, trace = run(case, tmp_path)
+    assert outcome.status == trace.status == "ok"
+    assert "sampling_gaps" in trace.quality["faults"]
+    stages = {stage.name: stage.measures for stage in trace.stages}
+    assert stages["Process_Startup"]["power_w"] > 0
+    assert stages["Total_Execution"]["samples"] > 0
+    assert {"power_w", "energy_j", "sm_activity_pct"}.isdisjoint(stages["VAE_Decoding"])
+    assert {"energy_j", "sm_activity_pct"}.isdisjoint(stages["Total_Execution"])
+
+
+def test_a_clock_that_is_set_back_changes_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_back = tmp_path / "set_back"
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/simulated_clock"))
+    monkeypatch.setenv("SIMULATED_CLOCK_SET_BACK", str(set_back))
+    case = tiny_case(steps=50)
+    when_it_measures(tmp_path / "results/work" / case.name, set_back.touch)
+    began_s = time.monotonic()
+    outcome, trace = run(case, tmp_path)
+    lasted_s = time.monotonic() - began_s
+    clock = [sys.executable, "-c", "import datetime, time; print(time.time(), datetime.datetime.now().timestamp())"]
+    seen = subprocess.run(clock, capture_output=True, text=True, check=True)
+    assert all(time.time() - float(now_s) > 2 * 86400 for now_s in seen.stdout.split())
+    assert outcome.status == "ok"
+    assert {"sampling_gaps", "unaccounted_time"}.isdisjoint(trace.quality["faults"])
+    assert 1 < trace.total_duration_s < lasted_s
+    assert all(0 <= stage.start_s <= stage.start_s + stage.extent_s < lasted_s for stage in trace.stages)
+
+
+def test_what_a_finished_process_left_running_is_ended(tmp_path: Path) -> None:
+    code = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, file=open(sys.argv[-1], 'w'))"
+    (tmp_path / "leaves.py").write_text(code)
+    with (
+        (tmp_path / "log").open("w") as log,
+        _process("leaves", [tmp_path / "pid"], log, {"PYTHONPATH": str(tmp_path)}) as process,
+    ):
+        assert process.wait(20) == 0
+        left = psutil.Process(int((tmp_path / "pid").read_text()))
+        assert left.is_running()
+    wait_for(lambda: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE, within_s=5)
+
+
+def test_a_job_ends_with_its_snakemake_though_a_shell_lives_between_them() -> None:
+    snakemake = subprocess.Popen(["sleep", "60"])
+    code = f"import time, wanbench.lifeline as l; l.end_with({snakemake.pid}); print(flush=True); time.sleep(60)"
+    job = subprocess.Popen([sys.executable, "-c", code], cwd=SCRIPTS, stdout=subprocess.PIPE)
+    job.stdout.readline()
+    snakemake.kill()
+    snakemake.wait()
+    assert job.wait(5) == -signal.SIGTERM
+    late = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, timeout=20)
+    assert late.returncode == -signal.SIGTERM
 
 
 def test_the_measuring_process_keeps_the_python_path_of_its_user(
@@ -329,10 +420,22 @@ def test_secrets_and_home_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert redacted(value) == {"a": ["~/x", 3, None], "b": "token ***"}
 
 
+def test_what_could_not_be_written_whole_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_trace(tmp_path / "trace.json", {"a": 1, "traceEvents": []})
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_trace_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "trace.json"
     write_trace(file, {"a": 1, "traceEvents": [{"b": 2}, {"c": 3}]})
-    assert json.loads(file.read_text()) == {"a": 1, "traceEvents": [{"b": 2}, {"c": 3}]}
+    written = json.loads(file.read_text())
+    assert written.pop("sha256")
+    assert written == {"a": 1, "traceEvents": [{"b": 2}, {"c": 3}]}
     with pytest.raises(ValueError, match="Out of range"):
         write_trace(file, {"a": float("nan"), "traceEvents": []})
     assert json.loads(file.read_text())["a"] == 1

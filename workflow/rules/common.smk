@@ -160,6 +160,14 @@ OTHER_TRACES = sorted(str(file) for file in Path("results/traces").glob("*.json"
 FAILED_ATTEMPTS = failed_attempts(Path("results"))
 
 
+# Not in a dry run.
+onstart:
+    written = ["results", *(f"results/{name}" for name in ("traces", "work", "videos", "last_good", "failures")), "logs"]
+    unwritable = [path for path in written if Path(path).exists() and not os.access(path, os.W_OK)]
+    if unwritable:
+        sys.exit(f"{', '.join(unwritable)}: cannot be written to (permissions, or a read-only file system)")
+
+
 resource_scopes:
     undisturbed="local",
 

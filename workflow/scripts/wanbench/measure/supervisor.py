@@ -32,6 +32,8 @@ from wanbench.trace.writer import write_trace
 
 # GPM needs 0.1 s between two samples, and ticks come up to some milliseconds early or late.
 SAMPLING_INTERVAL_S = 0.105
+# A trace takes up to some megabytes, a video some tens.
+_MIN_FREE_BYTES = 100_000_000
 _POLL_S = 0.2
 _SAMPLER_ENDS_WITHIN_S = 5.0
 _PACKAGE_ROOT = Path(__file__).parents[2]
@@ -89,6 +91,11 @@ def _attempt(
 ) -> Outcome:
     shutil.rmtree(places.work, ignore_errors=True)
     places.work.mkdir(parents=True)
+    free_bytes = shutil.disk_usage(places.work).free
+    if free_bytes < _MIN_FREE_BYTES:
+        raise InputError(
+            f"{places.results}: {free_bytes / 1e6:.0f} MB are free on its disk; needed: {_MIN_FREE_BYTES / 1e6:.0f} MB"
+        )
     places.video.unlink(missing_ok=True)
     events, samples = places.work / "events.jsonl", places.work / "samples.jsonl"
     started_at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,6 +1,7 @@
 """Read traces, and refuse by name what is not one."""
 
 import gzip
+import hashlib
 import json
 import zlib
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import fastjsonschema
 
 from wanbench.errors import InputError
 from wanbench.trace.names import SCHEMA_VERSION, is_stage, step_index
+from wanbench.trace.writer import CHECKSUM
 
 _NUMBERS = (int, float)
 SCHEMA_FILE = Path(__file__).parents[3] / "schemas" / "trace.schema.json"
@@ -78,7 +80,8 @@ def read_trace(path: Path) -> Trace:
 
     Raises:
         InputError: it is missing, cut short, of another schema version, has a value of a wrong type or a stage
-            without a name, of an unknown name or twice. The message names file and key.
+            without a name, of an unknown name or twice; or it was changed after it was measured. The message names
+            file and key.
     """
     content, _ = _checked(path)
     _check_stages(path, content["traceEvents"])
@@ -130,7 +133,17 @@ def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     except fastjsonschema.JsonSchemaValueException as error:
         raise InputError(f"{path}: {_readable(error)}") from None
     _check_counters(path, counters)
+    _check_unchanged(path, content, data)
     return content, counters
+
+
+def _check_unchanged(path: Path, content: dict[str, Any], data: bytes) -> None:
+    """The earliest traces have no checksum."""
+    if "sha256" not in content:
+        return
+    checksum = CHECKSUM.format(content["sha256"]).encode()
+    if not data.endswith(checksum) or hashlib.sha256(data[: -len(checksum)]).hexdigest() != content["sha256"]:
+        raise InputError(f"{path}: sha256: the file was changed after it was measured; run again with --forcerun")
 
 
 def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
-"""Write a trace: the whole file or none."""
+"""Write a trace: the whole file or none, with a checksum that tells when somebody changed it."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -22,6 +23,10 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
+# Of all bytes before it, so that a trace that was written anew by another tool does not pass for the measured one.
+CHECKSUM = ',\n "sha256": "{}"}}\n'
+
+
 def write_trace(path: Path, trace: dict[str, Any]) -> None:
     """Write a trace, one event a line, so that it can be read with ordinary tools.
 
@@ -33,4 +38,5 @@ def write_trace(path: Path, trace: dict[str, Any]) -> None:
     events = ",\n".join(
         json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")) for event in trace["traceEvents"]
     )
-    write_atomically(path, f'{head_text[:-2]},\n "traceEvents": [\n{events}\n]}}\n')
+    text = f'{head_text[:-2]},\n "traceEvents": [\n{events}\n]'
+    write_atomically(path, text + CHECKSUM.format(hashlib.sha256(text.encode()).hexdigest()))
