@@ -20,7 +20,7 @@ from conftest import ROOT, simulated_gpus
 from fake_nvml import H200, SECOND
 from tiny import tiny_case
 from wanbench.cases.case import Case, case_sha256
-from wanbench.measure.event_log import EventTail
+from wanbench.measure.event_log import EventLog, EventTail
 from wanbench.measure.failures import failed_attempts, last_good_trace
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.gpus import Gpu
@@ -371,6 +371,7 @@ def test_an_error_keeps_its_message_and_tells_no_home_folder(tmp_path: Path, mon
         ((-9, 5.0, None, False), "timeout", "5 s"),
         ((77, None, ("OutOfMemoryError", "CUDA out of memory"), False), "oom", "CUDA"),
         ((78, None, ("ValueError", "x"), False), "error", "x"),
+        ((79, None, None, False), "error", "the disk of results/work is full"),
     ],
 )
 def test_outcomes(arguments: tuple, status: str, part: str | None) -> None:
@@ -418,6 +419,25 @@ def test_secrets_and_home_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/someone")
     value = {"a": ["/home/someone/x", 3, None], "b": "token hf_abcdefgh"}
     assert redacted(value) == {"a": ["~/x", 3, None], "b": "token ***"}
+
+
+def test_a_record_that_was_written_in_part_is_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = EventLog(tmp_path / "events")
+    log.write({"whole": 1})
+    real = log._file
+
+    class AlmostFull:
+        name = "events"
+
+        def write(self, data: bytes) -> int:
+            return real.write(data[:5])
+
+    log._file = AlmostFull()
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left on device: 'events'"):
+            log.write({"part": 2})
+    assert EventTail(tmp_path / "events").new_records() == [{"whole": 1}]
+    assert (tmp_path / "events").stat().st_size == len('{"whole": 1}\n') + 5
 
 
 def test_what_could_not_be_written_whole_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
