@@ -257,5 +257,5 @@ def test_a_driver_that_fails_when_asked_for_its_gpus_is_one_line(monkeypatch: py
     nvml = FakeNvml()
     nvml.nvmlDeviceGetUUID = nvml.nvmlShutdown = lost
     monkeypatch.setattr(gpus, "initialised_nvml", lambda: nvml)
-    with pytest.raises(InputError, match="^NVML cannot list the GPUs: GPU is lost; `nvidia-smi -L` must work"):
+    with pytest.raises(InputError, match="NVML cannot list the GPUs: GPU is lost; `nvidia-smi"):
         usable_gpus({})
