@@ -1,13 +1,15 @@
 # make run   set up a virtual environment in .venv and run the default grid; the report is results/report.md
 # make test  set up, then run all tests
 # make browser-test   open a trace in the Perfetto UI (needs /usr/bin/chromium and /usr/bin/chromedriver)
+# make cluster-test   run on a Slurm cluster of its own (needs root, and slurmctld slurmd slurm-client munge slurmdbd
+#                     mariadb-server of Debian or Ubuntu)
 # make lint  formatting and lint of Python and Snakemake files
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test browser-test lint clean
+.PHONY: run test browser-test cluster-test lint clean
 
 run: .venv/run.installed
 	snakemake --cores 1
@@ -17,6 +19,9 @@ test: .venv/test.installed
 
 browser-test: .venv/test.installed
 	pytest -n 0 tests/browser
+
+cluster-test: .venv/test.installed .venv/slurm.installed
+	PYTHONPATH=$(CURDIR)/.venv/slurm pytest -n 0 tests/cluster
 
 lint: .venv/test.installed
 	ruff check .
@@ -36,4 +41,9 @@ clean:
 
 .venv/test.installed: requirements-dev.txt .venv/run.installed
 	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	touch $@
+
+# In a folder of its own: where the plugin can be found, it calls Slurm at every start of Snakemake.
+.venv/slurm.installed: requirements-slurm.txt .venv/test.installed
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .venv/slurm -r requirements-slurm.txt
 	touch $@

@@ -8,7 +8,7 @@ from typing import Any
 
 from conftest import ROOT
 from tiny import tiny_case
-from traces import GPU, OK, records, trace_of, write
+from traces import GPU, LIMITS, OK, records, trace_of, write
 from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.measure.outcome import Outcome
@@ -17,6 +17,7 @@ from wanbench.report.content import content_of
 from wanbench.report.findings.basis import Finding
 from wanbench.report.findings.registry import findings_by_case
 from wanbench.report.findings.thresholds import Thresholds
+from wanbench.report.judged import judged
 from wanbench.report.markdown import to_markdown
 from wanbench.report.tables import cases_table, details_table, left_out_table, records_by_case, stages_table
 from wanbench.trace.reader import Trace, read_trace
@@ -25,8 +26,8 @@ THRESHOLDS = Thresholds(**read_yaml(ROOT / "config/thresholds.yaml"))
 
 
 def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace:
-    """The trace of a run, written and read."""
-    return read_trace(write(folder, trace_of(rows, **options)))
+    """The trace of a run, written, read and judged."""
+    return judged(read_trace(write(folder, trace_of(rows, **options))), LIMITS)
 
 
 def full_case(name: str = "full", model: str = "TI2V-5B", **settings: Any) -> Case:
@@ -78,7 +79,7 @@ def made(
                 event["args"] |= values
     if alter is not None:
         alter(trace)
-    return read_trace(write(folder, trace))
+    return judged(read_trace(write(folder, trace)), LIMITS)
 
 
 def report(*traces: Trace) -> str:

@@ -148,7 +148,9 @@ class Soak:
         with own_slot([], 1, _is_held):
             pass
         results = self.project.folder / "results"
-        for file in [*(results / "traces").glob("[!.]*"), *(results / "last_good").glob("[!.]*")]:
+        for file in (
+            file for part in ("traces", "last_good", "last_failed") for file in (results / part).glob("[!.]*")
+        ):
             assert read_trace(file).case["name"] == file.stem
         for case, digest in self.finished.items():
             for file in (self.project.folder / trace_of(case), results / "last_good" / f"{case}.json"):

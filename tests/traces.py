@@ -1,20 +1,26 @@
 """Traces as the measuring process writes them, made by its own code from made-up times."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from conftest import ROOT
 from tiny import tiny_case
 from wanbench.cases.case import Case, case_sha256
+from wanbench.cases.yaml_file import read_yaml
 from wanbench.measure.assemble import Attempt, assemble
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.samples import Samples
 from wanbench.measure.spans import read_records
 from wanbench.trace import names
+from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_trace
 
 S = 1_000_000_000
 OK = Outcome("ok")
+_THRESHOLDS = read_yaml(ROOT / "config/thresholds.yaml")
+LIMITS = Limits(**{field.name: _THRESHOLDS[field.name] for field in fields(Limits)})
 
 HOST = {
     "software_deployment": "none",
@@ -129,7 +135,7 @@ def trace_of(
     ended_ns = max(row["time_ns"] for row in rows if "time_ns" in row) + S // 2
     digests = {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"}
     git = {"git_commit": "0123456789abcdef", "git_dirty": False}
-    attempt = Attempt(case.settings(), digests, 0, ended_ns, "2026-11-23T10:00:00+00:00", git)
+    attempt = Attempt(case.settings(), digests, 0, ended_ns, "2026-11-23T10:00:00+00:00", git, LIMITS)
     return assemble(attempt, read_records(rows), samples or host_samples(ended_ns / S), outcome)
 
 

@@ -14,13 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import fields
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "workflow/scripts")]
 
 from wanbench.cases.yaml_file import read_yaml
+from wanbench.trace.verdict import Limits
 
+THRESHOLDS = read_yaml(ROOT / "config/thresholds.yaml")
+LIMITS = {field.name: THRESHOLDS[field.name] for field in fields(Limits)}
 TRACE = ROOT / "results/reference/h200/traces/5B_704p_compiled.json.gz"
 _RUN = """
 import sys, types
@@ -40,6 +44,7 @@ snakemake = types.SimpleNamespace(
     output=Output([{folder!r} + "/report.md"]),
     params=types.SimpleNamespace(**{params}),
     log=[log],
+    config={{"software_deployment": "none"}},
     threads=2,
 )
 exec(compile(Path({script!r}).read_text(), {script!r}, "exec"))
@@ -51,8 +56,9 @@ from pathlib import Path
 sys.path.insert(0, {scripts!r})
 from wanbench.report.compare.markdown import render
 from wanbench.report.compare.runs import compared_runs
+from wanbench.trace.verdict import Limits
 files = sorted(Path({folder!r}, "traces").glob("*.json"))
-render(compared_runs("itself", files, files, {{}}, processes=2))
+render(compared_runs("itself", files, files, {{}}, Limits(**{limits}), processes=2))
 """
 
 
@@ -61,7 +67,7 @@ def main(counts: list[int]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             size_bytes = _make(Path(folder) / "traces", count)
             times_s = [_timed_rule(folder, script) for script in ("tabulate_traces.py", "write_report.py")]
-            compare_s = _timed(_COMPARE.format(scripts=str(ROOT / "workflow/scripts"), folder=folder))
+            compare_s = _timed(_COMPARE.format(scripts=str(ROOT / "workflow/scripts"), folder=folder, limits=LIMITS))
             lines = Path(folder, "report.md").read_text("utf-8").count("\n")
         peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
         print(
@@ -91,7 +97,7 @@ def _make(folder: Path, count: int) -> int:
 
 def _timed_rule(folder: str, script: str) -> float:
     scripts = ROOT / "workflow/scripts"
-    params = {"expected": None, "others": [], "thresholds": read_yaml(ROOT / "config/thresholds.yaml")}
+    params = {"expected": None, "others": [], "limits": LIMITS, "thresholds": THRESHOLDS}
     return _timed(_RUN.format(scripts=str(scripts), folder=folder, script=str(scripts / script), params=params))
 
 

@@ -9,11 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
+from tiny import tiny_case
+from traces import records, write
+from traces import trace_of as trace_of_rows
 from unit.test_recordings import recording, trace_of
 from wanbench.measure.assemble import _COUNTERS
 from wanbench.trace.reader import Trace
@@ -33,21 +38,20 @@ def opened(browser: webdriver.Chrome, tmp_path_factory: pytest.TempPathFactory) 
     """The trace, while the UI shows it."""
     folder = tmp_path_factory.mktemp("perfetto")
     trace = trace_of(folder, *recording("record"))
+    with shown(browser, folder / "tiny.json"):
+        yield trace
+
+
+@contextmanager
+def shown(browser: webdriver.Chrome, file: Path) -> Iterator[None]:
+    """While the UI shows a trace file."""
     port = _free_port()
-    command = [
-        sys.executable,
-        "-m",
-        "viztracer.viewer",
-        "--server_only",
-        "--port",
-        str(port),
-        str(folder / "tiny.json"),
-    ]
+    command = [sys.executable, "-m", "viztracer.viewer", "--server_only", "--port", str(port), str(file)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT)
     _wait_for(port)
     browser.get(f"http://localhost:{port}/")
     WebDriverWait(browser, 60).until(lambda driver: driver.execute_script("return !!(window.app && window.app.trace)"))
-    yield trace
+    yield
     server.terminate()
     server.wait()
 
@@ -88,6 +92,25 @@ def test_the_tracks_stand_in_the_page(browser: webdriver.Chrome, opened: Trace) 
 
 def test_the_import_reports_no_error(browser: webdriver.Chrome, opened: Trace) -> None:
     assert names(browser, "select name from stats where severity = 'error' and value > 0") == []
+
+
+def test_names_that_are_markup_are_shown_as_text_and_run_nothing(
+    browser: webdriver.Chrome, opened: Trace, tmp_path: Path
+) -> None:
+    """Last in the file: the UI shows another trace afterwards."""
+    markup = "<img src=x onerror='window.ran = true'><script>window.ran = true</script>"
+    trace = trace_of_rows(records([1.0, 1.0]), case=tiny_case(prompt=markup))
+    for event in trace["traceEvents"]:
+        if event["ph"] in ("M", "C") and event["name"] != "process_name":
+            key = "args" if event["ph"] == "M" else "name"
+            event[key] = {"name": markup} if key == "args" else f"{event['name']} {markup}"
+    with shown(browser, write(tmp_path, trace)):
+        tracks = set(names(browser, "select distinct name from counter_track"))
+        assert f"CPU (%) {markup} machine" in tracks
+        WebDriverWait(browser, 30).until(
+            lambda driver: "onerror" in driver.execute_script("return document.body.innerText")
+        )
+        assert browser.execute_script("return window.ran === undefined")
 
 
 def _free_port() -> int:

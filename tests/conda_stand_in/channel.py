@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import platform
-import re
 import sys
 import sysconfig
 import tarfile
@@ -15,6 +14,7 @@ from importlib.metadata import Distribution, distribution
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -182,5 +182,11 @@ def _add(archive: tarfile.TarFile, member: tarfile.TarInfo, data: bytes) -> None
 
 
 def pinned(env_file: Path) -> dict[str, str]:
-    """Version by name of the conda packages that an env file pins."""
-    return dict(re.findall(r"^  - ([\w-]+)=([\w.]+)$", env_file.read_text("utf-8"), re.M))
+    """Version by conda name of what an env file pins, of conda or of pip."""
+    versions: dict[str, str] = {}
+    for entry in yaml.safe_load(env_file.read_text("utf-8"))["dependencies"]:
+        if isinstance(entry, dict):
+            versions |= {conda_name(name): version for name, version in (line.split("==") for line in entry["pip"])}
+        elif entry != "pip":
+            versions |= [entry.split("=")]
+    return versions

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from reports import case_trace, full_case, read_back
 from tiny import tiny_case
-from traces import GPU, HOST, records, trace_of, write
+from traces import GPU, HOST, LIMITS, records, trace_of, write
 from wanbench.errors import InputError
 from wanbench.measure.outcome import Outcome
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
@@ -220,7 +220,9 @@ def test_the_comparison_as_json(tmp_path: Path) -> None:
             write(folder, trace)
         sides.append(sorted(folder.glob("*.json")))
     (tmp_path / "old/broken.json").write_text("{}")
-    comparison = compared_runs("old", [tmp_path / "old/broken.json", *sides[0]], sides[1], {"b": "b.json: stale"})
+    comparison = compared_runs(
+        "old", [tmp_path / "old/broken.json", *sides[0]], sides[1], {"b": "b.json: stale"}, LIMITS
+    )
     content = json.loads(json.dumps(as_json(comparison)))
     content["left_out"] = [line.replace(f"{tmp_path}/", "") for line in content["left_out"]]
     assert content == json.loads(GOLDEN.read_text("utf-8"))

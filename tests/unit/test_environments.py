@@ -65,7 +65,7 @@ def conda(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     pins = {name: version for file in ENV_FILES for name, version in pinned(file).items()}
     pytorch, python = pins.pop("pytorch"), pins.pop("python")
     packages = [Package(name, version, depends=("python",)) for name, version in pins.items()]
-    packages.append(Package("python", f"{python}.1"))
+    packages += [Package("python", f"{python}.1"), Package("pip", "1")]
     # conda-forge's recipe adds 100 to the number of builds with MKL and 200 to that of builds with CUDA.
     packages.append(Package("pytorch", pytorch, "cpu_generic_0", 0, ("python",)))
     packages.append(Package("pytorch", pytorch, "cpu_mkl_100", 100, ("python",)))

@@ -86,9 +86,9 @@ def test_the_run_fails_for_failed_cases_and_left_out_traces_but_not_for_out_of_m
     oom = read(records([1.0] * 3)[:4], outcome=Outcome("oom", "CUDA out of memory", "OutOfMemoryError"))
     killed = read(records([1.0] * 3)[:4], outcome=Outcome("killed", "ended by signal SIGKILL"))
     none = left_out_table([])
-    assert faults_of(cases_table([ok, oom]), none) == []
+    assert faults_of(cases_table([ok, oom]), none, "g.yaml") == []
     assert outcome_of(cases_table([ok, oom])) == {"ok": 1, "oom": 1}
-    (fault,) = faults_of(cases_table([ok, killed]), none)
+    (fault,) = faults_of(cases_table([ok, killed]), none, "g.yaml")
     assert fault.startswith("tiny: killed in Process_Startup: ended by signal SIGKILL")
 
 

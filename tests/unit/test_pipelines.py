@@ -268,6 +268,7 @@ def test_a_hub_id_is_loaded_at_its_pinned_revision_and_only_from_safetensors(
     assert asked["source"] == "Wan-AI/Wan2.2-TI2V-5B-Diffusers"
     assert asked["revision"] == "b8fff7315c768468a5333511427288870b2e9635"
     assert asked["use_safetensors"] is True
+    assert asked["trust_remote_code"] is False
     assert asked["local_files_only"] is False
 
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from reports import case_trace, full_case, read_back, with_measures
 from tiny import tiny_case
-from traces import GPU, S, host_samples, records, trace_of, write
+from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
 from wanbench.digests import code_digest
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.samples import Samples
@@ -186,7 +186,7 @@ def test_bars_are_medians_of_what_counts_and_warm_up_stands_apart(tmp_path: Path
             event["args"]["time_s"] += event["args"]["generation"]
     bars = step_bars(read_trace(write(tmp_path, content)))
     assert bars[1].times_s == (2.0, 3.0)
-    assert bars[1].warmup_s == (1.0,)
+    assert bars[1].others_s == (1.0,)
     assert bars[1].inference_s == 2.5
 
 
@@ -260,12 +260,12 @@ def test_time_and_memory_are_those_of_the_choices_with_their_front(tmp_path: Pat
 def test_a_trace_that_cannot_be_used_gives_pictures_that_say_why(tmp_path: Path) -> None:
     file = tmp_path / "broken.json"
     file.write_text("{")
-    for picture in case_pictures(file, None).values():
+    for picture in case_pictures(file, None, LIMITS).values():
         assert "Left out:" in picture.alt
         assert "not valid JSON" in texts(picture.figure).replace("\n", " ")
     content = trace_of(records([1.0]))
     del next(event for event in content["traceEvents"] if event["ph"] == "C")["ts"]
-    pictures = case_pictures(write(tmp_path, content), None)
+    pictures = case_pictures(write(tmp_path, content), None, LIMITS)
     assert "a counter needs a name, a number ts and args" in pictures["timeline"].alt
 
 
@@ -273,7 +273,7 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
     samples = Samples([i * S // 10 for i in range(150) if not 50 < i < 60], [GPU_READING] * 141, 0.1, 0)
     file = write(tmp_path, trace_of(records([1.0, 2.0], environment=GPU), samples=samples))
     for folder in ("a", "b"):
-        save(case_pictures(file, None), "tiny", tmp_path / folder)
+        save(case_pictures(file, None, LIMITS), "tiny", tmp_path / folder)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names == ["pictures.json", "steps.png", "steps.svg", "timeline.png", "timeline.svg"]
     for name in names:

@@ -19,19 +19,22 @@ import pytest
 from conftest import ROOT, simulated_gpus
 from fake_nvml import H200, SECOND
 from tiny import tiny_case
+from traces import LIMITS
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.event_log import EventLog, EventTail
-from wanbench.measure.failures import failed_attempts, last_good_trace
+from wanbench.measure.failures import Failures, failures, last_failed_trace, last_good_trace
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.gpus import Gpu
-from wanbench.measure.outcome import Outcome, is_out_of_memory, outcome_of
+from wanbench.measure.lost import record_lost_attempt
+from wanbench.measure.outcome import Outcome, TimeLimit, is_out_of_memory, outcome_of, time_limit
 from wanbench.measure.progress import Progress
-from wanbench.measure.redact import redacted
 from wanbench.measure.supervisor import Places, _process, supervise
+from wanbench.redact import redacted
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_trace
 
 SCRIPTS = ROOT / "workflow/scripts"
+DIGESTS = {"case_sha256": "0" * 64, "measure": "m", "env": "e"}
 
 
 def wait_for(condition: Callable[[], object], within_s: float = 20) -> None:
@@ -91,10 +94,11 @@ def test_sampler_and_measuring_process_end_when_their_supervisor_is_killed(tmp_p
         "here = Path(sys.argv[2])\n"
         "case = Case.from_settings(json.loads((here / 'case.json').read_text()))\n"
         "places = Places(here / 't.json', here / 'log', here / 'v.mp4', here / 'work', here)\n"
-        "supervise(case, places, {}, None)\n"
+        "supervise(case, places, {}, None, None)\n"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code, str(SCRIPTS), str(tmp_path)], stderr=subprocess.DEVNULL)
-    wait_for((tmp_path / "work/samples.jsonl").exists)
+    samples = tmp_path / "work/samples.jsonl"
+    wait_for(lambda: samples.exists() and len(samples.read_text().splitlines()) > 5)
     children = psutil.Process(supervisor.pid).children(recursive=True)
     assert len(children) == 2
     # The process that would compute on the GPU keeps it from others until it is gone itself.
@@ -107,6 +111,48 @@ def test_sampler_and_measuring_process_end_when_their_supervisor_is_killed(tmp_p
     with own_slot([], 1, pytest.fail):
         pass
 
+    # What it leaves is enough for a trace, and the log that Snakemake removes before it tries again is still there.
+    (tmp_path / "log").unlink()
+    places = Places(tmp_path / "t.json", tmp_path / "log", tmp_path / "v.mp4", tmp_path / "work", tmp_path)
+    record_lost_attempt(tiny_case(), places, DIGESTS, LIMITS)
+    trace = read_trace(places.trace)
+    assert trace.status == "killed"
+    assert trace.quality["samples"] > 0
+    assert 0.3 < trace.total_duration_s < 20
+    assert "Process_Startup begins" in places.log.read_text()
+    assert failures(tmp_path)["tiny"].failed_attempts == 1
+    assert not places.work.exists()
+
+
+def test_an_attempt_that_never_began_is_a_killed_one_without_figures(tmp_path: Path) -> None:
+    places = places_in(tmp_path, tiny_case())
+    record_lost_attempt(tiny_case(), places, DIGESTS, LIMITS)
+    trace = read_trace(places.trace)
+    assert (trace.status, trace.total_duration_s, trace.stages) == ("killed", 0, [])
+    assert trace.error["message"].startswith("nothing was measured: its job failed before that")
+    assert failures(places.results)["tiny"].failed_attempts == 1
+
+
+def test_a_failed_trace_that_its_jobs_end_took_away_is_put_back_and_counted_once(tmp_path: Path) -> None:
+    run(tiny_case(timeout_s=0.2), tmp_path)
+    places = places_in(tmp_path, tiny_case())
+    written = places.trace.read_text()
+    places.trace.unlink()
+    record_lost_attempt(tiny_case(), places, DIGESTS, LIMITS)
+    assert places.trace.read_text() == written
+    assert failures(places.results)["tiny"].failed_attempts == 1
+    # The next attempt begins without it.
+    run(tiny_case(timeout_s=0.1), tmp_path)
+    assert read_trace(last_failed_trace(places.results, "tiny")).case["timeout_s"] == 0.1
+
+
+def test_a_case_ends_before_its_job_does(tmp_path: Path) -> None:
+    case = tiny_case(timeout_s=100)
+    outcome = supervise(case, places_in(tmp_path, case), DIGESTS, LIMITS, None, job_limit_s=0.5)
+    assert outcome.status == "timeout"
+    assert outcome.message.startswith("ended after 0.5 s, as its job had no more time; timeout_s = 100 s allows more")
+    assert time_limit(100, 100) == time_limit(100, 200) == time_limit(100, None) == TimeLimit(100, "timeout_s = 100 s")
+
 
 def test_a_process_whose_supervisor_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
@@ -115,15 +161,20 @@ def test_a_process_whose_supervisor_died_before_it_could_ask_ends_at_once(tmp_pa
     assert subprocess.run(command, cwd=SCRIPTS, timeout=20).returncode == -signal.SIGKILL
 
 
-def run(case: Case, folder: Path) -> tuple[Outcome, Trace]:
-    places = Places(
+def places_in(folder: Path, case: Case) -> Places:
+    return Places(
         trace=folder / "results/traces" / f"{case.name}.json",
         log=folder / "log",
         video=folder / "results/videos" / f"{case.name}.mp4",
         work=folder / "results/work" / case.name,
         results=folder / "results",
     )
-    outcome = supervise(case, places, {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"}, None)
+
+
+def run(case: Case, folder: Path) -> tuple[Outcome, Trace]:
+    places = places_in(folder, case)
+    digests = {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"}
+    outcome = supervise(case, places, digests, LIMITS, None)
     assert not places.work.exists()
     return outcome, read_trace(places.trace)
 
@@ -152,7 +203,7 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_and_the_las
     stages = {stage.name: stage for stage in trace.stages}
     assert stages["Total_Execution"].measures["interrupted"]
     assert stages["Process_Startup"].measures["sys_mem_bytes"] > 0
-    assert failed_attempts(tmp_path / "results") == {"tiny": 1}
+    assert failures(tmp_path / "results") == {"tiny": Failures(1, "killed", outcome.message)}
 
     good, good_trace = run(tiny_case(), tmp_path)
     assert good.status == "ok"
@@ -161,7 +212,7 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_and_the_las
     failed, _ = run(tiny_case(timeout_s=0.5), tmp_path)
     assert failed.status == "timeout"
     assert read_trace(kept).stages == good_trace.stages
-    assert failed_attempts(tmp_path / "results") == {"tiny": 2}
+    assert failures(tmp_path / "results") == {"tiny": Failures(2, "timeout", failed.message)}
 
 
 def when_it_measures(work: Path, act: Callable[[], None]) -> None:
@@ -326,7 +377,7 @@ def test_out_of_memory_is_told_from_other_errors(tmp_path: Path) -> None:
     assert outcome.status == "oom"
     assert trace.error["stage_reached"] == "TI2V_Preprocess"
     assert "can't allocate memory" in trace.error["message"]
-    assert failed_attempts(tmp_path / "results") == {}
+    assert failures(tmp_path / "results") == {}
     assert not last_good_trace(tmp_path / "results", "tiny").exists()
 
 
@@ -368,7 +419,7 @@ def test_an_error_keeps_its_message_and_tells_no_home_folder(tmp_path: Path, mon
         ((1, None, None, False), "error", "exit code 1"),
         ((-9, None, None, False), "killed", "SIGKILL"),
         ((-11, None, None, False), "killed", "SIGSEGV"),
-        ((-9, 5.0, None, False), "timeout", "5 s"),
+        ((-9, TimeLimit(5, "5 s"), None, False), "timeout", "5 s"),
         ((77, None, ("OutOfMemoryError", "CUDA out of memory"), False), "oom", "CUDA"),
         ((78, None, ("ValueError", "x"), False), "error", "x"),
         ((79, None, None, False), "error", "the disk of results/work is full"),

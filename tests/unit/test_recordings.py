@@ -17,12 +17,13 @@ import pytest
 
 from reports import report, rules
 from tiny import tiny_case
+from traces import LIMITS
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.assemble import Attempt, assemble
 from wanbench.measure.intervals import overlap, union
 from wanbench.measure.latch_delay import placed_by_load
 from wanbench.measure.outcome import Outcome
-from wanbench.measure.quality import judge
+from wanbench.measure.quality import quality_of
 from wanbench.measure.samples import Samples, energy_of, read_samples, stage_measures, weighted_mean
 from wanbench.measure.spans import Recording, Stage, read_records, stages_of
 from wanbench.report.figures import figures_of
@@ -58,6 +59,7 @@ def trace_of(tmp_path: Path, record: Recording, samples: Samples) -> Trace:
         samples.times_ns[-1],
         "2026-11-23T15:20:00+00:00",
         {"git_commit": None, "git_dirty": None},
+        LIMITS,
     )
     file = tmp_path / "tiny.json"
     write_trace(file, assemble(attempt, record, samples, Outcome("ok")))
@@ -130,7 +132,7 @@ def test_stages_show_what_the_gpu_did(alone: tuple[Recording, Samples], tmp_path
 
 def test_quality_of_the_case_alone(alone: tuple[Recording, Samples]) -> None:
     record, samples = alone
-    quality = judge(list(stages(record, samples).values()), samples, output_finite=True)
+    quality = quality_of(list(stages(record, samples).values()), record.counted, samples, True, LIMITS)
     assert quality["faults"] == []
     assert quality["sample_coverage_pct"] > 99
     assert quality["greatest_sample_gap_s"] < 0.25
@@ -207,7 +209,8 @@ def test_a_sampler_that_died_leaves_what_it_wrote(alone: tuple[Recording, Sample
     rows = lines("record.samples")
     died = read_samples(rows[: len(rows) * 2 // 3], INTERVAL_S)
     assert died.missed is None
-    quality = judge(stages_of(record, record.spans[0].start_ns + 60 * 10**9), died, output_finite=True)
+    until_ns = record.spans[0].start_ns + 60 * 10**9
+    quality = quality_of(stages_of(record, until_ns), record.counted, died, True, LIMITS)
     assert quality["samples_missed"] is None
     assert "sampling_gaps" in quality["faults"]
     measures = stage_measures(died, stages(record, died)[names.VIDEO_EXPORT].intervals)

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from traces import LIMITS
 from wanbench.measure.latch_delay import placed_by_load
-from wanbench.measure.quality import judge, step_time_change
+from wanbench.measure.quality import quality_of
 from wanbench.measure.samples import Samples, coverage, read_samples, stage_measures
 from wanbench.measure.spans import Stage
 from wanbench.trace import names
@@ -110,35 +111,6 @@ def test_the_count_of_missed_ticks_is_unknown_when_the_sampler_died() -> None:
     assert read_samples([tick], 0.1).missed is None
 
 
-def steps(times_s: list[float]) -> list[tuple[int, float]]:
-    return list(enumerate(times_s, start=1))
-
-
-def test_the_step_time_change_of_the_reference_report_is_found() -> None:
-    # 03_Max_Quality_704p: steps 1 to 38 at 15.03 s, then 6.88 s; another process had the GPU.
-    change = step_time_change(steps([15.03 + 0.01 * (i % 3) for i in range(38)] + [6.88] * 11))
-    assert change is not None
-    assert change.step == 39
-    assert (change.before_s, change.after_s) == pytest.approx((15.04, 6.88))
-
-
-@pytest.mark.parametrize(
-    "times_s",
-    [
-        [6.88 + 0.01 * (i % 4) for i in range(49)],
-        [1.0] * 20 + [9.0] + [1.0] * 20,
-        [1.0, 1.3, 0.9, 1.2, 0.8, 1.1, 1.3, 0.9, 1.2, 1.0],
-        [2.0 - 0.01 * (i > 20) for i in range(40)],
-        [0.010] * 10 + [0.014] * 10,
-        [1.0] * 5,
-        [],
-    ],
-    ids=["steady", "one slow step", "noise", "1 percent", "4 ms", "too few", "none"],
-)
-def test_noise_and_a_single_slow_step_are_no_change(times_s: list[float]) -> None:
-    assert step_time_change(steps(times_s)) is None
-
-
 def stage(name: str, start_s: float, end_s: float, generation: int | None = None, **args: object) -> Stage:
     interval = (round(start_s * S), round(end_s * S))
     return Stage(name, generation, interval, [interval], args, False)
@@ -146,7 +118,7 @@ def stage(name: str, start_s: float, end_s: float, generation: int | None = None
 
 def test_quality_names_unaccounted_time_and_sampling_gaps() -> None:
     stages = [stage(names.TOTAL_EXECUTION, 0, 10), stage(names.MODEL_INITIALIZATION, 0, 9)]
-    quality = judge(stages, samples([{}] * 4), output_finite=True)
+    quality = quality_of(stages, {}, samples([{}] * 4), True, LIMITS)
     assert quality["stage_coverage_pct"] == pytest.approx(90)
     assert quality["unaccounted_s"] == pytest.approx(1)
     assert quality["faults"] == ["sampling_gaps", "unaccounted_time"]
@@ -154,23 +126,23 @@ def test_quality_names_unaccounted_time_and_sampling_gaps() -> None:
 
 def test_quality_of_a_good_case_has_no_faults() -> None:
     stages = [stage(names.TOTAL_EXECUTION, 0, 10), stage(names.MODEL_INITIALIZATION, 0, 9.95)]
-    assert judge(stages, samples([{}] * 12), output_finite=True)["faults"] == []
+    assert quality_of(stages, {}, samples([{}] * 12), True, LIMITS)["faults"] == []
 
 
 def test_quality_of_a_process_that_died_in_startup_is_unknown() -> None:
-    quality = judge([stage(names.PROCESS_STARTUP, 0, 1)], samples([{}]), output_finite=None)
+    quality = quality_of([stage(names.PROCESS_STARTUP, 0, 1)], {}, samples([{}]), None, LIMITS)
     assert quality["stage_coverage_pct"] is quality["sample_coverage_pct"] is None
     assert quality["faults"] == []
 
 
 def test_output_that_is_not_finite_is_a_fault() -> None:
-    assert judge([], samples([{}]), output_finite=False)["faults"] == ["output_not_finite"]
+    assert quality_of([], {}, samples([{}]), False, LIMITS)["faults"] == ["output_not_finite"]
 
 
 def test_a_change_of_step_time_is_a_fault_and_the_first_step_does_not_count() -> None:
     def run(times_s: list[float]) -> list[str]:
         stages = [stage(names.step_inference(i), 0, time_s, 0, step=i) for i, time_s in enumerate(times_s)]
-        return judge(stages, samples([{}]), output_finite=True)["faults"]
+        return quality_of(stages, {0: True}, samples([{}]), True, LIMITS)["faults"]
 
     assert run([9.0] + [1.0] * 10) == []
     assert run([9.0] + [2.0] * 5 + [1.0] * 5) == ["step_time_changed"]

@@ -6,9 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from conda_stand_in.channel import conda_name
+from conda_stand_in.channel import conda_name, pinned
 from conftest import ROOT
 from wanbench.digests import checkpoint_digest, code_digest, sha256_of, value_digest, without_comments
 from wanbench.measure.environment import git_state
@@ -50,20 +49,9 @@ def requirements(file: str) -> dict[str, str]:
     return dict(line.split("==") for line in lines if "==" in line)
 
 
-def conda_packages(file: str) -> dict[str, str]:
-    """Version by conda name of what an env file asks for, of conda or of pip."""
-    packages: dict[str, str] = {}
-    for entry in yaml.safe_load((ROOT / file).read_text("utf-8"))["dependencies"]:
-        if isinstance(entry, str):
-            packages |= [entry.split("=")]
-        else:
-            packages |= [(conda_name(name), version) for name, version in (line.split("==") for line in entry["pip"])]
-    return packages
-
-
 def test_pip_and_conda_install_the_same_versions() -> None:
     pip = requirements("requirements.txt")
-    measure, report = conda_packages("envs/measure.yaml"), conda_packages("envs/report.yaml")
+    measure, report = pinned(ROOT / "envs/measure.yaml"), pinned(ROOT / "envs/report.yaml")
     assert measure.pop("python") == report.pop("python")
     assert pip.pop("snakemake")
     assert pip.pop("pygments")  # for snakemake --report

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from traces import change, records, trace_of, write
+from traces import LIMITS, change, records, trace_of, write
 from wanbench.errors import InputError
 from wanbench.report.collect import Expected, LeftOut, collect, not_of_the_grid
 from wanbench.report.outcome import faults_of
@@ -101,7 +101,7 @@ def test_what_is_cut_short_or_no_object_is_refused(file: Path, text: str) -> Non
 def test_a_compressed_trace_is_the_same_trace(file: Path) -> None:
     packed = file.with_name("tiny.json.gz")
     packed.write_bytes(gzip.compress(file.read_bytes()))
-    traces, left_out = collect([packed], expected=None)
+    traces, left_out = collect([packed], None, LIMITS)
     assert left_out == []
     assert traces[0].stages == read_trace(file).stages
 
@@ -126,7 +126,7 @@ def expected(file: Path, **changes: str) -> Expected:
 
 
 def test_a_trace_of_the_grid_is_used(file: Path) -> None:
-    traces, left_out = collect([file], expected(file))
+    traces, left_out = collect([file], expected(file), LIMITS)
     assert [trace.case["name"] for trace in traces] == ["tiny"]
     assert left_out == []
 
@@ -140,7 +140,7 @@ def test_a_trace_of_the_grid_is_used(file: Path) -> None:
     ],
 )
 def test_a_stale_trace_is_named_and_not_used(file: Path, changes: dict, part: str) -> None:
-    traces, left_out = collect([file], expected(file, **changes))
+    traces, left_out = collect([file], expected(file, **changes), LIMITS)
     assert traces == []
     assert [item.case for item in left_out] == ["tiny"]
     assert part in left_out[0].reason
@@ -149,14 +149,14 @@ def test_a_stale_trace_is_named_and_not_used(file: Path, changes: dict, part: st
 
 def test_a_trace_under_another_name_is_not_used(file: Path) -> None:
     other = file.rename(file.with_name("other.json"))
-    _, left_out = collect([other], Expected({"other": "0" * 64}, "m", "e"))
+    _, left_out = collect([other], Expected({"other": "0" * 64}, "m", "e"), LIMITS)
     assert "holds case 'tiny'" in left_out[0].reason
 
 
 def test_a_broken_trace_does_not_keep_the_others_from_being_used(file: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    traces, left_out = collect([broken, file], expected(file))
+    traces, left_out = collect([broken, file], expected(file), LIMITS)
     assert len(traces) == 1
     assert left_out[0].case == "broken"
 
@@ -164,13 +164,19 @@ def test_a_broken_trace_does_not_keep_the_others_from_being_used(file: Path, tmp
 def test_reading_in_several_processes_gives_the_same(file: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    assert collect([broken, file], expected(file), processes=2) == collect([broken, file], expected(file))
+    assert collect([broken, file], expected(file), LIMITS, processes=2) == collect(
+        [broken, file], expected(file), LIMITS
+    )
 
 
-def test_a_trace_of_no_case_is_named_and_fails_nothing(file: Path) -> None:
-    strangers = not_of_the_grid(["results/traces/old.json"])
-    assert strangers == [LeftOut("old", "results/traces/old.json: the grid has no such case", of_grid=False)]
+def test_traces_that_are_left_out_fail_the_run_and_those_of_no_case_with_one_line(file: Path) -> None:
+    strangers = not_of_the_grid(["results/traces/old.json", "results/traces/x \x1by.json"])
+    assert strangers[0] == LeftOut("old", "results/traces/old.json: the grid has no such case", of_grid=False)
     cases = cases_table([read_trace(file)])
-    assert faults_of(cases, left_out_table(strangers)) == []
     lacking = [LeftOut("tiny", "results/traces/tiny.json: not valid JSON")]
-    assert faults_of(cases, left_out_table(lacking)) == ["tiny: left out: results/traces/tiny.json: not valid JSON"]
+    line, stranger = faults_of(cases, left_out_table([*strangers, *lacking]), "mine.yaml")
+    assert line == "tiny: left out: results/traces/tiny.json: not valid JSON"
+    assert stranger.startswith("mine.yaml has no cases for these traces, so they are left out. Put the cases back, ")
+    files = r"results/traces/old.json 'results/traces/x \x1by.json'"
+    assert stranger.endswith(f": mkdir -p results/aside/traces && mv -n {files} results/aside/traces")
+    assert faults_of(cases, left_out_table([]), "mine.yaml") == []

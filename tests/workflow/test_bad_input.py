@@ -55,7 +55,7 @@ def test_a_case_that_stands_twice_in_a_file_given_on_the_command_line(new_projec
         (("power_cap_pct: 10", "power_cap_pct: high"), 'power_cap_pct: "high" is not allowed; allowed: a number from'),
         (("power_cap_pct: 10", ""), "power_cap_pct is missing; allowed: a number from 0 to 100"),
         (("power_cap_pct: 10", "power_cap_pct: 10\npower_cap: 5"), "unknown key 'power_cap' (did you mean"),
-        (("power_cap_pct: 10", "power_cap_pct: 10\npower_cap_pct: 5"), "line 23: 'power_cap_pct' stands here a second"),
+        (("power_cap_pct: 10", "power_cap_pct: 10\npower_cap_pct: 5"), "line 40: 'power_cap_pct' stands here a second"),
     ],
     ids=["wrong type", "missing", "unknown", "twice"],
 )
@@ -91,6 +91,27 @@ def test_a_target_that_is_no_case_is_named(new_project: Callable[[], Project]) -
     assert run.code == 1
     assert "no case '03_Max_Quality_129p' (did you mean '03_Max_Quality_192p'?)" in run.output
     assert "Traceback (most recent call last)" not in run.output
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["results/traces/../../planted.json", "results/reference/../../planted/report.md"],
+    ids=["case", "machine"],
+)
+def test_a_target_leads_nowhere_out_of_the_results(new_project: Callable[[], Project], target: str) -> None:
+    project = new_project()
+    before = {file for file in project.folder.parent.rglob("*") if ".snakemake" not in file.parts}
+    run = project.snakemake(target)
+    assert run.code == 1
+    assert run.jobs == set()
+    made = {file for file in project.folder.parent.rglob("*") if ".snakemake" not in file.parts} - before
+    assert {file for file in made if file.is_file() and "__pycache__" not in file.parts} == set()
+
+
+def test_a_hostile_grid_file_ends_in_one_line_that_acts_on_no_terminal(new_project: Callable[[], Project]) -> None:
+    project = new_project()
+    (project.folder / "config/config.yaml").write_text('cases: {a: {model: "\\e[31m\\u202ered\\x9b"}}\n')
+    assert r'model: "\u001b[31m\u202ered\u009b" is not allowed' in complaint(project)
 
 
 def test_two_grid_files_are_refused(new_project: Callable[[], Project]) -> None:

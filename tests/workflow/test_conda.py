@@ -34,7 +34,7 @@ TARGETS = ("all", "results/gallery")
 @pytest.fixture(scope="module")
 def packages() -> list[Package]:
     pins = re.findall(r"^([\w-]+)==", (ROOT / "requirements.txt").read_text("utf-8"), re.M)
-    return [running_python(), *installed_packages(pin for pin in pins if pin != "snakemake")]
+    return [running_python(), *installed_packages(["pip", *(pin for pin in pins if pin != "snakemake")])]
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_a_run_without_conda_or_after_a_comment_does_nothing(copied: Project, co
 
 
 def test_a_changed_environment_is_made_and_what_depends_on_it_runs_again(copied: Project, conda: Installation) -> None:
-    edit(copied, "report", lambda text: f"{text}  - pip:\n      - psutil==7.2.2\n")
+    edit(copied, "report", lambda text: f"{text}      - psutil==7.2.2\n")
     assert run(copied, conda, *TARGETS, "--dry-run").jobs == REPORT
     again = run(copied, conda, "results/gallery")
     assert again.code == 0, again.output

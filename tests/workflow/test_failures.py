@@ -1,8 +1,11 @@
 """Cases that fail: rows of the report, a run that says so, and a next run that tries only them again."""
 
 import copy
+import threading
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project
@@ -16,6 +19,7 @@ GRID = {
         "b_too_big": SMALL | {"size": "65536*65536", "frames": 4001},
         "c_too_slow": SMALL | {"timeout_s": 1},
         "d_broken": {"model": "TI2V-5B", "size": "64*64", "frames": 5, "weights": "pretrained", "checkpoint": "broken"},
+        "e_lost": SMALL,
     },
 }
 
@@ -31,7 +35,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 @pytest.fixture(scope="module")
 def run(project: Project) -> Run:
+    threading.Thread(target=kill_job_of, args=(project, "e_lost")).start()
     return project.snakemake()
+
+
+def kill_job_of(project: Project, case: str) -> None:
+    """Kill what measures a case, and with it the process that would write its trace."""
+    job_file = f"results/work/{case}/job.json"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            if process.info["cwd"] == str(project.folder) and job_file in (process.info["cmdline"] or []):
+                process.parent().kill()
+                return
+        time.sleep(0.1)
 
 
 def status(project: Project, case: str) -> str:
@@ -39,7 +56,7 @@ def status(project: Project, case: str) -> str:
 
 
 def test_every_case_is_tried_and_the_report_is_complete(project: Project, run: Run) -> None:
-    assert [status(project, case) for case in GRID["cases"]] == ["ok", "oom", "timeout", "error"]
+    assert [status(project, case) for case in GRID["cases"]] == ["ok", "oom", "timeout", "error", "killed"]
     report = project.read("results/report.md")
     for case in GRID["cases"]:
         assert f"## Case: {case}\n" in report
@@ -53,16 +70,19 @@ def test_the_run_fails_and_says_which_case_and_why(run: Run) -> None:
     assert "c_too_slow: timeout in Process_Startup: ended after timeout_s = 1 s" in run.output
     assert "d_broken: error in Model_Initialization: " in run.output
     assert "logs/measure/d_broken.log" in run.output
+    assert "e_lost: killed in Process_Startup: ended before it could write a trace: " in run.output
     assert "b_too_big: oom" not in run.output
 
 
 def test_the_next_run_tries_only_the_failed_cases_again(project: Project, run: Run) -> None:
     report = {("tabulate", ""), ("report", ""), ("page", ""), ("outcome", ""), ("plot_grid", "")}
     failed = {(rule, case) for rule in ("measure", "plot_case") for case in ("c_too_slow", "d_broken")}
-    assert project.plan() == failed | report
+    lost = {("measure", "e_lost"), ("plot_case", "e_lost")}
+    assert project.plan() == failed | lost | report
     again = project.snakemake()
     assert again.code == 1
-    assert again.jobs == failed | report
+    assert again.jobs == failed | lost | report
+    assert status(project, "e_lost") == "ok"
     assert project.plan() == failed | report
 
 
@@ -70,6 +90,7 @@ def test_a_mended_case_ends_the_failures_and_is_not_tried_again(project: Project
     mended = copy.deepcopy(GRID)
     mended["cases"]["c_too_slow"] = SMALL
     del mended["cases"]["d_broken"]
+    (project.folder / "results/traces/d_broken.json").unlink()
     project.write_grid(mended)
     assert {job for job in project.plan() if job[0] == "measure"} == {("measure", "c_too_slow")}
     done = project.snakemake()

@@ -3,6 +3,7 @@
 import copy
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -122,8 +123,15 @@ def test_a_changed_threshold_makes_only_the_report_again(project: Project) -> No
     assert project.plan() == {("report", ""), ("page", ""), ("outcome", "")}
 
 
-def test_an_edit_of_the_code_that_draws_a_case_draws_all_and_measures_none(project: Project) -> None:
-    append(project.folder / "workflow/scripts/wanbench/report/plots/timeline.py", "\nEDITED = True\n")
+def test_a_changed_limit_of_the_check_judges_all_cases_again_and_measures_none(project: Project) -> None:
+    file = project.folder / "config/thresholds.yaml"
+    file.write_text(file.read_text("utf-8").replace("slowed_down_pct: 1", "slowed_down_pct: 2"), "utf-8")
+    assert project.plan() == {("plot_case", name) for name in "abc"} | REPORT
+
+
+@pytest.mark.parametrize("path", ["report/plots/timeline.py", "trace/verdict.py"])
+def test_an_edit_of_the_code_that_draws_or_judges_a_case_measures_none(project: Project, path: str) -> None:
+    append(project.folder / "workflow/scripts/wanbench" / path, "\nEDITED = True\n")
     assert project.plan() == {("plot_case", name) for name in "abc"} | REPORT
 
 
@@ -167,6 +175,31 @@ def test_a_trace_that_snakemake_was_made_to_believe_is_named_and_not_used(measur
     assert "## Left out, and why" in report
     assert "## Case: a\n" not in report
     assert "## Case: b\n" in report
+
+
+def test_a_trace_of_a_removed_case_ends_the_run_with_what_to_do_and_costs_nothing(
+    measured: Project, tmp_path: Path
+) -> None:
+    shutil.copytree(measured.folder, tmp_path / "copy")
+    project = Project(tmp_path / "copy")
+    project.write_grid(changed(lambda grid: grid["cases"].pop("b")))
+    run = project.snakemake()
+    assert run.code == 1
+    # The report was written all the same.
+    assert "b.json: the grid has no such case" in project.read("results/report.md").replace("\\", "")
+    assert "## Case: a\n" in project.read("results/report.md")
+    # Snakemake shows it as it is said, and again with the log.
+    (line,) = set(re.findall("^config/config.yaml has no cases for these traces, .*", run.output, re.M))
+    command = line.split("not measured again): ")[1]
+    assert command == "mkdir -p results/aside/traces && mv -n results/traces/b.json results/aside/traces"
+    subprocess.run(command, shell=True, cwd=project.folder, check=True)
+    run = project.snakemake()
+    assert run.code == 0, run.output
+    assert run.jobs == REPORT
+    # Back in the grid, the kept trace is still that of its case.
+    project.write_grid(GRID)
+    shutil.move(project.folder / "results/aside/traces/b.json", project.folder / "results/traces")
+    assert project.plan() == REPORT
 
 
 def append(file: Path, text: str) -> None:

@@ -1,6 +1,8 @@
 import os
 import subprocess
 import sys
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -8,17 +10,21 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
-from wanbench.cases.case import case_sha256
+from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check, nearest
 from wanbench.conda import CONDA, NONE
 from wanbench.digests import code_digest, value_digest
 from wanbench.errors import InputError
-from wanbench.measure.failures import failed_attempts
+from wanbench.measure.failures import failures, last_good_trace
 from wanbench.models import MODELS
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
+from wanbench.resources import TO_RECORD_A_LOST_ATTEMPT, Earlier, resources_of
 from wanbench.stale_lock import free_of_killed_runs
+from wanbench.text import visible
+from wanbench.trace.verdict import Limits
+from wanbench.trace.writer import read_head
 
 ROOT = Path(workflow.basedir)
 
@@ -58,7 +64,7 @@ def baseline():
 
 
 def thresholds():
-    """When the report's findings speak: config/thresholds.yaml, checked."""
+    """When a case's check is not passed and the report's findings speak: config/thresholds.yaml, checked."""
     file = ROOT / "config/thresholds.yaml"
     values = read_yaml(Path(shown_path(file)))
     check(values, str(shown_path(file)), schema_file=THRESHOLDS_SCHEMA_FILE)
@@ -90,7 +96,13 @@ try:
     config["software_deployment"] = software_deployment()
     config["snakemake_pid"] = os.getpid()
 except InputError as error:
-    sys.exit(str(error))
+    sys.exit(visible(str(error)))
+
+# Apart from the rest: the tables and the pictures of a case depend on no other.
+LIMITS = {field.name: THRESHOLDS[field.name] for field in fields(Limits)}
+# For the verdict in a trace. Not a parameter of `measure`: another limit measures nothing again, since the report makes
+# a verdict of its own.
+config["limits"] = LIMITS
 
 if workflow.is_main_process:
     # Before rules are known, so is not the executor; but only one that runs jobs elsewhere is given a number of them.
@@ -106,7 +118,10 @@ MEASURE_DIGEST = code_digest(
     [
         "measure_case.py",
         "wanbench/models.py",
+        "wanbench/redact.py",
+        "wanbench/text.py",
         "wanbench/cases/case.py",
+        # Not trace/verdict.py: the report makes a verdict of its own from the trace's figures.
         "wanbench/trace/names.py",
         "wanbench/trace/writer.py",
         "wanbench/measure/**/*.py",
@@ -127,6 +142,9 @@ REPORT_DIGEST = code_digest(
         "scripts/plot_grid.py",
         "scripts/wanbench/models.py",
         "scripts/wanbench/memory.py",
+        "scripts/wanbench/redact.py",
+        "scripts/wanbench/rule_log.py",
+        "scripts/wanbench/text.py",
         "scripts/wanbench/cases/case.py",
         "scripts/wanbench/trace/*.py",
         "scripts/wanbench/report/**/*.py",
@@ -141,10 +159,12 @@ CASE_PLOT_DIGEST = code_digest(
         "schemas/trace.schema.json",
         "scripts/plot_case.py",
         "scripts/wanbench/models.py",
+        "scripts/wanbench/text.py",
         "scripts/wanbench/trace/*.py",
         "scripts/wanbench/report/collect.py",
         "scripts/wanbench/report/figures.py",
         "scripts/wanbench/report/generations.py",
+        "scripts/wanbench/report/judged.py",
         "scripts/wanbench/report/plots/*.py",
     ],
 )
@@ -157,12 +177,34 @@ UNDISTURBED = 1000
 workflow.global_resources.setdefault("undisturbed", UNDISTURBED)
 
 OTHER_TRACES = sorted(str(file) for file in Path("results/traces").glob("*.json") if file.stem not in CASES)
-FAILED_ATTEMPTS = failed_attempts(Path("results"))
+FAILURES = failures(Path("results"))
+
+
+# On a cluster, where only measuring is worth a job: the others take seconds, and need no GPU.
+localrules:
+    comparison,
+    compare,
+    gallery,
+    outcome,
+    page,
+    page_reference,
+    plot_case,
+    plot_case_reference,
+    plot_grid,
+    plot_grid_reference,
+    report,
+    report_reference,
+    tabulate,
+    tabulate_reference,
 
 
 # Not in a dry run.
 onstart:
-    written = ["results", *(f"results/{name}" for name in ("traces", "work", "videos", "last_good", "failures")), "logs"]
+    written = [
+        "results",
+        *(f"results/{name}" for name in ("traces", "work", "videos", "last_good", "last_failed", "failures")),
+        "logs",
+    ]
     unwritable = [path for path in written if Path(path).exists() and not os.access(path, os.W_OK)]
     if unwritable:
         sys.exit(f"{', '.join(unwritable)}: cannot be written to (permissions, or a read-only file system)")
@@ -191,7 +233,42 @@ def expected_of_case(wildcards):
 
 
 def times_failed(wildcards):
-    return FAILED_ATTEMPTS.get(wildcards.case, 0)
+    return FAILURES[wildcards.case].failed_attempts if wildcards.case in FAILURES else 0
+
+
+def earlier_attempt(name):
+    """The last good trace under a case's name, and what it was measured with; None for one of another version."""
+    head = read_head(last_good_trace(Path("results"), name))
+    try:
+        return head and Earlier(Case.from_settings(head["case"]), head["total_duration_s"])
+    except (KeyError, TypeError):
+        return None
+
+
+# Snakemake asks for each resource on its own.
+@cache
+def asked_resources(name, attempt):
+    """What a job asks a scheduler for. Snakemake's second try at a case measures nothing."""
+    if attempt > 1:
+        return TO_RECORD_A_LOST_ATTEMPT
+    last_failure = FAILURES[name].status if name in FAILURES else None
+    return resources_of(Case.from_settings(CASES[name]), earlier_attempt(name), last_failure)
+
+
+def asked_gpus(wildcards, attempt):
+    return asked_resources(wildcards.case, attempt).gpus
+
+
+def asked_mem_mb(wildcards, attempt):
+    return asked_resources(wildcards.case, attempt).mem_mb
+
+
+def asked_runtime_min(wildcards, attempt):
+    return asked_resources(wildcards.case, attempt).runtime_min
+
+
+def attempt_number(wildcards, attempt):
+    return attempt
 
 
 def reference_traces(wildcards):

@@ -20,6 +20,7 @@ rule comparison:
         baseline=BASELINE,
         baseline_files=[str(file) for file in BASELINE_FILES],
         baseline_digest=baseline_digest(BASELINE_FILES),
+        limits=LIMITS,
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
     script:
@@ -34,6 +35,8 @@ rule compare:
         json="results/comparison.json",
     log:
         "logs/compare.log",
+    # It fails when a case got worse, and would again.
+    retries: 0
     conda:
         "../../envs/report.yaml"
     script:

@@ -6,7 +6,15 @@ rule measure:
     conda:
         "../../envs/measure.yaml"
     resources:
-        gpu=1,
+        gpu=asked_gpus,
+        # Only Slurm reads it. Stock diffusers exports, moves and compiles on all cores that it may use, and nodes
+        # commonly have as many a GPU.
+        cpus_per_task=8,
+        mem_mb=asked_mem_mb,
+        runtime=asked_runtime_min,
+        attempt=attempt_number,
+        # Whether whoever runs the job ends it after `runtime`.
+        ends_in_time=int(workflow.remote_exec),
         undisturbed=1,
     params:
         case=case_settings,

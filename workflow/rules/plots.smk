@@ -26,6 +26,7 @@ rule plot_case:
         undisturbed=UNDISTURBED,
     params:
         expected=expected_of_case,
+        limits=LIMITS,
         plot_digest=CASE_PLOT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
     script:

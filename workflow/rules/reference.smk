@@ -13,6 +13,7 @@ use rule tabulate as tabulate_reference with:
     params:
         expected=None,
         others=[],
+        limits=LIMITS,
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
 
@@ -40,6 +41,7 @@ use rule plot_case as plot_case_reference with:
         "logs/reference/{machine}/plots/{case}.log",
     params:
         expected=None,
+        limits=LIMITS,
         plot_digest=CASE_PLOT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
 

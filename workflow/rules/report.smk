@@ -51,9 +51,12 @@ rule outcome:
         "results/outcome.json",
     log:
         "logs/outcome.log",
+    # It fails when a case did, and would again.
+    retries: 0
     conda:
         "../../envs/report.yaml"
     params:
+        grid=shown_path(GRID_FILE),
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
     script:

@@ -23,6 +23,7 @@ rule tabulate:
     params:
         expected={"case_sha256": CASE_SHA256, "measure": MEASURE_DIGEST, "env": MEASURE_ENV_DIGEST},
         others=OTHER_TRACES,
+        limits=LIMITS,
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
     script:

@@ -8,7 +8,9 @@ from wanbench.entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
-worse = json.loads(Path(snakemake.input.json).read_text("utf-8"))["worse"]
+from wanbench.text import visible
+
+worse = [visible(line) for line in json.loads(Path(snakemake.input.json).read_text("utf-8"))["worse"]]
 Path(snakemake.log[0]).write_text("".join(f"{line}\n" for line in worse), "utf-8")
 if worse:
     sys.exit(

@@ -1,4 +1,4 @@
-"""Rule outcome: the run as a whole fails when a case failed or a trace could not be used, and says which."""
+"""Rule outcome: the run as a whole fails when a case failed or a trace was left out, and says which."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from wanbench.trace.writer import write_atomically
 
 cases = pd.read_parquet(snakemake.input.cases)
 left_out = pd.read_parquet(snakemake.input.left_out)
-faults = faults_of(cases, left_out)
+faults = faults_of(cases, left_out, snakemake.params.grid)
 Path(snakemake.log[0]).write_text("".join(f"{fault}\n" for fault in faults), "utf-8")
 if faults:
     sys.exit("\n".join([f"The report {snakemake.input.report} is complete, but:", *faults]))

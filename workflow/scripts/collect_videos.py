@@ -9,10 +9,11 @@ from wanbench.entry import enter_job
 enter_job("envs/report.yaml", snakemake.config)
 
 from wanbench.errors import InputError
+from wanbench.rule_log import open_log
 from wanbench.trace.names import OK
 from wanbench.trace.reader import read_trace
 
-sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
+sys.stderr = open_log(snakemake.log[0])
 
 gallery = Path(snakemake.output[0])
 gallery.mkdir(parents=True)

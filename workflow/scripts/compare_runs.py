@@ -15,9 +15,11 @@ from wanbench.report.compare.export import as_json, as_table
 from wanbench.report.compare.markdown import render
 from wanbench.report.compare.runs import compared_runs
 from wanbench.report.tables import write_table
+from wanbench.rule_log import open_log
+from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 
-sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
+sys.stderr = open_log(snakemake.log[0])
 
 left_out = pd.read_parquet(snakemake.input.left_out).query("of_grid")
 try:
@@ -26,6 +28,7 @@ try:
         [Path(file) for file in snakemake.params.baseline_files],
         [Path(file) for file in snakemake.input.traces],
         dict(zip(left_out["case"], left_out["reason"])),
+        Limits(**snakemake.params.limits),
         snakemake.threads,
     )
 except InputError as error:

@@ -1,4 +1,7 @@
-"""Rule measure: one attempt at a case. A case that fails leaves a trace too, so the rule succeeds."""
+"""Rule measure: one attempt at a case. A case that fails leaves a trace too, so the rule succeeds.
+
+Where even that was impossible, the rule fails, and Snakemake's second try writes the trace of the first.
+"""
 
 import sys
 from pathlib import Path
@@ -9,7 +12,10 @@ conda_env = enter_job("envs/measure.yaml", snakemake.config)
 
 from wanbench.cases.case import Case, case_sha256
 from wanbench.errors import InputError
+from wanbench.measure.lost import record_lost_attempt
 from wanbench.measure.supervisor import Places, supervise
+from wanbench.resources import limit_s
+from wanbench.trace.verdict import Limits
 
 trace = Path(snakemake.output.trace)
 results = trace.parents[1]
@@ -26,8 +32,15 @@ digests = {
     "measure": snakemake.params.measure_digest,
     "env": snakemake.params.env_digest,
 }
+limits = Limits(**snakemake.config["limits"])
+job_limit_s = limit_s(snakemake.resources.runtime) if snakemake.resources.ends_in_time else None
 try:
-    supervise(case, places, digests, conda_env)
+    if snakemake.resources.attempt == 1:
+        supervise(case, places, digests, limits, conda_env, job_limit_s)
+    else:
+        record_lost_attempt(case, places, digests, limits)
 except InputError:
     # The terminal and the log have its message.
     sys.exit(1)
+except OSError as error:
+    sys.exit(f"[{case.name}] no trace of this attempt: {error}")

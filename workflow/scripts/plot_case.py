@@ -10,9 +10,11 @@ enter_job("envs/report.yaml", snakemake.config)
 from wanbench.report.collect import Expected
 from wanbench.report.plots.case import case_pictures
 from wanbench.report.plots.picture import save
+from wanbench.rule_log import open_log
+from wanbench.trace.verdict import Limits
 
-sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
+sys.stderr = open_log(snakemake.log[0])
 
 expected = Expected(**snakemake.params.expected) if snakemake.params.expected else None
-pictures = case_pictures(Path(snakemake.input.trace), expected)
+pictures = case_pictures(Path(snakemake.input.trace), expected, Limits(**snakemake.params.limits))
 save(pictures, snakemake.wildcards.case, Path(snakemake.output.words).parent)

@@ -12,8 +12,9 @@ import pandas as pd
 from wanbench.report.plots.grid import energy, stage_times
 from wanbench.report.plots.picture import save
 from wanbench.report.plots.time_memory import time_memory
+from wanbench.rule_log import open_log
 
-sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
+sys.stderr = open_log(snakemake.log[0])
 
 cases, stages = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages"))
 pictures = {

@@ -11,8 +11,9 @@ enter_job("envs/measure.yaml", snakemake.config)
 from wanbench.errors import InputError
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.gpus import usable_gpus
+from wanbench.rule_log import open_log
 
-sys.stderr = open(snakemake.log[0], "w", encoding="utf-8", buffering=1)
+sys.stderr = open_log(snakemake.log[0])
 
 
 def tell(line):

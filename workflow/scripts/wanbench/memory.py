@@ -1,4 +1,6 @@
-"""How much GPU memory a case will need: an estimate from its settings alone, before anything runs.
+"""How much memory a case will need: an estimate from its settings alone, before anything runs.
+
+On the GPU:
 
 Peak = the weights that are on the GPU together, plus the working memory of what computes then; the highest of text
 encoding, denoising, VAE encoding and VAE decoding. It is an estimate of what torch allocates (the report's GPU Mem);
@@ -10,6 +12,10 @@ Working memory, each fitted to peaks measured on an H200 (torch 2.11, diffusers 
     VAE decoding   pixels of a frame x bytes that live tensors hold of each, and the decoded video; convolutions run
                    over chunks of four frames, so the length of the video hardly counts
     VAE encoding   the same, with less of each
+
+On the host: what the interpreter, CUDA and the decoded video need, and the weights that wait there (with offloading)
+or pass through (from a checkpoint). It is 1.05 to 2.6 times what the 27 recorded cases of that H200 took: on a cluster,
+too little ends a case.
 """
 
 from dataclasses import dataclass
@@ -60,6 +66,13 @@ _TILES_BYTES = 5_000_000_000
 # A first-block cache keeps residuals of the first and the last block, for both guidance passes.
 _CACHED_TENSORS = 6
 
+# On the host, each above what was seen: interpreter, libraries and CUDA; torch's compiling processes; float32 frames
+# beside the tensor that they are made from; pinned copies, beside the weights themselves.
+_HOST_BASE_BYTES = 6_000_000_000
+_HOST_COMPILING_BYTES = 10_000_000_000
+_HOST_VIDEO_COPIES = 2
+_HOST_WEIGHT_COPIES = {"none": 0, "model": 1, "sequential": 1, "group": 1, "group_stream": 2}
+
 
 def estimated_peak_bytes(case: Case) -> int | None:
     """Highest memory that torch will have allocated, in bytes; None for what has no estimate.
@@ -70,20 +83,61 @@ def estimated_peak_bytes(case: Case) -> int | None:
         return None
     sizes = _SIZES[case.model]
     item_bytes, vae_item_bytes = _BYTES[case.dtype], _BYTES[case.vae_dtype]
-    denoiser_bytes = sizes.denoiser * item_bytes + sizes.denoiser_float32 * (4 - item_bytes)
-    text_bytes, vae_bytes = _TEXT_ENCODER * item_bytes, sizes.vae * vae_item_bytes
+    weights = weights_of(case)
     denoising = _denoising_bytes(case, sizes, item_bytes)
     decoding, encoding = _vae_bytes(case, vae_item_bytes)
     if case.offload == "none":
-        weights = text_bytes + sizes.experts * denoiser_bytes + vae_bytes
-        peak = weights + max(denoising, decoding, encoding)
+        peak = weights.all_bytes + max(denoising, decoding, encoding)
     elif case.offload == "model":
         # The VAE has encoded the image, and stays for the steps.
-        resident = vae_bytes if case.task == "i2v" else 0
-        peak = max(text_bytes + resident + encoding, denoiser_bytes + resident + denoising, vae_bytes + decoding)
+        resident = weights.vae_bytes if case.task == "i2v" else 0
+        peak = max(
+            weights.text_encoder_bytes + resident + encoding,
+            weights.denoiser_bytes + resident + denoising,
+            weights.vae_bytes + decoding,
+        )
     else:
         peak = max(_LARGEST_LAYER * item_bytes, denoising, decoding, encoding)
     return round(peak)
+
+
+def estimated_host_bytes(case: Case) -> int:
+    """Highest memory of the case's processes on the host, in bytes."""
+    video_bytes = _HOST_VIDEO_COPIES * 3 * case.frames * case.width_px * case.height_px * 4
+    compiling_bytes = 0 if case.compile == "none" else _HOST_COMPILING_BYTES
+    return _HOST_BASE_BYTES + compiling_bytes + video_bytes + _weights_on_host_bytes(case)
+
+
+def _weights_on_host_bytes(case: Case) -> int:
+    if case.scale == "tiny":
+        return 0
+    # The whole pipeline is in host memory before it is placed.
+    loaded = 1 if case.weights == "pretrained" else 0
+    return max(loaded, _HOST_WEIGHT_COPIES[case.offload]) * weights_of(case).all_bytes
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Sizes of the weights of a full-scale case in its data types; one denoiser of `experts`."""
+
+    text_encoder_bytes: int
+    denoiser_bytes: int
+    experts: int
+    vae_bytes: int
+
+    @property
+    def all_bytes(self) -> int:
+        return self.text_encoder_bytes + self.experts * self.denoiser_bytes + self.vae_bytes
+
+
+def weights_of(case: Case) -> Weights:
+    sizes, item_bytes = _SIZES[case.model], _BYTES[case.dtype]
+    return Weights(
+        _TEXT_ENCODER * item_bytes,
+        sizes.denoiser * item_bytes + sizes.denoiser_float32 * (4 - item_bytes),
+        sizes.experts,
+        sizes.vae * _BYTES[case.vae_dtype],
+    )
 
 
 def _denoising_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> float:

@@ -1,11 +1,15 @@
 """Multiply a grid of axes into named cases."""
 
 import itertools
+import math
 import string
 from typing import Any
 
 from wanbench.cases.schema import check, nearest, setting_names, shown
 from wanbench.errors import InputError
+
+# Far more than Snakemake can plan, and few enough to list.
+_MOST_COMBINATIONS = 1_000_000
 
 
 def expand_grid(grid: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
@@ -44,6 +48,9 @@ def expand_grid(grid: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
 
 
 def _check_axes(axes: dict[str, list[Any]], fixed: dict[str, Any], excluded: list[dict[str, Any]], where: str) -> None:
+    combinations = math.prod(len(values) for values in axes.values())
+    if combinations > _MOST_COMBINATIONS:
+        raise InputError(f"{where}: axes: {combinations:,} combinations; allowed: up to {_MOST_COMBINATIONS:,}")
     for axis, values in axes.items():
         if axis in fixed:
             raise InputError(f"{where}: {axis!r} stands in both axes and set; allowed: one of them")
@@ -65,13 +72,19 @@ def _matches(pattern: dict[str, Any], combination: dict[str, Any]) -> bool:
 def _name(pattern: str, combination: dict[str, Any], where: str) -> str:
     words = {key: _word(value) for key, value in combination.items()}
     try:
-        fields = [field for _, field, _, _ in string.Formatter().parse(pattern) if field is not None]
+        fields = [
+            (field, bool(spec or conversion))
+            for _, field, spec, conversion in string.Formatter().parse(pattern)
+            if field is not None
+        ]
     except ValueError as error:
         raise InputError(f"{where}: name: {shown(pattern)} is no pattern: {error}") from None
-    for field in fields:
+    for field, formatted in fields:
         if field not in words:
             hint = nearest(field, setting_names())
             raise InputError(f"{where}: name: unknown axis {{{field}}}{hint}; allowed: {', '.join(words)}")
+        if formatted:
+            raise InputError(f"{where}: name: {shown(pattern)} formats {{{field}}}; allowed: {{{field}}} as it is")
     return pattern.format(**words)
 
 

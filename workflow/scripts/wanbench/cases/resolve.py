@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wanbench.cases.case import Case
+from wanbench.cases.checkpoint import check_checkpoint
 from wanbench.cases.grid import expand_grid
 from wanbench.cases.images import check_image
 from wanbench.cases.schema import check, not_allowed, shown
@@ -162,8 +163,7 @@ def _checkpoint(settings: dict[str, Any], facts: ModelFacts, where: str) -> dict
     revision = settings.get("revision")
     folder = Path(checkpoint).expanduser()
     if folder.is_dir():
-        if not (folder / "model_index.json").is_file():
-            raise not_allowed(where, "checkpoint", checkpoint, "a folder with model_index.json (diffusers layout)")
+        check_checkpoint(folder, f"{where}: checkpoint: {shown(checkpoint)}")
         if revision is not None:
             raise not_allowed(where, "revision", revision, "none for a folder; only a hub id has revisions")
         return {"checkpoint": checkpoint, "revision": None, "checkpoint_sha256": checkpoint_digest(folder)}

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from wanbench.errors import InputError
+from wanbench.text import escape_in_json
 
 _SCHEMAS = Path(__file__).parents[3] / "schemas"
 SCHEMA_FILE = _SCHEMAS / "config.schema.json"
@@ -57,7 +58,7 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
 
 def shown(value: Any) -> str:
     """A value for a message: on one line, and not longer than a line."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = escape_in_json(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= 80 else text[:77] + "..."
 
 

@@ -1,12 +1,17 @@
 """Read a YAML file strictly: what YAML would silently drop is an error."""
 
 import math
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from wanbench.errors import InputError
+from wanbench.text import visible
+
+# Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
+_MOST_VALUES = 1_000_000
 
 
 class _StrictLoader(yaml.SafeLoader):
@@ -16,8 +21,10 @@ class _StrictLoader(yaml.SafeLoader):
 def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
     first_line: dict[Any, int] = {}
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
+        key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
+        if not isinstance(key, Hashable):
+            raise InputError(f"line {line}: a {type(key).__name__} is not allowed as a key; allowed: text")
         if key in first_line:
             raise InputError(f"line {line}: {key!r} stands here a second time (first in line {first_line[key]})")
         first_line[key] = line
@@ -31,7 +38,50 @@ def _finite_number(loader: _StrictLoader, node: yaml.ScalarNode) -> float:
     return number
 
 
+def _unicode_text(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
+    """JSON's pairs of escapes for one character are two halves in YAML."""
+    text = loader.construct_yaml_str(node)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        half = visible(text[error.start])
+        raise InputError(
+            f"line {node.start_mark.line + 1}: {half} is half of a character (a lone surrogate) and not allowed; "
+            "allowed: the character itself, or an escape such as \\U0001F600"
+        ) from None
+    return text
+
+
+def _values_of(node: yaml.Node, known: dict[int, int | None]) -> int:
+    """Number of values that a node stands for, with each alias counted as what it stands for.
+
+    Args:
+        known: numbers by identity of the nodes counted so far; None while a node is being counted.
+    """
+    if id(node) in known:
+        count = known[id(node)]
+        if count is None:
+            raise InputError(f"line {node.start_mark.line + 1}: stands for itself, through an alias in it")
+        return count
+    known[id(node)] = None
+    children = node.value if isinstance(node, yaml.CollectionNode) else []
+    parts = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
+    known[id(node)] = count = 1 + sum(_values_of(part, known) for part in parts)
+    return count
+
+
+def _load(text: str) -> Any:
+    loader = _StrictLoader(text)
+    root = loader.get_single_node()
+    if root is None:
+        return None
+    if _values_of(root, {}) > _MOST_VALUES:
+        raise InputError(f"its aliases stand for more than {_MOST_VALUES:,} values")
+    return loader.construct_document(root)
+
+
 _StrictLoader.add_constructor("tag:yaml.org,2002:float", _finite_number)
+_StrictLoader.add_constructor("tag:yaml.org,2002:str", _unicode_text)
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
 
 
@@ -39,10 +89,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """The file's content.
 
     Raises:
-        InputError: the file is missing, is not YAML, holds a key twice, or is no mapping.
+        InputError: the file is missing, is not YAML, holds a key twice or text that is no Unicode, nests or repeats
+            itself without end, or is no mapping.
     """
     try:
-        content = yaml.load(path.read_text("utf-8"), Loader=_StrictLoader)
+        content = _load(path.read_text("utf-8"))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -53,6 +104,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: {where}not valid YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nests too deep") from None
+    except (ValueError, KeyError, AttributeError) as error:
+        # What PyYAML lets through from values that are none of their type: the date 2001-13-01, !!bool perhaps.
+        raise InputError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: is empty or no mapping; allowed: keys with values")
     return content

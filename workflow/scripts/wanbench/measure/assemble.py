@@ -10,11 +10,12 @@ from typing import Any
 
 from wanbench.measure.intervals import Interval
 from wanbench.measure.outcome import Outcome
-from wanbench.measure.quality import judge
-from wanbench.measure.redact import redacted
+from wanbench.measure.quality import quality_of
 from wanbench.measure.samples import Samples, stage_measures
 from wanbench.measure.spans import Move, Recording, Stage, stages_of
+from wanbench.redact import redacted
 from wanbench.trace import names
+from wanbench.trace.verdict import Limits
 
 # Sequential offload moves weights thousands of times. The stages hold their sums; the timeline shows the first.
 _MOVES_SHOWN = 500
@@ -59,6 +60,7 @@ class Attempt:
         spawned_ns, ended_ns: life of the measuring process, monotonic, in nanoseconds.
         started_at: wall-clock time of the start, ISO 8601 in UTC.
         git: commit of the measuring code, and whether it had changes.
+        limits: for the verdict in the trace.
     """
 
     case: dict[str, Any]
@@ -67,6 +69,7 @@ class Attempt:
     ended_ns: int
     started_at: str
     git: dict[str, Any]
+    limits: Limits
 
 
 def assemble(attempt: Attempt, recording: Recording, samples: Samples, outcome: Outcome) -> dict[str, Any]:
@@ -84,7 +87,7 @@ def assemble(attempt: Attempt, recording: Recording, samples: Samples, outcome: 
         "error": _error(outcome, recording),
         "applied": result.get("applied"),
         "environment": _environment(recording, samples),
-        "quality": judge(stages, samples, result.get("output_finite")),
+        "quality": quality_of(stages, recording.counted, samples, result.get("output_finite"), attempt.limits),
         "video_bytes": result.get("video_bytes"),
         "displayTimeUnit": "ms",
         "traceEvents": _events(attempt, recording, stages, samples),
@@ -104,7 +107,7 @@ def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | Non
 def _error(outcome: Outcome, recording: Recording) -> dict[str, Any] | None:
     if outcome.status == names.OK:
         return None
-    return redacted({"type": outcome.error_type, "message": outcome.message, "stage_reached": recording.stage_reached})
+    return {"type": outcome.error_type, "message": outcome.message, "stage_reached": recording.stage_reached}
 
 
 def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples: Samples) -> list[dict[str, Any]]:

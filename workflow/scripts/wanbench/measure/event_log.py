@@ -23,7 +23,8 @@ class EventLog:
         Raises:
             OSError: the disk is full, now or when a record before was only written in part.
         """
-        line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
+        # A message can quote a file name that is no text; whoever shares it makes it one.
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
         if not self._is_full and self._file.write(line) == len(line):
             return
         self._is_full = True

@@ -1,10 +1,11 @@
-"""Which cases failed how often, and the last good trace of each.
+"""Which cases failed how often, and the last good and the last failed trace of each.
 
-Snakemake runs a case again when a parameter of it changed, so the number of failed attempts is one. It removes
-the output of a case before running it, so the last good trace is kept beside.
+Snakemake runs a case again when a parameter of it changed, so the number of failed attempts is one. It removes the
+output of a case before running it, and also when the job that made it ended badly, so these traces are kept beside.
 """
 
 import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wanbench.measure.outcome import Outcome
@@ -12,10 +13,18 @@ from wanbench.trace.names import FINISHED, OK
 from wanbench.trace.writer import write_atomically
 
 
-def failed_attempts(results: Path) -> dict[str, int]:
-    """Number of failed attempts by case name; cases that never failed are not in it."""
-    files = (results / "failures").glob("*.json")
-    return {file.stem: json.loads(file.read_text("utf-8"))["failed_attempts"] for file in files}
+@dataclass(frozen=True)
+class Failures:
+    """How often a case has failed; status and message of the last time."""
+
+    failed_attempts: int
+    status: str
+    message: str | None
+
+
+def failures(results: Path) -> dict[str, Failures]:
+    """Failures by case name; cases that never failed are not in it."""
+    return {file.stem: _read(file) for file in (results / "failures").glob("*.json")}
 
 
 def last_good_trace(results: Path, case_name: str) -> Path:
@@ -23,13 +32,21 @@ def last_good_trace(results: Path, case_name: str) -> Path:
     return results / "last_good" / f"{case_name}.json"
 
 
+def last_failed_trace(results: Path, case_name: str) -> Path:
+    """Where the trace of an attempt that did not end well is kept until the next attempt."""
+    return results / "last_failed" / f"{case_name}.json"
+
+
 def record_outcome(results: Path, case_name: str, outcome: Outcome, trace: Path) -> None:
-    """Count a failed attempt, or keep the trace of a good one."""
-    if outcome.status == OK:
-        write_atomically(last_good_trace(results, case_name), trace.read_text("utf-8"))
+    """Count a failed attempt, and keep its trace."""
+    kept = last_good_trace if outcome.status == OK else last_failed_trace
+    write_atomically(kept(results, case_name), trace.read_text("utf-8"))
     if outcome.status in FINISHED:
         return
     file = results / "failures" / f"{case_name}.json"
-    before = json.loads(file.read_text("utf-8"))["failed_attempts"] if file.exists() else 0
-    text = json.dumps({"failed_attempts": before + 1, "status": outcome.status, "message": outcome.message})
-    write_atomically(file, text + "\n")
+    before = _read(file).failed_attempts if file.exists() else 0
+    write_atomically(file, json.dumps(asdict(Failures(before + 1, outcome.status, outcome.message))) + "\n")
+
+
+def _read(file: Path) -> Failures:
+    return Failures(**json.loads(file.read_text("utf-8")))

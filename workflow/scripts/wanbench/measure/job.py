@@ -17,6 +17,7 @@ class Job:
         video: file for the generated video.
         spawned_ns: monotonic time at which the supervisor started the measuring process, in nanoseconds.
         conda_env: name of the conda environment that the measuring process must run in, None without conda.
+        started_at: wall-clock time of the start, ISO 8601 in UTC.
     """
 
     case: Case
@@ -25,6 +26,7 @@ class Job:
     video: Path
     spawned_ns: int
     conda_env: str | None
+    started_at: str
 
     def to_json(self) -> str:
         return json.dumps(
@@ -35,6 +37,7 @@ class Job:
                 "video": str(self.video),
                 "spawned_ns": self.spawned_ns,
                 "conda_env": self.conda_env,
+                "started_at": self.started_at,
             }
         )
 
@@ -48,4 +51,5 @@ class Job:
             Path(values["video"]),
             values["spawned_ns"],
             values["conda_env"],
+            values["started_at"],
         )

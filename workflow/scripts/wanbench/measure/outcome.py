@@ -12,6 +12,22 @@ EXIT_DISK_FULL = 79
 
 
 @dataclass(frozen=True)
+class TimeLimit:
+    """Seconds after which a case is ended, and why then."""
+
+    time_s: float
+    reason: str
+
+
+def time_limit(timeout_s: float, job_s: float | None) -> TimeLimit:
+    """The case's own limit, or the one of its job where that comes first; None for a job without a limit."""
+    if job_s is None or timeout_s <= job_s:
+        return TimeLimit(timeout_s, f"timeout_s = {timeout_s:g} s")
+    more = f"timeout_s = {timeout_s:g} s allows more, and the next run asks for that"
+    return TimeLimit(job_s, f"{job_s:g} s, as its job had no more time; {more}")
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Status, and for any but `ok` a message and the type of the error where there was one."""
 
@@ -20,19 +36,17 @@ class Outcome:
     error_type: str | None = None
 
 
-def outcome_of(
-    return_code: int, timed_out_after_s: float | None, error: tuple[str, str] | None, finished: bool
-) -> Outcome:
+def outcome_of(return_code: int, passed: TimeLimit | None, error: tuple[str, str] | None, finished: bool) -> Outcome:
     """Judge an ended measuring process.
 
     Args:
         return_code: as `subprocess` gives it; negative for a signal.
-        timed_out_after_s: the limit in seconds, if the supervisor ended the process for it.
+        passed: the limit, if the supervisor ended the process for it.
         error: type and message that the process reported.
         finished: whether the process reported that its last generation was complete.
     """
-    if timed_out_after_s is not None:
-        return Outcome(TIMEOUT, f"ended after timeout_s = {timed_out_after_s:g} s")
+    if passed is not None:
+        return Outcome(TIMEOUT, f"ended after {passed.reason}")
     if return_code < 0:
         name = signal.Signals(-return_code).name
         hint = "; the kernel's out-of-memory killer does this" if name == "SIGKILL" else ""

@@ -18,16 +18,20 @@ from wanbench.errors import InputError
 from wanbench.measure.assemble import Attempt, assemble
 from wanbench.measure.environment import git_state
 from wanbench.measure.event_log import EventTail
-from wanbench.measure.failures import record_outcome
+from wanbench.measure.failures import last_failed_trace, record_outcome
 from wanbench.measure.gpu_slots import Slot, own_slot
 from wanbench.measure.gpus import Gpu, usable_gpus
 from wanbench.measure.job import Job
 from wanbench.measure.latch_delay import placed_by_load
-from wanbench.measure.outcome import Outcome, outcome_of
+from wanbench.measure.log_pipe import log_pipe
+from wanbench.measure.outcome import Outcome, TimeLimit, outcome_of, time_limit
 from wanbench.measure.progress import Progress, starting
 from wanbench.measure.samples import read_samples
-from wanbench.measure.spans import matmul_times, read_records
+from wanbench.measure.spans import Recording, matmul_times, read_records
 from wanbench.memory import estimated_peak_bytes
+from wanbench.redact import redacted_message
+from wanbench.text import visible
+from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_trace
 
 # GPM needs 0.1 s between two samples, and ticks come up to some milliseconds early or late.
@@ -48,7 +52,7 @@ class Places:
         log: everything that the measuring process prints, and the progress lines.
         video: the generated video.
         work: folder of this attempt alone, removed at its end.
-        results: folder that keeps failures and last good traces.
+        results: folder that keeps failures, and last traces.
     """
 
     trace: Path
@@ -57,87 +61,155 @@ class Places:
     work: Path
     results: Path
 
+    @property
+    def job(self) -> Path:
+        return self.work / "job.json"
 
-def supervise(case: Case, places: Places, digests: dict[str, str], conda_env: str | None) -> Outcome:
-    """Wait for a GPU that no other case has, measure a case on it, and write its trace.
+    @property
+    def events(self) -> Path:
+        return self.work / "events.jsonl"
 
-    `conda_env` is the name of the conda environment that this process runs in, None without conda.
-    An interruption (Ctrl-C, SIGTERM) ends the measuring process and is raised on, without a trace.
+    @property
+    def samples(self) -> Path:
+        return self.work / "samples.jsonl"
+
+    @property
+    def second_log(self) -> Path:
+        """Another name of the log, since Snakemake removes the log itself before it tries a case again."""
+        return self.work / "log"
+
+
+def supervise(
+    case: Case,
+    places: Places,
+    digests: dict[str, str],
+    limits: Limits,
+    conda_env: str | None,
+    job_limit_s: float | None = None,
+) -> Outcome:
+    """Wait for a GPU that no other case has, measure a case on it, and write its trace, with a verdict by these limits.
+
+    An interruption (Ctrl-C, SIGTERM) ends the measuring process and is raised on, without a trace; what it leaves is
+    for `record_lost_attempt`.
+
+    Args:
+        conda_env: name of the conda environment that this process runs in, None without conda.
+        job_limit_s: time after which a scheduler would soon end the job that this runs in, in seconds.
 
     Raises:
-        InputError: there can be no locks that keep other cases off the GPU, or no files of the attempt.
+        InputError: there can be no locks that keep other cases off the GPU, or the disk is nearly full.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # Nothing of an earlier attempt may be taken for what this one leaves.
+    shutil.rmtree(places.work, ignore_errors=True)
+    last_failed_trace(places.results, case.name).unlink(missing_ok=True)
+    places.video.unlink(missing_ok=True)
+    places.work.mkdir(parents=True)
     with places.log.open("a", encoding="utf-8") as log:
+        # Some file systems have no hard links; that costs a lost attempt its log, and no more.
+        with suppress(OSError):
+            os.link(places.log, places.second_log)
 
         def tell(line: str) -> None:
-            _say(log, f"[{case.name}] {line}")
+            say(log, f"[{case.name}] {line}")
 
+        limit = time_limit(case.timeout_s, job_limit_s)
         try:
+            _check_space(places.results)
             with own_slot(usable_gpus(os.environ), 1, tell) as slot:
-                outcome = _attempt(case, places, digests, conda_env, slot, log)
-        except OSError as error:
-            tell(f"no trace of this attempt: {error}")
-            raise InputError(str(error)) from None
+                outcome = _attempt(case, places, digests, limits, conda_env, slot, log, limit)
         except InputError as error:
-            tell(str(error))
+            tell(redacted_message(str(error)))
             raise
         tell(f"{outcome.status}{f': {outcome.message}' if outcome.message else ''}")
     return outcome
 
 
-def _attempt(
-    case: Case, places: Places, digests: dict[str, str], conda_env: str | None, slot: Slot, log: IO[str]
-) -> Outcome:
-    shutil.rmtree(places.work, ignore_errors=True)
-    places.work.mkdir(parents=True)
-    free_bytes = shutil.disk_usage(places.work).free
+def _check_space(results: Path) -> None:
+    free_bytes = shutil.disk_usage(results).free
     if free_bytes < _MIN_FREE_BYTES:
         raise InputError(
-            f"{places.results}: {free_bytes / 1e6:.0f} MB are free on its disk; needed: {_MIN_FREE_BYTES / 1e6:.0f} MB"
+            f"{results}: {free_bytes / 1e6:.0f} MB are free on its disk; needed: {_MIN_FREE_BYTES / 1e6:.0f} MB"
         )
-    places.video.unlink(missing_ok=True)
-    events, samples = places.work / "events.jsonl", places.work / "samples.jsonl"
+
+
+def _attempt(
+    case: Case,
+    places: Places,
+    digests: dict[str, str],
+    limits: Limits,
+    conda_env: str | None,
+    slot: Slot,
+    log: IO[str],
+    limit: TimeLimit,
+) -> Outcome:
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    job_file = places.work / "job.json"
-    job = Job(case, slot.uuids, events, places.video, time.monotonic_ns(), conda_env)
-    job_file.write_text(job.to_json(), "utf-8")
+    job = Job(case, slot.uuids, places.events, places.video, time.monotonic_ns(), conda_env, started_at)
+    places.job.write_text(job.to_json(), "utf-8")
     variables = slot.environment() | _compiles_anew(places.work)
     with (
-        _process("wanbench.measure.child", [job_file], log, variables, slot.locks) as child,
+        log_pipe(places.log) as said,
+        _process("wanbench.measure.child", [places.job], said, variables, slot.locks) as child,
         _process(
-            "wanbench.measure.telemetry.sampler", [samples, child.pid, SAMPLING_INTERVAL_S, *slot.uuids], log, {}
+            "wanbench.measure.telemetry.sampler",
+            [places.samples, child.pid, SAMPLING_INTERVAL_S, *slot.uuids],
+            said,
+            {},
         ) as sampler,
     ):
         warning = _will_not_fit(case, slot.gpus)
         if warning is not None:
-            _say(log, warning)
-        limit_s = _wait(child, case.timeout_s, _reporter(case, events, log))
+            say(log, warning)
+        passed = _wait(child, limit, _reporter(case, places.events, log))
         ended_ns = time.monotonic_ns()
         sampler.terminate()
         # One that hangs in the driver is killed on leaving the block; what it wrote is used all the same.
         with suppress(subprocess.TimeoutExpired):
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
-    recording = read_records(EventTail(events).new_records())
-    outcome = outcome_of(child.returncode, limit_s, recording.error, recording.result is not None)
+    recording = read_records(EventTail(places.events).new_records())
+    error = recording.error and (recording.error[0], redacted_message(recording.error[1]))
+    outcome = outcome_of(child.returncode, passed, error, recording.result is not None)
+    conclude(job, ended_ns, places, digests, limits, recording, outcome)
+    return outcome
+
+
+def conclude(
+    job: Job,
+    ended_ns: int,
+    places: Places,
+    digests: dict[str, str],
+    limits: Limits,
+    recording: Recording,
+    outcome: Outcome,
+) -> None:
+    """Write the trace of an attempt that is over, and remove the folder that it worked in.
+
+    Args:
+        ended_ns: monotonic time of its end, in nanoseconds.
+        digests: what it was measured with.
+        limits: what it is judged by.
+        recording: what its measuring process wrote.
+    """
+    case = job.case
     sampled = placed_by_load(
-        read_samples(EventTail(samples).new_records(), SAMPLING_INTERVAL_S), matmul_times(recording.result)
+        read_samples(EventTail(places.samples).new_records(), SAMPLING_INTERVAL_S), matmul_times(recording.result)
     )
-    attempt = Attempt(
-        case.settings(), digests, job.spawned_ns, ended_ns, started_at, git_state(_PACKAGE_ROOT.parents[1])
-    )
-    # Before the trace is written, which may need its space on a full disk.
-    shutil.rmtree(places.work)
+    git = git_state(_PACKAGE_ROOT.parents[1])
+    attempt = Attempt(case.settings(), digests, job.spawned_ns, ended_ns, job.started_at, git, limits)
     write_trace(places.trace, assemble(attempt, recording, sampled, outcome))
     record_outcome(places.results, case.name, outcome, places.trace)
-    return outcome
+    shutil.rmtree(places.work, ignore_errors=True)
 
 
 @contextmanager
 def _process(
-    module: str, arguments: list[object], log: IO[str], variables: dict[str, str], inherited: tuple[int, ...] = ()
+    module: str, arguments: list[object], said: int, variables: dict[str, str], inherited: tuple[int, ...] = ()
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process in a session of its own; it and what it started are gone after the block."""
+    """A Python process in a session of its own; it and what it started are gone after the block.
+
+    Args:
+        said: file descriptor for what it prints.
+    """
     python_path = os.pathsep.join([str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"} | variables
     # Snakemake sets these to the rule's threads. Stock diffusers uses all cores that it may, and so must we.
@@ -145,8 +217,8 @@ def _process(
     process = subprocess.Popen(
         [sys.executable, "-m", module, str(os.getpid()), *map(str, arguments)],
         stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
+        stdout=said,
+        stderr=said,
         env=environment,
         pass_fds=inherited,
         start_new_session=True,
@@ -180,9 +252,9 @@ def _compiles_anew(work: Path) -> dict[str, str]:
     return {"TORCHINDUCTOR_CACHE_DIR": str(work.absolute() / "compiled")}
 
 
-def _wait(child: subprocess.Popen[bytes], timeout_s: float, report: Callable[[], None]) -> float | None:
-    """Wait for the end of the child; the limit in seconds if the child had to be ended for it."""
-    deadline_s = time.monotonic() + timeout_s
+def _wait(child: subprocess.Popen[bytes], limit: TimeLimit, report: Callable[[], None]) -> TimeLimit | None:
+    """Wait for the end of the child; the limit if the child had to be ended for it."""
+    deadline_s = time.monotonic() + limit.time_s
     while True:
         try:
             child.wait(_POLL_S)
@@ -193,7 +265,7 @@ def _wait(child: subprocess.Popen[bytes], timeout_s: float, report: Callable[[],
             _kill_group(child)
             child.wait()
             report()
-            return timeout_s
+            return limit
         report()
         return None
 
@@ -207,19 +279,20 @@ def _reporter(case: Case, events: Path, log: IO[str]) -> Callable[[], None]:
     """A function that prints what has happened since it was last called, to the log and the terminal."""
     tail, progress = EventTail(events), Progress(case.name)
 
-    _say(log, starting(case.name))
+    say(log, starting(case.name))
 
     def report() -> None:
         for record in tail.new_records():
             line = progress.line(record)
             if line is not None:
-                _say(log, line)
+                say(log, line)
 
     return report
 
 
-def _say(log: IO[str], line: str) -> None:
+def say(log: IO[str], line: str) -> None:
     """Tell whoever watches the terminal, and the log."""
+    line = visible(line)
     # In one piece: cases side by side share the terminal, and `print` writes the end of the line apart.
     sys.stderr.write(f"{line}\n")
     # A full disk costs lines of the log, and no case for that. Not through the buffer, which would try again later.

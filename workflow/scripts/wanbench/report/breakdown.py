@@ -18,7 +18,8 @@ class Row:
     Attributes:
         time_s: median.
         min_s, max_s: spread over the generations that count; None with one generation.
-        first_s: time in the first generation of the process, whether or not it counts; None if it is the only one.
+        first_s: time in the first generation of the process, whether or not it is a warm-up; None if it is the only
+            one, or left out.
         cpu_pct and the other shares, comp_load_pct_s, energy_j, power_w: medians.
         gpu_mem_allocated_bytes and the other memory: highest.
         samples: number of samples taken in the stage, over the generations that count.
@@ -115,7 +116,8 @@ def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
             "max_s": max(stage["time_s"] for stage in counted),
         }
     if len(stages) > 1:
-        values["first_s"] = min(stages, key=lambda stage: stage["generation"])["time_s"]
+        first = min(stages, key=lambda stage: stage["generation"])
+        values["first_s"] = None if first["left_out"] else first["time_s"]
     return Row(
         stage=name,
         samples=sum(stage["samples"] for stage in counted),

@@ -43,8 +43,8 @@ def case_section(
     parts += ["### Stage Breakdown", _stage_table(rows, case)]
     if case["steps_done"]:
         parts += ["### Inference Statistics", _statistics(case) + _unusual(stages)]
-    warmup = int(case["warmup"])
-    counted = [detail for detail in details if detail["generation"] is None or detail["generation"] >= warmup]
+    that_count = {stage["generation"] for stage in stages if stage["counted"]}
+    counted = [detail for detail in details if detail["generation"] is None or detail["generation"] in that_count]
     if counted:
         parts += ["### Details", _details(counted)]
     parts += ["### Performance Analysis", analysis(case, findings)]
@@ -70,7 +70,9 @@ def _settings(case: pd.Series) -> str:
     made_of = (provenance.software(case), provenance.deployment(case), provenance.code(case))
     lines.append(f"Ran with: {'; '.join(map(plain, made_of))}; begun {started}")
     if case["warmup"] or case["repeats"] > 1:
-        lines.append(f"Generations: {case['warmup']} to warm up, then {case['repeats']} that count")
+        left_out = case["generations_left_out"]
+        without = f"; {left_out} of all left out, which the findings name" if left_out else ""
+        lines.append(f"Generations: {case['warmup']} to warm up, then {case['repeats']} that count{without}")
     return "\n".join(f"- {line}" for line in lines)
 
 

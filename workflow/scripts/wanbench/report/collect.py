@@ -10,7 +10,9 @@ from pathlib import Path
 
 from wanbench.errors import InputError
 from wanbench.lifeline import end_with
+from wanbench.report.judged import judged
 from wanbench.trace.reader import Trace, read_trace
+from wanbench.trace.verdict import Limits
 
 
 @dataclass(frozen=True)
@@ -40,16 +42,19 @@ def not_of_the_grid(files: Iterable[str]) -> list[LeftOut]:
     return [LeftOut(Path(file).stem, f"{file}: the grid has no such case", of_grid=False) for file in files]
 
 
-def collect(files: list[Path], expected: Expected | None, processes: int = 1) -> tuple[list[Trace], list[LeftOut]]:
-    """Traces that describe the grid, in the order of `files`, and those that do not.
+def collect(
+    files: list[Path], expected: Expected | None, limits: Limits, processes: int = 1
+) -> tuple[list[Trace], list[LeftOut]]:
+    """Traces that describe the grid, judged, in the order of `files`, and those that do not.
 
     Snakemake's record of what made a file can be lost or overruled (`--touch`); the trace's own cannot.
 
     Args:
         expected: None for traces that stand for themselves, as those of another machine do.
+        limits: for the verdict on each.
         processes: that read at the same time.
     """
-    read = partial(_read, expected=expected)
+    read = partial(_read, expected=expected, limits=limits)
     if processes == 1:
         read_files = list(map(read, files))
     else:
@@ -66,14 +71,19 @@ def _start_reader(pid: int) -> None:
     gc.disable()
 
 
-def _read(file: Path, expected: Expected | None) -> Trace | LeftOut:
-    case = file.name.removesuffix(".gz").removesuffix(".json")
+def case_of(file: Path) -> str:
+    """Name of the case whose trace a file holds; the trace must say the same."""
+    return file.name.removesuffix(".gz").removesuffix(".json")
+
+
+def _read(file: Path, expected: Expected | None, limits: Limits) -> Trace | LeftOut:
+    case = case_of(file)
     try:
         trace = read_trace(file)
     except InputError as error:
         return LeftOut(case, str(error))
     reason = _stale(trace, case, expected)
-    return trace if reason is None else LeftOut(case, f"{file}: {reason}")
+    return judged(trace, limits) if reason is None else LeftOut(case, f"{file}: {reason}")
 
 
 def _stale(trace: Trace, case: str, expected: Expected | None) -> str | None:

@@ -13,13 +13,14 @@ SUMMARY = {
     "Load": "SM activity times time over Total_Execution, in percent-seconds: 100 % for 10 s is 1000",
     "Status": "ok, oom (out of GPU memory), timeout, killed or error",
     "Check": "passed, or what makes the figures doubtful: gaps, time without a stage, a change of step time, other "
-    "processes on the GPU, throttling, output that is not finite",
+    "processes on the GPU, throttling, output that is not finite; in brackets, how many contaminated generations it "
+    "and all medians are without",
     "Model": "the Wan2.2 model",
     "Task": "t2v, text to video, or i2v, image to video",
     "Frames": "length of the video, in frames",
     "Steps": "denoising steps of a generation",
     "Weights": "random or pretrained, and the size of random ones",
-    "Generations": "videos that the process made, warm-ups included",
+    "Generations": "videos that the process made, whether or not they count",
     "Exec(s)": "time of Total_Execution, of cases that ran to their end",
     "RAM(GB)": "highest memory of the measured process and its children",
     "Energy(kJ)": "difference of NVML's energy counter over Total_Execution",
@@ -34,7 +35,7 @@ STAGES = {
     "Stage": "a part of the case, in order; Unaccounted is what is in Total_Execution and in no stage, "
     "Further_Generations the time of all generations but the one that the rows show (the median)",
     "Time (s)": "wall clock from border to border, with the device synchronised at both; a median over the generations "
-    "that count",
+    "that count: no warm-ups, and no contaminated ones where others are clean",
     "GPU Mem (GB)": "highest memory that torch had allocated in the stage",
     "CPU (%)": "the whole machine's, of all logical cores; the kernel counts in ticks of 10 ms, so it is good to some "
     "percent in a stage of a few samples",
@@ -59,7 +60,7 @@ STAGES = {
     "Offloading (s)": "time in the stage in which weights moved from the GPU; only where some moved",
     "Min (s)": "shortest time of the generations that count",
     "Max (s)": "longest time of the generations that count",
-    "First (s)": "time in the first generation of the process, whether or not it counts",
+    "First (s)": "time in the first generation of the process, a warm-up or not",
 }
 
 _GENERATION = (

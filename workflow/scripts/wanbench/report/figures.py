@@ -36,7 +36,7 @@ class CaseFigures:
         energy_j, power_mean_w: energy of `Total_Execution`, and that energy over its time.
         step_energy_j: median energy of a step, over the same steps as `step_s`.
         video_second_energy_j: energy for one second of video: of `Total_Execution` without model initialisation,
-            over the seconds of video that all its generations made.
+            over the seconds of video that all its generations made; None where one of them is left out.
         passes_reused, passes: guidance passes for which a cache served, and of how many; over complete steps.
     """
 
@@ -132,7 +132,8 @@ def _video_second_energy_j(trace: Trace, energy_j: float | None) -> float | None
     initialisation_j = by_name.get(names.MODEL_INITIALIZATION, {}).get("energy_j")
     generations = len({stage.generation for stage in trace.stages} - {None})
     facts = MODELS.get(trace.case["model"])
-    if energy_j is None or initialisation_j is None or facts is None or trace.status != "ok":
+    all_count = not any(stage.left_out for stage in trace.stages)
+    if energy_j is None or initialisation_j is None or facts is None or trace.status != "ok" or not all_count:
         return None
     video_s = generations * trace.case["frames"] / facts.fps
     return (energy_j - initialisation_j) / video_s

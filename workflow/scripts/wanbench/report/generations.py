@@ -16,7 +16,7 @@ class Generation:
 
     Attributes:
         number: from 0, in the order of the process.
-        counted: it is no warm-up.
+        counted: figures are made of it: it is no warm-up.
     """
 
     number: int
@@ -46,10 +46,10 @@ def energy_of(stages: Sequence[StageRecord]) -> float | None:
 
 
 def generations_of(stages: Iterable[StageRecord]) -> list[Generation]:
-    """All generations that ran to their end, in order."""
+    """All generations that ran to their end and are not left out, in order."""
     by_number: dict[int, list[StageRecord]] = {}
     for stage in stages:
-        if stage.generation is not None:
+        if stage.generation is not None and stage.left_out is None:
             by_number.setdefault(stage.generation, []).append(stage)
     return [
         Generation(number, parts[0].counted, tuple(parts))
@@ -59,7 +59,7 @@ def generations_of(stages: Iterable[StageRecord]) -> list[Generation]:
 
 
 def cold(generations: Sequence[Generation]) -> list[Generation]:
-    """The first of the process, whether or not it counts."""
+    """The first of the process, whether or not it is a warm-up; none where it is left out."""
     return [generation for generation in generations if generation.number == 0]
 
 

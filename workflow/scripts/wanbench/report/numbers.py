@@ -4,6 +4,8 @@ import math
 
 import pandas as pd
 
+from wanbench.text import one_line
+
 NOT_MEASURED = "n/a"
 
 
@@ -16,6 +18,8 @@ def fixed(value: float | None, decimals: int = 2, scale: float = 1.0) -> str:
     if value is None or pd.isna(value):
         return NOT_MEASURED
     shown = float(value) * scale
+    if not math.isfinite(shown):
+        return NOT_MEASURED
     if shown == 0:
         return f"{0:.{decimals}f}"
     first_digit = -math.floor(math.log10(abs(shown)))
@@ -29,11 +33,10 @@ def gigabytes(value_bytes: float | None) -> str:
 
 
 def plain(value: object) -> str:
-    """Text from outside (a prompt, an error message) as one line that Markdown shows as it is."""
+    """Text from outside (a prompt, an error message) as one line, cut and visible, that Markdown shows as it is."""
     if value is None or pd.isna(value):
         return NOT_MEASURED
-    text = " ".join(str(value).split())
-    return _escaped("".join(character if character.isprintable() else " " for character in text))
+    return _escaped(one_line(str(value)))
 
 
 def escaped_but_code(text: str) -> str:
@@ -44,7 +47,7 @@ def escaped_but_code(text: str) -> str:
 def _escaped(text: str) -> str:
     for character in "\\`*_{}[]#~":
         text = text.replace(character, f"\\{character}")
-    # As entities, since a backslash does not keep HTML or a table's column border from being read as such.
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;")):
+    # As entities, since a backslash does not keep HTML, a table's column border or a formula from being read as such.
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("$", "&#36;")):
         text = text.replace(character, entity)
     return text

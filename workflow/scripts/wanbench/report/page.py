@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from wanbench.report.content import TITLE, CaseContent, Content
 from wanbench.report.rendering import case_anchor, to_html, to_html_with_case_links
 
 _TEMPLATES = Path(__file__).with_name("templates")
+_SCRIPT = _TEMPLATES / "report.js"
 # A page of many cases must still open: beyond this a trace is named instead of embedded.
 MAX_EMBEDDED_TRACES_BYTES = 20_000_000
 
@@ -53,6 +55,7 @@ def to_page(content: Content, pictures: Sequence[PagePicture], traces: Mapping[s
         traces: files by case, compressed or not.
     """
     names = [case.name for case in content.cases]
+    script = _SCRIPT.read_text("utf-8")
     uris = _trace_uris([traces[name] for name in names])
     cases = [_page_case(case, pictures, uris.get(traces[case.name]), traces[case.name]) for case in content.cases]
     return _template().render(
@@ -63,6 +66,8 @@ def to_page(content: Content, pictures: Sequence[PagePicture], traces: Mapping[s
         how_to_read=to_html(content.how_to_read),
         pictures=[picture for picture in pictures if picture.case is None],
         cases=cases,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
 
 

@@ -47,7 +47,8 @@ def code(case: pd.Series) -> str:
     """Commit of the measuring code."""
     if pd.isna(case["git_commit"]):
         return "unknown commit"
-    return f"commit {case['git_commit'][:12]}{', with changes' if case['git_dirty'] else ''}"
+    changed = pd.notna(case["git_dirty"]) and case["git_dirty"]
+    return f"commit {case['git_commit'][:12]}{', with changes' if changed else ''}"
 
 
 def weights(case: pd.Series) -> str:

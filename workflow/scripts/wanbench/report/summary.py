@@ -46,7 +46,9 @@ def _summary_row(case: pd.Series) -> dict[str, str]:
 def _check(case: pd.Series) -> str:
     if case["status"] != "ok":
         return NOT_MEASURED
-    return plain(case["faults"].replace("_", " ").strip() or "passed")
+    left_out = int(case["generations_left_out"])
+    without = f" (without {left_out} of {case['generations']} generations)" if left_out else ""
+    return plain((case["faults"].replace("_", " ").strip() or "passed") + without)
 
 
 def left_out_section(left_out: pd.DataFrame) -> str:

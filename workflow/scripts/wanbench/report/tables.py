@@ -11,7 +11,13 @@ from wanbench.cases.case import Case
 from wanbench.memory import estimated_peak_bytes
 from wanbench.report.collect import LeftOut
 from wanbench.report.figures import CaseFigures, figures_of
+from wanbench.text import cut, visible
 from wanbench.trace.reader import Trace
+
+# What Excel and its like take for the beginning of a formula (OWASP, "CSV Injection").
+_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# A cell of Excel holds 32,767 characters.
+_LONGEST_CELL = 30_000
 
 _TEXT, _REAL, _WHOLE, _TRUTH = "string", "Float64", "Int64", "boolean"
 
@@ -49,6 +55,7 @@ _CASE_COLUMNS = {
     **dict.fromkeys(CaseFigures.__dataclass_fields__, _REAL),
     "estimated_peak_bytes": _WHOLE,
     "generations": _WHOLE,
+    "generations_left_out": _WHOLE,
     "steps_done": _WHOLE,
     "sampling_interval_s": _REAL,
     "samples": _WHOLE,
@@ -108,6 +115,8 @@ _STAGE_COLUMNS = {
     "stage": _TEXT,
     "generation": _WHOLE,
     "counted": _TRUTH,
+    # Why its generation is contaminated and so not counted; empty if it is not left out.
+    "left_out": _TEXT,
     "start_s": _REAL,
     "extent_s": _REAL,
     "time_s": _REAL,
@@ -170,7 +179,8 @@ def stage_records(trace: Trace) -> list[dict[str, Any]]:
     empty = dict.fromkeys(_STAGE_COLUMNS)
     return [
         empty
-        | {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation, "counted": stage.counted}
+        | {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation}
+        | {"counted": stage.counted, "left_out": stage.left_out}
         | {"start_s": stage.start_s, "extent_s": stage.extent_s}
         | stage.measures
         for stage in trace.stages
@@ -199,9 +209,19 @@ def left_out_table(left_out: Iterable[LeftOut]) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
-    """The same table as text for people and as typed columns for programs."""
-    table.to_csv(csv, index=False)
+    """The same table as text for people and as typed columns for programs.
+
+    Texts in the CSV are made harmless: an apostrophe stands before what a spreadsheet would take for a formula, control
+    characters are escaped, and a cell ends where spreadsheets end it. The Parquet file holds them as they are.
+    """
+    harmless = {name: table[name].map(_cell, na_action="ignore") for name in table.select_dtypes("string").columns}
+    table.assign(**harmless).to_csv(csv, index=False)
     table.to_parquet(parquet, index=False)
+
+
+def _cell(text: str) -> str:
+    text = visible(cut(text, _LONGEST_CELL))
+    return f"'{text}" if text.lstrip().startswith(_FORMULAS) else text
 
 
 def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
@@ -236,6 +256,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "total_duration_s": trace.total_duration_s,
         "estimated_peak_bytes": estimated_peak_bytes(Case.from_settings(trace.case)),
         "generations": len(generations),
+        "generations_left_out": len({stage.generation for stage in trace.stages if stage.left_out}),
         "steps_done": sum(stage.counted and stage.name.endswith("_Inference") for stage in trace.stages),
         "step_change_at": change.get("step"),
         "step_change_before_s": change.get("before_s"),

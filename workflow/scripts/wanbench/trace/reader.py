@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +14,16 @@ from typing import Any
 import fastjsonschema
 
 from wanbench.errors import InputError
+from wanbench.text import one_line
 from wanbench.trace.names import SCHEMA_VERSION, is_stage, step_index
 from wanbench.trace.writer import CHECKSUM
 
 _NUMBERS = (int, float)
+# What a column of whole numbers can hold (2**63 - 1), rounded down. Larger figures are none that anybody measured.
+_LEAST, _LARGEST = -9e18, 9e18
+# A day of sampling; a small compressed file can hold a thousand times its size.
+_MOST_BYTES = 1_000_000_000
+_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 SCHEMA_FILE = Path(__file__).parents[3] / "schemas" / "trace.schema.json"
 
 
@@ -25,6 +32,9 @@ class StageRecord:
     """A stage of one generation.
 
     Attributes:
+        counted: figures are made of its generation, or it is of none.
+        left_out: why its generation is contaminated and so not counted: the checks that it does not pass, with blanks
+            between them; None if it is not left out.
         measures: values by measure, the unit in the key; a measure that was not taken is not in it.
     """
 
@@ -34,6 +44,7 @@ class StageRecord:
     start_s: float
     extent_s: float
     measures: dict[str, Any]
+    left_out: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,19 +121,24 @@ def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
 def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What a trace file holds, as its schema says, without its counter events; and these."""
     try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        content = json.loads(data, parse_constant=_no_constant)
+        text = _bytes_of(path).decode("utf-8")
+        content = json.loads(text, parse_constant=_no_constant)
+        if _HALF_CHARACTER.search(text):
+            # Escapes for one character come in pairs; half a pair is no text, and no file could hold it.
+            json.dumps(content, ensure_ascii=False).encode("utf-8")
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: not valid gzip: {error}") from None
+        raise _refused(path, f"not valid gzip: {error}") from None
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise _refused(path, f"cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
+        raise _refused(path, f"not valid JSON: {error}") from None
+    except (RecursionError, MemoryError):
+        raise _refused(path, "not valid JSON: nests too deep, or is too large for the memory here") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path}: is no trace: not a JSON object")
+        raise _refused(path, "is no trace: not a JSON object")
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise InputError(f"{path}: schema_version: {version!r} is not supported; allowed: {SCHEMA_VERSION}")
+        raise _refused(path, f"schema_version: {repr(version)[:80]} is not supported; allowed: {SCHEMA_VERSION}")
     events = content.get("traceEvents")
     counters: list[dict[str, Any]] = []
     if isinstance(events, list):
@@ -131,7 +147,7 @@ def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         _validator()(content)
     except fastjsonschema.JsonSchemaValueException as error:
-        raise InputError(f"{path}: {_readable(error)}") from None
+        raise _refused(path, _readable(error)) from None
     _check_counters(path, counters)
     _check_unchanged(path, content, data)
     return content, counters
@@ -152,19 +168,47 @@ def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
     for event in counters:
         name, time_us, lines = event.get("name"), event.get("ts"), event.get("args")
         if type(name) is not str or type(time_us) not in _NUMBERS or type(lines) is not dict:
-            raise InputError(
-                f"{path}: traceEvents: a counter needs a name, a number ts and args, got {str(event)[:80]}"
+            raise _refused(path, f"traceEvents: a counter needs a name, a number ts and args, got {str(event)[:80]}")
+        if not _LEAST <= time_us <= _LARGEST or any(
+            type(value) not in _NUMBERS or not _LEAST <= value <= _LARGEST for value in lines.values()
+        ):
+            raise _refused(
+                path,
+                f"traceEvents: counter {name[:80]!r} at {time_us}: args must be numbers, up to {_LARGEST:.0e}, "
+                f"got {str(lines)[:80]}",
             )
-        if any(type(value) not in _NUMBERS for value in lines.values()):
-            raise InputError(f"{path}: traceEvents: counter {name!r} at {time_us}: args must be numbers, got {lines}")
         if time_us < latest_us.get(name, time_us):
-            raise InputError(f"{path}: traceEvents: counter {name!r} goes back in time at {time_us}")
+            raise _refused(path, f"traceEvents: counter {name[:80]!r} goes back in time at {time_us}")
         latest_us[name] = time_us
 
 
 @cache
 def _validator() -> Callable[[Any], Any]:
-    return fastjsonschema.compile(json.loads(SCHEMA_FILE.read_text("utf-8")), use_default=False)
+    return fastjsonschema.compile(_bounded(json.loads(SCHEMA_FILE.read_text("utf-8"))), use_default=False)
+
+
+def _bounded(schema: Any) -> Any:
+    """The schema with bounds for every number: JSON has none, and columns of tables have."""
+    if isinstance(schema, list):
+        return [_bounded(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kinds = schema.get("type", [])
+    is_number = not {"integer", "number"}.isdisjoint([kinds] if isinstance(kinds, str) else kinds)
+    bounds = {"minimum": _LEAST, "maximum": _LARGEST} if is_number else {}
+    return bounds | {key: _bounded(value) for key, value in schema.items()}
+
+
+def _bytes_of(path: Path) -> bytes:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        data = file.read(_MOST_BYTES + 1)
+    if len(data) > _MOST_BYTES:
+        raise ValueError(f"more than {_MOST_BYTES / 1e9:g} GB")
+    return data
+
+
+def _refused(path: Path, why: str) -> InputError:
+    return InputError(f"{path}: {one_line(why, 300)}")
 
 
 def _readable(error: fastjsonschema.JsonSchemaValueException) -> str:
@@ -183,12 +227,12 @@ def _check_stages(path: Path, events: list[dict[str, Any]]) -> None:
     for i, event in enumerate(events):
         if event.get("cat") != "stage":
             continue
-        where = f"{path}: traceEvents[{i}].name"
+        where = f"traceEvents[{i}].name"
         if not is_stage(event["name"]):
-            raise InputError(f"{where}: {event['name']!r} is no stage of this schema")
+            raise _refused(path, f"{where}: {event['name']!r} is no stage of this schema")
         key = (event["name"], event["args"]["generation"])
         if key in seen:
-            raise InputError(f"{where}: {event['name']!r} stands twice in generation {key[1]}")
+            raise _refused(path, f"{where}: {event['name']!r} stands twice in generation {key[1]}")
         seen.add(key)
     _check_order(path, events)
 
@@ -204,7 +248,7 @@ def _check_order(path: Path, events: list[dict[str, Any]]) -> None:
     for generation, index, time_us, name in sorted(steps, key=lambda step: (step[0] or 0, step[1] or 0)):
         before = begun.get(generation)
         if before is not None and time_us < before[1]:
-            raise InputError(f"{path}: traceEvents: {name!r} begins before Step_{before[0]}_Inference: time goes back")
+            raise _refused(path, f"traceEvents: {name!r} begins before Step_{before[0]}_Inference: time goes back")
         begun[generation] = (index or 0, time_us)
 
 

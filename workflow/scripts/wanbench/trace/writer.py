@@ -3,8 +3,13 @@
 import hashlib
 import json
 import os
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
+
+from wanbench.text import escape_in_json
+
+_EVENTS_BEGIN = ' "traceEvents": [\n'
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -38,5 +43,15 @@ def write_trace(path: Path, trace: dict[str, Any]) -> None:
     events = ",\n".join(
         json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")) for event in trace["traceEvents"]
     )
-    text = f'{head_text[:-2]},\n "traceEvents": [\n{events}\n]'
+    text = escape_in_json(f"{head_text[:-2]},\n{_EVENTS_BEGIN}{events}\n]")
     write_atomically(path, text + CHECKSUM.format(hashlib.sha256(text.encode()).hexdigest()))
+
+
+def read_head(path: Path) -> dict[str, Any] | None:
+    """What a trace says but for its events, without reading those; None for what `write_trace` has not written so."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            lines = list(takewhile(lambda line: line != _EVENTS_BEGIN, file))
+        return json.loads("".join(lines).rstrip(",\n") + "}")
+    except (OSError, ValueError):
+        return None

@@ -97,6 +97,7 @@ def _pretrained(
             # Each tensor goes from the file to its device, not first to a host copy of the whole model.
             device_map=None if keep_on.type == "cpu" else keep_on.type,
             use_safetensors=True,
+            trust_remote_code=False,
             local_files_only=source.is_dir(),
         )
 

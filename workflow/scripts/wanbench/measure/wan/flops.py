@@ -7,8 +7,6 @@ same (the tests compare both on meta devices).
 from dataclasses import dataclass
 from typing import Any
 
-from diffusers import DiffusionPipeline
-
 from wanbench.cases.case import Case
 
 _TEXT_TOKENS = 512  # Wan pads every prompt to this length
@@ -54,8 +52,12 @@ _VAES = {
 }
 
 
-def stage_flops(pipe: DiffusionPipeline, case: Case) -> StageFlops:
-    """Operations of a case's stages, from the sizes of the pipeline's own components."""
+def stage_flops(pipe: Any, case: Case) -> StageFlops:
+    """Operations of a case's stages, from the sizes of the pipeline's own components.
+
+    Args:
+        pipe: the pipeline, of which only the configurations of its components are read.
+    """
     vae = pipe.vae.config
     latent_frames = (case.frames - 1) // vae.scale_factor_temporal + 1
     positions = (case.height_px // vae.scale_factor_spatial) * (case.width_px // vae.scale_factor_spatial)

@@ -113,7 +113,7 @@ def _case_section(case: ComparedCase, common: Sequence[Difference]) -> list[str]
 def _cells(row: ComparedRow, column: str) -> dict[str, str]:
     unit, decimals, factor = _PRINTED[row.unit]
     return {
-        column: row.name,
+        column: _plain(row.name),
         "Unit": unit,
         "Baseline": fixed(row.old, decimals, factor),
         "This run": fixed(row.new, decimals, factor),

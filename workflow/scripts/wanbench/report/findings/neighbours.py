@@ -106,7 +106,10 @@ def _time_s(case: pd.Series) -> float:
 
 def _comparable(case: pd.Series) -> bool:
     return bool(
-        case["status"] == OK and not case["faults"] and _plain(case["scale"]) != "tiny" and case["device"] == "cuda"
+        case["status"] == OK
+        and not case["faults"]
+        and _plain(case["scale"]) != "tiny"
+        and _plain(case["device"]) == "cuda"
     )
 
 

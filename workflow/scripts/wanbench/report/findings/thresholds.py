@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 
+from wanbench.trace.verdict import Limits
+
 
 @dataclass(frozen=True)
-class Thresholds:
+class Thresholds(Limits):
     """The numbers of config/thresholds.yaml, by its keys; `_pct` is in percent."""
 
     low_sm_activity_pct: float

@@ -8,9 +8,7 @@ import pandas as pd
 
 from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, typical_rows
 from wanbench.report.numbers import fixed, gigabytes
-
-# Reasons that say that the machine keeps the GPU from its own speed; a power cap is how a full load is run.
-_SLOWED_DOWN = ("hardware_slowdown", "thermal_software", "thermal_hardware", "power_brake")
+from wanbench.trace.verdict import SLOWED_DOWN
 
 
 def _foreign_process(context: Context) -> Iterator[Finding]:
@@ -30,7 +28,7 @@ def _foreign_process(context: Context) -> Iterator[Finding]:
 def _slowed_down(context: Context) -> Iterator[Finding]:
     if "slowed_down" not in context.faults:
         return
-    shares = {f"{reason}_pct": context.number(f"{reason}_pct") for reason in _SLOWED_DOWN}
+    shares = {f"{reason}_pct": context.number(f"{reason}_pct") for reason in SLOWED_DOWN}
     evidence = {key: share for key, share in shares.items() if share}
     reasons = ", ".join(f"{key.removesuffix('_pct')} in {share:.1f} %" for key, share in evidence.items())
     text = (
@@ -38,6 +36,21 @@ def _slowed_down(context: Context) -> Iterator[Finding]:
         "run the case again."
     )
     yield Finding("slowed_down", WARNING, evidence, text)
+
+
+def _generations_left_out(context: Context) -> Iterator[Finding]:
+    reasons = {stage["generation"]: stage["left_out"] for stage in context.stages if stage["left_out"]}
+    if not reasons:
+        return
+    that_count = {stage["generation"] for stage in context.stages if stage["counted"]} - {None}
+    named = ", ".join(f"{number} ({why.replace('_', ' ')})" for number, why in sorted(reasons.items()))
+    text = (
+        f"Left out of every median and spread, since they are contaminated: {len(reasons)} generation(s), by number "
+        f"from 0: {named}. Figures of a generation or a step are of the {len(that_count)} that count and are clean; "
+        "time, load, energy and power of the whole case hold all. Look for what else ran, or for throttling."
+    )
+    evidence = {"generations_left_out": float(len(reasons)), "generations_that_count": float(len(that_count))}
+    yield Finding("generations_left_out", WARNING, evidence, text)
 
 
 def _step_time_changed(context: Context) -> Iterator[Finding]:
@@ -120,18 +133,28 @@ RULES = (
     Rule(
         "slowed_down",
         "The driver held the clocks down for heat, or because the board or its power supply asked for it. NVML's clock "
-        "event reasons are read with every sample, and the shares are of the samples in Total_Execution; more than 1 % "
-        "counts, as none of these belongs to normal work. Step times then describe the cooling. See to it, and run the "
-        "case again.",
+        "event reasons are read with every sample, and the shares are of the samples in Total_Execution; more than "
+        "`slowed_down_pct` counts, as none of these belongs to normal work. Step times then describe the cooling. See "
+        "to it, and run the case again.",
         _slowed_down,
+    ),
+    Rule(
+        "generations_left_out",
+        "Of several generations, some do not pass a check by themselves: another process was seen on the GPU while "
+        "they ran, the GPU was slowed down, or their step time changed. A median over them and the others would "
+        "describe neither, so they are left out, as long as one that counts is clean; where none is, all count and "
+        "the case does not pass. The check, s/step, the medians with their spread, and comparisons are then of the "
+        "generations that remain. What is of the whole case (Time(s), Exec(s), Load, Energy(kJ), Power(W), peaks) "
+        "holds all, and energy per second of video is n/a.",
+        _generations_left_out,
     ),
     Rule(
         "step_time_changed",
         "Steps that should take equally long took one time up to a step and another from there on. It is looked for in "
         "the inference times of each generation, without the first step: the split with the least absolute deviation "
-        "from the medians of both sides. It counts above 10 %, 0.05 s and three times the noise, which clocks and "
-        "temperature alone do not reach. A median over both describes neither: find what else ran, and run the case "
-        "again.",
+        "from the medians of both sides, `step_change_steps` or more. It counts above `step_change_pct`, "
+        "`step_change_s` and `step_change_deviations` times the noise, which clocks and temperature alone do not "
+        "reach. A median over both describes neither: find what else ran, and run the case again.",
         _step_time_changed,
     ),
     Rule(
@@ -153,14 +176,15 @@ RULES = (
     Rule(
         "unaccounted_time",
         "The stages do not add up to Total_Execution. It is the difference of the two, both by the monotonic clock; "
-        "more than 1 % hides what takes the time. Open the trace in Perfetto and look at what lies between the stages.",
+        "a coverage below `min_stage_coverage_pct` hides what takes the time. Open the trace in Perfetto and look at "
+        "what lies between the stages.",
         _unaccounted_time,
     ),
     Rule(
         "sampling_gaps",
         "The sampler did not get its turn. Coverage is the share of Total_Execution in which samples followed each "
-        "other as asked for; below 99 %, sampled columns describe something else than the case. Times are not "
-        "affected. Leave the sampler a CPU core, or do not run other work on the machine.",
+        "other as asked for; below `min_sample_coverage_pct`, sampled columns describe something else than the case. "
+        "Times are not affected. Leave the sampler a CPU core, or do not run other work on the machine.",
         _sampling_gaps,
     ),
 )

@@ -8,15 +8,16 @@ from wanbench.report.plots.picture import Picture, notice
 from wanbench.report.plots.steps import step_times
 from wanbench.report.plots.timeline import timeline
 from wanbench.trace.reader import read_counters
+from wanbench.trace.verdict import Limits
 
 
-def case_pictures(file: Path, expected: Expected | None) -> dict[str, Picture]:
+def case_pictures(file: Path, expected: Expected | None, limits: Limits) -> dict[str, Picture]:
     """Pictures by file stem. A trace that the report leaves out is not drawn: the pictures say why.
 
     Args:
-        expected: as for `collect`.
+        expected, limits: as for `collect`.
     """
-    traces, left_out = collect([file], expected)
+    traces, left_out = collect([file], expected, limits)
     if left_out:
         return _notices(left_out[0].case, left_out[0].reason)
     (trace,) = traces

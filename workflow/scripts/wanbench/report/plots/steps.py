@@ -25,7 +25,7 @@ class StepBar:
     Attributes:
         loading_s, inference_s: medians.
         marked: what is special about the step, as the picture says it; empty for most.
-        times_s: of each generation that counts; warmup_s: of each that does not.
+        times_s: of each generation that counts; others_s: of each that does not.
     """
 
     index: int
@@ -34,20 +34,20 @@ class StepBar:
     look: Look
     marked: str
     times_s: tuple[float, ...]
-    warmup_s: tuple[float, ...]
+    others_s: tuple[float, ...]
 
 
 def bars_of(trace: Trace) -> list[StepBar]:
-    """One bar for each step that ran to its end; of warm-up generations where there are no others."""
+    """One bar for each step that ran to its end; of generations that do not count where there are no others."""
     stages = trace.stages
     counted = steps_of(stage for stage in stages if stage.counted)
-    warmup = steps_of(stage for stage in stages if not stage.counted)
+    uncounted = steps_of(stage for stage in stages if not stage.counted)
     loading_s = {
         (stage.generation, stage.measures.get("step")): stage.measures["time_s"]
         for stage in stages
         if "step" in stage.measures and stage.name == names.step_loading(stage.measures["step"])
     }
-    shown, others = (counted, warmup) if counted else (warmup, [])
+    shown, others = (counted, uncounted) if counted else (uncounted, [])
     return [
         _bar([step for step in shown if step.index == index], _times(others, index), loading_s)
         for index in sorted({step.index for step in shown})
@@ -58,7 +58,7 @@ def _times(steps: Iterable[Step], index: int) -> tuple[float, ...]:
     return tuple(step.time_s for step in steps if step.index == index)
 
 
-def _bar(steps: Sequence[Step], warmup_s: tuple[float, ...], loading_s: dict[Any, float]) -> StepBar:
+def _bar(steps: Sequence[Step], others_s: tuple[float, ...], loading_s: dict[Any, float]) -> StepBar:
     first = steps[0]
     loading = [loading_s.get((step.generation, step.index), 0.0) for step in steps]
     return StepBar(
@@ -68,7 +68,7 @@ def _bar(steps: Sequence[Step], warmup_s: tuple[float, ...], loading_s: dict[Any
         look=look_of(names.step_inference(first.index), first.expert),
         marked="first" if first.index == 0 else "expert switch" if first.is_switch else "",
         times_s=_times(steps, first.index),
-        warmup_s=warmup_s,
+        others_s=others_s,
     )
 
 
@@ -81,13 +81,13 @@ def step_times(trace: Trace) -> Picture:
     step_s, change = figures_of(trace).step_s, trace.quality["step_time_change"]
     looks = list(dict.fromkeys(bar.look for bar in bars))
     looks += [style.LOADING] if any(bar.loading_s for bar in bars) else []
-    marks = (any(len(bar.times_s) > 1 for bar in bars), any(bar.warmup_s for bar in bars), bool(change))
+    marks = (any(len(bar.times_s) > 1 for bar in bars), any(bar.others_s for bar in bars), bool(change))
     top_in = 0.5 + style.legend_height_in(len(looks) + sum(marks))
     figure = style.new_figure(top_in + 3.0)
     style.heading(figure, f"{title}: time of each step")
     axes = style.place(figure, 0.75, top_in, 7.2, 2.5)
     _draw_bars(axes, bars)
-    handles = _draw_marks(axes, bars)
+    handles = _draw_marks(axes, bars, _uncounted(trace))
     if step_s is not None:
         axes.axhline(step_s, color=style.BLACK, linestyle="--", linewidth=1)
         end = (1.01, step_s)
@@ -104,10 +104,10 @@ def _draw_bars(axes: Axes, bars: Sequence[StepBar]) -> None:
         axes.bar(bar.index, bar.inference_s, 0.85, **bar.look.fill)
         if bar.loading_s:
             axes.bar(bar.index, bar.loading_s, 0.85, bar.inference_s, **style.LOADING.fill)
-    highest_s = max(max(bar.inference_s + bar.loading_s, *bar.times_s, *bar.warmup_s) for bar in bars)
+    highest_s = max(max(bar.inference_s + bar.loading_s, *bar.times_s, *bar.others_s) for bar in bars)
     for bar in bars:
         if bar.marked:
-            top_s = max(bar.inference_s + bar.loading_s, *bar.times_s, *bar.warmup_s)
+            top_s = max(bar.inference_s + bar.loading_s, *bar.times_s, *bar.others_s)
             text = f"{bar.marked}\n{rounded(median(bar.times_s))} s"
             # Among many narrow bars the first has the axis at its left, and no room there.
             side = "left" if bar is bars[0] and len(bars) > 12 else "center"
@@ -120,8 +120,14 @@ def _draw_bars(axes: Axes, bars: Sequence[StepBar]) -> None:
     axes.set_ylabel("Time of the step (s)")
 
 
-def _draw_marks(axes: Axes, bars: Sequence[StepBar]) -> list[Line2D]:
-    """The single generations, where there are several."""
+def _uncounted(trace: Trace) -> str:
+    """What the generations are that do not count."""
+    kinds = {"left out" if stage.left_out else "warm-up" for stage in trace.stages if not stage.counted}
+    return " or ".join(sorted(kinds, reverse=True))
+
+
+def _draw_marks(axes: Axes, bars: Sequence[StepBar], uncounted: str) -> list[Line2D]:
+    """The single generations, where there are several; `uncounted` says what those are that do not count."""
     handles: list[Line2D] = []
     if any(len(bar.times_s) > 1 for bar in bars):
         points = [(bar.index, time_s) for bar in bars for time_s in bar.times_s]
@@ -134,7 +140,7 @@ def _draw_marks(axes: Axes, bars: Sequence[StepBar]) -> list[Line2D]:
             markeredgecolor="white",
             label="each generation that counts",
         )
-    points = [(bar.index, time_s) for bar in bars for time_s in bar.warmup_s]
+    points = [(bar.index, time_s) for bar in bars for time_s in bar.others_s]
     if points:
         handles += axes.plot(
             *zip(*points),
@@ -143,7 +149,7 @@ def _draw_marks(axes: Axes, bars: Sequence[StepBar]) -> list[Line2D]:
             markersize=5,
             color=style.BLACK,
             markerfacecolor="white",
-            label="warm-up",
+            label=uncounted,
         )
     return handles
 

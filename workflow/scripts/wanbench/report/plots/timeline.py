@@ -54,7 +54,8 @@ def _generations(stages: Sequence[StageRecord]) -> list[tuple[str, float, float]
     spans: dict[int, tuple[str, float, float]] = {}
     for stage in stages:
         if stage.generation is not None:
-            name = f"{stage.generation}{'' if stage.counted else ' (warm-up)'}"
+            kind = " (left out)" if stage.left_out else "" if stage.counted else " (warm-up)"
+            name = f"{stage.generation}{kind}"
             end_s = stage.start_s + stage.extent_s
             known = spans.get(stage.generation, (name, stage.start_s, end_s))
             spans[stage.generation] = (name, min(known[1], stage.start_s), max(known[2], end_s))

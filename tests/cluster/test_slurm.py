@@ -1,0 +1,151 @@
+"""The Slurm profile on a real cluster of this machine: the report of a local run, and each fault a row of it."""
+
+import importlib.util
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project
+from slurm_cluster import SlurmCluster
+from wanbench.trace.reader import Trace, read_trace
+
+# Asks Slurm more often than a profile for people should.
+SLURM = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")
+# The cluster's one model of GPU.
+MODEL = "measure:gpu_model=fake"
+# Columns of cases.csv that hold what was measured, so differ from run to run.
+MEASURED = re.compile(
+    r"(?<!timeout)_s$|_pct$|^(sys|process)_mem(_mean)?_bytes$|^samples|^step_change|^faults$|^started_at$"
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _plugin() -> None:
+    found = importlib.util.find_spec("snakemake_executor_plugin_slurm")
+    assert found, "snakemake-executor-plugin-slurm is not on the PYTHONPATH: run `make cluster-test`"
+
+
+def start(project: Project, *arguments: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    with (project.folder / "output").open("w") as output:
+        return subprocess.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+
+
+def finish(project: Project, snakemake: subprocess.Popen) -> Run:
+    try:
+        snakemake.wait(240)
+    finally:
+        snakemake.kill()
+    return Run(snakemake.returncode, project.read("output"))
+
+
+def wait_for(condition: Callable[[], object], within_s: float = 90) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.1)
+
+
+def hang(project: Project, cases: list[str]) -> dict[str, psutil.Process]:
+    """Wait for the measuring processes of cases, and let them do nothing more."""
+    job_files = {f"results/work/{case}/job.json": case for case in cases}
+    found: dict[str, psutil.Process] = {}
+
+    def all_hang() -> bool:
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            case = job_files.get((process.info["cmdline"] or [""])[-1])
+            if case is not None and process.info["cwd"] == str(project.folder) and case not in found:
+                process.send_signal(signal.SIGSTOP)
+                found[case] = process
+        return len(found) == len(cases)
+
+    wait_for(all_hang)
+    return found
+
+
+def trace_of(case: str) -> str:
+    return f"results/traces/{case}.json"
+
+
+def traces(project: Project, cases: list[str]) -> dict[str, Trace]:
+    return {case: read_trace(project.folder / trace_of(case)) for case in cases}
+
+
+def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(tmp_path: Path) -> None:
+    """A cluster without accounting, as the profile's `squeue` is there for."""
+    project = copy_project(tmp_path / "project")
+    hanging = ["A", "B", "C", "D"]
+    cases = dict.fromkeys((*hanging, "good"), SMALL) | {"broken": SMALL | {"attention": "xformers"}}
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": cases})
+    # Of one minute, a case gets half. The hanging cases come first, and fill the cluster.
+    resources = (
+        "measure:runtime=1 if len(wildcards.case) == 1 else 5",
+        "measure:slurm_extra='' if len(wildcards.case) == 1 else '--begin=now+5'",
+    )
+    with SlurmCluster(tmp_path / "cluster", accounting=False) as cluster:
+        snakemake = start(project, *SLURM, "--set-resources", MODEL, *resources)
+        processes = hang(project, hanging)
+        jobs = {job.comment.rpartition("_")[2]: job for job in cluster.jobs()}
+        # No two cases have one GPU, and each sees the one that Slurm gave its job.
+        assert {(job.node, job.gpus) for job in jobs.values()} == set(product(("node1", "node2"), "01"))
+        for case, process in processes.items():
+            assert process.environ()["CUDA_VISIBLE_DEVICES"] == jobs[case].gpus
+        (cancelled, late), lost = ([case for case in jobs if jobs[case].node == node] for node in ("node1", "node2"))
+
+        cluster.stop_controller()
+        cluster.start_controller()
+        cluster.cancel(jobs[cancelled])
+        cluster.kill_node("node2")
+        run = finish(project, snakemake)
+        assert run.code == 1, run.output
+        found = traces(project, list(cases))
+        killed = dict.fromkeys([cancelled, *lost], "killed")
+        expected = killed | {late: "timeout", "good": "ok", "broken": "error"}
+        assert {case: trace.status for case, trace in found.items()} == expected, run.output
+        assert found[late].error["message"].startswith("ended after 30 s, as its job had no more time")
+        assert all(found[case].total_duration_s > 0 for case in killed)
+        report = project.read("results/report.md")
+        assert all(f"## Case: {case}\n" in report for case in cases)
+
+        cluster.start_node("node2")
+        mended = cases | {"broken": SMALL}
+        del mended[lost[1]]
+        project.write_grid({"defaults": SMALL_DEFAULTS, "cases": mended})
+        again = finish(project, start(project, *SLURM, "--set-resources", MODEL))
+        assert again.code == 0, again.output
+        assert {case for rule, case in again.jobs if rule == "measure"} == set(mended) - {"good"}
+        assert {trace.status for trace in traces(project, list(mended)).values()} == {"ok"}
+
+
+def test_the_tables_are_those_of_a_local_run(tmp_path: Path) -> None:
+    """A cluster with accounting that forgets jobs at once, so that the plugin must ask the accounting."""
+    grid = {"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL | {"steps": 4, "offload": "sequential"}}}
+    local, remote = copy_project(tmp_path / "local"), copy_project(tmp_path / "remote")
+    for project in (local, remote):
+        project.write_grid(grid)
+    local_snakemake = start(local, "--cores", "1")
+    with SlurmCluster(tmp_path / "cluster", accounting=True, min_job_age_s=2) as cluster:
+        user = ("--default-resources", "slurm_account=bench", "slurm_partition=gpu")
+        run = finish(remote, start(remote, *SLURM, "--set-resources", MODEL, *user))
+        assert run.code == 0, run.output
+        # Two minutes to start a tiny model, and five to spare; 1.25 times 6 GB.
+        assert cluster.requests() == ["bench|00:07:00|billing=8,cpu=8,gres/gpu=1,mem=7501M,node=1"] * 2
+    assert finish(local, local_snakemake).code == 0
+    for table in ("cases", "stages"):
+        of_local, of_remote = (pd.read_csv(p.folder / f"results/tables/{table}.csv") for p in (local, remote))
+        same = [column for column in of_local if not MEASURED.search(column)]
+        pd.testing.assert_frame_equal(of_local[same], of_remote[same])
+    assert headings(local) == headings(remote)
+
+
+def headings(project: Project) -> list[str]:
+    return re.findall("^#.*$", project.read("results/report.md"), re.M)

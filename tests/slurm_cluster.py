@@ -1,0 +1,292 @@
+"""A Slurm cluster of this machine alone, for as long as a test needs it: real daemons, made-up nodes and GPUs.
+
+Needs root and Debian's slurmctld, slurmd, slurm-client and munge; for accounting also slurmdbd and mariadb-server.
+"""
+
+import ctypes
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+NODES, GPUS_PER_NODE = 2, 2
+# The plugin takes SLURM_CONF out of its jobs' environment, so the configuration must lie where Slurm looks for it.
+_ETC = Path("/etc/slurm")
+_PROGRAMS = ("slurmctld", "slurmd", "munged", "srun", "sbatch")
+_ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db")
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+_SLURM_CONF = """
+ClusterName=test
+SlurmctldHost=localhost
+SlurmctldPort={controller_port}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+ReturnToService=2
+SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+SlurmdParameters=config_overrides
+KillWait=5
+MinJobAge={min_job_age_s}
+JobAcctGatherType=jobacct_gather/none
+GresTypes=gpu
+{accounting}
+{nodes}
+PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+"""
+_ACCOUNTING = """AccountingStorageType=accounting_storage/slurmdbd
+AccountingStorageHost=localhost
+AccountingStoragePort={port}
+AccountingStoragePass={folder}/munge.socket
+AccountingStorageTRES=gres/gpu"""
+_SLURMDBD_CONF = """
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+DbdHost=localhost
+DbdPort={port}
+SlurmUser=root
+LogFile={folder}/slurmdbd.log
+PidFile={folder}/slurmdbd.pid
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=root
+StorageLoc=slurm_acct_db
+"""
+
+
+class SlurmCluster:
+    """Starts when it is entered; when it is left, every process and file of it is gone."""
+
+    def __init__(self, folder: Path, accounting: bool, min_job_age_s: int = 300) -> None:
+        """Slurm forgets jobs `min_job_age_s` seconds after their end; accounting does not."""
+        self._folder = folder
+        self._min_job_age_s = min_job_age_s
+        self._accounting = accounting
+        self._daemons: dict[str, subprocess.Popen] = {}
+
+    def __enter__(self) -> "SlurmCluster":
+        self._check_machine()
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def jobs(self) -> list["Job"]:
+        """All jobs that run."""
+        lines = _run("squeue", "--noheader", "--states=running", "--format=%A %k").splitlines()
+        return [_job(*line.split()) for line in lines]
+
+    def cancel(self, job: "Job") -> None:
+        _run("scancel", job.number)
+
+    def requests(self) -> list[str]:
+        """Account, time limit and resources that each job asked for; only with accounting."""
+        table = _run("sacct", "--noheader", "--allocations", "--parsable2", "--format=account,timelimit,reqtres")
+        return table.splitlines()
+
+    def kill_node(self, node: str) -> None:
+        """What a machine that loses its power does: every process on it is gone, and nobody is told."""
+        jobs = _run("squeue", "--noheader", "--format=%A", f"--nodelist={node}").split()
+        steps = re.compile(rf"slurmstepd: \[({'|'.join(jobs)})\.")
+        self._daemons.pop(node).kill()
+        _kill(process for process in psutil.process_iter() if steps.match(" ".join(_cmdline(process))))
+        _kill(process for process in psutil.process_iter() if _environ(process).get("SLURMD_NODENAME") == node)
+        _run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
+
+    def start_node(self, node: str) -> None:
+        self._daemon(node, "slurmd", "-D", "-N", node)
+        _wait_for(lambda: _run("sinfo", "--noheader", f"--nodes={node}", "--format=%T") in ("idle", "mixed"))
+
+    def stop_controller(self) -> None:
+        controller = self._daemons.pop("controller")
+        controller.terminate()
+        controller.wait()
+
+    def start_controller(self) -> None:
+        self._daemon("controller", "slurmctld", "-D")
+        # Slurm 22.05 starts jobs on nodes that it does not know again yet, and then denies them their GPUs.
+        _wait_for(lambda: "unknown" not in _run("sinfo", "--noheader", "--Node", "--format=%T"))
+
+    def _check_machine(self) -> None:
+        needed = _PROGRAMS + (_ACCOUNTING_PROGRAMS if self._accounting else ())
+        missing = [name for name in needed if shutil.which(name) is None]
+        assert not missing, f"missing: {', '.join(missing)}; see tests/slurm_cluster.py for the Debian packages"
+        assert os.geteuid() == 0, "the test starts Slurm's daemons, and needs root for that"
+        assert not (_ETC / "slurm.conf").exists(), f"{_ETC}/slurm.conf: there is a Slurm cluster here already"
+
+    def _start(self) -> None:
+        self._folder.mkdir(parents=True)
+        (self._folder / "state").mkdir()
+        key = self._folder / "munge.key"
+        key.write_bytes(os.urandom(1024))
+        key.chmod(0o400)
+        files = [f"--{name}-file={self._folder}/munge.{name}" for name in ("key", "pid", "seed", "log")]
+        self._daemon("munge", "munged", "--foreground", "--force", f"--socket={self._folder}/munge.socket", *files)
+        accounting = self._start_accounting() if self._accounting else "AccountingStorageType=accounting_storage/none"
+        self._configure(accounting)
+        self._daemon("controller", "slurmctld", "-D", "-c")
+        for node in self._nodes():
+            self._daemon(node, "slurmd", "-D", "-N", node)
+        _wait_for(lambda: _run("sinfo", "--noheader", "--states=idle", "--format=%D") == str(NODES))
+        if self._accounting:
+            _run("sacctmgr", "-i", "add", "account", "bench")
+            _run("sacctmgr", "-i", "add", "user", "root", "account=bench")
+
+    def _start_accounting(self) -> str:
+        data, mysql = f"--datadir={self._folder}/mysql", self._folder / "mysql.socket"
+        _run("mariadb-install-db", "--no-defaults", "--user=root", data, "--skip-test-db")
+        options = ("--skip-networking", "--innodb-buffer-pool-size=64M", f"--socket={mysql}")
+        self._daemon("database", "mariadbd", "--no-defaults", "--user=root", data, *options)
+        _wait_for(mysql.exists)
+        port = _free_port()
+        _write_private(self._folder / "slurmdbd.conf", _SLURMDBD_CONF.format(folder=self._folder, port=port))
+        (_ETC / "slurmdbd.conf").symlink_to(self._folder / "slurmdbd.conf")
+        self._daemon("accounting", "slurmdbd", "-D", MYSQL_UNIX_PORT=str(mysql))
+        _wait_for(lambda: _listens(port))
+        return _ACCOUNTING.format(folder=self._folder, port=port)
+
+    def _configure(self, accounting: str) -> None:
+        nodes, gpus = [], []
+        for node in self._nodes():
+            (self._folder / f"spool-{node}").mkdir()
+            name = f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={_free_port()}"
+            nodes.append(f"{name} CPUs=16 RealMemory=64000 Gres=gpu:fake:{GPUS_PER_NODE} State=UNKNOWN")
+            for number in range(GPUS_PER_NODE):
+                # Slurm takes nothing but a device file; this one is another /dev/null.
+                device = self._folder / f"{node}-nvidia{number}"
+                os.mknod(device, 0o666 | 0o020000, os.makedev(1, 3))
+                gpus.append(f"NodeName={node} Name=gpu Type=fake File={device}")
+        text = _SLURM_CONF.format(
+            folder=self._folder,
+            controller_port=_free_port(),
+            accounting=accounting,
+            min_job_age_s=self._min_job_age_s,
+            nodes="\n".join(nodes),
+        )
+        for file, content in (("slurm.conf", text), ("gres.conf", "\n".join(gpus) + "\n")):
+            (self._folder / file).write_text(content)
+            (_ETC / file).unlink(missing_ok=True)
+            (_ETC / file).symlink_to(self._folder / file)
+
+    def _nodes(self) -> list[str]:
+        return [f"node{number + 1}" for number in range(NODES)]
+
+    def _daemon(self, name: str, *command: str, **variables: str) -> None:
+        with (self._folder / f"{name}.output").open("ab") as output:
+            self._daemons[name] = subprocess.Popen(
+                command, stdout=output, stderr=output, env=os.environ | variables, preexec_fn=_end_with_the_test
+            )
+
+    def _stop(self) -> None:
+        with suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            _run("scancel", "--user=root", timeout_s=5)
+        for name in reversed(list(self._daemons)):
+            self._daemons[name].terminate()
+            try:
+                self._daemons[name].wait(10)
+            except subprocess.TimeoutExpired:
+                self._daemons[name].kill()
+        here = str(self._folder)
+        _kill(process for process in psutil.process_iter() if here in " ".join(_cmdline(process)))
+        for file in ("slurm.conf", "gres.conf", "slurmdbd.conf"):
+            if (_ETC / file).is_symlink():
+                (_ETC / file).unlink()
+
+
+@dataclass(frozen=True)
+class Job:
+    """A running job: its number, its comment, its node and the numbers of its GPUs there."""
+
+    number: str
+    comment: str
+    node: str
+    gpus: str
+
+
+def _job(number: str, comment: str) -> Job:
+    text = _run("scontrol", "--details", "show", "job", number)
+    found = re.search(r" Nodes=(\S+) .*GRES=gpu:fake:\d\(IDX:(\S+)\)", text)
+    return Job(number, comment, found[1], found[2])
+
+
+def _end_with_the_test() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _run(*command: str, timeout_s: float = 60) -> str:
+    done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, timeout=timeout_s)
+    return done.stdout.strip()
+
+
+def _wait_for(condition: Callable[[], object], within_s: float = 30) -> None:
+    deadline = time.monotonic() + within_s
+    while True:
+        with suppress(subprocess.CalledProcessError):
+            if condition():
+                return
+        assert time.monotonic() < deadline, "the cluster did not come up in time"
+        time.sleep(0.05)
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _write_private(file: Path, text: str) -> None:
+    file.write_text(text)
+    file.chmod(0o600)
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in list(processes):
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def _environ(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}

@@ -1,0 +1,116 @@
+"""What a case asks a scheduler for, against what cases took on an H200 and against published times."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+from tiny import IMAGE, tiny_case
+from wanbench.cases.case import Case
+from wanbench.cases.resolve import resolve_cases
+from wanbench.duration import estimated_duration_s
+from wanbench.memory import estimated_host_bytes
+from wanbench.report.published import read_published
+from wanbench.resources import Earlier, limit_s, resources_of
+from wanbench.trace.reader import read_trace
+from wanbench.trace.writer import read_head, write_trace
+
+
+def full_case(model: str = "TI2V-5B", **settings: Any) -> Case:
+    return resolve_cases({"cases": {"full": {"model": model} | settings}}, "full")[0]
+
+
+def test_no_recorded_case_would_have_run_out_of_time_or_memory() -> None:
+    for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz")):
+        trace = read_trace(file)
+        case = Case.from_settings(trace.case)
+        used_bytes = max(stage.measures.get("process_mem_bytes", 0) for stage in trace.stages)
+        assert 5 * trace.total_duration_s < estimated_duration_s(case) < 14 * trace.total_duration_s, file
+        assert 1.04 * used_bytes < estimated_host_bytes(case) < 2.6 * used_bytes, file
+
+
+def test_each_published_time_of_one_gpu_is_well_below_the_estimate() -> None:
+    checked = 0
+    for figure in read_published():
+        if figure.gpus == 1 and figure.total_s is not None:
+            image = {"image": IMAGE} if figure.task == "i2v" else {}
+            video = {"size": figure.size, "frames": figure.frames}
+            case = full_case(figure.model, task=figure.task, steps=figure.steps, offload="model", **video, **image)
+            assert estimated_duration_s(case) > 2.9 * figure.total_s, figure
+            checked += 1
+    assert checked > 10
+
+
+def test_what_takes_longer_is_given_longer() -> None:
+    estimates_s = [
+        estimated_duration_s(case)
+        for case in (
+            tiny_case(),
+            full_case(steps=10),
+            full_case(steps=10, offload="sequential"),
+            full_case(steps=10, compile="repeated_blocks"),
+            full_case(steps=20, offload="sequential"),
+            full_case(steps=20, offload="sequential", repeats=2, warmup=1),
+            full_case("T2V-A14B"),
+            full_case("T2V-A14B", dtype="float32"),
+        )
+    ]
+    assert estimates_s == sorted(estimates_s)
+    assert len(set(estimates_s)) == len(estimates_s)
+    assert estimated_duration_s(full_case(guidance=1)) < 0.6 * estimated_duration_s(full_case())
+    # A cache may skip nothing.
+    assert estimated_duration_s(full_case(cache="first_block")) == estimated_duration_s(full_case())
+
+
+def test_weights_on_the_host_are_asked_for() -> None:
+    none, model, stream = (estimated_host_bytes(full_case(offload=way)) for way in ("none", "model", "group_stream"))
+    assert none + 24e9 < model < stream - 24e9
+    checkpoint = full_case(weights="pretrained")
+    assert estimated_host_bytes(checkpoint) == model
+    assert estimated_host_bytes(tiny_case()) < 7e9
+
+
+def test_time_is_the_estimate_but_never_more_than_the_case_may_take() -> None:
+    case = full_case()
+    assert resources_of(case, None, None).runtime_min == pytest.approx((estimated_duration_s(case) + 300) / 60, abs=1)
+    short = replace(case, timeout_s=600)
+    assert resources_of(short, None, None).runtime_min == 15
+    # The case is ended by its supervisor, and only then could the scheduler end its job.
+    assert limit_s(15) == 600
+    assert limit_s(1) == 30
+
+
+def test_after_running_out_of_time_a_case_is_given_all_that_it_may_take() -> None:
+    case = full_case()
+    asked = resources_of(case, Earlier(case, 100), "timeout")
+    assert limit_s(asked.runtime_min) >= case.timeout_s
+    assert asked.mem_mb == resources_of(case, None, None).mem_mb
+
+
+def test_after_a_kill_a_case_is_given_twice_the_memory() -> None:
+    case = full_case()
+    assert resources_of(case, None, "killed").mem_mb == pytest.approx(2 * resources_of(case, None, None).mem_mb, abs=1)
+    assert resources_of(case, None, "error") == resources_of(case, None, None)
+
+
+def test_an_earlier_time_replaces_the_estimate_also_where_settings_changed() -> None:
+    case = full_case(steps=50)
+    same = resources_of(case, Earlier(case, 600), None)
+    assert limit_s(same.runtime_min) == pytest.approx(2 * 600 + 120, abs=60)
+    fewer = replace(case, steps=25)
+    change = estimated_duration_s(case) / estimated_duration_s(fewer)
+    scaled = resources_of(case, Earlier(fewer, 600), None)
+    assert limit_s(scaled.runtime_min) == pytest.approx(2 * 600 * change + 120, abs=60)
+
+
+def test_the_head_of_a_trace_is_read_without_its_events(tmp_path: Path) -> None:
+    file = tmp_path / "trace.json"
+    assert read_head(file) is None
+    write_trace(file, {"case": {"prompt": '"traceEvents": [\n'}, "total_duration_s": 2.5, "traceEvents": [{"a": 1}]})
+    assert read_head(file) == {"case": {"prompt": '"traceEvents": [\n'}, "total_duration_s": 2.5}
+    file.write_text(file.read_text().replace('{"a":1}', "not JSON"))
+    assert read_head(file)["total_duration_s"] == 2.5
+    file.write_text('{"case": {}, "traceEvents": []}')
+    assert read_head(file) is None

@@ -1,0 +1,203 @@
+"""The verdict on a case: what limits do to it, and which generations are left out for it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports import report, rules, tables
+from tiny import tiny_case
+from traces import GPU, LIMITS, S, records, trace_of, write
+from wanbench.measure.samples import Samples
+from wanbench.report.collect import collect
+from wanbench.report.compare.measured import measured_case
+from wanbench.report.figures import figures_of
+from wanbench.report.judged import judged
+from wanbench.report.tables import cases_table, stages_table
+from wanbench.trace.reader import Trace, read_trace
+from wanbench.trace.verdict import Limits, step_time_change
+
+
+def steps(times_s: list[float]) -> list[tuple[int, float]]:
+    return list(enumerate(times_s, start=1))
+
+
+REFERENCE = steps([15.03 + 0.01 * (i % 3) for i in range(38)] + [6.88] * 11)
+
+
+def test_the_step_time_change_of_the_reference_report_is_found() -> None:
+    # 03_Max_Quality_704p: steps 1 to 38 at 15.03 s, then 6.88 s; another process had the GPU.
+    change = step_time_change(REFERENCE, LIMITS)
+    assert change is not None
+    assert change.step == 39
+    assert (change.before_s, change.after_s) == pytest.approx((15.04, 6.88))
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"step_change_pct": 120}, {"step_change_s": 8.2}, {"step_change_deviations": 2000}, {"step_change_steps": 25}],
+    ids=lambda limits: next(iter(limits)),
+)
+def test_each_limit_of_a_step_time_change_can_pass_over_it(limits: dict[str, float]) -> None:
+    assert step_time_change(REFERENCE, replace(LIMITS, **limits)) is None
+
+
+@pytest.mark.parametrize(
+    "times_s",
+    [
+        [6.88 + 0.01 * (i % 4) for i in range(49)],
+        [1.0] * 20 + [9.0] + [1.0] * 20,
+        [1.0, 1.3, 0.9, 1.2, 0.8, 1.1, 1.3, 0.9, 1.2, 1.0],
+        [2.0 - 0.01 * (i > 20) for i in range(40)],
+        [0.010] * 10 + [0.014] * 10,
+        [1.0] * 5,
+        [],
+    ],
+    ids=["steady", "one slow step", "noise", "1 percent", "4 ms", "too few", "none"],
+)
+def test_noise_and_a_single_slow_step_are_no_change(times_s: list[float]) -> None:
+    assert step_time_change(steps(times_s), LIMITS) is None
+
+
+# --- limits -----------------------------------------------------------------------------------------------------
+
+
+def test_the_report_judges_with_the_limits_that_are_in_force(tmp_path: Path) -> None:
+    file = write(tmp_path, trace_of(records([1.0] * 3, unnamed_s=2.0)))
+    assert read_trace(file).quality["faults"] == ["unaccounted_time"]
+    assert Limits(**read_trace(file).quality["limits"]) == LIMITS
+    for limits, faults in ((LIMITS, ["unaccounted_time"]), (replace(LIMITS, min_stage_coverage_pct=50), [])):
+        ((trace,), _) = collect([file], None, limits)
+        assert trace.quality["faults"] == faults
+        assert Limits(**trace.quality["limits"]) == limits
+
+
+def test_a_change_that_the_trace_passes_over_can_be_one_for_the_report(tmp_path: Path) -> None:
+    trace = read_trace(write(tmp_path, trace_of(records([1.0] * 5 + [1.08] * 5))))
+    assert trace.quality["step_time_change"] is None
+    stricter = judged(trace, replace(LIMITS, step_change_pct=5)).quality
+    assert stricter["faults"] == ["step_time_changed"]
+    assert stricter["step_time_change"] == {"step": 5, "before_s": 1.0, "after_s": pytest.approx(1.08)}
+
+
+# --- generations ------------------------------------------------------------------------------------------------
+
+CLEAN = {"foreign_processes": 0, "foreign_mem_bytes": 0, "clock_event_reasons": 0x4, "sm_activity_pct": 90.0}
+FOREIGN = CLEAN | {"foreign_processes": 1, "foreign_mem_bytes": 10**9}
+HOT = CLEAN | {"clock_event_reasons": 0x40}
+
+# Model initialisation until 7 s, then generations of 10.75 s, the second and later ones from here on.
+SECOND_S, THIRD_S = 17.75, 28.5
+
+
+def made(seen: Callable[[float], dict[str, float]], steps: int = 3, **settings: Any) -> dict[str, Any]:
+    """The trace of three generations of steps of 2 s.
+
+    Args:
+        seen: what the sampler reads at a time in seconds.
+    """
+    warmup = settings.get("warmup", 0)
+    rows = records([2.0] * steps, generations=3, warmup=warmup, environment=GPU)
+    times_ns = [i * S // 10 for i in range(round(10 * rows[-2]["time_ns"] / S) + 5)]
+    telemetry = {"sm_activity_source": "nvml_gpu_utilisation"}
+    values = [seen(time_ns / S) | {"energy_j": 300 * time_ns / S} for time_ns in times_ns]
+    samples = Samples(times_ns, values, 0.1, 0, telemetry)
+    return trace_of(rows, case=tiny_case(repeats=3 - warmup, **settings), samples=samples)
+
+
+def slower(trace: dict[str, Any], generation: int, first_step: int = 0) -> dict[str, Any]:
+    """The trace with steps of a generation, from one on, that took three times as long as the others."""
+    for event in trace["traceEvents"]:
+        args = event.get("args", {})
+        if event.get("cat") == "stage" and args["generation"] == generation and args.get("step", -1) >= first_step:
+            args["time_s"] *= 3
+    return trace
+
+
+def in_second(reading: dict[str, float]) -> Callable[[float], dict[str, float]]:
+    return lambda time_s: reading if SECOND_S < time_s < THIRD_S - 0.1 else CLEAN
+
+
+def read(folder: Path, trace: dict[str, Any]) -> Trace:
+    return judged(read_trace(write(folder, trace)), LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("reading", "why"), [(FOREIGN, "foreign_process"), (HOT, "slowed_down")], ids=["another process", "heat"]
+)
+def test_a_contaminated_generation_is_left_out_and_named(tmp_path: Path, reading: dict[str, float], why: str) -> None:
+    content = slower(made(in_second(reading)), 1)
+    assert content["quality"]["left_out"] == [{"generation": 1, "faults": [why]}]
+    trace = read(tmp_path, content)
+    assert trace.quality["faults"] == []
+    figures = figures_of(trace)
+    assert (figures.step_s, figures.step_mean_s, figures.generation_s) == pytest.approx((2.0, 2.0, 10.75))
+    assert figures.video_second_energy_j is None
+    compared = measured_case(trace)
+    assert compared.doubt is None
+    assert compared.figures["step_s"].error == 0
+    assert (cases_table([trace])["generations"].item(), cases_table([trace])["generations_left_out"].item()) == (3, 1)
+    assert set(stages_table([trace]).query("generation == 1")["left_out"]) == {why}
+    finding = rules(trace)["generations_left_out"]
+    assert finding.evidence == {"generations_left_out": 1.0, "generations_that_count": 2.0}
+    assert f"1 ({why.replace('_', ' ')})" in finding.text
+    text = report(trace)
+    assert tables(text, "Case")[0][0]["Check"] == "passed (without 1 of 3 generations)"
+    assert "- Generations: 0 to warm up, then 3 that count; 1 of all left out, which the findings name" in text
+    step = next(row for row in tables(text, "Stage")[0] if row["Stage"] == "Step_1_Inference")
+    assert (step["Time (s)"], step["Max (s)"], step["First (s)"]) == ("2.00", "2.00", "2.00")
+
+
+def test_clean_generations_all_count(tmp_path: Path) -> None:
+    trace = read(tmp_path, slower(made(lambda time_s: CLEAN), 1))
+    assert figures_of(trace).step_mean_s == pytest.approx((2 + 6 + 2) / 3)
+    assert figures_of(trace).video_second_energy_j is not None
+    assert "generations_left_out" not in rules(trace)
+    assert tables(report(trace), "Case")[0][0]["Check"] == "passed"
+
+
+def test_where_no_generation_is_clean_all_count_and_the_case_is_marked(tmp_path: Path) -> None:
+    trace = read(tmp_path, slower(made(lambda time_s: FOREIGN if time_s > 8 else CLEAN), 1))
+    assert trace.quality["left_out"] == []
+    assert trace.quality["faults"] == ["foreign_process"]
+    assert figures_of(trace).step_mean_s == pytest.approx((2 + 6 + 2) / 3)
+    assert "foreign_process" in rules(trace)
+    assert "generations_left_out" not in rules(trace)
+
+
+def test_another_process_outside_of_the_generations_still_marks_the_case(tmp_path: Path) -> None:
+    seen = in_second(FOREIGN)
+    trace = read(tmp_path, made(lambda time_s: FOREIGN if 5 < time_s < 6 else seen(time_s)))
+    assert [each["generation"] for each in trace.quality["left_out"]] == [1]
+    assert trace.quality["faults"] == ["foreign_process"]
+
+
+def test_a_contaminated_first_generation_is_no_cold_one(tmp_path: Path) -> None:
+    trace = read(tmp_path, made(lambda time_s: FOREIGN if 8 < time_s < 9 else CLEAN, warmup=1))
+    assert [each["generation"] for each in trace.quality["left_out"]] == [0]
+    figures = figures_of(trace)
+    assert (figures.first_generation_s, figures.generation_s) == (None, pytest.approx(10.75))
+    step = next(row for row in tables(report(trace), "Stage")[0] if row["Stage"] == "Step_1_Inference")
+    assert step["First (s)"] == "n/a"
+
+
+def test_a_generation_whose_steps_changed_is_left_out(tmp_path: Path) -> None:
+    trace = read(tmp_path, slower(made(lambda time_s: CLEAN, steps=8), 1, first_step=5))
+    assert trace.quality["left_out"] == [{"generation": 1, "faults": ["step_time_changed"]}]
+    assert trace.quality["step_time_change"] is None
+    assert figures_of(trace).step_mean_s == pytest.approx(2.0)
+
+
+def test_a_single_sample_of_heat_leaves_nothing_out(tmp_path: Path) -> None:
+    """Two samples of a generation are more than 1 % of it, and less of the case, which passes."""
+    trace = read(tmp_path, made(lambda time_s: HOT if 20 < time_s < 20.25 else CLEAN))
+    assert (trace.quality["left_out"], trace.quality["faults"]) == ([], [])
+
+
+def test_a_trace_that_does_not_tell_the_generation_leaves_none_out(tmp_path: Path) -> None:
+    content = made(in_second(FOREIGN))
+    del content["quality"]["parts"]
+    trace = read(tmp_path, content)
+    assert (trace.quality["left_out"], trace.quality["faults"]) == ([], ["foreign_process"])

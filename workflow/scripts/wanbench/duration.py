@@ -1,0 +1,74 @@
+"""How long a case may take: an estimate from its settings alone, before anything runs and on whatever GPU.
+
+A cluster is asked for this time and ends what takes longer, so the rates are well below those that were seen:
+
+    computing   floating-point operations of the stages (`measure/wan/flops.py`) over 40e12 a second; an RTX 4090, the
+                slowest GPU with a published time, did 97e12. In float32 an eighth of that.
+    moving      with offloading, what goes between host and GPU over 1.4e9 bytes a second, which an H200 took for
+                pageable memory: with `model` all weights there and back for each generation, else those of the denoiser
+                for each pass.
+    loading     weights that come from a checkpoint, or are made on the host, over 0.2e9 bytes a second; not the
+                download of a checkpoint.
+    starting    2 minutes for imports from a cold file system; 5 more to compile.
+
+The sum is 5 to 14 times what the 27 recorded cases of an H200 took, and at least 2.9 times every published time of one
+GPU.
+"""
+
+import json
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+
+from wanbench.cases.case import Case
+from wanbench.measure.wan.flops import stage_flops
+from wanbench.memory import weights_of
+
+_FLOPS_PER_S = {"bfloat16": 40e12, "float16": 40e12, "float32": 5e12}
+_MOVED_BYTES_PER_S = 1.4e9
+_LOADED_BYTES_PER_S = 0.2e9
+_STARTING_S = 120
+_COMPILING_S = 300
+_ARCHITECTURES = Path(__file__).parent / "measure/wan/architectures/full"
+
+
+def estimated_duration_s(case: Case) -> float:
+    """Seconds from the start of the measuring process to its end. A tiny model takes next to nothing."""
+    starting_s = _STARTING_S + (0 if case.compile == "none" else _COMPILING_S)
+    if case.scale == "tiny":
+        return starting_s
+    generations = case.warmup + case.repeats
+    return starting_s + _loading_s(case) + generations * (_computing_s(case) + _moving_s(case))
+
+
+def _computing_s(case: Case) -> float:
+    # A cache only ever skips some of it.
+    flops = stage_flops(_architecture(case.model), replace(case, cache="none"))
+    stages = (flops.text_encoding, case.steps * flops.step, flops.vae_encoding or 0, flops.vae_decoding)
+    return sum(stages) / _FLOPS_PER_S[case.dtype]
+
+
+def _moving_s(case: Case) -> float:
+    weights = weights_of(case)
+    passes = case.steps * (2 if case.guidance[0] > 1 else 1)
+    moved = {"none": 0, "model": 2 * weights.all_bytes}.get(case.offload, passes * weights.denoiser_bytes)
+    return moved / _MOVED_BYTES_PER_S
+
+
+def _loading_s(case: Case) -> float:
+    if case.weights == "random" and case.offload == "none":
+        return 0.0
+    return weights_of(case).all_bytes / _LOADED_BYTES_PER_S
+
+
+@cache
+def _architecture(model: str) -> SimpleNamespace:
+    """The configurations of a model's components, where a pipeline would have them."""
+
+    def config(file: str) -> SimpleNamespace:
+        return SimpleNamespace(**json.loads((_ARCHITECTURES / model / file).read_text("utf-8")))
+
+    components = ("transformer", "vae", "text_encoder")
+    parts = {name: SimpleNamespace(config=config(f"{name}/config.json")) for name in components}
+    return SimpleNamespace(config=config("model_index.json"), **parts)

@@ -1,0 +1,34 @@
+"""The verdict on a trace with the limits that are in force now, whatever those were when it was measured."""
+
+from dataclasses import asdict, replace
+
+from wanbench.report.generations import generations_of
+from wanbench.trace import names
+from wanbench.trace.reader import StageRecord, Trace
+from wanbench.trace.verdict import GenerationTimes, Limits, verdict_on
+
+
+def judged(trace: Trace, limits: Limits) -> Trace:
+    """The trace with its verdict made anew; generations that this leaves out are no longer counted."""
+    verdict = verdict_on(trace.quality, _generation_times(trace), limits)
+    left_out = {each.generation: " ".join(each.faults) for each in verdict.left_out}
+    stages = [
+        replace(stage, counted=False, left_out=left_out[stage.generation]) if stage.generation in left_out else stage
+        for stage in trace.stages
+    ]
+    return replace(trace, quality=trace.quality | asdict(verdict) | {"limits": asdict(limits)}, stages=stages)
+
+
+def _generation_times(trace: Trace) -> list[GenerationTimes]:
+    that_count = {generation.number for generation in generations_of(trace.stages) if generation.counted}
+    numbers = sorted({stage.generation for stage in trace.stages if stage.generation is not None})
+    steps_s: dict[int, list[tuple[int, float]]] = {number: [] for number in numbers}
+    for stage in trace.stages:
+        if stage.generation is not None and _is_later_step(stage):
+            steps_s[stage.generation].append((stage.measures["step"], stage.measures["time_s"]))
+    return [GenerationTimes(number, number in that_count, sorted(steps_s[number])) for number in numbers]
+
+
+def _is_later_step(stage: StageRecord) -> bool:
+    step = stage.measures.get("step", 0)
+    return step > 0 and stage.name == names.step_inference(step) and not stage.measures.get("interrupted")
