@@ -17,16 +17,8 @@ from wanbench.measure.supervisor import Places, supervise
 from wanbench.resources import limit_s
 from wanbench.trace.verdict import Limits
 
-trace = Path(snakemake.output.trace)
-results = trace.parents[1]
 case = Case.from_settings(dict(snakemake.params.case))
-places = Places(
-    trace=trace,
-    log=Path(snakemake.log[0]),
-    video=results / "videos" / f"{case.name}.mp4",
-    work=results / "work" / case.name,
-    results=results,
-)
+places = Places.of_case(case.name, Path(snakemake.output.trace), Path(snakemake.log[0]))
 digests = {
     "case_sha256": case_sha256(case.settings()),
     "measure": snakemake.params.measure_digest,

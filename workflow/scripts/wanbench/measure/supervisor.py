@@ -61,6 +61,12 @@ class Places:
     work: Path
     results: Path
 
+    @classmethod
+    def of_case(cls, name: str, trace: Path, log: Path) -> "Places":
+        """Where a run of the grid writes; `trace` is in a folder of its results."""
+        results = trace.parents[1]
+        return cls(trace, log, results / "videos" / f"{name}.mp4", results / "work" / name, results)
+
     @property
     def job(self) -> Path:
         return self.work / "job.json"

@@ -149,17 +149,18 @@ def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     except fastjsonschema.JsonSchemaValueException as error:
         raise _refused(path, _readable(error)) from None
     _check_counters(path, counters)
-    _check_unchanged(path, content, data)
+    _check_unchanged(path, content, text)
     return content, counters
 
 
-def _check_unchanged(path: Path, content: dict[str, Any], data: bytes) -> None:
+def _check_unchanged(path: Path, content: dict[str, Any], text: str) -> None:
     """The earliest traces have no checksum."""
     if "sha256" not in content:
         return
-    checksum = CHECKSUM.format(content["sha256"]).encode()
-    if not data.endswith(checksum) or hashlib.sha256(data[: -len(checksum)]).hexdigest() != content["sha256"]:
-        raise InputError(f"{path}: sha256: the file was changed after it was measured; run again with --forcerun")
+    checksum = CHECKSUM.format(content["sha256"])
+    measured = text.removesuffix(checksum)
+    if measured == text or hashlib.sha256(measured.encode()).hexdigest() != content["sha256"]:
+        raise _refused(path, "sha256: the file was changed after it was measured; run again with --forcerun")
 
 
 def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
