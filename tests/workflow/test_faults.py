@@ -145,7 +145,7 @@ def test_traces_from_the_future_are_named_and_not_measured_again(project: Projec
     before = digest(project)
     tomorrow = time.time() + 86400
     os.utime(trace, (tomorrow, tomorrow))
-    run = project.snakemake(TABLE)
+    run = project.snakemake(TABLE, "--forcerun", "tabulate")
     assert run.code == 1
     assert run.jobs == {("tabulate", "")}
     line = lines_with(run.output, "This could indicate a clock skew")[0]
