@@ -8,6 +8,7 @@ import pynvml
 import pytest
 
 from fake_nvml import H200, MIG, SECOND, FakeNvml
+from wanbench.errors import InputError
 from wanbench.measure import gpus
 from wanbench.measure.gpus import Gpu, usable_gpus, visible_gpus
 from wanbench.measure.telemetry import nvml as nvml_source
@@ -247,3 +248,14 @@ def test_what_a_case_may_use_comes_with_its_memory_and_is_nothing_without_nvml(m
 
     monkeypatch.setattr(gpus, "initialised_nvml", unavailable)
     assert usable_gpus({}) == []
+
+
+def test_a_driver_that_fails_when_asked_for_its_gpus_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
+
+    nvml = FakeNvml()
+    nvml.nvmlDeviceGetUUID = nvml.nvmlShutdown = lost
+    monkeypatch.setattr(gpus, "initialised_nvml", lambda: nvml)
+    with pytest.raises(InputError, match="NVML cannot list the GPUs: GPU is lost; `nvidia-smi"):
+        usable_gpus({})

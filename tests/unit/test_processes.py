@@ -1,5 +1,6 @@
 """Sampler, supervisor and their ends: real processes."""
 
+import errno
 import json
 import os
 import signal
@@ -20,14 +21,14 @@ from fake_nvml import H200, SECOND
 from tiny import tiny_case
 from traces import LIMITS
 from wanbench.cases.case import Case, case_sha256
-from wanbench.measure.event_log import EventTail
+from wanbench.measure.event_log import EventLog, EventTail
 from wanbench.measure.failures import Failures, failures, last_failed_trace, last_good_trace
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.gpus import Gpu
 from wanbench.measure.lost import record_lost_attempt
 from wanbench.measure.outcome import Outcome, TimeLimit, is_out_of_memory, outcome_of, time_limit
 from wanbench.measure.progress import Progress
-from wanbench.measure.supervisor import Places, supervise
+from wanbench.measure.supervisor import Places, _process, supervise
 from wanbench.redact import redacted
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_trace
@@ -214,6 +215,96 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_and_the_las
     assert failures(tmp_path / "results") == {"tiny": Failures(2, "timeout", failed.message)}
 
 
+def when_it_measures(work: Path, act: Callable[[], None]) -> None:
+    """Do something as soon as a case has begun its first step."""
+
+    def wait() -> None:
+        events = work / "events.jsonl"
+        wait_for(lambda: events.exists() and "Step_0" in events.read_text(), within_s=60)
+        act()
+
+    threading.Thread(target=wait).start()
+
+
+def test_a_sampler_that_is_killed_leaves_its_samples_and_a_fault(tmp_path: Path) -> None:
+    def kill() -> None:
+        for process in psutil.Process().children():
+            if "wanbench.measure.telemetry.sampler" in process.cmdline():
+                process.kill()
+
+    case = tiny_case(steps=50)
+    when_it_measures(tmp_path / "results/work" / case.name, kill)
+    outcome, trace = run(case, tmp_path)
+    assert outcome.status == trace.status == "ok"
+    assert trace.quality["samples"] > 0
+    assert trace.quality["samples_missed"] is None
+    assert "sampling_gaps" in trace.quality["faults"]
+    decoding = next(stage for stage in trace.stages if stage.name == "VAE_Decoding")
+    assert "sys_mem_bytes" not in decoding.measures
+
+
+def test_a_gpu_that_is_lost_in_the_middle_leaves_absent_values_and_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = tmp_path / "lost"
+    monkeypatch.setattr("wanbench.measure.supervisor.usable_gpus", lambda environment: [Gpu(H200, 150_754_820_096)])
+    for name, value in (simulated_gpus(H200) | {"SIMULATED_GPUS_LOST": str(lost)}).items():
+        monkeypatch.setenv(name, value)
+    case = tiny_case(steps=50)
+    when_it_measures(tmp_path / "results/work" / case.name, lost.touch)
+    outcome, trace = run(case, tmp_path)
+    assert outcome.status == trace.status == "ok"
+    assert "sampling_gaps" in trace.quality["faults"]
+    stages = {stage.name: stage.measures for stage in trace.stages}
+    assert stages["Process_Startup"]["power_w"] > 0
+    assert stages["Total_Execution"]["samples"] > 0
+    assert {"power_w", "energy_j", "sm_activity_pct"}.isdisjoint(stages["VAE_Decoding"])
+    assert {"energy_j", "sm_activity_pct"}.isdisjoint(stages["Total_Execution"])
+
+
+def test_a_clock_that_is_set_back_changes_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_back = tmp_path / "set_back"
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/simulated_clock"))
+    monkeypatch.setenv("SIMULATED_CLOCK_SET_BACK", str(set_back))
+    case = tiny_case(steps=50)
+    when_it_measures(tmp_path / "results/work" / case.name, set_back.touch)
+    began_s = time.monotonic()
+    outcome, trace = run(case, tmp_path)
+    lasted_s = time.monotonic() - began_s
+    clock = [sys.executable, "-c", "import datetime, time; print(time.time(), datetime.datetime.now().timestamp())"]
+    seen = subprocess.run(clock, capture_output=True, text=True, check=True)
+    assert all(time.time() - float(now_s) > 2 * 86400 for now_s in seen.stdout.split())
+    assert outcome.status == "ok"
+    assert {"sampling_gaps", "unaccounted_time"}.isdisjoint(trace.quality["faults"])
+    assert 1 < trace.total_duration_s < lasted_s
+    assert all(0 <= stage.start_s <= stage.start_s + stage.extent_s < lasted_s for stage in trace.stages)
+
+
+def test_what_a_finished_process_left_running_is_ended(tmp_path: Path) -> None:
+    code = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, file=open(sys.argv[-1], 'w'))"
+    (tmp_path / "leaves.py").write_text(code)
+    with (
+        (tmp_path / "log").open("w") as log,
+        _process("leaves", [tmp_path / "pid"], log, {"PYTHONPATH": str(tmp_path)}) as process,
+    ):
+        assert process.wait(20) == 0
+        left = psutil.Process(int((tmp_path / "pid").read_text()))
+        assert left.is_running()
+    wait_for(lambda: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE, within_s=5)
+
+
+def test_a_job_ends_with_its_snakemake_though_a_shell_lives_between_them() -> None:
+    snakemake = subprocess.Popen(["sleep", "60"])
+    code = f"import time, wanbench.lifeline as l; l.end_with({snakemake.pid}); print(flush=True); time.sleep(60)"
+    job = subprocess.Popen([sys.executable, "-c", code], cwd=SCRIPTS, stdout=subprocess.PIPE)
+    job.stdout.readline()
+    snakemake.kill()
+    snakemake.wait()
+    assert job.wait(5) == -signal.SIGTERM
+    late = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, timeout=20)
+    assert late.returncode == -signal.SIGTERM
+
+
 def test_the_measuring_process_keeps_the_python_path_of_its_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,6 +422,7 @@ def test_an_error_keeps_its_message_and_tells_no_home_folder(tmp_path: Path, mon
         ((-9, TimeLimit(5, "5 s"), None, False), "timeout", "5 s"),
         ((77, None, ("OutOfMemoryError", "CUDA out of memory"), False), "oom", "CUDA"),
         ((78, None, ("ValueError", "x"), False), "error", "x"),
+        ((79, None, None, False), "error", "the disk of results/work is full"),
     ],
 )
 def test_outcomes(arguments: tuple, status: str, part: str | None) -> None:
@@ -380,10 +472,41 @@ def test_secrets_and_home_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert redacted(value) == {"a": ["~/x", 3, None], "b": "token ***"}
 
 
+def test_a_record_that_was_written_in_part_is_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = EventLog(tmp_path / "events")
+    log.write({"whole": 1})
+    real = log._file
+
+    class AlmostFull:
+        name = "events"
+
+        def write(self, data: bytes) -> int:
+            return real.write(data[:5])
+
+    log._file = AlmostFull()
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left on device: 'events'"):
+            log.write({"part": 2})
+    assert EventTail(tmp_path / "events").new_records() == [{"whole": 1}]
+    assert (tmp_path / "events").stat().st_size == len('{"whole": 1}\n') + 5
+
+
+def test_what_could_not_be_written_whole_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_trace(tmp_path / "trace.json", {"a": 1, "traceEvents": []})
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_trace_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     file = tmp_path / "trace.json"
     write_trace(file, {"a": 1, "traceEvents": [{"b": 2}, {"c": 3}]})
-    assert json.loads(file.read_text()) == {"a": 1, "traceEvents": [{"b": 2}, {"c": 3}]}
+    written = json.loads(file.read_text())
+    assert written.pop("sha256")
+    assert written == {"a": 1, "traceEvents": [{"b": 2}, {"c": 3}]}
     with pytest.raises(ValueError, match="Out of range"):
         write_trace(file, {"a": float("nan"), "traceEvents": []})
     assert json.loads(file.read_text())["a"] == 1

@@ -65,10 +65,10 @@ def test_every_script_proves_its_environment_before_it_imports_from_it() -> None
     )
     assert {script for _, script in named} == {script.name for script in SCRIPTS.glob("*.py")}
     for env_file, script in named:
-        before, call, _ = (SCRIPTS / script).read_text("utf-8").partition(f'enter_environment("{env_file}", ')
+        before, call, _ = (SCRIPTS / script).read_text("utf-8").partition(f'enter_job("{env_file}", ')
         assert call, script
         imported = set(re.findall(r"^(?:import|from) (\S+)", before, re.M))
-        assert imported <= sys.stdlib_module_names | {"wanbench.conda"}, script
+        assert imported <= sys.stdlib_module_names | {"wanbench.entry"}, script
 
 
 def test_the_snakefile_asks_for_the_version_that_is_installed() -> None:

@@ -72,6 +72,25 @@ def test_a_faulty_trace_is_refused_by_file_and_key(file: Path, alter: Callable, 
         assert part in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace('"time_s":1.0', '"time_s":0.9', 1),
+        lambda text: text.replace(": ", ":  ", 1),
+        lambda text: json.dumps(json.loads(text)),
+        lambda text: text + "\n",
+    ],
+    ids=["a figure", "a blank", "another layout", "a line at the end"],
+)
+def test_a_trace_that_somebody_changed_is_refused(file: Path, edit: Callable[[str], str]) -> None:
+    before = file.read_text("utf-8")
+    file.write_text(edit(before), "utf-8")
+    assert file.read_text("utf-8") != before
+    with pytest.raises(InputError) as error:
+        read_trace(file)
+    assert str(error.value) == f"{file}: sha256: the file was changed after it was measured; run again with --forcerun"
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"schema_version": 1, "status"'])
 def test_what_is_cut_short_or_no_object_is_refused(file: Path, text: str) -> None:
     file.write_text(text)

@@ -1,4 +1,5 @@
 import gc
+import os
 import subprocess
 import sys
 from dataclasses import fields
@@ -21,6 +22,7 @@ from wanbench.measure.failures import failures, last_good_trace
 from wanbench.models import MODELS
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
 from wanbench.resources import TO_RECORD_A_LOST_ATTEMPT, Earlier, resources_of
+from wanbench.stale_lock import free_of_killed_runs
 from wanbench.text import visible
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import read_head
@@ -90,9 +92,10 @@ try:
     RESOLVED = resolve_cases(read_yaml(Path(shown_path(GRID_FILE))), shown_path(GRID_FILE))
     BASELINE, BASELINE_FILES = baseline()
     THRESHOLDS = thresholds()
-    # Scripts get it through `config`, which Snakemake does not compare: to run with conda and then without it, or the
-    # other way round, measures nothing again.
+    # Scripts get these through `config`, which Snakemake does not compare: to run with conda and then without it, or
+    # the other way round, measures nothing again.
     config["software_deployment"] = software_deployment()
+    config["snakemake_pid"] = os.getpid()
 except InputError as error:
     sys.exit(visible(str(error)))
 
@@ -101,6 +104,10 @@ LIMITS = {field.name: THRESHOLDS[field.name] for field in fields(Limits)}
 # For the verdict in a trace. Not a parameter of `measure`: another limit measures nothing again, since the report makes
 # a verdict of its own.
 config["limits"] = LIMITS
+
+if workflow.is_main_process:
+    # Before rules are known, so is not the executor; but only one that runs jobs elsewhere is given a number of them.
+    free_of_killed_runs(Path(".snakemake"), jobs_run_here=workflow.resource_settings.nodes is None)
 
 # Sorted, so that another order in the file changes no parameter and runs nothing again.
 CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case: case.name)}
@@ -193,6 +200,18 @@ localrules:
 
 # All that exists by now stays to the end. The collector's looks at it took a tenth of a start with nothing to do.
 gc.freeze()
+
+
+# Not in a dry run.
+onstart:
+    written = [
+        "results",
+        *(f"results/{name}" for name in ("traces", "work", "videos", "last_good", "last_failed", "failures")),
+        "logs",
+    ]
+    unwritable = [path for path in written if Path(path).exists() and not os.access(path, os.W_OK)]
+    if unwritable:
+        sys.exit(f"{', '.join(unwritable)}: cannot be written to (permissions, or a read-only file system)")
 
 
 resource_scopes:

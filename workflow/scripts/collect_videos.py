@@ -4,9 +4,9 @@ import sys
 from pathlib import Path
 from shutil import copyfile
 
-from wanbench.conda import enter_environment
+from wanbench.entry import enter_job
 
-enter_environment("envs/report.yaml", snakemake.config["software_deployment"])
+enter_job("envs/report.yaml", snakemake.config)
 
 from wanbench.errors import InputError
 from wanbench.rule_log import open_log

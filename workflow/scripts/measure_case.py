@@ -6,9 +6,9 @@ Where even that was impossible, the rule fails, and Snakemake's second try write
 import sys
 from pathlib import Path
 
-from wanbench.conda import enter_environment
+from wanbench.entry import enter_job
 
-conda_env = enter_environment("envs/measure.yaml", snakemake.config["software_deployment"])
+conda_env = enter_job("envs/measure.yaml", snakemake.config)
 
 from wanbench.cases.case import Case, case_sha256
 from wanbench.errors import InputError
@@ -17,11 +17,8 @@ from wanbench.measure.supervisor import Places, supervise
 from wanbench.resources import limit_s
 from wanbench.trace.verdict import Limits
 
-trace = Path(snakemake.output.trace)
-results = trace.parents[1]
 case = Case.from_settings(dict(snakemake.params.case))
-video, work = results / "videos" / f"{case.name}.mp4", results / "work" / case.name
-places = Places(trace, Path(snakemake.log[0]), video, work, results)
+places = Places.of_case(case.name, Path(snakemake.output.trace), Path(snakemake.log[0]))
 digests = {
     "case_sha256": case_sha256(case.settings()),
     "measure": snakemake.params.measure_digest,
@@ -37,3 +34,5 @@ try:
 except InputError:
     # The terminal and the log have its message.
     sys.exit(1)
+except OSError as error:
+    sys.exit(f"[{case.name}] no trace of this attempt: {error}")

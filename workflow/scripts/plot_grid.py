@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from wanbench.conda import enter_environment
+from wanbench.entry import enter_job
 
-enter_environment("envs/report.yaml", snakemake.config["software_deployment"])
+enter_job("envs/report.yaml", snakemake.config)
 
 import pandas as pd
 

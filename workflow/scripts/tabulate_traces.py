@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from wanbench.conda import enter_environment
+from wanbench.entry import enter_job
 
-enter_environment("envs/report.yaml", snakemake.config["software_deployment"])
+enter_job("envs/report.yaml", snakemake.config)
 
 from wanbench.report.collect import Expected, collect, not_of_the_grid
 from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table, write_table

@@ -4,9 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from wanbench.conda import enter_environment
+from wanbench.entry import enter_job
 
-enter_environment("envs/measure.yaml", snakemake.config["software_deployment"])
+enter_job("envs/measure.yaml", snakemake.config)
 
 from wanbench.errors import InputError
 from wanbench.measure.gpu_slots import own_slot

@@ -11,11 +11,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from wanbench.cases.case import Case
+from wanbench.lifeline import die_with_parent
 from wanbench.measure.disk import disk_read_bytes, weights_bytes
 from wanbench.measure.event_log import EventLog
 from wanbench.measure.job import Job
-from wanbench.measure.lifeline import die_with_parent
-from wanbench.measure.outcome import EXIT_ERROR, EXIT_OOM, is_out_of_memory
+from wanbench.measure.outcome import EXIT_DISK_FULL, EXIT_ERROR, EXIT_OOM, is_out_of_memory
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.trace import names
 
@@ -25,20 +25,13 @@ def main(supervisor_pid: int, job_file: Path) -> int:
     die_with_parent(supervisor_pid)
     job = Job.from_json(job_file.read_text("utf-8"))
     log = EventLog(job.events)
-    log.write(
-        {
-            "record": "begin",
-            "span": 0,
-            "name": names.PROCESS_STARTUP,
-            "kind": "stage",
-            "time_ns": job.spawned_ns,
-            "args": {},
-        }
-    )
     try:
         _measure(job, log)
     except Exception as error:
-        log.write({"record": "error", "type": type(error).__name__, "message": str(error)})
+        try:
+            log.write({"record": "error", "type": type(error).__name__, "message": str(error)})
+        except OSError:
+            return EXIT_DISK_FULL
         if is_out_of_memory(error):
             return EXIT_OOM
         import traceback
@@ -49,6 +42,16 @@ def main(supervisor_pid: int, job_file: Path) -> int:
 
 
 def _measure(job: Job, log: EventLog) -> None:
+    log.write(
+        {
+            "record": "begin",
+            "span": 0,
+            "name": names.PROCESS_STARTUP,
+            "kind": "stage",
+            "time_ns": job.spawned_ns,
+            "args": {},
+        }
+    )
     import numpy as np
     import torch
 

@@ -1,19 +1,34 @@
 """An append-only file of JSON lines: what a process has written stays readable after it died."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 
 class EventLog:
-    """Appends records. Each is one unbuffered write, so a kill loses at most the record being written."""
+    """Appends records. Each is one unbuffered write, so a kill loses at most the record being written.
+
+    On a full disk, too, every line is a whole record or the last one.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
+        self._is_full = False
 
     def write(self, record: dict[str, Any]) -> None:
+        """Append one record.
+
+        Raises:
+            OSError: the disk is full, now or when a record before was only written in part.
+        """
         # A message can quote a file name that is no text; whoever shares it makes it one.
-        self._file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n")
+        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        if not self._is_full and self._file.write(line) == len(line):
+            return
+        self._is_full = True
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._file.name)
 
 
 class EventTail:

@@ -1,9 +1,11 @@
 """Which GPUs a case may use, by UUID: an index means different GPUs to CUDA and to NVML."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import ModuleType
 
+from wanbench.errors import InputError
 from wanbench.measure.telemetry.nvml import NvmlUnavailable, initialised_nvml
 
 
@@ -20,7 +22,11 @@ class Gpu:
 
 
 def usable_gpus(environment: Mapping[str, str]) -> list[Gpu]:
-    """The GPUs that CUDA_VISIBLE_DEVICES allows, in its order; none where NVML cannot tell."""
+    """The GPUs that CUDA_VISIBLE_DEVICES allows, in its order; none on a machine without NVML.
+
+    Raises:
+        InputError: there is a driver, and it fails.
+    """
     try:
         nvml = initialised_nvml()
     except NvmlUnavailable:
@@ -30,8 +36,11 @@ def usable_gpus(environment: Mapping[str, str]) -> list[Gpu]:
             Gpu(uuid, nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByUUID(uuid)).total)
             for uuid in visible_gpus(environment, nvml)
         ]
+    except nvml.NVMLError as error:
+        raise InputError(f"NVML cannot list the GPUs: {error}; `nvidia-smi -L` must work") from None
     finally:
-        nvml.nvmlShutdown()
+        with suppress(nvml.NVMLError):
+            nvml.nvmlShutdown()
 
 
 def visible_gpus(environment: Mapping[str, str], nvml: ModuleType) -> list[str]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from wanbench.trace.names import ERROR, KILLED, OK, OOM, TIMEOUT
 
-# Exit codes that the measuring process chooses; 77 and 78 are not used by Python, shells or signals.
+# Exit codes that the measuring process chooses; 77 to 79 are not used by Python, shells or signals.
 EXIT_OOM = 77
 EXIT_ERROR = 78
+EXIT_DISK_FULL = 79
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,8 @@ def outcome_of(return_code: int, passed: TimeLimit | None, error: tuple[str, str
         return Outcome(KILLED, f"ended by signal {name}{hint}")
     if error is not None:
         return Outcome(OOM if return_code == EXIT_OOM else ERROR, error[1], error[0])
+    if return_code == EXIT_DISK_FULL:
+        return Outcome(ERROR, "the disk of results/work is full: what happened could not be written down", "OSError")
     if return_code != 0 or not finished:
         return Outcome(ERROR, f"ended with exit code {return_code} and without a report")
     return Outcome(OK)

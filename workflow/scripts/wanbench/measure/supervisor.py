@@ -36,6 +36,8 @@ from wanbench.trace.writer import write_trace
 
 # GPM needs 0.1 s between two samples, and ticks come up to some milliseconds early or late.
 SAMPLING_INTERVAL_S = 0.105
+# A trace takes up to some megabytes, a video some tens.
+_MIN_FREE_BYTES = 100_000_000
 _POLL_S = 0.2
 _SAMPLER_ENDS_WITHIN_S = 5.0
 _PACKAGE_ROOT = Path(__file__).parents[2]
@@ -58,6 +60,12 @@ class Places:
     video: Path
     work: Path
     results: Path
+
+    @classmethod
+    def of_case(cls, name: str, trace: Path, log: Path) -> "Places":
+        """Where a run of the grid writes; `trace` is in a folder of its results."""
+        results = trace.parents[1]
+        return cls(trace, log, results / "videos" / f"{name}.mp4", results / "work" / name, results)
 
     @property
     def job(self) -> Path:
@@ -100,7 +108,7 @@ def supervise(
         job_limit_s: time after which a scheduler would soon end the job that this runs in, in seconds.
 
     Raises:
-        InputError: there can be no locks that keep other cases off the GPU.
+        InputError: there can be no locks that keep other cases off the GPU, or the disk is nearly full.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     # Nothing of an earlier attempt may be taken for what this one leaves.
@@ -118,6 +126,7 @@ def supervise(
 
         limit = time_limit(case.timeout_s, job_limit_s)
         try:
+            _check_space(places.results)
             with own_slot(usable_gpus(os.environ), 1, tell) as slot:
                 outcome = _attempt(case, places, digests, limits, conda_env, slot, log, limit)
         except InputError as error:
@@ -126,6 +135,14 @@ def supervise(
             raise
         tell(f"{outcome.status}{f': {outcome.message}' if outcome.message else ''}")
     return outcome
+
+
+def _check_space(results: Path) -> None:
+    free_bytes = shutil.disk_usage(results).free
+    if free_bytes < _MIN_FREE_BYTES:
+        raise InputError(
+            f"{results}: {free_bytes / 1e6:.0f} MB are free on its disk; needed: {_MIN_FREE_BYTES / 1e6:.0f} MB"
+        )
 
 
 def _attempt(
@@ -218,9 +235,9 @@ def _process(
         try:
             yield process
         finally:
-            if process.poll() is None:
-                _kill_group(process)
-                process.wait()
+            # Also when it ended by itself: what it started may still run.
+            _kill_group(process)
+            process.wait()
 
 
 def _usable_cores() -> int:
@@ -285,6 +302,8 @@ def _reporter(case: Case, events: Path, log: IO[str]) -> Callable[[], None]:
 def say(log: IO[str], line: str) -> None:
     """Tell whoever watches the terminal, and the log."""
     line = visible(line)
-    print(f"{datetime.now():%H:%M:%S} {line}", file=log, flush=True)
     # In one piece: cases side by side share the terminal, and `print` writes the end of the line apart.
     sys.stderr.write(f"{line}\n")
+    # A full disk costs lines of the log, and no case for that. Not through the buffer, which would try again later.
+    with suppress(OSError):
+        os.write(log.fileno(), f"{datetime.now():%H:%M:%S} {line}\n".encode())

@@ -1,6 +1,7 @@
 """Read the traces of a grid, and set aside, with the reason, those that must not be used."""
 
 import gc
+import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from wanbench.errors import InputError
+from wanbench.lifeline import end_with
 from wanbench.report.judged import judged
 from wanbench.text import one_line
 from wanbench.trace.reader import Trace, read_trace
@@ -59,11 +61,17 @@ def collect(
     if processes == 1:
         read_files = list(map(read, files))
     else:
-        # Reading makes no cycles, and looking for them takes a sixth of the time.
-        with ProcessPoolExecutor(processes, initializer=gc.disable) as pool:
+        with ProcessPoolExecutor(processes, initializer=_start_reader, initargs=(os.getpid(),)) as pool:
             read_files = list(pool.map(read, files, chunksize=8))
     traces = [item for item in read_files if isinstance(item, Trace)]
     return traces, [item for item in read_files if isinstance(item, LeftOut)]
+
+
+def _start_reader(pid: int) -> None:
+    # A pool's processes wait for each other's work for ever when the one that made them was killed.
+    end_with(pid)
+    # Reading makes no cycles, and looking for them takes a sixth of the time.
+    gc.disable()
 
 
 def case_of(file: Path) -> str:

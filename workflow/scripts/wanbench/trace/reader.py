@@ -1,6 +1,7 @@
 """Read traces, and refuse by name what is not one."""
 
 import gzip
+import hashlib
 import json
 import re
 import zlib
@@ -15,6 +16,7 @@ import fastjsonschema
 from wanbench.errors import InputError
 from wanbench.text import one_line
 from wanbench.trace.names import SCHEMA_VERSION, is_stage, step_index
+from wanbench.trace.writer import CHECKSUM
 
 _NUMBERS = (int, float)
 # What a column of whole numbers can hold (2**63 - 1), rounded down. Larger figures are none that anybody measured.
@@ -89,7 +91,8 @@ def read_trace(path: Path) -> Trace:
 
     Raises:
         InputError: it is missing, cut short, of another schema version, has a value of a wrong type or a stage
-            without a name, of an unknown name or twice. The message names file and key.
+            without a name, of an unknown name or twice; or it was changed after it was measured. The message names
+            file and key.
     """
     content, _ = _checked(path)
     _check_stages(path, content["traceEvents"])
@@ -146,7 +149,18 @@ def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     except fastjsonschema.JsonSchemaValueException as error:
         raise _refused(path, _readable(error)) from None
     _check_counters(path, counters)
+    _check_unchanged(path, content, text)
     return content, counters
+
+
+def _check_unchanged(path: Path, content: dict[str, Any], text: str) -> None:
+    """The earliest traces have no checksum."""
+    if "sha256" not in content:
+        return
+    checksum = CHECKSUM.format(content["sha256"])
+    measured = text.removesuffix(checksum)
+    if measured == text or hashlib.sha256(measured.encode()).hexdigest() != content["sha256"]:
+        raise _refused(path, "sha256: the file was changed after it was measured; run again with --forcerun")
 
 
 def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:

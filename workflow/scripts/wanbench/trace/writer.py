@@ -1,5 +1,6 @@
-"""Write a trace: the whole file or none."""
+"""Write a trace: the whole file or none, with a checksum that tells when somebody changed it."""
 
+import hashlib
 import json
 import os
 from itertools import takewhile
@@ -14,12 +15,21 @@ _EVENTS_BEGIN = ' "traceEvents": [\n'
 def write_atomically(path: Path, text: str) -> None:
     """Write a text file so that a reader, or a crash, sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    # One name for all attempts: what a killed process leaves is replaced by the next one.
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+# Of all bytes before it, so that a trace that was written anew by another tool does not pass for the measured one.
+CHECKSUM = ',\n "sha256": "{}"}}\n'
 
 
 def write_trace(path: Path, trace: dict[str, Any]) -> None:
@@ -33,7 +43,8 @@ def write_trace(path: Path, trace: dict[str, Any]) -> None:
     events = ",\n".join(
         json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":")) for event in trace["traceEvents"]
     )
-    write_atomically(path, escape_in_json(f"{head_text[:-2]},\n{_EVENTS_BEGIN}{events}\n]}}\n"))
+    text = escape_in_json(f"{head_text[:-2]},\n{_EVENTS_BEGIN}{events}\n]")
+    write_atomically(path, text + CHECKSUM.format(hashlib.sha256(text.encode()).hexdigest()))
 
 
 def read_head(path: Path) -> dict[str, Any] | None:

@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
+from wanbench.lifeline import die_with_parent
 from wanbench.measure.event_log import EventLog
-from wanbench.measure.lifeline import die_with_parent
 from wanbench.measure.telemetry.host import HostSource
 from wanbench.measure.telemetry.nvml import NvmlUnavailable, open_nvml
 from wanbench.measure.telemetry.source import Source

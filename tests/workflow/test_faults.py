@@ -1,0 +1,157 @@
+"""Disks, locks, clocks and hands: each fault ends in a row of the report or one clear line, and loses nothing."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import SMALL, SMALL_DEFAULTS, Project, copy_project
+from wanbench.measure.gpu_slots import own_slot
+from wanbench.trace.reader import read_trace
+
+TABLE = "results/tables/left_out.csv"
+_NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount", "bash", "-euc"]
+
+own_file_system = pytest.mark.skipif(
+    bool(subprocess.run([*_NAMESPACE, "mount -t tmpfs none /mnt"], capture_output=True).returncode),
+    reason="needs a user namespace, to mount a file system of its own",
+)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """With one measured case."""
+    project = copy_project(tmp_path_factory.mktemp("faults") / "project")
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL}})
+    run = project.snakemake(TABLE)
+    assert run.code == 0, run.output
+    return project
+
+
+def digest(project: Project) -> str:
+    return hashlib.sha256((project.folder / "results/traces/a.json").read_bytes()).hexdigest()
+
+
+def in_namespace(project: Project, script: str) -> None:
+    """Run a script in which `run FILE TARGET...` is Snakemake with its output in a file of the project."""
+    head = f'run() {{ {sys.executable} -m snakemake --cores 1 "${{@:2}}" > "$1" 2>&1 || echo "code $?" >> "$1"; }}\n'
+    subprocess.run([*_NAMESPACE, head + script], cwd=project.folder, check=True, timeout=300)
+
+
+def lines_with(text: str, part: str) -> list[str]:
+    return [line for line in text.splitlines() if part in line]
+
+
+@own_file_system
+def test_results_that_cannot_be_written_to_are_one_line_before_anything_starts(project: Project) -> None:
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL | {"seed": 1}}})
+    in_namespace(
+        project,
+        "mount --bind results results\nmount -o remount,bind,ro results\nrun readonly.txt results/traces/b.json\n",
+    )
+    output = project.read("readonly.txt")
+    (line,) = lines_with(output, "cannot be written to")
+    assert line == (
+        "results, results/traces, results/work, results/videos, results/last_good: cannot be written to "
+        "(permissions, or a read-only file system)"
+    )
+    assert output.endswith("code 1\n")
+    assert "Traceback" not in output
+    assert "Process_Startup" not in output
+
+
+@own_file_system
+def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(project: Project) -> None:
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL | {"seed": 1}}})
+    before = digest(project)
+    in_namespace(
+        project,
+        f"""
+        mv results measured
+        mkdir results
+        mount -t tmpfs -o size=120m none results
+        cp -a measured/. results
+        head -c 60M /dev/zero > results/filler
+        run nearly.txt results/traces/b.json
+        rm results/filler
+        while [ ! -s results/work/b/events.jsonl ]; do sleep 0.02; done && cat /dev/zero > results/filler &
+        run full.txt results/traces/b.json
+        cp -a results/traces full
+        rm results/filler
+        run space.txt {TABLE}
+        cp -a results/traces done
+        umount results
+        rmdir results
+        mv measured results
+        """,
+    )
+    nearly, full = project.read("nearly.txt"), project.read("full.txt")
+    lines = [
+        line for line in lines_with(nearly, "are free on its disk; needed: 100 MB") if line.startswith("[b] results")
+    ]
+    assert len(lines) == 1
+    assert "Process_Startup" not in nearly
+    assert "Traceback" not in nearly
+    # Whether the trace finds room depends on what its attempt left behind.
+    row = project.folder / "full/b.json"
+    if row.exists():
+        assert read_trace(row).status == "error"
+    else:
+        assert lines_with(full, "[b] no trace of this attempt: [Errno 28] No space left on device")
+    assert "code" not in project.read("space.txt").splitlines()[-1]
+    for state in ("full", "done"):
+        assert hashlib.sha256((project.folder / state / "a.json").read_bytes()).hexdigest() == before
+    done = Path(project.folder, "done")
+    assert {file.name: read_trace(file).status for file in done.iterdir()} == {"a.json": "ok", "b.json": "ok"}
+
+
+def test_a_second_snakemake_in_the_folder_is_refused_and_does_not_disturb_the_first(project: Project) -> None:
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "c": SMALL | {"timeout_s": 1}}})
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/traces/c.json"]
+    with own_slot([], 1, pytest.fail), (project.folder / "first.txt").open("w") as output:
+        first = subprocess.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+        while "[c] waits: " not in project.read("first.txt"):
+            assert first.poll() is None
+            time.sleep(0.02)
+        second = project.snakemake("results/traces/c.json")
+        assert first.poll() is None
+    assert second.code == 1
+    assert "Error: Directory cannot be locked." in second.output
+    assert "Traceback" not in second.output
+    assert first.wait(60) == 0
+    assert read_trace(project.folder / "results/traces/c.json").status == "timeout"
+
+
+def test_a_trace_that_was_changed_by_hand_is_named_and_not_used(project: Project) -> None:
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL}})
+    trace = project.folder / "results/traces/a.json"
+    measured = trace.read_text("utf-8")
+    trace.write_text(measured.replace('"time_s":', '"time_s":1', 1), "utf-8")
+    run = project.snakemake(TABLE)
+    assert run.code == 0, run.output
+    assert ("measure", "a") not in run.jobs
+    assert "a,results/traces/a.json: sha256: the file was changed after it was measured" in project.read(TABLE)
+    trace.write_text(measured, "utf-8")
+
+
+def test_traces_from_the_future_are_named_and_not_measured_again(project: Project) -> None:
+    """As after the clock was set back."""
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL}})
+    trace = project.folder / "results/traces/a.json"
+    before = digest(project)
+    tomorrow = time.time() + 86400
+    os.utime(trace, (tomorrow, tomorrow))
+    run = project.snakemake(TABLE, "--forcerun", "tabulate")
+    assert run.code == 1
+    assert run.jobs == {("tabulate", "")}
+    line = lines_with(run.output, "This could indicate a clock skew")[0]
+    assert "than input results/traces/a.json" in line
+    os.utime(trace)
+    again = project.snakemake(TABLE)
+    assert again.code == 0, again.output
+    assert again.jobs == {("tabulate", "")}
+    assert digest(project) == before
