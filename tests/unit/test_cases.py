@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
+from wanbench.cases import resolve as resolve_module
 from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
@@ -235,3 +236,14 @@ def test_the_digest_of_a_case_is_of_all_settings_but_the_name() -> None:
 def test_settings_round_trip() -> None:
     case = resolve({"model": "T2V-A14B"})
     assert Case.from_settings(case.settings()) == case
+
+
+def test_a_file_that_many_cases_use_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model_index.json").write_text("{}")
+    shared = {"task": "i2v", "image": "config/first_frame.png", "weights": "pretrained", "checkpoint": str(tmp_path)}
+    read: list[Path] = []
+    for name in ("sha256_of_file", "checkpoint_digest"):
+        monkeypatch.setattr(resolve_module, name, lambda path: read.append(path) or "0")
+    grid = {"name": "{seed}", "axes": {"seed": list(range(20))}, "set": GOOD | shared}
+    assert len(resolve_cases({"grid": grid}, "grid.yaml")) == 20
+    assert read == [Path("config/first_frame.png"), tmp_path]

@@ -3,7 +3,7 @@
 
 rule gallery:
     input:
-        expand("results/traces/{case}.json", case=CASES),
+        case_traces,
     output:
         report(
             directory("results/gallery"),

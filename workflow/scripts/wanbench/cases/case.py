@@ -1,6 +1,6 @@
 """A case: a name, and everything that decides its run."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from wanbench.digests import sha256_of
@@ -71,7 +71,8 @@ class Case:
 
     def settings(self) -> dict[str, Any]:
         """The case as plain JSON values, in the order of the attributes."""
-        return asdict(self) | {"guidance": list(self.guidance)}
+        # Not asdict(), whose deep copies took half of the time to read a grid of 10,000 cases.
+        return vars(self) | {"guidance": list(self.guidance)}
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> "Case":

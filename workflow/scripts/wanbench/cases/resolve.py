@@ -1,6 +1,9 @@
 """From the sections of a grid file to resolved, checked cases."""
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +39,14 @@ _COMMON_DEFAULTS: dict[str, Any] = {
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
+@dataclass(frozen=True)
+class _Digests:
+    """SHA-256 of a file and of a checkpoint folder, each read once, however many cases use it."""
+
+    file: Callable[[Path], str]
+    folder: Callable[[Path], str]
+
+
 def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
     """All cases of a grid file, `cases` first, then `grid`, each with every key filled in.
 
@@ -57,11 +68,12 @@ def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
             written[name] = settings
     if not written:
         raise InputError(f"{file}: no cases; allowed: at least one under cases, or a grid that is not all excluded")
+    digests = _Digests(cache(sha256_of_file), cache(checkpoint_digest))
     faults: list[str] = []
     cases: list[Case] = []
     for name, settings in written.items():
         try:
-            cases.append(_resolve(name, settings, defaults, f"{file}: case {name!r}"))
+            cases.append(_resolve(name, settings, defaults, digests, f"{file}: case {name!r}"))
         except InputError as error:
             faults.append(str(error))
     if faults:
@@ -69,7 +81,7 @@ def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
     return cases
 
 
-def _resolve(name: str, own: dict[str, Any], defaults: dict[str, Any], where: str) -> Case:
+def _resolve(name: str, own: dict[str, Any], defaults: dict[str, Any], digests: _Digests, where: str) -> Case:
     given = defaults | own
     if "model" not in given:
         raise InputError(f"{where}: model is missing; allowed: {', '.join(MODELS)}")
@@ -90,7 +102,7 @@ def _resolve(name: str, own: dict[str, Any], defaults: dict[str, Any], where: st
     settings |= {key: float(settings[key]) for key in reals if settings[key] is not None}
     if len(settings["guidance"]) != len(facts.guidance):
         raise not_allowed(where, "guidance", guidance, f"one number ({settings['model']} has one expert)")
-    return Case(name=name, **settings | _image(settings, where) | _checkpoint(settings, facts, where))
+    return Case(name=name, **settings | _image(settings, digests, where) | _checkpoint(settings, facts, digests, where))
 
 
 def _model_defaults(facts: ModelFacts) -> dict[str, Any]:
@@ -146,17 +158,17 @@ def _check_compile(settings: dict[str, Any], where: str) -> None:
         raise not_allowed(where, "compile", settings["compile"], f"none with offload: {settings['offload']}")
 
 
-def _image(settings: dict[str, Any], where: str) -> dict[str, str | None]:
+def _image(settings: dict[str, Any], digests: _Digests, where: str) -> dict[str, str | None]:
     if settings["task"] != "i2v":
         return {"image": None, "image_sha256": None}
     if settings.get("image") is None:
         raise InputError(f"{where}: image is missing; allowed: path of a PNG, JPEG or WebP file (task: i2v)")
     path = Path(settings["image"]).expanduser()
     check_image(path, f"{where}: image: {shown(settings['image'])}")
-    return {"image_sha256": sha256_of_file(path)}
+    return {"image_sha256": digests.file(path)}
 
 
-def _checkpoint(settings: dict[str, Any], facts: ModelFacts, where: str) -> dict[str, str | None]:
+def _checkpoint(settings: dict[str, Any], facts: ModelFacts, digests: _Digests, where: str) -> dict[str, str | None]:
     if settings["weights"] == "random":
         return {"checkpoint": None, "revision": None, "checkpoint_sha256": None}
     checkpoint = settings.get("checkpoint") or facts.hub_id
@@ -166,7 +178,7 @@ def _checkpoint(settings: dict[str, Any], facts: ModelFacts, where: str) -> dict
         check_checkpoint(folder, f"{where}: checkpoint: {shown(checkpoint)}")
         if revision is not None:
             raise not_allowed(where, "revision", revision, "none for a folder; only a hub id has revisions")
-        return {"checkpoint": checkpoint, "revision": None, "checkpoint_sha256": checkpoint_digest(folder)}
+        return {"checkpoint": checkpoint, "revision": None, "checkpoint_sha256": digests.folder(folder)}
     if not _HUB_ID.fullmatch(checkpoint):
         raise not_allowed(where, "checkpoint", checkpoint, f"an existing folder, or a hub id such as {facts.hub_id}")
     if revision is None and checkpoint == facts.hub_id:

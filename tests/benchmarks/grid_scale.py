@@ -1,0 +1,150 @@
+"""How long does Snakemake take to plan a large grid, beside bare Snakemake with as many trivial jobs?
+
+    .venv/bin/python tests/benchmarks/grid_scale.py [CASES] [FINISHED]
+
+A dry run of CASES cases (10,000), and of a Snakefile with rules of the same names, as many jobs and the same inputs,
+but one output a job and no parameters, logs, resources, environments or package; in turn, three times each. Then a run
+with nothing to do of FINISHED cases (1,000): their files are empty, since a plan looks at names, dates and Snakemake's
+records, which `snakemake --touch` writes here.
+"""
+
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+_GRID = """
+defaults: {{scale: tiny, unofficial_size: true}}
+grid:
+  name: "case_{{seed}}"
+  axes: {{seed: {seeds}}}
+  set: {{model: TI2V-5B, size: 64*64, frames: 5, steps: 3}}
+"""
+_BARE = """
+TRACES = expand("results/traces/{{n}}.json", n=range({count}))
+rule all:
+    input: TRACES, "results/report.md", "results/report.html", "results/outcome.json"
+rule measure:
+    output: "results/traces/{{n}}.json"
+    script: "trivial.py"
+rule plot_case:
+    input: "results/traces/{{n}}.json"
+    output: "results/plots/{{n}}/pictures.json"
+    script: "trivial.py"
+rule tabulate:
+    input: TRACES
+    output: "results/tables"
+    script: "trivial.py"
+rule plot_grid:
+    input: "results/tables"
+    output: "results/plots/pictures.json"
+    script: "trivial.py"
+rule report:
+    input: "results/tables"
+    output: "results/report.md"
+    script: "trivial.py"
+rule page:
+    input:
+        "results/tables",
+        TRACES,
+        "results/plots/pictures.json",
+        expand("results/plots/{{n}}/pictures.json", n=range({count})),
+    output: "results/report.html"
+    script: "trivial.py"
+rule outcome:
+    input: "results/tables", "results/report.md", "results/report.html"
+    output: "results/outcome.json"
+    script: "trivial.py"
+"""
+# `--touch` waits 0.1 s before each job.
+_TOUCH = """
+import sys
+from snakemake.cli import main
+from snakemake.executors.touch import Executor
+Executor.SLEEPING_TIME = 0
+main(["--cores", "1", "--touch", "--forceall"])
+"""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one Snakemake process took: seconds, CPU seconds, and its highest resident memory in bytes."""
+
+    wall_s: float
+    cpu_s: float
+    peak_bytes: int
+    output: str
+
+
+def main(cases: int = 10_000, finished: int = 1_000) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        ours, bare = _projects(Path(folder), cases)
+        costs = [(_snakemake(bare, "--dry-run"), _snakemake(ours, "--dry-run")) for _ in range(3)]
+        jobs = {re.search(r"^total +(\d+)$", cost.output, re.M)[1] for pair in costs for cost in pair}
+        assert len(jobs) == 1, f"not as many jobs: {jobs}"
+        print(f"dry run of {cases} cases, {jobs.pop()} jobs, 1-minute load at the end {os.getloadavg()[0]:.1f}")
+        for name, of_kind in zip(("bare", "ours"), zip(*costs)):
+            print(f"  {name}: {_shown(of_kind)}")
+        for what in ("wall_s", "cpu_s", "peak_bytes"):
+            ratios = [getattr(our, what) / getattr(their, what) for their, our in costs]
+            print(f"  {what}: {', '.join(f'{ratio:.2f}' for ratio in ratios)} of bare Snakemake")
+    with tempfile.TemporaryDirectory() as folder:
+        for name, project in zip(("ours", "bare"), _projects(Path(folder), finished)):
+            _finish(project)
+            costs = [_snakemake(project) for _ in range(5)]
+            assert all("Nothing to be done" in cost.output for cost in costs)
+            print(f"nothing to do, {finished} finished cases, {name}: {_shown(costs)}")
+
+
+def _projects(folder: Path, cases: int) -> tuple[Path, Path]:
+    ours, bare = folder / "ours", folder / "bare"
+    for part in ("config", "envs", "profiles", "workflow"):
+        shutil.copytree(ROOT / part, ours / part)
+    shutil.copy(ROOT / "Snakefile", ours)
+    (ours / "config/config.yaml").write_text(_GRID.format(seeds=list(range(cases))))
+    bare.mkdir()
+    (bare / "Snakefile").write_text(_BARE.format(count=cases))
+    (bare / "trivial.py").touch()
+    return ours, bare
+
+
+def _finish(project: Path) -> None:
+    """Make every output, empty, and let Snakemake record that it made it."""
+    for line in _snakemake(project, "--summary").output.splitlines():
+        if line.startswith("results/"):
+            file = project / line.split("\t")[0]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    subprocess.run([sys.executable, "-c", _TOUCH], cwd=project, check=True, capture_output=True)
+
+
+def _snakemake(project: Path, *arguments: str) -> Cost:
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+    with tempfile.TemporaryFile("w+") as output:
+        start_s = time.monotonic()
+        process = subprocess.Popen(command, cwd=project, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        wall_s = time.monotonic() - start_s
+        output.seek(0)
+        text = output.read()
+    assert status == 0, text[-2000:]
+    return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, text)
+
+
+def _shown(costs: tuple[Cost, ...] | list[Cost]) -> str:
+    wall_s, cpu_s = (statistics.median(getattr(cost, name) for cost in costs) for name in ("wall_s", "cpu_s"))
+    peak_mb = max(cost.peak_bytes for cost in costs) / 1e6
+    spread = f"{min(cost.wall_s for cost in costs):.2f} to {max(cost.wall_s for cost in costs):.2f}"
+    return f"median {wall_s:.2f} s ({spread}), CPU {cpu_s:.2f} s, at most {peak_mb:.0f} MB"
+
+
+if __name__ == "__main__":
+    main(*[int(argument) for argument in sys.argv[1:]])
