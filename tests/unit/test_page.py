@@ -115,12 +115,13 @@ def test_text_from_outside_stays_text(tmp_path: Path) -> None:
 
 
 def test_pictures_stand_with_their_case_and_have_an_alternative_text(trace: Trace, tmp_path: Path) -> None:
-    (tmp_path / "steps.png").write_bytes(b"picture")
+    picture = base64.b64encode(b"picture").decode()
     entry = {"file": "steps", "case": "tiny", "alt": 'Steps of "1 s"', "caption": "Time of each step"}
+    entry["png_base64"] = picture
     (tmp_path / "pictures.json").write_text(json.dumps([entry]))
     pictures = read_pictures([tmp_path / "pictures.json"])
     article = made(trace, tmp_path, pictures).split("<article")[1]
-    assert base64.b64encode(b"picture").decode() in article
+    assert f'src="data:image/png;base64,{picture}"' in article
     assert 'alt="Steps of &#34;1 s&#34;"' in article
     assert "<figcaption>Time of each step</figcaption>" in article
 

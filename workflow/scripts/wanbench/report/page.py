@@ -57,14 +57,20 @@ def to_page(content: Content, pictures: Sequence[PagePicture], traces: Mapping[s
     names = [case.name for case in content.cases]
     script = _SCRIPT.read_text("utf-8")
     uris = _trace_uris([traces[name] for name in names])
-    cases = [_page_case(case, pictures, uris.get(traces[case.name]), traces[case.name]) for case in content.cases]
+    of_case: dict[str | None, list[PagePicture]] = {}
+    for picture in pictures:
+        of_case.setdefault(picture.case, []).append(picture)
+    cases = [
+        _page_case(case, of_case.get(case.name, []), uris.get(traces[case.name]), traces[case.name])
+        for case in content.cases
+    ]
     return _template().render(
         title=TITLE,
         about=to_html([content.about]),
         summary=to_html_with_case_links([content.summary], names),
         overview=to_html_with_case_links(content.overview, names),
         how_to_read=to_html(content.how_to_read),
-        pictures=[picture for picture in pictures if picture.case is None],
+        pictures=of_case.get(None, []),
         cases=cases,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
@@ -72,18 +78,16 @@ def to_page(content: Content, pictures: Sequence[PagePicture], traces: Mapping[s
 
 
 def read_pictures(files: Iterable[Path]) -> list[PagePicture]:
-    """Pictures that lists (`pictures.json`) name, each as a PNG beside its list."""
-    found: list[PagePicture] = []
-    for file in files:
-        for entry in json.loads(file.read_text("utf-8")):
-            data = file.with_name(f"{entry['file']}.png").read_bytes()
-            found.append(PagePicture(entry["case"], _data_uri("image/png", data), entry["alt"], entry["caption"]))
-    return found
+    """The pictures that are in files of the kind `pictures.json`."""
+    return [
+        PagePicture(entry["case"], f"data:image/png;base64,{entry['png_base64']}", entry["alt"], entry["caption"])
+        for file in files
+        for entry in json.loads(file.read_text("utf-8"))
+    ]
 
 
 def _page_case(case: CaseContent, pictures: Sequence[PagePicture], uri: str | None, trace: Path) -> PageCase:
-    own = [picture for picture in pictures if picture.case == case.name]
-    return PageCase(case.name, case_anchor(case.name), to_html(case.paragraphs), own, uri, f"traces/{trace.name}")
+    return PageCase(case.name, case_anchor(case.name), to_html(case.paragraphs), pictures, uri, f"traces/{trace.name}")
 
 
 def _trace_uris(files: Iterable[Path]) -> dict[Path, str]:

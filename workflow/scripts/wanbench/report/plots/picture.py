@@ -1,5 +1,6 @@
 """A picture with the words that go with it, and how it becomes files."""
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,7 +64,9 @@ def _wrapped(text: str, width: int = 120) -> list[str]:
 
 
 def save(pictures: Mapping[str, Picture], case: str | None, folder: Path) -> None:
-    """Each picture as SVG and PNG, and the words of all in `pictures.json`.
+    """Each picture as SVG and PNG, and in `pictures.json` the words of all, with the PNG for a page to show.
+
+    A page is given that one file a case: a job on another machine finds only what it was given.
 
     Args:
         pictures: by the stem of their files.
@@ -74,8 +77,14 @@ def save(pictures: Mapping[str, Picture], case: str | None, folder: Path) -> Non
         dpi = min(DPI, _MOST_PIXELS / max(picture.figure.get_size_inches()))
         for kind, metadata in _METADATA.items():
             picture.figure.savefig(folder / f"{stem}.{kind}", dpi=dpi, metadata=metadata)
-    words = [
-        {"file": stem, "case": case, "alt": picture.alt, "caption": picture.caption}
+    entries = [
+        {
+            "file": stem,
+            "case": case,
+            "alt": picture.alt,
+            "caption": picture.caption,
+            "png_base64": base64.b64encode((folder / f"{stem}.png").read_bytes()).decode("ascii"),
+        }
         for stem, picture in pictures.items()
     ]
-    write_atomically(folder / "pictures.json", json.dumps(words, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(folder / "pictures.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
