@@ -2,7 +2,7 @@
 # make test  set up, then run all tests
 # make browser-test   open a trace in the Perfetto UI (needs /usr/bin/chromium and /usr/bin/chromedriver)
 # make cluster-test   run on a Slurm cluster of its own (needs root, and slurmctld slurmd slurm-client munge slurmdbd
-#                     mariadb-server of Debian or Ubuntu)
+#                     mariadb-server of Debian or Ubuntu), and on a stand-in for a Kubernetes cluster (rsync and git)
 # make lint  formatting and lint of Python and Snakemake files
 
 PYTHON ?= python3

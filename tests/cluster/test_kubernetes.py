@@ -1,0 +1,217 @@
+"""profiles/kubernetes with the real executor plugin, against a stand-in for the cluster (kubernetes_cluster.py)."""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from kubernetes_cluster import Cluster
+from kubernetes_rules import job_faults
+
+from conftest import ROOT, SMALL, SMALL_DEFAULTS, Run, copy_project
+from wanbench.cases.resolve import resolve_cases
+from wanbench.resources import resources_of
+
+# A file system in the place of S3, which nobody serves here.
+STORAGE = "snakemake-storage-plugin-fs==1.1.3"
+GRID = {"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "slow": SMALL | {"timeout_s": 1}}}
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """A Python with the plugins and all that this one has, and the wheels that each pod installs."""
+
+    python: Path
+    wheels: Path
+
+
+@pytest.fixture(scope="module")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
+    lines = (ROOT / "requirements-kubernetes.txt").read_text("utf-8").splitlines()
+    (executor,) = [line for line in lines if line.startswith("snakemake-executor-plugin-kubernetes")]
+    folder = tmp_path_factory.mktemp("plugins")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    (site,) = (folder / "venv").glob("lib/python*/site-packages")
+    (site / "all_that_this_one_has.pth").write_text(sysconfig.get_path("purelib"))
+    python = folder / "venv/bin/python"
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--python", python, "install", executor, STORAGE], check=True)
+    subprocess.run([*pip, "download", "--dest", folder / "wheels", STORAGE], check=True)
+    return Plugins(python, folder / "wheels")
+
+
+@dataclass(frozen=True)
+class Submitter:
+    """A checkout from which Snakemake submits to a cluster."""
+
+    folder: Path
+    python: Path
+    cluster: Cluster
+
+    def snakemake(self, *arguments: str) -> Run:
+        profile = ["--workflow-profile", "profiles/kubernetes", "--seconds-between-status-checks", "1"]
+        storage = ["--default-storage-provider", "fs", "--default-storage-prefix", str(self.storage)]
+        pods = ["--container-image", "wan22", "--kubernetes-persistent-volumes", f"results:{self.storage}"]
+        command = [self.python, "-m", "snakemake", *profile, *storage, *pods, *arguments]
+        config = self.folder.with_name("kubeconfig")
+        self.cluster.write_kubeconfig(config)
+        # Slurm's plugin, where that is tested too, is none of this.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment | {"KUBECONFIG": str(config)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=300,
+        )
+        return Run(done.returncode, done.stdout)
+
+    @property
+    def storage(self) -> Path:
+        return self.folder.with_name("storage")
+
+
+@pytest.fixture
+def submitter(plugins: Plugins, tmp_path: Path) -> Iterator[Submitter]:
+    project = copy_project(tmp_path / "project")
+    project.write_grid(GRID)
+    # What Git tracks is what pods get.
+    for arguments in (["init", "--quiet"], ["add", "."]):
+        subprocess.run(["git", *arguments], cwd=project.folder, check=True)
+    (tmp_path / "pods").mkdir()
+    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(plugins.wheels), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    path = f"{plugins.python.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    cluster = Cluster(tmp_path / "pods", pip | {"PATH": path, "HOME": str(tmp_path)})
+    cluster.start()
+    yield Submitter(project.folder, plugins.python, cluster)
+    cluster.stop()
+
+
+def test_the_grid_is_measured_and_reported_in_pods(submitter: Submitter) -> None:
+    """Each pod has an empty folder and what Snakemake brings there, as without a shared file system."""
+    run = submitter.snakemake()
+    assert submitter.cluster.refused == submitter.cluster.unknown == []
+    # What failed is said where the run was started.
+    assert "slow: timeout in Process_Startup: ended after timeout_s = 1 s" in run.output
+    assert run.code == 1
+    traces = {file.stem: json.loads(file.read_text("utf-8")) for file in submitter.storage.glob("results/traces/*")}
+    assert {case: trace["status"] for case, trace in traces.items()} == {"a": "ok", "slow": "timeout"}
+    report = (submitter.storage / "results/report.md").read_text("utf-8")
+    assert "## Case: a\n" in report
+    assert "## Case: slow\n" in report
+    page = (submitter.storage / "results/report.html").read_text("utf-8")
+    assert page.count('src="data:image/png;base64,') == 2 * 2 + 3
+    assert not (submitter.folder / "results").exists()
+
+    assert len(submitter.cluster.jobs) == 2
+    for job in submitter.cluster.jobs.values():
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        assert {"name": "results", "mountPath": str(submitter.storage)} in container["volumeMounts"]
+        asked, most = container["resources"]["requests"], container["resources"]["limits"]
+        assert asked["nvidia.com/gpu"] == most["nvidia.com/gpu"] == "1"
+        assert asked["cpu"] == "7600m"
+        assert asked["memory"] == most["memory"] == f"{asked_mem_mb()}M"
+
+    planned = submitter.snakemake("--dry-run")
+    assert planned.jobs == {("outcome", "")}
+    planned = submitter.snakemake("--dry-run", "--forcerun", "results/traces/slow.json")
+    assert ("measure", "slow") in planned.jobs
+    assert ("measure", "a") not in planned.jobs
+
+
+def test_a_pod_that_dies_ends_the_run_with_an_error_and_the_next_run_measures_the_case(submitter: Submitter) -> None:
+    """The plugin asks for the log of a previous container, which a pod that is never restarted does not have."""
+    del submitter.cluster.environment["PATH"]
+    run = submitter.snakemake()
+    assert run.code == 1
+    assert "At least one job did not complete successfully" in run.output
+    assert {job for job in submitter.snakemake("--dry-run").jobs if job[0] == "measure"} == {
+        ("measure", "a"),
+        ("measure", "slow"),
+    }
+
+
+def test_a_gpu_without_a_limit_is_refused(submitter: Submitter) -> None:
+    """What the plugin writes unless told otherwise."""
+    run = submitter.snakemake("--default-resources", "gpu_manufacturer=nvidia", "scale=1")
+    assert run.code == 1
+    assert "Limit must be set for non overcommitable resources" in run.output
+    assert submitter.cluster.jobs == {}
+
+
+ACCEPTED = {
+    "metadata": {"name": "job-1", "labels": {"app": "snakemake"}},
+    "spec": {
+        "template": {
+            "spec": {
+                "restartPolicy": "Never",
+                "nodeSelector": {"node.kubernetes.io/instance-type": "p5.48xlarge"},
+                "tolerations": [{"key": "nvidia.com/gpu", "operator": "Equal", "value": "present"}],
+                "volumes": [{"name": "workdir", "emptyDir": {}}],
+                "containers": [
+                    {
+                        "name": "snakemake",
+                        "image": "i",
+                        "env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "key"}}}],
+                        "volumeMounts": [{"name": "workdir", "mountPath": "/workdir"}],
+                        "resources": {
+                            "requests": {"cpu": "950m", "memory": "4Gi", "nvidia.com/gpu": "1"},
+                            "limits": {"cpu": 1, "memory": "4.5e9", "nvidia.com/gpu": 1},
+                        },
+                    }
+                ],
+            }
+        }
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "fault"),
+    [
+        ("", {}, None),
+        ("metadata.name", "Job_1", "metadata.name"),
+        ("metadata.name", "a" * 64, "may not be more than 63"),
+        ("metadata.labels", {"app": "wan 2.2"}, "metadata.labels"),
+        ("pod.restartPolicy", "Always", "restartPolicy"),
+        ("pod.nodeSelector", {"gpu": 1}, "nodeSelector"),
+        ("pod.tolerations", [{"key": "k", "operator": "Exists", "value": "v"}], "tolerations[0].operator"),
+        ("pod.volumes", [], "volumeMounts[0].name: Not found"),
+        ("pod.volumes", [{"name": "workdir"}], "must specify a volume type"),
+        ("pod.containers", [], "containers: Required"),
+        ("container.image", "", "image: Required"),
+        ("container.env", [{"name": "a b"}], "env[0].name"),
+        ("requests", {"memory": "4 GB"}, "requests[memory]"),
+        ("requests", {"memory": "5Gi"}, "must be less than or equal to memory limit"),
+        ("requests", {"gpu": "1"}, "must be a standard resource"),
+        ("requests", {"amd.com/gpu": "1"}, "Limit must be set for non overcommitable resources"),
+        ("requests", {"nvidia.com/gpu": "2"}, "must be equal to nvidia.com/gpu limit of 1"),
+        ("limits", {"nvidia.com/gpu": "500m"}, "must be an integer"),
+        ("limits", {"cpu": "-1"}, "must be greater than or equal to 0"),
+    ],
+)
+def test_the_rules_refuse_what_kubernetes_refuses(path: str, value: object, fault: str | None) -> None:
+    job = copy.deepcopy(ACCEPTED)
+    pod = job["spec"]["template"]["spec"]
+    resources = pod["containers"][0]["resources"]
+    places = {"metadata": job["metadata"], "pod": pod, "container": pod["containers"][0]}
+    if path in resources:
+        resources[path] = value
+    elif path:
+        place, key = path.split(".")
+        places[place][key] = value
+    faults = job_faults(job)
+    assert (fault is None and faults == []) or any(fault in said for said in faults), faults
+
+
+def asked_mem_mb() -> int:
+    (case, _) = resolve_cases(GRID, "grid")
+    return resources_of(case, None, None).mem_mb
