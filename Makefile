@@ -1,8 +1,8 @@
 # make run   set up a virtual environment in .venv and run the default grid; the report is results/report.md
 # make test  set up, then run all tests
 # make browser-test   open a trace in the Perfetto UI (needs /usr/bin/chromium and /usr/bin/chromedriver)
-# make cluster-test   run on a Slurm cluster of its own and on a stand-in for Kubernetes (needs root, rsync, and
-#                     slurmctld slurmd slurm-client munge slurmdbd mariadb-server of Debian or Ubuntu)
+# make cluster-test   run on a Slurm cluster of its own (needs root, and slurmctld slurmd slurm-client munge slurmdbd
+#                     mariadb-server of Debian or Ubuntu), and on a stand-in for a Kubernetes cluster (rsync and git)
 # make lint  formatting and lint of Python and Snakemake files
 
 PYTHON ?= python3

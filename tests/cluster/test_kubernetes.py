@@ -15,9 +15,12 @@ from kubernetes_cluster import Cluster
 from kubernetes_rules import job_faults
 
 from conftest import ROOT, SMALL, SMALL_DEFAULTS, Run, copy_project
+from wanbench.cases.resolve import resolve_cases
+from wanbench.resources import resources_of
 
 # A file system in the place of S3, which nobody serves here.
 STORAGE = "snakemake-storage-plugin-fs==1.1.3"
+GRID = {"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "slow": SMALL | {"timeout_s": 1}}}
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,12 @@ class Submitter:
         command = [self.python, "-m", "snakemake", *profile, *storage, *pods, *arguments]
         config = self.folder.with_name("kubeconfig")
         self.cluster.write_kubeconfig(config)
-        environment = os.environ | {"KUBECONFIG": str(config)}
+        # Slurm's plugin, where that is tested too, is none of this.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=environment,
+            env=environment | {"KUBECONFIG": str(config)},
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -78,7 +82,7 @@ class Submitter:
 @pytest.fixture
 def submitter(plugins: Plugins, tmp_path: Path) -> Iterator[Submitter]:
     project = copy_project(tmp_path / "project")
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "slow": SMALL | {"timeout_s": 1}}})
+    project.write_grid(GRID)
     # What Git tracks is what pods get.
     for arguments in (["init", "--quiet"], ["add", "."]):
         subprocess.run(["git", *arguments], cwd=project.folder, check=True)
@@ -107,16 +111,14 @@ def test_the_grid_is_measured_and_reported_in_pods(submitter: Submitter) -> None
     assert page.count('src="data:image/png;base64,') == 2 * 2 + 3
     assert not (submitter.folder / "results").exists()
 
+    assert len(submitter.cluster.jobs) == 2
     for job in submitter.cluster.jobs.values():
         (container,) = job["spec"]["template"]["spec"]["containers"]
         assert {"name": "results", "mountPath": str(submitter.storage)} in container["volumeMounts"]
-    asked = {pod_command(job): resources_of(job) for job in submitter.cluster.jobs.values()}
-    assert len(asked) == 2 + 2 + 1
-    for command, resources in asked.items():
-        measures = "--allowed-rules measure " in command
-        gpu = {"nvidia.com/gpu": "1"} if measures else {}
-        assert resources["limits"].get("nvidia.com/gpu") == gpu.get("nvidia.com/gpu")
-        assert resources["requests"]["memory"] == resources["limits"]["memory"] != "1000M"
+        asked, most = container["resources"]["requests"], container["resources"]["limits"]
+        assert asked["nvidia.com/gpu"] == most["nvidia.com/gpu"] == "1"
+        assert asked["cpu"] == "7600m"
+        assert asked["memory"] == most["memory"] == f"{asked_mem_mb()}M"
 
     planned = submitter.snakemake("--dry-run")
     assert planned.jobs == {("outcome", "")}
@@ -210,9 +212,6 @@ def test_the_rules_refuse_what_kubernetes_refuses(path: str, value: object, faul
     assert (fault is None and faults == []) or any(fault in said for said in faults), faults
 
 
-def pod_command(job: dict) -> str:
-    return job["spec"]["template"]["spec"]["containers"][0]["args"][1]
-
-
-def resources_of(job: dict) -> dict:
-    return job["spec"]["template"]["spec"]["containers"][0]["resources"]
+def asked_mem_mb() -> int:
+    (case, _) = resolve_cases(GRID, "grid")
+    return resources_of(case, None, None).mem_mb
