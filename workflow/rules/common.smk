@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.settings.types import DeploymentMethod
+from snakemake.settings.types import DeploymentMethod, SharedFSUsage
 
 sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
@@ -179,27 +179,37 @@ workflow.global_resources.setdefault("undisturbed", UNDISTURBED)
 
 OTHER_TRACES = sorted(str(file) for file in Path("results/traces").glob("*.json") if file.stem not in CASES)
 FAILURES = failures(Path("results"))
+# Whether a job of Snakemake's is run by Slurm, which ends it after its `runtime`.
+ENDS_IN_TIME = int(workflow.remote_exec and "SLURM_JOB_ID" in os.environ)
 
 # All that exists by now stays to the end. The collector's looks at it took a tenth of a start with nothing to do.
 gc.freeze()
 
 
-# On a cluster, where only measuring is worth a job: the others take seconds, and need no GPU.
+# On a cluster, what is wrong is said where the run was started, and no job has to fail for it.
 localrules:
-    comparison,
     compare,
-    gallery,
     outcome,
-    page,
-    page_reference,
-    plot_case,
-    plot_case_reference,
-    plot_grid,
-    plot_grid_reference,
-    report,
-    report_reference,
-    tabulate,
-    tabulate_reference,
+
+
+# The rest takes seconds and no GPU, and is worth no job. But without a shared file system it is one, since the machine
+# where the run was started need not have the software.
+if SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage:
+
+    localrules:
+        comparison,
+        gallery,
+        page,
+        page_reference,
+        plot_case,
+        plot_case_reference,
+        plot_grid,
+        plot_grid_reference,
+        report,
+        report_reference,
+        tabulate,
+        tabulate_reference,
+
 
 # All that exists by now stays to the end. The collector's looks at it took a tenth of a start with nothing to do.
 gc.freeze()

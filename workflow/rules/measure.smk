@@ -13,8 +13,7 @@ rule measure:
         mem_mb=asked_mem_mb,
         runtime=asked_runtime_min,
         attempt=attempt_number,
-        # Whether whoever runs the job ends it after `runtime`.
-        ends_in_time=int(workflow.remote_exec),
+        ends_in_time=ENDS_IN_TIME,
         undisturbed=1,
     params:
         case=case_settings,
