@@ -211,9 +211,6 @@ if SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage:
         tabulate_reference,
 
 
-# All that exists by now stays to the end. The collector's looks at it took a tenth of a start with nothing to do.
-gc.freeze()
-
 
 # Not in a dry run.
 onstart:
