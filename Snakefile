@@ -12,6 +12,8 @@ configfile: GRID_FILE
 report: "workflow/report/workflow.rst"
 
 
+include: "workflow/rules/digests.smk"
+include: "workflow/rules/scheduling.smk"
 include: "workflow/rules/checkpoint.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/tabulate.smk"

@@ -285,7 +285,7 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
 
 def test_the_digest_of_a_case_s_pictures_covers_the_code_that_draws_them() -> None:
     """It names modules one by one, so that other edits of the report draw nothing again."""
-    rules = (ROOT / "workflow/rules/common.smk").read_text("utf-8")
+    rules = (ROOT / "workflow/rules/digests.smk").read_text("utf-8")
     named = rules.split("CASE_PLOT_DIGEST = code_digest(")[1].split("\n)\n")[0]
     patterns = [line.strip().strip('",') for line in named.splitlines() if line.strip().startswith('"scripts/wanbench')]
     covered = {path for pattern in patterns for path in (ROOT / "workflow").glob(pattern)}

@@ -3,29 +3,25 @@ import os
 import subprocess
 import sys
 from dataclasses import fields
-from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.settings.types import DeploymentMethod, SharedFSUsage
+from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
-from wanbench.cases.case import Case, case_sha256
+from wanbench.cases.case import case_sha256
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check, nearest
 from wanbench.conda import CONDA, NONE
-from wanbench.digests import code_digest, value_digest
 from wanbench.errors import InputError
-from wanbench.measure.failures import failures, last_good_trace
+from wanbench.measure.failures import failures
 from wanbench.models import MODELS
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
-from wanbench.resources import TO_RECORD_A_LOST_ATTEMPT, Earlier, resources_of
 from wanbench.stale_lock import free_of_killed_runs
 from wanbench.text import visible
 from wanbench.trace.verdict import Limits
-from wanbench.trace.writer import read_head
 
 ROOT = Path(workflow.basedir)
 
@@ -113,103 +109,10 @@ if workflow.is_main_process:
 CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case: case.name)}
 CASE_SHA256 = {name: case_sha256(settings) for name, settings in CASES.items()}
 
-# Snakemake sees neither imported modules nor the content of environment files: their digests are parameters.
-MEASURE_DIGEST = code_digest(
-    ROOT / "workflow/scripts",
-    [
-        "measure_case.py",
-        "wanbench/models.py",
-        "wanbench/redact.py",
-        "wanbench/text.py",
-        "wanbench/cases/case.py",
-        # Not trace/verdict.py: the report makes a verdict of its own from the trace's figures.
-        "wanbench/trace/names.py",
-        "wanbench/trace/writer.py",
-        "wanbench/measure/**/*.py",
-        "wanbench/measure/**/*.json",
-    ],
-)
-REPORT_DIGEST = code_digest(
-    ROOT / "workflow",
-    [
-        "schemas/trace.schema.json",
-        "scripts/tabulate_traces.py",
-        "scripts/write_report.py",
-        "scripts/write_page.py",
-        "scripts/collect_videos.py",
-        "scripts/check_outcome.py",
-        "scripts/compare_runs.py",
-        "scripts/check_comparison.py",
-        "scripts/plot_grid.py",
-        "scripts/wanbench/models.py",
-        "scripts/wanbench/memory.py",
-        "scripts/wanbench/redact.py",
-        "scripts/wanbench/rule_log.py",
-        "scripts/wanbench/text.py",
-        "scripts/wanbench/cases/case.py",
-        "scripts/wanbench/trace/*.py",
-        "scripts/wanbench/report/**/*.py",
-        "scripts/wanbench/report/templates/*",
-        "scripts/wanbench/report/published_figures.csv",
-    ],
-)
-# Apart from the rest of the report's code, whose edits need not draw every case again.
-CASE_PLOT_DIGEST = code_digest(
-    ROOT / "workflow",
-    [
-        "schemas/trace.schema.json",
-        "scripts/plot_case.py",
-        "scripts/wanbench/models.py",
-        "scripts/wanbench/text.py",
-        "scripts/wanbench/trace/*.py",
-        "scripts/wanbench/report/collect.py",
-        "scripts/wanbench/report/figures.py",
-        "scripts/wanbench/report/generations.py",
-        "scripts/wanbench/report/judged.py",
-        "scripts/wanbench/report/plots/*.py",
-    ],
-)
-MEASURE_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/measure.yaml"))
-REPORT_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/report.yaml"))
-
-# A case that is measured takes one of these, and a job that would disturb it takes all. The limit is set here and not
-# in a profile, since `--resources gpu=4` takes the place of every limit in a profile. On a cluster it binds nothing.
-UNDISTURBED = 1000
-workflow.global_resources.setdefault("undisturbed", UNDISTURBED)
-
 OTHER_TRACES = sorted(str(file) for file in Path("results/traces").glob("*.json") if file.stem not in CASES)
 FAILURES = failures(Path("results"))
-# Whether a job of Snakemake's is run by Slurm, which ends it after its `runtime`.
-ENDS_IN_TIME = int(workflow.remote_exec and "SLURM_JOB_ID" in os.environ)
-
 # All that exists by now stays to the end. The collector's looks at it took a tenth of a start with nothing to do.
 gc.freeze()
-
-
-# On a cluster, what is wrong is said where the run was started, and no job has to fail for it.
-localrules:
-    compare,
-    outcome,
-
-
-# The rest takes seconds and no GPU, and is worth no job. But without a shared file system it is one, since the machine
-# where the run was started need not have the software.
-if SharedFSUsage.INPUT_OUTPUT in workflow.storage_settings.shared_fs_usage:
-
-    localrules:
-        comparison,
-        gallery,
-        page,
-        page_reference,
-        plot_case,
-        plot_case_reference,
-        plot_grid,
-        plot_grid_reference,
-        report,
-        report_reference,
-        tabulate,
-        tabulate_reference,
-
 
 
 # Not in a dry run.
@@ -222,10 +125,6 @@ onstart:
     unwritable = [path for path in written if Path(path).exists() and not os.access(path, os.W_OK)]
     if unwritable:
         sys.exit(f"{', '.join(unwritable)}: cannot be written to (permissions, or a read-only file system)")
-
-
-resource_scopes:
-    undisturbed="local",
 
 
 wildcard_constraints:
@@ -248,41 +147,6 @@ def expected_of_case(wildcards):
 
 def times_failed(wildcards):
     return FAILURES[wildcards.case].failed_attempts if wildcards.case in FAILURES else 0
-
-
-def earlier_attempt(name):
-    """The last good trace under a case's name, and what it was measured with; None for one of another version."""
-    head = read_head(last_good_trace(Path("results"), name))
-    try:
-        return head and Earlier(Case.from_settings(head["case"]), head["total_duration_s"])
-    except (KeyError, TypeError):
-        return None
-
-
-# Snakemake asks for each resource on its own.
-@cache
-def asked_resources(name, attempt):
-    """What a job asks a scheduler for. Snakemake's second try at a case measures nothing."""
-    if attempt > 1:
-        return TO_RECORD_A_LOST_ATTEMPT
-    last_failure = FAILURES[name].status if name in FAILURES else None
-    return resources_of(Case.from_settings(CASES[name]), earlier_attempt(name), last_failure)
-
-
-def asked_gpus(wildcards, attempt):
-    return asked_resources(wildcards.case, attempt).gpus
-
-
-def asked_mem_mb(wildcards, attempt):
-    return asked_resources(wildcards.case, attempt).mem_mb
-
-
-def asked_runtime_min(wildcards, attempt):
-    return asked_resources(wildcards.case, attempt).runtime_min
-
-
-def attempt_number(wildcards, attempt):
-    return attempt
 
 
 def case_traces(wildcards):
