@@ -23,7 +23,10 @@ def calls_of_ours(project: Project, cases: int) -> int:
     project.write_grid({"defaults": SMALL_DEFAULTS, "grid": seeds})
     for number in range(cases):
         _write(project.folder / f"results/traces/of_another_grid_{number}.json", "{}")
-        _write(project.folder / f"results/failures/{number}.json", '{"failed_attempts": 1}')
+        _write(
+            project.folder / f"results/failures/{number}.json",
+            '{"failed_attempts": 1, "status": "error", "message": null}',
+        )
     command = [sys.executable, "-m", "cProfile", "-o", "profile", "-m", "snakemake", "--cores", "1", "--dry-run"]
     done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

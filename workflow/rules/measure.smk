@@ -6,14 +6,8 @@ rule measure:
     conda:
         "../../envs/measure.yaml"
     resources:
-        gpu=asked_gpus,
-        # Only Slurm reads it. Stock diffusers exports, moves and compiles on all cores that it may use, and nodes
-        # commonly have as many a GPU.
-        cpus_per_task=8,
-        mem_mb=asked_mem_mb,
-        runtime=asked_runtime_min,
+        **ASKED,
         attempt=attempt_number,
-        ends_in_time=ENDS_IN_TIME,
         undisturbed=1,
     params:
         case=case_settings,
