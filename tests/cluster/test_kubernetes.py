@@ -111,14 +111,21 @@ def test_the_grid_is_measured_and_reported_in_pods(submitter: Submitter) -> None
     assert page.count('src="data:image/png;base64,') == 2 * 2 + 3
     assert not (submitter.folder / "results").exists()
 
-    assert len(submitter.cluster.jobs) == 2
-    for job in submitter.cluster.jobs.values():
-        (container,) = job["spec"]["template"]["spec"]["containers"]
-        assert {"name": "results", "mountPath": str(submitter.storage)} in container["volumeMounts"]
-        asked, most = container["resources"]["requests"], container["resources"]["limits"]
+    containers = [job["spec"]["template"]["spec"]["containers"][0] for job in submitter.cluster.jobs.values()]
+    assert all({"name": "results", "mountPath": str(submitter.storage)} in pod["volumeMounts"] for pod in containers)
+    asked_for = {
+        rule: [pod["resources"] for pod in containers if f"--allowed-rules {rule} " in pod["args"][1]]
+        for rule in ("measure", "plot_case")
+    }
+    assert (len(asked_for["measure"]), len(asked_for["plot_case"]), len(containers)) == (2, 2, 2 + 2 + 1)
+    for resources in asked_for["measure"]:
+        asked, most = resources["requests"], resources["limits"]
         assert asked["nvidia.com/gpu"] == most["nvidia.com/gpu"] == "1"
         assert asked["cpu"] == "7600m"
         assert asked["memory"] == most["memory"] == f"{asked_mem_mb()}M"
+    for resources in asked_for["plot_case"]:
+        assert "nvidia.com/gpu" not in resources["limits"]
+        assert resources["limits"]["memory"] == "4000M"
 
     planned = submitter.snakemake("--dry-run")
     assert planned.jobs == {("outcome", "")}

@@ -1,4 +1,5 @@
 import gc
+import inspect
 import os
 import subprocess
 import sys
@@ -111,8 +112,11 @@ CASE_SHA256 = {name: case_sha256(settings) for name, settings in CASES.items()}
 
 OTHER_TRACES = sorted(str(file) for file in Path("results/traces").glob("*.json") if file.stem not in CASES)
 FAILURES = failures(Path("results"))
-# All that exists by now stays to the end. The collector's looks at it took a tenth of a start with nothing to do.
+
+# All that exists by now stays to the end, and so does what Snakemake plans from here on. To look for garbage among it as
+# often as Python does took a tenth of a plan of 10,000 cases.
 gc.freeze()
+gc.set_threshold(50_000)
 
 
 # Not in a dry run.
@@ -132,12 +136,20 @@ wildcard_constraints:
     machine="[A-Za-z0-9_][A-Za-z0-9_.+-]*",
 
 
+def asked_for_each_case(function):
+    """Keep what the function takes, which Snakemake asks several times before each call; that is dear for many cases."""
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
+@asked_for_each_case
 def case_settings(wildcards):
     if wildcards.case not in CASES:
         raise WorkflowError(f"{shown_path(GRID_FILE)}: no case {wildcards.case!r}{nearest(wildcards.case, CASES)}")
     return CASES[wildcards.case]
 
 
+@asked_for_each_case
 def expected_of_case(wildcards):
     """What the trace of a case must have been measured with, as for `tabulate` of all cases."""
     case_settings(wildcards)
@@ -145,6 +157,7 @@ def expected_of_case(wildcards):
     return {"case_sha256": sha256, "measure": MEASURE_DIGEST, "env": MEASURE_ENV_DIGEST}
 
 
+@asked_for_each_case
 def times_failed(wildcards):
     return FAILURES[wildcards.case].failed_attempts if wildcards.case in FAILURES else 0
 

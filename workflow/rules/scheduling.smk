@@ -62,18 +62,22 @@ def asked_resources(name, attempt):
     return resources_of(Case.from_settings(CASES[name]), earlier_attempt(name), last_failure)
 
 
+@asked_for_each_case
 def asked_gpus(wildcards, attempt):
     return asked_resources(wildcards.case, attempt).gpus
 
 
+@asked_for_each_case
 def asked_mem_mb(wildcards, attempt):
     return asked_resources(wildcards.case, attempt).mem_mb
 
 
+@asked_for_each_case
 def asked_runtime_min(wildcards, attempt):
     return asked_resources(wildcards.case, attempt).runtime_min
 
 
+@asked_for_each_case
 def attempt_number(wildcards, attempt):
     return attempt
 
