@@ -73,7 +73,7 @@ def test_the_sampler_keeps_its_rate_sees_the_process_and_ends_with_a_count(
     shares = [tick["values"]["process_cpu_pct"] for tick in ticks[1:]]
     # One busy thread of all logical CPUs; other tests run beside this one, so only the lower bound is loose.
     one_core_pct = 100 / psutil.cpu_count()
-    assert 0.3 * one_core_pct < sum(shares) / len(shares) < 1.1 * one_core_pct
+    assert 0.1 * one_core_pct < sum(shares) / len(shares) < 1.1 * one_core_pct
     assert all(tick["values"]["sys_mem_bytes"] > tick["values"]["process_mem_bytes"] > 0 for tick in ticks)
     assert "cpu_pct" not in ticks[0]["values"]
 
@@ -283,10 +283,7 @@ def test_a_clock_that_is_set_back_changes_no_time(tmp_path: Path, monkeypatch: p
 def test_what_a_finished_process_left_running_is_ended(tmp_path: Path) -> None:
     code = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, file=open(sys.argv[-1], 'w'))"
     (tmp_path / "leaves.py").write_text(code)
-    with (
-        (tmp_path / "log").open("w") as log,
-        _process("leaves", [tmp_path / "pid"], log, {"PYTHONPATH": str(tmp_path)}) as process,
-    ):
+    with _process("leaves", [tmp_path / "pid"], tmp_path / "log", {"PYTHONPATH": str(tmp_path)}) as process:
         assert process.wait(20) == 0
         left = psutil.Process(int((tmp_path / "pid").read_text()))
         assert left.is_running()
