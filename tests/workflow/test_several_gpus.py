@@ -13,7 +13,7 @@ from fake_nvml import H200, SECOND
 from wanbench.trace.reader import read_trace
 
 # Cases are ended after seconds, long before they have imported anything: only where and when they run matters.
-SHORT, LONG = SMALL | {"timeout_s": 1}, SMALL | {"timeout_s": 5}
+SHORT, LONG = SMALL | {"timeout_s": 1}, SMALL | {"steps": 1000, "timeout_s": 5}
 
 
 @contextmanager
