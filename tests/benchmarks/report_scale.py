@@ -9,6 +9,7 @@ each, as in Snakemake.
 
 import gzip
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -20,8 +21,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "workflow/scripts")]
 
+import pandas as pd
+
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.trace.verdict import Limits
+from wanbench.trace.writer import write_trace
 
 THRESHOLDS = read_yaml(ROOT / "config/thresholds.yaml")
 LIMITS = {field.name: THRESHOLDS[field.name] for field in fields(Limits)}
@@ -44,7 +48,7 @@ snakemake = types.SimpleNamespace(
     output=Output([{folder!r} + "/report.md"]),
     params=types.SimpleNamespace(**{params}),
     log=[log],
-    config={{"software_deployment": "none"}},
+    config={{"software_deployment": "none", "snakemake_pid": {pid}}},
     threads=2,
 )
 exec(compile(Path({script!r}).read_text(), {script!r}, "exec"))
@@ -58,7 +62,9 @@ from wanbench.report.compare.markdown import render
 from wanbench.report.compare.runs import compared_runs
 from wanbench.trace.verdict import Limits
 files = sorted(Path({folder!r}, "traces").glob("*.json"))
-render(compared_runs("itself", files, files, {{}}, Limits(**{limits}), processes=2))
+comparison = compared_runs("itself", files, files, {{}}, Limits(**{limits}), processes=2)
+assert len(comparison.cases) == len(files) and not comparison.left_out
+render(comparison)
 """
 
 
@@ -69,6 +75,7 @@ def main(counts: list[int]) -> None:
             times_s = [_timed_rule(folder, script) for script in ("tabulate_traces.py", "write_report.py")]
             compare_s = _timed(_COMPARE.format(scripts=str(ROOT / "workflow/scripts"), folder=folder, limits=LIMITS))
             lines = Path(folder, "report.md").read_text("utf-8").count("\n")
+            assert len(pd.read_parquet(Path(folder, "cases.parquet"))) == count
         peak_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
         print(
             f"{count} traces, {size_bytes / 1e9:.2f} GB: tables {times_s[0]:.1f} s, Markdown {times_s[1]:.1f} s, "
@@ -88,17 +95,21 @@ def _make(folder: Path, count: int) -> int:
     size_bytes = 0
     for number in range(count):
         name = f"case_{number:05d}"
-        trace["case"] |= {"name": name, "seed": number, "offload": ("none", "model", "group", "sequential")[number % 4]}
-        text = json.dumps(trace, separators=(",", ":"))
-        size_bytes += len(text)
-        (folder / f"{name}.json").write_text(text)
+        offload = {"offload": ("none", "model", "group", "sequential")[number % 4]}
+        trace["case"] |= {"name": name, "seed": number} | offload
+        trace["applied"] |= offload
+        write_trace(folder / f"{name}.json", trace)
+        size_bytes += (folder / f"{name}.json").stat().st_size
     return size_bytes
 
 
 def _timed_rule(folder: str, script: str) -> float:
     scripts = ROOT / "workflow/scripts"
     params = {"expected": None, "others": [], "limits": LIMITS, "thresholds": THRESHOLDS}
-    return _timed(_RUN.format(scripts=str(scripts), folder=folder, script=str(scripts / script), params=params))
+    code = _RUN.format(
+        scripts=str(scripts), folder=folder, script=str(scripts / script), params=params, pid=os.getpid()
+    )
+    return _timed(code)
 
 
 def _timed(code: str) -> float:

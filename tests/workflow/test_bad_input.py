@@ -8,11 +8,12 @@ from conftest import SMALL, SMALL_DEFAULTS, Project
 
 
 def complaint(project: Project, *arguments: str) -> str:
+    results_before = sorted((project.folder / "results").rglob("*"))
     run = project.snakemake(*arguments)
     assert run.code == 1, run.output
     assert "Traceback" not in run.output
     assert run.jobs == set()
-    assert not (project.folder / "results").exists()
+    assert sorted((project.folder / "results").rglob("*")) == results_before
     lines = [line for line in run.output.splitlines() if line and "Using workflow specific profile" not in line]
     assert len(lines) == 1, run.output
     return lines[0]
@@ -84,6 +85,20 @@ def test_a_setting_on_the_command_line_is_not_passed_over(new_project: Callable[
 )
 def test_a_baseline_that_cannot_be_used(new_project: Callable[[], Project], path: str, part: str) -> None:
     assert complaint(new_project(), "compare", "--config", f"baseline={path}").startswith(part)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[1]", '{"failed_attempts": 1}', '{"failed_attempts": "x", "status": "killed", "message": null}']
+)
+def test_a_count_of_failures_that_was_changed_by_hand(new_project: Callable[[], Project], content: str) -> None:
+    project = new_project()
+    file = project.folder / "results/failures/01_5B_Speed_Preview_64p.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    assert complaint(project) == (
+        "results/failures/01_5B_Speed_Preview_64p.json: does not say how often the case failed; "
+        "delete it and results/traces/01_5B_Speed_Preview_64p.json, and the case is measured again"
+    )
 
 
 def test_a_target_that_is_no_case_is_named(new_project: Callable[[], Project]) -> None:

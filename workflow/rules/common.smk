@@ -89,6 +89,7 @@ try:
     RESOLVED = resolve_cases(read_yaml(Path(shown_path(GRID_FILE))), shown_path(GRID_FILE))
     BASELINE, BASELINE_FILES = baseline()
     THRESHOLDS = thresholds()
+    FAILURES = failures(Path("results"))
     # Scripts get these through `config`, which Snakemake does not compare: to run with conda and then without it, or
     # the other way round, measures nothing again.
     config["software_deployment"] = software_deployment()
@@ -111,7 +112,6 @@ CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case
 CASE_SHA256 = {name: case_sha256(settings) for name, settings in CASES.items()}
 
 OTHER_TRACES = sorted(str(file) for file in Path("results/traces").glob("*.json") if file.stem not in CASES)
-FAILURES = failures(Path("results"))
 
 # All that exists by now stays to the end, and so does what Snakemake plans from here on. To look for garbage among it as
 # often as Python does took a tenth of a plan of 10,000 cases.

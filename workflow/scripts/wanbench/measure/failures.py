@@ -8,6 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from wanbench.errors import InputError
 from wanbench.measure.outcome import Outcome
 from wanbench.trace.names import FINISHED, OK
 from wanbench.trace.writer import write_atomically
@@ -23,7 +24,11 @@ class Failures:
 
 
 def failures(results: Path) -> dict[str, Failures]:
-    """Failures by case name; cases that never failed are not in it."""
+    """Failures by case name; cases that never failed are not in it.
+
+    Raises:
+        InputError: a file of them is not as `record_outcome` wrote it.
+    """
     return {file.stem: _read(file) for file in (results / "failures").glob("*.json")}
 
 
@@ -49,4 +54,13 @@ def record_outcome(results: Path, case_name: str, outcome: Outcome, trace: Path)
 
 
 def _read(file: Path) -> Failures:
-    return Failures(**json.loads(file.read_text("utf-8")))
+    try:
+        kept = Failures(**json.loads(file.read_text("utf-8")))
+        if isinstance(kept.failed_attempts, int):
+            return kept
+    except (TypeError, ValueError):
+        pass
+    trace = file.parents[1] / "traces" / file.name
+    raise InputError(
+        f"{file}: does not say how often the case failed; delete it and {trace}, and the case is measured again"
+    )
