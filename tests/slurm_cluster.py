@@ -114,6 +114,18 @@ class SlurmCluster:
     def cancel(self, job: "Job") -> None:
         _run("scancel", job.number)
 
+    def cancel_pending(self, name: str) -> bool:
+        """Cancel a job that waits and whose comment ends with `name`; whether there is one."""
+        lines = _run("squeue", "--noheader", "--states=pending", "--format=%A %k").splitlines()
+        numbers = [number for number, comment in (line.split() for line in lines) if comment.endswith(f"_{name}")]
+        for number in numbers:
+            _run("scancel", number)
+        return bool(numbers)
+
+    def shorten(self, job: "Job", minutes: int) -> None:
+        """Give a job less time than it asked for."""
+        _run("scontrol", "update", f"jobid={job.number}", f"timelimit={minutes}")
+
     def requests(self) -> list[str]:
         """Account, time limit and resources that each job asked for; only with accounting."""
         table = _run("sacct", "--noheader", "--allocations", "--parsable2", "--format=account,timelimit,reqtres")

@@ -15,6 +15,8 @@ import pandas as pd
 import psutil
 import pytest
 
+from conda_stand_in.channel import PYTHON_X_Y
+from conda_stand_in.installation import install_stand_in, packages_of_the_project
 from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project, simulated_gpus
 from fake_nvml import H200
 from slurm_cluster import SlurmCluster
@@ -37,11 +39,11 @@ def _plugin() -> None:
     assert found, "snakemake-executor-plugin-slurm is not on the PYTHONPATH: run `make cluster-test`"
 
 
-def start(project: Project, *arguments: str) -> subprocess.Popen:
+def start(project: Project, *arguments: str, **variables: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "snakemake", *arguments]
     with (project.folder / "output").open("w") as output:
         simulated = os.pathsep.join([simulated_gpus()["PYTHONPATH"], os.environ["PYTHONPATH"]])
-        environment = os.environ | {"SIMULATED_GPUS": H200, "PYTHONPATH": simulated}
+        environment = os.environ | {"SIMULATED_GPUS": H200, "PYTHONPATH": simulated} | variables
         return subprocess.Popen(command, cwd=project.folder, stdout=output, stderr=output, env=environment)
 
 
@@ -89,12 +91,13 @@ def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(tmp_path
     """A cluster without accounting, as the profile's `squeue` is there for."""
     project = copy_project(tmp_path / "project")
     hanging = ["A", "B", "C", "D"]
-    cases = dict.fromkeys((*hanging, "good"), SMALL) | {"broken": SMALL | {"attention": "xformers"}}
+    cases = dict.fromkeys((*hanging, "good", "over", "never"), SMALL) | {"broken": SMALL | {"attention": "xformers"}}
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": cases})
     # Of one minute, a case gets half. The hanging cases come first, and fill the cluster.
     resources = (
         "measure:runtime=1 if len(wildcards.case) == 1 else 5",
-        "measure:slurm_extra='' if len(wildcards.case) == 1 else '--begin=now+5'",
+        "measure:slurm_extra='' if len(wildcards.case) == 1 else '--begin=now+5'"
+        " if wildcards.case != 'never' or attempt > 1 else '--begin=now+3600'",
     )
     with SlurmCluster(tmp_path / "cluster", accounting=False) as cluster:
         snakemake = start(project, *SLURM, "--set-resources", MODEL, *resources)
@@ -110,14 +113,20 @@ def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(tmp_path
         cluster.start_controller()
         cluster.cancel(jobs[cancelled])
         cluster.kill_node("node2")
+        wait_for(lambda: cluster.cancel_pending("never"))
+        hang(project, ["over"])
+        (over,) = (job for job in cluster.jobs() if job.comment.endswith("_over"))
+        cluster.shorten(over, minutes=1)
         run = finish(project, snakemake)
         assert run.code == 1, run.output
         found = traces(project, list(cases))
-        killed = dict.fromkeys([cancelled, *lost], "killed")
-        expected = killed | {late: "timeout", "good": "ok", "broken": "error"}
+        killed = dict.fromkeys([cancelled, *lost, "over"], "killed")
+        expected = killed | {late: "timeout", "good": "ok", "broken": "error", "never": "killed"}
         assert {case: trace.status for case, trace in found.items()} == expected, run.output
         assert found[late].error["message"].startswith("ended after 30 s, as its job had no more time")
         assert all(found[case].total_duration_s > 0 for case in killed)
+        assert found["over"].total_duration_s > 30
+        assert found["never"].error["message"].startswith("nothing was measured")
         report = project.read("results/report.md")
         assert all(f"## Case: {case}\n" in report for case in cases)
 
@@ -151,6 +160,23 @@ def test_the_tables_are_those_of_a_local_run(tmp_path: Path) -> None:
         same = [column for column in of_local if not MEASURED.search(column)]
         pd.testing.assert_frame_equal(of_local[same], of_remote[same])
     assert headings(local) == headings(remote)
+
+
+def test_with_conda_jobs_run_in_their_environment(tmp_path: Path) -> None:
+    """With the stand-in for conda, which proves nothing about a real one; see tests/workflow/test_conda.py."""
+    conda = install_stand_in(tmp_path / "conda", packages_of_the_project())
+    project = copy_project(tmp_path / "project")
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL}})
+    for file in (project.folder / "envs").glob("*.yaml"):
+        file.write_text(re.sub("python=.*", f"python={PYTHON_X_Y}", file.read_text("utf-8")), "utf-8")
+    with SlurmCluster(tmp_path / "cluster", accounting=False):
+        arguments = (*SLURM, "--use-conda", "--set-resources", MODEL)
+        path = os.pathsep.join([str(conda.bin), os.environ["PATH"]])
+        run = finish(project, start(project, *arguments, PATH=path))
+    assert run.code == 0, run.output
+    environment = read_trace(project.folder / trace_of("a")).environment
+    assert environment["software_deployment"] == "conda"
+    assert (project.folder / ".snakemake/conda" / environment["conda_env"]).is_dir()
 
 
 def headings(project: Project) -> list[str]:

@@ -1,5 +1,6 @@
 """A folder in which Snakemake finds the stand-in as it finds a conda: on the PATH, with its `activate` beside it."""
 
+import re
 import shlex
 import shutil
 import sys
@@ -7,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from conda_stand_in.channel import Package, write_channel
+from conda_stand_in.channel import Package, installed_packages, running_python, write_channel
 
 _HERE = Path(__file__).parent
 
@@ -22,6 +23,12 @@ class Installation:
     def bin(self) -> Path:
         """To be put on the PATH."""
         return self.folder / "bin"
+
+
+def packages_of_the_project() -> list[Package]:
+    """The Python that runs the tests, and what of requirements.txt belongs into environments."""
+    pins = re.findall(r"^([\w-]+)==", (_HERE.parents[1] / "requirements.txt").read_text("utf-8"), re.M)
+    return [running_python(), *installed_packages(["pip", *(pin for pin in pins if pin != "snakemake")])]
 
 
 def install_stand_in(folder: Path, packages: Iterable[Package]) -> Installation:

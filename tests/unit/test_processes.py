@@ -12,29 +12,30 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import psutil
 import pytest
 
+from attempts import left_in, order_of, places_in
 from conftest import ROOT, simulated_gpus
 from fake_nvml import H200, SECOND
 from tiny import tiny_case
-from traces import LIMITS
-from wanbench.cases.case import Case, case_sha256
+from wanbench.cases.case import Case
 from wanbench.measure.event_log import EventLog, EventTail
-from wanbench.measure.failures import Failures, failures, last_failed_trace, last_good_trace
+from wanbench.measure.failures import Failures, failures, last_good_trace
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.gpus import Gpu
 from wanbench.measure.lost import record_lost_attempt
-from wanbench.measure.outcome import Outcome, TimeLimit, is_out_of_memory, outcome_of, time_limit
+from wanbench.measure.order import Places
+from wanbench.measure.outcome import Outcome, ReportedError, TimeLimit, is_out_of_memory, outcome_of, time_limit
 from wanbench.measure.progress import Progress
-from wanbench.measure.supervisor import Places, _process, supervise
+from wanbench.measure.supervisor import _process, supervise
 from wanbench.redact import redacted
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_trace
 
 SCRIPTS = ROOT / "workflow/scripts"
-DIGESTS = {"case_sha256": "0" * 64, "measure": "m", "env": "e"}
 
 
 def wait_for(condition: Callable[[], object], within_s: float = 20) -> None:
@@ -90,11 +91,12 @@ def test_sampler_and_measuring_process_end_when_their_supervisor_is_killed(tmp_p
     code = (
         "import json, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from wanbench.cases.case import Case\n"
-        "from wanbench.measure.supervisor import Places, supervise\n"
+        "from wanbench.measure.order import Order, Places\n"
+        "from wanbench.measure.supervisor import supervise\n"
         "here = Path(sys.argv[2])\n"
         "case = Case.from_settings(json.loads((here / 'case.json').read_text()))\n"
         "places = Places(here / 't.json', here / 'log', here / 'v.mp4', here / 'work', here)\n"
-        "supervise(case, places, {}, None, None)\n"
+        "supervise(Order(case, places, {}, None, 'run'), None)\n"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code, str(SCRIPTS), str(tmp_path)], stderr=subprocess.DEVNULL)
     samples = tmp_path / "work/samples.jsonl"
@@ -114,44 +116,32 @@ def test_sampler_and_measuring_process_end_when_their_supervisor_is_killed(tmp_p
     # What it leaves is enough for a trace, and the log that Snakemake removes before it tries again is still there.
     (tmp_path / "log").unlink()
     places = Places(tmp_path / "t.json", tmp_path / "log", tmp_path / "v.mp4", tmp_path / "work", tmp_path)
-    record_lost_attempt(tiny_case(), places, DIGESTS, LIMITS)
+    record_lost_attempt(order_of(tiny_case(), places, "run"))
     trace = read_trace(places.trace)
     assert trace.status == "killed"
     assert trace.quality["samples"] > 0
     assert 0.3 < trace.total_duration_s < 20
     assert "Process_Startup begins" in places.log.read_text()
     assert failures(tmp_path)["tiny"].failed_attempts == 1
-    assert not places.work.exists()
-
-
-def test_an_attempt_that_never_began_is_a_killed_one_without_figures(tmp_path: Path) -> None:
-    places = places_in(tmp_path, tiny_case())
-    record_lost_attempt(tiny_case(), places, DIGESTS, LIMITS)
-    trace = read_trace(places.trace)
-    assert (trace.status, trace.total_duration_s, trace.stages) == ("killed", 0, [])
-    assert trace.error["message"].startswith("nothing was measured: its job failed before that")
-    assert failures(places.results)["tiny"].failed_attempts == 1
-
-
-def test_a_failed_trace_that_its_jobs_end_took_away_is_put_back_and_counted_once(tmp_path: Path) -> None:
-    run(tiny_case(timeout_s=0.2), tmp_path)
-    places = places_in(tmp_path, tiny_case())
-    written = places.trace.read_text()
-    places.trace.unlink()
-    record_lost_attempt(tiny_case(), places, DIGESTS, LIMITS)
-    assert places.trace.read_text() == written
-    assert failures(places.results)["tiny"].failed_attempts == 1
-    # The next attempt begins without it.
-    run(tiny_case(timeout_s=0.1), tmp_path)
-    assert read_trace(last_failed_trace(places.results, "tiny")).case["timeout_s"] == 0.1
+    assert left_in(places) == {"run", "trace.json"}
 
 
 def test_a_case_ends_before_its_job_does(tmp_path: Path) -> None:
     case = tiny_case(timeout_s=100)
-    outcome = supervise(case, places_in(tmp_path, case), DIGESTS, LIMITS, None, job_limit_s=0.5)
+    outcome = supervise(order_of(case, places_in(tmp_path, case)), None, job_limit_s=2)
     assert outcome.status == "timeout"
-    assert outcome.message.startswith("ended after 0.5 s, as its job had no more time; timeout_s = 100 s allows more")
+    assert outcome.message.startswith("ended after 2 s, as its job had no more time; timeout_s = 100 s allows more")
     assert time_limit(100, 100) == time_limit(100, 200) == time_limit(100, None) == TimeLimit(100, "timeout_s = 100 s")
+
+
+def test_what_a_case_waits_for_a_gpu_is_taken_from_the_time_of_its_job(tmp_path: Path) -> None:
+    with ExitStack() as another_case:
+        another_case.enter_context(own_slot([], 1, pytest.fail))
+        threading.Timer(1.5, another_case.pop_all().close).start()
+        case = tiny_case(timeout_s=100)
+        outcome = supervise(order_of(case, places_in(tmp_path, case)), None, job_limit_s=1)
+    assert outcome.status == "timeout"
+    assert outcome.message.startswith("ended after 0 s, as its job had no more time")
 
 
 def test_a_process_whose_supervisor_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:
@@ -161,21 +151,10 @@ def test_a_process_whose_supervisor_died_before_it_could_ask_ends_at_once(tmp_pa
     assert subprocess.run(command, cwd=SCRIPTS, timeout=20).returncode == -signal.SIGKILL
 
 
-def places_in(folder: Path, case: Case) -> Places:
-    return Places(
-        trace=folder / "results/traces" / f"{case.name}.json",
-        log=folder / "log",
-        video=folder / "results/videos" / f"{case.name}.mp4",
-        work=folder / "results/work" / case.name,
-        results=folder / "results",
-    )
-
-
 def run(case: Case, folder: Path) -> tuple[Outcome, Trace]:
     places = places_in(folder, case)
-    digests = {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"}
-    outcome = supervise(case, places, digests, LIMITS, None)
-    assert not places.work.exists()
+    outcome = supervise(order_of(case, places), None)
+    assert left_in(places) == {"run", "trace.json"}
     return outcome, read_trace(places.trace)
 
 
@@ -203,7 +182,7 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_and_the_las
     stages = {stage.name: stage for stage in trace.stages}
     assert stages["Total_Execution"].measures["interrupted"]
     assert stages["Process_Startup"].measures["sys_mem_bytes"] > 0
-    assert failures(tmp_path / "results") == {"tiny": Failures(1, "killed", outcome.message)}
+    assert failures(tmp_path / "results") == {"tiny": Failures(1, "killed", outcome.message, ANY)}
 
     good, good_trace = run(tiny_case(), tmp_path)
     assert good.status == "ok"
@@ -212,7 +191,7 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_and_the_las
     failed, _ = run(tiny_case(timeout_s=0.5), tmp_path)
     assert failed.status == "timeout"
     assert read_trace(kept).stages == good_trace.stages
-    assert failures(tmp_path / "results") == {"tiny": Failures(2, "timeout", failed.message)}
+    assert failures(tmp_path / "results") == {"tiny": Failures(2, "timeout", failed.message, ANY)}
 
 
 def when_it_measures(work: Path, act: Callable[[], None]) -> None:
@@ -291,13 +270,20 @@ def test_what_a_finished_process_left_running_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_job_ends_with_its_snakemake_though_a_shell_lives_between_them() -> None:
+    """On every Python: conda-forge's has no pidfd_open."""
     snakemake = subprocess.Popen(["sleep", "60"])
-    code = f"import time, wanbench.lifeline as l; l.end_with({snakemake.pid}); print(flush=True); time.sleep(60)"
+    code = (
+        "import os; vars(os).pop('pidfd_open', None)\n"
+        f"import time, wanbench.lifeline as l; l.end_with({snakemake.pid}); print(flush=True); time.sleep(60)"
+    )
     job = subprocess.Popen([sys.executable, "-c", code], cwd=SCRIPTS, stdout=subprocess.PIPE)
     job.stdout.readline()
+    time.sleep(1)
+    assert job.poll() is None
     snakemake.kill()
-    snakemake.wait()
+    # Not waited for: one that nobody has asked for its exit code yet is gone all the same.
     assert job.wait(5) == -signal.SIGTERM
+    snakemake.wait()
     late = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, timeout=20)
     assert late.returncode == -signal.SIGTERM
 
@@ -412,13 +398,16 @@ def test_an_error_keeps_its_message_and_tells_no_home_folder(tmp_path: Path, mon
     ("arguments", "status", "part"),
     [
         ((0, None, None, True), "ok", None),
+        # All was measured: how the process went after that is no part of the case.
+        ((-9, TimeLimit(5, "5 s"), None, True), "ok", None),
+        ((78, None, ReportedError("ValueError", "x", False), True), "ok", None),
         ((0, None, None, False), "error", "without a report"),
         ((1, None, None, False), "error", "exit code 1"),
         ((-9, None, None, False), "killed", "SIGKILL"),
         ((-11, None, None, False), "killed", "SIGSEGV"),
         ((-9, TimeLimit(5, "5 s"), None, False), "timeout", "5 s"),
-        ((77, None, ("OutOfMemoryError", "CUDA out of memory"), False), "oom", "CUDA"),
-        ((78, None, ("ValueError", "x"), False), "error", "x"),
+        ((78, None, ReportedError("OutOfMemoryError", "CUDA out of memory", True), False), "oom", "CUDA"),
+        ((78, None, ReportedError("ValueError", "x", False), False), "error", "x"),
         ((79, None, None, False), "error", "the disk of results/work is full"),
     ],
 )

@@ -88,7 +88,13 @@ def test_a_baseline_that_cannot_be_used(new_project: Callable[[], Project], path
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[1]", '{"failed_attempts": 1}', '{"failed_attempts": "x", "status": "killed", "message": null}']
+    "content",
+    [
+        "",
+        "[1]",
+        '{"failed_attempts": 1}',
+        '{"failed_attempts": "x", "status": "killed", "message": null, "run_id": "earlier"}',
+    ],
 )
 def test_a_count_of_failures_that_was_changed_by_hand(new_project: Callable[[], Project], content: str) -> None:
     project = new_project()

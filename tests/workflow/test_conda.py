@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conda_stand_in.channel import PYTHON_X_Y, Package, installed_packages, running_python
-from conda_stand_in.installation import Installation, install_stand_in
+from conda_stand_in.channel import PYTHON_X_Y, Package
+from conda_stand_in.installation import Installation, install_stand_in, packages_of_the_project
 from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project, Run, copy_project
 from tiny import IMAGE
 from wanbench.trace.reader import read_trace
@@ -33,8 +33,7 @@ TARGETS = ("all", "results/gallery")
 
 @pytest.fixture(scope="module")
 def packages() -> list[Package]:
-    pins = re.findall(r"^([\w-]+)==", (ROOT / "requirements.txt").read_text("utf-8"), re.M)
-    return [running_python(), *installed_packages(["pip", *(pin for pin in pins if pin != "snakemake")])]
+    return packages_of_the_project()
 
 
 @pytest.fixture(scope="module")

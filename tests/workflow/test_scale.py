@@ -25,7 +25,7 @@ def calls_of_ours(project: Project, cases: int) -> int:
         _write(project.folder / f"results/traces/of_another_grid_{number}.json", "{}")
         _write(
             project.folder / f"results/failures/{number}.json",
-            '{"failed_attempts": 1, "status": "error", "message": null}',
+            '{"failed_attempts": 1, "status": "error", "message": null, "run_id": "earlier"}',
         )
     command = [sys.executable, "-m", "cProfile", "-o", "profile", "-m", "snakemake", "--cores", "1", "--dry-run"]
     done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -104,8 +105,13 @@ LIMITS = {field.name: THRESHOLDS[field.name] for field in fields(Limits)}
 config["limits"] = LIMITS
 
 if workflow.is_main_process:
+    # Jobs on other machines inherit it: Slurm's plugin hands on the environment.
+    os.environ["WANBENCH_RUN_ID"] = uuid4().hex
     # Before rules are known, so is not the executor; but only one that runs jobs elsewhere is given a number of them.
     free_of_killed_runs(Path(".snakemake"), jobs_run_here=workflow.resource_settings.nodes is None)
+
+# Tells the leavings of a job that this run lost from those of an earlier run. A pod inherits nothing, and finds none.
+config["run_id"] = os.environ.get("WANBENCH_RUN_ID") or uuid4().hex
 
 # Sorted, so that another order in the file changes no parameter and runs nothing again.
 CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case: case.name)}
@@ -123,7 +129,7 @@ gc.set_threshold(50_000)
 onstart:
     written = [
         "results",
-        *(f"results/{name}" for name in ("traces", "work", "videos", "last_good", "last_failed", "failures")),
+        *(f"results/{name}" for name in ("traces", "work", "videos", "last_good", "failures")),
         "logs",
     ]
     unwritable = [path for path in written if Path(path).exists() and not os.access(path, os.W_OK)]

@@ -13,7 +13,8 @@ conda_env = enter_job("envs/measure.yaml", snakemake.config)
 from wanbench.cases.case import Case, case_sha256
 from wanbench.errors import InputError
 from wanbench.measure.lost import record_lost_attempt
-from wanbench.measure.supervisor import Places, supervise
+from wanbench.measure.order import Order, Places
+from wanbench.measure.supervisor import supervise
 from wanbench.resources import limit_s
 from wanbench.trace.verdict import Limits
 
@@ -24,13 +25,13 @@ digests = {
     "measure": snakemake.params.measure_digest,
     "env": snakemake.params.env_digest,
 }
-limits = Limits(**snakemake.config["limits"])
+order = Order(case, places, digests, Limits(**snakemake.config["limits"]), snakemake.config["run_id"])
 job_limit_s = limit_s(snakemake.resources.runtime) if snakemake.resources.ends_in_time else None
 try:
     if snakemake.resources.attempt == 1:
-        supervise(case, places, digests, limits, conda_env, job_limit_s)
+        supervise(order, conda_env, job_limit_s)
     else:
-        record_lost_attempt(case, places, digests, limits)
+        record_lost_attempt(order)
 except InputError:
     # The terminal and the log have its message.
     sys.exit(1)

@@ -2,12 +2,14 @@
 
 import ctypes
 import os
-import select
 import signal
 import sys
 import threading
+import time
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_LOOK_EVERY_S = 0.4
 
 
 def die_with_parent(parent_pid: int) -> None:
@@ -24,25 +26,29 @@ def die_with_parent(parent_pid: int) -> None:
 
 
 def end_with(pid: int) -> None:
-    """Send SIGTERM to this process when another ends that need not be its parent; needs Linux 5.3.
+    """Send SIGTERM to this process within half a second of the end of another, which need not be its parent.
 
-    Between Snakemake and a script there can be a shell, which outlives Snakemake.
+    Between Snakemake and a script there can be a shell, which outlives Snakemake. The kernel could tell of the end at
+    once (pidfd_open), but not every Python can ask it: conda-forge's are built for older systems.
     """
-    if not hasattr(os, "pidfd_open"):
+    if sys.platform != "linux":
         return
-    try:
-        other = os.pidfd_open(pid)
-    except ProcessLookupError:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return
-    except OSError:
-        return
+    began = _life_of(pid)
 
-    def wait() -> None:
-        ended = select.poll()
-        ended.register(other, select.POLLIN)
-        ended.poll()
+    def watch() -> None:
+        while began is not None and _life_of(pid) == began:
+            time.sleep(_LOOK_EVERY_S)
         # To the main thread, since a signal that another thread gets wakes it from no system call.
         signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
 
-    threading.Thread(target=wait, daemon=True).start()
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _life_of(pid: int) -> int | None:
+    """When a process began, which tells it from a later one of the same ID, in ticks of the machine; None if over."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except OSError:
+        return None
+    # proc(5): from the third field on, of which the first is the state and the 20th the start.
+    return None if fields[0] in "ZX" else int(fields[19])

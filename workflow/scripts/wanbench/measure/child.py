@@ -15,7 +15,7 @@ from wanbench.lifeline import die_with_parent
 from wanbench.measure.disk import disk_read_bytes, weights_bytes
 from wanbench.measure.event_log import EventLog
 from wanbench.measure.job import Job
-from wanbench.measure.outcome import EXIT_DISK_FULL, EXIT_ERROR, EXIT_OOM, is_out_of_memory
+from wanbench.measure.outcome import EXIT_DISK_FULL, EXIT_ERROR, is_out_of_memory
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.trace import names
 
@@ -29,14 +29,14 @@ def main(supervisor_pid: int, job_file: Path) -> int:
         _measure(job, log)
     except Exception as error:
         try:
-            log.write({"record": "error", "type": type(error).__name__, "message": str(error)})
+            told = {"type": type(error).__name__, "message": str(error), "out_of_memory": is_out_of_memory(error)}
+            log.write({"record": "error"} | told)
         except OSError:
             return EXIT_DISK_FULL
-        if is_out_of_memory(error):
-            return EXIT_OOM
-        import traceback
+        if not told["out_of_memory"]:
+            import traceback
 
-        traceback.print_exc()
+            traceback.print_exc()
         return EXIT_ERROR
     return 0
 

@@ -1,7 +1,7 @@
-"""Which cases failed how often, and the last good and the last failed trace of each.
+"""Which cases failed how often, and the last good trace of each.
 
 Snakemake runs a case again when a parameter of it changed, so the number of failed attempts is one. It removes the
-output of a case before running it, and also when the job that made it ended badly, so these traces are kept beside.
+output of a case before running it, and also when the job that made it ended badly, so good traces are kept beside.
 """
 
 import json
@@ -16,11 +16,12 @@ from wanbench.trace.writer import write_atomically
 
 @dataclass(frozen=True)
 class Failures:
-    """How often a case has failed; status and message of the last time."""
+    """How often a case has failed; of the last time, status, message and the run's identity."""
 
     failed_attempts: int
     status: str
     message: str | None
+    run_id: str
 
 
 def failures(results: Path) -> dict[str, Failures]:
@@ -37,20 +38,22 @@ def last_good_trace(results: Path, case_name: str) -> Path:
     return results / "last_good" / f"{case_name}.json"
 
 
-def last_failed_trace(results: Path, case_name: str) -> Path:
-    """Where the trace of an attempt that did not end well is kept until the next attempt."""
-    return results / "last_failed" / f"{case_name}.json"
+def record_outcome(results: Path, case_name: str, outcome: Outcome, trace_text: str, run_id: str) -> None:
+    """Keep the trace of an attempt that ended well, and count one that failed, once in a run.
 
-
-def record_outcome(results: Path, case_name: str, outcome: Outcome, trace: Path) -> None:
-    """Count a failed attempt, and keep its trace."""
-    kept = last_good_trace if outcome.status == OK else last_failed_trace
-    write_atomically(kept(results, case_name), trace.read_text("utf-8"))
+    Raises:
+        OSError: the disk is full.
+    """
+    if outcome.status == OK:
+        write_atomically(last_good_trace(results, case_name), trace_text)
     if outcome.status in FINISHED:
         return
     file = results / "failures" / f"{case_name}.json"
-    before = _read(file).failed_attempts if file.exists() else 0
-    write_atomically(file, json.dumps(asdict(Failures(before + 1, outcome.status, outcome.message))) + "\n")
+    before = _read(file) if file.exists() else None
+    if before is None or before.run_id != run_id:
+        failed_attempts = 1 + (before.failed_attempts if before else 0)
+        counted = Failures(failed_attempts, outcome.status, outcome.message, run_id)
+        write_atomically(file, json.dumps(asdict(counted)) + "\n")
 
 
 def _read(file: Path) -> Failures:

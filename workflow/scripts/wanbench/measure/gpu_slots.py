@@ -20,6 +20,7 @@ from wanbench.measure.gpus import Gpu
 
 _POLL_S = 0.2
 _MACHINE = "machine"
+_LOOKING = "looking"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def own_slot(usable: list[Gpu], count: int, tell: Callable[[str], None]) -> Iter
         tell: called once with the reason, if it has to wait.
 
     Raises:
-        InputError: the folder of the locks is not this user's alone, or cannot be made.
+        InputError: the folder of the locks is not this user's alone, cannot be made, or lies where there are no locks.
         ValueError: `count` is more than there are.
     """
     if usable and count > len(usable):
@@ -68,7 +69,12 @@ def own_slot(usable: list[Gpu], count: int, tell: Callable[[str], None]) -> Iter
     with ExitStack() as held:
         directory = _private_directory(slots_folder())
         held.callback(os.close, directory)
-        slot = _take(directory, usable, count, held)
+        try:
+            slot = _take(directory, usable, count, held)
+        except OSError as error:
+            raise InputError(
+                f"{slots_folder()}: cannot hold the locks of GPUs: {error.strerror}; name another folder by TMPDIR"
+            ) from None
         if slot is None:
             tell(
                 "waits: other cases have the GPUs that it may use"
@@ -83,27 +89,25 @@ def own_slot(usable: list[Gpu], count: int, tell: Callable[[str], None]) -> Iter
 
 def _take(directory: int, usable: list[Gpu], count: int, held: ExitStack) -> Slot | None:
     """A slot whose locks `held` will close, or None."""
-    # One looks at a time: else two that want both of two GPUs could each find one of them taken.
-    fcntl.flock(directory, fcntl.LOCK_EX)
-    try:
-        with ExitStack() as taken:
-            locks: list[int] = []
-            gpus: list[Gpu] = []
-            machine = _lock(directory, _MACHINE, fcntl.LOCK_SH if usable else fcntl.LOCK_EX, taken)
-            if machine is None:
-                return None
-            locks.append(machine)
-            for gpu in usable:
-                lock = _lock(directory, gpu.uuid, fcntl.LOCK_EX, taken) if len(gpus) < count else None
-                if lock is not None:
-                    gpus.append(gpu)
-                    locks.append(lock)
-            if usable and len(gpus) < count:
-                return None
-            held.push(taken.pop_all())
-            return Slot(gpus, tuple(locks))
-    finally:
-        fcntl.flock(directory, fcntl.LOCK_UN)
+    with ExitStack() as looking, ExitStack() as taken:
+        # One looks at a time: else two that want both of two GPUs could each find one of them taken.
+        _lock(directory, _LOOKING, fcntl.LOCK_EX, looking)
+        machine = _lock(directory, _MACHINE, (fcntl.LOCK_SH if usable else fcntl.LOCK_EX) | fcntl.LOCK_NB, taken)
+        if machine is None:
+            return None
+        locks = [machine]
+        gpus: list[Gpu] = []
+        for gpu in usable:
+            if len(gpus) == count:
+                break
+            lock = _lock(directory, gpu.uuid, fcntl.LOCK_EX | fcntl.LOCK_NB, taken)
+            if lock is not None:
+                gpus.append(gpu)
+                locks.append(lock)
+        if usable and len(gpus) < count:
+            return None
+        held.push(taken.pop_all())
+        return Slot(gpus, tuple(locks))
 
 
 def _lock(directory: int, name: str, how: int, taken: ExitStack) -> int | None:
@@ -112,7 +116,7 @@ def _lock(directory: int, name: str, how: int, taken: ExitStack) -> int | None:
     file_name = f"{name.replace('/', '_')}.lock"
     file = os.open(file_name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=directory)
     try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
+        fcntl.flock(file, how)
     except BlockingIOError:
         os.close(file)
         return None

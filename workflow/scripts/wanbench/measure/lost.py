@@ -1,20 +1,21 @@
 """Write the trace of an attempt that could not write its own: its job was ended, or the machine it ran on."""
 
 import shutil
+import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from wanbench.cases.case import Case
 from wanbench.errors import InputError
+from wanbench.measure.claim import claimed
+from wanbench.measure.conclude import conclude, publish
 from wanbench.measure.event_log import EventTail
-from wanbench.measure.failures import last_failed_trace
 from wanbench.measure.job import Job
-from wanbench.measure.outcome import Outcome
+from wanbench.measure.order import Order
+from wanbench.measure.outcome import Outcome, reported_outcome
+from wanbench.measure.say import say
 from wanbench.measure.spans import read_records
-from wanbench.measure.supervisor import Places, conclude, say
 from wanbench.trace.names import KILLED
-from wanbench.trace.verdict import Limits
-from wanbench.trace.writer import write_atomically
 
 _BROKEN_OFF = (
     "ended before it could write a trace: it was killed, its job was cancelled or ran out of the time or memory "
@@ -23,20 +24,37 @@ _BROKEN_OFF = (
 _NOT_BEGUN = "nothing was measured: its job failed before that or was cancelled, or its machine went down"
 
 
-def record_lost_attempt(case: Case, places: Places, digests: dict[str, str], limits: Limits) -> None:
-    """Write the trace of the last attempt from what it left, with status `killed`.
+def record_lost_attempt(order: Order) -> None:
+    """Write the trace of this run's attempt from what it left.
 
-    An attempt whose job was ended after it had written a trace, which Snakemake removes then, gets that back.
+    An attempt whose job was ended after it had written a trace, which Snakemake removes then, gets that back. One that
+    had told how it ended gets a trace that says so; any other has status `killed`.
 
     Raises:
         InputError: the attempt was refused, with the reason of then.
+        OSError: the disk is full.
     """
-    written = last_failed_trace(places.results, case.name)
-    if written.exists():
-        write_atomically(places.trace, written.read_text("utf-8"))
-        return
+    places = order.places
+
+    def tell(line: str) -> None:
+        print(f"[{order.case.name}] {line}", file=sys.stderr, flush=True)
+
+    with claimed(places.claim, tell) as claim:
+        if not claim.is_of(order.run_id):
+            claim.begin(order.run_id)
+        if not places.written.exists():
+            _conclude_lost(order)
+        else:
+            publish(order)
+        claim.empty(places.written)
+
+
+def _conclude_lost(order: Order) -> None:
+    places = order.places
     if places.second_log.exists():
-        shutil.copyfile(places.second_log, places.log)
+        # Where Snakemake has not removed the log, both names are of one file.
+        with suppress(shutil.SameFileError):
+            shutil.copyfile(places.second_log, places.log)
     if places.refusal.exists():
         raise InputError(places.refusal.read_text("utf-8"))
     if places.job.exists():
@@ -44,11 +62,12 @@ def record_lost_attempt(case: Case, places: Places, digests: dict[str, str], lim
         message = _BROKEN_OFF
     else:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        job = Job(case, [], places.events, places.video, time.monotonic_ns(), None, now)
+        job = Job(order.case, [], places.events, places.video, time.monotonic_ns(), None, now)
         message = _NOT_BEGUN
     events, samples = EventTail(places.events).new_records(), EventTail(places.samples).new_records()
     instants_ns = [record["time_ns"] for record in events + samples if "time_ns" in record]
-    ended_ns = max(instants_ns, default=job.spawned_ns)
-    conclude(job, ended_ns, places, digests, limits, read_records(events), Outcome(KILLED, message))
+    recording = read_records(events)
+    outcome = reported_outcome(recording.error, recording.result is not None) or Outcome(KILLED, message)
+    conclude(order, job, max(instants_ns, default=job.spawned_ns), recording, outcome)
     with places.log.open("a", encoding="utf-8") as log:
-        say(log, f"[{case.name}] {KILLED}: {message}")
+        say(log, f"[{order.case.name}] {outcome.status}: {outcome.message or 'its trace was written afterwards'}")

@@ -5,10 +5,18 @@ from dataclasses import dataclass
 
 from wanbench.trace.names import ERROR, KILLED, OK, OOM, TIMEOUT
 
-# Exit codes that the measuring process chooses; 77 to 79 are not used by Python, shells or signals.
-EXIT_OOM = 77
+# Exit codes that the measuring process chooses; 78 and 79 are not used by Python, shells or signals.
 EXIT_ERROR = 78
 EXIT_DISK_FULL = 79
+
+
+@dataclass(frozen=True)
+class ReportedError:
+    """What the measuring process told of the error that ended it."""
+
+    type_name: str
+    message: str
+    out_of_memory: bool
 
 
 @dataclass(frozen=True)
@@ -24,7 +32,7 @@ def time_limit(timeout_s: float, job_s: float | None) -> TimeLimit:
     if job_s is None or timeout_s <= job_s:
         return TimeLimit(timeout_s, f"timeout_s = {timeout_s:g} s")
     more = f"timeout_s = {timeout_s:g} s allows more, and the next run asks for that"
-    return TimeLimit(job_s, f"{job_s:g} s, as its job had no more time; {more}")
+    return TimeLimit(job_s, f"{job_s:.0f} s, as its job had no more time; {more}")
 
 
 @dataclass(frozen=True)
@@ -36,28 +44,39 @@ class Outcome:
     error_type: str | None = None
 
 
-def outcome_of(return_code: int, passed: TimeLimit | None, error: tuple[str, str] | None, finished: bool) -> Outcome:
+def reported_outcome(error: ReportedError | None, finished: bool) -> Outcome | None:
+    """How a measuring process ended by what it told; None where it told nothing.
+
+    Args:
+        finished: whether it told that its last generation was complete. What comes after that is no part of the case.
+    """
+    if finished:
+        return Outcome(OK)
+    if error is not None:
+        return Outcome(OOM if error.out_of_memory else ERROR, error.message, error.type_name)
+    return None
+
+
+def outcome_of(return_code: int, passed: TimeLimit | None, error: ReportedError | None, finished: bool) -> Outcome:
     """Judge an ended measuring process.
 
     Args:
         return_code: as `subprocess` gives it; negative for a signal.
         passed: the limit, if the supervisor ended the process for it.
-        error: type and message that the process reported.
-        finished: whether the process reported that its last generation was complete.
+        error, finished: see `reported_outcome`.
     """
+    reported = reported_outcome(error, finished)
+    if reported is not None:
+        return reported
     if passed is not None:
         return Outcome(TIMEOUT, f"ended after {passed.reason}")
     if return_code < 0:
         name = signal.Signals(-return_code).name
         hint = "; the kernel's out-of-memory killer does this" if name == "SIGKILL" else ""
         return Outcome(KILLED, f"ended by signal {name}{hint}")
-    if error is not None:
-        return Outcome(OOM if return_code == EXIT_OOM else ERROR, error[1], error[0])
     if return_code == EXIT_DISK_FULL:
         return Outcome(ERROR, "the disk of results/work is full: what happened could not be written down", "OSError")
-    if return_code != 0 or not finished:
-        return Outcome(ERROR, f"ended with exit code {return_code} and without a report")
-    return Outcome(OK)
+    return Outcome(ERROR, f"ended with exit code {return_code} and without a report")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

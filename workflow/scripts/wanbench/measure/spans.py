@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from wanbench.measure.intervals import Interval, subtract, total, union
+from wanbench.measure.outcome import ReportedError
+from wanbench.redact import redacted_message
 from wanbench.trace import names
 
 
@@ -55,7 +57,7 @@ class Recording:
     environment: dict[str, Any] | None = None
     flops: dict[str, int | None] = field(default_factory=dict)
     result: dict[str, Any] | None = None
-    error: tuple[str, str] | None = None
+    error: ReportedError | None = None
     stage_reached: str | None = None
 
 
@@ -119,7 +121,8 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
         elif kind == "result":
             recording.result = {key: value for key, value in record.items() if key != "record"}
         elif kind == "error":
-            recording.error = (record["type"], record["message"])
+            message = redacted_message(record["message"])
+            recording.error = ReportedError(record["type"], message, record["out_of_memory"])
     recording.stage_reached = _stage_reached(recording.spans, open_spans)
     return recording
 

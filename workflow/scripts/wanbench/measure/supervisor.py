@@ -8,34 +8,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
 from wanbench.cases.case import Case
 from wanbench.errors import InputError
-from wanbench.measure.assemble import Attempt, assemble
-from wanbench.measure.environment import git_state
+from wanbench.measure.claim import claimed
+from wanbench.measure.conclude import SAMPLING_INTERVAL_S, conclude
 from wanbench.measure.event_log import EventTail
-from wanbench.measure.failures import last_failed_trace, record_outcome
 from wanbench.measure.gpu_slots import Slot, own_slot
 from wanbench.measure.gpus import Gpu, usable_gpus
 from wanbench.measure.job import Job
-from wanbench.measure.latch_delay import placed_by_load
 from wanbench.measure.log_pipe import log_pipe
+from wanbench.measure.order import Order
 from wanbench.measure.outcome import Outcome, TimeLimit, outcome_of, time_limit
 from wanbench.measure.progress import Progress, starting
-from wanbench.measure.samples import read_samples
-from wanbench.measure.spans import Recording, matmul_times, read_records
+from wanbench.measure.say import say
+from wanbench.measure.spans import read_records
 from wanbench.memory import estimated_peak_bytes
 from wanbench.redact import redacted_message
-from wanbench.text import visible
-from wanbench.trace.verdict import Limits
-from wanbench.trace.writer import write_trace
+from wanbench.trace.writer import write_atomically
 
-# GPM needs 0.1 s between two samples, and ticks come up to some milliseconds early or late.
-SAMPLING_INTERVAL_S = 0.105
 # A trace takes up to some megabytes, a video some tens.
 _MIN_FREE_BYTES = 100_000_000
 _POLL_S = 0.2
@@ -43,62 +37,8 @@ _SAMPLER_ENDS_WITHIN_S = 5.0
 _PACKAGE_ROOT = Path(__file__).parents[2]
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where an attempt writes.
-
-    Attributes:
-        trace: the trace, written whole at the end.
-        log: everything that the measuring process prints, and the progress lines.
-        video: the generated video.
-        work: folder of this attempt alone, removed at its end.
-        results: folder that keeps failures, and last traces.
-    """
-
-    trace: Path
-    log: Path
-    video: Path
-    work: Path
-    results: Path
-
-    @classmethod
-    def of_case(cls, name: str, trace: Path, log: Path) -> "Places":
-        """Where a run of the grid writes; `trace` is in a folder of its results."""
-        results = trace.parents[1]
-        return cls(trace, log, results / "videos" / f"{name}.mp4", results / "work" / name, results)
-
-    @property
-    def job(self) -> Path:
-        return self.work / "job.json"
-
-    @property
-    def events(self) -> Path:
-        return self.work / "events.jsonl"
-
-    @property
-    def samples(self) -> Path:
-        return self.work / "samples.jsonl"
-
-    @property
-    def second_log(self) -> Path:
-        """Another name of the log, since Snakemake removes the log itself before it tries a case again."""
-        return self.work / "log"
-
-    @property
-    def refusal(self) -> Path:
-        """Why the attempt was refused, where it was."""
-        return self.work / "refusal"
-
-
-def supervise(
-    case: Case,
-    places: Places,
-    digests: dict[str, str],
-    limits: Limits,
-    conda_env: str | None,
-    job_limit_s: float | None = None,
-) -> Outcome:
-    """Wait for a GPU that no other case has, measure a case on it, and write its trace, with a verdict by these limits.
+def supervise(order: Order, conda_env: str | None, job_limit_s: float | None = None) -> Outcome:
+    """Wait for a GPU that no other case has, measure a case on it, and write its trace.
 
     An interruption (Ctrl-C, SIGTERM) ends the measuring process and is raised on, without a trace; what it leaves is
     for `record_lost_attempt`.
@@ -109,30 +49,34 @@ def supervise(
 
     Raises:
         InputError: there can be no locks that keep other cases off the GPU, or the disk is nearly full.
+        OSError: the disk is full.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    # Nothing of an earlier attempt may be taken for what this one leaves.
-    shutil.rmtree(places.work, ignore_errors=True)
-    last_failed_trace(places.results, case.name).unlink(missing_ok=True)
-    places.video.unlink(missing_ok=True)
-    places.work.mkdir(parents=True)
+    began_s = time.monotonic()
+    case, places = order.case, order.places
     with places.log.open("a", encoding="utf-8") as log:
-        # Some file systems have no hard links; that costs a lost attempt its log, and no more.
-        with suppress(OSError):
-            os.link(places.log, places.second_log)
 
         def tell(line: str) -> None:
             say(log, f"[{case.name}] {line}")
 
-        limit = time_limit(case.timeout_s, job_limit_s)
-        try:
-            _check_space(places.results)
-            with own_slot(usable_gpus(os.environ), 1, tell) as slot:
-                outcome = _attempt(case, places, digests, limits, conda_env, slot, log, limit)
-        except InputError as error:
-            places.refusal.write_text(redacted_message(str(error)), "utf-8")
-            tell(places.refusal.read_text("utf-8"))
-            raise
+        with claimed(places.claim, tell) as claim:
+            claim.begin(order.run_id)
+            places.video.unlink(missing_ok=True)
+            # Some file systems have no hard links; that costs a lost attempt its log, and no more.
+            with suppress(OSError):
+                os.link(places.log, places.second_log)
+            try:
+                _check_space(places.results)
+                with own_slot(usable_gpus(os.environ), 1, tell) as slot:
+                    left_s = job_limit_s and max(0.0, job_limit_s - (time.monotonic() - began_s))
+                    outcome = _attempt(order, conda_env, slot, log, time_limit(case.timeout_s, left_s))
+            except InputError as error:
+                reason = redacted_message(str(error))
+                tell(reason)
+                with suppress(OSError):
+                    write_atomically(places.refusal, reason)
+                raise
+            claim.empty(places.written)
         tell(f"{outcome.status}{f': {outcome.message}' if outcome.message else ''}")
     return outcome
 
@@ -145,19 +89,11 @@ def _check_space(results: Path) -> None:
         )
 
 
-def _attempt(
-    case: Case,
-    places: Places,
-    digests: dict[str, str],
-    limits: Limits,
-    conda_env: str | None,
-    slot: Slot,
-    log: IO[str],
-    limit: TimeLimit,
-) -> Outcome:
+def _attempt(order: Order, conda_env: str | None, slot: Slot, log: IO[str], limit: TimeLimit) -> Outcome:
+    case, places = order.case, order.places
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     job = Job(case, slot.uuids, places.events, places.video, time.monotonic_ns(), conda_env, started_at)
-    places.job.write_text(job.to_json(), "utf-8")
+    write_atomically(places.job, job.to_json())
     variables = slot.environment() | _compiles_anew(places.work)
     with (
         _process("wanbench.measure.child", [places.job], places.log, variables, slot.locks) as child,
@@ -178,38 +114,9 @@ def _attempt(
         with suppress(subprocess.TimeoutExpired):
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
     recording = read_records(EventTail(places.events).new_records())
-    error = recording.error and (recording.error[0], redacted_message(recording.error[1]))
-    outcome = outcome_of(child.returncode, passed, error, recording.result is not None)
-    conclude(job, ended_ns, places, digests, limits, recording, outcome)
+    outcome = outcome_of(child.returncode, passed, recording.error, recording.result is not None)
+    conclude(order, job, ended_ns, recording, outcome)
     return outcome
-
-
-def conclude(
-    job: Job,
-    ended_ns: int,
-    places: Places,
-    digests: dict[str, str],
-    limits: Limits,
-    recording: Recording,
-    outcome: Outcome,
-) -> None:
-    """Write the trace of an attempt that is over, and remove the folder that it worked in.
-
-    Args:
-        ended_ns: monotonic time of its end, in nanoseconds.
-        digests: what it was measured with.
-        limits: what it is judged by.
-        recording: what its measuring process wrote.
-    """
-    case = job.case
-    sampled = placed_by_load(
-        read_samples(EventTail(places.samples).new_records(), SAMPLING_INTERVAL_S), matmul_times(recording.result)
-    )
-    git = git_state(_PACKAGE_ROOT.parents[1])
-    attempt = Attempt(case.settings(), digests, job.spawned_ns, ended_ns, job.started_at, git, limits)
-    write_trace(places.trace, assemble(attempt, recording, sampled, outcome))
-    record_outcome(places.results, case.name, outcome, places.trace)
-    shutil.rmtree(places.work, ignore_errors=True)
 
 
 @contextmanager
@@ -297,13 +204,3 @@ def _reporter(case: Case, events: Path, log: IO[str]) -> Callable[[], None]:
                 say(log, line)
 
     return report
-
-
-def say(log: IO[str], line: str) -> None:
-    """Tell whoever watches the terminal, and the log."""
-    line = visible(line)
-    # In one piece: cases side by side share the terminal, and `print` writes the end of the line apart.
-    sys.stderr.write(f"{line}\n")
-    # A full disk costs lines of the log, and no case for that. Not through the buffer, which would try again later.
-    with suppress(OSError):
-        os.write(log.fileno(), f"{datetime.now():%H:%M:%S} {line}\n".encode())
