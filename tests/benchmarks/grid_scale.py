@@ -3,11 +3,13 @@
     .venv/bin/python tests/benchmarks/grid_scale.py [CASES] [FINISHED]
 
 A dry run of CASES cases (10,000), and of a Snakefile with rules of the same names, as many jobs and the same inputs,
-but one output a job and no parameters, logs, resources, environments or package; in turn, three times each. Then a run
-with nothing to do of FINISHED cases (1,000): their files are empty, since a plan looks at names, dates and Snakemake's
-records, which `snakemake --touch` writes here.
+but one output a job and no parameters, logs, resources, environments or package; in turn, three times each. With the
+Slurm plugin on the PYTHONPATH ($PWD/.venv/slurm), also with the profile for Slurm, which asks for resources. Then a run
+with nothing to do of FINISHED cases (1,000): their files are empty, since a plan looks at names, dates and the
+records of Snakemake, which `snakemake --touch` writes here.
 """
 
+import importlib.util
 import os
 import re
 import shutil
@@ -87,15 +89,18 @@ class Cost:
 def main(cases: int = 10_000, finished: int = 1_000) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ours, bare = _projects(Path(folder), cases)
-        costs = [(_snakemake(bare, "--dry-run"), _snakemake(ours, "--dry-run")) for _ in range(3)]
-        jobs = {re.search(r"^total +(\d+)$", cost.output, re.M)[1] for pair in costs for cost in pair}
+        kinds = {"bare": (bare,), "ours": (ours,)}
+        if importlib.util.find_spec("snakemake_executor_plugin_slurm"):
+            kinds["ours for Slurm"] = (ours, "--workflow-profile", "profiles/slurm")
+        rounds = [{name: _snakemake(*kind, "--dry-run") for name, kind in kinds.items()} for _ in range(3)]
+        jobs = {re.search(r"^total +(\d+)$", cost.output, re.M)[1] for costs in rounds for cost in costs.values()}
         assert len(jobs) == 1, f"not as many jobs: {jobs}"
         print(f"dry run of {cases} cases, {jobs.pop()} jobs, 1-minute load at the end {os.getloadavg()[0]:.1f}")
-        for name, of_kind in zip(("bare", "ours"), zip(*costs)):
-            print(f"  {name}: {_shown(of_kind)}")
-        for what in ("wall_s", "cpu_s", "peak_bytes"):
-            ratios = [getattr(our, what) / getattr(their, what) for their, our in costs]
-            print(f"  {what}: {', '.join(f'{ratio:.2f}' for ratio in ratios)} of bare Snakemake")
+        for name in kinds:
+            print(f"  {name}: {_shown([costs[name] for costs in rounds])}")
+            for what in ("wall_s", "cpu_s", "peak_bytes"):
+                ratios = [getattr(costs[name], what) / getattr(costs["bare"], what) for costs in rounds]
+                print(f"    {what}: {', '.join(f'{ratio:.2f}' for ratio in ratios)} of bare Snakemake")
     with tempfile.TemporaryDirectory() as folder:
         for name, project in zip(("ours", "bare"), _projects(Path(folder), finished)):
             _finish(project)
@@ -139,7 +144,7 @@ def _snakemake(project: Path, *arguments: str) -> Cost:
     return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, text)
 
 
-def _shown(costs: tuple[Cost, ...] | list[Cost]) -> str:
+def _shown(costs: list[Cost]) -> str:
     wall_s, cpu_s = (statistics.median(getattr(cost, name) for cost in costs) for name in ("wall_s", "cpu_s"))
     peak_mb = max(cost.peak_bytes for cost in costs) / 1e6
     spread = f"{min(cost.wall_s for cost in costs):.2f} to {max(cost.wall_s for cost in costs):.2f}"
