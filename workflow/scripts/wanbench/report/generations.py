@@ -1,4 +1,7 @@
-"""What one generation takes: the first of a process, which is cold, and those after it, which are warm."""
+"""What one generation takes: the first of a process, which is cold, and those after it, which are warm.
+
+Whether figures are made of a generation, `judged` decides.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +19,7 @@ class Generation:
 
     Attributes:
         number: from 0, in the order of the process.
-        counted: figures are made of it: it is no warm-up.
+        counted: figures are made of it.
     """
 
     number: int
@@ -66,3 +69,18 @@ def cold(generations: Sequence[Generation]) -> list[Generation]:
 def warm(generations: Sequence[Generation]) -> list[Generation]:
     """Those that count after the first of the process."""
     return [generation for generation in generations if generation.number > 0 and generation.counted]
+
+
+def kind_of(stage: StageRecord, warmup: int) -> str:
+    """What the generation of a stage is that does not count; empty for one that does, and for a stage of none.
+
+    Args:
+        warmup: number of generations that warm up.
+    """
+    if stage.counted or stage.generation is None:
+        return ""
+    if stage.left_out:
+        return "left out"
+    if stage.generation < warmup:
+        return "warm-up"
+    return "cold" if stage.generation == 0 else "cut short"

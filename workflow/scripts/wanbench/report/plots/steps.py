@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from wanbench.report.figures import Step, figures_of, steps_of
+from wanbench.report.generations import kind_of
 from wanbench.report.plots import style
 from wanbench.report.plots.picture import Picture, case_title, notice
 from wanbench.report.plots.segments import look_of
@@ -122,8 +123,8 @@ def _draw_bars(axes: Axes, bars: Sequence[StepBar]) -> None:
 
 def _uncounted(trace: Trace) -> str:
     """What the generations are that do not count."""
-    kinds = {"left out" if stage.left_out else "warm-up" for stage in trace.stages if not stage.counted}
-    return " or ".join(sorted(kinds, reverse=True))
+    kinds = {kind_of(stage, trace.case["warmup"]) for stage in trace.stages} - {""}
+    return f"{' or '.join(sorted(kinds, reverse=True))} generation"
 
 
 def _draw_marks(axes: Axes, bars: Sequence[StepBar], uncounted: str) -> list[Line2D]:
