@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports import case_trace, full_case, read_back, report, rules, tables, with_measures
+from reports import case_trace, full_case, read_back, report, rules, tables, told, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, trace_of, write
 from wanbench.measure.samples import Samples
@@ -49,7 +49,10 @@ def test_headings_columns_and_order_are_those_of_the_reference_report(read: Read
         "# How to read this report",
         "## Columns",
         "### Summary columns",
+        "### Case lines",
         "### Stage Breakdown columns",
+        "### Inference Statistics lines",
+        "### Details columns",
         "## Pictures",
     ]
     (summary,) = tables(text, "Case")
@@ -142,7 +145,7 @@ def test_fault_3_total_load_is_the_sum_of_leaf_stages_once(read: Reader, tmp_pat
 def test_fault_4_nothing_is_concluded_from_a_load_that_was_not_recorded(read: Reader, tmp_path: Path) -> None:
     unmeasured = read(records([1.0] * 5, environment=GPU))
     assert "low_sm_activity" not in rules(unmeasured)
-    assert "utilization" not in report(unmeasured).split("### Performance Analysis")[1].lower()
+    assert "utilization" not in told(unmeasured).split("### Performance Analysis")[1].lower()
     busy = with_gpu_samples(trace_of(records([1.0] * 5, environment=GPU)), sm_pct=82.1)
     assert "low_sm_activity" not in rules(read_trace(write(tmp_path, busy)))
     idle = with_gpu_samples(trace_of(records([1.0] * 5, environment=GPU)), sm_pct=12.0)
@@ -231,7 +234,7 @@ def test_passes_that_a_cache_saved_are_counted(tmp_path: Path) -> None:
         for event in trace["traceEvents"]:
             if event["name"] == "Step_0_Inference":
                 event["args"]["passes_reused"] = 0
-        (found,) = re.findall(r"\*\*Passes Reused by the Cache\*\*: (.*)", report(read_trace(write(tmp_path, trace))))
+        (found,) = re.findall(r"\*\*Passes Reused by the Cache\*\*: (.*)", told(read_trace(write(tmp_path, trace))))
         return found
 
     assert line(guidance=5) == "4 of 12"
@@ -239,7 +242,7 @@ def test_passes_that_a_cache_saved_are_counted(tmp_path: Path) -> None:
 
 
 def test_without_a_cache_nothing_is_said_of_passes_and_without_a_count_no_number(read: Reader) -> None:
-    assert "Passes Reused" not in report(read(records([1.0] * 3)))
+    assert "Passes Reused" not in told(read(records([1.0] * 3)))
     case = tiny_case(cache="first_block")
     assert "**Passes Reused by the Cache**: n/a" in report(read(records([1.0] * 3, case=case), case=case))
 
