@@ -77,7 +77,7 @@ def test_a_case_that_died_in_startup_is_a_row_without_figures(read: Reader) -> N
     text = report(trace)
     (summary,) = tables(text, "Case")
     assert (summary[0]["Status"], summary[0]["s/step"], summary[0]["Exec(s)"]) == ("timeout", "n/a", "n/a")
-    assert "### Inference Statistics" not in text
+    assert "### Inference Statistics\n" not in text
     assert "unknown: the process ended before it said" in text
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from reports import case_trace, full_case, read_back, report, rules, tables, told, with_measures
+from reports import case_trace, full_case, made, read_back, report, rules, tables, told, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, trace_of, write
 from wanbench.measure.samples import Samples
-from wanbench.report.figures import figures_of
+from wanbench.report.figures import figures_of, steps_of
+from wanbench.report.tables import stages_table
 from wanbench.trace.reader import Trace, read_trace
 
 SUMMARY = ["Case", "Res", "Offload", "Time(s)", "s/step", "Mem(GB)", "SM(%)", "Load"]
@@ -253,9 +254,36 @@ def test_weights_that_moved_have_columns_and_others_none(read: Reader, tmp_path:
     rows = {row["Stage"]: row for row in stages}
     assert list(stages[0])[-3:] == ["Samples", "Loading (s)", "Offloading (s)"]
     assert (rows["VAE_Decoding"]["Loading (s)"], rows["VAE_Decoding"]["Offloading (s)"]) == ("0.50", "1.25")
-    assert rows["Video_Export"]["Loading (s)"] == "n/a"
+    # In a generation moves are watched, but for the pipeline's own offloading at its end.
+    assert (rows["Step_1_Loading"]["Loading (s)"], rows["T5_Encoding"]["Offloading (s)"]) == ("0.00", "0.00")
+    for stage in ("Model_Initialization", "Video_Export", "Total_Execution"):
+        assert rows[stage]["Loading (s)"] == "n/a"
     (stages,) = tables(report(read(records([1.0] * 3))), "Stage")
     assert list(stages[0])[-1] == "Samples"
+
+
+def test_a_stage_with_time_but_no_sampled_values_is_not_measured_in_any_place(tmp_path: Path) -> None:
+    """As in a stage of many short waits, each within one sample."""
+    sampled = {"sm_activity_pct": 90.0, "comp_load_pct_s": 90.0, "energy_j": 600.0, "power_w": 600.0}
+
+    def spread_over_waits(trace: dict[str, Any]) -> None:
+        for event in (event for event in trace["traceEvents"] if event["name"] == "Step_0_Loading"):
+            event["args"] |= {"time_s": 0.5, "moves": 9, "loading_s": 0.5, "offloading_s": 0.0, "samples": 1}
+
+    case = full_case(steps=3, offload="group_stream")
+    trace = made(tmp_path, case, measures={r"Step_\d_Inference": sampled}, alter=spread_over_waits)
+    row = next(row for row in tables(report(trace), "Stage")[0] if row["Stage"] == "Step_0_Loading")
+    known = {"Stage", "Time (s)", "Samples", "Loading (s)", "Offloading (s)"}
+    assert {column for column, cell in row.items() if cell != "n/a"} == known
+    assert stages_table([trace]).query("stage == 'Step_0_Loading'")["comp_load_pct_s"].isna().all()
+    # The first step's energy is not known, and typical steps have theirs.
+    assert [step.energy_j for step in steps_of(trace.stages)] == [None, 600.0, 600.0]
+
+
+def test_a_load_of_part_of_the_inference_is_not_the_load_of_all(tmp_path: Path) -> None:
+    measured = {r"Step_[01]_Inference": {"sm_activity_pct": 90.0, "comp_load_pct_s": 180.0}}
+    assert "- **Total Inference Load**: n/a" in told(made(tmp_path, full_case(steps=3), measures=measured))
+    assert "- **Total Inference Load**: 360" in told(made(tmp_path, full_case(steps=2), measures=measured))
 
 
 @pytest.mark.parametrize(

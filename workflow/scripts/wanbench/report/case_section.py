@@ -43,7 +43,7 @@ def case_section(
     ]
     if case["status"] != "ok":
         parts.append(_failure(case))
-    parts += ["### Stage Breakdown", _stage_table(rows, case)]
+    parts += ["### Stage Breakdown", _stage_table(rows, case, any(stage["moves"] for stage in stages))]
     if case["steps_done"]:
         parts += ["### Inference Statistics", _statistics(case) + _unusual(stages)]
     that_count = {stage["generation"] for stage in stages if stage["counted"]}
@@ -132,10 +132,9 @@ def _failure(case: pd.Series) -> str:
     return f"**Ended with status {case['status']}{reached}**: {kind}{message}"
 
 
-def _stage_table(rows: list[Row], case: pd.Series) -> str:
+def _stage_table(rows: list[Row], case: pd.Series, moved: bool) -> str:
     if not rows:
         return "No stage was reached."
-    moved = any(row.loading_s is not None or row.offloading_s is not None for row in rows)
     return table([_stage_row(row, case, moved) for row in rows], ("Stage",))
 
 

@@ -54,7 +54,7 @@ CASE = {
 
 STAGES = {
     "Stage": "a part of the case, in order; Unaccounted is what is in Total_Execution and in no stage, "
-    "Further_Generations the time of all generations but the one that the rows show (the median)",
+    "Further_Generations the time of all generations less the medians that the rows show; these two are times alone",
     "Time (s)": "wall clock from border to border, with the device synchronised at both. This and the columns after it "
     f"are medians, of memory the highest, over {_COUNTING}. Compilation is what it took, in whichever generation",
     "GPU Mem (GB)": "highest memory that torch had allocated in the stage",
@@ -76,10 +76,12 @@ STAGES = {
     "TFLOP": "counted operations of the stage (1e12)",
     "MFU (%)": "these operations over the stage's time, as a share of the peak that the head of the report names; only "
     "where the stage computes in 16 bit",
-    "Samples": "samples taken in the stage; without any, sampled columns are n/a",
+    "Samples": "samples taken in the stage; sampled columns are n/a without any, and where the stage is pieces too "
+    "short for one",
     "Loading (s)": "time in the stage in which weights moved to the GPU; with group_stream, in which the GPU had "
-    "nothing to do for want of them; only where some moved",
-    "Offloading (s)": "time in the stage in which weights moved from the GPU; only where some moved",
+    "nothing to do for want of them. The column is there where some moved; n/a where moves are not watched, outside "
+    "of the generations and in Video_Export, whose offloading is the detail Offload_All",
+    "Offloading (s)": "time in the stage in which weights moved from the GPU; there and n/a like Loading (s)",
     "Min (s), Max (s)": "shortest and longest time of the generations that count; n/a where it is one",
     "First (s)": "time in the first generation of the process, which is cold: it is in no other column where there are "
     "warm ones that count",

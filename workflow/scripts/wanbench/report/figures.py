@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wanbench.models import MODELS
-from wanbench.report.generations import cold, energy_of, generations_of, warm
+from wanbench.report.generations import cold, energy_of, generations_of, sum_of, warm
 from wanbench.trace import names
 from wanbench.trace.reader import StageRecord, Trace
 
@@ -32,7 +32,7 @@ class CaseFigures:
         compilation_s: time of compilation in all generations; None where nothing was compiled.
         gpu_mem_allocated_bytes, sys_mem_bytes, process_mem_bytes: highest values of all stages.
         inference_sm_activity_pct, inference_cpu_pct: means over the inference stages, weighted by time.
-        inference_comp_load_pct_s: sum over the inference stages.
+        inference_comp_load_pct_s: sum over the inference stages; None where less than 99 % of their time have one.
         total_comp_load_pct_s: of `Total_Execution`, which is that of its leaf stages and the unaccounted rest, once.
         energy_j, power_mean_w: energy of `Total_Execution`, and that energy over its time.
         step_energy_j: median energy of a step, over the same steps as `step_s`.
@@ -110,7 +110,7 @@ def figures_of(trace: Trace) -> CaseFigures:
         process_mem_bytes=_highest(trace.stages, "process_mem_bytes"),
         inference_sm_activity_pct=weighted_mean(inference, "sm_activity_pct"),
         inference_cpu_pct=weighted_mean(inference, "cpu_pct"),
-        inference_comp_load_pct_s=_sum(inference, "comp_load_pct_s"),
+        inference_comp_load_pct_s=sum_of(inference, "comp_load_pct_s"),
         total_comp_load_pct_s=total.measures.get("comp_load_pct_s") if total else None,
         energy_j=energy_j,
         power_mean_w=energy_j / total.measures["time_s"] if total and energy_j is not None else None,

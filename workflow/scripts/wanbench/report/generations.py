@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from wanbench.trace import names
 from wanbench.trace.reader import StageRecord
 
-# Stages shorter than the sampling interval have no energy. Energy of less of the time than this is not the whole.
+# Stages shorter than the sampling interval have no sampled values. A sum over less of the time is not the whole.
 _MIN_SHARE_OF_TIME = 0.99
 
 
@@ -41,11 +41,16 @@ class Generation:
 
 def energy_of(stages: Sequence[StageRecord]) -> float | None:
     """Energy of the stages that have it, in joules; None where they are less than 99 % of the time."""
-    known = [stage.measures for stage in stages if stage.measures.get("energy_j") is not None]
+    return sum_of(stages, "energy_j")
+
+
+def sum_of(stages: Sequence[StageRecord], measure: str) -> float | None:
+    """Sum over the stages that have a measure; None where they are less than 99 % of the time."""
+    known = [stage.measures for stage in stages if stage.measures.get(measure) is not None]
     time_s = sum(stage.measures["time_s"] for stage in stages)
     if not known or sum(stage["time_s"] for stage in known) < _MIN_SHARE_OF_TIME * time_s:
         return None
-    return sum(stage["energy_j"] for stage in known)
+    return sum(stage[measure] for stage in known)
 
 
 def generations_of(stages: Iterable[StageRecord]) -> list[Generation]:
