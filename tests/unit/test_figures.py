@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import full_case, read_back, report, rules, tables, with_measures
+from reports import full_case, made, read_back, report, rules, tables, told, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, write
 from wanbench.measure.outcome import Outcome
@@ -47,6 +47,12 @@ def test_a_mean_that_stands_for_little_of_the_time_is_absent(read: Reader) -> No
     trace = read(records([0.04] * 4 + [0.15] + [0.04] * 3))
     assert figures_of(trace).inference_cpu_pct is None
     assert figures_of(read(records([0.2] * 8))).inference_cpu_pct == pytest.approx(25.0)
+
+
+def test_a_load_of_part_of_the_inference_is_not_the_load_of_all(tmp_path: Path) -> None:
+    measured = {r"Step_[01]_Inference": {"sm_activity_pct": 90.0, "comp_load_pct_s": 180.0}}
+    assert "- **Total Inference Load**: n/a" in told(made(tmp_path, full_case(steps=3), measures=measured))
+    assert "- **Total Inference Load**: 360" in told(made(tmp_path, full_case(steps=2), measures=measured))
 
 
 def test_the_life_of_the_process_is_accounted_for(read: Reader) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports import case_trace, full_case, made, read_back, report, rules, tables, told, with_measures
+from reports import full_case, made, read_back, report, rules, tables, told, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, trace_of, write
 from wanbench.measure.samples import Samples
@@ -280,12 +280,6 @@ def test_a_stage_with_time_but_no_sampled_values_is_not_measured_in_any_place(tm
     assert [step.energy_j for step in steps_of(trace.stages)] == [None, 600.0, 600.0]
 
 
-def test_a_load_of_part_of_the_inference_is_not_the_load_of_all(tmp_path: Path) -> None:
-    measured = {r"Step_[01]_Inference": {"sm_activity_pct": 90.0, "comp_load_pct_s": 180.0}}
-    assert "- **Total Inference Load**: n/a" in told(made(tmp_path, full_case(steps=3), measures=measured))
-    assert "- **Total Inference Load**: 360" in told(made(tmp_path, full_case(steps=2), measures=measured))
-
-
 @pytest.mark.parametrize(
     ("disk_bytes", "ending"),
     [
@@ -304,12 +298,3 @@ def test_loading_a_checkpoint_has_a_rate(tmp_path: Path, disk_bytes: dict[str, i
 
 def test_without_a_checkpoint_there_is_no_rate(read: Reader) -> None:
     assert "- Checkpoint:" not in report(read(records([1.0] * 3)))
-
-
-def test_cases_on_several_gpus_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    other = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
-    traces = [case_trace(tmp_path, full_case(name), gpu=gpu) for name, gpu in (("a", GPU), ("b", other), ("c", GPU))]
-    text = report(*traces)
-    assert "The cases ran on 2 GPUs, each named in its case" in text
-    assert [text.count(f"({uuid});") for uuid in ("GPU-0", "GPU-1")] == [2, 1]
-    assert "each named in its case" not in report(traces[0], traces[2])

@@ -11,9 +11,9 @@ from wanbench.cases.case import Case
 from wanbench.memory import estimated_peak_bytes
 from wanbench.report.collect import LeftOut
 from wanbench.report.figures import CaseFigures, figures_of
+from wanbench.report.moves import none_unless_told
 from wanbench.text import cut, visible
-from wanbench.trace import names
-from wanbench.trace.reader import StageRecord, Trace
+from wanbench.trace.reader import Trace
 
 # What Excel and its like take for the beginning of a formula (OWASP, "CSV Injection").
 _FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -109,6 +109,7 @@ _CASE_COLUMNS = {
     "git_commit": _TEXT,
     "git_dirty": _TRUTH,
     "case_sha256": _TEXT,
+    "measure_digest": _TEXT,
 }
 
 _STAGE_COLUMNS = {
@@ -181,23 +182,11 @@ def stage_records(trace: Trace) -> list[dict[str, Any]]:
     return [
         empty
         | {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation}
-        | {"counted": stage.counted, "left_out": stage.left_out}
-        | {"start_s": stage.start_s, "extent_s": stage.extent_s}
-        | _no_moves(stage)
+        | {"counted": stage.counted, "left_out": stage.left_out, "start_s": stage.start_s, "extent_s": stage.extent_s}
+        | none_unless_told(stage)
         | stage.measures
         for stage in trace.stages
     ]
-
-
-def _no_moves(stage: StageRecord) -> dict[str, int]:
-    """Zeros where moves of weights would have been seen, so that there were none; their stages alone have entries.
-
-    Not for a stage that was cut short before it could say, nor for the export, where the pipeline itself takes all
-    weights off the device.
-    """
-    if stage.generation is None or stage.name == names.VIDEO_EXPORT or stage.measures.get("interrupted"):
-        return {}
-    return dict.fromkeys(("moves", "loading_s", "offloading_s", "loaded_bytes", "offloaded_bytes"), 0)
 
 
 def details_table(traces: Iterable[Trace]) -> pd.DataFrame:
@@ -285,6 +274,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "git_dirty": trace.git_dirty,
         "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
         "case_sha256": trace.digests["case_sha256"],
+        "measure_digest": trace.digests["measure"],
     }
 
 
