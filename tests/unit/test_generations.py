@@ -10,6 +10,7 @@ from wanbench.measure.outcome import Outcome
 from wanbench.report.compare.measured import measured_case
 from wanbench.report.figures import figures_of
 from wanbench.report.generations import kind_of
+from wanbench.report.plots.steps import step_times
 from wanbench.report.tables import cases_table, stages_table
 from wanbench.trace.reader import Trace
 
@@ -115,3 +116,9 @@ def test_the_tables_say_what_counts(tmp_path: Path) -> None:
     assert set(stages[stages["counted"]]["generation"].dropna()) == {1}
     assert stages["left_out"].isna().all()
     assert cases_table([trace])["cold_first_step_s"].item() == 2 + COLD_S
+
+
+def test_a_label_stands_at_its_own_bar_and_not_at_the_mark_of_the_cold_generation(tmp_path: Path) -> None:
+    (axes,) = step_times(repeated(tmp_path)).figure.axes
+    (label,) = (text for text in axes.texts if text.get_text() == "first\n2.00 s")
+    assert 2.0 < label.xy[1] < 3.0

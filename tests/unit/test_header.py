@@ -49,3 +49,12 @@ def test_cases_that_are_missing_are_named_at_the_top(tmp_path: Path) -> None:
     assert "- **c**: g.yaml has this case, and there is no trace of it: it was not measured\n" in text
     many = without_trace([f"x{i}" for i in range(50)], "g.yaml")
     assert "x18, x19 and 30 more\n" in report(case_trace(tmp_path, full_case()), left_out=many)
+
+
+def test_a_peak_that_each_case_measured_is_said_once(tmp_path: Path) -> None:
+    unknown = GPU | {"gpu": GPU["gpu"] | {"name": "Some GPU"}}
+    a, b = (case_trace(tmp_path, full_case(name), gpu=unknown) for name in ("a", "b"))
+    text = report(at_rate(a, 700, "m"), at_rate(b, 800, "m"))
+    (line,) = re.findall(r"^- \*\*Peak for MFU\*\*: (.*)$", text, re.M)
+    assert line.startswith("of each case the rate of matrix products that it measured")
+    assert "(cases:" not in line

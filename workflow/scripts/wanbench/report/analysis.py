@@ -47,7 +47,9 @@ def _estimate(case: pd.Series) -> str:
     # A case that did not run to its end may not have come to its peak.
     if case["status"] != OK:
         return text
-    return f"{text} ({100 * (estimated_bytes / case['gpu_mem_allocated_bytes'] - 1):+.0f} %)"
+    # Rounded first, since a format would keep the sign of what it rounds to zero.
+    difference_pct = round(100 * (estimated_bytes / case["gpu_mem_allocated_bytes"] - 1))
+    return f"{text} ({difference_pct:+d} %)" if difference_pct else f"{text} (0 %)"
 
 
 def _host_memory(case: pd.Series) -> str:

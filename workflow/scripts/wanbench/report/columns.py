@@ -67,7 +67,7 @@ STAGES = {
     "Tensor (%)": "activity of the tensor cores (GPM)",
     "DRAM (%)": "activity of the GPU's memory bandwidth (GPM)",
     "Energy (J)": "difference of NVML's energy counter",
-    "Power (W)": "mean power",
+    "Power (W)": "mean power, of the samples: it may differ by some watts from the counter's energy over the time",
     "Process CPU (%)": "the measured process tree's share of all logical cores",
     "Process Mem (GB)": "highest resident memory of the measured process tree, added up; pages that its processes "
     "share count once for each",

@@ -6,7 +6,7 @@ import pandas as pd
 
 from wanbench.report import provenance
 from wanbench.report.numbers import plain
-from wanbench.report.peaks import peak_flops_per_s
+from wanbench.report.peaks import MEASURED, peak_flops_per_s
 
 # More names say no more, and the section below has them all.
 _MOST_NAMED = 20
@@ -51,6 +51,8 @@ def _peak(case: pd.Series) -> str:
     peak = peak_flops_per_s(name, measured)
     if peak is None:
         return "n/a"
+    if peak[1] == MEASURED:
+        return "of each case the rate of matrix products that it measured, since no datasheet's is known here"
     return f"{peak[0] / 1e12:.1f} TFLOP/s, dense bfloat16 ({peak[1]})"
 
 
