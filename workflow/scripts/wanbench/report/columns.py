@@ -18,8 +18,8 @@ SUMMARY = {
     "s/step": "median over the steps after the first and without the expert-switch step, loading included, of "
     f"{_COUNTING}; Avg Time per Step is the mean of all",
     "Mem(GB)": "highest memory that torch had allocated on the GPU",
-    "SM(%)": "share of the steps' inference time in which multiprocessors had work (GPM; before Hopper NVML's GPU "
-    "utilisation, and the report says so)",
+    "SM(%)": "share of the steps' inference time, in the generations that count, in which multiprocessors had work "
+    "(GPM; before Hopper NVML's GPU utilisation, and the report says so)",
     "Load": "SM activity times time over Total_Execution (all that Exec(s) holds), in percent-seconds: 100 % for 10 s "
     "is 1000",
     "Status": "ok, oom (out of GPU memory), timeout, killed or error",
@@ -89,8 +89,9 @@ STAGES = {
 
 STATISTICS = {
     "Avg Time per Step": "mean over all steps of the generations that count, loading included",
-    "Avg SM Activity, Avg CPU Utilization": "SM Act and CPU of all inference stages of these, weighted by time",
-    "Total Inference Load": "Comp Load of the same stages, added up",
+    "Avg SM Activity, Avg CPU Utilization": "SM Act and CPU of all inference stages of the generations that count, "
+    "weighted by time",
+    "Total Inference Load": "Comp Load of the same stages, added up; n/a where it is not known of all",
     "Median Time per Step (without first and switch step)": "s/step of the summary",
     "First Step": "median time of step 0 of the generations that count, loading included, without compilation",
     "First Step of the Cold Generation": "the same of the first generation of the process, where there are several",

@@ -108,7 +108,7 @@ def _draw_bars(axes: Axes, bars: Sequence[StepBar]) -> None:
     highest_s = max(max(bar.inference_s + bar.loading_s, *bar.times_s, *bar.others_s) for bar in bars)
     for bar in bars:
         if bar.marked:
-            top_s = _label_above_s(bar, highest_s)
+            top_s = _label_above_s(bar, bars, highest_s)
             text = f"{bar.marked}\n{rounded(median(bar.times_s))} s"
             # Among many narrow bars the first has the axis at its left, and no room there.
             side = "left" if bar is bars[0] and len(bars) > 12 else "center"
@@ -121,10 +121,12 @@ def _draw_bars(axes: Axes, bars: Sequence[StepBar]) -> None:
     axes.set_ylabel("Time of the step (s)")
 
 
-def _label_above_s(bar: StepBar, highest_s: float) -> float:
-    """What a bar's label stands above: of marks that are not the bar's own only those that it would cover."""
+def _label_above_s(bar: StepBar, bars: Sequence[StepBar], highest_s: float) -> float:
+    """What a bar's label stands above: of marks of generations that do not count only those that it would cover."""
+    near = [each for each in bars if abs(each.index - bar.index) <= len(bars) / 12]
     top_s = max(bar.inference_s + bar.loading_s, *bar.times_s)
-    return max(top_s, *(other_s for other_s in (0.0, *bar.others_s) if other_s < top_s + 0.25 * highest_s))
+    others_s = [other_s for each in near for other_s in each.others_s if other_s < top_s + 0.25 * highest_s]
+    return max([top_s, *others_s])
 
 
 def _uncounted(trace: Trace) -> str:
