@@ -21,7 +21,7 @@ def judged(trace: Trace, limits: Limits) -> Trace:
         for stage in trace.stages
     ]
     that_count = _that_count(stages)
-    stages = [replace(stage, counted=stage.counted and stage.generation in that_count) for stage in stages]
+    stages = [stage if stage.generation in that_count else replace(stage, counted=False) for stage in stages]
     return replace(trace, quality=trace.quality | asdict(verdict) | {"limits": asdict(limits)}, stages=stages)
 
 
