@@ -1,7 +1,7 @@
 """Traces as the report wing reads them, the report of them, and the tables in a report."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.measure.outcome import Outcome
 from wanbench.models import MODELS
+from wanbench.report.collect import LeftOut
 from wanbench.report.content import content_of
 from wanbench.report.findings.basis import Finding
 from wanbench.report.findings.registry import findings_by_case
 from wanbench.report.findings.thresholds import Thresholds
 from wanbench.report.judged import judged
 from wanbench.report.markdown import to_markdown
+from wanbench.report.published import Published
 from wanbench.report.tables import cases_table, details_table, left_out_table, records_by_case, stages_table
 from wanbench.trace.reader import Trace, read_trace
 
@@ -82,9 +84,14 @@ def made(
     return judged(read_trace(write(folder, trace)), LIMITS)
 
 
-def report(*traces: Trace) -> str:
-    tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table([])
-    return to_markdown(content_of(*tables, THRESHOLDS))
+def report(*traces: Trace, left_out: Sequence[LeftOut] = (), published: Sequence[Published] = ()) -> str:
+    tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table(left_out)
+    return to_markdown(content_of(*tables, THRESHOLDS, published))
+
+
+def told(*traces: Trace) -> str:
+    """A report without its end, which explains what it might have told."""
+    return report(*traces).partition("# How to read this report")[0]
 
 
 def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, list[Finding]]:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import full_case, read_back, report, rules, tables, with_measures
+from reports import full_case, made, read_back, report, rules, tables, told, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, write
 from wanbench.measure.outcome import Outcome
@@ -49,6 +49,12 @@ def test_a_mean_that_stands_for_little_of_the_time_is_absent(read: Reader) -> No
     assert figures_of(read(records([0.2] * 8))).inference_cpu_pct == pytest.approx(25.0)
 
 
+def test_a_load_of_part_of_the_inference_is_not_the_load_of_all(tmp_path: Path) -> None:
+    measured = {r"Step_[01]_Inference": {"sm_activity_pct": 90.0, "comp_load_pct_s": 180.0}}
+    assert "- **Total Inference Load**: n/a" in told(made(tmp_path, full_case(steps=3), measures=measured))
+    assert "- **Total Inference Load**: 360" in told(made(tmp_path, full_case(steps=2), measures=measured))
+
+
 def test_the_life_of_the_process_is_accounted_for(read: Reader) -> None:
     text = report(read(records([1.0] * 3)))
     assert "Process\\_Startup 5.00 s, Total\\_Execution 9.75 s, and 0.50 s to check the output and end" in text
@@ -77,7 +83,7 @@ def test_a_case_that_died_in_startup_is_a_row_without_figures(read: Reader) -> N
     text = report(trace)
     (summary,) = tables(text, "Case")
     assert (summary[0]["Status"], summary[0]["s/step"], summary[0]["Exec(s)"]) == ("timeout", "n/a", "n/a")
-    assert "### Inference Statistics" not in text
+    assert "### Inference Statistics\n" not in text
     assert "unknown: the process ended before it said" in text
 
 

@@ -3,21 +3,26 @@
 import re
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from conftest import ROOT
-from reports import THRESHOLDS, findings, full_case, made, report, tables
+from reports import THRESHOLDS, findings, full_case, made, report
+from traces import LIMITS
 from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check
 from wanbench.errors import InputError
 from wanbench.report import columns
 from wanbench.report.findings.registry import RULES
 from wanbench.report.findings.thresholds import Thresholds
+from wanbench.report.judged import judged
+from wanbench.report.published import read_published
 from wanbench.trace.reader import Trace, read_trace
 
 FILE = ROOT / "config/thresholds.yaml"
-KEPT = [read_trace(file) for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))]
+PUBLISHED = [replace(row, energy_kj=1.0) for row in read_published()]
+KEPT = [judged(read_trace(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))]
 
 
 @pytest.fixture
@@ -117,16 +122,71 @@ def test_findings_are_of_the_rule_that_makes_them_and_of_finite_figures() -> Non
             assert "<NA>" not in finding.text
 
 
-def test_every_column_is_explained(busy: Trace, tmp_path: Path) -> None:
-    moved = {"VAE_Decoding": {"moves": 1, "loading_s": 1.0}}
-    repeated = made(tmp_path, full_case("repeated", steps=3, repeats=2, offload="model"), measures=moved)
-    text = report(busy, repeated)
-    (summary,) = tables(text.split("## ")[0], "Case")
-    assert list(summary[0]) == list(columns.SUMMARY)
-    shown = {column for table in tables(text, "Stage") for column in table[0]}
-    assert shown == set(columns.STAGES)
-    for column in (*columns.SUMMARY, *columns.STAGES):
-        assert f"- **{column}**: " in text.replace("\\", ""), column
+def test_every_column_and_line_is_explained(tmp_path: Path) -> None:
+    """In a report that contains all that there can be."""
+    moved = {"VAE_Decoding": {"moves": 1, "loading_s": 1.0}, r"Step_\d_Inference": {"passes_reused": 1}}
+    repeated = full_case("repeated", steps=3, repeats=5, offload="model", cache="first_block")
+    text = report(made(tmp_path, repeated, measures=moved, alter=odd_generation), *KEPT, published=PUBLISHED)
+    body, end = text.replace("\\", "").split("# How to read this report")
+    explained = {
+        section.split("\n")[0]: {
+            key for keys in re.findall(r"^- \*\*(.+?)\*\*: ", section, re.M) for key in apart(keys)
+        }
+        for section in end.split("\n### ")
+    }
+    summary, *sections = re.split(r"^#+ ", body.split("Wan2.2 Benchmark Report")[1], flags=re.M)
+    shown = {"Summary columns": columns_in(summary)}
+    group = ""
+    for section in sections:
+        heading = section.split("\n")[0]
+        group = heading if heading in columns.OF_SECTIONS else "" if heading == "Detailed Breakdown" else group
+        where = f"{group or heading} columns"
+        shown[where] = shown.get(where, set()) | columns_in(section)
+        lines = "Case lines" if heading.startswith("Case: ") else f"{heading} lines"
+        shown[lines] = shown.get(lines, set()) | lines_in(section)
+    for where, names in shown.items():
+        assert names <= explained.get(where, set()), where
+    assert shown["Summary columns"] == explained["Summary columns"]
+    for where in ("Case lines", "Stage Breakdown columns", "Inference Statistics lines", "Details columns"):
+        assert shown[where] == explained[where]
+
+
+def odd_generation(trace: dict[str, Any]) -> None:
+    """The last export takes much longer than the others, which differ by a little."""
+    for event in trace["traceEvents"]:
+        if event["name"] == "Video_Export":
+            event["args"]["time_s"] += 9.0 if event["args"]["generation"] == 4 else 0.01 * event["args"]["generation"]
+
+
+def apart(keys: str) -> list[str]:
+    """The columns that one key explains; a comma inside brackets is a part of a name."""
+    return re.split(r", (?![^(]*\))", keys)
+
+
+def lines_in(section: str) -> set[str]:
+    return set(re.findall(r"^- \*\*(.+?)\*\*: ", section, re.M))
+
+
+def columns_in(section: str) -> set[str]:
+    """Columns of all tables in a section, with any number of steps as N."""
+    headers = re.findall(r"^\|(.+)\|\n\|[-:|]+\|$", section, re.M)
+    return {re.sub(r"at \d+ steps", "at N steps", cell.strip()) for header in headers for cell in header.split("|")}
+
+
+def test_an_outlier_and_memory_that_is_counted_twice_are_explained_with_their_source() -> None:
+    text = report(*KEPT).split("# How to read this report")[1]
+    assert "modified z-score beyond 3.5" in text
+    assert "Iglewicz and Hoaglin 1993" in text
+    for column in ("RAM(GB)", "Process Mem (GB)"):
+        assert re.search(rf"^- \*\*{re.escape(column)}\*\*: .* count once for each", text, re.M), column
+
+
+def test_memory_of_the_processes_is_no_part_of_the_machine_s() -> None:
+    (compiled,) = (trace for trace in KEPT if trace.case["name"] == "5B_704p_compiled")
+    assert (
+        "System memory reached 8.17 GB of 135.15 GB. The measured processes, added up with shared pages once for "
+        "each, held up to 10.49 GB." in report(compiled)
+    )
 
 
 def test_comparisons_are_explained_where_they_are() -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reports import read_back, report
+from reports import read_back, told
 from tiny import tiny_case
 from traces import S, records
 from wanbench.trace.reader import Trace
@@ -21,7 +21,7 @@ def generations(folder: Path, later_s: list[float]) -> Trace:
 
 
 def test_a_generation_unlike_the_others_is_named(tmp_path: Path) -> None:
-    text = report(generations(tmp_path, [0.0, 0.1, 5.0, 0.2]))
+    text = told(generations(tmp_path, [0.0, 0.1, 5.0, 0.2]))
     # Times 7.75, 7.85, 12.75 and 7.95 s: median 7.90, median deviation 0.10.
     assert text.count("Unusual Generation") == 1
     assert "- **Unusual Generation**: number 3 (from 0) took 12.75 s, modified z-score 32.7" in text
@@ -29,4 +29,4 @@ def test_a_generation_unlike_the_others_is_named(tmp_path: Path) -> None:
 
 def test_ordinary_spread_or_too_few_generations_name_none(tmp_path: Path) -> None:
     for later_s in ([0.0, 0.1, 0.3, 0.2], [0.0, 5.0], [1.0, 1.0, 1.0]):
-        assert "Unusual Generation" not in report(generations(tmp_path, later_s))
+        assert "Unusual Generation" not in told(generations(tmp_path, later_s))

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from reports import case_trace, full_case, read_back, report, rules, tables, with_measures
+from reports import full_case, made, read_back, report, rules, tables, told, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, trace_of, write
 from wanbench.measure.samples import Samples
-from wanbench.report.figures import figures_of
+from wanbench.report.figures import figures_of, steps_of
+from wanbench.report.tables import stages_table
 from wanbench.trace.reader import Trace, read_trace
 
 SUMMARY = ["Case", "Res", "Offload", "Time(s)", "s/step", "Mem(GB)", "SM(%)", "Load"]
@@ -49,7 +50,10 @@ def test_headings_columns_and_order_are_those_of_the_reference_report(read: Read
         "# How to read this report",
         "## Columns",
         "### Summary columns",
+        "### Case lines",
         "### Stage Breakdown columns",
+        "### Inference Statistics lines",
+        "### Details columns",
         "## Pictures",
     ]
     (summary,) = tables(text, "Case")
@@ -142,7 +146,7 @@ def test_fault_3_total_load_is_the_sum_of_leaf_stages_once(read: Reader, tmp_pat
 def test_fault_4_nothing_is_concluded_from_a_load_that_was_not_recorded(read: Reader, tmp_path: Path) -> None:
     unmeasured = read(records([1.0] * 5, environment=GPU))
     assert "low_sm_activity" not in rules(unmeasured)
-    assert "utilization" not in report(unmeasured).split("### Performance Analysis")[1].lower()
+    assert "utilization" not in told(unmeasured).split("### Performance Analysis")[1].lower()
     busy = with_gpu_samples(trace_of(records([1.0] * 5, environment=GPU)), sm_pct=82.1)
     assert "low_sm_activity" not in rules(read_trace(write(tmp_path, busy)))
     idle = with_gpu_samples(trace_of(records([1.0] * 5, environment=GPU)), sm_pct=12.0)
@@ -231,7 +235,7 @@ def test_passes_that_a_cache_saved_are_counted(tmp_path: Path) -> None:
         for event in trace["traceEvents"]:
             if event["name"] == "Step_0_Inference":
                 event["args"]["passes_reused"] = 0
-        (found,) = re.findall(r"\*\*Passes Reused by the Cache\*\*: (.*)", report(read_trace(write(tmp_path, trace))))
+        (found,) = re.findall(r"\*\*Passes Reused by the Cache\*\*: (.*)", told(read_trace(write(tmp_path, trace))))
         return found
 
     assert line(guidance=5) == "4 of 12"
@@ -239,7 +243,7 @@ def test_passes_that_a_cache_saved_are_counted(tmp_path: Path) -> None:
 
 
 def test_without_a_cache_nothing_is_said_of_passes_and_without_a_count_no_number(read: Reader) -> None:
-    assert "Passes Reused" not in report(read(records([1.0] * 3)))
+    assert "Passes Reused" not in told(read(records([1.0] * 3)))
     case = tiny_case(cache="first_block")
     assert "**Passes Reused by the Cache**: n/a" in report(read(records([1.0] * 3, case=case), case=case))
 
@@ -250,9 +254,30 @@ def test_weights_that_moved_have_columns_and_others_none(read: Reader, tmp_path:
     rows = {row["Stage"]: row for row in stages}
     assert list(stages[0])[-3:] == ["Samples", "Loading (s)", "Offloading (s)"]
     assert (rows["VAE_Decoding"]["Loading (s)"], rows["VAE_Decoding"]["Offloading (s)"]) == ("0.50", "1.25")
-    assert rows["Video_Export"]["Loading (s)"] == "n/a"
+    # In a generation moves are watched, but for the pipeline's own offloading at its end.
+    assert (rows["Step_1_Loading"]["Loading (s)"], rows["T5_Encoding"]["Offloading (s)"]) == ("0.00", "0.00")
+    for stage in ("Model_Initialization", "Video_Export", "Total_Execution"):
+        assert rows[stage]["Loading (s)"] == "n/a"
     (stages,) = tables(report(read(records([1.0] * 3))), "Stage")
     assert list(stages[0])[-1] == "Samples"
+
+
+def test_a_stage_with_time_but_no_sampled_values_is_not_measured_in_any_place(tmp_path: Path) -> None:
+    """As in a stage of many short waits, each within one sample."""
+    sampled = {"sm_activity_pct": 90.0, "comp_load_pct_s": 90.0, "energy_j": 600.0, "power_w": 600.0}
+
+    def spread_over_waits(trace: dict[str, Any]) -> None:
+        for event in (event for event in trace["traceEvents"] if event["name"] == "Step_0_Loading"):
+            event["args"] |= {"time_s": 0.5, "moves": 9, "loading_s": 0.5, "offloading_s": 0.0, "samples": 1}
+
+    case = full_case(steps=3, offload="group_stream")
+    trace = made(tmp_path, case, measures={r"Step_\d_Inference": sampled}, alter=spread_over_waits)
+    row = next(row for row in tables(report(trace), "Stage")[0] if row["Stage"] == "Step_0_Loading")
+    known = {"Stage", "Time (s)", "Samples", "Loading (s)", "Offloading (s)"}
+    assert {column for column, cell in row.items() if cell != "n/a"} == known
+    assert stages_table([trace]).query("stage == 'Step_0_Loading'")["comp_load_pct_s"].isna().all()
+    # The first step's energy is not known, and typical steps have theirs.
+    assert [step.energy_j for step in steps_of(trace.stages)] == [None, 600.0, 600.0]
 
 
 @pytest.mark.parametrize(
@@ -273,12 +298,3 @@ def test_loading_a_checkpoint_has_a_rate(tmp_path: Path, disk_bytes: dict[str, i
 
 def test_without_a_checkpoint_there_is_no_rate(read: Reader) -> None:
     assert "- Checkpoint:" not in report(read(records([1.0] * 3)))
-
-
-def test_cases_on_several_gpus_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    other = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
-    traces = [case_trace(tmp_path, full_case(name), gpu=gpu) for name, gpu in (("a", GPU), ("b", other), ("c", GPU))]
-    text = report(*traces)
-    assert "The cases ran on 2 GPUs, each named in its case" in text
-    assert [text.count(f"({uuid});") for uuid in ("GPU-0", "GPU-1")] == [2, 1]
-    assert "each named in its case" not in report(traces[0], traces[2])

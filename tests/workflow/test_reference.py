@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 
 from conftest import ROOT, copy_project
+from wanbench.cases.yaml_file import read_yaml
+from wanbench.report.collect import case_of
 
 KEPT = ROOT / "results/reference"
 
@@ -11,6 +13,7 @@ KEPT = ROOT / "results/reference"
 def test_the_kept_report_is_what_the_kept_traces_give(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
     shutil.copytree(KEPT / "h200/traces", project.folder / "results/reference/h200/traces")
+    shutil.copyfile(KEPT / "h200/grid.yaml", project.folder / "results/reference/h200/grid.yaml")
     run = project.snakemake("results/reference/h200/report.md")
     assert run.code == 0, run.output
     assert run.jobs == {("tabulate_reference", ""), ("report_reference", "")}
@@ -23,9 +26,24 @@ def test_the_kept_report_is_what_the_kept_traces_give(tmp_path: Path) -> None:
     assert len(list(plots.rglob("*.png"))) == 2 * len(list((KEPT / "h200/traces").iterdir())) + 3
 
 
-def test_every_kept_case_is_used(tmp_path: Path) -> None:
-    left_out = (KEPT / "h200/tables/left_out.csv").read_text("utf-8").splitlines()
-    assert left_out == ["case,reason,of_grid"]
+def test_every_kept_case_is_used_and_those_of_the_grid_without_a_trace_are_named() -> None:
+    traced = {case_of(file) for file in (KEPT / "h200/traces").iterdir()}
+    missing = sorted(set(read_yaml(KEPT / "h200/grid.yaml")["cases"]) - traced)
+    header, *left_out = (KEPT / "h200/tables/left_out.csv").read_text("utf-8").splitlines()
+    assert header == "case,reason,of_grid"
+    assert [line.split(",")[0] for line in left_out] == missing
+    assert all("there is no trace of it: it was not measured" in line for line in left_out)
+    top = (KEPT / "h200/report.md").read_text("utf-8").split("| Case ")[0].replace("\\", "")
+    assert all(name in top for name in missing)
+
+
+def test_a_faulty_grid_beside_kept_traces_is_one_line(tmp_path: Path) -> None:
+    project = copy_project(tmp_path / "project")
+    shutil.copytree(KEPT / "h200/traces", project.folder / "results/reference/h200/traces")
+    (project.folder / "results/reference/h200/grid.yaml").write_text("cases: {a: {modle: TI2V-5B}}\n")
+    run = project.snakemake("results/reference/h200/report.md")
+    assert run.code != 0
+    assert "results/reference/h200/grid.yaml: case 'a': unknown key 'modle'" in run.output
 
 
 def test_a_machine_without_traces_is_one_line(tmp_path: Path) -> None:

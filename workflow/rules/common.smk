@@ -180,6 +180,22 @@ def reference_traces(wildcards):
     return traces
 
 
+def traced_cases(wildcards):
+    return [Path(trace).name.removesuffix(".json.gz") for trace in reference_traces(wildcards)]
+
+
+def reference_cases_without_trace(wildcards):
+    """Names of cases of the grid file beside the traces, where there is one, that have none; and that file."""
+    grid = Path("results/reference", wildcards.machine, "grid.yaml")
+    if not grid.exists():
+        return [], str(grid)
+    try:
+        cases = {case.name for case in resolve_cases(read_yaml(grid), str(grid))}
+    except InputError as error:
+        raise WorkflowError(visible(str(error)))
+    return sorted(cases.difference(traced_cases(wildcards))), str(grid)
+
+
 def compared_traces(wildcards):
     if not BASELINE_FILES:
         raise WorkflowError("compare: no baseline; allowed: --config baseline=PATH")
@@ -187,6 +203,6 @@ def compared_traces(wildcards):
 
 
 def reference_pictures(wildcards):
-    cases = [Path(trace).name.removesuffix(".json.gz") for trace in reference_traces(wildcards)]
+    cases = traced_cases(wildcards)
     folder = Path("results/reference", wildcards.machine, "plots")
     return [str(folder / "pictures.json"), *(str(folder / case / "pictures.json") for case in cases)]

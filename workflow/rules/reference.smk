@@ -13,6 +13,7 @@ use rule tabulate as tabulate_reference with:
     params:
         expected=None,
         others=[],
+        without_trace=reference_cases_without_trace,
         limits=LIMITS,
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from wanbench.report.findings.basis import Finding
+from wanbench.report.layout import with_unit
 from wanbench.report.numbers import NOT_MEASURED, escaped_but_code, fixed, gigabytes
 from wanbench.trace.names import OK
 
@@ -46,7 +47,9 @@ def _estimate(case: pd.Series) -> str:
     # A case that did not run to its end may not have come to its peak.
     if case["status"] != OK:
         return text
-    return f"{text} ({100 * (estimated_bytes / case['gpu_mem_allocated_bytes'] - 1):+.0f} %)"
+    # Rounded first, since a format would keep the sign of what it rounds to zero.
+    difference_pct = round(100 * (estimated_bytes / case["gpu_mem_allocated_bytes"] - 1))
+    return f"{text} ({difference_pct:+d} %)" if difference_pct else f"{text} (0 %)"
 
 
 def _host_memory(case: pd.Series) -> str:
@@ -54,8 +57,8 @@ def _host_memory(case: pd.Series) -> str:
         return "System memory was not measured."
     of_total = "" if pd.isna(case["sys_mem_total_bytes"]) else f" of {gigabytes(case['sys_mem_total_bytes'])} GB"
     return (
-        f"System memory reached {gigabytes(case['sys_mem_bytes'])} GB{of_total}; "
-        f"the measured process held up to {gigabytes(case['process_mem_bytes'])} GB."
+        f"System memory reached {gigabytes(case['sys_mem_bytes'])} GB{of_total}. The measured processes, added up with "
+        f"shared pages once for each, held up to {with_unit(gigabytes(case['process_mem_bytes']), 'GB')}."
     )
 
 

@@ -18,8 +18,8 @@ class Row:
     Attributes:
         time_s: median.
         min_s, max_s: spread over the generations that count; None with one generation.
-        first_s: time in the first generation of the process, whether or not it is a warm-up; None if it is the only
-            one, or left out.
+        first_s: time in the first generation of the process, whether or not it counts; None if that is left out or
+            has no such stage.
         cpu_pct and the other shares, comp_load_pct_s, energy_j, power_w: medians.
         gpu_mem_allocated_bytes and the other memory: highest.
         samples: number of samples taken in the stage, over the generations that count.
@@ -99,7 +99,7 @@ def breakdown(stages: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
-    """The row of a stage; None if it ran in warm-up generations only, as all stages but compilation may."""
+    """The row of a stage; None if it ran only in generations that do not count, as all stages but compilation may."""
     counted = [stage for stage in stages if stage["counted"]]
     if name == names.COMPILATION:
         counted = counted or stages
@@ -115,11 +115,10 @@ def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
             "min_s": min(stage["time_s"] for stage in counted),
             "max_s": max(stage["time_s"] for stage in counted),
         }
-    if len(stages) > 1:
-        first = min(stages, key=lambda stage: stage["generation"])
-        values["first_s"] = None if first["left_out"] else first["time_s"]
+    first = next((stage for stage in stages if stage["generation"] == 0 and not stage["left_out"]), None)
     return Row(
         stage=name,
+        first_s=first and first["time_s"],
         samples=sum(stage["samples"] for stage in counted),
         interrupted=any(stage["interrupted"] for stage in counted),
         **values,

@@ -16,6 +16,9 @@ from wanbench.report.outliers import unusual_generations
 from wanbench.report.peaks import mfu_pct, peak_flops_per_s
 from wanbench.trace import names
 
+_VIDEO_SECOND = "Energy per Second of Video (one generation, without initialisation and compilation)"
+_APART = "the first of the process is cold and stands apart"
+
 
 def case_section(
     case: pd.Series, stages: list[dict[str, Any]], details: list[dict[str, Any]], findings: Sequence[Finding]
@@ -36,11 +39,11 @@ def case_section(
                 f"- **Total Compute Load**: {fixed(case['total_comp_load_pct_s'], 0)}",
             ]
         ),
-        _settings(case) + _checkpoint(stages) + _duration(case, rows),
+        _settings(case) + _generations(case, stages) + _checkpoint(stages) + _duration(case, rows),
     ]
     if case["status"] != "ok":
         parts.append(_failure(case))
-    parts += ["### Stage Breakdown", _stage_table(rows, case)]
+    parts += ["### Stage Breakdown", _stage_table(rows, case, any(stage["moves"] for stage in stages))]
     if case["steps_done"]:
         parts += ["### Inference Statistics", _statistics(case) + _unusual(stages)]
     that_count = {stage["generation"] for stage in stages if stage["counted"]}
@@ -69,11 +72,23 @@ def _settings(case: pd.Series) -> str:
     started = f"{case['started_at'][:16].replace('T', ' ')} UTC"
     made_of = (provenance.software(case), provenance.deployment(case), provenance.code(case))
     lines.append(f"Ran with: {'; '.join(map(plain, made_of))}; begun {started}")
-    if case["warmup"] or case["repeats"] > 1:
-        left_out = case["generations_left_out"]
-        without = f"; {left_out} of all left out, which the findings name" if left_out else ""
-        lines.append(f"Generations: {case['warmup']} to warm up, then {case['repeats']} that count{without}")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _generations(case: pd.Series, stages: list[dict[str, Any]]) -> str:
+    """How many there are, and of which the figures are; empty where none began."""
+    that_count = {stage["generation"] for stage in stages if stage["counted"]} - {None}
+    if not that_count:
+        return ""
+    if not case["warmup"] and case["repeats"] == 1:
+        return "\n- Generations: 1; its figures are cold, those of the first generation of the process"
+    of_first = that_count == {0}
+    which = "it is the first of the process, and its figures are cold" if of_first else _APART
+    counts = "1 counts" if len(that_count) == 1 else f"{len(that_count)} count"
+    left_out = case["generations_left_out"]
+    without = f"; {left_out} of all left out, which the findings name" if left_out else ""
+    asked = f"{case['warmup']} to warm up, then {case['repeats']} to measure"
+    return f"\n- Generations: {asked}, of which {counts}; {which}{without}"
 
 
 def _accelerations(case: pd.Series) -> str:
@@ -117,10 +132,9 @@ def _failure(case: pd.Series) -> str:
     return f"**Ended with status {case['status']}{reached}**: {kind}{message}"
 
 
-def _stage_table(rows: list[Row], case: pd.Series) -> str:
+def _stage_table(rows: list[Row], case: pd.Series, moved: bool) -> str:
     if not rows:
         return "No stage was reached."
-    moved = any(row.loading_s is not None or row.offloading_s is not None for row in rows)
     return table([_stage_row(row, case, moved) for row in rows], ("Stage",))
 
 
@@ -170,13 +184,15 @@ def _statistics(case: pd.Series) -> str:
         ("Median Time per Step (without first and switch step)", fixed(case["step_s"]), "s"),
         ("First Step", fixed(case["first_step_s"]), "s"),
     ]
+    if case["generations"] > 1:
+        lines.append(("First Step of the Cold Generation", fixed(case["cold_first_step_s"]), "s"))
     if pd.notna(case["switch_step_s"]):
         lines.append(("Expert Switch Step", fixed(case["switch_step_s"]), "s"))
     if case["cache"] != "none":
         lines.append(("Passes Reused by the Cache", _passes_reused(case), ""))
     lines += [
         ("Median Energy per Step", fixed(case["step_energy_j"], 0), "J"),
-        ("Energy per Second of Video (without initialisation)", fixed(case["video_second_energy_j"], 0), "J"),
+        (_VIDEO_SECOND, fixed(case["video_second_energy_j"], 0), "J"),
     ]
     return "\n".join(f"- **{label}**: {with_unit(value, unit)}" for label, value, unit in lines)
 

@@ -27,7 +27,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A trace that is not used, and why, in one sentence.
+    """A case whose trace is missing or is not used, and why, in one sentence.
 
     Attributes:
         of_grid: the grid has such a case, so the report lacks it.
@@ -43,6 +43,11 @@ def not_of_the_grid(files: Iterable[str]) -> list[LeftOut]:
     # Whoever made a file may have given it any name.
     names = [(one_line(Path(file).stem), one_line(file)) for file in files]
     return [LeftOut(case, f"{file}: the grid has no such case", of_grid=False) for case, file in names]
+
+
+def without_trace(cases: Iterable[str], grid: str) -> list[LeftOut]:
+    """Cases of a grid file that were not measured."""
+    return [LeftOut(case, f"{grid} has this case, and there is no trace of it: it was not measured") for case in cases]
 
 
 def collect(

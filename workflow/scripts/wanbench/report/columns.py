@@ -1,16 +1,27 @@
-"""What the columns of the report mean, in the words that its end prints."""
+"""What the columns and lines of the report mean, in the words that its end prints.
+
+Columns that are explained together share a key, with commas between them.
+"""
+
+from wanbench.report.outliers import MAX_Z, MIN_GENERATIONS
+
+_COUNTING = (
+    "the generations that count: those to measure that ran to their end, without the first of the process, which is "
+    "cold, where there is another, and without contaminated ones where others are clean"
+)
 
 SUMMARY = {
     "Case": "name of the case in the grid file: a label, and the name of its files",
     "Res": "width*height of the video in pixels, as it was made",
     "Offload": "where weights wait while they are not used: none, or one of diffusers' ways",
     "Time(s)": "life of the measuring process: start-up, Total_Execution, and its end (output checked)",
-    "s/step": "median over the steps after the first and without the expert-switch step, loading included; Avg Time "
-    "per Step is the mean of all",
+    "s/step": "median over the steps after the first and without the expert-switch step, loading included, of "
+    f"{_COUNTING}; Avg Time per Step is the mean of all",
     "Mem(GB)": "highest memory that torch had allocated on the GPU",
-    "SM(%)": "share of the steps' inference time in which multiprocessors had work (GPM; before Hopper NVML's GPU "
-    "utilisation, and the report says so)",
-    "Load": "SM activity times time over Total_Execution, in percent-seconds: 100 % for 10 s is 1000",
+    "SM(%)": "share of the steps' inference time, in the generations that count, in which multiprocessors had work "
+    "(GPM; before Hopper NVML's GPU utilisation, and the report says so)",
+    "Load": "SM activity times time over Total_Execution (all that Exec(s) holds), in percent-seconds: 100 % for 10 s "
+    "is 1000",
     "Status": "ok, oom (out of GPU memory), timeout, killed or error",
     "Check": "passed, or what makes the figures doubtful: gaps, time without a stage, a change of step time, other "
     "processes on the GPU, throttling, output that is not finite; in brackets, how many contaminated generations it "
@@ -21,21 +32,31 @@ SUMMARY = {
     "Steps": "denoising steps of a generation",
     "Weights": "random or pretrained, and the size of random ones",
     "Generations": "videos that the process made, whether or not they count",
-    "Exec(s)": "time of Total_Execution, of cases that ran to their end",
-    "RAM(GB)": "highest memory of the measured process and its children",
-    "Energy(kJ)": "difference of NVML's energy counter over Total_Execution",
-    "Power(W)": "that energy over that time",
+    "Exec(s)": "time of Total_Execution, of cases that ran to their end: initialisation, compilation and all "
+    "generations, warm-ups too",
+    "RAM(GB)": "highest resident memory of the measured process and its children, added up. Pages that they share, as "
+    "the workers of torch.compile do, count once for each, so this can be more than the machine used (Sys Mem)",
+    "Energy(kJ)": "difference of NVML's energy counter over Total_Execution: with initialisation, compilation and all "
+    "generations; of one generation see Energy per Second of Video",
+    "Power(W)": "that energy over the time of Total_Execution",
     "Cold gen(s)": "time of the first generation of the process, a warm-up or not, from the pipeline's call to the "
-    "video file, with compilation",
-    "Warm gen(s)": "median of the same over the generations that count after the first; n/a with a single generation",
+    "video file, with compilation; n/a where it is left out",
+    "Warm gen(s)": "median of the same over the generations that count after the first; n/a with a single generation, "
+    "whose figures are all cold",
     "Est. Mem(GB)": "what the settings alone let expect of Mem(GB) before the case runs; none for tiny models",
+}
+
+CASE = {
+    "Total Duration": "Time(s) of the summary",
+    "Peak GPU Memory": "Mem(GB) of the summary",
+    "Total Compute Load": "Load of the summary",
 }
 
 STAGES = {
     "Stage": "a part of the case, in order; Unaccounted is what is in Total_Execution and in no stage, "
-    "Further_Generations the time of all generations but the one that the rows show (the median)",
-    "Time (s)": "wall clock from border to border, with the device synchronised at both; a median over the generations "
-    "that count: no warm-ups, and no contaminated ones where others are clean",
+    "Further_Generations the time of all generations less the medians that the rows show; these two are times alone",
+    "Time (s)": "wall clock from border to border, with the device synchronised at both. This and the columns after it "
+    f"are medians, of memory the highest, over {_COUNTING}. Compilation is what it took, in whichever generation",
     "GPU Mem (GB)": "highest memory that torch had allocated in the stage",
     "CPU (%)": "the whole machine's, of all logical cores; the kernel counts in ticks of 10 ms, so it is good to some "
     "percent in a stage of a few samples",
@@ -46,21 +67,53 @@ STAGES = {
     "Tensor (%)": "activity of the tensor cores (GPM)",
     "DRAM (%)": "activity of the GPU's memory bandwidth (GPM)",
     "Energy (J)": "difference of NVML's energy counter",
-    "Power (W)": "mean power",
+    "Power (W)": "mean power, of the samples: it may differ by some watts from the counter's energy over the time",
     "Process CPU (%)": "the measured process tree's share of all logical cores",
-    "Process Mem (GB)": "highest memory of the measured process tree",
+    "Process Mem (GB)": "highest resident memory of the measured process tree, added up; pages that its processes "
+    "share count once for each",
     "GPU Reserved (GB)": "what torch's allocator held at most",
     "GPU Used (GB)": "what was used of the whole device at most (NVML)",
     "TFLOP": "counted operations of the stage (1e12)",
     "MFU (%)": "these operations over the stage's time, as a share of the peak that the head of the report names; only "
     "where the stage computes in 16 bit",
-    "Samples": "samples taken in the stage; without any, sampled columns are n/a",
+    "Samples": "samples taken in the stage; sampled columns are n/a without any, and where the stage is pieces too "
+    "short for one",
     "Loading (s)": "time in the stage in which weights moved to the GPU; with group_stream, in which the GPU had "
-    "nothing to do for want of them; only where some moved",
-    "Offloading (s)": "time in the stage in which weights moved from the GPU; only where some moved",
-    "Min (s)": "shortest time of the generations that count",
-    "Max (s)": "longest time of the generations that count",
-    "First (s)": "time in the first generation of the process, a warm-up or not",
+    "nothing to do for want of them. The column is there where some moved; n/a where moves are not watched, outside "
+    "of the generations and in Video_Export, whose offloading is the detail Offload_All",
+    "Offloading (s)": "time in the stage in which weights moved from the GPU; there and n/a like Loading (s)",
+    "Min (s), Max (s)": "shortest and longest time of the generations that count; n/a where it is one",
+    "First (s)": "time in the first generation of the process, which is cold: it is in no other column where there are "
+    "warm ones that count",
+}
+
+STATISTICS = {
+    "Avg Time per Step": "mean over all steps of the generations that count, loading included",
+    "Avg SM Activity, Avg CPU Utilization": "SM Act and CPU of all inference stages of the generations that count, "
+    "weighted by time",
+    "Total Inference Load": "Comp Load of the same stages, added up; n/a where it is not known of all",
+    "Median Time per Step (without first and switch step)": "s/step of the summary",
+    "First Step": "median time of step 0 of the generations that count, loading included, without compilation",
+    "First Step of the Cold Generation": "the same of the first generation of the process, where there are several",
+    "Expert Switch Step": "median time of the step in which A14B's second expert begins, with the loading of it",
+    "Passes Reused by the Cache": "guidance passes that a cache served, of all in the generations that count",
+    "Median Energy per Step": "over the steps that s/step is of",
+    "Energy per Second of Video (one generation, without initialisation and compilation)": "median energy of the warm "
+    "generations that count, or else of the cold one, over the seconds of the video; Energy(kJ) of the summary is of "
+    "all that the process did",
+    "Unusual Generation": f"of {MIN_GENERATIONS} or more generations that count, one whose time without compilation "
+    f"has a modified z-score beyond {MAX_Z}: its distance from the median, over 1.4826 median absolute deviations "
+    '(Iglewicz and Hoaglin 1993, "How to Detect and Handle Outliers"). It stays among them: it hardly moves a median',
+}
+
+DETAILS = {
+    "Part": "a part of a stage. Initialize_...: building or loading one component; Placement: putting weights where "
+    "the offload mode wants them; VAE_Encoding: of the image; CFG_cond and CFG_uncond: the pass of a step with the "
+    "prompt and the one without. A pass lasts as long as it took, so loading and compilation that happen in it are in "
+    "it, mostly in CFG_cond, which comes first; in the stage table they are stages of their own. Video_Postprocess: "
+    "from the device to frames on the host; Offload_All: weights leave the GPU at the end; Video_Encoding: the file",
+    "Count": "how often it ran in the generations that count",
+    "Median (s), Sum (s)": "of the time of each run",
 }
 
 _GENERATION = (
@@ -72,9 +125,22 @@ _LOSSY = "a cache, sage attention or VAE tiling: the setting changes the video"
 PUBLISHED = {
     "Case": "each case stands beside each row of `workflow/scripts/wanbench/report/published_figures.csv` of the same "
     "model, task, size and frames; not with guidance of 1 or less, which halves the work",
-    "ratio": "the figure here over the published one: below 1 is faster",
+    "GPU, Offload, Compile, Steps": "of the case here",
+    "Published GPU, Published GPUs": "which GPU the published run had, and how many that worked on it together",
+    "Software": "what the published run was made with",
+    "Published steps": "denoising steps of the published run",
+    "s/step": "that of the summary",
+    "Published s/step": "time of a step as the source gives it, n/a where it gives none",
+    "s/step ratio, Total ratio": "the figure here over the published one: below 1 is faster",
     "Generation": _GENERATION,
     "Total(s)": "one generation without model initialisation and compilation, at the published number of steps",
+    "Published total(s)": "time of a generation as the source gives it; sources differ in what it includes",
+    "Mem(GB)": "highest memory that torch had allocated on the GPU here",
+    "Published mem(GB)": "highest memory of one GPU as the source gives it; whether allocated or reserved, sources "
+    "seldom say",
+    "Energy(kJ)": "of the same generation as Total(s), at the published number of steps",
+    "Published energy(kJ)": "energy of a generation as the source gives it",
+    "Source": "where the published figures stand",
     "(scaled)": _SCALED,
     "(lossy)": _LOSSY,
 }
@@ -82,16 +148,29 @@ PUBLISHED = {
 CHOICES = {
     "Case": "a table for each model, task, size, length, GPU and kind of weights of which cases with different "
     "settings passed their checks",
+    "offload, compile, cache, cache_threshold, attention, dtype, vae_dtype, vae_tiling, steps, guidance": "the "
+    "settings in which the cases differ, by their keys in the grid file",
+    "s/step": "that of the summary",
+    "VAE decoding (s)": "median time of VAE_Decoding in the generations that count; moving weights is in it",
     "Generation": _GENERATION,
-    "Time at N steps": "one generation without model initialisation and compilation, at the model's official number of "
-    "steps",
+    "Time at N steps (s)": "one generation without model initialisation and compilation, at the model's official "
+    "number of steps",
+    "Peak GPU Mem (GB)": "Mem(GB) of the summary",
     "Energy (J/s of video)": "energy of the same generation for each second of its video; stages too short for a "
-    "figure are left out, at most 1 % of its time",
+    "figure are left out, at most 1 % of its time. Without (scaled) it is Energy per Second of Video of the case",
     "Best at": "`fastest`, `least memory`, `least energy` of the table; `Pareto`: no other settings (steps aside) are "
     "at least as good in time and peak memory, and better in one",
     "(scaled)": _SCALED,
     "(lossy)": _LOSSY,
 }
 
+# By the heading that they are explained under.
+OF_CASES = {
+    "Summary columns": SUMMARY,
+    "Case lines": CASE,
+    "Stage Breakdown columns": STAGES,
+    "Inference Statistics lines": STATISTICS,
+    "Details columns": DETAILS,
+}
 # By the heading of the section that they stand in; a report without the section does without them.
 OF_SECTIONS = {"Against published figures": PUBLISHED, "Which settings to use": CHOICES}

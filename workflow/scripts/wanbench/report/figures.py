@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wanbench.models import MODELS
-from wanbench.report.generations import cold, energy_of, generations_of, warm
+from wanbench.report.generations import cold, energy_of, generations_of, sum_of, warm
 from wanbench.trace import names
 from wanbench.trace.reader import StageRecord, Trace
 
@@ -23,6 +23,7 @@ class CaseFigures:
         step_s: median time of a step (loading and inference), without the first and the expert-switch step.
         step_mean_s: mean time of all steps, as the reference report's "Avg Time per Step".
         first_step_s, switch_step_s: median time of step 0, and of the first step of the low-noise expert.
+        cold_first_step_s: time of step 0 of the first generation of the process; None where that is left out.
         vae_decoding_s: median time.
         first_generation_s: time of the first generation of the process, with compilation: what the first video costs.
         generation_s: median time of the generations that count after it; None where there are none.
@@ -31,12 +32,11 @@ class CaseFigures:
         compilation_s: time of compilation in all generations; None where nothing was compiled.
         gpu_mem_allocated_bytes, sys_mem_bytes, process_mem_bytes: highest values of all stages.
         inference_sm_activity_pct, inference_cpu_pct: means over the inference stages, weighted by time.
-        inference_comp_load_pct_s: sum over the inference stages.
+        inference_comp_load_pct_s: sum over the inference stages; None where less than 99 % of their time have one.
         total_comp_load_pct_s: of `Total_Execution`, which is that of its leaf stages and the unaccounted rest, once.
         energy_j, power_mean_w: energy of `Total_Execution`, and that energy over its time.
         step_energy_j: median energy of a step, over the same steps as `step_s`.
-        video_second_energy_j: energy for one second of video: of `Total_Execution` without model initialisation,
-            over the seconds of video that all its generations made; None where one of them is left out.
+        video_second_energy_j: `generation_energy_j` for each second of the video.
         passes_reused, passes: guidance passes for which a cache served, and of how many; over complete steps.
     """
 
@@ -44,6 +44,7 @@ class CaseFigures:
     step_s: float | None
     step_mean_s: float | None
     first_step_s: float | None
+    cold_first_step_s: float | None
     switch_step_s: float | None
     vae_decoding_s: float | None
     first_generation_s: float | None
@@ -89,30 +90,32 @@ def figures_of(trace: Trace) -> CaseFigures:
     energy_j = total.measures.get("energy_j") if total else None
     generations = generations_of(trace.stages)
     further = [generation.without_compilation() for generation in warm(generations) or cold(generations)]
+    generation_energy_j = _median(known for generation in further if (known := generation.energy_j) is not None)
     passes_reused, passes = _passes(trace, inference)
     return CaseFigures(
         total_execution_s=total.measures["time_s"] if total else None,
         step_s=_median(step.time_s for step in typical),
         step_mean_s=_mean([step.time_s for step in steps]),
         first_step_s=_median(step.time_s for step in steps if step.index == 0),
+        cold_first_step_s=_cold_first_step_s(trace),
         switch_step_s=_median(step.time_s for step in steps if step.is_switch),
         vae_decoding_s=_median(stage.measures["time_s"] for stage in decoding if not stage.measures.get("interrupted")),
         first_generation_s=_median(generation.time_s for generation in cold(generations)),
         generation_s=_median(generation.time_s for generation in warm(generations)),
         uncompiled_generation_s=_median(generation.time_s for generation in further),
-        generation_energy_j=_median(known for generation in further if (known := generation.energy_j) is not None),
+        generation_energy_j=generation_energy_j,
         compilation_s=_sum((stage for stage in trace.stages if stage.name == names.COMPILATION), "time_s"),
         gpu_mem_allocated_bytes=_highest(trace.stages, "gpu_mem_allocated_bytes"),
         sys_mem_bytes=_highest(trace.stages, "sys_mem_bytes"),
         process_mem_bytes=_highest(trace.stages, "process_mem_bytes"),
         inference_sm_activity_pct=weighted_mean(inference, "sm_activity_pct"),
         inference_cpu_pct=weighted_mean(inference, "cpu_pct"),
-        inference_comp_load_pct_s=_sum(inference, "comp_load_pct_s"),
+        inference_comp_load_pct_s=sum_of(inference, "comp_load_pct_s"),
         total_comp_load_pct_s=total.measures.get("comp_load_pct_s") if total else None,
         energy_j=energy_j,
         power_mean_w=energy_j / total.measures["time_s"] if total and energy_j is not None else None,
         step_energy_j=_median(step.energy_j for step in typical if step.energy_j is not None),
-        video_second_energy_j=_video_second_energy_j(trace, energy_j),
+        video_second_energy_j=_of_video_second(trace, generation_energy_j),
         passes_reused=passes_reused,
         passes=passes,
     )
@@ -127,16 +130,16 @@ def _passes(trace: Trace, inference: Sequence[StageRecord]) -> tuple[int | None,
     return sum(known), passes_per_step * len(known)
 
 
-def _video_second_energy_j(trace: Trace, energy_j: float | None) -> float | None:
-    by_name = {stage.name: stage.measures for stage in trace.stages}
-    initialisation_j = by_name.get(names.MODEL_INITIALIZATION, {}).get("energy_j")
-    generations = len({stage.generation for stage in trace.stages} - {None})
+def _of_video_second(trace: Trace, generation_energy_j: float | None) -> float | None:
     facts = MODELS.get(trace.case["model"])
-    all_count = not any(stage.left_out for stage in trace.stages)
-    if energy_j is None or initialisation_j is None or facts is None or trace.status != "ok" or not all_count:
+    if generation_energy_j is None or facts is None:
         return None
-    video_s = generations * trace.case["frames"] / facts.fps
-    return (energy_j - initialisation_j) / video_s
+    return generation_energy_j * facts.fps / trace.case["frames"]
+
+
+def _cold_first_step_s(trace: Trace) -> float | None:
+    of_first = steps_of(stage for stage in trace.stages if stage.generation == 0 and not stage.left_out)
+    return next((step.time_s for step in of_first if step.index == 0), None)
 
 
 def steps_of(stages: Iterable[StageRecord]) -> list[Step]:

@@ -1,4 +1,7 @@
-"""What one generation takes: the first of a process, which is cold, and those after it, which are warm."""
+"""What one generation takes: the first of a process, which is cold, and those after it, which are warm.
+
+Whether figures are made of a generation, `judged` decides.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -6,7 +9,7 @@ from dataclasses import dataclass, replace
 from wanbench.trace import names
 from wanbench.trace.reader import StageRecord
 
-# Stages shorter than the sampling interval have no energy. Energy of less of the time than this is not the whole.
+# Stages shorter than the sampling interval have no sampled values. A sum over less of the time is not the whole.
 _MIN_SHARE_OF_TIME = 0.99
 
 
@@ -16,7 +19,7 @@ class Generation:
 
     Attributes:
         number: from 0, in the order of the process.
-        counted: figures are made of it: it is no warm-up.
+        counted: figures are made of it.
     """
 
     number: int
@@ -38,11 +41,16 @@ class Generation:
 
 def energy_of(stages: Sequence[StageRecord]) -> float | None:
     """Energy of the stages that have it, in joules; None where they are less than 99 % of the time."""
-    known = [stage.measures for stage in stages if stage.measures.get("energy_j") is not None]
+    return sum_of(stages, "energy_j")
+
+
+def sum_of(stages: Sequence[StageRecord], measure: str) -> float | None:
+    """Sum over the stages that have a measure; None where they are less than 99 % of the time."""
+    known = [stage.measures for stage in stages if stage.measures.get(measure) is not None]
     time_s = sum(stage.measures["time_s"] for stage in stages)
     if not known or sum(stage["time_s"] for stage in known) < _MIN_SHARE_OF_TIME * time_s:
         return None
-    return sum(stage["energy_j"] for stage in known)
+    return sum(stage[measure] for stage in known)
 
 
 def generations_of(stages: Iterable[StageRecord]) -> list[Generation]:
@@ -66,3 +74,18 @@ def cold(generations: Sequence[Generation]) -> list[Generation]:
 def warm(generations: Sequence[Generation]) -> list[Generation]:
     """Those that count after the first of the process."""
     return [generation for generation in generations if generation.number > 0 and generation.counted]
+
+
+def kind_of(stage: StageRecord, warmup: int) -> str:
+    """What the generation of a stage is that does not count; empty for one that does, and for a stage of none.
+
+    Args:
+        warmup: number of generations that warm up.
+    """
+    if stage.counted or stage.generation is None:
+        return ""
+    if stage.left_out:
+        return "left out"
+    if stage.generation < warmup:
+        return "warm-up"
+    return "cold" if stage.generation == 0 else "cut short"

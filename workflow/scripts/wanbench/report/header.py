@@ -6,7 +6,10 @@ import pandas as pd
 
 from wanbench.report import provenance
 from wanbench.report.numbers import plain
-from wanbench.report.peaks import peak_flops_per_s
+from wanbench.report.peaks import MEASURED, peak_flops_per_s
+
+# More names say no more, and the section below has them all.
+_MOST_NAMED = 20
 
 
 def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
@@ -48,24 +51,42 @@ def _peak(case: pd.Series) -> str:
     peak = peak_flops_per_s(name, measured)
     if peak is None:
         return "n/a"
+    if peak[1] == MEASURED:
+        return "of each case the rate of matrix products that it measured, since no datasheet's is known here"
     return f"{peak[0] / 1e12:.1f} TFLOP/s, dense bfloat16 ({peak[1]})"
 
 
 def _matrix_rate(cases: pd.DataFrame) -> str:
-    """Rates of bfloat16 matrix products, as each case measured it at its end: what the GPU reached on that day."""
-    rates = cases["matmul_flops_per_s"].dropna() / 1e12
-    if rates.empty:
+    """Rates of bfloat16 matrix products by what measured which GPU, since neither need agree with another."""
+    known = cases.dropna(subset=["matmul_flops_per_s", "gpu_uuid"])
+    if known.empty:
         return "not measured"
-    text = f"{rates.median():.0f} TFLOP/s measured here"
-    return text if len(rates) == 1 else f"{text} (median of {len(rates)} cases, {rates.min():.0f} to {rates.max():.0f})"
+    by_gpu = known.groupby(["gpu_uuid", "measure_digest"], sort=False)
+    several = by_gpu.ngroups > 1
+    rates = [_rate(of_gpu, f" on {uuid}, {_codes(of_gpu)}" if several else "") for (uuid, _), of_gpu in by_gpu]
+    return f"{'; '.join(rates)}: what bfloat16 products reached for a moment at the end of each case, on the warm GPU"
+
+
+def _rate(cases: pd.DataFrame, where: str) -> str:
+    rates = cases["matmul_flops_per_s"] / 1e12
+    spread = f" (median of {len(rates)} cases, {rates.min():.0f} to {rates.max():.0f})" if len(rates) > 1 else ""
+    return f"{rates.median():.0f} TFLOP/s measured here{where}{spread}"
+
+
+def _codes(cases: pd.DataFrame) -> str:
+    return " and ".join(sorted({plain(provenance.code(case)) for _, case in cases.iterrows()}))
 
 
 def _counts(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
     counts = cases["status"].value_counts()
     parts = [f"{count} {status}" for status, count in counts.items()]
-    if len(left_out):
-        parts.append(f"{len(left_out)} left out")
-    return ", ".join(parts)
+    text = ", ".join(parts) or "none"
+    if not len(left_out):
+        return text
+    named = [plain(case) for case in left_out["case"].head(_MOST_NAMED)]
+    more = len(left_out) - len(named)
+    and_more = f" and {more} more" if more else ""
+    return f"{text}; {len(left_out)} left out, for the reasons below: {', '.join(named)}{and_more}"
 
 
 def _notes(cases: pd.DataFrame) -> list[str]:

@@ -13,7 +13,11 @@ _FINDINGS = (
     "notes. A rule whose figures were not measured stays silent. The thresholds, by the names that stand here, are in "
     "`config/thresholds.yaml`."
 )
-_PICTURES = "They lie in `plots/` beside the report, each as an SVG and a PNG, and stand in its page."
+_PICTURES = (
+    "They stand in the report's page (`report.html`), and lie in `plots/` beside it, each as an SVG and a PNG. "
+    "`snakemake --cores 1` makes both with the report. Where a report is kept without them, as in "
+    "`results/reference/MACHINE/`, `snakemake --cores 1 results/reference/MACHINE/report.html` makes them beside it."
+)
 _COLUMNS = "`n/a` is what was not measured; 0 is measured, and zero. GB = 1e9 bytes."
 
 
@@ -31,10 +35,9 @@ def how_to_read(findings: Iterable[Finding], headings: Collection[str]) -> list[
         for rule in rules:
             parts += [f"### {rule.name}", escaped_but_code(rule.explanation)]
     parts += ["## Columns", _COLUMNS]
-    tables = {"Summary": columns.SUMMARY, "Stage Breakdown": columns.STAGES}
-    tables |= {heading: of for heading, of in columns.OF_SECTIONS.items() if heading in headings}
-    for heading, explanations in tables.items():
-        parts += [f"### {heading} columns", _listed(explanations)]
+    compared = {f"{heading} columns": of for heading, of in columns.OF_SECTIONS.items() if heading in headings}
+    for heading, explanations in (columns.OF_CASES | compared).items():
+        parts += [f"### {heading}", _listed(explanations)]
     return [*parts, "## Pictures", _PICTURES, _listed(PICTURES)]
 
 

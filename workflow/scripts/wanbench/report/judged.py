@@ -1,22 +1,35 @@
-"""The verdict on a trace with the limits that are in force now, whatever those were when it was measured."""
+"""The verdict on a trace with the limits that are in force now, and the generations that figures are made of."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 
-from wanbench.report.generations import generations_of
+from wanbench.report.generations import cold, generations_of, warm
 from wanbench.trace import names
 from wanbench.trace.reader import StageRecord, Trace
 from wanbench.trace.verdict import GenerationTimes, Limits, verdict_on
 
 
 def judged(trace: Trace, limits: Limits) -> Trace:
-    """The trace with its verdict made anew; generations that this leaves out are no longer counted."""
+    """The trace with its verdict made anew, in which only the generations count that figures are made of.
+
+    No median is to hold a contaminated generation or, beside warm ones, the first of the process.
+    """
     verdict = verdict_on(trace.quality, _generation_times(trace), limits)
     left_out = {each.generation: " ".join(each.faults) for each in verdict.left_out}
     stages = [
         replace(stage, counted=False, left_out=left_out[stage.generation]) if stage.generation in left_out else stage
         for stage in trace.stages
     ]
+    that_count = _that_count(stages)
+    stages = [stage if stage.generation in that_count else replace(stage, counted=False) for stage in stages]
     return replace(trace, quality=trace.quality | asdict(verdict) | {"limits": asdict(limits)}, stages=stages)
+
+
+def _that_count(stages: Sequence[StageRecord]) -> Collection[int | None]:
+    """Of the generations that count and ran to their end the warm ones, or else the cold one, or else what there is."""
+    complete = generations_of(stages)
+    chosen = warm(complete) or [generation for generation in cold(complete) if generation.counted]
+    return {None, *(each.number for each in chosen)} if chosen else {stage.generation for stage in stages}
 
 
 def _generation_times(trace: Trace) -> list[GenerationTimes]:

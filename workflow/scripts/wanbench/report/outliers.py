@@ -8,9 +8,9 @@ from wanbench.report.robust import modified_z_scores
 from wanbench.trace import names
 
 # Of fewer, none can be told from the others.
-_MIN_GENERATIONS = 3
+MIN_GENERATIONS = 3
 # Beyond this modified z-score a value is an outlier (Iglewicz and Hoaglin 1993, "How to Detect and Handle Outliers").
-_MAX_Z = 3.5
+MAX_Z = 3.5
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ def unusual_generations(stages: Sequence[Mapping[str, Any]]) -> list[UnusualGene
     for stage in stages:
         if stage["generation"] in times_s and stage["stage"] != names.COMPILATION:
             times_s[stage["generation"]] += stage["time_s"]
-    if len(times_s) < _MIN_GENERATIONS:
+    if len(times_s) < MIN_GENERATIONS:
         return []
     scores = modified_z_scores(list(times_s.values()))
     found = [UnusualGeneration(number, time_s, z) for (number, time_s), z in zip(times_s.items(), scores)]
-    return [generation for generation in found if abs(generation.z_score) > _MAX_Z]
+    return [generation for generation in found if abs(generation.z_score) > MAX_Z]

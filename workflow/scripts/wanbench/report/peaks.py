@@ -18,13 +18,15 @@ DATASHEET_BF16_FLOPS_PER_S = {
     "NVIDIA B200": 2250e12,
 }
 
+MEASURED = "measured"
+
 
 def peak_flops_per_s(gpu_name: str | None, measured_flops_per_s: float | None) -> tuple[float, str] | None:
     """The rate that MFU divides by, and where it is from; None where neither is known."""
     if gpu_name in DATASHEET_BF16_FLOPS_PER_S:
         return DATASHEET_BF16_FLOPS_PER_S[gpu_name], "datasheet"
     if measured_flops_per_s is not None:
-        return measured_flops_per_s, "measured"
+        return measured_flops_per_s, MEASURED
     return None
 
 

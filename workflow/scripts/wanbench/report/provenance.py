@@ -39,7 +39,7 @@ def software(case: pd.Series) -> str:
 def deployment(case: pd.Series) -> str:
     """Where the software was from."""
     if pd.isna(case["software_deployment"]):
-        return "conda n/a"
+        return "with or without conda: n/a"
     return "without conda" if pd.isna(case["conda_env"]) else f"conda environment {case['conda_env']}"
 
 

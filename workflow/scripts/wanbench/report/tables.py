@@ -11,6 +11,7 @@ from wanbench.cases.case import Case
 from wanbench.memory import estimated_peak_bytes
 from wanbench.report.collect import LeftOut
 from wanbench.report.figures import CaseFigures, figures_of
+from wanbench.report.moves import none_unless_told
 from wanbench.text import cut, visible
 from wanbench.trace.reader import Trace
 
@@ -108,6 +109,7 @@ _CASE_COLUMNS = {
     "git_commit": _TEXT,
     "git_dirty": _TRUTH,
     "case_sha256": _TEXT,
+    "measure_digest": _TEXT,
 }
 
 _STAGE_COLUMNS = {
@@ -180,8 +182,8 @@ def stage_records(trace: Trace) -> list[dict[str, Any]]:
     return [
         empty
         | {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation}
-        | {"counted": stage.counted, "left_out": stage.left_out}
-        | {"start_s": stage.start_s, "extent_s": stage.extent_s}
+        | {"counted": stage.counted, "left_out": stage.left_out, "start_s": stage.start_s, "extent_s": stage.extent_s}
+        | none_unless_told(stage)
         | stage.measures
         for stage in trace.stages
     ]
@@ -272,6 +274,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "git_dirty": trace.git_dirty,
         "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
         "case_sha256": trace.digests["case_sha256"],
+        "measure_digest": trace.digests["measure"],
     }
 
 

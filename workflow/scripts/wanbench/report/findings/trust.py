@@ -145,7 +145,7 @@ RULES = (
         "describe neither, so they are left out, as long as one that counts is clean; where none is, all count and "
         "the case does not pass. The check, s/step, the medians with their spread, and comparisons are then of the "
         "generations that remain. What is of the whole case (Time(s), Exec(s), Load, Energy(kJ), Power(W), peaks) "
-        "holds all, and energy per second of video is n/a.",
+        "holds all.",
         _generations_left_out,
     ),
     Rule(

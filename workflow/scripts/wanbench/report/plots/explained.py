@@ -11,7 +11,8 @@ PICTURES = {
     ),
     "steps": (
         "Time of each step of a case that ran to its end: medians over the generations that count, with each of them "
-        "as a mark where there are several. The dashed line is s/step."
+        "as a mark where there are several, and the others (a warm-up, the cold first one beside warm ones, one left "
+        "out) as open marks. The dashed line is s/step."
     ),
     "stage_times, energy": (
         "`Total_Execution` of each case by stage, with the rows of its stage table; further generations stand apart. "

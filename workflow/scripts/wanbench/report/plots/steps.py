@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from wanbench.report.figures import Step, figures_of, steps_of
+from wanbench.report.generations import kind_of
 from wanbench.report.plots import style
 from wanbench.report.plots.picture import Picture, case_title, notice
 from wanbench.report.plots.segments import look_of
@@ -107,7 +108,7 @@ def _draw_bars(axes: Axes, bars: Sequence[StepBar]) -> None:
     highest_s = max(max(bar.inference_s + bar.loading_s, *bar.times_s, *bar.others_s) for bar in bars)
     for bar in bars:
         if bar.marked:
-            top_s = max(bar.inference_s + bar.loading_s, *bar.times_s, *bar.others_s)
+            top_s = _label_above_s(bar, bars, highest_s)
             text = f"{bar.marked}\n{rounded(median(bar.times_s))} s"
             # Among many narrow bars the first has the axis at its left, and no room there.
             side = "left" if bar is bars[0] and len(bars) > 12 else "center"
@@ -120,10 +121,18 @@ def _draw_bars(axes: Axes, bars: Sequence[StepBar]) -> None:
     axes.set_ylabel("Time of the step (s)")
 
 
+def _label_above_s(bar: StepBar, bars: Sequence[StepBar], highest_s: float) -> float:
+    """What a bar's label stands above: of marks of generations that do not count only those that it would cover."""
+    near = [each for each in bars if abs(each.index - bar.index) <= len(bars) / 12]
+    top_s = max(bar.inference_s + bar.loading_s, *bar.times_s)
+    others_s = [other_s for each in near for other_s in each.others_s if other_s < top_s + 0.25 * highest_s]
+    return max([top_s, *others_s])
+
+
 def _uncounted(trace: Trace) -> str:
     """What the generations are that do not count."""
-    kinds = {"left out" if stage.left_out else "warm-up" for stage in trace.stages if not stage.counted}
-    return " or ".join(sorted(kinds, reverse=True))
+    kinds = {kind_of(stage, trace.case["warmup"]) for stage in trace.stages} - {""}
+    return f"{' or '.join(sorted(kinds, reverse=True))} generation"
 
 
 def _draw_marks(axes: Axes, bars: Sequence[StepBar], uncounted: str) -> list[Line2D]:

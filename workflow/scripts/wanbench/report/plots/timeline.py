@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 
 from wanbench.report.figures import figures_of
+from wanbench.report.generations import kind_of
 from wanbench.report.plots import style
 from wanbench.report.plots.panels import Counters, Panel, panels_of
 from wanbench.report.plots.picture import Picture, case_title
@@ -28,7 +29,7 @@ def timeline(trace: Trace, counters: Counters) -> Picture:
     begin_s = next((stage.start_s for stage in trace.stages if stage.name == TOTAL_EXECUTION), 0.0)
     segments = [segment for segment in segments if segment.end_s > begin_s]
     looks = list(dict.fromkeys(segment.look for segment in segments))
-    generations = _generations(trace.stages)
+    generations = _generations(trace.stages, trace.case["warmup"])
     stages_in = _STAGES_IN + (_GENERATIONS_IN if len(generations) > 1 else 0)
     top_in = 0.5 + style.legend_height_in(len(looks))
     figure = style.new_figure(top_in + stages_in + len(panels) * (_PANEL_IN + _SPACE_IN) + _BOTTOM_IN)
@@ -49,13 +50,13 @@ def timeline(trace: Trace, counters: Counters) -> Picture:
     return Picture(figure, _alt(trace, segments, panels), _caption(trace, panels))
 
 
-def _generations(stages: Sequence[StageRecord]) -> list[tuple[str, float, float]]:
-    """Name, start and end of each generation."""
+def _generations(stages: Sequence[StageRecord], warmup: int) -> list[tuple[str, float, float]]:
+    """Name, start and end of each generation, of which so many warm up."""
     spans: dict[int, tuple[str, float, float]] = {}
     for stage in stages:
         if stage.generation is not None:
-            kind = " (left out)" if stage.left_out else "" if stage.counted else " (warm-up)"
-            name = f"{stage.generation}{kind}"
+            kind = kind_of(stage, warmup)
+            name = f"{stage.generation} ({kind})" if kind else f"{stage.generation}"
             end_s = stage.start_s + stage.extent_s
             known = spans.get(stage.generation, (name, stage.start_s, end_s))
             spans[stage.generation] = (name, min(known[1], stage.start_s), max(known[2], end_s))

@@ -1,0 +1,124 @@
+"""The first generation of a process is cold: it stands apart, and figures are of it only where there is no other."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from reports import full_case, made, report, rules, tables
+from wanbench.measure.outcome import Outcome
+from wanbench.report.compare.measured import measured_case
+from wanbench.report.figures import figures_of
+from wanbench.report.generations import kind_of
+from wanbench.report.plots.steps import step_times
+from wanbench.report.tables import cases_table, stages_table
+from wanbench.trace.reader import Trace
+
+COLD_S = 4.0
+
+
+def repeated(folder: Path, repeats: int = 2, warmup: int = 0) -> Trace:
+    """Steps of 2 s, of which the first of the process takes longer, at half the power, and compiles."""
+
+    def cold_first_step(trace: dict) -> None:
+        for event in (event for event in trace["traceEvents"] if event.get("cat") == "stage"):
+            args = event["args"]
+            cold = args["generation"] == 0 and event["name"] == "Step_0_Inference"
+            args["time_s"] += COLD_S if cold or event["name"] == "Total_Execution" else 0
+            args["energy_j"] = args["time_s"] * (300 if cold else 600)
+
+    case = full_case("repeated", steps=3, repeats=repeats, warmup=warmup, compile="repeated_blocks")
+    return made(folder, case, alter=cold_first_step, compile_s=9.0)
+
+
+def rows_of(trace: Trace) -> dict[str, dict[str, str]]:
+    return {row["Stage"]: row for row in tables(report(trace), "Stage")[0]}
+
+
+def statistics(trace: Trace) -> dict[str, str]:
+    section = report(trace).split("### Inference Statistics")[1].split("###")[0]
+    return dict(re.findall(r"^- \*\*(.+?)\*\*: (.+)$", section, re.M))
+
+
+@pytest.mark.parametrize(("repeats", "warmup"), [(2, 0), (3, 0), (2, 1)])
+def test_the_cold_generation_is_in_no_median_and_stands_apart(tmp_path: Path, repeats: int, warmup: int) -> None:
+    trace = repeated(tmp_path, repeats, warmup)
+    figures = figures_of(trace)
+    assert (figures.step_s, figures.step_mean_s, figures.first_step_s) == (2.0, 2.0, 2.0)
+    assert figures.cold_first_step_s == 2 + COLD_S
+    row = rows_of(trace)["Step_0_Inference"]
+    assert [row[column] for column in ("Time (s)", "Energy (J)", "First (s)")] == ["2.00", "1200", "6.00"]
+    several = repeats + warmup > 2
+    assert [row["Min (s)"], row["Max (s)"]] == (["2.00", "2.00"] if several else ["n/a", "n/a"])
+    lines = statistics(trace)
+    assert (lines["First Step"], lines["First Step of the Cold Generation"]) == ("2.00 s", "6.00 s")
+    assert rules(trace)["slow_first_step"].evidence["first_s"] == 6.0
+    compared = measured_case(trace).figures
+    assert (compared["first_step_s"].value, compared["warm_generation_s"].value) == (2.0, 10.75)
+
+
+def test_compilation_stands_in_its_row_and_rows_add_up(tmp_path: Path) -> None:
+    rows = rows_of(repeated(tmp_path))
+    assert (rows["Compilation"]["Time (s)"], rows["Compilation"]["First (s)"]) == ("9.00", "9.00")
+    leaves = [row for name, row in rows.items() if name not in ("Total_Execution", "Process_Startup")]
+    total_s = float(rows["Total_Execution"]["Time (s)"])
+    assert sum(float(row["Time (s)"]) for row in leaves) == pytest.approx(total_s, abs=0.05)
+
+
+def test_a_single_generation_is_what_is_shown_and_the_report_says_that_it_is_cold(tmp_path: Path) -> None:
+    trace = repeated(tmp_path, repeats=1)
+    figures = figures_of(trace)
+    assert figures.first_step_s == figures.cold_first_step_s == 2 + COLD_S
+    text = report(trace)
+    assert "- Generations: 1; its figures are cold, those of the first generation of the process" in text
+    assert "First Step of the Cold Generation" not in statistics(trace)
+
+
+def test_the_report_says_which_generations_count(tmp_path: Path) -> None:
+    apart = "the first of the process is cold and stands apart"
+    assert f"- Generations: 0 to warm up, then 2 to measure, of which 1 counts; {apart}" in report(repeated(tmp_path))
+    text = report(repeated(tmp_path, repeats=3, warmup=1))
+    assert f"- Generations: 1 to warm up, then 3 to measure, of which 3 count; {apart}" in text
+
+
+def test_where_the_second_generation_is_cut_short_figures_are_of_the_first(tmp_path: Path) -> None:
+    def without_last_export(trace: dict) -> None:
+        events = trace["traceEvents"]
+        exports = [event for event in events if event["name"] == "Video_Export" and event["args"]["generation"] == 1]
+        events.remove(exports[0])
+
+    outcome = Outcome("oom", "CUDA out of memory")
+    trace = made(tmp_path, full_case("cut", steps=3, repeats=2), alter=without_last_export, outcome=outcome)
+    assert {stage.generation for stage in trace.stages if stage.counted} == {None, 0}
+    assert "of which 1 counts; it is the first of the process, and its figures are cold" in report(trace)
+    assert {stage.generation: kind_of(stage, warmup=0) for stage in trace.stages} == {None: "", 0: "", 1: "cut short"}
+
+
+def test_energy_per_second_of_video_is_that_of_one_generation_without_compilation(tmp_path: Path) -> None:
+    trace = repeated(tmp_path)
+    figures = figures_of(trace)
+    assert figures.generation_energy_j == pytest.approx(600 * 10.75)
+    assert figures.video_second_energy_j == pytest.approx(600 * 10.75 / (121 / 24))
+    label = "Energy per Second of Video (one generation, without initialisation and compilation)"
+    assert statistics(trace)[label] == "1279 J"
+
+
+def test_generations_that_do_not_count_are_named_for_what_they_are(tmp_path: Path) -> None:
+    kinds = {stage.generation: kind_of(stage, warmup=2) for stage in repeated(tmp_path, 2, 2).stages}
+    assert kinds == {None: "", 0: "warm-up", 1: "warm-up", 2: "", 3: ""}
+    kinds = {stage.generation: kind_of(stage, warmup=0) for stage in repeated(tmp_path).stages}
+    assert kinds == {None: "", 0: "cold", 1: ""}
+
+
+def test_the_tables_say_what_counts(tmp_path: Path) -> None:
+    trace = repeated(tmp_path)
+    stages = stages_table([trace])
+    assert set(stages[stages["counted"]]["generation"].dropna()) == {1}
+    assert stages["left_out"].isna().all()
+    assert cases_table([trace])["cold_first_step_s"].item() == 2 + COLD_S
+
+
+def test_a_label_stands_at_its_own_bar_and_not_at_the_mark_of_the_cold_generation(tmp_path: Path) -> None:
+    (axes,) = step_times(repeated(tmp_path)).figure.axes
+    (label,) = (text for text in axes.texts if text.get_text() == "first\n2.00 s")
+    assert 2.0 < label.xy[1] < 3.0

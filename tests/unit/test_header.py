@@ -1,0 +1,60 @@
+"""The head of the report: on what and with what, and what is missing."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from reports import case_trace, full_case, report
+from traces import GPU
+from wanbench.report.collect import without_trace
+from wanbench.trace.reader import Trace
+
+
+def test_cases_on_several_gpus_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    other = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
+    traces = [case_trace(tmp_path, full_case(name), gpu=gpu) for name, gpu in (("a", GPU), ("b", other), ("c", GPU))]
+    text = report(*traces)
+    assert "The cases ran on 2 GPUs, each named in its case" in text
+    assert [text.count(f"({uuid});") for uuid in ("GPU-0", "GPU-1")] == [2, 1]
+    assert "each named in its case" not in report(traces[0], traces[2])
+
+
+def at_rate(trace: Trace, tflops_per_s: float, digest: str) -> Trace:
+    environment = {**trace.environment, "matmul_flops_per_s": tflops_per_s * 1e12}
+    return replace(trace, environment=environment, digests=trace.digests | {"measure": digest})
+
+
+def test_matrix_rates_are_pooled_only_where_one_code_measured_one_gpu(tmp_path: Path) -> None:
+    def line(*traces: Trace) -> str:
+        return re.search(r"^- \*\*Matrix products\*\*: (.*)$", report(*traces), re.M)[1]
+
+    other = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
+    a, b, c = (case_trace(tmp_path, full_case(name), gpu=gpu) for name, gpu in (("a", GPU), ("b", GPU), ("c", other)))
+    state = ": what bfloat16 products reached for a moment at the end of each case, on the warm GPU"
+    assert line(a) == "not measured"
+    assert line(at_rate(a, 700, "m")) == f"700 TFLOP/s measured here{state}"
+    one = line(at_rate(a, 700, "m"), at_rate(b, 800, "m"))
+    assert one == f"750 TFLOP/s measured here (median of 2 cases, 700 to 800){state}"
+    for others in ((at_rate(b, 800, "another"),), (at_rate(c, 800, "m"),)):
+        two = line(at_rate(a, 700, "m"), *others)
+        assert "750" not in two
+        assert two.startswith(
+            "700 TFLOP/s measured here on GPU-0, commit 0123456789ab; 800 TFLOP/s measured here on GPU-"
+        )
+
+
+def test_cases_that_are_missing_are_named_at_the_top(tmp_path: Path) -> None:
+    text = report(case_trace(tmp_path, full_case()), left_out=without_trace(["b_1", "c"], "g.yaml"))
+    assert "- **Cases**: 1 ok; 2 left out, for the reasons below: b\\_1, c\n" in text
+    assert "- **c**: g.yaml has this case, and there is no trace of it: it was not measured\n" in text
+    many = without_trace([f"x{i}" for i in range(50)], "g.yaml")
+    assert "x18, x19 and 30 more\n" in report(case_trace(tmp_path, full_case()), left_out=many)
+
+
+def test_a_peak_that_each_case_measured_is_said_once(tmp_path: Path) -> None:
+    unknown = GPU | {"gpu": GPU["gpu"] | {"name": "Some GPU"}}
+    a, b = (case_trace(tmp_path, full_case(name), gpu=unknown) for name in ("a", "b"))
+    text = report(at_rate(a, 700, "m"), at_rate(b, 800, "m"))
+    (line,) = re.findall(r"^- \*\*Peak for MFU\*\*: (.*)$", text, re.M)
+    assert line.startswith("of each case the rate of matrix products that it measured")
+    assert "(cases:" not in line
