@@ -67,7 +67,7 @@ _GENERATION = (
     "`warm`: the median of those that count after the first of the process; `cold`: the first, where it is the only one"
 )
 _SCALED = "the case ran another number of steps, and s/step (or the median energy of a step) stands for the difference"
-_LOSSY = "a cache, sage attention or VAE tiling: the setting changes the video"
+_LOSSY = "a cache, sage attention, VAE tiling, a VAE in 16 bit or float16: the setting changes the video"
 
 PUBLISHED = {
     "Case": "each case stands beside each row of `workflow/scripts/wanbench/report/published_figures.csv` of the same "

@@ -65,7 +65,7 @@ def content_of(
     """
     stages_of, details_of = records_by_case(stages), records_by_case(details)
     findings = findings_by_case(cases, stages_of, thresholds)
-    found = [against_published(cases, published), which_settings(cases)]
+    found = [against_published(cases, published), which_settings(cases, thresholds.no_effect_memory_pct)]
     comparisons = [section for section in found if section is not None]
     compared = [section.partition("\n")[0].removeprefix("## ") for section in comparisons]
     return Content(
