@@ -58,7 +58,7 @@ def test_launches(tmp_path: Path, measures: dict[str, Any], fires: bool) -> None
     assert ("launch_bound" in findings) == fires
     if fires:
         assert findings["launch_bound"].evidence["process_cores"] == pytest.approx(1.0)
-        assert findings["launch_bound"].advised == ("compile: repeated_blocks",)
+        assert findings["launch_bound"].advised == (("compile: repeated_blocks",),)
 
 
 def test_compiling_is_not_advised_where_it_cannot_be_or_is(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_transfers_wherever_they_lie(tmp_path: Path) -> None:
     assert (finding.evidence["loaded_bytes"], finding.evidence["offloaded_bytes"]) == (2e9, 4e9)
     assert finding.evidence["pcie_rx_bytes_per_s"] == 3e9
     assert "2.00 GB to the GPU at 4.0 GB/s, 4.00 GB from the GPU at 2.0 GB/s" in finding.text
-    assert finding.advised == ("offload: none",)
+    assert finding.advised == (("offload: none",),)
 
 
 def test_transfers_are_of_one_generation(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_few_transfers_are_nothing_to_mend(tmp_path: Path) -> None:
 def test_advice_on_transfers_asks_what_the_gpu_can_hold(tmp_path: Path) -> None:
     small = GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": 40 * 10**9}}
     finding = found(tmp_path, MOVES, settings={"offload": "model"}, environment=small)["transfer_bound"]
-    assert finding.advised == ("offload: group_stream",)
+    assert finding.advised == (("offload: group_stream",),)
     streamed = found(tmp_path, MOVES, settings={"offload": "group_stream"}, environment=small)["transfer_bound"]
     assert (streamed.advised, "GB/s, " in streamed.text.split("(PCIe")[0]) == ((), False)
 
@@ -124,9 +124,9 @@ def test_memory_bandwidth(tmp_path: Path) -> None:
 def test_kernels_between_matrix_products(tmp_path: Path) -> None:
     eager = {STEPS: activity(98.0, tensor=51.0, dram=25.0) | {"flops": 10**15}}
     finding = found(tmp_path, eager)["kernel_bound"]
-    assert finding.advised == ("compile: repeated_blocks",)
+    assert finding.advised == (("compile: repeated_blocks",),)
     assert finding.evidence["mfu_pct"] > 0
-    assert found(tmp_path, eager, settings={"compile": "repeated_blocks"})["kernel_bound"].advised == ("attention",)
+    assert found(tmp_path, eager, settings={"compile": "repeated_blocks"})["kernel_bound"].advised == (("attention",),)
     for other in (activity(98.0, tensor=70.0), activity(80.0, tensor=51.0), activity(98.0, tensor=51.0, dram=75.0), {}):
         assert "kernel_bound" not in found(tmp_path, {STEPS: other})
 
@@ -136,7 +136,7 @@ def test_arithmetic_with_its_share_of_the_peak(tmp_path: Path) -> None:
     finding = found(tmp_path, busy)["compute_bound"]
     assert finding.evidence["mfu_pct"] == pytest.approx(100 * 0.5e15 / 989.4e12)
     assert "of 989.4 TFLOP/s (datasheet)" in finding.text
-    assert finding.advised == ("compile: repeated_blocks", "attention", "cache: first_block")
+    assert finding.advised_alone == ("compile: repeated_blocks", "attention", "cache: first_block")
     assert "compute_bound" not in found(tmp_path, {STEPS: activity(98.0, tensor=20.0)})
     assert "compute_bound" not in found(tmp_path, {})
 

@@ -26,7 +26,7 @@ def test_decoding_without_the_weights_that_move_in_it(tmp_path: Path) -> None:
 def test_compilation_can_dominate(tmp_path: Path) -> None:
     finding = found(tmp_path, compile_s=30.0, settings={"compile": "repeated_blocks"})["dominant_stage"]
     assert finding.text.startswith("Compilation takes 30.00 s")
-    assert finding.advised == ("compile: none",)
+    assert finding.advised == (("compile: none",),)
 
 
 def test_all_generations_count_for_a_share(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_an_expert_that_is_loaded_at_the_switch(tmp_path: Path) -> None:
 
     finding = found(tmp_path, steps_s=steps_s, measures=loading, alter=moved, **options)["expert_switch"]
     assert finding.evidence == pytest.approx({"switch_step_s": 8.0, "step_s": 2.0, "extra_s": 6.0, "loading_s": 6.0})
-    assert finding.advised == ("offload: none",)
+    assert finding.advised == (("offload: none",),)
     assert "expert_switch" not in found(tmp_path, steps_s=[2.0] * 5, **options)
     assert "expert_switch" not in found(tmp_path, steps_s=steps_s)
 
