@@ -26,13 +26,19 @@ def found(folder: Path, measures: dict[str, dict[str, Any]], **options: Any) -> 
 def test_low_activity_of_denoising(tmp_path: Path) -> None:
     finding = found(tmp_path, {STEPS: activity(40.0)})["low_sm_inference"]
     assert finding.evidence == {"sm_activity_pct": 40.0}
+    assert "most in Step_0_Inference (2.00 s at 40 %)" in finding.text
+    assert "Open the trace in Perfetto" in finding.advice
     assert "low_sm_inference" not in found(tmp_path, {STEPS: activity(90.0)})
     assert "low_sm_inference" not in found(tmp_path, {})
 
 
 def test_low_activity_of_all_names_where_the_gpu_idles(tmp_path: Path) -> None:
     measures = {"Total_Execution": activity(30.0), "Model_Initialization": activity(0.0), "VAE_Decoding": activity(5.0)}
-    text = found(tmp_path, measures)["low_sm_activity"].text
+    finding = found(tmp_path, measures)["low_sm_activity"]
+    text = finding.text
+    assert "Open the trace in Perfetto" in finding.advice
+    moving = found(tmp_path, measures | {"VAE_Decoding": MOVES["VAE_Decoding"]}, settings={"offload": "model"})
+    assert "Weights on their way" in moving["low_sm_activity"].advice
     assert "The GPU idles most in VAE_Decoding (3.00 s at 5 %)" in text
     assert "low_sm_activity" not in found(tmp_path, measures | {"Total_Execution": activity(80.0)})
 
@@ -110,6 +116,11 @@ def test_advice_on_transfers_asks_what_the_gpu_can_hold(tmp_path: Path) -> None:
     small = GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": 40 * 10**9}}
     finding = found(tmp_path, MOVES, settings={"offload": "model"}, environment=small)["transfer_bound"]
     assert finding.advised == (("offload: group_stream",),)
+    assert "pins weights in host memory: up to" in finding.advice
+    compiled = {"offload": "model", "compile": "repeated_blocks"}
+    streamable = found(tmp_path, MOVES, settings=compiled, environment=small)["transfer_bound"]
+    # The grid refuses hooks on every layer of compiled blocks.
+    assert streamable.advised == (("offload: group_stream", "compile: none"),)
     streamed = found(tmp_path, MOVES, settings={"offload": "group_stream"}, environment=small)["transfer_bound"]
     assert (streamed.advised, "GB/s, " in streamed.text.split("(PCIe")[0]) == ((), False)
 

@@ -209,7 +209,10 @@ def test_advice_that_was_measured_to_bring_nothing(tmp_path: Path, environment: 
         assert "compile" not in finding.advice
     else:
         assert finding.advised == (("compile: repeated_blocks",),)
-        assert "Measured here without a gain in speed: `compile: repeated_blocks` (case useless, on" in finding.advice
+        assert (
+            "Measured here without a clear gain in speed: `compile: repeated_blocks` (case useless, on"
+            in finding.advice
+        )
 
 
 def test_what_group_offloading_costs_is_told(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def measured_here(context: Context, advised: Sequence[str], for_speed: bool) -> 
             (gains if helped else without).append(_described(context.case, neighbour))
     sentences = [f"Measured here: {'; '.join(gains)}."] if gains else []
     return " ".join(
-        [*sentences, *([f"Measured here without a gain in speed: {'; '.join(without)}."] if without else [])]
+        [*sentences, *([f"Measured here without a clear gain in speed: {'; '.join(without)}."] if without else [])]
     )
 
 
