@@ -1,10 +1,12 @@
 """Traces as the report wing reads them, the report of them, and the tables in a report."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from conftest import ROOT
 from tiny import tiny_case
@@ -13,12 +15,13 @@ from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.measure.outcome import Outcome
 from wanbench.models import MODELS
-from wanbench.report.content import content_of
+from wanbench.report.content import Content, content_of
 from wanbench.report.findings.basis import Finding
 from wanbench.report.findings.registry import findings_by_case
 from wanbench.report.findings.thresholds import Thresholds
 from wanbench.report.judged import judged
 from wanbench.report.markdown import to_markdown
+from wanbench.report.published import Published
 from wanbench.report.tables import cases_table, details_table, left_out_table, records_by_case, stages_table
 from wanbench.trace.reader import Trace, read_trace
 
@@ -84,7 +87,19 @@ def made(
 
 def report(*traces: Trace) -> str:
     tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table([])
-    return to_markdown(content_of(*tables, THRESHOLDS))
+    return to_markdown(content_from(*tables))
+
+
+def content_from(
+    cases: pd.DataFrame,
+    stages: pd.DataFrame,
+    details: pd.DataFrame,
+    left_out: pd.DataFrame,
+    published: Sequence[Published] = (),
+) -> Content:
+    """The content of a report that is made of these tables."""
+    found = findings_by_case(cases, records_by_case(stages), THRESHOLDS)
+    return content_of(cases, stages, details, left_out, found, THRESHOLDS, published)
 
 
 def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, list[Finding]]:

@@ -52,8 +52,7 @@ _CASE_COLUMNS = {
     "repeats": _WHOLE,
     "timeout_s": _REAL,
     "total_duration_s": _REAL,
-    # What offloading by groups pins in host memory first; of random weights too, unlike the rest of initialisation.
-    "placement_s": _REAL,
+    "placement_s": _REAL,  # Means something with random weights too, unlike the rest of initialisation.
     **dict.fromkeys(CaseFigures.__dataclass_fields__, _REAL),
     "estimated_peak_bytes": _WHOLE,
     "generations": _WHOLE,
