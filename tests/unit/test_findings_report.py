@@ -178,7 +178,7 @@ def test_comparisons_are_explained_where_they_are() -> None:
         ("5B_704p_compiled", {"compute_bound", "slow_first_step"}, {"transfer_bound", "step_time_drift", "no_effect"}),
         (
             "5B_704p_group_stream",
-            {"faster_elsewhere", "dominant_stage"},
+            {"faster_elsewhere"},
             {"transfer_bound", "compute_bound", "launch_bound"},
         ),
     ],

@@ -128,6 +128,11 @@ def test_other_steps_are_brought_to_those_published(make: Make, steps: int, tota
     assert row(make(full_case(steps=steps)))["Total(s)"] == total
 
 
+def test_a_single_typical_step_is_marked(make: Make) -> None:
+    assert row(make(full_case(steps=2)))["s/step"] == "2.00 (1 step)"
+    assert row(make(full_case(steps=3)))["s/step"] == "2.00"
+
+
 def test_without_a_typical_step_nothing_is_scaled(make: Make) -> None:
     cells = row(make(full_case(steps=1)))
     assert (cells["s/step"], cells["s/step ratio"]) == ("n/a", "n/a")

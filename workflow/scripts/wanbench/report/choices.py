@@ -43,7 +43,7 @@ _NOTE = (
     "Time and energy are of one generation without model initialisation and compilation (warm: after the first of the "
     "process; cold: the first, where it is the only one), at the model's official number of steps. (scaled): the case "
     "ran another number, and its median step stands for the difference; with a cache, whose steps are not alike, that "
-    "is rough. (1 step): s/step, and what is scaled by it, rests on a single step. Pareto: no other settings are at "
+    "is rough. Pareto: no other settings are at "
     "least as good in both time and peak memory, and better in one; peaks that differ by less than "
     "`no_effect_memory_pct` of `config/thresholds.yaml` are the same memory. Cases whose check was not passed are not "
     "here, and GPUs of one name count as the same, though they differ by some percent."

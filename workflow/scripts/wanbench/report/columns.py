@@ -67,6 +67,7 @@ _GENERATION = (
     "`warm`: the median of those that count after the first of the process; `cold`: the first, where it is the only one"
 )
 _SCALED = "the case ran another number of steps, and s/step (or the median energy of a step) stands for the difference"
+_ONE_STEP = "s/step, and what is scaled by it, is of a single step: the others were the first and the expert switch"
 _LOSSY = "a cache, sage attention, VAE tiling, a VAE in 16 bit or float16: the setting changes the video"
 
 PUBLISHED = {
@@ -76,6 +77,7 @@ PUBLISHED = {
     "Generation": _GENERATION,
     "Total(s)": "one generation without model initialisation and compilation, at the published number of steps",
     "(scaled)": _SCALED,
+    "(1 step)": _ONE_STEP,
     "(lossy)": _LOSSY,
 }
 
@@ -88,8 +90,10 @@ CHOICES = {
     "Energy (J/s of video)": "energy of the same generation for each second of its video; stages too short for a "
     "figure are left out, at most 1 % of its time",
     "Best at": "`fastest`, `least memory`, `least energy` of the table; `Pareto`: no other settings (steps aside) are "
-    "at least as good in time and peak memory, and better in one",
+    "at least as good in time and peak memory, and better in one; peaks within `no_effect_memory_pct` are "
+    "the same memory",
     "(scaled)": _SCALED,
+    "(1 step)": _ONE_STEP,
     "(lossy)": _LOSSY,
 }
 

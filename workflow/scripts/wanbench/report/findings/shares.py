@@ -108,7 +108,7 @@ def _expert_switch(context: Context) -> Iterator[Finding]:
     advice, advised = "", ()
     if context.case["offload"] != "none":
         holds, words = without_offload(context)
-        advice = f"Without offload both experts stay on the GPU: {words}."
+        advice = f"Without offload both experts would stay on the GPU: {words}."
         advised = () if holds is False else alternatives("offload: none")
     yield Finding("expert_switch", BOTTLENECK, evidence, text, advice, advised)
 
