@@ -116,7 +116,7 @@ def test_advice_on_transfers_asks_what_the_gpu_can_hold(tmp_path: Path) -> None:
     small = GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": 40 * 10**9}}
     finding = found(tmp_path, MOVES, settings={"offload": "model"}, environment=small)["transfer_bound"]
     assert finding.advised == (("offload: group_stream",),)
-    assert "pins weights in host memory: up to" in finding.advice
+    assert "weights are pinned in the machine's own memory, up to" in finding.advice
     compiled = {"offload": "model", "compile": "repeated_blocks"}
     streamable = found(tmp_path, MOVES, settings=compiled, environment=small)["transfer_bound"]
     # The grid refuses hooks on every layer of compiled blocks.

@@ -48,8 +48,9 @@ class Option:
         return f"{listed} ({'; '.join(notes)})" if notes else listed
 
 
-def option(case: Case, **wanted: Any) -> Option | None:
+def option(context: Context, **wanted: Any) -> Option | None:
     """Settings with all that must change beside them; None where the case has them already."""
+    case = case_of(context.case)
     changes = {key: value for key, value in wanted.items() if getattr(case, key) != value}
     # One data type of 16 bit saves as much as the other.
     if changes.get("vae_dtype") == "bfloat16" and case.vae_dtype == "float16":
@@ -60,28 +61,31 @@ def option(case: Case, **wanted: Any) -> Option | None:
         changes["compile"] = "none"
     changed = replace(case, **changes)
     settings = tuple(shown_setting(key, value) for key, value in changes.items())
-    return Option(settings, tuple(_price(changed, changes)), estimated_peak_bytes(changed))
+    return Option(settings, tuple(_price(context, changed, changes)), estimated_peak_bytes(changed))
 
 
-def _price(changed: Case, changes: dict[str, Any]) -> list[str]:
+def _price(context: Context, changed: Case, changes: dict[str, Any]) -> list[str]:
     price = []
     if changes.get("vae_dtype") == "bfloat16":
         price.append(LOWER_PRECISION)
     if changes.get("vae_tiling"):
         price.append("blends the borders of tiles")
-    if changes.get("offload") == "group_stream":
-        price.append(f"pins weights in host memory: up to {gigabytes(estimated_host_bytes(changed))} GB of it")
+    if "offload" in changes and changed.offload != "none":
+        total_bytes = context.number("sys_mem_total_bytes")
+        of_total = "" if total_bytes is None else f" of {gigabytes(total_bytes)}"
+        how = "are pinned" if changed.offload == "group_stream" else "wait"
+        needed = gigabytes(estimated_host_bytes(changed))
+        price.append(f"weights {how} in the machine's own memory, up to {needed}{of_total} GB")
     return price
 
 
 def savings(context: Context) -> list[Option]:
     """Options whose estimate is lower than the case's by more than equal cases differ, the cheapest first."""
-    case = case_of(context.case)
-    own_bytes = estimated_peak_bytes(case)
+    own_bytes = estimated_peak_bytes(case_of(context.case))
     if own_bytes is None:
         return []
     most_bytes = (1 - context.thresholds.no_effect_memory_pct / 100) * own_bytes
-    options = (option(case, **saving) for saving in _SAVINGS)
+    options = (option(context, **saving) for saving in _SAVINGS)
     # Several come to the same where the case has a part of them.
     distinct = {found.settings: found for found in options if found is not None}
     return [found for found in distinct.values() if (found.peak_bytes or 0) < most_bytes]

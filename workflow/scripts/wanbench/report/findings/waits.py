@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from wanbench.report.breakdown import Row
-from wanbench.report.findings.advice import alternatives, can_compile, case_of, fits, option, without_offload
+from wanbench.report.findings.advice import alternatives, can_compile, fits, option, without_offload
 from wanbench.report.findings.basis import (
     BOTTLENECK,
     Context,
@@ -172,7 +172,7 @@ def _transfer_advice(context: Context) -> tuple[str, tuple[tuple[str, ...], ...]
     holds, words = without_offload(context)
     if holds is not False:
         return f"{words[0].upper()}{words[1:]}.", alternatives("offload: none")
-    streamed = option(case_of(context.case), offload="group_stream")
+    streamed = option(context, offload="group_stream")
     if streamed is None or not fits(context, streamed.peak_bytes) or not advisable(context, streamed.settings[0]):
         return f"{words}: only a GPU with more memory helps.", ()
     return (
