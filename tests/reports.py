@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from conftest import ROOT
 from tiny import tiny_case
 from traces import GPU, LIMITS, OK, records, trace_of, write
@@ -14,7 +16,7 @@ from wanbench.cases.yaml_file import read_yaml
 from wanbench.measure.outcome import Outcome
 from wanbench.models import MODELS
 from wanbench.report.collect import LeftOut
-from wanbench.report.content import content_of
+from wanbench.report.content import Content, content_of
 from wanbench.report.findings.basis import Finding
 from wanbench.report.findings.registry import findings_by_case
 from wanbench.report.findings.thresholds import Thresholds
@@ -86,12 +88,24 @@ def made(
 
 def report(*traces: Trace, left_out: Sequence[LeftOut] = (), published: Sequence[Published] = ()) -> str:
     tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table(left_out)
-    return to_markdown(content_of(*tables, THRESHOLDS, published))
+    return to_markdown(content_from(*tables, published))
 
 
 def told(*traces: Trace) -> str:
     """A report without its end, which explains what it might have told."""
     return report(*traces).partition("# How to read this report")[0]
+
+
+def content_from(
+    cases: pd.DataFrame,
+    stages: pd.DataFrame,
+    details: pd.DataFrame,
+    left_out: pd.DataFrame,
+    published: Sequence[Published] = (),
+) -> Content:
+    """The content of a report that is made of these tables."""
+    found = findings_by_case(cases, records_by_case(stages), THRESHOLDS)
+    return content_of(cases, stages, details, left_out, found, THRESHOLDS, published)
 
 
 def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, list[Finding]]:

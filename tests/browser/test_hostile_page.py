@@ -6,10 +6,9 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
-from reports import THRESHOLDS
+from reports import content_from
 from tiny import tiny_case
 from traces import Outcome, records, trace_of, write
-from wanbench.report.content import content_of
 from wanbench.report.page import PagePicture, to_page
 from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table
 from wanbench.trace.reader import read_trace
@@ -33,7 +32,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     traces = [read_trace(file)]
     tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table([])
     picture = PagePicture("tiny", "data:image/png;base64,AA==", f'"{HOSTILE}', HOSTILE)
-    text = to_page(content_of(*tables, THRESHOLDS), [picture], {"tiny": file})
+    text = to_page(content_from(*tables), [picture], {"tiny": file})
     (folder / "report.html").write_text(text, "utf-8")
     return folder / "report.html"
 

@@ -26,13 +26,19 @@ def found(folder: Path, measures: dict[str, dict[str, Any]], **options: Any) -> 
 def test_low_activity_of_denoising(tmp_path: Path) -> None:
     finding = found(tmp_path, {STEPS: activity(40.0)})["low_sm_inference"]
     assert finding.evidence == {"sm_activity_pct": 40.0}
+    assert "most in Step_0_Inference (2.00 s at 40 %)" in finding.text
+    assert "Open the trace in Perfetto" in finding.advice
     assert "low_sm_inference" not in found(tmp_path, {STEPS: activity(90.0)})
     assert "low_sm_inference" not in found(tmp_path, {})
 
 
 def test_low_activity_of_all_names_where_the_gpu_idles(tmp_path: Path) -> None:
     measures = {"Total_Execution": activity(30.0), "Model_Initialization": activity(0.0), "VAE_Decoding": activity(5.0)}
-    text = found(tmp_path, measures)["low_sm_activity"].text
+    finding = found(tmp_path, measures)["low_sm_activity"]
+    text = finding.text
+    assert "Open the trace in Perfetto" in finding.advice
+    moving = found(tmp_path, measures | {"VAE_Decoding": MOVES["VAE_Decoding"]}, settings={"offload": "model"})
+    assert "Weights on their way" in moving["low_sm_activity"].advice
     assert "The GPU idles most in VAE_Decoding (3.00 s at 5 %)" in text
     assert "low_sm_activity" not in found(tmp_path, measures | {"Total_Execution": activity(80.0)})
 
@@ -58,7 +64,7 @@ def test_launches(tmp_path: Path, measures: dict[str, Any], fires: bool) -> None
     assert ("launch_bound" in findings) == fires
     if fires:
         assert findings["launch_bound"].evidence["process_cores"] == pytest.approx(1.0)
-        assert findings["launch_bound"].advised == ("compile: repeated_blocks",)
+        assert findings["launch_bound"].advised == (("compile: repeated_blocks",),)
 
 
 def test_compiling_is_not_advised_where_it_cannot_be_or_is(tmp_path: Path) -> None:
@@ -88,7 +94,7 @@ def test_transfers_wherever_they_lie(tmp_path: Path) -> None:
     assert (finding.evidence["loaded_bytes"], finding.evidence["offloaded_bytes"]) == (2e9, 4e9)
     assert finding.evidence["pcie_rx_bytes_per_s"] == 3e9
     assert "2.00 GB to the GPU at 4.0 GB/s, 4.00 GB from the GPU at 2.0 GB/s" in finding.text
-    assert finding.advised == ("offload: none",)
+    assert finding.advised == (("offload: none",),)
 
 
 def test_transfers_are_of_one_generation(tmp_path: Path) -> None:
@@ -109,7 +115,12 @@ def test_few_transfers_are_nothing_to_mend(tmp_path: Path) -> None:
 def test_advice_on_transfers_asks_what_the_gpu_can_hold(tmp_path: Path) -> None:
     small = GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": 40 * 10**9}}
     finding = found(tmp_path, MOVES, settings={"offload": "model"}, environment=small)["transfer_bound"]
-    assert finding.advised == ("offload: group_stream",)
+    assert finding.advised == (("offload: group_stream",),)
+    assert "weights are pinned in the machine's own memory, up to" in finding.advice
+    compiled = {"offload": "model", "compile": "repeated_blocks"}
+    streamable = found(tmp_path, MOVES, settings=compiled, environment=small)["transfer_bound"]
+    # The grid refuses hooks on every layer of compiled blocks.
+    assert streamable.advised == (("offload: group_stream", "compile: none"),)
     streamed = found(tmp_path, MOVES, settings={"offload": "group_stream"}, environment=small)["transfer_bound"]
     assert (streamed.advised, "GB/s, " in streamed.text.split("(PCIe")[0]) == ((), False)
 
@@ -124,9 +135,9 @@ def test_memory_bandwidth(tmp_path: Path) -> None:
 def test_kernels_between_matrix_products(tmp_path: Path) -> None:
     eager = {STEPS: activity(98.0, tensor=51.0, dram=25.0) | {"flops": 10**15}}
     finding = found(tmp_path, eager)["kernel_bound"]
-    assert finding.advised == ("compile: repeated_blocks",)
+    assert finding.advised == (("compile: repeated_blocks",),)
     assert finding.evidence["mfu_pct"] > 0
-    assert found(tmp_path, eager, settings={"compile": "repeated_blocks"})["kernel_bound"].advised == ("attention",)
+    assert found(tmp_path, eager, settings={"compile": "repeated_blocks"})["kernel_bound"].advised == (("attention",),)
     for other in (activity(98.0, tensor=70.0), activity(80.0, tensor=51.0), activity(98.0, tensor=51.0, dram=75.0), {}):
         assert "kernel_bound" not in found(tmp_path, {STEPS: other})
 
@@ -136,7 +147,7 @@ def test_arithmetic_with_its_share_of_the_peak(tmp_path: Path) -> None:
     finding = found(tmp_path, busy)["compute_bound"]
     assert finding.evidence["mfu_pct"] == pytest.approx(100 * 0.5e15 / 989.4e12)
     assert "of 989.4 TFLOP/s (datasheet)" in finding.text
-    assert finding.advised == ("compile: repeated_blocks", "attention", "cache: first_block")
+    assert finding.advised_alone == ("compile: repeated_blocks", "attention", "cache: first_block")
     assert "compute_bound" not in found(tmp_path, {STEPS: activity(98.0, tensor=20.0)})
     assert "compute_bound" not in found(tmp_path, {})
 

@@ -7,11 +7,14 @@ import pytest
 
 from reports import full_case, made, rules
 from traces import GPU
-from wanbench.report.findings.neighbours import Neighbourhood
+from wanbench.report.findings.neighbours import Neighbour, Neighbourhood
 from wanbench.report.tables import cases_table
 from wanbench.trace.reader import Trace
 
 STEPS = r"Step_\d+_Inference"
+
+
+OTHER_GPU = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
 
 
 def trace(folder: Path, name: str, step_s: float = 2.0, peak_gb: float = 40, steps: int = 4, **options: Any) -> Trace:
@@ -20,9 +23,13 @@ def trace(folder: Path, name: str, step_s: float = 2.0, peak_gb: float = 40, ste
     return made(folder, case, [step_s] * steps, peak_bytes=round(peak_gb * 1e9), **options)
 
 
-def keys(own: Trace, *others: Trace) -> list[str]:
+def nearest(own: Trace, *others: Trace) -> list[Neighbour]:
     case, *rest = (row for _, row in cases_table([own, *others]).iterrows())
-    return [neighbour.setting for neighbour in Neighbourhood([case, *rest]).of(case)]
+    return Neighbourhood([case, *rest]).of(case)
+
+
+def keys(own: Trace, *others: Trace) -> list[str]:
+    return [neighbour.setting for neighbour in nearest(own, *others)]
 
 
 # --- neighbours -------------------------------------------------------------------------------------------------
@@ -35,6 +42,31 @@ def test_a_neighbour_differs_in_one_setting_and_maybe_in_steps(tmp_path: Path) -
     tiled = trace(tmp_path, "d", settings={"vae_tiling": True})
     assert keys(own, offloaded, both, tiled) == ["offload: model", "vae_tiling: true"]
     assert keys(both, own, offloaded) == ["vae_tiling: false"]
+
+
+def test_of_the_cases_with_a_setting_the_nearest_speaks(tmp_path: Path) -> None:
+    """The same GPU, then as warm, then the same steps, then the most steps."""
+    own = trace(tmp_path, "own")
+    near = {
+        "elsewhere": {"environment": OTHER_GPU},
+        "warm": {"settings": {"repeats": 2}},
+        "few_steps": {"steps": 5},
+        "steps": {"steps": 30},
+        "all_alike": {},
+    }
+    made_so_far: list[Trace] = []
+    for name, options in near.items():
+        settings = options.pop("settings", {}) | {"offload": "model"}
+        made_so_far.append(trace(tmp_path, name, settings=settings, **options))
+        (found,) = nearest(own, *made_so_far)
+        assert found.row["case"] == name
+        assert found.same_gpu == (name != "elsewhere")
+        assert found.same_steps == (name in ("elsewhere", "warm", "all_alike"))
+
+
+def test_other_software_makes_no_neighbour(tmp_path: Path) -> None:
+    newer = GPU | {"packages": GPU["packages"] | {"torch": "2.12.0"}}
+    assert keys(trace(tmp_path, "own"), trace(tmp_path, "b", settings={"offload": "model"}, environment=newer)) == []
 
 
 def test_what_makes_no_neighbour(tmp_path: Path) -> None:
@@ -72,6 +104,10 @@ def test_thresholds_of_a_cache_are_one_setting_with_it(tmp_path: Path) -> None:
         ({"compile": "repeated_blocks"}, {"step_s": 1.6}, {}, False),
         ({"attention": "_native_flash"}, {"step_s": 2.01}, {}, True),
         ({"attention": "_native_flash"}, {"step_s": 1.9}, {}, False),
+        ({"attention": "_native_flash"}, {"step_s": 2.1}, {}, True),
+        ({"attention": "_native_flash"}, {"step_s": 2.1}, {"environment": OTHER_GPU}, False),
+        ({"compile": "repeated_blocks"}, {"step_s": 2.1}, {"steps": 9}, True),
+        ({"vae_tiling": True}, {"peak_gb": 40}, {"environment": OTHER_GPU}, False),
         ({"vae_tiling": True}, {"peak_gb": 39.9}, {}, True),
         ({"vae_tiling": True}, {"peak_gb": 30}, {}, False),
         ({"vae_dtype": "bfloat16"}, {"peak_gb": 40}, {}, True),
@@ -96,6 +132,13 @@ def test_a_setting_without_effect(
     assert "no_effect" not in rules(plain, own)
 
 
+def test_a_setting_that_makes_it_worse_is_named_so(tmp_path: Path) -> None:
+    own = trace(tmp_path, "own", step_s=2.1, settings={"attention": "_native_flash"})
+    finding = rules(own, trace(tmp_path, "plain"))["no_effect"]
+    assert finding.text.endswith("the setting makes steps 4.8 % slower here.")
+    assert finding.advised == (("attention: native",),)
+
+
 @pytest.mark.parametrize(("reused", "fires"), [(0, True), (1, False)])
 def test_a_cache_that_never_served(tmp_path: Path, reused: int, fires: bool) -> None:
     measures = {STEPS: {"passes_reused": reused}}
@@ -115,8 +158,13 @@ def test_a_faster_neighbour_is_told_with_what_it_costs(tmp_path: Path) -> None:
     finding = rules(own, faster)["faster_elsewhere"]
     # 4 steps of 4 s against 4 of 2 s, and 4.75 s for the rest of either.
     assert finding.evidence["speed_ratio"] == pytest.approx(20.75 / 12.75)
-    assert "Case faster differs only in `offload: none` and is 1.63x faster per generation (4 steps)" in finding.text
-    assert "21.00 GB more" in finding.text
+    assert finding.text.startswith(
+        "Case faster differs in `offload: none` and in its 8 steps, and is 1.63x faster per generation of 4 steps "
+        "(scaled from 8 steps) and 1.95x faster at the official 50 steps (scaled), 2.00 s/step instead of 4.00, "
+        "21.00 GB more GPU memory"
+    )
+    alike = rules(own, trace(tmp_path, "alike"))["faster_elsewhere"]
+    assert alike.text.startswith("Case alike differs only in `offload: none` and is 1.63x faster")
     assert "faster_elsewhere" not in rules(faster, own)
 
 
@@ -127,18 +175,80 @@ def test_a_neighbour_that_is_hardly_faster_or_warm_where_the_case_is_cold_is_not
     assert "faster_elsewhere" not in rules(own, warm)
 
 
+def test_another_gpu_shows_nothing_that_is_claimed(tmp_path: Path) -> None:
+    """As T2V_A14B_480p_offload_compiled: the other GPU's host copies faster, and compiling had no part in it."""
+    own = trace(tmp_path, "own", settings={"offload": "group"}, step_s=4.0, peak_gb=20)
+    assert "faster_elsewhere" not in rules(own, trace(tmp_path, "faster", environment=OTHER_GPU))
+
+
+def test_what_is_faster_in_a_preview_alone_is_not_claimed(tmp_path: Path) -> None:
+    own = trace(tmp_path, "own", steps=12, peak_gb=30, settings={"vae_tiling": True}, decode_s=9.0)
+    assert "faster_elsewhere" in rules(own, trace(tmp_path, "faster", steps=12))
+    assert "faster_elsewhere" not in rules(own, trace(tmp_path, "slower_steps", steps=12, step_s=2.2))
+
+
+def test_a_gain_from_another_gpu_says_so_and_is_of_the_steps_alone(tmp_path: Path) -> None:
+    busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 51.0}}
+    own = trace(tmp_path, "own", measures=busy)
+    compiled = {"step_s": 1.5, "settings": {"compile": "repeated_blocks"}, "compile_s": 10.0}
+    advice = rules(own, trace(tmp_path, "compiled", environment=OTHER_GPU, **compiled))["kernel_bound"].advice
+    assert advice.endswith(
+        "Measured here: `compile: repeated_blocks` (case compiled, on another GPU of this kind): 1.50 s/step instead "
+        "of 2.00, after 10.00 s of compilation once for each process, the same GPU memory."
+    )
+
+
+@pytest.mark.parametrize("environment", [GPU, OTHER_GPU], ids=["same GPU", "another"])
+def test_advice_that_was_measured_to_bring_nothing(tmp_path: Path, environment: dict[str, Any]) -> None:
+    """As `_native_cudnn` on 5B_704p_compiled: dropped where the GPU is the same, else told as it was."""
+    busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 51.0}}
+    useless = trace(tmp_path, "useless", environment=environment, settings={"compile": "repeated_blocks"})
+    finding = rules(trace(tmp_path, "own", measures=busy), useless)["kernel_bound"]
+    if environment is GPU:
+        assert finding.advised == (("attention",),)
+        assert "compile" not in finding.advice
+    else:
+        assert finding.advised == (("compile: repeated_blocks",),)
+        assert (
+            "Measured here without a clear gain in speed: `compile: repeated_blocks` (case useless, on"
+            in finding.advice
+        )
+
+
+def test_what_group_offloading_costs_is_told(tmp_path: Path) -> None:
+    def offloaded(name: str, offload: str, step_s: float, placement_s: float, host_gb: float) -> Trace:
+        def place(content: dict[str, Any]) -> None:
+            (event,) = (event for event in content["traceEvents"] if event["name"] == "Model_Initialization")
+            detail = {"name": "Placement", "cat": "detail", "dur": placement_s * 1e6, "args": {}}
+            content["traceEvents"].append(event | detail)
+
+        host = {".*": {"process_mem_bytes": host_gb * 1e9}}
+        return trace(tmp_path, name, step_s, settings={"offload": offload}, measures=host, alter=place)
+
+    own, streamed = offloaded("own", "model", 4.0, 0.07, 28), offloaded("streamed", "group_stream", 2.0, 31.14, 39)
+    text = rules(own, streamed)["faster_elsewhere"].text
+    assert "31.14 s instead of 0.07 to place the weights once for each process" in text
+    assert "the same GPU memory, 11.00 GB more host memory" in text
+
+
+def test_lower_precision_is_marked_as_lossy(tmp_path: Path) -> None:
+    own = trace(tmp_path, "own", steps=12, decode_s=9.0)
+    text = rules(own, trace(tmp_path, "half", steps=12, settings={"vae_dtype": "bfloat16"}))["faster_elsewhere"].text
+    assert "differs only in `vae_dtype: bfloat16` (lossy) and is" in text
+
+
 def test_advice_is_completed_by_what_was_measured_and_not_told_twice(tmp_path: Path) -> None:
     busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
     own = trace(tmp_path, "own", measures=busy)
     compiled = trace(tmp_path, "compiled", 1.5, 40, settings={"compile": "repeated_blocks"}, compile_s=10.0)
     found = rules(own, compiled)
     assert (
-        "Measured here: `compile: repeated_blocks` (case compiled): 1.19x faster per generation (4 steps) and 1.31x "
-        "faster at the official 50 steps, 1.50 s/step instead of 2.00, after 10.00 s of compilation once for each "
-        "process, the same memory."
-    ) in found["compute_bound"].text
+        "Measured here: `compile: repeated_blocks` (case compiled): 1.19x faster per generation of 4 steps and 1.31x "
+        "faster at the official 50 steps (scaled), 1.50 s/step instead of 2.00, after 10.00 s of compilation once for "
+        "each process, the same GPU memory."
+    ) in found["compute_bound"].advice
     assert "faster_elsewhere" not in found
-    assert "Measured here" not in rules(own)["compute_bound"].text
+    assert "Measured here" not in rules(own)["compute_bound"].advice
 
 
 def test_advice_of_a_cache_is_completed_whatever_its_threshold(tmp_path: Path) -> None:
@@ -146,7 +256,10 @@ def test_advice_of_a_cache_is_completed_whatever_its_threshold(tmp_path: Path) -
     own = trace(tmp_path, "own", measures=busy, settings={"weights": "pretrained"})
     cached = trace(tmp_path, "cached", 1.0, settings={"weights": "pretrained", "cache": "first_block"})
     found = rules(own, cached)
-    assert "Measured here: `cache: first_block, cache_threshold: 0.05` (case cached)" in found["compute_bound"].text
+    assert (
+        "Measured here: `cache: first_block, cache_threshold: 0.05` (lossy) (case cached)"
+        in found["compute_bound"].advice
+    )
     assert "faster_elsewhere" not in found
 
 

@@ -46,6 +46,22 @@ def test_heat_slows_down_and_a_power_cap_does_not(tmp_path: Path) -> None:
     assert "slowed_down" not in found(tmp_path, alter=quality(throttled_pct=none | {"power_cap": 80.0}))
 
 
+def test_clocks_of_a_group(tmp_path: Path) -> None:
+    none = dict.fromkeys(CLOCK_EVENT_REASONS, 0.0)
+    findings = found(tmp_path, alter=quality(throttled_pct=none | {"sync_boost": 40.0}))
+    assert findings["sync_boost"].evidence == {"sync_boost_pct": 40.0}
+    # Somebody set it up so: the case passes its check.
+    assert "slowed_down" not in findings
+    assert "sync_boost" not in found(tmp_path, alter=quality(throttled_pct=none | {"sync_boost": 0.5}))
+
+
+def test_every_reason_that_is_read_has_a_rule(tmp_path: Path) -> None:
+    none = dict.fromkeys(CLOCK_EVENT_REASONS, 0.0)
+    ruled = {"power_cap", "sync_boost", "slowed_down"}
+    for reason in CLOCK_EVENT_REASONS:
+        assert ruled & found(tmp_path, alter=quality(throttled_pct=none | {reason: 50.0})).keys(), reason
+
+
 def test_the_change_of_the_reference_report(tmp_path: Path) -> None:
     """`03_Max_Quality_704p` of the report that this project began with."""
     finding = found(tmp_path, [15.19] + [15.03] * 38 + [6.88] * 11)
@@ -88,7 +104,9 @@ def test_output_that_is_not_finite(tmp_path: Path) -> None:
 
 
 def test_time_without_a_stage(tmp_path: Path) -> None:
-    assert found(tmp_path, unnamed_s=5.0)["unaccounted_time"].evidence["unaccounted_s"] == pytest.approx(5.0)
+    finding = found(tmp_path, unnamed_s=5.0)["unaccounted_time"]
+    assert finding.evidence["unaccounted_s"] == pytest.approx(5.0)
+    assert "Open the trace in Perfetto" in finding.advice
     assert "unaccounted_time" not in found(tmp_path, unnamed_s=0.01)
 
 

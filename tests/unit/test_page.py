@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from reports import THRESHOLDS, read_back
+from reports import content_from, read_back
 from tiny import tiny_case
 from traces import records
 from wanbench.report import page
-from wanbench.report.content import Content, content_of
+from wanbench.report.content import Content
 from wanbench.report.page import PagePicture, read_pictures, to_page
 from wanbench.report.rendering import to_html, to_html_with_case_links
 from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table
@@ -22,7 +22,7 @@ from wanbench.trace.reader import Trace
 
 def content(*traces: Trace) -> Content:
     tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table([])
-    return content_of(*tables, THRESHOLDS)
+    return content_from(*tables)
 
 
 @pytest.fixture

@@ -232,7 +232,7 @@ def test_pictures_without_any_data_say_so(tmp_path: Path) -> None:
     trace = read_back(tmp_path, records([1.0]))
     cases, stages = cases_table([trace]), stages_table([trace])
     assert energy(cases, stages).alt == "Energy by stage: No case has energy figures."
-    assert "No two full-scale cases" in time_memory(cases).alt
+    assert "No two full-scale cases" in time_memory(cases, 2).alt
     assert stage_times(cases_table([]), stages_table([])).alt == "Time by stage: No case has a usable trace."
 
 
@@ -243,13 +243,13 @@ def test_time_and_memory_are_those_of_the_choices_with_their_front(tmp_path: Pat
     traces = [run("fast", 1.0, 60), run("small", 2.0, 20, offload="model"), run("worse", 3.0, 60, vae_tiling=True)]
     cases = cases_table(traces)
     ((_, choices),) = groups_of(cases).items()
-    points = points_of(choices)
+    points = points_of(choices, 2)
     assert [(point.label, point.on_front) for point in points] == [
         ("worse (lossy)", False),
         ("fast", True),
         ("small", True),
     ]
-    picture = time_memory(cases)
+    picture = time_memory(cases, 2)
     drawn = texts(picture.figure)
     for point in points:
         assert f"{point.label}\n{point.text}" in drawn

@@ -8,12 +8,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import THRESHOLDS, case_trace, full_case, read_back, report, tables, with_measures
+from reports import case_trace, content_from, full_case, read_back, report, tables, with_measures
 from tiny import tiny_case
 from traces import GPU, records, write
 from wanbench.measure.outcome import Outcome
 from wanbench.models import MODELS
-from wanbench.report.content import content_of
 from wanbench.report.markdown import to_markdown
 from wanbench.report.published import Published, against_published, pairs, read_published
 from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table, write_table
@@ -129,6 +128,11 @@ def test_other_steps_are_brought_to_those_published(make: Make, steps: int, tota
     assert row(make(full_case(steps=steps)))["Total(s)"] == total
 
 
+def test_a_single_typical_step_is_marked(make: Make) -> None:
+    assert row(make(full_case(steps=2)))["s/step"] == "2.00 (1 step)"
+    assert row(make(full_case(steps=3)))["s/step"] == "2.00"
+
+
 def test_without_a_typical_step_nothing_is_scaled(make: Make) -> None:
     cells = row(make(full_case(steps=1)))
     assert (cells["s/step"], cells["s/step ratio"]) == ("n/a", "n/a")
@@ -171,7 +175,7 @@ def test_a_lossy_case_is_marked_and_explained(make: Make) -> None:
 def test_the_section_stands_between_summary_and_cases_and_only_where_it_has_a_row(make: Make) -> None:
     def text(trace: Trace) -> str:
         tables = cases_table([trace]), stages_table([trace]), details_table([trace]), left_out_table([])
-        return to_markdown(content_of(*tables, THRESHOLDS, [HERE]))
+        return to_markdown(content_from(*tables, [HERE]))
 
     full = text(make(full_case(steps=3)))
     assert full.index("| Case ") < full.index("## Against published figures") < full.index("# Detailed Breakdown")

@@ -23,7 +23,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from conftest import ROOT
-from reports import THRESHOLDS, full_case
+from reports import THRESHOLDS, content_from, full_case
 from tiny import CPU, record, tiny_case
 from traces import GPU, LIMITS, Outcome, records, trace_of
 from wanbench.cases.case import Case
@@ -36,7 +36,8 @@ from wanbench.measure.wan.checkpoint import write_checkpoint
 from wanbench.redact import redacted, redacted_message
 from wanbench.report.collect import collect, not_of_the_grid
 from wanbench.report.compare.runs import compared_runs
-from wanbench.report.content import content_of
+from wanbench.report.findings.registry import findings_by_case
+from wanbench.report.findings.table import findings_table
 from wanbench.report.markdown import to_markdown
 from wanbench.report.numbers import plain
 from wanbench.report.outcome import faults_of
@@ -45,7 +46,14 @@ from wanbench.report.plots.case import case_pictures
 from wanbench.report.plots.grid import stage_times
 from wanbench.report.plots.picture import save
 from wanbench.report.plots.time_memory import time_memory
-from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table, write_table
+from wanbench.report.tables import (
+    cases_table,
+    details_table,
+    left_out_table,
+    records_by_case,
+    stages_table,
+    write_table,
+)
 from wanbench.rule_log import open_log
 from wanbench.text import one_line, visible
 from wanbench.trace import reader
@@ -422,15 +430,17 @@ def everything_of(file: Path) -> dict[str, str]:
     folder.mkdir(exist_ok=True)
     traces, left_out = collect([file], None, LIMITS)
     tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table(left_out)
-    content = content_of(*tables, THRESHOLDS)
+    content = content_from(*tables)
     for name, table in zip(("cases", "stages", "details", "left_out"), tables):
         write_table(table, folder / f"{name}.csv", folder / f"{name}.parquet")
+    found = findings_by_case(tables[0], records_by_case(tables[1]), THRESHOLDS)
+    write_table(findings_table(found), folder / "findings.csv", folder / "findings.parquet")
     (folder / "report.md").write_text(to_markdown(content), "utf-8")
     page = to_page(content, [], {trace.case["name"]: file for trace in traces})
     (folder / "report.html").write_text(re.sub("base64,[A-Za-z0-9+/=]+", "", page), "utf-8")
     (folder / "terminal").write_text("\n".join(faults_of(tables[0], tables[3], "grid.yaml")), "utf-8")
     save(case_pictures(file, None, LIMITS), "full", folder)
-    save({"times": stage_times(*tables[:2]), "settings": time_memory(tables[0])}, None, folder)
+    save({"times": stage_times(*tables[:2]), "settings": time_memory(tables[0], 2)}, None, folder)
     for picture in folder.glob("*.svg"):
         ElementTree.parse(picture)
     return {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.suffix not in (".png", ".parquet")}
@@ -528,7 +538,7 @@ def test_a_file_of_any_name_among_the_traces_is_named_and_breaks_nothing(tmp_pat
     left_out = left_out_table(not_of_the_grid([name]))
     write_table(left_out, tmp_path / "t.csv", tmp_path / "t.parquet")
     assert left_out["case"].tolist() == [r"\udcff\x1b[31m <b>"]
-    text = to_markdown(content_of(cases_table([]), stages_table([]), details_table([]), left_out, THRESHOLDS))
+    text = to_markdown(content_from(cases_table([]), stages_table([]), details_table([]), left_out))
     assert "&lt;b&gt;" in text
     assert not ACTIVE.search(text)
 
@@ -540,7 +550,7 @@ def test_a_dollar_is_no_formula_and_markup_is_no_markup_in_pictures(tmp_path: Pa
         environment = GPU | {"gpu": GPU["gpu"] | {"name": r"$\frac{1}{$ <b>&amp;</b>"}}
         trace = trace_of(records([2.0] * 50, environment=environment, case=case, peak_bytes=10**10), case=case)
         traces += collect([write_to(tmp_path, trace)], None, LIMITS)[0]
-    save({"settings": time_memory(cases_table(traces))}, None, tmp_path)
+    save({"settings": time_memory(cases_table(traces), 2)}, None, tmp_path)
     text = "".join(ElementTree.parse(tmp_path / "settings.svg").getroot().itertext())
     assert r"GPU $\frac{1}{$ <b>&amp;</b>" in text
 

@@ -17,7 +17,7 @@ def test_the_kept_report_is_what_the_kept_traces_give(tmp_path: Path) -> None:
     run = project.snakemake("results/reference/h200/report.md")
     assert run.code == 0, run.output
     assert run.jobs == {("tabulate_reference", ""), ("report_reference", "")}
-    for file in ("report.md", "tables/cases.csv", "tables/stages.csv", "tables/left_out.csv"):
+    for file in ("report.md", "tables/cases.csv", "tables/stages.csv", "tables/left_out.csv", "tables/findings.csv"):
         made = project.read(f"results/reference/h200/{file}")
         assert made == (KEPT / "h200" / file).read_text("utf-8"), f"{file} is not that of this code: make it anew"
     drawn = project.snakemake("results/reference/h200/report.html")

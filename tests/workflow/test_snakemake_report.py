@@ -19,7 +19,15 @@ def test_snakemakes_own_report_holds_page_tables_and_videos(tmp_path: Path) -> N
         names = archive.namelist()
         text = "\n".join(archive.read(name).decode("utf-8", "replace") for name in names if name.endswith(".html"))
         text += "\n".join(archive.read(name).decode("utf-8", "replace") for name in names if name.endswith(".js"))
-    for name in ("report.html", "cases.csv", "stages.csv", "works.mp4", "timeline.svg", "stage_times.svg"):
+    for name in (
+        "report.html",
+        "cases.csv",
+        "stages.csv",
+        "findings.csv",
+        "works.mp4",
+        "timeline.svg",
+        "stage_times.svg",
+    ):
         assert any(entry.endswith(name) for entry in names), name
     for words in (
         "The video of a case",

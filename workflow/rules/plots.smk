@@ -54,6 +54,7 @@ rule plot_grid:
     conda:
         "../../envs/report.yaml"
     params:
+        alike_memory_pct=THRESHOLDS["no_effect_memory_pct"],
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
     script:

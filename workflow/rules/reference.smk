@@ -26,7 +26,9 @@ use rule report as report_reference with:
         details="results/reference/{machine}/tables/details.parquet",
         left_out="results/reference/{machine}/tables/left_out.parquet",
     output:
-        "results/reference/{machine}/report.md",
+        report="results/reference/{machine}/report.md",
+        findings_csv="results/reference/{machine}/tables/findings.csv",
+        findings="results/reference/{machine}/tables/findings.parquet",
     log:
         "logs/reference/{machine}/report.log",
 
@@ -65,6 +67,7 @@ use rule page as page_reference with:
         stages="results/reference/{machine}/tables/stages.parquet",
         details="results/reference/{machine}/tables/details.parquet",
         left_out="results/reference/{machine}/tables/left_out.parquet",
+        findings="results/reference/{machine}/tables/findings.parquet",
         traces=reference_traces,
         pictures=reference_pictures,
     output:

@@ -5,7 +5,14 @@ rule report:
         details="results/tables/details.parquet",
         left_out="results/tables/left_out.parquet",
     output:
-        "results/report.md",
+        report="results/report.md",
+        findings_csv=report(
+            "results/tables/findings.csv",
+            caption="../report/findings.rst",
+            category="Tables",
+            labels={"table": "findings"},
+        ),
+        findings="results/tables/findings.parquet",
     log:
         "logs/report.log",
     conda:
@@ -24,6 +31,7 @@ rule page:
         stages="results/tables/stages.parquet",
         details="results/tables/details.parquet",
         left_out="results/tables/left_out.parquet",
+        findings="results/tables/findings.parquet",
         traces=expand("results/traces/{case}.json", case=CASES),
         pictures=["results/plots/pictures.json", *expand("results/plots/{case}/pictures.json", case=CASES)],
     output:

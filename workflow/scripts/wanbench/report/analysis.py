@@ -12,7 +12,10 @@ from wanbench.trace.names import OK
 
 def analysis(case: pd.Series, findings: Sequence[Finding]) -> str:
     """The findings of a case, then its use of memory, who else was on the GPU, and how much of it was seen."""
-    texts = [f"- {escaped_but_code(finding.text)} ([why](#{finding.rule}))" for finding in findings]
+    texts = [
+        f"- {finding.severity.capitalize()}: {escaped_but_code(finding.sentences)} ([why](#{finding.rule}))"
+        for finding in findings
+    ]
     if not texts:
         texts = ["- No rule found anything in what was measured."]
     return "\n".join(

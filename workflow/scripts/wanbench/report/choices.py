@@ -1,13 +1,24 @@
 """Which settings to use: cases that made the same video on the same GPU, by time, memory and energy."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
 
 from wanbench.models import MODELS
-from wanbench.report.comparisons import LOSSY_NOTE, at_steps, comparable, is_lossy, label, scaled_text, warmth
+from wanbench.report.comparisons import (
+    LOSSY_NOTE,
+    at_steps,
+    comparable,
+    is_lossy,
+    label,
+    scaled_text,
+    step_text,
+    warmth,
+)
 from wanbench.report.layout import table
 from wanbench.report.numbers import fixed, gigabytes, plain
 
@@ -24,15 +35,18 @@ _SETTINGS = (
     "steps",
     "guidance",
 )
-_LEAST = {"fastest": "time_s", "least memory": "peak_bytes", "least energy": "energy_j"}
+# With the figure, and whether figures that differ by no more than equal cases do are the same.
+_LEAST = {"fastest": ("time_s", False), "least memory": ("peak_bytes", True), "least energy": ("energy_j", False)}
 
 _TEXT_COLUMNS = ("Case", *(setting for setting in _SETTINGS if setting != "steps"), "Generation", "Best at")
 _NOTE = (
     "Time and energy are of one generation without model initialisation and compilation (warm: after the first of the "
     "process; cold: the first, where it is the only one), at the model's official number of steps. (scaled): the case "
     "ran another number, and its median step stands for the difference; with a cache, whose steps are not alike, that "
-    "is rough. Pareto: no other settings are at least as good in both time and peak memory, and better in one. Cases "
-    "whose check was not passed are not here."
+    "is rough. Pareto: no other settings are at "
+    "least as good in both time and peak memory, and better in one; peaks that differ by less than "
+    "`no_effect_memory_pct` of `config/thresholds.yaml` are the same memory. Cases whose check was not passed are not "
+    "here, and GPUs of one name count as the same, though they differ by some percent."
 )
 
 
@@ -42,7 +56,8 @@ class Choice:
 
     Attributes:
         settings: by key of the grid file, as the report prints them.
-        step_s, vae_decoding_s: medians.
+        step_s: median as the report prints it.
+        vae_decoding_s: median.
         time_s: of one generation at the model's official steps.
         energy_j: of one generation at the model's official steps, for each second of its video.
         scaled: time and energy are not of as many steps as the case ran.
@@ -53,7 +68,7 @@ class Choice:
     label: str
     lossy: bool
     settings: dict[str, str]
-    step_s: float | None
+    step_s: str
     vae_decoding_s: float | None
     time_s: float | None
     energy_j: float | None
@@ -92,7 +107,7 @@ def _choice(case: pd.Series) -> Choice:
         label=label(case),
         lossy=is_lossy(case),
         settings={key: _setting(case, key) for key in _SETTINGS},
-        step_s=_known(case["step_s"]),
+        step_s=step_text(case),
         vae_decoding_s=_known(case["vae_decoding_s"]),
         time_s=generation.time_s,
         energy_j=None if generation.energy_j is None else generation.energy_j / video_s,
@@ -112,34 +127,67 @@ def _known(value: float) -> float | None:
     return None if pd.isna(value) else value
 
 
-def best_at(choice: Choice, choices: Sequence[Choice]) -> list[str]:
-    """What a choice is best at among all, itself included; of what only one was measured for, none is best."""
-    marks = []
-    for mark, figure in _LEAST.items():
-        known = [value for other in choices if (value := getattr(other, figure)) is not None]
-        if len(known) > 1 and getattr(choice, figure) == min(known):
-            marks.append(mark)
-    if choice.time_s is not None and choice.peak_bytes is not None:
-        marks += [] if any(_beats(other, choice) for other in choices) else ["Pareto"]
+def marks_of(choices: Sequence[Choice], alike_memory_pct: float) -> list[list[str]]:
+    """What each choice is best at among all; of what only one was measured for, none is best.
+
+    Args:
+        alike_memory_pct: peaks that differ by no more are the same memory: settings that save so little are no choice.
+    """
+    within = 1 + alike_memory_pct / 100
+    marks: list[list[str]] = [[] for _ in choices]
+    for mark, (figure, tolerant) in _LEAST.items():
+        known = [value for choice in choices if (value := getattr(choice, figure)) is not None]
+        if len(known) > 1:
+            most = min(known) * (within if tolerant else 1)
+            for choice, its_marks in zip(choices, marks):
+                if (value := getattr(choice, figure)) is not None and value <= most:
+                    its_marks.append(mark)
+    for i in _pareto(choices, within):
+        marks[i].append("Pareto")
     return marks
 
 
-def _beats(other: Choice, choice: Choice) -> bool:
-    """Whether other settings are as good in time and memory, and better in one; both are known of `choice`."""
-    if other.time_s is None or other.peak_bytes is None or other.way == choice.way:
-        return False
-    as_good = other.time_s <= choice.time_s and other.peak_bytes <= choice.peak_bytes
-    return as_good and (other.time_s < choice.time_s or other.peak_bytes < choice.peak_bytes)
+def _pareto(choices: Sequence[Choice], within: float) -> Iterator[int]:
+    """Indices of choices that no other settings beat, in one pass over times that grow."""
+    known = [i for i, choice in enumerate(choices) if choice.time_s is not None and choice.peak_bytes is not None]
+    faster = _LeastMemory()
+    for _, group in groupby(sorted(known, key=lambda i: choices[i].time_s), key=lambda i: choices[i].time_s):
+        as_fast = list(group)
+        together = _LeastMemory()
+        for i in as_fast:
+            together.add(choices[i])
+        for i in as_fast:
+            beaten = faster.of_others(choices[i]) <= choices[i].peak_bytes * within
+            if not beaten and together.of_others(choices[i]) * within >= choices[i].peak_bytes:
+                yield i
+        for i in as_fast:
+            faster.add(choices[i])
 
 
-def which_settings(cases: pd.DataFrame) -> str | None:
+class _LeastMemory:
+    """The least peak of each of the two ways that need the least: one of them is not a choice's own."""
+
+    def __init__(self) -> None:
+        self._least: dict[tuple[str, ...], float] = {}
+
+    def add(self, choice: Choice) -> None:
+        way = tuple(choice.way.values())
+        self._least[way] = min(choice.peak_bytes, self._least.get(way, math.inf))
+        self._least = dict(sorted(self._least.items(), key=lambda item: item[1])[:2])
+
+    def of_others(self, choice: Choice) -> float:
+        own = tuple(choice.way.values())
+        return min((peak for way, peak in self._least.items() if way != own), default=math.inf)
+
+
+def which_settings(cases: pd.DataFrame, alike_memory_pct: float) -> str | None:
     """The section of the report; None where no two cases made the same video with different settings."""
     groups = groups_of(cases)
     if not groups:
         return None
     parts = ["## Which settings to use"]
     for same, choices in groups.items():
-        parts += [f"### {plain(group_name(*same))}", _table(choices, MODELS[same[0]].steps)]
+        parts += [f"### {plain(group_name(*same))}", _table(choices, MODELS[same[0]].steps, alike_memory_pct)]
     lossy = any(choice.lossy for choices in groups.values() for choice in choices)
     return "\n\n".join([*parts, _NOTE, *([LOSSY_NOTE] if lossy else [])])
 
@@ -149,20 +197,20 @@ def group_name(model: str, task: str, size: str, frames: int, weights: str, gpu:
     return f"{model} {task}, {size}, {frames} frames, {weights} weights, GPU {gpu}"
 
 
-def _table(choices: Sequence[Choice], steps: int) -> str:
+def _table(choices: Sequence[Choice], steps: int, alike_memory_pct: float) -> str:
     differing = [key for key in _SETTINGS if len({choice.settings[key] for choice in choices}) > 1]
     rows = [
         {"Case": choice.label}
         | {key: choice.settings[key] for key in differing}
         | {
-            "s/step": fixed(choice.step_s),
+            "s/step": choice.step_s,
             "VAE decoding (s)": fixed(choice.vae_decoding_s),
             "Generation": choice.warmth,
             f"Time at {steps} steps (s)": scaled_text(choice.time_s, choice.scaled),
             "Peak GPU Mem (GB)": gigabytes(choice.peak_bytes),
             "Energy (J/s of video)": scaled_text(choice.energy_j, choice.scaled, decimals=0),
-            "Best at": ", ".join(best_at(choice, choices)),
+            "Best at": ", ".join(marks),
         }
-        for choice in choices
+        for choice, marks in zip(choices, marks_of(choices, alike_memory_pct))
     ]
     return table(rows, _TEXT_COLUMNS)

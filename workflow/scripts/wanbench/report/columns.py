@@ -120,7 +120,8 @@ _GENERATION = (
     "`warm`: the median of those that count after the first of the process; `cold`: the first, where it is the only one"
 )
 _SCALED = "the case ran another number of steps, and s/step (or the median energy of a step) stands for the difference"
-_LOSSY = "a cache, sage attention or VAE tiling: the setting changes the video"
+_ONE_STEP = "s/step, and what is scaled by it, is of a single step: the others were the first and the expert switch"
+_LOSSY = "a cache, sage attention, VAE tiling, a VAE in 16 bit or float16: the setting changes the video"
 
 PUBLISHED = {
     "Case": "each case stands beside each row of `workflow/scripts/wanbench/report/published_figures.csv` of the same "
@@ -142,6 +143,7 @@ PUBLISHED = {
     "Published energy(kJ)": "energy of a generation as the source gives it",
     "Source": "where the published figures stand",
     "(scaled)": _SCALED,
+    "(1 step)": _ONE_STEP,
     "(lossy)": _LOSSY,
 }
 
@@ -159,8 +161,10 @@ CHOICES = {
     "Energy (J/s of video)": "energy of the same generation for each second of its video; stages too short for a "
     "figure are left out, at most 1 % of its time. Without (scaled) it is Energy per Second of Video of the case",
     "Best at": "`fastest`, `least memory`, `least energy` of the table; `Pareto`: no other settings (steps aside) are "
-    "at least as good in time and peak memory, and better in one",
+    "at least as good in time and peak memory, and better in one; peaks within `no_effect_memory_pct` are "
+    "the same memory",
     "(scaled)": _SCALED,
+    "(1 step)": _ONE_STEP,
     "(lossy)": _LOSSY,
 }
 

@@ -9,8 +9,9 @@ from wanbench.trace.names import OK
 
 LOSSY_NOTE = (
     "(lossy): a setting of the case changes the video and not only how it is made: a cache reuses what earlier steps "
-    "computed, sage attention computes in 8 bit, VAE tiling blends the borders of its tiles. Look at videos from real "
-    "weights before choosing it."
+    "computed, sage attention computes in 8 bit, VAE tiling blends the borders of its tiles, a VAE in 16 bit and a "
+    "denoiser in float16 compute with less precision or range than the model's own. Look at videos from real weights "
+    "before choosing it."
 )
 
 
@@ -50,6 +51,19 @@ def scaled_text(value: float | None, scaled: bool, decimals: int = 2, scale: flo
     return f"{text} (scaled)" if scaled and text != NOT_MEASURED else text
 
 
+def typical_steps(case: pd.Series) -> int:
+    """Number of steps that `step_s` of a case that ran to its end is the median of."""
+    generations = int(case["steps_done"]) // int(case["steps"])
+    special = 1 if pd.isna(case["switch_step_s"]) else 2
+    return int(case["steps_done"]) - special * generations
+
+
+def step_text(case: pd.Series) -> str:
+    """s/step of a case, marked where it is of a single step."""
+    text = fixed(case["step_s"])
+    return f"{text} (1 step)" if typical_steps(case) == 1 and text != NOT_MEASURED else text
+
+
 def comparable(cases: pd.DataFrame) -> list[pd.Series]:
     """Cases that ran to their end, of the real models."""
     # A checkpoint has no scale: it brings its own size.
@@ -63,8 +77,9 @@ def warmth(case: pd.Series) -> str:
 
 
 def is_lossy(case: pd.Series) -> bool:
-    """Whether a setting changes the video that comes out."""
-    return bool(case["cache"] != "none" or case["attention"].startswith("sage") or case["vae_tiling"])
+    """Whether a setting changes the video that comes out: its content, or the precision that it is computed with."""
+    reduced = case["vae_dtype"] != "float32" or case["dtype"] == "float16"
+    return bool(case["cache"] != "none" or case["attention"].startswith("sage") or case["vae_tiling"] or reduced)
 
 
 def label(case: pd.Series) -> str:

@@ -3,14 +3,14 @@
 Paragraphs are Markdown: the Markdown report joins them, and the page renders the same ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from wanbench.report.case_section import case_section
 from wanbench.report.choices import which_settings
-from wanbench.report.findings.registry import findings_by_case
+from wanbench.report.findings.basis import Finding
 from wanbench.report.findings.thresholds import Thresholds
 from wanbench.report.header import header
 from wanbench.report.how_to_read import how_to_read
@@ -53,6 +53,7 @@ def content_of(
     stages: pd.DataFrame,
     details: pd.DataFrame,
     left_out: pd.DataFrame,
+    findings: Mapping[str, Sequence[Finding]],
     thresholds: Thresholds,
     published: Sequence[Published] = (),
 ) -> Content:
@@ -60,12 +61,12 @@ def content_of(
 
     Args:
         cases, stages, details, left_out: the tables of `wanbench.report.tables`.
-        thresholds: when findings speak.
+        findings: by case; none for a case that is not there.
+        thresholds: those that the findings spoke by.
         published: what others have published, to set beside the cases.
     """
     stages_of, details_of = records_by_case(stages), records_by_case(details)
-    findings = findings_by_case(cases, stages_of, thresholds)
-    found = [against_published(cases, published), which_settings(cases)]
+    found = [against_published(cases, published), which_settings(cases, thresholds.no_effect_memory_pct)]
     comparisons = [section for section in found if section is not None]
     compared = [section.partition("\n")[0].removeprefix("## ") for section in comparisons]
     return Content(
@@ -73,7 +74,9 @@ def content_of(
         summary=summary(cases),
         overview=([left_out_section(left_out)] if len(left_out) else []) + comparisons,
         cases=[
-            CaseContent(name, case_section(case, stages_of.get(name, []), details_of.get(name, []), findings[name]))
+            CaseContent(
+                name, case_section(case, stages_of.get(name, []), details_of.get(name, []), findings.get(name, []))
+            )
             for name, case in zip(cases["case"], (case for _, case in cases.iterrows()))
         ],
         how_to_read=how_to_read([finding for of_case in findings.values() for finding in of_case], compared),

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from wanbench.report.comparisons import LOSSY_NOTE, at_steps, comparable, is_lossy, label, scaled_text, warmth
+from wanbench.report.comparisons import (
+    LOSSY_NOTE,
+    at_steps,
+    comparable,
+    is_lossy,
+    label,
+    scaled_text,
+    step_text,
+    warmth,
+)
 from wanbench.report.layout import table
 from wanbench.report.numbers import fixed, gigabytes, plain
 
@@ -105,7 +114,7 @@ def _row(case: pd.Series, figure: Published, with_energy: bool) -> dict[str, str
         "Published GPUs": str(figure.gpus),
         "Software": plain(figure.software),
         "Published steps": str(figure.steps),
-        "s/step": fixed(case["step_s"]),
+        "s/step": step_text(case),
         "Published s/step": fixed(figure.s_per_step),
         "s/step ratio": fixed(_ratio(case["step_s"], figure.s_per_step)),
         "Generation": warmth(case),

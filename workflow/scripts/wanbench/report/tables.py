@@ -53,6 +53,7 @@ _CASE_COLUMNS = {
     "repeats": _WHOLE,
     "timeout_s": _REAL,
     "total_duration_s": _REAL,
+    "placement_s": _REAL,  # Means something with random weights too, unlike the rest of initialisation.
     **dict.fromkeys(CaseFigures.__dataclass_fields__, _REAL),
     "estimated_peak_bytes": _WHOLE,
     "generations": _WHOLE,
@@ -256,6 +257,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "status": trace.status,
         "guidance": " / ".join(f"{scale:g}" for scale in ran["guidance"]),
         "total_duration_s": trace.total_duration_s,
+        "placement_s": next((detail.time_s for detail in trace.details if detail.name == "Placement"), None),
         "estimated_peak_bytes": estimated_peak_bytes(Case.from_settings(trace.case)),
         "generations": len(generations),
         "generations_left_out": len({stage.generation for stage in trace.stages if stage.left_out}),

@@ -26,15 +26,27 @@ class Finding:
         rule: name of the rule, stable across reports.
         severity: "warning" (the figures or the run are in danger), "bottleneck" (what holds the case back) or "note".
         evidence: the measured figures that made the rule fire; units are in the keys.
-        text: the finding and the advice, as the report prints them.
-        advised: settings that the advice names, as `key: value`, or as `key` for any other value of it.
+        text: what was found, as the report prints it.
+        advice: what to do, and what other cases show of it; empty where there is nothing to do.
+        advised: alternatives that the advice names: each is what to set together, as `key: value`, or as `key` for any
+            other value of it.
     """
 
     rule: str
     severity: str
     evidence: dict[str, float]
     text: str
-    advised: tuple[str, ...] = ()
+    advice: str = ""
+    advised: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def sentences(self) -> str:
+        return f"{self.text} {self.advice}".strip()
+
+    @property
+    def advised_alone(self) -> tuple[str, ...]:
+        """Settings that are advised without another beside them."""
+        return tuple(settings[0] for settings in self.advised if len(settings) == 1)
 
 
 @dataclass(frozen=True)
@@ -45,8 +57,8 @@ class Context:
         case: the case's row of the cases table.
         rows: its stages as the report lists them.
         stages: its rows of the stages table, None for what was not measured.
-        neighbours: cases of the report that differ in one setting.
-        advised: settings that the findings before this rule advise.
+        neighbours: cases of the report that differ in one setting (and maybe in the GPU and the steps).
+        advised: settings that the findings before this rule advise, each alone.
     """
 
     case: pd.Series
@@ -90,9 +102,23 @@ def known(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
 
 
-def can_compile(case: pd.Series) -> bool:
-    """Whether compiling is advice that a case could follow: it does not yet, and its offload allows it."""
-    return bool(case["compile"] == "none" and case["offload"] in ("none", "model"))
+def executed(context: Context) -> tuple[float, str] | None:
+    """Seconds of Total_Execution that mean something, and their name; None where it was not reached.
+
+    Random weights are made and not loaded: how long that takes means nothing.
+    """
+    total, made = context.row(names.TOTAL_EXECUTION), made_at_random(context)
+    if total is None or not total.time_s:
+        return None
+    if made is None:
+        return total.time_s, names.TOTAL_EXECUTION
+    rest_s = total.time_s - made.time_s
+    return (rest_s, f"{names.TOTAL_EXECUTION} without {names.MODEL_INITIALIZATION}") if rest_s > 0 else None
+
+
+def made_at_random(context: Context) -> Row | None:
+    """Initialisation, where it made random weights."""
+    return context.row(names.MODEL_INITIALIZATION) if context.case["weights"] == "random" else None
 
 
 def typical_rows(context: Context) -> list[Row]:
@@ -110,6 +136,11 @@ def switch_steps(context: Context) -> set[int]:
     """Numbers of the steps that are the first of another expert."""
     experts = {stage["step"]: stage["expert"] for stage in context.stages if stage["step"] is not None}
     return {step for step in experts if step - 1 in experts and experts[step] != experts[step - 1]}
+
+
+def in_typical_steps(context: Context) -> str:
+    """The steps that figures of denoising rest on, in words: one step is weak evidence."""
+    return "typical steps" if len(typical_rows(context)) > 1 else "the only typical step"
 
 
 def denoising_mean(context: Context, measure: str) -> float | None:

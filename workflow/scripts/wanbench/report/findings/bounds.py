@@ -5,16 +5,18 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from wanbench.report.findings.advice import alternatives, can_compile
 from wanbench.report.findings.basis import (
     BOTTLENECK,
     NOTE,
     Context,
     Finding,
     Rule,
-    can_compile,
     denoising_mean,
+    in_typical_steps,
     typical_rows,
 )
+from wanbench.report.findings.gains import advisable, speeds_up
 from wanbench.report.peaks import mfu_pct, peak_flops_per_s
 
 
@@ -26,23 +28,23 @@ def _memory_bandwidth_bound(context: Context) -> Iterator[Finding]:
     limits = context.thresholds
     if dram_pct < limits.memory_bound_dram_pct or tensor_pct >= limits.compute_bound_tensor_pct:
         return
-    compilable = can_compile(context.case)
-    advice = (
-        "`compile: repeated_blocks` joins kernels that pass their results through memory."
-        if compilable
-        else "Another `attention` or a smaller data type moves less."
-    )
     text = (
-        f"Denoising is held by the GPU's memory: its bandwidth is {dram_pct:.1f} % busy in typical steps, its tensor "
-        f"cores {tensor_pct:.1f} %. {advice}"
+        f"Denoising is held by the GPU's memory: its bandwidth is {dram_pct:.1f} % busy in "
+        f"{in_typical_steps(context)}, its tensor cores {tensor_pct:.1f} %."
     )
-    yield Finding(
-        "memory_bandwidth_bound",
-        BOTTLENECK,
-        {"dram_activity_pct": dram_pct, "tensor_activity_pct": tensor_pct},
-        text,
-        ("compile: repeated_blocks",) if compilable else ("attention",),
-    )
+    evidence = {"dram_activity_pct": dram_pct, "tensor_activity_pct": tensor_pct}
+    if _should_compile(context):
+        advice = "`compile: repeated_blocks` joins kernels that pass their results through memory."
+        advised = alternatives("compile: repeated_blocks")
+    else:
+        float32 = context.case["dtype"] == "float32"
+        advice = f"Another `attention`{' or `dtype: bfloat16`' if float32 else ''} may move less."
+        advised = alternatives("attention", *(["dtype: bfloat16"] if float32 else []))
+    yield Finding("memory_bandwidth_bound", BOTTLENECK, evidence, text, advice, advised)
+
+
+def _should_compile(context: Context) -> bool:
+    return can_compile(context.case) and advisable(context, "compile: repeated_blocks")
 
 
 def _kernel_bound(context: Context) -> Iterator[Finding]:
@@ -54,14 +56,14 @@ def _kernel_bound(context: Context) -> Iterator[Finding]:
         return
     sm_pct, tensor_pct = busy
     evidence, reached = _evidence(context, sm_pct, tensor_pct)
-    compilable = can_compile(context.case)
+    compilable = _should_compile(context)
     advice = "`compile: repeated_blocks` joins them." if compilable else "Another `attention` may need fewer of them."
     text = (
-        f"Denoising keeps the multiprocessors {sm_pct:.1f} % busy and the tensor cores only {tensor_pct:.1f} %"
-        f"{reached}: much of a typical step goes to the kernels between its matrix products. {advice}"
+        f"Denoising keeps the multiprocessors {sm_pct:.1f} % busy and the tensor cores only {tensor_pct:.1f} % in "
+        f"{in_typical_steps(context)}{reached}: much of a step goes to the kernels between its matrix products."
     )
-    advised = ("compile: repeated_blocks",) if compilable else ("attention",)
-    yield Finding("kernel_bound", BOTTLENECK, evidence, text, advised)
+    advised = alternatives("compile: repeated_blocks" if compilable else "attention")
+    yield Finding("kernel_bound", BOTTLENECK, evidence, text, advice, advised)
 
 
 def _busy(context: Context) -> tuple[float, float] | None:
@@ -88,13 +90,13 @@ def _compute_bound(context: Context) -> Iterator[Finding]:
         return
     sm_pct, tensor_pct = busy
     evidence, reached = _evidence(context, sm_pct, tensor_pct)
-    advice, advised = _faster_arithmetic(context.case)
+    ways, advised = _faster_arithmetic(context)
     text = (
-        f"Denoising is held by the GPU's arithmetic, which is a good state: typical steps keep the multiprocessors "
-        f"{sm_pct:.1f} % and the tensor cores {tensor_pct:.1f} % busy{reached}. What makes it faster is less or "
-        f"cheaper work: {advice}."
+        f"Denoising is held by the GPU's arithmetic, which is a good state: the multiprocessors are {sm_pct:.1f} % and "
+        f"the tensor cores {tensor_pct:.1f} % busy in {in_typical_steps(context)}{reached}."
     )
-    yield Finding("compute_bound", BOTTLENECK, evidence, text, advised)
+    advice = f"What can make it faster is less or cheaper work: {ways}."
+    yield Finding("compute_bound", BOTTLENECK, evidence, text, advice, advised)
 
 
 def _typical_mfu(context: Context) -> tuple[float, float, str] | None:
@@ -110,14 +112,19 @@ def _typical_mfu(context: Context) -> tuple[float, float, str] | None:
     return (statistics.median(known), *peak) if known else None
 
 
-def _faster_arithmetic(case: pd.Series) -> tuple[str, tuple[str, ...]]:
-    ways = {"attention": "another `attention`", "steps": "fewer `steps` (a distilled model)"}
-    if can_compile(case):
+def _faster_arithmetic(context: Context) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    """Ways to less work in words, and the settings among them."""
+    tried = any(
+        near.key == "attention" and near.same_gpu and speeds_up(context, near) is False for near in context.neighbours
+    )
+    ways = {"attention": "an `attention` that was not tried here" if tried else "another `attention`"}
+    ways["steps"] = "fewer `steps` (a distilled model)"
+    if _should_compile(context):
         ways = {"compile: repeated_blocks": "`compile: repeated_blocks`"} | ways
-    if case["cache"] == "none":
+    if context.case["cache"] == "none":
         ways["cache: first_block"] = "`cache: first_block` (lossy)"
     *first, last = ways.values()
-    return f"{', '.join(first)} or {last}", tuple(way for way in ways if way != "steps")
+    return f"{', '.join(first)} or {last}", alternatives(*(way for way in ways if way != "steps"))
 
 
 def _power_cap(context: Context) -> Iterator[Finding]:
@@ -140,9 +147,9 @@ def _power_cap(context: Context) -> Iterator[Finding]:
         clock += "."
     text = (
         f"The power limit{limit} held the clocks down in {share_pct:.1f} % of the samples, which is normal at full "
-        f"load.{clock} Compare times only with GPUs of the same limit."
+        f"load.{clock}"
     )
-    yield Finding("power_cap", NOTE, evidence, text)
+    yield Finding("power_cap", NOTE, evidence, text, "Compare times only with GPUs of the same limit.")
 
 
 def _typical_stages(context: Context) -> list[dict]:

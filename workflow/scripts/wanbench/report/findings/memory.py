@@ -2,41 +2,17 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
-from wanbench.cases.case import Case
 from wanbench.memory import estimated_peak_bytes
-from wanbench.report.findings.basis import WARNING, Context, Finding, Rule
+from wanbench.report.findings.advice import Option, alternatives, case_of, fits, savings, without_offload
+from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, known
 from wanbench.report.numbers import gigabytes
 from wanbench.trace.names import OOM
 
 _ASKED_FOR = re.compile(r"Tried to allocate ([0-9.]+) (KiB|MiB|GiB|TiB)")
 _UNITS_BYTES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-
-# In the order of their price: half the VAE's precision, time of decoding and seams, time to move weights.
-_SAVINGS: tuple[dict[str, Any], ...] = (
-    {"vae_dtype": "bfloat16"},
-    {"vae_tiling": True},
-    {"offload": "model"},
-    {"offload": "model", "vae_dtype": "bfloat16"},
-    {"offload": "model", "vae_dtype": "bfloat16", "vae_tiling": True},
-    # Hooks on every layer do not go with compilation.
-    {"offload": "group_stream", "vae_dtype": "bfloat16", "vae_tiling": True, "compile": "none"},
-)
-
-
-def case_of(row: pd.Series) -> Case:
-    """The case of a row of the cases table, as far as the memory estimate looks at it."""
-    values = {key: row[key] if key in row.index and pd.notna(row[key]) else None for key in Case.__dataclass_fields__}
-    return Case(**values | {"guidance": ()})
-
-
-def shown_setting(key: str, value: Any) -> str:
-    """A setting as a grid file has it."""
-    return f"{key}: {str(value).lower() if isinstance(value, bool) else value}"
 
 
 def _out_of_memory(context: Context) -> Iterator[Finding]:
@@ -56,27 +32,21 @@ def _out_of_memory(context: Context) -> Iterator[Finding]:
     if estimate_bytes is not None:
         evidence["estimated_peak_bytes"] = estimate_bytes
         sentences.append(f"Its settings let expect a peak of {gigabytes(estimate_bytes)} GB.")
-    fitting, advised = _first_that_fits(context)
-    yield Finding("out_of_memory", WARNING, evidence, " ".join([*sentences, *fitting]), advised)
+    advice, advised = _first_that_fits(context)
+    yield Finding("out_of_memory", WARNING, evidence, " ".join(sentences), advice, advised)
 
 
-def _first_that_fits(context: Context) -> tuple[list[str], tuple[str, ...]]:
+def _first_that_fits(context: Context) -> tuple[str, tuple[tuple[str, ...], ...]]:
     """A sentence about the cheapest settings whose estimate fits this GPU, and these settings."""
-    total_bytes, case = context.number("gpu_mem_total_bytes"), case_of(context.case)
-    own_bytes = estimated_peak_bytes(case)
-    if total_bytes is None or own_bytes is None:
-        return [], ()
-    room_bytes = context.thresholds.full_gpu_memory_pct / 100 * total_bytes
-    if own_bytes <= room_bytes:
-        return ["That would fit: look for what else held memory on this GPU."], ()
-    for saving in _SAVINGS:
-        changed = {key: value for key, value in saving.items() if getattr(case, key) != value}
-        needed_bytes = estimated_peak_bytes(replace(case, **saving))
-        if changed and needed_bytes < own_bytes and needed_bytes <= room_bytes:
-            settings = tuple(shown_setting(key, value) for key, value in changed.items())
-            listed = " and ".join(f"`{setting}`" for setting in settings)
-            return [f"The cheapest change that should fit: {listed}, about {gigabytes(needed_bytes)} GB."], settings
-    return ["No setting of offload and VAE brings it down enough: make it smaller or shorter (`size`, `frames`)."], ()
+    fitting = fits(context, estimated_peak_bytes(case_of(context.case)))
+    if fitting is None:
+        return "", ()
+    if fitting:
+        return "That would fit: look for what else held memory on this GPU.", ()
+    cheapest = next((saving for saving in savings(context) if fits(context, saving.peak_bytes)), None)
+    if cheapest is None:
+        return "No setting of offload and VAE brings it down enough: make it smaller or shorter (`size`, `frames`).", ()
+    return f"The cheapest change that should fit: {cheapest.words}.", (cheapest.settings,)
 
 
 def _vram_margin(context: Context) -> Iterator[Finding]:
@@ -93,13 +63,14 @@ def _vram_margin(context: Context) -> Iterator[Finding]:
     if outside_bytes is not None:
         evidence["outside_torch_bytes"] = outside_bytes
         outside = f", with {gigabytes(outside_bytes)} GB that CUDA and others held,"
-    savings = [shown_setting(key, value) for key, value in _savings_left(context.case)]
-    advice = f"Set {' or '.join(f'`{saving}`' for saving in savings)}." if savings else "Make it smaller or shorter."
+    options = _savings_left(context)
+    advice = " or ".join(option.words for option in options)
     text = (
         f"Peak GPU memory of {gigabytes(peak_bytes)} GB{outside} is {100 * full_bytes / total_bytes:.0f} % of the "
-        f"{gigabytes(total_bytes)} GB of this {context.case['gpu_name']}. {advice}"
+        f"{gigabytes(total_bytes)} GB of this {context.case['gpu_name']}."
     )
-    yield Finding("vram_margin", WARNING, evidence, text, tuple(savings))
+    advice = f"Set {advice}." if options else "No setting of offload and VAE lowers it: make it smaller or shorter."
+    yield Finding("vram_margin", WARNING, evidence, text, advice, tuple(option.settings for option in options))
 
 
 def _outside_torch_bytes(context: Context) -> float | None:
@@ -113,15 +84,23 @@ def _outside_torch_bytes(context: Context) -> float | None:
     return max(0.0, *beyond) if beyond else None
 
 
-def _savings_left(case: pd.Series) -> list[tuple[str, Any]]:
-    left: list[tuple[str, Any]] = []
-    if case["vae_dtype"] == "float32":
-        left.append(("vae_dtype", "bfloat16"))
-    if not case["vae_tiling"]:
-        left.append(("vae_tiling", True))
-    if case["offload"] == "none":
-        left.append(("offload", "model"))
-    return left
+def _savings_left(context: Context) -> list[Option]:
+    """Single settings that should lower the peak (with what must change beside them), else the first of several."""
+    left = [saving for saving in savings(context) if not _saved_nothing(context, saving)]
+    single = [saving for saving in left if len(set(saving.settings) - {"compile: none"}) == 1]
+    return single or left[:1]
+
+
+def _saved_nothing(context: Context, saving: Option) -> bool:
+    """Whether this very GPU showed that the settings lower the peak less than equal cases differ."""
+    own_bytes = context.number("gpu_mem_allocated_bytes")
+    least_bytes = (1 - context.thresholds.no_effect_memory_pct / 100) * (own_bytes or 0)
+    return any(
+        near.same_gpu
+        and (near.setting,) == saving.settings
+        and (known(near.row["gpu_mem_allocated_bytes"]) or 0) > least_bytes
+        for near in context.neighbours
+    )
 
 
 def _host_memory_margin(context: Context) -> Iterator[Finding]:
@@ -130,12 +109,14 @@ def _host_memory_margin(context: Context) -> Iterator[Finding]:
         return
     if 100 * peak_bytes < context.thresholds.full_host_memory_pct * total_bytes:
         return
-    offloaded = context.case["offload"] != "none"
-    advice = ", or set `offload: none` if the GPU can hold the weights, which wait there now" if offloaded else ""
-    reached = f"System memory reached {gigabytes(peak_bytes)} GB of {gigabytes(total_bytes)} GB."
-    text = f"{reached} Close other programs{advice}."
+    text = f"System memory reached {gigabytes(peak_bytes)} GB of {gigabytes(total_bytes)} GB."
     evidence = {"peak_bytes": peak_bytes, "host_bytes": total_bytes}
-    yield Finding("host_memory_margin", WARNING, evidence, text, ("offload: none",) if offloaded else ())
+    advice, advised = "Close other programs.", ()
+    if context.case["offload"] != "none":
+        holds, words = without_offload(context)
+        advice += f" Offloaded weights wait there: {words}."
+        advised = () if holds is False else alternatives("offload: none")
+    yield Finding("host_memory_margin", WARNING, evidence, text, advice, advised)
 
 
 RULES = (
@@ -152,8 +133,8 @@ RULES = (
         "The case fitted, but only just. The peak is what torch had allocated at most, and what CUDA, libraries and "
         "others held beside torch's allocator (by NVML, where sampled), against the memory of the GPU that ran. What "
         "the allocator only keeps in reserve is not counted, since it is given back when needed. Above "
-        "`full_gpu_memory_pct`, fragmentation, another driver or one more process ends the case. Use a setting that "
-        "needs less.",
+        "`full_gpu_memory_pct`, fragmentation, another driver or one more process ends the case. The settings "
+        "named are those whose estimated peak is lower than the estimate for the case as it is.",
         _vram_margin,
     ),
     Rule(

@@ -1,17 +1,15 @@
-"""Other cases of a report that differ from a case in one setting: what that setting did, as it was measured here."""
+"""Other cases of a report that differ from a case in one setting, and maybe in the GPU and in the number of steps."""
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from wanbench.models import MODELS
-from wanbench.report.comparisons import at_steps, warmth
+from wanbench.report.comparisons import warmth
+from wanbench.report.findings.advice import shown_setting
 from wanbench.report.findings.basis import known
-from wanbench.report.findings.memory import shown_setting
-from wanbench.report.numbers import fixed, gigabytes
 from wanbench.trace.names import OK
 
 # What must be the same for times to compare; steps may differ, since figures are brought to the same number.
@@ -28,10 +26,10 @@ _SAME = (
     "revision",
     "gpu_name",
     "gpu_power_limit_w",
+    "gpu_driver",
+    "packages",
 )
 _SETTINGS = ("offload", "compile", "cache", "attention", "dtype", "vae_dtype", "vae_tiling")
-# Nearer to each other than this, two figures print as the same.
-_ALIKE = 0.005
 
 
 @dataclass(frozen=True)
@@ -42,61 +40,100 @@ class Neighbour:
         row: its row of the cases table.
         key: the setting that differs.
         value: what it has there, as a grid file has it.
+        same_gpu: it ran on the very same GPU, and not on another one of the same name (and maybe another machine).
+        same_steps: it ran as many steps.
     """
 
     row: pd.Series
     key: str
     value: str
+    same_gpu: bool
+    same_steps: bool
 
     @property
     def setting(self) -> str:
         return f"{self.key}: {self.value}"
 
 
-class Neighbourhood:
-    """The cases of a report by what they have in common, so that each finds its neighbours without a look at all.
+@dataclass
+class _Alike:
+    """Cases that are alike in all but the steps: the fastest of each number, and that of the most steps."""
 
-    Of cases that are alike in all of that, in their steps and in their warmth, the fastest stands for the others.
-    """
+    by_steps: dict[int, pd.Series] = field(default_factory=dict)
+    most_steps: int = 0
+
+    def add(self, case: pd.Series) -> None:
+        steps = int(case["steps"])
+        self.most_steps = max(self.most_steps, steps)
+        if steps not in self.by_steps or _time_s(case) < _time_s(self.by_steps[steps]):
+            self.by_steps[steps] = case
+
+    def nearest(self, steps: int) -> pd.Series:
+        # Of those that must be scaled, the one with the most steps is the best evidence.
+        return self.by_steps.get(steps, self.by_steps[self.most_steps])
+
+
+class Neighbourhood:
+    """The cases of a report by what they have in common, so that each finds its neighbours without a look at all."""
 
     def __init__(self, cases: Iterable[pd.Series]) -> None:
         """Takes rows of the cases table."""
         self._values: dict[str, tuple[str, ...]] = {}
-        self._alike: dict[tuple[Any, ...], dict[tuple[Any, ...], pd.Series]] = {}
+        # By what must be the same, by the value of the setting that differs, by GPU and warmth.
+        self._places: dict[tuple[Any, ...], dict[str, dict[tuple[Any, str], _Alike]]] = {}
         for case in cases:
             if _comparable(case):
                 self._add(case)
 
     def of(self, case: pd.Series) -> list[Neighbour]:
-        """The cases that made the same video on the same GPU and differ from `case` in exactly one setting.
+        """For each other value of each setting, the nearest case that differs from `case` in it.
 
-        Only cases that passed their checks, of the real models; none if the case itself is not one. With random
-        weights, a cache differs in nothing that would be true of real ones, so that such cases are no neighbours.
+        The same GPU is nearest, then a generation that is as warm or cold, then the same number of steps, then the
+        greatest number, then the fastest. Only cases that passed their checks, of the real models, on a GPU of the same
+        name with the same software; none if the case itself is not one. With random weights, a cache differs in nothing
+        that would be true of real ones, so that such cases are no neighbours.
         """
         if case["case"] not in self._values:
             return []
         found: list[Neighbour] = []
-        for key, value, place in self._places(case):
+        for key, value, place in self._places_of(case):
             if key == "cache" and case["weights"] == "random":
                 continue
-            others = self._alike[place].items()
-            found += [Neighbour(row, key, other[0]) for other, row in others if other[0] != value]
+            found += [
+                _nearest(case, key, other, kinds) for other, kinds in self._places[place].items() if other != value
+            ]
         return found
 
     def _add(self, case: pd.Series) -> None:
         self._values[case["case"]] = tuple(_value(case, key) for key in _SETTINGS)
-        for _, value, place in self._places(case):
-            alike = self._alike.setdefault(place, {})
-            kind = (value, int(case["steps"]), warmth(case))
-            if kind not in alike or _time_s(case) < _time_s(alike[kind]):
-                alike[kind] = case
+        for _, value, place in self._places_of(case):
+            kinds = self._places.setdefault(place, {}).setdefault(value, {})
+            kinds.setdefault((_plain(case["gpu_uuid"]), warmth(case)), _Alike()).add(case)
 
-    def _places(self, case: pd.Series) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
+    def _places_of(self, case: pd.Series) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
         """Each setting with its value, and what must be the same for cases to differ in it alone."""
         same = tuple(_plain(case[key]) for key in _SAME)
         values = self._values[case["case"]]
         for i, key in enumerate(_SETTINGS):
             yield key, values[i], (key, same, values[:i] + values[i + 1 :])
+
+
+def _nearest(case: pd.Series, key: str, value: str, kinds: dict[tuple[Any, str], _Alike]) -> Neighbour:
+    steps, gpu = int(case["steps"]), _plain(case["gpu_uuid"])
+
+    def distance(row: pd.Series) -> tuple[Any, ...]:
+        other_gpu, other_steps = _plain(row["gpu_uuid"]) != gpu, int(row["steps"])
+        return other_gpu, not alike_warm(case, row), other_steps != steps, -other_steps, _time_s(row)
+
+    row = min((alike.nearest(steps) for alike in kinds.values()), key=distance)
+    # A GPU that was not identified may be any.
+    same_gpu = gpu is not None and _plain(row["gpu_uuid"]) == gpu
+    return Neighbour(row, key, value, same_gpu, int(row["steps"]) == steps)
+
+
+def alike_warm(case: pd.Series, other: pd.Series) -> bool:
+    """Whether both generations are the first of their process, or both later ones."""
+    return warmth(case) == warmth(other)
 
 
 def _time_s(case: pd.Series) -> float:
@@ -125,63 +162,3 @@ def _plain(value: Any) -> Any:
     if pd.isna(value):
         return None
     return bool(value) if pd.api.types.is_bool(value) else value
-
-
-def speed_ratio(case: pd.Series, neighbour: Neighbour, steps: int | None = None) -> float | None:
-    """How many times faster the neighbour makes a video, at a number of steps (else the case's); above 1 is faster."""
-    steps = steps or int(case["steps"])
-    own_s, other_s = at_steps(case, steps).time_s, at_steps(neighbour.row, steps).time_s
-    return own_s / other_s if own_s and other_s and other_s > 0 else None
-
-
-def alike_warm(case: pd.Series, neighbour: Neighbour) -> bool:
-    """Whether both generations are the first of their process, or both later ones."""
-    return warmth(case) == warmth(neighbour.row)
-
-
-def gain_text(case: pd.Series, neighbour: Neighbour) -> str:
-    """What the neighbour's setting brings and costs, in figures: time, memory and energy of one generation."""
-    return ", ".join([*_speed(case, neighbour), *_memory(case, neighbour), *_energy(case, neighbour)])
-
-
-def _speed(case: pd.Series, neighbour: Neighbour) -> list[str]:
-    texts = []
-    ratio, steps, official = speed_ratio(case, neighbour), int(case["steps"]), MODELS[case["model"]].steps
-    if ratio is not None:
-        kind = "" if alike_warm(case, neighbour) else f", {warmth(neighbour.row)} against {warmth(case)}"
-        texts.append(f"{_in_words(ratio)} per generation ({steps} steps{kind})")
-        if official != steps and (full := speed_ratio(case, neighbour, official)) is not None:
-            texts[-1] += f" and {_in_words(full)} at the official {official} steps"
-    own_s, other_s = known(case["step_s"]), known(neighbour.row["step_s"])
-    if own_s and other_s and abs(own_s / other_s - 1) >= _ALIKE:
-        texts.append(f"{fixed(other_s)} s/step instead of {fixed(own_s)}")
-    compile_s = known(neighbour.row["compilation_s"])
-    if neighbour.key == "compile" and compile_s:
-        texts.append(f"after {fixed(compile_s)} s of compilation once for each process")
-    return texts
-
-
-def _in_words(ratio: float) -> str:
-    if abs(ratio - 1) < _ALIKE:
-        return "as fast"
-    return f"{ratio:.2f}x faster" if ratio > 1 else f"{1 / ratio:.2f}x slower"
-
-
-def _memory(case: pd.Series, neighbour: Neighbour) -> list[str]:
-    own, other = known(case["gpu_mem_allocated_bytes"]), known(neighbour.row["gpu_mem_allocated_bytes"])
-    if own is None or other is None:
-        return []
-    if abs(other - own) < _ALIKE * own:
-        return ["the same memory"]
-    return [f"{gigabytes(abs(other - own))} GB {'more' if other > own else 'less'}"]
-
-
-def _energy(case: pd.Series, neighbour: Neighbour) -> list[str]:
-    steps = int(case["steps"])
-    own_j, other_j = at_steps(case, steps).energy_j, at_steps(neighbour.row, steps).energy_j
-    if not own_j or not other_j:
-        return []
-    change_pct = 100 * (other_j / own_j - 1)
-    if abs(change_pct) < 1:
-        return ["the same energy"]
-    return [f"{abs(change_pct):.0f} % {'more' if change_pct > 0 else 'less'} energy"]

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from wanbench.report.breakdown import breakdown
-from wanbench.report.findings import bounds, memory, settings, shares, trust, waits
+from wanbench.report.findings import bounds, gains, memory, settings, shares, trust, waits
 from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule
 from wanbench.report.findings.neighbours import Neighbourhood
 from wanbench.report.findings.thresholds import Thresholds
@@ -45,7 +45,7 @@ def findings_of(context: Context) -> list[Finding]:
     """All findings of a case: warnings, bottlenecks, notes; advice with what other cases show of it."""
     found: list[Finding] = []
     for rule in RULES:
-        advised = tuple(advice for finding in found for advice in finding.advised)
+        advised = tuple(advice for finding in found for advice in finding.advised_alone)
         found += rule.check(replace(context, advised=advised))
     return sorted(_with_gains(context, found), key=lambda finding: SEVERITIES.index(finding.severity))
 
@@ -55,11 +55,14 @@ def _with_gains(context: Context, found: list[Finding]) -> Iterator[Finding]:
     told: set[str] = set()
     # These rules name the case and its figures themselves.
     own_figures = {rule.name for rule in settings.RULES}
+    for_memory = {rule.name for rule in memory.RULES}
     for finding in found:
-        advised = tuple(advice for advice in finding.advised if advice not in told)
+        advised = tuple(advice for advice in finding.advised_alone if advice not in told)
         told.update(advised)
-        gains = "" if finding.rule in own_figures else settings.measured_here(context, advised)
-        yield replace(finding, text=finding.text + gains)
+        shown = ""
+        if finding.rule not in own_figures:
+            shown = gains.measured_here(context, advised, for_speed=finding.rule not in for_memory)
+        yield replace(finding, advice=f"{finding.advice} {shown}".strip())
 
 
 def explained(findings: Iterable[Finding]) -> list[Rule]:

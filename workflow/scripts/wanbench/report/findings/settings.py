@@ -1,10 +1,13 @@
-"""Rules about settings, from cases of the same report: what had no effect, and what would be faster."""
+"""Rules about settings, from cases on the same GPU: what had no effect, and what would be faster."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from wanbench.report.comparisons import is_lossy
+from wanbench.models import MODELS
+from wanbench.report.comparisons import is_lossy, typical_steps
+from wanbench.report.findings.advice import alternatives
 from wanbench.report.findings.basis import NOTE, Context, Finding, Rule, known, matches
-from wanbench.report.findings.neighbours import Neighbour, alike_warm, gain_text, speed_ratio
+from wanbench.report.findings.gains import gain_text, speed_ratio
+from wanbench.report.findings.neighbours import Neighbour, alike_warm
 from wanbench.report.numbers import fixed, gigabytes
 
 # What each setting is for, where it has another value than the plain one.
@@ -14,7 +17,7 @@ _PLAIN = {"compile": "none", "attention": "native", "vae_tiling": "false", "vae_
 def _no_effect(context: Context) -> Iterator[Finding]:
     yield from _unused_cache(context)
     for neighbour in context.neighbours:
-        if neighbour.value != _PLAIN.get(neighbour.key):
+        if neighbour.value != _PLAIN.get(neighbour.key) or not neighbour.same_gpu:
             continue
         if neighbour.key in ("compile", "attention"):
             yield from _same_step(context, neighbour)
@@ -29,9 +32,11 @@ def _unused_cache(context: Context) -> Iterator[Finding]:
     random = " These weights are random: real ones may differ." if context.case["weights"] == "random" else ""
     text = (
         f"`cache: {context.case['cache']}` served in none of {passes:.0f} passes at `cache_threshold: "
-        f"{context.case['cache_threshold']:g}`: raise the threshold, or set `cache: none`.{random}"
+        f"{context.case['cache_threshold']:g}`.{random}"
     )
-    yield Finding("no_effect", NOTE, {"passes_reused": reused, "passes": passes}, text, ("cache: none",))
+    advice = "Raise the threshold, or set `cache: none`."
+    evidence = {"passes_reused": reused, "passes": passes}
+    yield Finding("no_effect", NOTE, evidence, text, advice, alternatives("cache: none"))
 
 
 def _same_step(context: Context, neighbour: Neighbour) -> Iterator[Finding]:
@@ -39,17 +44,19 @@ def _same_step(context: Context, neighbour: Neighbour) -> Iterator[Finding]:
     if not own_s or not plain_s:
         return
     gain_pct = 100 * (plain_s / own_s - 1)
-    compiled = neighbour.key == "compile"
     limits = context.thresholds
-    # Compilation must pay for itself; another attention may be chosen for being slower in nothing.
-    if gain_pct >= limits.no_effect_compile_pct if compiled else abs(gain_pct) >= limits.no_effect_attention_pct:
+    # Compilation must pay for itself; another attention costs nothing but what it makes slower.
+    least_pct = limits.no_effect_compile_pct if neighbour.key == "compile" else limits.no_effect_attention_pct
+    if gain_pct >= least_pct:
         return
+    one = " (from 1 step)" if 1 in (typical_steps(context.case), typical_steps(neighbour.row)) else ""
+    effect = f"makes steps {-gain_pct:.1f} % slower" if gain_pct <= -least_pct else "gives no speed"
     text = (
         f"`{neighbour.key}: {context.case[neighbour.key]}` takes {fixed(own_s)} s/step, and case "
-        f"{neighbour.row['case']} with `{neighbour.setting}` {fixed(plain_s)}: the setting gives no speed here."
+        f"{neighbour.row['case']} with `{neighbour.setting}` {fixed(plain_s)}{one}: the setting {effect} here."
     )
     evidence = {"step_s": own_s, "plain_step_s": plain_s, "gain_pct": gain_pct}
-    yield Finding("no_effect", NOTE, evidence, text, (neighbour.setting,))
+    yield _back_to(neighbour, evidence, text)
 
 
 def _same_peak(context: Context, neighbour: Neighbour) -> Iterator[Finding]:
@@ -65,64 +72,58 @@ def _same_peak(context: Context, neighbour: Neighbour) -> Iterator[Finding]:
         f"`{neighbour.setting}` at {gigabytes(plain)} GB: the setting saves no memory here."
     )
     evidence = {"peak_bytes": own, "plain_peak_bytes": plain, "saved_pct": saved_pct}
-    yield Finding("no_effect", NOTE, evidence, text, (neighbour.setting,))
+    yield _back_to(neighbour, evidence, text)
+
+
+def _back_to(neighbour: Neighbour, evidence: dict[str, float], text: str) -> Finding:
+    return Finding("no_effect", NOTE, evidence, text, f"Set `{neighbour.setting}`.", alternatives(neighbour.setting))
 
 
 def _faster_elsewhere(context: Context) -> Iterator[Finding]:
-    for neighbour in fastest_by_setting(context):
-        ratio = speed_ratio(context.case, neighbour)
-        if ratio is None or not alike_warm(context.case, neighbour):
+    for neighbour in context.neighbours:
+        if not neighbour.same_gpu or not alike_warm(context.case, neighbour.row):
             continue
-        if 100 * (ratio - 1) < context.thresholds.faster_elsewhere_pct:
+        ratio, full = (speed_ratio(context.case, neighbour, steps) for steps in _numbers_of_steps(context))
+        if ratio is None or 100 * (ratio - 1) < context.thresholds.faster_elsewhere_pct:
             continue
-        if any(matches(advice, neighbour.setting) for advice in context.advised):
+        # What is faster in a short preview alone does not speak for a setting.
+        if full is None or full < 1 or any(matches(advice, neighbour.setting) for advice in context.advised):
             continue
         lossy = " (lossy)" if is_lossy(neighbour.row) and not is_lossy(context.case) else ""
-        text = (
-            f"Case {neighbour.row['case']} differs only in `{neighbour.setting}`{lossy} and is "
-            f"{gain_text(context.case, neighbour)}."
+        differs = (
+            f"differs only in `{neighbour.setting}`{lossy}"
+            if neighbour.same_steps
+            else f"differs in `{neighbour.setting}`{lossy} and in its {neighbour.row['steps']} steps,"
         )
-        yield Finding("faster_elsewhere", NOTE, {"speed_ratio": ratio}, text, (neighbour.setting,))
+        text = f"Case {neighbour.row['case']} {differs} and is {gain_text(context.case, neighbour)}."
+        yield Finding("faster_elsewhere", NOTE, {"speed_ratio": ratio}, text, advised=alternatives(neighbour.setting))
 
 
-def fastest_by_setting(context: Context) -> list[Neighbour]:
-    """One neighbour for each setting that differs: the fastest of those that are alike."""
-    best: dict[str, tuple[float, Neighbour]] = {}
-    for neighbour in context.neighbours:
-        ratio = speed_ratio(context.case, neighbour) or 0.0
-        if neighbour.setting not in best or ratio > best[neighbour.setting][0]:
-            best[neighbour.setting] = (ratio, neighbour)
-    return [neighbour for _, neighbour in best.values()]
-
-
-def measured_here(context: Context, advised: Sequence[str]) -> str:
-    """What other cases show of settings that are advised, as a sentence; empty where none was measured."""
-    shown = [
-        f"`{neighbour.setting}` (case {neighbour.row['case']}): {gain_text(context.case, neighbour)}"
-        for neighbour in fastest_by_setting(context)
-        if any(matches(advice, neighbour.setting) for advice in advised)
-    ]
-    return f" Measured here: {'; '.join(shown)}." if shown else ""
+def _numbers_of_steps(context: Context) -> tuple[int, int]:
+    return int(context.case["steps"]), MODELS[context.case["model"]].steps
 
 
 RULES = (
     Rule(
         "no_effect",
         "A setting costs something (time to compile, time to move weights, a changed video) and did not give what it "
-        "is for. It is judged by cases of this report that differ from this one in that setting alone: the same model, "
-        "task, size, frames, guidance, weights and GPU; the number of steps may differ. Compiling must make the median "
-        "step faster by `no_effect_compile_pct`, another attention change it by `no_effect_attention_pct`, tiling, the "
-        "VAE's data type and offloading lower peak memory by `no_effect_memory_pct`, and a cache serve at least once. "
-        "Runs of equal settings differ by less. Leave the setting out.",
+        "is for, or made it worse. It is judged by cases of this report that ran on the very same GPU and differ from "
+        "this one in that setting alone: the same model, task, size, frames, guidance, weights and software; the "
+        "number of steps may differ. Compiling must make the median step faster by `no_effect_compile_pct`, another "
+        "attention by `no_effect_attention_pct`; tiling, the VAE's data type and offloading must lower peak memory by "
+        "`no_effect_memory_pct`, and a cache must serve at least once. Runs of equal settings differ by less. Leave "
+        "the setting out.",
         _no_effect,
     ),
     Rule(
         "faster_elsewhere",
-        "Another case of this report makes the same video faster, differs in one setting alone, and no finding above "
-        "says so. Times are of one generation without initialisation and compilation, brought to this case's number of "
-        "steps by the median step; cold generations are compared with cold ones and warm with warm. Cases whose check "
-        "was not passed are left out, and caches with random weights. It speaks from `faster_elsewhere_pct` on, above "
-        "what equal runs differ by. Look at the memory, and at the video where the setting is lossy.",
+        "Another case of this report makes the same video faster on the very same GPU, differs in one setting (and "
+        "maybe in its steps, which it then says), and no finding above says so. Times are of one generation without "
+        "initialisation and compilation, brought to this case's number of steps by the median step; at the model's "
+        "official number it must not be slower. Cold generations are compared with cold ones and warm with warm. Cases "
+        "whose check was not passed are left out, and caches with random weights. It speaks from "
+        "`faster_elsewhere_pct` on, above what equal runs differ by. Look at the memory, and at the video where the "
+        "setting is lossy.",
         _faster_elsewhere,
     ),
 )

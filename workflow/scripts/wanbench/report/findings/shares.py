@@ -1,63 +1,88 @@
 """Rules about where the time goes, outside the steps that are alike."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pandas as pd
 
+from wanbench.memory import estimated_peak_bytes
+from wanbench.models import MODELS
+from wanbench.report.findings.advice import LOWER_PRECISION, alternatives, case_of, fits, without_offload
 from wanbench.report.findings.basis import (
     BOTTLENECK,
     NOTE,
     Context,
     Finding,
     Rule,
+    executed,
     switch_steps,
     total_of,
     typical_rows,
 )
-from wanbench.report.numbers import fixed
+from wanbench.report.findings.gains import advisable
+from wanbench.report.numbers import fixed, gigabytes
 from wanbench.trace import names
 
 
 def _dominant_stage(context: Context) -> Iterator[Finding]:
-    total = context.row(names.TOTAL_EXECUTION)
-    if total is None or not total.time_s:
+    base = executed(context)
+    if base is None:
         return
+    base_s, of_what = base
     for stage, advise in _ADVICE.items():
         if stage == names.MODEL_INITIALIZATION and context.case["weights"] == "random":
             continue
         parts = [part for part in context.stages if part["stage"] == stage]
         # Weights that move inside the stage are another rule's (transfer_bound).
         time_s = sum(part["time_s"] - total_of((part["loading_s"], part["offloading_s"])) for part in parts)
-        share_pct = 100 * time_s / total.time_s
+        share_pct = 100 * time_s / base_s
         if share_pct < context.thresholds.dominant_stage_pct:
             continue
-        advice, advised = advise(context.case)
-        text = f"{stage} takes {fixed(time_s)} s, {share_pct:.0f} % of Total_Execution. {advice}"
-        yield Finding("dominant_stage", BOTTLENECK, {"time_s": time_s, "share_pct": share_pct}, text, advised)
+        advice, advised = advise(context)
+        in_full = _at_official_steps(context, time_s, base_s)
+        text = f"{stage} takes {fixed(time_s)} s, {share_pct:.0f} % of {of_what}{in_full}."
+        evidence = {"time_s": time_s, "share_pct": share_pct}
+        yield Finding("dominant_stage", BOTTLENECK, evidence, text, advice, advised)
 
 
-def _decoding_advice(case: pd.Series) -> tuple[str, tuple[str, ...]]:
-    advice: dict[str, str] = {}
-    if case["vae_dtype"] == "float32":
-        advice["vae_dtype: bfloat16"] = "`vae_dtype: bfloat16` halves what it moves."
-    if case["vae_tiling"]:
+def _at_official_steps(context: Context, time_s: float, base_s: float) -> str:
+    """What the share would be at the model's own number of steps, where the case ran fewer: a preview flatters none."""
+    steps, official = int(context.case["steps"]), MODELS[context.case["model"]].steps
+    step_s = context.number("step_s")
+    if steps >= official or step_s is None or not context.ran_to_its_end:
+        return ""
+    full_s = base_s + int(context.case["generations"]) * (official - steps) * step_s
+    return f" ({steps} steps; with the official {official} it would be {100 * time_s / full_s:.0f} %)"
+
+
+Advised = tuple[tuple[str, ...], ...]
+
+
+def _decoding_advice(context: Context) -> tuple[str, Advised]:
+    case, advice = context.case, {}
+    if case["vae_dtype"] == "float32" and advisable(context, "vae_dtype: bfloat16"):
+        advice["vae_dtype: bfloat16"] = f"`vae_dtype: bfloat16` halves what it moves ({LOWER_PRECISION})."
+    untiled = replace(case_of(case), vae_tiling=False)
+    untiled_bytes = estimated_peak_bytes(untiled)
+    if case["vae_tiling"] and fits(context, untiled_bytes) and advisable(context, "vae_tiling: false"):
         advice["vae_tiling: false"] = (
-            "`vae_tiling: true` saves memory and costs time: set it to false if the memory is there."
+            f"`vae_tiling: true` saves memory and costs time: `vae_tiling: false` needs about "
+            f"{gigabytes(untiled_bytes)} GB, which this GPU has."
         )
     text = " ".join(advice.values()) or "More steps or longer videos make its share smaller, not its time."
-    return text, tuple(advice)
+    return text, alternatives(*advice)
 
 
-def _plain(text: str) -> Callable[[pd.Series], tuple[str, tuple[str, ...]]]:
-    return lambda case: (text, ())
+def _plain(text: str) -> Callable[[Context], tuple[str, Advised]]:
+    return lambda context: (text, ())
 
 
-_ADVICE: dict[str, Callable[[pd.Series], tuple[str, tuple[str, ...]]]] = {
+_ADVICE: dict[str, Callable[[Context], tuple[str, Advised]]] = {
     names.MODEL_INITIALIZATION: _plain("Generate more than one video per start: it is paid once."),
     names.TEXT_ENCODING: _plain("Encode a prompt once and pass its embeddings when it is used again."),
-    names.COMPILATION: lambda case: (
+    names.COMPILATION: lambda context: (
         "It is paid once for each process: generate more than one video per start, or set `compile: none`.",
-        ("compile: none",),
+        alternatives("compile: none"),
     ),
     names.VAE_DECODING: _decoding_advice,
     names.VIDEO_EXPORT: _plain("It runs on the CPU: export in another process while the next video is made."),
@@ -74,15 +99,18 @@ def _expert_switch(context: Context) -> Iterator[Finding]:
         return
     loading = [context.row(names.step_loading(step)) for step in switch_steps(context)]
     loading_s = total_of(row.time_s for row in loading if row is not None)
-    offloaded = context.case["offload"] != "none"
-    advice = "`offload: none` keeps both experts on the GPU, if it can hold them." if offloaded else ""
     text = (
         f"The step in which the low-noise expert takes over takes {fixed(switch_s)} s, {fixed(extra_s)} s more than "
         f"a typical one ({100 * extra_s / generation_s:.0f} % of the generation); {fixed(loading_s)} s of it move "
-        f"weights. {advice}"
+        "weights."
     )
     evidence = {"switch_step_s": switch_s, "step_s": step_s, "extra_s": extra_s, "loading_s": loading_s}
-    yield Finding("expert_switch", BOTTLENECK, evidence, text.strip(), ("offload: none",) if offloaded else ())
+    advice, advised = "", ()
+    if context.case["offload"] != "none":
+        holds, words = without_offload(context)
+        advice = f"Without offload both experts would stay on the GPU: {words}."
+        advised = () if holds is False else alternatives("offload: none")
+    yield Finding("expert_switch", BOTTLENECK, evidence, text, advice, advised)
 
 
 def _slow_first_step(context: Context) -> Iterator[Finding]:
@@ -98,20 +126,21 @@ def _slow_first_step(context: Context) -> Iterator[Finding]:
         return
     text = (
         f"Inference of the first step takes {fixed(first_s)} s, {fixed(extra_s)} s more than of a typical one, beside "
-        "compilation and loading: kernels are loaded and chosen then. Generate more than one video per start, and "
-        "compare warm generations (`warmup: 1`)."
+        "compilation and loading: kernels are loaded and chosen then."
     )
+    advice = "Generate more than one video per start, and compare warm generations (`warmup: 1`)."
     evidence = {"first_s": first_s, "typical_s": float(typical_s), "extra_s": float(extra_s)}
-    yield Finding("slow_first_step", NOTE, evidence, text)
+    yield Finding("slow_first_step", NOTE, evidence, text, advice)
 
 
 RULES = (
     Rule(
         "dominant_stage",
         "A stage outside denoising takes more than `dominant_stage_pct` of Total_Execution: its time over all "
-        "generations, without the weights that moved in it. Initialisation counts only with weights from a checkpoint, "
-        "since random ones are made, not loaded. Above a third, a faster denoiser gains less than work on that stage. "
-        "With fewer steps than the model's official number the share is greater than in full use.",
+        "generations, without the weights that moved in it. With random weights, which are made and not loaded, "
+        "initialisation neither counts nor is part of the whole. Above a third, a faster denoiser gains less than work "
+        "on that stage. With fewer steps than the model's official number the share is greater than in full use; what "
+        "it would be there is computed from the median step.",
         _dominant_stage,
     ),
     Rule(

@@ -20,9 +20,9 @@ def _foreign_process(context: Context) -> Iterator[Finding]:
         evidence["foreign_mem_bytes"] = memory_bytes
     text = (
         f"{count} other process(es) used this GPU during the case, with up to {gigabytes(memory_bytes)} GB: time, SM "
-        "activity and energy are not this case's alone. Free the GPU and run the case again."
+        "activity and energy are not this case's alone."
     )
-    yield Finding("foreign_process", WARNING, evidence, text)
+    yield Finding("foreign_process", WARNING, evidence, text, "Free the GPU and run the case again.")
 
 
 def _slowed_down(context: Context) -> Iterator[Finding]:
@@ -31,11 +31,21 @@ def _slowed_down(context: Context) -> Iterator[Finding]:
     shares = {f"{reason}_pct": context.number(f"{reason}_pct") for reason in SLOWED_DOWN}
     evidence = {key: share for key, share in shares.items() if share}
     reasons = ", ".join(f"{key.removesuffix('_pct')} in {share:.1f} %" for key, share in evidence.items())
+    text = f"The GPU was held below its own speed: {reasons} of the samples."
+    advice = "Look at its cooling and power supply, and run the case again."
+    yield Finding("slowed_down", WARNING, evidence, text, advice)
+
+
+def _sync_boost(context: Context) -> Iterator[Finding]:
+    share_pct = context.number("sync_boost_pct")
+    if share_pct is None or share_pct <= context.thresholds.slowed_down_pct:
+        return
     text = (
-        f"The GPU was held below its own speed: {reasons} of the samples. Look at its cooling and power supply, and "
-        "run the case again."
+        f"The clocks were those of a group of GPUs that run in step (sync boost) in {share_pct:.1f} % of the samples: "
+        "the slowest of the group sets them."
     )
-    yield Finding("slowed_down", WARNING, evidence, text)
+    advice = "Take the GPU out of its sync boost group, or compare times only with cases of the same group."
+    yield Finding("sync_boost", WARNING, {"sync_boost_pct": share_pct}, text, advice)
 
 
 def _generations_left_out(context: Context) -> Iterator[Finding]:
@@ -47,10 +57,11 @@ def _generations_left_out(context: Context) -> Iterator[Finding]:
     text = (
         f"Left out of every median and spread, since they are contaminated: {len(reasons)} generation(s), by number "
         f"from 0: {named}. Figures of a generation or a step are of the {len(that_count)} that count and are clean; "
-        "time, load, energy and power of the whole case hold all. Look for what else ran, or for throttling."
+        "time, load, energy and power of the whole case hold all."
     )
+    advice = "Look for what else ran, or for throttling."
     evidence = {"generations_left_out": float(len(reasons)), "generations_that_count": float(len(that_count))}
-    yield Finding("generations_left_out", WARNING, evidence, text)
+    yield Finding("generations_left_out", WARNING, evidence, text, advice)
 
 
 def _step_time_changed(context: Context) -> Iterator[Finding]:
@@ -58,11 +69,10 @@ def _step_time_changed(context: Context) -> Iterator[Finding]:
         return
     step = int(context.case["step_change_at"])
     before_s, after_s = float(context.case["step_change_before_s"]), float(context.case["step_change_after_s"])
-    text = (
-        f"Step time changed from {before_s:.2f} s to {after_s:.2f} s at step {step}, so s/step "
-        "describes neither. Look for another process on this machine, or for throttling, and run the case again."
-    )
-    yield Finding("step_time_changed", WARNING, {"step": float(step), "before_s": before_s, "after_s": after_s}, text)
+    text = f"Step time changed from {before_s:.2f} s to {after_s:.2f} s at step {step}, so s/step describes neither."
+    advice = "Look for another process on this machine, or for throttling, and run the case again."
+    evidence = {"step": float(step), "before_s": before_s, "after_s": after_s}
+    yield Finding("step_time_changed", WARNING, evidence, text, advice)
 
 
 def _step_time_drift(context: Context) -> Iterator[Finding]:
@@ -79,12 +89,11 @@ def _step_time_drift(context: Context) -> Iterator[Finding]:
         return
     text = (
         f"Step time drifts by {drift_pct:+.1f} % over {len(times_s)} steps ({slope_s * 1e3:+.1f} ms a step, "
-        f"Theil-Sen), so {median_s:.2f} s/step is a point on a slope. Look at temperature and clocks in the "
-        "trace, and let a generation run with `warmup: 1` first."
+        f"Theil-Sen), so {median_s:.2f} s/step is a point on a slope."
     )
-    yield Finding(
-        "step_time_drift", WARNING, {"drift_pct": drift_pct, "slope_s_per_step": slope_s, "median_s": median_s}, text
-    )
+    advice = "Look at temperature and clocks in the trace, and let a generation run with `warmup: 1` first."
+    evidence = {"drift_pct": drift_pct, "slope_s_per_step": slope_s, "median_s": median_s}
+    yield Finding("step_time_drift", WARNING, evidence, text, advice)
 
 
 def theil_sen_slope(values: list[float]) -> float:
@@ -98,7 +107,8 @@ def theil_sen_slope(values: list[float]) -> float:
 def _output_not_finite(context: Context) -> Iterator[Finding]:
     if "output_not_finite" in context.faults:
         text = "The video holds values that are not numbers: this setting does not work, however fast it is."
-        yield Finding("output_not_finite", WARNING, {}, text)
+        advice = "Choose another `dtype`, `vae_dtype` or `attention`."
+        yield Finding("output_not_finite", WARNING, {}, text, advice)
 
 
 def _unaccounted_time(context: Context) -> Iterator[Finding]:
@@ -106,7 +116,9 @@ def _unaccounted_time(context: Context) -> Iterator[Finding]:
         return
     share_pct, rest_s = 100 - float(context.case["stage_coverage_pct"]), float(context.case["unaccounted_s"])
     text = f"{share_pct:.1f} % of Total_Execution ({fixed(rest_s)} s) belongs to no stage."
-    yield Finding("unaccounted_time", WARNING, {"unaccounted_pct": share_pct, "unaccounted_s": rest_s}, text)
+    advice = "Open the trace in Perfetto and look at what CPU, disk and memory do in the gaps between the stages."
+    evidence = {"unaccounted_pct": share_pct, "unaccounted_s": rest_s}
+    yield Finding("unaccounted_time", WARNING, evidence, text, advice)
 
 
 def _sampling_gaps(context: Context) -> Iterator[Finding]:
@@ -115,10 +127,11 @@ def _sampling_gaps(context: Context) -> Iterator[Finding]:
     covered_pct, gap_s = float(context.case["sample_coverage_pct"]), float(context.case["greatest_sample_gap_s"])
     text = (
         f"Samples cover {covered_pct:.1f} % of the time (greatest gap {gap_s:.2f} s), so sampled columns may miss "
-        "what happened. The sampler needs a share of one CPU core: leave it one."
+        "what happened."
     )
+    advice = "The sampler needs a share of one CPU core: leave it one."
     evidence = {"sample_coverage_pct": covered_pct, "greatest_sample_gap_s": gap_s}
-    yield Finding("sampling_gaps", WARNING, evidence, text)
+    yield Finding("sampling_gaps", WARNING, evidence, text, advice)
 
 
 RULES = (
@@ -137,6 +150,14 @@ RULES = (
         "`slowed_down_pct` counts, as none of these belongs to normal work. Step times then describe the cooling. See "
         "to it, and run the case again.",
         _slowed_down,
+    ),
+    Rule(
+        "sync_boost",
+        "The board belongs to a group of GPUs whose clocks are kept equal (NVML's sync boost), so that the slowest of "
+        "them, or its load, sets this one's speed. The share is that of the samples in Total_Execution with NVML's "
+        "clock event reason for it; more than `slowed_down_pct` counts. The check of the case passes, since an "
+        "administrator chose it, but the times are not this GPU's own.",
+        _sync_boost,
     ),
     Rule(
         "generations_left_out",

@@ -1,21 +1,22 @@
 """Rules about what the GPU waits for: the host that launches its work, and weights on their way."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 
-from wanbench.memory import estimated_peak_bytes
 from wanbench.report.breakdown import Row
+from wanbench.report.findings.advice import alternatives, can_compile, fits, option, without_offload
 from wanbench.report.findings.basis import (
     BOTTLENECK,
     Context,
     Finding,
     Rule,
-    can_compile,
     denoising_mean,
+    executed,
     generation_stages,
+    in_typical_steps,
+    made_at_random,
     total_of,
 )
-from wanbench.report.findings.memory import case_of
+from wanbench.report.findings.gains import advisable
 from wanbench.report.numbers import fixed, gigabytes
 from wanbench.trace import names
 
@@ -24,33 +25,48 @@ def _low_sm_inference(context: Context) -> Iterator[Finding]:
     sm_pct = context.number("inference_sm_activity_pct")
     if sm_pct is None or sm_pct >= context.thresholds.low_sm_activity_pct:
         return
+    steps = [row for row in context.rows if row.stage.endswith("_Inference")]
     text = (
-        f"SM activity is {sm_pct:.1f} % over the inference of all steps: the GPU waits in denoising itself. Look for "
-        "launch_bound and slow_first_step here, and compare the first steps with the later ones."
+        f"SM activity is {sm_pct:.1f} % over the inference of all steps: the GPU waits in denoising itself, most in "
+        f"{_idlest(steps)}."
     )
-    yield Finding("low_sm_inference", BOTTLENECK, {"sm_activity_pct": sm_pct}, text)
+    advice = (
+        "Open the trace in Perfetto and look at what CPU and PCIe do under these steps: one busy core means launches, "
+        "traffic means weights; a first step alone is passed by `warmup: 1`."
+    )
+    yield Finding("low_sm_inference", BOTTLENECK, {"sm_activity_pct": sm_pct}, text, advice)
+
+
+def _idlest(rows: Iterable[Row], count: int = 3) -> str:
+    """The stages in which the GPU idles the longest, with time and SM activity."""
+    sampled = [row for row in rows if row.sm_activity_pct is not None]
+    idle = sorted(sampled, key=lambda row: row.time_s * (100 - row.sm_activity_pct), reverse=True)
+    return ", ".join(f"{row.stage} ({fixed(row.time_s)} s at {row.sm_activity_pct:.0f} %)" for row in idle[:count])
 
 
 def _low_sm_activity(context: Context) -> Iterator[Finding]:
-    total = context.row(names.TOTAL_EXECUTION)
-    if total is None or total.sm_activity_pct is None:
+    total, base = context.row(names.TOTAL_EXECUTION), executed(context)
+    if total is None or base is None or total.sm_activity_pct is None:
         return
-    # Random weights are made and not loaded: how long that takes means nothing.
-    random = context.case["weights"] == "random"
-    made = context.row(names.MODEL_INITIALIZATION) if random else None
+    made = made_at_random(context)
     sm_pct = _without(total, made)
     if sm_pct is None or sm_pct >= context.thresholds.low_sm_activity_pct:
         return
     leaves = [row for row in context.rows if names.is_stage(row.stage) and row.stage not in names.NOT_LEAVES]
-    sampled = [row for row in leaves if row.sm_activity_pct is not None and row is not made]
-    idle = sorted(sampled, key=lambda row: row.time_s * (100 - row.sm_activity_pct), reverse=True)
-    listed = ", ".join(f"{row.stage} ({fixed(row.time_s)} s at {row.sm_activity_pct:.0f} %)" for row in idle[:3])
-    where = "Total_Execution without Model_Initialization" if made else "Total_Execution"
     text = (
-        f"SM activity is {sm_pct:.1f} % over {where}. The GPU idles most in {listed}: there it waits for the host, for "
-        "weights or for the disk."
+        f"SM activity is {sm_pct:.1f} % over {base[1]}. The GPU idles most in "
+        f"{_idlest(row for row in leaves if row is not made)}."
     )
-    yield Finding("low_sm_activity", BOTTLENECK, {"sm_activity_pct": sm_pct}, text)
+    yield Finding("low_sm_activity", BOTTLENECK, {"sm_activity_pct": sm_pct}, text, _idle_advice(context))
+
+
+def _idle_advice(context: Context) -> str:
+    if _is_moving(context):
+        return "Weights on their way are part of it (transfer_bound): begin there."
+    return (
+        "Open the trace in Perfetto and look at CPU, PCIe and memory under these stages: what is busy there is what "
+        "the GPU waits for."
+    )
 
 
 def _without(total: Row, part: Row | None) -> float | None:
@@ -74,18 +90,19 @@ def _launch_bound(context: Context) -> Iterator[Finding]:
         return
     if moving_pct >= context.thresholds.transfer_bound_pct:
         return
-    compilable = can_compile(context.case)
+    compilable = can_compile(context.case) and advisable(context, "compile: repeated_blocks")
     advice = (
         "`compile: repeated_blocks` launches fewer, larger kernels."
         if compilable
         else "Larger videos or a faster CPU core fill the GPU better."
     )
     text = (
-        f"Typical steps keep the GPU at {sm_pct:.1f} % SM activity while the process uses {cores:.1f} CPU cores: it "
-        f"cannot launch work as fast as the GPU finishes it. {advice}"
+        f"{in_typical_steps(context).capitalize()}: {sm_pct:.1f} % SM activity while the process uses {cores:.1f} CPU "
+        "cores, so that it cannot launch work as fast as the GPU finishes it."
     )
     evidence = {"sm_activity_pct": sm_pct, "process_cores": cores, "moving_pct": moving_pct}
-    yield Finding("launch_bound", BOTTLENECK, evidence, text, ("compile: repeated_blocks",) if compilable else ())
+    advised = alternatives("compile: repeated_blocks") if compilable else ()
+    yield Finding("launch_bound", BOTTLENECK, evidence, text, advice, advised)
 
 
 def _moving_pct(context: Context) -> float:
@@ -95,15 +112,18 @@ def _moving_pct(context: Context) -> float:
     return 100 * moving_s / time_s if time_s else 0.0
 
 
-def _transfer_bound(context: Context) -> Iterator[Finding]:
-    stages = generation_stages(context)
-    share_pct = _moving_pct(context)
+def _is_moving(context: Context) -> bool:
     # A step's parts without moves have no entry: no weights moved at all where no stage has one.
-    if not context.ran_to_its_end or share_pct < max(context.thresholds.transfer_bound_pct, 1e-9):
-        return
+    if not context.ran_to_its_end or _moving_pct(context) < max(context.thresholds.transfer_bound_pct, 1e-9):
+        return False
     # On the CPU there is no second device: what looks like moves is their bookkeeping.
-    if context.case["device"] != "cuda":
+    return bool(context.case["device"] == "cuda")
+
+
+def _transfer_bound(context: Context) -> Iterator[Finding]:
+    if not _is_moving(context):
         return
+    stages, share_pct = generation_stages(context), _moving_pct(context)
     count = len({stage["generation"] for stage in stages})
     loading_s, offloading_s, loaded, offloaded = (
         total_of(stage[key] for stage in stages) / count
@@ -129,9 +149,9 @@ def _transfer_bound(context: Context) -> Iterator[Finding]:
     text = (
         f"Moving weights takes {fixed(loading_s + offloading_s)} s, {share_pct:.0f} % of a generation of "
         f"{context.case['steps']} steps: "
-        f"{', '.join(moves)}{pcie}. {advice}"
+        f"{', '.join(moves)}{pcie}."
     )
-    yield Finding("transfer_bound", BOTTLENECK, evidence, text, advised)
+    yield Finding("transfer_bound", BOTTLENECK, evidence, text, advice, advised)
 
 
 def _with_pcie(evidence: dict[str, float], stages: list[dict]) -> tuple[dict[str, float], str]:
@@ -148,20 +168,16 @@ def _with_pcie(evidence: dict[str, float], stages: list[dict]) -> tuple[dict[str
     return evidence | rates, text
 
 
-def _transfer_advice(context: Context) -> tuple[str, tuple[str, ...]]:
-    needed_bytes = estimated_peak_bytes(replace(case_of(context.case), offload="none"))
-    total_bytes = context.number("gpu_mem_total_bytes")
-    if needed_bytes is None or total_bytes is None:
-        return "Set `offload: none` if the GPU can hold the weights.", ("offload: none",)
-    needed = f"`offload: none` needs about {gigabytes(needed_bytes)} GB"
-    if needed_bytes <= context.thresholds.full_gpu_memory_pct / 100 * total_bytes:
-        return f"{needed}, and this GPU has {gigabytes(total_bytes)} GB: set it.", ("offload: none",)
-    if context.case["offload"] == "group_stream":
-        return f"{needed}: only a GPU with more memory helps.", ()
+def _transfer_advice(context: Context) -> tuple[str, tuple[tuple[str, ...], ...]]:
+    holds, words = without_offload(context)
+    if holds is not False:
+        return f"{words[0].upper()}{words[1:]}.", alternatives("offload: none")
+    streamed = option(context, offload="group_stream")
+    if streamed is None or not fits(context, streamed.peak_bytes) or not advisable(context, streamed.settings[0]):
+        return f"{words}: only a GPU with more memory helps.", ()
     return (
-        f"{needed}, too much for the {gigabytes(total_bytes)} GB of this GPU: set `offload: group_stream`, which "
-        "copies while the GPU computes, or use a GPU with more memory.",
-        ("offload: group_stream",),
+        f"{words}: set {streamed.words}, which copies while the GPU computes, or use a GPU with more memory.",
+        (streamed.settings,),
     )
 
 
@@ -196,8 +212,8 @@ RULES = (
         "low_sm_activity",
         "The multiprocessors had work for less than `low_sm_activity_pct` of Total_Execution. It counts loading, "
         "decoding and export, and initialisation with weights from a checkpoint, not the making of random ones. The "
-        "stages named have the most idle time of those with samples. A GPU that is rented by the hour is paid for that "
-        "time too.",
+        "stages named have the most idle time of those with samples. The trace shows what is busy there instead. A GPU "
+        "that is rented by the hour is paid for that time too.",
         _low_sm_activity,
     ),
 )

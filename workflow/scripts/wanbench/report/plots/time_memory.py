@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from wanbench.models import MODELS
-from wanbench.report.choices import Choice, best_at, group_name, groups_of
+from wanbench.report.choices import Choice, group_name, groups_of, marks_of
 from wanbench.report.plots import style
 from wanbench.report.plots.picture import Picture, notice
 from wanbench.report.plots.style import rounded, shortened
@@ -34,25 +34,29 @@ class Point:
         return f"{rounded(self.time_s)} s{scaled}, {rounded(self.memory_gb)} GB"
 
 
-def points_of(choices: Sequence[Choice]) -> list[Point]:
+def points_of(choices: Sequence[Choice], alike_memory_pct: float) -> list[Point]:
     """Cases whose time and memory are both known, in the order of their labels from top to bottom.
 
     That is the highest memory first, and of much the same memory the longest time, so that few lines from labels to
     points cross.
     """
     points = [
-        Point(choice.label, choice.time_s, choice.peak_bytes / 1e9, "Pareto" in best_at(choice, choices), choice.scaled)
-        for choice in choices
+        Point(choice.label, choice.time_s, choice.peak_bytes / 1e9, "Pareto" in marks, choice.scaled)
+        for choice, marks in zip(choices, marks_of(choices, alike_memory_pct))
         if choice.time_s is not None and choice.peak_bytes is not None
     ]
     much_the_same_gb = 0.03 * max((point.memory_gb for point in points), default=1)
     return sorted(points, key=lambda point: (-round(point.memory_gb / much_the_same_gb), -point.time_s, point.label))
 
 
-def time_memory(cases: pd.DataFrame) -> Picture:
-    """A panel for each group of cases that the report's section on settings compares."""
+def time_memory(cases: pd.DataFrame, alike_memory_pct: float) -> Picture:
+    """A panel for each group of cases that the report's section on settings compares.
+
+    Args:
+        alike_memory_pct: as `wanbench.report.choices.marks_of` takes it.
+    """
     panels = {
-        f"{group_name(*same)}, {MODELS[same[0]].steps} steps": points_of(choices)
+        f"{group_name(*same)}, {MODELS[same[0]].steps} steps": points_of(choices, alike_memory_pct)
         for same, choices in groups_of(cases).items()
     }
     panels = {name: points for name, points in panels.items() if len(points) > 1}

@@ -1,0 +1,115 @@
+"""Whatever is advised can be done: the grid takes it, it is a change, and it lowers the peak where that is its aim."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from reports import findings
+from traces import LIMITS
+from wanbench.cases.case import Case
+from wanbench.cases.resolve import resolve_cases
+from wanbench.memory import estimated_peak_bytes
+from wanbench.report.findings.basis import Finding
+from wanbench.report.judged import judged
+from wanbench.trace.reader import Trace, read_trace
+
+# One of each kind of settings.
+NAMES = (
+    "02_Efficiency_Mode_720p",
+    "5B_704p_cudnn_compiled",
+    "5B_704p_group_stream",
+    "5B_704p_vae_bfloat16",
+    "5B_704p_vae_tiling",
+    "I2V_A14B_480p",
+    "T2V_A14B_480p_offload",
+    "T2V_A14B_480p_offload_compiled",
+)
+FOLDER = ROOT / "results/reference/h200/traces"
+KEPT = [judged(read_trace(FOLDER / f"{name}.json.gz"), LIMITS) for name in NAMES]
+SIZES_GB = (9, 20, 34, 50, 85, 150)
+# What a grid file does not say.
+DERIVED = ("name", "image_sha256", "checkpoint_sha256")
+OTHERS = {"attention": ("native", "_native_cudnn")}
+FOR_MEMORY = ("vram_margin", "out_of_memory")
+
+
+def variants(trace: Trace, size_gb: int) -> Iterator[Trace]:
+    """The trace on a GPU with so much memory, as it ended, and as if its weights had moved or had not fitted."""
+    gpu = trace.environment["gpu"] | {"mem_total_bytes": size_gb * 10**9}
+    environment = trace.environment | {"gpu": gpu, "sys_mem_total_bytes": 10**9}
+    own = replace(trace, environment=environment)
+    yield own
+    yield replace(own, status="oom", error={"type": "OutOfMemoryError", "message": "CUDA out of memory"})
+    for settings in (
+        {"compile": "repeated_blocks", "offload": "model", "vae_dtype": "float16"},
+        {"offload": "sequential", "vae_tiling": True, "compile": "none"},
+        {"offload": "group_stream", "dtype": "float32", "attention": "_native_cudnn", "compile": "none"},
+    ):
+        moved = [
+            replace(stage, measures=stage.measures | {"loading_s": 0.9 * stage.measures["time_s"]})
+            for stage in trace.stages
+        ]
+        applied = (trace.applied or {}) | {key: value for key, value in settings.items() if key in trace.applied or {}}
+        yield replace(own, case=trace.case | settings, applied=applied, stages=moved)
+
+
+def advice_of(trace: Trace) -> Iterator[tuple[Finding, tuple[str, ...]]]:
+    for finding in findings(trace)[trace.case["name"]]:
+        for settings in finding.advised:
+            yield finding, settings
+
+
+def changed(case: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
+    """The case with what is advised, each setting checked to be another one than it has."""
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        parsed = yaml.safe_load(setting)
+        if isinstance(parsed, str):
+            parsed = {parsed: next(value for value in OTHERS[parsed] if value != case[parsed])}
+        changes |= parsed
+    assert all(case[key] != value for key, value in changes.items()), settings
+    return case | changes
+
+
+def resolved(case: dict[str, Any]) -> Case:
+    settings = {key: value for key, value in case.items() if key not in DERIVED and value is not None}
+    if len(settings["guidance"]) == 1:
+        (settings["guidance"],) = settings["guidance"]
+    if case["cache"] == "none":
+        settings.pop("cache_threshold", None)
+    (found,) = resolve_cases({"cases": {"advised": settings}}, "advice.yaml")
+    return found
+
+
+@pytest.mark.parametrize("trace", KEPT, ids=lambda trace: trace.case["name"])
+def test_advice_is_possible_for_that_very_case(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    for size_gb in SIZES_GB:
+        for variant in variants(trace, size_gb):
+            before = estimated_peak_bytes(Case.from_settings(variant.case))
+            for finding, settings in advice_of(variant):
+                after = resolved(changed(variant.case, settings))
+                if finding.rule in FOR_MEMORY:
+                    assert estimated_peak_bytes(after) < before, (finding.rule, settings)
+                if "offload: none" in settings:
+                    assert estimated_peak_bytes(after) <= 0.9 * size_gb * 10**9, finding.sentences
+
+
+def test_the_kept_traces_give_advice_of_every_kind() -> None:
+    """Else the test above would hold for want of advice."""
+    given = {
+        (finding.rule, settings)
+        for trace in KEPT
+        if "offload" in trace.case["name"]
+        for size_gb in (34, 150)
+        for variant in variants(trace, size_gb)
+        for finding, settings in advice_of(variant)
+    }
+    assert ("transfer_bound", ("offload: none",)) in given
+    assert ("transfer_bound", ("offload: group_stream", "compile: none")) in given
+    assert ("vram_margin", ("offload: group_stream",)) in given
+    assert {rule for rule, _ in given} >= {"out_of_memory", "expert_switch", "host_memory_margin", "kernel_bound"}

@@ -1,0 +1,133 @@
+"""What a case could be set to instead: only what a grid file may say, with the memory that it should need."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pandas as pd
+
+from wanbench.cases.case import Case
+from wanbench.memory import estimated_host_bytes, estimated_peak_bytes
+from wanbench.report.findings.basis import Context
+from wanbench.report.numbers import gigabytes
+
+LOWER_PRECISION = "lower precision of the VAE"
+
+# Hooks on every layer break compiled blocks into pieces, so that no case may have both.
+_COMPILES_WITH = ("none", "model")
+# In the order of their price: half the VAE's precision, time of decoding and seams, time to move weights.
+_SAVINGS: tuple[dict[str, Any], ...] = (
+    {"vae_dtype": "bfloat16"},
+    {"vae_tiling": True},
+    {"offload": "model"},
+    {"offload": "group_stream"},
+    {"offload": "model", "vae_dtype": "bfloat16"},
+    {"offload": "model", "vae_dtype": "bfloat16", "vae_tiling": True},
+    {"offload": "group_stream", "vae_dtype": "bfloat16", "vae_tiling": True},
+)
+
+
+@dataclass(frozen=True)
+class Option:
+    """Settings that a case could have instead of its own.
+
+    Attributes:
+        settings: what to set together, as a grid file has it.
+        price: what it costs beside time, in words.
+        peak_bytes: estimated GPU memory with them; None where there is no estimate.
+    """
+
+    settings: tuple[str, ...]
+    price: tuple[str, ...]
+    peak_bytes: int | None
+
+    @property
+    def words(self) -> str:
+        notes = [] if self.peak_bytes is None else [f"about {gigabytes(self.peak_bytes)} GB"]
+        notes += self.price
+        listed = " and ".join(f"`{setting}`" for setting in self.settings)
+        return f"{listed} ({'; '.join(notes)})" if notes else listed
+
+
+def option(context: Context, **wanted: Any) -> Option | None:
+    """Settings with all that must change beside them; None where the case has them already."""
+    case = case_of(context.case)
+    changes = {key: value for key, value in wanted.items() if getattr(case, key) != value}
+    # One data type of 16 bit saves as much as the other.
+    if changes.get("vae_dtype") == "bfloat16" and case.vae_dtype == "float16":
+        del changes["vae_dtype"]
+    if not changes:
+        return None
+    if case.compile != "none" and changes.get("offload", "none") not in _COMPILES_WITH:
+        changes["compile"] = "none"
+    changed = replace(case, **changes)
+    settings = tuple(shown_setting(key, value) for key, value in changes.items())
+    return Option(settings, tuple(_price(context, changed, changes)), estimated_peak_bytes(changed))
+
+
+def _price(context: Context, changed: Case, changes: dict[str, Any]) -> list[str]:
+    price = []
+    if changes.get("vae_dtype") == "bfloat16":
+        price.append(LOWER_PRECISION)
+    if changes.get("vae_tiling"):
+        price.append("blends the borders of tiles")
+    if "offload" in changes and changed.offload != "none":
+        total_bytes = context.number("sys_mem_total_bytes")
+        of_total = "" if total_bytes is None else f" of {gigabytes(total_bytes)}"
+        how = "are pinned" if changed.offload == "group_stream" else "wait"
+        needed = gigabytes(estimated_host_bytes(changed))
+        price.append(f"weights {how} in the machine's own memory, up to {needed}{of_total} GB")
+    return price
+
+
+def savings(context: Context) -> list[Option]:
+    """Options whose estimate is lower than the case's by more than equal cases differ, the cheapest first."""
+    own_bytes = estimated_peak_bytes(case_of(context.case))
+    if own_bytes is None:
+        return []
+    most_bytes = (1 - context.thresholds.no_effect_memory_pct / 100) * own_bytes
+    options = (option(context, **saving) for saving in _SAVINGS)
+    # Several come to the same where the case has a part of them.
+    distinct = {found.settings: found for found in options if found is not None}
+    return [found for found in distinct.values() if (found.peak_bytes or 0) < most_bytes]
+
+
+def fits(context: Context, peak_bytes: float | None) -> bool | None:
+    """Whether an estimated peak leaves the margin that this GPU's memory needs; None where it cannot be said."""
+    total_bytes = context.number("gpu_mem_total_bytes")
+    if peak_bytes is None or total_bytes is None:
+        return None
+    return bool(peak_bytes <= context.thresholds.full_gpu_memory_pct / 100 * total_bytes)
+
+
+def without_offload(context: Context) -> tuple[bool | None, str]:
+    """Whether all weights fit the GPU together, and that in words."""
+    needed_bytes = estimated_peak_bytes(replace(case_of(context.case), offload="none"))
+    holds = fits(context, needed_bytes)
+    if holds is None:
+        return None, "set `offload: none` if the GPU can hold the weights"
+    total = f"{gigabytes(context.number('gpu_mem_total_bytes'))} GB"
+    needed = f"`offload: none` needs about {gigabytes(needed_bytes)} GB"
+    if holds:
+        return True, f"{needed}, and this GPU has {total}: set it"
+    return False, f"{needed}, too much for the {total} of this GPU"
+
+
+def can_compile(case: pd.Series) -> bool:
+    """Whether compiling is advice that a case could follow: it does not yet, and its offload allows it."""
+    return bool(case["compile"] == "none" and case["offload"] in _COMPILES_WITH)
+
+
+def case_of(row: pd.Series) -> Case:
+    """The case of a row of the cases table, as far as the memory estimate looks at it."""
+    values = {key: row[key] if key in row.index and pd.notna(row[key]) else None for key in Case.__dataclass_fields__}
+    return Case(**values | {"guidance": ()})
+
+
+def shown_setting(key: str, value: Any) -> str:
+    """A setting as a grid file has it."""
+    return f"{key}: {str(value).lower() if isinstance(value, bool) else value}"
+
+
+def alternatives(*settings: str) -> tuple[tuple[str, ...], ...]:
+    """Each of the settings alone, as `Finding.advised` takes them."""
+    return tuple((setting,) for setting in settings)

@@ -1,0 +1,165 @@
+"""What the setting of a neighbour brought and cost there, in figures, and whether it is worth advising."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from wanbench.models import MODELS
+from wanbench.report.comparisons import at_steps, is_lossy, typical_steps, warmth
+from wanbench.report.findings.basis import Context, known, matches
+from wanbench.report.findings.neighbours import Neighbour, alike_warm
+from wanbench.report.numbers import fixed, gigabytes
+
+# Nearer to each other than this, two figures print as the same.
+_ALIKE = 0.005
+# Typical steps of equal cases on two H200 differ by up to 2.3 %.
+_ALIKE_ELSEWHERE = 0.025
+# These act on the denoiser's steps alone.
+_OF_STEPS = ("compile", "attention")
+# Less is not worth a word.
+_FEW_BYTES, _SHORT_S = 1e9, 1.0
+
+
+def speed_ratio(case: pd.Series, neighbour: Neighbour, steps: int | None = None) -> float | None:
+    """How many times faster the neighbour makes a video, at a number of steps (else the case's); above 1 is faster."""
+    steps = steps or int(case["steps"])
+    own_s, other_s = at_steps(case, steps).time_s, at_steps(neighbour.row, steps).time_s
+    return own_s / other_s if own_s and other_s and other_s > 0 else None
+
+
+def step_gain_pct(case: pd.Series, neighbour: Neighbour) -> float | None:
+    """By how much the case's median step is longer than the neighbour's."""
+    own_s, other_s = known(case["step_s"]), known(neighbour.row["step_s"])
+    return 100 * (own_s / other_s - 1) if own_s and other_s else None
+
+
+def speeds_up(context: Context, neighbour: Neighbour) -> bool | None:
+    """Whether the neighbour's setting made it faster by more than equal cases differ; None where not known."""
+    limits = context.thresholds
+    if neighbour.key in _OF_STEPS:
+        gain_pct = step_gain_pct(context.case, neighbour)
+        least_pct = limits.no_effect_compile_pct if neighbour.key == "compile" else limits.no_effect_attention_pct
+        return None if gain_pct is None else gain_pct >= least_pct
+    ratio = speed_ratio(context.case, neighbour)
+    return None if ratio is None else 100 * (ratio - 1) >= limits.faster_elsewhere_pct
+
+
+def advisable(context: Context, setting: str) -> bool:
+    """Whether a setting may be advised for speed: not where the same GPU showed that it brings none."""
+    shown = (near for near in context.neighbours if near.same_gpu and near.setting == setting)
+    return not any(speeds_up(context, near) is False for near in shown)
+
+
+def measured_here(context: Context, advised: Sequence[str], for_speed: bool) -> str:
+    """What other cases show of settings that are advised, in sentences; empty where none was measured.
+
+    Args:
+        for_speed: a setting that brought none is named as such.
+    """
+    gains: list[str] = []
+    without: list[str] = []
+    for neighbour in context.neighbours:
+        if any(matches(advice, neighbour.setting) for advice in advised):
+            helped = not for_speed or speeds_up(context, neighbour) is not False
+            (gains if helped else without).append(_described(context.case, neighbour))
+    sentences = [f"Measured here: {'; '.join(gains)}."] if gains else []
+    return " ".join(
+        [*sentences, *([f"Measured here without a clear gain in speed: {'; '.join(without)}."] if without else [])]
+    )
+
+
+def _described(case: pd.Series, neighbour: Neighbour) -> str:
+    elsewhere = "" if neighbour.same_gpu else ", on another GPU of this kind"
+    lossy = " (lossy)" if is_lossy(neighbour.row) and not is_lossy(case) else ""
+    return f"`{neighbour.setting}`{lossy} (case {neighbour.row['case']}{elsewhere}): {gain_text(case, neighbour)}"
+
+
+def gain_text(case: pd.Series, neighbour: Neighbour) -> str:
+    """What the neighbour's setting brings and costs, in figures: time, memory and energy of one generation."""
+    texts = [*_step_speed(case, neighbour), *_once(case, neighbour), *_memory(case, neighbour)]
+    if _only_steps_compare(neighbour):
+        return ", ".join(texts)
+    return ", ".join([*_speed(case, neighbour), *texts, *_energy(case, neighbour)])
+
+
+def _only_steps_compare(neighbour: Neighbour) -> bool:
+    """Whether the rest of a generation differs by the machine and not by the setting: it moves weights and encodes."""
+    return not neighbour.same_gpu and neighbour.key in _OF_STEPS
+
+
+def _speed(case: pd.Series, neighbour: Neighbour) -> list[str]:
+    ratio, steps, official = speed_ratio(case, neighbour), int(case["steps"]), MODELS[case["model"]].steps
+    if ratio is None:
+        return []
+    notes = [] if alike_warm(case, neighbour.row) else [f"{warmth(neighbour.row)} against {warmth(case)}"]
+    notes += [] if neighbour.same_steps else [f"scaled from {neighbour.row['steps']} steps"]
+    text = f"{_in_words(ratio)} per generation of {steps} steps{_in_brackets(notes)}"
+    if official != steps and (full := speed_ratio(case, neighbour, official)) is not None:
+        one = ["from 1 step"] if _one_step(case, neighbour) else []
+        text += f" and {_in_words(full)} at the official {official} steps{_in_brackets(['scaled', *one])}"
+    return [text]
+
+
+def _in_brackets(notes: Sequence[str]) -> str:
+    return f" ({', '.join(notes)})" if notes else ""
+
+
+def _one_step(case: pd.Series, neighbour: Neighbour) -> bool:
+    return 1 in (typical_steps(case), typical_steps(neighbour.row))
+
+
+def _step_speed(case: pd.Series, neighbour: Neighbour) -> list[str]:
+    gain_pct = step_gain_pct(case, neighbour)
+    if gain_pct is None:
+        return []
+    notes = ["from 1 step"] if _one_step(case, neighbour) else []
+    if abs(gain_pct) < 100 * (_ALIKE if neighbour.same_gpu else _ALIKE_ELSEWHERE):
+        if not _only_steps_compare(neighbour):
+            return []
+        notes.append("no more than two GPUs differ by")
+    return [f"{fixed(neighbour.row['step_s'])} s/step instead of {fixed(case['step_s'])}{_in_brackets(notes)}"]
+
+
+def _in_words(ratio: float) -> str:
+    if abs(ratio - 1) < _ALIKE:
+        return "as fast"
+    return f"{ratio:.2f}x faster" if ratio > 1 else f"{1 / ratio:.2f}x slower"
+
+
+def _once(case: pd.Series, neighbour: Neighbour) -> list[str]:
+    """What is paid at each start of a process."""
+    texts = []
+    compile_s = known(neighbour.row["compilation_s"])
+    if neighbour.key == "compile" and compile_s:
+        texts.append(f"after {fixed(compile_s)} s of compilation once for each process")
+    own_s, other_s = known(case["placement_s"]), known(neighbour.row["placement_s"])
+    if neighbour.key == "offload" and None not in (own_s, other_s) and abs(other_s - own_s) >= _SHORT_S:
+        texts.append(f"{fixed(other_s)} s instead of {fixed(own_s)} to place the weights once for each process")
+    return texts
+
+
+def _memory(case: pd.Series, neighbour: Neighbour) -> list[str]:
+    texts = []
+    own, other = (known(row["gpu_mem_allocated_bytes"]) for row in (case, neighbour.row))
+    if own is not None and other is not None:
+        alike = abs(other - own) < _ALIKE * own
+        texts.append("the same GPU memory" if alike else f"{_more(other - own)} GPU memory")
+    own, other = (known(row["process_mem_bytes"]) for row in (case, neighbour.row))
+    if own is not None and other is not None and abs(other - own) >= _FEW_BYTES:
+        texts.append(f"{_more(other - own)} host memory")
+    return texts
+
+
+def _more(change_bytes: float) -> str:
+    return f"{gigabytes(abs(change_bytes))} GB {'more' if change_bytes > 0 else 'less'}"
+
+
+def _energy(case: pd.Series, neighbour: Neighbour) -> list[str]:
+    steps = int(case["steps"])
+    own_j, other_j = at_steps(case, steps).energy_j, at_steps(neighbour.row, steps).energy_j
+    if not own_j or not other_j:
+        return []
+    change_pct = 100 * (other_j / own_j - 1)
+    if abs(change_pct) < 1:
+        return ["the same energy"]
+    return [f"{abs(change_pct):.0f} % {'more' if change_pct > 0 else 'less'} energy"]
