@@ -17,7 +17,7 @@ from wanbench.report.compare.verdict import compare
 from wanbench.trace.writer import write_trace
 
 KEPT = ROOT / "results/reference/h200/traces"
-MUTATIONS = 150
+MUTATIONS = 250
 DELETED = object()
 _BY_HAND = (DELETED, None, 0, -1, 0.5, 10**18, "text", [], {})
 
@@ -87,6 +87,8 @@ def test_a_changed_value_is_refused_or_reported(tmp_path: Path, name: str, made:
         write_trace(file, changed(sound, path, new))
         traces, left_out = collect([file], None, LIMITS)
         outcomes["refused" if left_out else "reported"] += 1
+        if left_out:
+            continue
         try:
             report(*traces)
             render(compare("old", [measured_case(whole)], [measured_case(trace) for trace in traces]))
