@@ -246,6 +246,16 @@ def test_two_gpus_of_the_kept_results_with_equal_settings_are_no_change() -> Non
     assert verdict(comparison.cases[0], "s/step") == verdict(comparison.cases[0], "Peak GPU memory") == "same"
 
 
+def test_equal_runs_of_one_gpu_of_the_kept_results_are_no_change() -> None:
+    traces = ROOT / "results/reference/h200/traces"
+    names = ("03_5B_Performance_Mode_704p", "03_Performance_Mode_720p")
+    one, other = (measured_case(read_trace(traces / f"{name}.json.gz")) for name in names)
+    assert (one.settings, one.gpu_uuid, one.software) == (other.settings, other.gpu_uuid, other.software)
+    for old, new in ((one, other), (other, one)):
+        verdicts = {row.verdict for row in compared(Pair(old, new)).rows}
+        assert verdicts == {"same", "not judged", "n/a"}
+
+
 def test_what_was_zero_and_is_more_has_no_ratio_and_is_named() -> None:
     nothing = case(figures={"gpu_mem_bytes": Figure(0)})
     comparison = compare("old", [nothing], [case(figures={"gpu_mem_bytes": Figure(2e9)})])
