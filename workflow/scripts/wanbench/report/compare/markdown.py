@@ -135,14 +135,13 @@ def _rules() -> str:
 def _rule(policy: MetricPolicy) -> dict[str, str]:
     unit, _, factor = _PRINTED[policy.unit]
     without = policy.judged and policy.other_gpu_share is None
+    other_gpu = "no verdict" if without else fixed(policy.other_gpu_share, 0, 100)
     return {
         "Measure": policy.label,
         "More than (%)": fixed(policy.share if policy.judged else None, 0, 100),
         "And more than": f"{policy.absolute * factor:g} {unit}" if policy.judged else NOT_MEASURED,
         "Reason": policy.reason,
-        "On another GPU of this name, more than (%)": "no verdict"
-        if without
-        else fixed(policy.other_gpu_share, 0, 100),
+        "On another GPU of this name, more than (%)": other_gpu,
         "Reason for that": policy.other_gpu_reason,
     }
 
