@@ -1,7 +1,8 @@
 """Traces as the measuring process writes them, made by its own code from made-up times."""
 
+import gzip
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,13 +131,22 @@ def host_samples(until_s: float, values: dict[str, float] | None = None) -> Samp
 def trace_of(
     rows: list[dict[str, Any]], case: Case | None = None, outcome: Outcome = OK, samples: Samples | None = None
 ) -> dict[str, Any]:
-    """The trace of a run, as the supervisor assembles it."""
+    """The trace of a run, as the supervisor assembles it; one that ended well has the steps that its case asks for."""
     case = case or tiny_case()
+    if outcome == OK:
+        case = replace(case, **_run_as_recorded(rows))
     ended_ns = max(row["time_ns"] for row in rows if "time_ns" in row) + S // 2
     digests = {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"}
     git = {"git_commit": "0123456789abcdef", "git_dirty": False}
     attempt = Attempt(case.settings(), digests, 0, ended_ns, "2026-11-23T10:00:00+00:00", git, LIMITS)
     return assemble(attempt, read_records(rows), samples or host_samples(ended_ns / S), outcome)
+
+
+def _run_as_recorded(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """The settings of a case that say how many stages of each name there are."""
+    counted = [row["counted"] for row in rows if row["record"] == "generation"]
+    steps = {row["args"]["steps"] for row in rows if row.get("kind") == "step"}
+    return {"steps": steps.pop(), "warmup": counted.count(False), "repeats": counted.count(True)}
 
 
 def write(folder: Path, trace: dict[str, Any]) -> Path:
@@ -145,9 +155,16 @@ def write(folder: Path, trace: dict[str, Any]) -> Path:
     return file
 
 
+def read_content(file: Path) -> dict[str, Any]:
+    """What a trace file, kept or new, holds but for its checksum, which `write_trace` makes."""
+    data = file.read_bytes()
+    content = json.loads(gzip.decompress(data) if file.suffix == ".gz" else data)
+    del content["sha256"]
+    return content
+
+
 def change(file: Path, alter: Any) -> None:
-    """Edit a trace file, and take out the checksum that would tell so."""
-    content = json.loads(file.read_text())
-    content.pop("sha256", None)
+    """Edit a trace file, with a checksum as if it had been measured so."""
+    content = read_content(file)
     alter(content)
-    file.write_text(json.dumps(content))
+    write_trace(file, content)

@@ -19,9 +19,10 @@ from wanbench.report.compare.export import as_json, as_table
 from wanbench.report.compare.markdown import render
 from wanbench.report.compare.match import Pair, match
 from wanbench.report.compare.measured import Figure, MeasuredCase, measured_case
-from wanbench.report.compare.policy import POLICIES
+from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, MetricPolicy
 from wanbench.report.compare.runs import compared_runs
 from wanbench.report.compare.verdict import ComparedCase, compare, compared, regressions, verdict_of
+from wanbench.trace.reader import read_trace
 
 GOLDEN = ROOT / "tests/data/comparison.json"
 STEPS = [3.0, 1.0, 1.01, 0.99, 1.0]
@@ -192,6 +193,74 @@ def test_only_measures_make_a_case_worse() -> None:
     assert verdict(comparison.cases[0], "T5_Encoding") == "slower"
     assert regressions(comparison) == []
     assert regressions(compare("old", [case()], [case(step_s=2)])) == ["a: s/step slower (2.00 times)"]
+
+
+def on_another_gpu(**changes: Any) -> MeasuredCase:
+    return replace(case(**changes), gpu_uuid="GPU-1")
+
+
+def test_another_gpu_of_the_name_is_named_and_only_what_holds_across_gpus_is_judged() -> None:
+    here = replace(case(), gpu_uuid="GPU-0", figures=case().figures | {"first_step_s": Figure(3.0)})
+    there = replace(here, gpu_uuid="GPU-1", figures=here.figures | {"first_step_s": Figure(3.6)})
+    comparison = compare("old", [here], [there])
+    (row,) = (row for row in comparison.cases[0].rows if row.name == "First step")
+    assert (row.ratio, row.verdict) == (pytest.approx(1.2), "no verdict: another GPU of this name")
+    assert verdict(comparison.cases[0], "T5_Encoding") == "no verdict: another GPU of this name"
+    assert [verdict(comparison.cases[0], name) for name in ("s/step", "Peak GPU memory")] == ["same", "same"]
+    assert verdict(comparison.cases[0], "Warm generation") == "n/a"
+    assert regressions(comparison) == []
+    text = render(comparison)
+    assert "differ in all cases**: GPU: another one of this name\n" in text
+    assert "same; others: no verdict: another GPU of this name" in text
+    assert as_json(comparison)["differences"] == [{"kind": "another GPU", "what": "GPU", "old": "G", "new": "G"}]
+    assert "another GPU" not in render(compare("old", [here], [replace(there, gpu_uuid="GPU-0")])).split("## Rules")[0]
+    assert "another one" not in render(compare("old", [here], [replace(there, gpu_uuid=None)]))
+
+
+def test_across_gpus_the_bound_is_above_what_two_of_them_differ_by() -> None:
+    here = replace(case(), gpu_uuid="GPU-0")
+    for step_s, expected in ((1.019, "same"), (1.045, "same"), (1.06, "slower"), (0.94, "faster")):
+        result = compared(Pair(here, on_another_gpu(step_s=step_s)))
+        assert verdict(result, "s/step") == expected
+    assert verdict(compared(Pair(here, replace(here, figures={"step_s": Figure(1.045)}))), "s/step") == "slower"
+    more = replace(on_another_gpu(), figures={"gpu_mem_bytes": Figure(2.2e9)})
+    assert regressions(compare("old", [here], [more])) == ["a: Peak GPU memory more (1.10 times)"]
+    failed = on_another_gpu(status="oom", doubt="ended with oom")
+    assert regressions(compare("old", [here], [failed])) == ["a: ended with oom"]
+
+
+@pytest.mark.parametrize("policy", [*POLICIES.values(), OTHER_STAGE], ids=lambda policy: policy.measure)
+def test_every_rule_says_what_holds_across_gpus(policy: MetricPolicy) -> None:
+    assert policy.other_gpu_reason
+    assert policy.other_gpu_share is None or policy.judged
+    assert policy.measure in ("step_s", "gpu_mem_bytes") or policy.other_gpu_share is None
+
+
+def test_two_gpus_of_the_kept_results_with_equal_settings_are_no_change() -> None:
+    traces = ROOT / "results/reference/h200/traces"
+    names = ("02_Efficiency_Mode_720p", "02_5B_Efficiency_Mode_704p")
+    old, new = (measured_case(read_trace(traces / f"{name}.json.gz")) for name in names)
+    assert (old.settings, old.hardware) == (new.settings, new.hardware)
+    comparison = compare("h200", [old], [new])
+    assert regressions(comparison) == []
+    assert verdict(comparison.cases[0], "s/step") == verdict(comparison.cases[0], "Peak GPU memory") == "same"
+
+
+def test_equal_runs_of_one_gpu_of_the_kept_results_are_no_change() -> None:
+    traces = ROOT / "results/reference/h200/traces"
+    names = ("03_5B_Performance_Mode_704p", "03_Performance_Mode_720p")
+    one, other = (measured_case(read_trace(traces / f"{name}.json.gz")) for name in names)
+    assert (one.settings, one.gpu_uuid, one.software) == (other.settings, other.gpu_uuid, other.software)
+    for old, new in ((one, other), (other, one)):
+        verdicts = {row.verdict for row in compared(Pair(old, new)).rows}
+        assert verdicts == {"same", "not judged", "n/a"}
+
+
+def test_what_was_zero_and_is_more_has_no_ratio_and_is_named() -> None:
+    nothing = case(figures={"gpu_mem_bytes": Figure(0)})
+    comparison = compare("old", [nothing], [case(figures={"gpu_mem_bytes": Figure(2e9)})])
+    assert regressions(comparison) == ["a: Peak GPU memory more"]
+    assert "- a: Peak GPU memory more\n" in render(comparison)
 
 
 # --- from traces to files -----------------------------------------------------------------------------------------

@@ -172,8 +172,9 @@ def test_warm_up_is_the_cold_generation_or_none(read: Reader) -> None:
 
 def test_a_generation_that_was_cut_short_is_none(read: Reader) -> None:
     rows = records([2.0] * 3, generations=2)
+    case = tiny_case(repeats=2)
     last = [i for i, row in enumerate(rows) if row["record"] == "begin" and row["name"] == names.VIDEO_EXPORT][-1]
-    figures = figures_of(read(rows[: last + 1], outcome=Outcome("killed", "ended by signal SIGKILL")))
+    figures = figures_of(read(rows[: last + 1], case=case, outcome=Outcome("killed", "ended by signal SIGKILL")))
     assert (figures.first_generation_s, figures.generation_s) == (pytest.approx(10.75), None)
     decoding = next(i for i, row in enumerate(rows) if row.get("name") == names.VAE_DECODING)
     figures = figures_of(read(rows[: decoding + 1], outcome=Outcome("oom", "CUDA out of memory")))

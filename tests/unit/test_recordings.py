@@ -52,9 +52,10 @@ CASE = Case(**{**vars(tiny_case()), "scale": "full", "size": "1280*704", "unoffi
 
 
 def trace_of(tmp_path: Path, record: Recording, samples: Samples) -> Trace:
+    case = replace(CASE, steps=sum(span.kind == "step" for span in record.spans.values()))
     attempt = Attempt(
-        CASE.settings(),
-        {"case_sha256": case_sha256(CASE.settings()), "measure": "m", "env": "e"},
+        case.settings(),
+        {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"},
         record.spans[0].start_ns,
         samples.times_ns[-1],
         "2026-11-23T15:20:00+00:00",

@@ -25,7 +25,7 @@ from markdown_it import MarkdownIt
 from conftest import ROOT
 from reports import THRESHOLDS, content_from, full_case
 from tiny import CPU, record, tiny_case
-from traces import GPU, LIMITS, Outcome, records, trace_of
+from traces import GPU, LIMITS, Outcome, records, trace_of, write
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
@@ -394,7 +394,7 @@ def test_a_traceback_of_the_report_tells_no_home_folder(planted: None, tmp_path:
 
 def test_a_comparison_names_no_home_folder(planted: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    file = Path(write_to(tmp_path, trace_of(records([1.0]))))
+    file = write(tmp_path, trace_of(records([1.0])))
     broken = tmp_path / "broken.json"
     broken.write_text("{")
     comparison = compared_runs(str(tmp_path), [file, broken], [file], {}, LIMITS)
@@ -403,12 +403,6 @@ def test_a_comparison_names_no_home_folder(planted: None, tmp_path: Path, monkey
 
 
 # Traces
-
-
-def write_to(folder: Path, trace: dict[str, Any]) -> Path:
-    file = folder / f"{trace['case']['name']}.json"
-    file.write_text(json.dumps(trace), "utf-8")
-    return file
 
 
 def a_trace() -> dict[str, Any]:
@@ -477,7 +471,7 @@ def test_no_text_of_a_trace_is_anything_but_text_wherever_it_is_shown(tmp_path: 
             altered = json.loads(json.dumps(trace))
             put(altered, path, hostile)
             file = tmp_path / "full.json"
-            file.write_text(json.dumps(altered), "utf-8")
+            write_trace(file, altered)
             _, left_out = collect([file], None, LIMITS)
             for item in left_out:
                 assert "\n" not in item.reason
@@ -492,7 +486,7 @@ def test_no_text_of_a_trace_is_anything_but_text_wherever_it_is_shown(tmp_path: 
             # A GPU and a processor have names in ASCII.
             label = path[0] == "environment" and path[-1] != "error"
             put(altered, path, MARKUP.replace("`", "") if label else hostile)
-        made = everything_of(write_to(tmp_path, altered))
+        made = everything_of(write(tmp_path, altered))
         assert "## Left out" not in made["report.md"]
         for name, text in made.items():
             assert not ACTIVE.search(text), name
@@ -525,7 +519,7 @@ def test_a_trace_that_names_another_file_is_left_out_and_leads_nowhere(tmp_path:
     trace = a_trace()
     trace["case"]["name"] = "../../planted"
     file = tmp_path / "full.json"
-    file.write_text(json.dumps(trace))
+    write_trace(file, trace)
     made = everything_of(file)
     assert "case.name: must match pattern" in made["left_out.csv"]
     assert "planted" not in made["report.html"].replace("../../planted", "")
@@ -549,7 +543,7 @@ def test_a_dollar_is_no_formula_and_markup_is_no_markup_in_pictures(tmp_path: Pa
         case = full_case(name, offload=offload)
         environment = GPU | {"gpu": GPU["gpu"] | {"name": r"$\frac{1}{$ <b>&amp;</b>"}}
         trace = trace_of(records([2.0] * 50, environment=environment, case=case, peak_bytes=10**10), case=case)
-        traces += collect([write_to(tmp_path, trace)], None, LIMITS)[0]
+        traces += collect([write(tmp_path, trace)], None, LIMITS)[0]
     save({"settings": time_memory(cases_table(traces), 2)}, None, tmp_path)
     text = "".join(ElementTree.parse(tmp_path / "settings.svg").getroot().itertext())
     assert r"GPU $\frac{1}{$ <b>&amp;</b>" in text
@@ -576,10 +570,11 @@ def test_a_hostile_file_is_one_line_of_what_is_left_out(tmp_path: Path, data: by
 @pytest.mark.parametrize("number", ["1e400", "-1e400", "1e300", "9" * 30, "-" + "9" * 30])
 @pytest.mark.parametrize("place", ["seed", "machine"])
 def test_a_number_that_no_table_can_hold_is_refused(tmp_path: Path, place: str, number: str) -> None:
-    text, count = re.subn(rf'("{place}": )[0-9.]+', rf"\g<1>{number}", json.dumps(a_trace()), count=1)
+    file = write(tmp_path, a_trace())
+    text, count = re.subn(rf'("{place}": ?)[0-9.]+', rf"\g<1>{number}", file.read_text("utf-8"), count=1)
     assert count == 1
-    (tmp_path / "full.json").write_text(text)
-    refused(lambda: reader.read_trace(tmp_path / "full.json"))
+    file.write_text(text, "utf-8")
+    assert "sha256" not in refused(lambda: reader.read_trace(file))
 
 
 def test_a_compressed_bomb_is_not_unpacked_beyond_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -610,7 +605,7 @@ def test_a_csv_holds_no_formula_and_the_parquet_file_holds_the_text(tmp_path: Pa
 
 def test_the_page_runs_its_own_script_and_no_other(tmp_path: Path) -> None:
     trace = a_trace()
-    made = everything_of(write_to(tmp_path, trace))["report.html"]
+    made = everything_of(write(tmp_path, trace))["report.html"]
     (script,) = re.findall(r"<script>(.*?)</script>", made, re.S)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     assert f"script-src 'sha256-{digest}'\"" in made

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from traces import LIMITS, change, records, trace_of, write
 from wanbench.errors import InputError
+from wanbench.measure.outcome import Outcome
 from wanbench.report.collect import Expected, LeftOut, collect, not_of_the_grid
 from wanbench.report.outcome import faults_of
 from wanbench.report.tables import cases_table, left_out_table
@@ -22,6 +24,11 @@ def file(tmp_path: Path) -> Path:
 
 def stage_event(content: dict) -> dict:
     return next(event for event in content["traceEvents"] if event["name"] == "Step_1_Inference")
+
+
+def named(content: dict, name: str, generation: int | None = 0) -> dict:
+    events = (event for event in content["traceEvents"] if event.get("cat") == "stage" and event["name"] == name)
+    return next(event for event in events if event["args"]["generation"] == generation)
 
 
 def counter(content: dict) -> dict:
@@ -54,14 +61,35 @@ def test_a_whole_trace_is_read(file: Path) -> None:
         (lambda c: c["case"].update(steps="5"), ["case.steps", "integer", "'5'"]),
         (lambda c: c.update(status="fine"), ["status", "'fine'"]),
         (lambda c: c.pop("quality"), ["quality is missing"]),
-        (lambda c: c.update(total_duration_s=float("nan")), ["NaN"]),
-        (lambda c: c.update(traceEvents={}), ["traceEvents", "array"]),
         (lambda c: c["traceEvents"].append(3), ["traceEvents[", "object"]),
         (lambda c: counter(c).update(ts="1"), ["traceEvents", "counter", "'1'"]),
         (lambda c: counter(c)["args"].update(machine=None), ["traceEvents", "CPU (%)", "numbers", "None"]),
         (lambda c: counter(c).update(ts=1e12), ["counter 'CPU (%)' goes back in time"]),
-        (lambda c: stage_event(c).update(ts=0), ["'Step_1_Inference' begins before Step_0_Inference"]),
+        (
+            lambda c: stage_event(c).update(ts=0),
+            ["'Step_1_Inference' of generation 0 begins before 'Step_0_Inference'"],
+        ),
         (lambda c: stage_event(c).update(dur=-1.0), ["traceEvents[", ".dur", "-1"]),
+        (lambda c: c.update(total_duration_s=9), ["total_duration_s", "ends after it, got 9"]),
+        (lambda c: c.update(error={"type": None, "message": None, "stage_reached": None}), ["error", "null", "'ok'"]),
+        (lambda c: stage_event(c)["args"].update(step=2), ["traceEvents[", "args.step", "must be 1", "got 2"]),
+        (lambda c: stage_event(c)["args"].pop("step"), ["args.step", "must be 1", "got None"]),
+        (lambda c: stage_event(c)["args"].update(generation=1), ["args.generation", "1 generations from 0, got 1"]),
+        (lambda c: stage_event(c)["args"].update(counted=False), ["args.counted", "warm-up", "got False"]),
+        (lambda c: stage_event(c)["args"].update(interrupted=True), ["args.interrupted", "'Step_1_Inference'"]),
+        (lambda c: stage_event(c)["args"].update(generation=None), ["'Step_1_Inference' is of a generation, got None"]),
+        (
+            lambda c: named(c, "Total_Execution", None)["args"].update(generation=0),
+            ["args.generation", "'Total_Execution' is of no generation, got 0"],
+        ),
+        (
+            lambda c: named(c, "Total_Execution", None)["args"].update(time_s=0, energy_j=5.0),
+            ["args.time_s", "'Total_Execution' takes time"],
+        ),
+        (lambda c: c["quality"].update(greatest_sample_gap_s=None), ["quality.greatest_sample_gap_s", "got None"]),
+        (lambda c: c["quality"].update(unaccounted_s=None), ["quality.unaccounted_s", "null", "Total_Execution"]),
+        (lambda c: c["quality"].update(foreign_processes=1), ["quality.foreign_processes", "quality.parts", "got 1"]),
+        (lambda c: c["quality"]["parts"][1].update(throttled_pct={}), ["quality.throttled_pct", "quality.parts"]),
     ],
 )
 def test_a_faulty_trace_is_refused_by_file_and_key(file: Path, alter: Callable, parts: list[str]) -> None:
@@ -70,6 +98,92 @@ def test_a_faulty_trace_is_refused_by_file_and_key(file: Path, alter: Callable, 
         read_trace(file)
     for part in [str(file), *parts]:
         assert part in str(error.value)
+
+
+ONCE = ("Process_Startup", "Total_Execution", "Model_Initialization")
+OF_EACH_GENERATION = ("TI2V_Preprocess", "T5_Encoding", "Step_2_Loading", "Step_1_Inference", "VAE_Decoding")
+
+
+@pytest.fixture
+def warmed(tmp_path: Path) -> Path:
+    """Two generations, of which the first does not count, with compilation in a step."""
+    return write(tmp_path, trace_of(records([1.0, 1.0, 1.0], generations=2, warmup=1, compile_s=4.0)))
+
+
+@pytest.mark.parametrize(
+    ("name", "generation"),
+    [(name, None) for name in ONCE]
+    + [(name, number) for number in (0, 1) for name in (*OF_EACH_GENERATION, "Video_Export")],
+)
+def test_a_stage_that_a_case_that_ended_well_must_have_is_missed(
+    warmed: Path, name: str, generation: int | None
+) -> None:
+    read_trace(warmed)
+    change(warmed, lambda content: content["traceEvents"].remove(named(content, name, generation)))
+    of_generation = "" if generation is None else f" of generation {generation}"
+    with pytest.raises(InputError) as error:
+        read_trace(warmed)
+    missing = f"{warmed}: traceEvents: {name!r}{of_generation} is missing, and the case ended well"
+    assert str(error.value) == missing
+
+
+@pytest.mark.parametrize(
+    ("name", "generation", "to_s", "part"),
+    [
+        ("VAE_Decoding", 0, 0.0, "'VAE_Decoding' of generation 0 begins before 'Step_2_Inference' of generation 0 has"),
+        ("VAE_Decoding", 1, -5.0, "].ts: "),
+        ("Model_Initialization", None, 25.0, "'TI2V_Preprocess' of generation 0 begins before 'Model_Initialization'"),
+        ("Process_Startup", None, 1.0, "'Model_Initialization' begins before 'Process_Startup' has ended"),
+        ("Total_Execution", None, 4.0, "'Total_Execution' begins before 'Process_Startup' has ended"),
+        ("TI2V_Preprocess", 1, 8.0, "'TI2V_Preprocess' of generation 1 begins before 'Video_Export' of generation 0"),
+        ("T5_Encoding", 0, 9.0, "'T5_Encoding' of generation 0 does not lie in 'TI2V_Preprocess' of generation 0"),
+        ("Step_1_Loading", 1, 8.0, "'Step_1_Loading' of generation 1 does not lie in 'Step_1_Inference' of generation"),
+        ("Video_Export", 1, 26.0, "'Video_Export' of generation 1 does not lie in 'Total_Execution'"),
+        ("Compilation", 0, 6.0, "'Compilation' of generation 0 begins before its generation"),
+    ],
+)
+def test_stages_out_of_their_order_are_refused(
+    warmed: Path, name: str, generation: int | None, to_s: float, part: str
+) -> None:
+    change(warmed, lambda content: named(content, name, generation).update(ts=to_s * 1e6))
+    with pytest.raises(InputError) as error:
+        read_trace(warmed)
+    assert f"{warmed}: traceEvents" in str(error.value)
+    assert part in str(error.value)
+
+
+def test_negative_times_are_refused(file: Path) -> None:
+    change(file, lambda content: counter(content).update(ts=-1e5))
+    with pytest.raises(InputError, match=r"counter 'CPU \(%\)' at -100000.0: before the start"):
+        read_trace(file)
+
+
+def test_a_case_that_failed_has_the_stages_up_to_there(tmp_path: Path) -> None:
+    rows = records([1.0] * 3)
+    failed = Outcome("error", "it failed", "ValueError")
+    for last in range(1, len(rows)):
+        read_trace(write(tmp_path, trace_of(rows[:last], outcome=failed)))
+
+
+def test_not_a_number_is_refused(file: Path) -> None:
+    file.write_text(file.read_text("utf-8").replace('"time_s":1.0', '"time_s":NaN', 1), "utf-8")
+    with pytest.raises(InputError, match="NaN is no JSON number"):
+        read_trace(file)
+
+
+def test_events_that_are_no_list_are_refused(file: Path) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"traceEvents": {}}), "utf-8")
+    with pytest.raises(InputError, match="traceEvents: must be array"):
+        read_trace(file)
+
+
+def test_a_trace_without_a_checksum_is_refused(file: Path) -> None:
+    text, count = re.subn(r',\n "sha256": "\w+"', "", file.read_text("utf-8"))
+    assert count == 1
+    file.write_text(text, "utf-8")
+    with pytest.raises(InputError) as error:
+        read_trace(file)
+    assert str(error.value) == f"{file}: the file: sha256 is missing"
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,30 @@ def test_a_slower_case_ends_the_command_and_is_named_and_other_content_compares_
             file.write_text(kept)
 
 
+def test_a_trace_that_was_left_out_ends_the_command_and_a_case_that_the_grid_does_not_have_does_not(
+    measured: Project,
+) -> None:
+    trace, other = measured.folder / "results/traces/b.json", measured.folder / "old/traces/not_in_the_grid.json"
+    kept = trace.read_text()
+    shutil.copy(measured.folder / "old/traces/b.json", other)
+    change(other, lambda content: content["case"].update(name="not_in_the_grid", seed=8))
+    try:
+        run = measured.snakemake("compare", "--config", "baseline=old")
+        assert run.code == 0, run.output
+        assert json.loads(measured.read("results/comparison.json"))["only_old"] == ["not_in_the_grid"]
+        trace.write_text(kept[: len(kept) // 2])
+        run = measured.snakemake("compare", "--config", "baseline=old")
+        assert run.code != 0
+        message = "The comparison results/comparison.md is complete, but could not compare:\n"
+        assert f"{message}this run: results/traces/b.json: not valid JSON" in run.output
+        assert "worse than the baseline" not in run.output
+        assert "this run: results/traces/b.json: not valid JSON" in measured.read("logs/compare.log")
+        assert "## Left out, and why\n\n- this run: results/traces/b.json" in measured.read("results/comparison.md")
+    finally:
+        trace.write_text(kept)
+        other.unlink()
+
+
 def test_a_report_is_a_baseline_without_verdicts(measured: Project) -> None:
     shutil.copy(ROOT / "tests/data/seed_report.md", measured.folder / "seed.md")
     run = measured.snakemake("compare", "--config", "baseline=seed.md")

@@ -27,15 +27,15 @@ rule comparison:
         "../scripts/compare_runs.py"
 
 
-# No output, so that it says every time what is worse.
+# No output, so that it says every time what is worse or could not be compared.
 rule compare:
     input:
-        # The comparison is made before a case that got worse can end the run.
+        # The comparison is made before what it says can end the run.
         markdown="results/comparison.md",
         json="results/comparison.json",
     log:
         "logs/compare.log",
-    # It fails when a case got worse, and would again.
+    # It fails when a case got worse or a trace could not be used, and would again.
     retries: 0
     conda:
         "../../envs/report.yaml"

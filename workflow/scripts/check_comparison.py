@@ -1,4 +1,4 @@
-"""Rule compare: the run as a whole fails when a case is worse than in the baseline, and says which."""
+"""Rule compare: the run as a whole fails when a case is worse or a trace could not be used, and says which."""
 
 import json
 import sys
@@ -10,9 +10,11 @@ enter_job("envs/report.yaml", snakemake.config)
 
 from wanbench.text import visible
 
-worse = [visible(line) for line in json.loads(Path(snakemake.input.json).read_text("utf-8"))["worse"]]
-Path(snakemake.log[0]).write_text("".join(f"{line}\n" for line in worse), "utf-8")
-if worse:
-    sys.exit(
-        "\n".join([f"The comparison {snakemake.input.markdown} is complete, and worse than the baseline is:", *worse])
-    )
+comparison = json.loads(Path(snakemake.input.json).read_text("utf-8"))
+# What could not be used was not compared, so it may be worse as well.
+faults = {"and worse than the baseline is": comparison["worse"], "but could not compare": comparison["left_out"]}
+faults = {what: [visible(line) for line in lines] for what, lines in faults.items() if lines}
+Path(snakemake.log[0]).write_text("".join(f"{line}\n" for lines in faults.values() for line in lines), "utf-8")
+if faults:
+    parts = ["\n".join([f"{what}:", *lines]) for what, lines in faults.items()]
+    sys.exit(f"The comparison {snakemake.input.markdown} is complete, " + "\n\n".join(parts))

@@ -15,7 +15,8 @@ import fastjsonschema
 
 from wanbench.errors import InputError
 from wanbench.text import one_line
-from wanbench.trace.names import SCHEMA_VERSION, is_stage, step_index
+from wanbench.trace.consistency import contradiction
+from wanbench.trace.names import SCHEMA_VERSION
 from wanbench.trace.writer import CHECKSUM
 
 _NUMBERS = (int, float)
@@ -90,12 +91,14 @@ def read_trace(path: Path) -> Trace:
     """A trace file, checked; one that ends in .gz is decompressed.
 
     Raises:
-        InputError: it is missing, cut short, of another schema version, has a value of a wrong type or a stage
-            without a name, of an unknown name or twice; or it was changed after it was measured. The message names
-            file and key.
+        InputError: it is missing, cut short, of another schema version or has a value of a wrong type; it was changed
+            after it was measured; or it contradicts itself, as with a stage that is missing, twice or out of its
+            order. The message names file and key.
     """
     content, _ = _checked(path)
-    _check_stages(path, content["traceEvents"])
+    fault = contradiction(content)
+    if fault is not None:
+        raise _refused(path, fault)
     return _trace(path, content)
 
 
@@ -154,9 +157,6 @@ def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def _check_unchanged(path: Path, content: dict[str, Any], text: str) -> None:
-    """The earliest traces have no checksum."""
-    if "sha256" not in content:
-        return
     checksum = CHECKSUM.format(content["sha256"])
     measured = text.removesuffix(checksum)
     if measured == text or hashlib.sha256(measured.encode()).hexdigest() != content["sha256"]:
@@ -178,6 +178,8 @@ def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
                 f"traceEvents: counter {name[:80]!r} at {time_us}: args must be numbers, up to {_LARGEST:.0e}, "
                 f"got {str(lines)[:80]}",
             )
+        if time_us < 0:
+            raise _refused(path, f"traceEvents: counter {name[:80]!r} at {time_us}: before the start of the process")
         if time_us < latest_us.get(name, time_us):
             raise _refused(path, f"traceEvents: counter {name[:80]!r} goes back in time at {time_us}")
         latest_us[name] = time_us
@@ -221,36 +223,6 @@ def _readable(error: fastjsonschema.JsonSchemaValueException) -> str:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
-
-
-def _check_stages(path: Path, events: list[dict[str, Any]]) -> None:
-    seen: set[tuple[str, int | None]] = set()
-    for i, event in enumerate(events):
-        if event.get("cat") != "stage":
-            continue
-        where = f"traceEvents[{i}].name"
-        if not is_stage(event["name"]):
-            raise _refused(path, f"{where}: {event['name']!r} is no stage of this schema")
-        key = (event["name"], event["args"]["generation"])
-        if key in seen:
-            raise _refused(path, f"{where}: {event['name']!r} stands twice in generation {key[1]}")
-        seen.add(key)
-    _check_order(path, events)
-
-
-def _check_order(path: Path, events: list[dict[str, Any]]) -> None:
-    """Steps of a generation begin one after the other."""
-    begun: dict[int | None, tuple[int, float]] = {}
-    steps = [
-        (event["args"]["generation"], step_index(event["name"]), event["ts"], event["name"])
-        for event in events
-        if event.get("cat") == "stage" and event["name"].endswith("_Inference")
-    ]
-    for generation, index, time_us, name in sorted(steps, key=lambda step: (step[0] or 0, step[1] or 0)):
-        before = begun.get(generation)
-        if before is not None and time_us < before[1]:
-            raise _refused(path, f"traceEvents: {name!r} begins before Step_{before[0]}_Inference: time goes back")
-        begun[generation] = (index or 0, time_us)
 
 
 def _trace(path: Path, content: dict[str, Any]) -> Trace:

@@ -1,7 +1,6 @@
 """The comparison as Markdown."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from wanbench.report.compare.export import verdict_counts
 from wanbench.report.compare.match import Difference, in_all
@@ -9,6 +8,7 @@ from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, SHOWN_STAGE, M
 from wanbench.report.compare.verdict import (
     BETTER,
     HARDWARE_UNKNOWN,
+    ON_ANOTHER_GPU,
     SAME,
     WORSE,
     ComparedCase,
@@ -27,7 +27,8 @@ _NOTE = (
     "spread: three of the larger standard error of the two medians, from the median absolute deviation (Rousseeuw and "
     "Croux 1993) of the steps or generations of each side. Where each side has one value there is no spread (`none`), "
     "and the bounds alone decide. `not judged`: shown for information. Stages say where a change lies; whether a case "
-    "got worse, its measures say. `n/a`: not measured on one side."
+    "got worse, its measures say. `n/a`: not measured on one side. Two GPUs of one name differ more than one GPU from "
+    "run to run: where the cases ran on two, only measures with a share for that (under Rules) have a verdict."
 )
 
 
@@ -86,7 +87,8 @@ def _verdicts(case: ComparedCase) -> str:
     measures = [row for row in case.rows if row.kind == "measure"]
     changed = [f"{row.name} {row.verdict}" for row in measures if row.verdict in (*WORSE, *BETTER)]
     judged = any(row.verdict == SAME for row in measures)
-    return ", ".join(changed) or (SAME if judged else NOT_MEASURED)
+    text = ", ".join(changed) or (SAME if judged else NOT_MEASURED)
+    return f"{text}; others: {ON_ANOTHER_GPU}" if any(row.verdict == ON_ANOTHER_GPU for row in measures) else text
 
 
 def _label(case: ComparedCase) -> str:
@@ -124,18 +126,23 @@ def _cells(row: ComparedRow, column: str) -> dict[str, str]:
 
 
 def _rules() -> str:
-    return table([_rule(policy) for policy in (*POLICIES.values(), OTHER_STAGE, SHOWN_STAGE)], ("Measure", "Reason"))
+    return table(
+        [_rule(policy) for policy in (*POLICIES.values(), OTHER_STAGE, SHOWN_STAGE)],
+        ("Measure", "Reason", "Reason for that"),
+    )
 
 
 def _rule(policy: MetricPolicy) -> dict[str, str]:
     unit, _, factor = _PRINTED[policy.unit]
-    bounds = asdict(policy) if policy.judged else {"share": None, "absolute": None}
-    absolute = NOT_MEASURED if bounds["absolute"] is None else f"{bounds['absolute'] * factor:g} {unit}"
+    without = policy.judged and policy.other_gpu_share is None
+    other_gpu = "no verdict" if without else fixed(policy.other_gpu_share, 0, 100)
     return {
         "Measure": policy.label,
-        "More than (%)": fixed(bounds["share"], 0, 100),
-        "And more than": absolute,
+        "More than (%)": fixed(policy.share if policy.judged else None, 0, 100),
+        "And more than": f"{policy.absolute * factor:g} {unit}" if policy.judged else NOT_MEASURED,
         "Reason": policy.reason,
+        "On another GPU of this name, more than (%)": other_gpu,
+        "Reason for that": policy.other_gpu_reason,
     }
 
 

@@ -10,6 +10,10 @@ from wanbench.report.compare.measured import MeasuredCase
 _SAME_VIDEO = ("model", "task", "size", "frames")
 
 
+# Kinds of differences.
+SETTING, HARDWARE, ANOTHER_GPU, SOFTWARE = "setting", "hardware", "another GPU", "software"
+
+
 @dataclass(frozen=True)
 class Pair:
     """A case of the baseline, and the one of this run that it is held against."""
@@ -20,7 +24,11 @@ class Pair:
 
 @dataclass(frozen=True)
 class Difference:
-    """Something in which two cases differ; None where one side does not say."""
+    """Something in which two cases differ; None where one side does not say.
+
+    Attributes:
+        kind: "setting", "hardware", "software", or "another GPU": two of one name, which `old` and `new` are.
+    """
 
     kind: str
     what: str
@@ -28,6 +36,8 @@ class Difference:
     new: Any
 
     def __str__(self) -> str:
+        if self.kind == ANOTHER_GPU:
+            return f"{self.what}: another one of this name"
         return f"{self.what} {_shown(self.old)} -> {_shown(self.new)}"
 
 
@@ -58,14 +68,19 @@ def match(
 
 
 def differences(pair: Pair) -> list[Difference]:
-    """Settings that both sides tell, then hardware and software where both are known."""
+    """Settings that both sides tell, then hardware and software where both are known, and then which GPU it was."""
     old, new = pair.old, pair.new
     shared = {key: value for key, value in old.settings.items() if key in new.settings}
-    found = _differing("setting", shared, {key: new.settings[key] for key in shared})
-    for kind in ("hardware", "software"):
+    found = _differing(SETTING, shared, {key: new.settings[key] for key in shared})
+    for kind in (HARDWARE, SOFTWARE):
         values_old, values_new = getattr(old, kind), getattr(new, kind)
         if values_old and values_new:
             found += _differing(kind, values_old, values_new)
+    names = {case.hardware.get("GPU") for case in (old, new)}
+    if len(names) == 1 and old.gpu_uuid and new.gpu_uuid and old.gpu_uuid != new.gpu_uuid:
+        # Its UUID is in the trace. Here the name is enough, and is the same in all cases of two machines with several.
+        (name,) = names
+        found.append(Difference(ANOTHER_GPU, "GPU", name, name))
     return found
 
 
@@ -75,7 +90,7 @@ def _differing(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> lis
 
 def other_video(found: Sequence[Difference]) -> list[Difference]:
     """Those of the differences that leave nothing to compare."""
-    return [difference for difference in found if difference.kind == "setting" and difference.what in _SAME_VIDEO]
+    return [difference for difference in found if difference.kind == SETTING and difference.what in _SAME_VIDEO]
 
 
 def in_all(differences_of: Sequence[Sequence[Difference]]) -> list[Difference]:
@@ -83,7 +98,7 @@ def in_all(differences_of: Sequence[Sequence[Difference]]) -> list[Difference]:
     if not differences_of:
         return []
     first, *others = differences_of
-    return [item for item in first if item.kind != "setting" and all(item in other for other in others)]
+    return [item for item in first if item.kind != SETTING and all(item in other for other in others)]
 
 
 def _shown(value: Any) -> str:

@@ -41,6 +41,7 @@ class MeasuredCase:
         doubt: why its figures give no verdict; None where they do.
         settings: by key of the grid file, only those that decide a run; a key that is missing is unknown.
         hardware, software: names and versions; empty where unknown.
+        gpu_uuid: which of the GPUs of its name it ran on; None where unknown, or on none.
         figures: by measure of the rules in `policy`.
         stages: times by stage, in order, the steps as three: first, typical and expert switch.
     """
@@ -53,6 +54,7 @@ class MeasuredCase:
     software: dict[str, Any]
     figures: dict[str, Figure]
     stages: dict[str, Figure]
+    gpu_uuid: str | None = None
 
 
 def measured_case(trace: Trace) -> MeasuredCase:
@@ -66,6 +68,7 @@ def measured_case(trace: Trace) -> MeasuredCase:
         software=_software(environment) | {"measuring code": trace.digests["measure"]},
         figures=_figures(trace),
         stages=_stages(trace),
+        gpu_uuid=(environment.get("gpu") or {}).get("uuid"),
     )
 
 

@@ -1,15 +1,25 @@
 """What changed between two runs, and whether it counts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from wanbench.report.compare.match import Difference, Pair, differences, match, other_video
+from wanbench.report.compare.match import (
+    ANOTHER_GPU,
+    HARDWARE,
+    SETTING,
+    Difference,
+    Pair,
+    differences,
+    match,
+    other_video,
+)
 from wanbench.report.compare.measured import Figure, MeasuredCase
 from wanbench.report.compare.policy import POLICIES, MetricPolicy, stage_policy
 from wanbench.report.numbers import NOT_MEASURED
 from wanbench.trace.names import OK
 
 SAME, NOT_JUDGED, HARDWARE_UNKNOWN = "same", "not judged", "hardware unknown"
+ON_ANOTHER_GPU = "no verdict: another GPU of this name"
 WORSE = ("slower", "more")
 BETTER = ("faster", "less")
 # A median further off than three of its standard errors is so by chance in 0.3 % of normal cases.
@@ -44,7 +54,8 @@ class ComparedCase:
 
     Attributes:
         withheld: why no figure has a verdict; None where figures have one.
-        failed: it ended well in the baseline, and in this run, of the same settings and hardware, did not.
+        failed: it ended well in the baseline, and in this run, of the same settings and hardware (if on another GPU of
+            the same name), did not.
     """
 
     case: str
@@ -94,10 +105,14 @@ def regressions(comparison: Comparison) -> list[str]:
     """One line for each case that got worse. Stages say where it did, and do not decide."""
     lines = []
     for case in comparison.cases:
-        worse = [f"{row.name} {row.verdict} ({row.ratio:.2f} times)" for row in case.rows if _decides(row)]
+        worse = [f"{row.name} {row.verdict}{_times(row.ratio)}" for row in case.rows if _decides(row)]
         if case.failed or worse:
             lines.append(f"{case.case}: {', '.join([*([case.failed] if case.failed else []), *worse])}")
     return lines
+
+
+def _times(ratio: float | None) -> str:
+    return "" if ratio is None else f" ({ratio:.2f} times)"
 
 
 def _decides(row: ComparedRow) -> bool:
@@ -107,7 +122,7 @@ def _decides(row: ComparedRow) -> bool:
 def compared(pair: Pair) -> ComparedCase:
     found = differences(pair)
     withheld = _withheld(pair, found)
-    moved = any(difference.kind != "software" for difference in found)
+    moved = any(difference.kind in (SETTING, HARDWARE) for difference in found)
     failed = pair.old.status == OK and pair.new.status != OK and not moved
     return ComparedCase(
         case=pair.new.name,
@@ -115,12 +130,12 @@ def compared(pair: Pair) -> ComparedCase:
         differences=tuple(found),
         withheld=withheld,
         failed=pair.new.doubt if failed else None,
-        rows=() if other_video(found) else tuple(_rows(pair, withheld)),
+        rows=() if other_video(found) else tuple(_rows(pair, found, withheld)),
     )
 
 
 def _withheld(pair: Pair, found: Sequence[Difference]) -> str | None:
-    settings = [str(difference) for difference in found if difference.kind == "setting"]
+    settings = [str(difference) for difference in found if difference.kind == SETTING]
     if settings:
         return f"not comparable: {', '.join(settings)}"
     doubts = [f"{side} {case.doubt}" for side, case in (("baseline", pair.old), ("this run", pair.new)) if case.doubt]
@@ -128,43 +143,39 @@ def _withheld(pair: Pair, found: Sequence[Difference]) -> str | None:
         return f"no verdict: {'; '.join(doubts)}"
     if not pair.old.hardware or not pair.new.hardware:
         return HARDWARE_UNKNOWN
-    hardware = [difference.what for difference in found if difference.kind == "hardware"]
+    hardware = [difference.what for difference in found if difference.kind == HARDWARE]
     return f"other {', '.join(hardware)}" if hardware else None
 
 
-def _rows(pair: Pair, withheld: str | None) -> list[ComparedRow]:
-    rows = [
-        _row(pair, "measure", policy.label, policy, pair.old.figures, pair.new.figures, withheld)
-        for policy in POLICIES.values()
-    ]
-    loaded = all(case.settings.get("weights") == "pretrained" for case in (pair.old, pair.new))
-    stages = [*pair.new.stages, *(stage for stage in pair.old.stages if stage not in pair.new.stages)]
-    return rows + [
-        _row(pair, "stage", stage, stage_policy(stage, loaded), pair.old.stages, pair.new.stages, withheld)
-        for stage in stages
-    ]
+def _rows(pair: Pair, found: Sequence[Difference], withheld: str | None) -> list[ComparedRow]:
+    old, new = pair.old, pair.new
+    loaded = all(case.settings.get("weights") == "pretrained" for case in (old, new))
+    stages = [*new.stages, *(stage for stage in old.stages if stage not in new.stages)]
+    rules = [("measure", policy.measure, policy.label, policy) for policy in POLICIES.values()]
+    rules += [("stage", stage, stage, stage_policy(stage, loaded)) for stage in stages]
+    another_gpu = any(difference.kind == ANOTHER_GPU for difference in found)
+    rows = []
+    for kind, key, name, policy in rules:
+        before, after = ((case.figures if kind == "measure" else case.stages).get(key, Figure()) for case in (old, new))
+        known = before.value is not None and after.value is not None
+        ratio = after.value / before.value if known and before.value else None
+        verdict = _verdict(policy, before, after, withheld, another_gpu)
+        spread = spread_of(before, after)
+        rows.append(ComparedRow(new.name, kind, name, policy.unit, before.value, after.value, ratio, spread, verdict))
+    return rows
 
 
-def _row(
-    pair: Pair,
-    kind: str,
-    name: str,
-    policy: MetricPolicy,
-    old_figures: dict[str, Figure],
-    new_figures: dict[str, Figure],
-    withheld: str | None,
-) -> ComparedRow:
-    key = policy.measure if kind == "measure" else name
-    old, new = old_figures.get(key, Figure()), new_figures.get(key, Figure())
-    known = old.value is not None and new.value is not None
-    verdict = verdict_of(policy, old, new)
+def _verdict(policy: MetricPolicy, old: Figure, new: Figure, withheld: str | None, another_gpu: bool) -> str:
     # What was not measured has no verdict to withhold.
-    if withheld is not None and known:
-        verdict = withheld
-    ratio = new.value / old.value if known and old.value else None
-    return ComparedRow(
-        pair.new.name, kind, name, policy.unit, old.value, new.value, ratio, spread_of(old, new), verdict
-    )
+    if old.value is None or new.value is None:
+        return NOT_MEASURED
+    if withheld is not None:
+        return withheld
+    if another_gpu and policy.judged:
+        if policy.other_gpu_share is None:
+            return ON_ANOTHER_GPU
+        policy = replace(policy, share=policy.other_gpu_share)
+    return verdict_of(policy, old, new)
 
 
 def spread_of(old: Figure, new: Figure) -> float | None:

@@ -1,0 +1,97 @@
+"""A trace with one value changed is refused by name, or the report of it is made: never a crash of the whole report."""
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+from reports import report
+from traces import LIMITS, read_content
+from wanbench.report.collect import collect
+from wanbench.report.compare.markdown import render
+from wanbench.report.compare.measured import measured_case
+from wanbench.report.compare.verdict import compare
+from wanbench.trace.writer import write_trace
+
+KEPT = ROOT / "results/reference/h200/traces"
+MUTATIONS = 250
+DELETED = object()
+_BY_HAND = (DELETED, None, 0, -1, 0.5, 10**18, "text", [], {})
+
+
+def without_samples(content: dict[str, Any]) -> dict[str, Any]:
+    """Tables are made without them, and they are nearly all of a trace."""
+    return content | {"traceEvents": [event for event in content["traceEvents"] if event["ph"] != "C"]}
+
+
+def keys_of(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield (*path, key)
+        yield from keys_of(item, (*path, key))
+
+
+def places(content: dict[str, Any]) -> list[list[tuple[Any, ...]]]:
+    """Paths to the values of each part of a trace that comes from outside."""
+    parts = [list(keys_of(content[part], (part,))) for part in ("quality", "environment", "applied")]
+    stages = [i for i, event in enumerate(content["traceEvents"]) if event.get("cat") == "stage"]
+    events = ((i, content["traceEvents"][i]) for i in stages)
+    return [*parts, [path for i, event in events for path in keys_of(event, ("traceEvents", i))]]
+
+
+def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """A copy with another value at a path; what lies beside the path is not copied."""
+    key, *further = path
+    if isinstance(value, list):
+        others = list(value)
+        others[key : key + 1] = [] if not further and new is DELETED else [_at(value[key], further, new)]
+        return others
+    if not further and new is DELETED:
+        return {other: item for other, item in value.items() if other != key}
+    return value | {key: _at(value[key], further, new)}
+
+
+def _at(value: Any, path: list[Any], new: Any) -> Any:
+    return changed(value, tuple(path), new) if path else new
+
+
+def troubled(content: dict[str, Any]) -> dict[str, Any]:
+    """A case that every check marks, so that each has something to say of the values."""
+    seen = {"foreign_processes": 1, "throttled_pct": {"power_cap": 50.0, "thermal_hardware": 50.0}}
+    covered = {"sample_coverage_pct": 50.0, "stage_coverage_pct": 50.0, "output_finite": False}
+    parts = [{"generation": None, "samples": 9} | seen, {"generation": 0, "samples": 90} | seen]
+    return content | {"quality": content["quality"] | seen | covered | {"parts": parts}}
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("5B_704p_cudnn_compiled", without_samples),
+        ("T2V_A14B_480p_offload_compiled", lambda content: troubled(without_samples(content))),
+    ],
+    ids=["sound", "troubled"],
+)
+def test_a_changed_value_is_refused_or_reported(tmp_path: Path, name: str, made: Callable) -> None:
+    sound = made(read_content(KEPT / f"{name}.json.gz"))
+    file = tmp_path / f"{name}.json"
+    write_trace(file, sound)
+    (whole,), _ = collect([file], None, LIMITS)
+    chance = random.Random(name)
+    parts = places(sound)
+    outcomes = {"refused": 0, "reported": 0}
+    for _ in range(MUTATIONS):
+        path, new = chance.choice(chance.choice(parts)), chance.choice(_BY_HAND)
+        write_trace(file, changed(sound, path, new))
+        traces, left_out = collect([file], None, LIMITS)
+        outcomes["refused" if left_out else "reported"] += 1
+        if left_out:
+            continue
+        try:
+            report(*traces)
+            render(compare("old", [measured_case(whole)], [measured_case(trace) for trace in traces]))
+        except Exception as error:
+            raise AssertionError(f"{path} = {new}") from error
+    assert min(outcomes.values()) > MUTATIONS // 10
