@@ -412,6 +412,10 @@ def test_an_error_keeps_its_message_and_tells_no_home_folder(tmp_path: Path, mon
     ("arguments", "status", "part"),
     [
         ((0, None, None, True), "ok", None),
+        # What happens after the last generation is not the case's.
+        ((-9, None, None, True), "ok", None),
+        ((-9, TimeLimit(5, "5 s"), None, True), "ok", None),
+        ((79, None, None, True), "ok", None),
         ((0, None, None, False), "error", "without a report"),
         ((1, None, None, False), "error", "exit code 1"),
         ((-9, None, None, False), "killed", "SIGKILL"),

@@ -43,8 +43,11 @@ def outcome_of(return_code: int, passed: TimeLimit | None, error: tuple[str, str
         return_code: as `subprocess` gives it; negative for a signal.
         passed: the limit, if the supervisor ended the process for it.
         error: type and message that the process reported.
-        finished: whether the process reported that its last generation was complete.
+        finished: whether the process reported that its last generation was complete. Whatever happened to it after
+            that, the case ended well.
     """
+    if finished:
+        return Outcome(OK)
     if passed is not None:
         return Outcome(TIMEOUT, f"ended after {passed.reason}")
     if return_code < 0:
@@ -55,9 +58,7 @@ def outcome_of(return_code: int, passed: TimeLimit | None, error: tuple[str, str
         return Outcome(OOM if return_code == EXIT_OOM else ERROR, error[1], error[0])
     if return_code == EXIT_DISK_FULL:
         return Outcome(ERROR, "the disk of results/work is full: what happened could not be written down", "OSError")
-    if return_code != 0 or not finished:
-        return Outcome(ERROR, f"ended with exit code {return_code} and without a report")
-    return Outcome(OK)
+    return Outcome(ERROR, f"ended with exit code {return_code} and without a report")
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -6,22 +6,13 @@ from functools import cached_property
 from typing import Any
 
 from wanbench.measure.intervals import Interval, total
-from wanbench.measure.telemetry.gpm import LATCH_PERIOD_S, LATCH_TO_READABLE_S
+from wanbench.measure.latch_grid import LatchGrid, latch_grid
+from wanbench.measure.telemetry.gpm import LATCH_PERIOD_S, LATCH_TO_READABLE_S, METRICS, READABLE_NS
 from wanbench.measure.telemetry.nvml import SM_SOURCE_GPM
 
 # What a metric's readings mean decides how they are joined with a stage.
 # These describe the time since the reading before: their mean is weighted by time.
-INTERVAL_METRICS = (
-    "cpu_pct",
-    "process_cpu_pct",
-    "sm_activity_pct",
-    "sm_occupancy_pct",
-    "tensor_activity_pct",
-    "dram_activity_pct",
-    "graphics_activity_pct",
-    "pcie_tx_bytes_per_s",
-    "pcie_rx_bytes_per_s",
-)
+INTERVAL_METRICS = ("cpu_pct", "process_cpu_pct", *METRICS)
 # These hold for an instant, and their highest value matters (memory also as a mean).
 PEAK_METRICS = (
     "sys_mem_bytes",
@@ -32,8 +23,6 @@ PEAK_METRICS = (
 )
 # These hold for an instant, and their mean matters.
 MEAN_METRICS = ("power_w", "sm_clock_mhz", "mem_clock_mhz")
-
-_GPM_METRICS = INTERVAL_METRICS[2:]
 
 # A tick that is this much later than due leaves a gap: the samples on both sides say nothing about it.
 _LATE = 1.5
@@ -60,8 +49,8 @@ class Samples:
         missed: ticks that were skipped because the one before took too long; None if the sampler did not
             live to say so.
         gpu_telemetry: what the GPU's source said of itself, or its error; None without a GPU.
-        gpm_readable_ns: an instant at which GPM's counters became readable; None where it was not found.
-        gpm_delay_ns: how long before that they were latched.
+        latches: when GPM's counters became readable; None where it was not found.
+        latch_delay_ns: how long before that they were latched, as measured; None where it was not.
     """
 
     times_ns: list[int]
@@ -69,8 +58,8 @@ class Samples:
     interval_s: float
     missed: int | None
     gpu_telemetry: dict[str, Any] | None = field(default=None)
-    gpm_readable_ns: int | None = None
-    gpm_delay_ns: int = round(LATCH_TO_READABLE_S * 1e9)
+    latches: LatchGrid | None = None
+    latch_delay_ns: int | None = None
 
     @cached_property
     def series(self) -> dict[str, Series]:
@@ -79,7 +68,7 @@ class Samples:
         for time_ns, reading in zip(self.times_ns, self.values):
             for metric, value in reading.items():
                 series = found.setdefault(metric, Series([], []))
-                series.times_ns.append(self.latch_ns(time_ns) if self.by_gpm and metric in _GPM_METRICS else time_ns)
+                series.times_ns.append(self.latch_ns(time_ns) if self.by_gpm and metric in METRICS else time_ns)
                 series.values.append(value)
         return found
 
@@ -91,12 +80,13 @@ class Samples:
         """When the counters were latched that a GPM sample holds which was taken at this time.
 
         Where it is not known when latches become readable, the latch is put where it is on average, which may be
-        wrong by half a period.
+        wrong by half a period; and where it is not known how long before that they are made, in the middle of what
+        was seen.
         """
-        period_ns = round(LATCH_PERIOD_S * 1e9)
-        if self.gpm_readable_ns is None:
-            return taken_ns - self.gpm_delay_ns - period_ns // 2
-        return taken_ns - (taken_ns - self.gpm_readable_ns) % period_ns - self.gpm_delay_ns
+        delay_ns = round(LATCH_TO_READABLE_S * 1e9) if self.latch_delay_ns is None else self.latch_delay_ns
+        if self.latches is None:
+            return taken_ns - round(LATCH_PERIOD_S * 1e9) // 2 - delay_ns
+        return self.latches.last_readable_ns(taken_ns) - delay_ns
 
     @cached_property
     def energy(self) -> Series:
@@ -120,7 +110,7 @@ def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
         interval_s,
         last["missed"] if last else None,
         header.get("gpu_telemetry"),
-        header.get("gpm_readable_ns"),
+        latch_grid([record["values"][READABLE_NS] for record in ticks if READABLE_NS in record["values"]]),
     )
 
 

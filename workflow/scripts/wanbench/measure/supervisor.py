@@ -27,15 +27,15 @@ from wanbench.measure.log_pipe import log_pipe
 from wanbench.measure.outcome import Outcome, TimeLimit, outcome_of, time_limit
 from wanbench.measure.progress import Progress, starting
 from wanbench.measure.samples import read_samples
-from wanbench.measure.spans import Recording, matmul_times, read_records
+from wanbench.measure.spans import Recording, read_records
 from wanbench.memory import estimated_peak_bytes
 from wanbench.redact import redacted_message
 from wanbench.text import visible
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_trace
 
-# GPM needs 0.1 s between two samples, and ticks come up to some milliseconds early or late.
-SAMPLING_INTERVAL_S = 0.105
+# A little less than the period of GPM's latches: see `wanbench.measure.telemetry.gpm`.
+SAMPLING_INTERVAL_S = 0.095
 # A trace takes up to some megabytes, a video some tens.
 _MIN_FREE_BYTES = 100_000_000
 _POLL_S = 0.2
@@ -203,7 +203,7 @@ def conclude(
     """
     case = job.case
     sampled = placed_by_load(
-        read_samples(EventTail(places.samples).new_records(), SAMPLING_INTERVAL_S), matmul_times(recording.result)
+        read_samples(EventTail(places.samples).new_records(), SAMPLING_INTERVAL_S), recording.matmul_times
     )
     git = git_state(_PACKAGE_ROOT.parents[1])
     attempt = Attempt(case.settings(), digests, job.spawned_ns, ended_ns, job.started_at, git, limits)

@@ -1,31 +1,36 @@
 """GPU Performance Monitoring (GPM) through NVML: what the multiprocessors, tensor cores and memory really do.
 
 Available from Hopper on. A value describes the time between two samples of the same GPU, but a sample is not of the
-instant at which it is taken. Seen on two H200 (driver 580): the counters are latched every 100 ms, on a grid that the
-host's monotonic clock sees to within a millisecond, and a latch can be read some time later, 65 ms on one of them and
-28 ms on the other:
+instant at which it is taken. Seen on two H200 (driver 580): the counters are latched every 100.04 to 100.1 ms of the
+host's monotonic clock, and a latch can be read some time later, 30 to 70 ms:
 
     latch       readable            latch       readable
       |------ 65 ms ----|             |------ 65 ms ----|
-      |<------------ 100 ms --------->|         ^ a sample taken here is of the first latch
+      |<------------ 100 ms --------->|     ^      ^  samples taken here are of the first latch
 
-So a value is of the time between two latches. When they become readable is found once, by `find_readable`; how long
-before that they were latched is found in each case, by `wanbench.measure.latch_delay`, from a load of known times.
+So a value is of the time between two latches. Two samples of the same latch have nothing between them: NVML answers
+with zeros, and DRAM activity that is no number, without an error. Such an answer is no reading, and it is worth more
+than one: no latch became readable between the two samples. The sampler takes them a little less than a latch's period
+apart, so that this happens every two seconds, and each time tells where the latches lie, to 3 ms. From these instants
+`wanbench.measure.latch_grid` has the grid of the whole case. How long before it was readable a latch was made is found
+by `wanbench.measure.latch_delay`, from a load of known times.
 """
 
 import math
 import time
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-# NVML answers with zeros or NaN, and no error, when two samples are closer than this (seen on an H200, driver 580).
-MIN_INTERVAL_S = 0.1
+from wanbench.measure.intervals import Interval
 
 LATCH_PERIOD_S = 0.1
-# Where it could not be found: the middle of the two that were seen.
+# Where it could not be found: the middle of what was seen.
 LATCH_TO_READABLE_S = 0.046
-_POLL_S = 0.004
-_POLL_FOR_S = 0.25
+# Key of a reading that found no latch: when the latch that it waits for would have been too early by one period.
+READABLE_NS = "gpm_readable_ns"
+# An instant that is known less well than to this says nothing that others do not say better.
+_KNOWN_TO_S = 0.005
 
 _MEBIBYTE = 1024 * 1024
 
@@ -39,6 +44,29 @@ _METRICS = (
     ("pcie_tx_bytes_per_s", "NVML_GPM_METRIC_PCIE_TX_PER_SEC", _MEBIBYTE),
     ("pcie_rx_bytes_per_s", "NVML_GPM_METRIC_PCIE_RX_PER_SEC", _MEBIBYTE),
 )
+METRICS = tuple(key for key, _, _ in _METRICS)
+
+
+def is_of_one_latch(values: Mapping[str, float]) -> bool:
+    """Whether an answer is of two samples of the same latch: PCIe and graphics are never all zero, even when idle."""
+    return bool(values) and not any(values.values())
+
+
+def readable_ns(before: Interval, after: Interval) -> int | None:
+    """When the latch became readable that two samples, the second right before the next latch, have in common.
+
+    It was readable when the first was taken, and the next was not when the second was.
+
+    Args:
+        before, after: when the calls for the samples began and ended, monotonic, in nanoseconds.
+
+    Returns:
+        Monotonic time in nanoseconds; None where the samples tell it less well than to 5 ms.
+    """
+    earliest_ns, latest_ns = after[0] - round(LATCH_PERIOD_S * 1e9), before[1]
+    if not 0 <= latest_ns - earliest_ns <= 2 * _KNOWN_TO_S * 1e9:
+        return None
+    return (earliest_ns + latest_ns) // 2
 
 
 class Gpm:
@@ -54,44 +82,28 @@ class Gpm:
         self._gpu_instance = gpu_instance
         if not nvml.nvmlGpmQueryDeviceSupport(device).isSupportedDevice:
             raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
-        self._samples = [nvml.nvmlGpmSampleAlloc(), nvml.nvmlGpmSampleAlloc()]
-        self._sampled_at_s: float | None = None
+        self._last, self._spare = nvml.nvmlGpmSampleAlloc(), nvml.nvmlGpmSampleAlloc()
+        self._last_taken_ns: Interval | None = None
 
-    def read(self, now_s: float) -> dict[str, float]:
-        """Metrics since the last reading; none if that is too short ago, and then the next covers both.
+    def read(self) -> dict[str, float]:
+        """Metrics since the last reading.
 
-        Args:
-            now_s: monotonic time in seconds.
+        Where no latch became readable since then there are none, the next reading covers both times, and there may be
+        `gpm_readable_ns` instead: a monotonic time in nanoseconds at which a latch became readable.
         """
-        if self._sampled_at_s is not None and now_s - self._sampled_at_s < MIN_INTERVAL_S:
-            return {}
-        old, new = self._samples
-        self._sample(new)
-        first = self._sampled_at_s is None
-        self._samples = [new, old]
-        self._sampled_at_s = now_s
-        return {} if first else self._between(old, new)
-
-    def find_readable(self) -> int | None:
-        """Monotonic time in nanoseconds, to 4 ms, at which a new latch could first be read; None if not found.
-
-        All metrics are zero while there is no new latch. PCIe and the graphics engine never are, even when idle.
-        """
-        base, probe = self._samples
-        self._sample(base)
-        end_s = time.monotonic() + _POLL_FOR_S
-        before_ns = time.monotonic_ns()
-        while time.monotonic() < end_s:
-            time.sleep(_POLL_S)
-            now_ns = time.monotonic_ns()
-            self._sample(probe)
-            if any(self._between(base, probe).values()):
-                return (before_ns + now_ns) // 2
-            before_ns = now_ns
-        return None
+        begin_ns = time.monotonic_ns()
+        self._sample(self._spare)
+        taken_ns = begin_ns, time.monotonic_ns()
+        values = {} if self._last_taken_ns is None else self._between(self._last, self._spare)
+        if self._last_taken_ns is not None and is_of_one_latch(values):
+            found_ns = readable_ns(self._last_taken_ns, taken_ns)
+            return {} if found_ns is None else {READABLE_NS: found_ns}
+        self._last, self._spare = self._spare, self._last
+        self._last_taken_ns = taken_ns
+        return values
 
     def close(self) -> None:
-        for sample in self._samples:
+        for sample in (self._last, self._spare):
             self._nvml.nvmlGpmSampleFree(sample)
 
     def _sample(self, sample: Any) -> None:

@@ -26,15 +26,19 @@ def sample(sources: list[Source], log: EventLog, interval_s: float, stop: "StopF
 
     A tick that comes too late for the next one is counted as missed and not made up for. The last record holds
     the number of samples and of missed ticks.
+
+    Args:
+        sources: in the order in which they are read. The time of a sample is taken right before the first, for which
+            milliseconds matter.
     """
     start_s = time.monotonic()
     tick = samples = missed = 0
     parent = os.getppid()
     while not stop.is_set and os.getppid() == parent:
-        values: dict[str, float] = {}
+        time_ns, values = time.monotonic_ns(), {}
         for source in sources:
             values |= source.read()
-        log.write({"time_ns": time.monotonic_ns(), "values": values})
+        log.write({"time_ns": time_ns, "values": values})
         samples += 1
         due = int((time.monotonic() - start_s) / interval_s) + 1
         missed += due - tick - 1
@@ -69,8 +73,8 @@ def main(supervisor_pid: int, file: Path, pid: int, interval_s: float, gpus: lis
         except NvmlUnavailable as error:
             log.write({"gpu_telemetry": {"error": str(error)}})
         else:
-            log.write({"gpu_telemetry": nvml.describe(), "gpm_readable_ns": nvml.gpm_readable_ns()})
-            sources.append(nvml)
+            log.write({"gpu_telemetry": nvml.describe()})
+            sources.insert(0, nvml)
     sample(sources, log, interval_s, stop)
     for source in sources:
         source.close()
