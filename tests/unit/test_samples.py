@@ -3,9 +3,10 @@
 import pytest
 
 from traces import LIMITS
+from wanbench.measure.intervals import subtract
 from wanbench.measure.latch_grid import LatchGrid
 from wanbench.measure.quality import quality_of
-from wanbench.measure.samples import Samples, coverage, read_samples, stage_measures
+from wanbench.measure.samples import Samples, coverage, read_samples, stage_measures, was_seen
 from wanbench.measure.spans import Stage
 from wanbench.trace import names
 
@@ -34,6 +35,45 @@ def test_a_stage_in_pieces_gets_the_samples_of_its_pieces() -> None:
 def test_a_stage_shorter_than_the_interval_has_no_sampled_measure_but_its_count() -> None:
     memory = samples([{"sys_mem_bytes": 5.0, "cpu_pct": 3.0}] * 3)
     assert stage_measures(memory, [(S - 10, S + 10)]) == {"samples": 1}
+
+
+def every(period_s: float, length_s: float, count: int) -> list[tuple[int, int]]:
+    return [(round(i * period_s * S), round((i * period_s + length_s) * S)) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("intervals", "seen"),
+    [
+        ([(0, S)], True),
+        ([(0, S - 1)], False),
+        ([], False),
+        # Waits of 10 ms all over 20 s: the samples are of the time between them.
+        (every(0.1, 0.01, 200), False),
+        # The rest of that time, in pieces that are too short alone.
+        (every(0.1, 0.09, 200), True),
+        # In turn with something else, and as much of it.
+        (every(0.02, 0.01, 200), True),
+        (every(0.02, 0.009, 200), False),
+        # Long pieces far apart, and short ones.
+        (every(5, 1.5, 3), True),
+        (every(5, 0.5, 30), False),
+        # A long piece and short ones: the larger part of the time decides.
+        ([(0, 2 * S), *((s, t) for s, t in every(5, 0.5, 5) if s)], True),
+        ([(0, 2 * S), *((s, t) for s, t in every(5, 0.5, 6) if s)], False),
+    ],
+)
+def test_a_stage_in_pieces_has_sampled_measures_only_where_samples_can_tell_it_apart(
+    intervals: list[tuple[int, int]], seen: bool
+) -> None:
+    assert was_seen(intervals, S) is seen
+
+
+def test_waits_between_kernels_do_not_take_the_kernels_load() -> None:
+    busy = samples([{"sm_activity_pct": 90.0, "energy_j": i * 60.0, "power_w": 600.0} for i in range(30)], 0.1)
+    waits = every(0.1, 0.01, 20)
+    work = subtract([(0, 2 * S)], waits)
+    assert stage_measures(busy, waits) == {"samples": 20}
+    assert stage_measures(busy, work)["comp_load_pct_s"] == pytest.approx(90 * 1.8)
 
 
 def test_memory_is_the_highest_and_the_mean_of_the_samples_inside() -> None:

@@ -28,6 +28,9 @@ MEAN_METRICS = ("power_w", "sm_clock_mhz", "mem_clock_mhz")
 _LATE = 1.5
 # A mean over less of a stage than this does not stand for the stage.
 _MIN_SHARE_OF_STAGE = 0.9
+# A stretch of intervals that fill less of it than this has samples that are mostly of what lies between them; and a
+# stage with less than this in other stretches was not seen.
+_MIN_SHARE_SEEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -120,13 +123,13 @@ def stage_measures(samples: Samples, intervals: list[Interval]) -> dict[str, flo
     Shares and rates are means weighted by time, with a reading cut where a border cuts it; where readings cover
     less than nine tenths of the stage, there is none. Memory and temperature are given as their highest value,
     memory also as `_mean_bytes`, power and clocks as their mean. `comp_load_pct_s` is SM activity times time.
-    `energy_j` is the counter's difference over the stage. A stage shorter than the sampling interval has none of
-    them: what happened inside it was not seen.
+    `energy_j` is the counter's difference over the stage. A stage of which not enough was seen has none of them, see
+    `was_seen`.
     """
     inside = [series_index for start, end in intervals for series_index in _between(samples.times_ns, start, end)]
     measures: dict[str, float | int] = {"samples": len(inside)}
     length_ns = total(intervals)
-    if length_ns < samples.interval_s * 1e9:
+    if not was_seen(intervals, samples.interval_s * 1e9):
         return measures
     for metric in INTERVAL_METRICS:
         if metric in samples.series:
@@ -146,6 +149,29 @@ def stage_measures(samples: Samples, intervals: list[Interval]) -> dict[str, flo
     if energy_j is not None:
         measures["energy_j"] = energy_j
     return measures
+
+
+def was_seen(intervals: list[Interval], resolution_ns: float) -> bool:
+    """Whether samples that are `resolution_ns` apart tell what happened in these intervals, and not around them.
+
+    Intervals that are closer together than that are one stretch to the samples. It was seen if it is no shorter than
+    that and half of it is filled. Half of the time must lie in such stretches. One interval was seen if it is no
+    shorter.
+
+    Args:
+        intervals: sorted and disjoint, in nanoseconds.
+    """
+    seen_ns = 0
+    stretch: list[Interval] = []
+    for interval, after in zip(intervals, [*intervals[1:], None]):
+        stretch.append(interval)
+        if after is not None and after[0] - interval[1] < resolution_ns:
+            continue
+        filled_ns, length_ns = total(stretch), interval[1] - stretch[0][0]
+        if length_ns >= resolution_ns and filled_ns >= _MIN_SHARE_SEEN * length_ns:
+            seen_ns += filled_ns
+        stretch = []
+    return seen_ns > 0 and seen_ns >= _MIN_SHARE_SEEN * total(intervals)
 
 
 def weighted_mean(series: Series, intervals: list[Interval]) -> tuple[float | None, int]:
