@@ -110,8 +110,8 @@ def test_a_gpm_value_is_of_the_time_between_its_latches() -> None:
     latches_ns = {taken_ms: recorded.latch_ns(taken_ms * MS) // MS for taken_ms in (130, 229, 230, 10, 2031)}
     assert latches_ns == {130: 65, 229: 65, 230: 165, 10: -135, 2031: 1965}
     # Not known: the middle of what it can be.
-    assert Samples([], [], 0.095, 0, GPM, grid).latch_ns(130 * MS) == 84 * MS
-    assert Samples([], [], 0.095, 0, GPM).latch_ns(200 * MS) == 104 * MS
+    assert Samples([], [], 0.095, 0, GPM, grid).latch_ns(130 * MS) == 80 * MS
+    assert Samples([], [], 0.095, 0, GPM).latch_ns(200 * MS) == 100 * MS
 
 
 def test_the_count_of_missed_ticks_is_unknown_when_the_sampler_died() -> None:

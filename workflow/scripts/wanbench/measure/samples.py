@@ -217,7 +217,7 @@ def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
     before = times_ns[first - 1 : first] if first else [start_ns]
     after = times_ns[last : last + 1] or [end_ns]
     borders = [*before, *times_ns[first:last], *after]
-    # GPM skips a tick that comes too early and covers its time with the next, so two intervals are no gap.
+    # A tick that finds no new latch of GPM leaves its time to the next, so two intervals are no gap.
     longest_ns = (_LATE + has_gpu) * samples.interval_s * 1e9
     covered_ns = 0
     for left, right in zip(borders, borders[1:]):

@@ -26,8 +26,8 @@ from wanbench.measure.intervals import Interval
 
 LATCH_PERIOD_S = 0.1
 # Where it could not be found: the middle of what was seen.
-LATCH_TO_READABLE_S = 0.046
-# Key of a reading that found no latch: when the latch that it waits for would have been too early by one period.
+LATCH_TO_READABLE_S = 0.05
+# Key of an answer without metrics: when the latch became readable that both samples are of.
 READABLE_NS = "gpm_readable_ns"
 # An instant that is known less well than to this says nothing that others do not say better.
 _KNOWN_TO_S = 0.005
