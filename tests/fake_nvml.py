@@ -1,5 +1,8 @@
 """Stands in for the `pynvml` module, with the values that an H200 gave (driver 580.159.04)."""
 
+import ctypes
+import math
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,6 +24,10 @@ GPM_VALUES = {
 }
 
 
+def _address(sample: Any) -> int:
+    return ctypes.cast(sample, ctypes.c_void_p).value or 0
+
+
 class FakeNvml:
     """The calls that the project makes; attributes say what the GPU can do and what is on it."""
 
@@ -34,7 +41,9 @@ class FakeNvml:
         self.reasons = 0x4
         self.gpm_samples_taken: list[tuple[Any, int | None]] = []
         self.power_instant = True
-        self.latch_readable_after_samples = 0
+        self.latch_period_s: float | None = None
+        self._latch_of: dict[int, int] = {}
+        self._buffers: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
         """Constants and structures are the real module's."""
@@ -108,7 +117,8 @@ class FakeNvml:
         return SimpleNamespace(isSupportedDevice=int("gpm" not in self.refused))
 
     def nvmlGpmSampleAlloc(self) -> Any:
-        return real.c_nvmlGpmSample_t()
+        self._buffers.append(ctypes.create_string_buffer(8))
+        return ctypes.cast(self._buffers[-1], real.c_nvmlGpmSample_t)
 
     def nvmlGpmSampleFree(self, sample: Any) -> None:
         pass
@@ -116,13 +126,24 @@ class FakeNvml:
     def nvmlGpmSampleGet(self, handle: str, sample: Any) -> None:
         self._check("gpm_sample")
         self.gpm_samples_taken.append((handle, None))
+        self._latch_of[_address(sample)] = self._latch()
 
     def nvmlGpmMigSampleGet(self, handle: str, instance: int, sample: Any) -> None:
         self.gpm_samples_taken.append((handle, instance))
+        self._latch_of[_address(sample)] = self._latch()
+
+    def _latch(self) -> int:
+        """Number of the latch that can be read now; every sample has one of its own unless a period is set."""
+        if self.latch_period_s is None:
+            return len(self.gpm_samples_taken)
+        return int(time.monotonic() / self.latch_period_s)
 
     def nvmlGpmMetricsGet(self, request: Any) -> None:
+        same = self._latch_of[_address(request.sample1)] == self._latch_of[_address(request.sample2)]
         for metric in request.metrics[: request.numMetrics]:
             known = metric.metricId in self.gpm
-            latched = len(self.gpm_samples_taken) > self.latch_readable_after_samples
             metric.nvmlReturn = real.NVML_SUCCESS if known else real.NVML_ERROR_NOT_SUPPORTED
-            metric.value = self.gpm.get(metric.metricId, 0.0) if latched else 0.0
+            metric.value = self.gpm.get(metric.metricId, 0.0)
+            if same:
+                # Seen on H200s: a share of no bytes in no time is no number.
+                metric.value = math.nan if metric.metricId == real.NVML_GPM_METRIC_DRAM_BW_UTIL else 0.0

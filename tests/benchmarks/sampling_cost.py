@@ -3,7 +3,8 @@
     .venv/bin/python tests/benchmarks/sampling_cost.py [--rounds 5] [--steps 4] [--scale full]
 
 Every round runs all three, in another order each time, in one process on one pipeline. Only denoising runs: the
-latents are not decoded. Printed are seconds per step, medians with quartiles, and the paired differences.
+latents are not decoded. Printed are seconds per step, medians with quartiles, and the paired differences. A round takes
+half a minute on an H200.
 """
 
 import argparse
@@ -25,23 +26,23 @@ import psutil
 import torch
 
 from wanbench.cases.case import Case
+from wanbench.cases.resolve import resolve_cases
 from wanbench.measure.event_log import EventLog
 from wanbench.measure.gpus import visible_gpus
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
-from wanbench.measure.supervisor import SAMPLING_INTERVAL_S
 from wanbench.measure.telemetry.nvml import NvmlUnavailable, initialised_nvml
+from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.observe import observe
 from wanbench.measure.wan.setup import apply_settings
-from wanbench.models import DEFAULT_NEGATIVE_PROMPT, DEFAULT_PROMPT
 from wanbench.trace import names
 
 PLAIN, SAMPLED, TRACED = "plain", "sampled", "sampled and traced"
 
 
 def main(rounds: int, steps: int, scale: str) -> None:
-    case = _case(steps, scale)
+    case = case_of(steps, scale)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     with tempfile.TemporaryDirectory() as folder:
         clock = _clock(Path(folder), device)
@@ -65,37 +66,10 @@ def main(rounds: int, steps: int, scale: str) -> None:
         print(f"{mode:>20}: {middle:+.3f} % against plain, paired (quartiles {low:+.3f} to {high:+.3f})")
 
 
-def _case(steps: int, scale: str) -> Case:
-    tiny = scale == "tiny"
-    return Case(
-        name="sampling_cost",
-        model="TI2V-5B",
-        task="t2v",
-        weights="random",
-        scale=scale,
-        checkpoint=None,
-        revision=None,
-        checkpoint_sha256=None,
-        size="64*64" if tiny else "1280*704",
-        unofficial_size=tiny,
-        frames=5 if tiny else 121,
-        steps=steps,
-        guidance=(5.0,),
-        shift=5.0,
-        seed=42,
-        prompt=DEFAULT_PROMPT,
-        negative_prompt=DEFAULT_NEGATIVE_PROMPT,
-        image=None,
-        image_sha256=None,
-        offload="none",
-        dtype="bfloat16",
-        vae_dtype="float32",
-        vae_tiling=False,
-        attention="native",
-        warmup=0,
-        repeats=1,
-        timeout_s=1.0,
-    )
+def case_of(steps: int, scale: str) -> Case:
+    small = {"size": "64*64", "unofficial_size": True, "frames": 5} if scale == "tiny" else {}
+    settings = {"model": "TI2V-5B", "scale": scale, "steps": steps} | small
+    return resolve_cases({"cases": {"sampling_cost": settings}}, "sampling_cost")[0]
 
 
 def _clock(folder: Path, device: torch.device) -> StageClock:
@@ -110,7 +84,7 @@ def _seconds_per_step(pipe: object, case: Case, clock: StageClock, mode: str, fo
     arguments = pipeline_arguments(case) | {"output_type": "latent"}
     with contextlib.ExitStack() as around:
         if mode != PLAIN:
-            around.enter_context(_sampler(folder / "samples"))
+            around.enter_context(sampler(folder / "samples"))
         if mode == TRACED:
             around.enter_context(observe(pipe, clock))
             clock.begin(names.PREPROCESS)
@@ -125,16 +99,19 @@ def _seconds_per_step(pipe: object, case: Case, clock: StageClock, mode: str, fo
 
 
 @contextlib.contextmanager
-def _sampler(file: Path) -> Iterator[None]:
+def sampler(file: Path) -> Iterator[None]:
     """The sampler as the supervisor starts it; says what it used of the machine."""
     try:
         gpus = visible_gpus(os.environ, initialised_nvml())[:1]
     except NvmlUnavailable:
         gpus = []
     arguments = [str(part) for part in (os.getpid(), file, os.getpid(), SAMPLING_INTERVAL_S, *gpus)]
+    file.unlink(missing_ok=True)
     process = subprocess.Popen([sys.executable, "-m", "wanbench.measure.telemetry.sampler", *arguments], cwd=SCRIPTS)
     watched = psutil.Process(process.pid)
-    time.sleep(1)
+    # Until its first sample is written it starts and opens NVML, which is not what sampling costs.
+    while process.poll() is None and not (file.exists() and b"time_ns" in file.read_bytes()):
+        time.sleep(0.05)
     before, start_s = watched.cpu_times(), time.monotonic()
     yield
     after, elapsed_s = watched.cpu_times(), time.monotonic() - start_s
@@ -146,7 +123,7 @@ def _sampler(file: Path) -> Iterator[None]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=5, help="2 or more")
     parser.add_argument("--steps", type=int, default=4)
     parser.add_argument("--scale", choices=["full", "tiny"], default="full")
     main(**vars(parser.parse_args()))

@@ -1,12 +1,15 @@
 """What the measuring process asks of CUDA, with CUDA's part simulated."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tiny import record
 from wanbench.measure import cuda
+from wanbench.measure.child import multiply_matrices
 
 
 class _Event:
@@ -42,7 +45,6 @@ def test_matrix_products_run_between_two_pauses(simulated: list[float]) -> None:
     before_ns = time.monotonic_ns()
     run = cuda.run_matmul()
     after_ns = time.monotonic_ns()
-    assert run is not None
     start_ns, end_ns = run.busy_ns
     # The first product of all chooses the kernel, before the pause.
     assert simulated[0] < start_ns - 0.4e9 < simulated[1]
@@ -54,12 +56,23 @@ def test_matrix_products_run_between_two_pauses(simulated: list[float]) -> None:
     assert run.flops_per_s == pytest.approx(0.75 * 2 * 8192**3 / 0.01, rel=0.34)
 
 
-def test_without_memory_for_the_matrices_there_is_no_rate(
-    simulated: list[float], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("CUBLAS_STATUS_X")])
+def test_a_case_is_complete_without_matrix_products(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture, error: Exception
 ) -> None:
-    def full(*_: Any, **__: Any) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory")
+    def refuse() -> None:
+        raise error
 
-    monkeypatch.setattr(torch, "randn", full)
-    assert cuda.run_matmul() is None
-    assert simulated == []
+    monkeypatch.setattr(cuda, "run_matmul", refuse)
+    _, recording = record(tmp_path, multiply_matrices)
+    assert recording.matmul["flops_per_s"] is None
+    assert recording.matmul["time_s"] >= 0
+    assert recording.matmul_times == []
+    assert str(error) in capfd.readouterr().err
+
+
+def test_the_times_of_matrix_products_are_noted(simulated: list[float], tmp_path: Path) -> None:
+    _, recording = record(tmp_path, multiply_matrices)
+    [(start_ns, end_ns)] = recording.matmul_times
+    assert 0.3e9 <= end_ns - start_ns <= recording.matmul["time_s"] * 1e9 - 0.8e9
+    assert recording.matmul["flops_per_s"] > 0

@@ -9,7 +9,7 @@ from conftest import ROOT
 from tiny import tiny_case
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
-from wanbench.memory import estimated_peak_bytes
+from wanbench.memory import estimated_peak_bytes, weights_of
 from wanbench.trace.reader import read_trace
 
 TRACES = sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))
@@ -46,6 +46,11 @@ def test_what_lowers_memory_lowers_the_estimate() -> None:
     assert estimate("T2V-A14B", size="832*480") < estimate("T2V-A14B")
     assert estimate(dtype="float32") > 1.4 * estimate(dtype="bfloat16")
     assert estimate(cache="first_block", vae_tiling=True) > estimate(vae_tiling=True)
+
+
+def test_a_text_encoder_in_float16_keeps_a_part_in_float32() -> None:
+    difference = weights_of(full_case(dtype="float16")).all_bytes - weights_of(full_case()).all_bytes
+    assert difference == 2 * 1_006_632_960
 
 
 def test_what_has_no_formula_has_no_estimate() -> None:

@@ -2,50 +2,56 @@
 
 import math
 import sys
-import time
 
 import pynvml
 import pytest
 
+import fake_nvml
 from fake_nvml import H200, MIG, SECOND, FakeNvml
 from wanbench.errors import InputError
 from wanbench.measure import gpus
 from wanbench.measure.gpus import Gpu, usable_gpus, visible_gpus
-from wanbench.measure.telemetry import nvml as nvml_source
+from wanbench.measure.telemetry import gpm
 from wanbench.measure.telemetry.nvml import NvmlSource, NvmlUnavailable, initialised_nvml, open_nvml
 
 OURS = 414
-
-
-class Clock:
-    now_s = 0.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    fake = Clock()
-    monkeypatch.setattr(nvml_source, "time", fake)
-    return fake
+MS = 1_000_000
 
 
 def source(nvml: FakeNvml, *uuids: str) -> NvmlSource:
     return NvmlSource(nvml, uuids or [H200], lambda: {OURS})
 
 
-def second_reading(nvml: FakeNvml, clock: Clock, *uuids: str) -> dict[str, float]:
+class Clock:
+    """Time in nanoseconds that passes when it is told to."""
+
+    now_ns = 0
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def monotonic(self) -> float:
+        return self.now_ns / 1e9
+
+
+def second_reading(nvml: FakeNvml, *uuids: str) -> dict[str, float]:
     reader = source(nvml, *uuids)
     reader.read()
-    clock.now_s += 0.105
     return reader.read()
 
 
-def test_a_reading_has_all_metrics_in_our_units(clock: Clock) -> None:
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    fake = Clock()
+    monkeypatch.setattr(gpm, "time", fake)
+    monkeypatch.setattr(fake_nvml, "time", fake)
+    return fake
+
+
+def test_a_reading_has_all_metrics_in_our_units() -> None:
     nvml = FakeNvml()
     nvml.processes = [(OURS, 35_462_840_320)]
-    assert second_reading(nvml, clock) == {
+    assert second_reading(nvml) == {
         "graphics_activity_pct": 83.8,
         "sm_activity_pct": 79.24,
         "sm_occupancy_pct": 11.71,
@@ -74,49 +80,59 @@ def test_a_reading_has_all_metrics_in_our_units(clock: Clock) -> None:
     }
 
 
-def test_two_gpm_samples_are_never_closer_than_nvml_can_tell_apart(clock: Clock) -> None:
+def test_two_samples_of_one_latch_are_no_reading_and_the_next_covers_both(clock: Clock) -> None:
     nvml = FakeNvml()
+    nvml.latch_period_s = 0.1
     reader = source(nvml)
     assert "sm_activity_pct" not in reader.read()
-    clock.now_s = 0.099
-    assert "sm_activity_pct" not in reader.read()
-    assert len(nvml.gpm_samples_taken) == 1
-    clock.now_s = 0.2
-    assert reader.read()["sm_activity_pct"] == 79.24
+    clock.now_ns = 95 * MS
+    reading = reader.read()
+    assert not {*gpm.METRICS} & {*reading}
+    assert reading["power_w"] == 685.61
+    clock.now_ns = 105 * MS
+    reading = reader.read()
+    assert reading["sm_activity_pct"] == 79.24
 
 
-def test_the_instant_at_which_gpm_shows_a_latch_is_found() -> None:
+def test_samples_on_both_sides_of_nothing_tell_when_a_latch_became_readable(clock: Clock) -> None:
+    """Latches become readable at whole tenths of a second; a probe is taken a little less than that after a reading."""
     nvml = FakeNvml()
-    nvml.latch_readable_after_samples = 10
-    begin_ns = time.monotonic_ns()
-    found_ns = source(nvml).gpm_readable_ns()
-    assert len(nvml.gpm_samples_taken) == 11
-    # The tenth poll, 4 ms or more after each other.
-    assert begin_ns + 36_000_000 < found_ns < time.monotonic_ns()
+    nvml.latch_period_s = 0.1
+    reader = source(nvml)
+    assert reader.probe() == {}
+    found_ns = []
+    for tick in range(200):
+        clock.now_ns = 3 * MS + tick * 105 * MS
+        assert ("sm_activity_pct" in reader.read()) == (tick > 0)
+        clock.now_ns += 95 * MS
+        found_ns += reader.probe().values()
+    assert len(found_ns) == 10
+    assert all(abs(time_ns - round(time_ns, -8)) <= 3 * MS for time_ns in found_ns)
 
 
-def test_a_gpu_that_never_shows_a_latch_or_has_no_gpm_gives_no_instant() -> None:
-    nvml = FakeNvml()
-    nvml.latch_readable_after_samples = 10**6
-    assert source(nvml).gpm_readable_ns() is None
-    nvml.refused = {"gpm"}
-    assert source(nvml).gpm_readable_ns() is None
+def test_samples_far_less_than_a_latch_apart_do_not_tell_when_it_became_readable() -> None:
+    assert gpm.readable_ns((0, MS), (94 * MS, 95 * MS)) == -2.5 * MS
+    assert gpm.readable_ns((0, MS), (60 * MS, 61 * MS)) is None
+    # Not possible, unless the driver skipped a latch.
+    assert gpm.readable_ns((0, MS), (120 * MS, 121 * MS)) is None
+    # A call that blocked may have taken its sample at its beginning or at its end.
+    assert gpm.readable_ns((0, 80 * MS), (95 * MS, 96 * MS)) is None
 
 
-def test_a_gpm_value_that_is_no_number_or_not_given_is_absent_and_not_zero(clock: Clock) -> None:
+def test_a_gpm_value_that_is_no_number_or_not_given_is_absent_and_not_zero() -> None:
     nvml = FakeNvml()
     nvml.gpm[pynvml.NVML_GPM_METRIC_SM_UTIL] = math.nan
     del nvml.gpm[pynvml.NVML_GPM_METRIC_DRAM_BW_UTIL]
-    reading = second_reading(nvml, clock)
+    reading = second_reading(nvml)
     assert "sm_activity_pct" not in reading
     assert "dram_activity_pct" not in reading
     assert reading["tensor_activity_pct"] == 76.84
 
 
-def test_without_gpm_there_is_utilisation_and_it_is_called_that(clock: Clock) -> None:
+def test_without_gpm_there_is_utilisation_and_it_is_called_that() -> None:
     nvml = FakeNvml()
     nvml.refused = {"gpm"}
-    reading = second_reading(nvml, clock)
+    reading = second_reading(nvml)
     assert reading["sm_activity_pct"] == 100
     assert "tensor_activity_pct" not in reading
     assert source(nvml).describe()["sm_activity_source"] == "nvml_gpu_utilisation"
@@ -130,22 +146,22 @@ def test_without_gpm_there_is_utilisation_and_it_is_called_that(clock: Clock) ->
         ("gpm_sample", {"sm_activity_pct", "tensor_activity_pct", "pcie_tx_bytes_per_s"}),
     ],
 )
-def test_what_nvml_refuses_is_absent_and_the_rest_is_read(clock: Clock, refused: str, absent: set[str]) -> None:
+def test_what_nvml_refuses_is_absent_and_the_rest_is_read(refused: str, absent: set[str]) -> None:
     nvml = FakeNvml()
     nvml.processes = [(OURS, 5)]
     nvml.refused = {refused}
-    reading = second_reading(nvml, clock)
+    reading = second_reading(nvml)
     assert not absent & set(reading)
     assert reading["power_w"] == 685.61
 
 
-def test_a_gpu_without_instantaneous_power_gives_the_smoothed(clock: Clock) -> None:
+def test_a_gpu_without_instantaneous_power_gives_the_smoothed() -> None:
     nvml = FakeNvml()
     nvml.power_instant = False
     assert source(nvml).read()["power_w"] == 608.762
 
 
-def test_processes_of_others_are_counted_and_not_named(clock: Clock) -> None:
+def test_processes_of_others_are_counted_and_not_named() -> None:
     nvml = FakeNvml()
     nvml.processes = [(7, 679_477_248), (OURS, 1_000)]
     reading = source(nvml).read()
@@ -153,7 +169,7 @@ def test_processes_of_others_are_counted_and_not_named(clock: Clock) -> None:
     assert reading["gpu_mem_process_bytes"] == 1_000
 
 
-def test_in_another_process_namespace_the_first_newcomer_is_ours(clock: Clock) -> None:
+def test_in_another_process_namespace_the_first_newcomer_is_ours() -> None:
     nvml = FakeNvml()
     nvml.processes = [(90_007, 5)]
     reader = source(nvml)
@@ -166,7 +182,7 @@ def test_in_another_process_namespace_the_first_newcomer_is_ours(clock: Clock) -
     assert reading["gpu_mem_process_bytes"] == 100
 
 
-def test_memory_of_others_that_nvml_does_not_tell_is_absent(clock: Clock) -> None:
+def test_memory_of_others_that_nvml_does_not_tell_is_absent() -> None:
     nvml = FakeNvml()
     nvml.processes = [(7, None)]
     reading = source(nvml).read()
@@ -174,9 +190,9 @@ def test_memory_of_others_that_nvml_does_not_tell_is_absent(clock: Clock) -> Non
     assert "foreign_mem_bytes" not in reading
 
 
-def test_several_gpus_are_read_as_one(clock: Clock) -> None:
+def test_several_gpus_are_read_as_one() -> None:
     nvml = FakeNvml((H200, SECOND))
-    reading = second_reading(nvml, clock, H200, SECOND)
+    reading = second_reading(nvml, H200, SECOND)
     assert reading["sm_activity_pct"] == pytest.approx(79.24)
     assert reading["power_w"] == pytest.approx(2 * 685.61)
     assert reading["temperature_c"] == 64
@@ -184,9 +200,20 @@ def test_several_gpus_are_read_as_one(clock: Clock) -> None:
     assert source(nvml, H200, SECOND).describe()["gpus"] == [H200, SECOND]
 
 
-def test_a_mig_instance_is_sampled_as_such(clock: Clock) -> None:
+def test_latches_are_those_of_one_gpu(clock: Clock) -> None:
+    nvml = FakeNvml((H200, SECOND))
+    nvml.latch_period_s = 0.1
+    for uuids, is_told in (([H200], True), ([H200, SECOND], False)):
+        reader = source(nvml, *uuids)
+        clock.now_ns = 3 * MS
+        reader.read()
+        clock.now_ns = 98 * MS
+        assert bool(reader.probe()) is is_told
+
+
+def test_a_mig_instance_is_sampled_as_such() -> None:
     nvml = FakeNvml()
-    second_reading(nvml, clock, MIG)
+    second_reading(nvml, MIG)
     assert set(nvml.gpm_samples_taken) == {(H200, 3)}
 
 

@@ -253,6 +253,23 @@ def test_a_5b_checkpoint_also_serves_image_to_video_and_takes_the_dtypes_of_the_
     assert (in_force["dtype"], in_force["vae_dtype"]) == ("bfloat16", "float32")
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_random_weights_have_the_types_that_a_checkpoint_would_have(tmp_path: Path, dtype: str) -> None:
+    def types(pipe: DiffusionPipeline) -> dict[str, torch.dtype]:
+        return {
+            f"{component}.{name}": parameter.dtype
+            for component, module in modules_of(pipe).items()
+            for name, parameter in module.named_parameters()
+        }
+
+    make(tiny_case(), tmp_path).save_pretrained(tmp_path / "checkpoint")
+    loaded = make(tiny_case(weights="pretrained", checkpoint=str(tmp_path / "checkpoint"), dtype=dtype), tmp_path)
+    made = types(make(tiny_case(dtype=dtype), tmp_path))
+    assert made == types(loaded)
+    in_float32 = [name for name in made if name.startswith("text_encoder") and made[name] == torch.float32]
+    assert bool(in_float32) == (dtype != "bfloat16")
+
+
 def test_a_hub_id_is_loaded_at_its_pinned_revision_and_only_from_safetensors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

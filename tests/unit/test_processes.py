@@ -238,6 +238,8 @@ def test_a_gpu_that_is_lost_in_the_middle_leaves_absent_values_and_a_fault(
     assert stages["Process_Startup"]["power_w"] > 0
     assert stages["Total_Execution"]["samples"] > 0
     assert {"power_w", "energy_j", "sm_activity_pct"}.isdisjoint(stages["VAE_Decoding"])
+    # Nothing ran that would tell it, and none is claimed.
+    assert trace.environment["gpu_telemetry"]["gpm_latch_delay_s"] is None
     assert {"energy_j", "sm_activity_pct"}.isdisjoint(stages["Total_Execution"])
 
 
@@ -401,6 +403,7 @@ def test_an_error_keeps_its_message_and_tells_no_home_folder(tmp_path: Path, mon
         # All was measured: how the process went after that is no part of the case.
         ((-9, TimeLimit(5, "5 s"), None, True), "ok", None),
         ((78, None, ReportedError("ValueError", "x", False), True), "ok", None),
+        ((79, None, None, True), "ok", None),
         ((0, None, None, False), "error", "without a report"),
         ((1, None, None, False), "error", "exit code 1"),
         ((-9, None, None, False), "killed", "SIGKILL"),

@@ -66,7 +66,9 @@ def test_what_takes_longer_is_given_longer() -> None:
 
 def test_weights_on_the_host_are_asked_for() -> None:
     none, model, stream = (estimated_host_bytes(full_case(offload=way)) for way in ("none", "model", "group_stream"))
-    assert none + 24e9 < model < stream - 24e9
+    assert none + 24e9 < model < stream - 12e9
+    # It was 145 GB, and did not go into 135, with each pinned copy counted beside what it takes the place of.
+    assert 106e9 < estimated_host_bytes(full_case("T2V-A14B", offload="group_stream")) < 115e9
     checkpoint = full_case(weights="pretrained")
     assert estimated_host_bytes(checkpoint) == model
     assert estimated_host_bytes(tiny_case()) < 7e9

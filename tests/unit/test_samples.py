@@ -1,13 +1,12 @@
 """Samples and stages joined: absent where nothing was seen, exact where it was."""
 
-from dataclasses import replace
-
 import pytest
 
 from traces import LIMITS
-from wanbench.measure.latch_delay import placed_by_load
+from wanbench.measure.intervals import subtract
+from wanbench.measure.latch_grid import LatchGrid
 from wanbench.measure.quality import quality_of
-from wanbench.measure.samples import Samples, coverage, read_samples, stage_measures
+from wanbench.measure.samples import Samples, coverage, read_samples, stage_measures, was_seen
 from wanbench.measure.spans import Stage
 from wanbench.trace import names
 
@@ -36,6 +35,45 @@ def test_a_stage_in_pieces_gets_the_samples_of_its_pieces() -> None:
 def test_a_stage_shorter_than_the_interval_has_no_sampled_measure_but_its_count() -> None:
     memory = samples([{"sys_mem_bytes": 5.0, "cpu_pct": 3.0}] * 3)
     assert stage_measures(memory, [(S - 10, S + 10)]) == {"samples": 1}
+
+
+def every(period_s: float, length_s: float, count: int) -> list[tuple[int, int]]:
+    return [(round(i * period_s * S), round((i * period_s + length_s) * S)) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("intervals", "seen"),
+    [
+        ([(0, S)], True),
+        ([(0, S - 1)], False),
+        ([], False),
+        # Waits of 10 ms all over 20 s: the samples are of the time between them.
+        (every(0.1, 0.01, 200), False),
+        # The rest of that time, in pieces that are too short alone.
+        (every(0.1, 0.09, 200), True),
+        # In turn with something else, and as much of it.
+        (every(0.02, 0.01, 200), True),
+        (every(0.02, 0.009, 200), False),
+        # Long pieces far apart, and short ones.
+        (every(5, 1.5, 3), True),
+        (every(5, 0.5, 30), False),
+        # A long piece and short ones: the larger part of the time decides.
+        ([(0, 2 * S), *((s, t) for s, t in every(5, 0.5, 5) if s)], True),
+        ([(0, 2 * S), *((s, t) for s, t in every(5, 0.5, 6) if s)], False),
+    ],
+)
+def test_a_stage_in_pieces_has_sampled_measures_only_where_samples_can_tell_it_apart(
+    intervals: list[tuple[int, int]], seen: bool
+) -> None:
+    assert was_seen(intervals, S) is seen
+
+
+def test_waits_between_kernels_do_not_take_the_kernels_load() -> None:
+    busy = samples([{"sm_activity_pct": 90.0, "energy_j": i * 60.0, "power_w": 600.0} for i in range(30)], 0.1)
+    waits = every(0.1, 0.01, 20)
+    work = subtract([(0, 2 * S)], waits)
+    assert stage_measures(busy, waits) == {"samples": 20}
+    assert stage_measures(busy, work)["comp_load_pct_s"] == pytest.approx(90 * 1.8)
 
 
 def test_memory_is_the_highest_and_the_mean_of_the_samples_inside() -> None:
@@ -67,42 +105,13 @@ GPM = {"sm_activity_source": "gpm_sm_utilisation"}
 
 def test_a_gpm_value_is_of_the_time_between_its_latches() -> None:
     """Latched every 100 ms, readable 65 ms later; here readable at 0.03 s, 0.13 s and so on."""
-    recorded = Samples([], [], 0.105, 0, GPM, gpm_readable_ns=30 * MS, gpm_delay_ns=65 * MS)
-    latches_ns = {taken_ms: recorded.latch_ns(taken_ms * MS) // MS for taken_ms in (130, 229, 230, 10)}
-    assert latches_ns == {130: 65, 229: 65, 230: 165, 10: -135}
+    grid = LatchGrid([0, 10], [30 * MS, 1030 * MS])
+    recorded = Samples([], [], 0.105, 0, GPM, grid, 65 * MS)
+    latches_ns = {taken_ms: recorded.latch_ns(taken_ms * MS) // MS for taken_ms in (130, 229, 230, 10, 2031)}
+    assert latches_ns == {130: 65, 229: 65, 230: 165, 10: -135, 2031: 1965}
     # Not known: the middle of what it can be.
-    assert Samples([], [], 0.105, 0, GPM, gpm_delay_ns=65 * MS).latch_ns(200 * MS) == 85 * MS
-
-
-def busy_from_1_s_to_1_3_s(delay_ms: int) -> Samples:
-    """Samples every 105 ms, of a GPU that is at 80 % for 0.3 s, and whose latches are readable after a delay."""
-    empty = Samples([i * 105 * MS for i in range(30)], [], 0.105, 0, GPM, 37 * MS, delay_ms * MS)
-    latches_ns = [empty.latch_ns(time_ns) for time_ns in empty.times_ns]
-    loads = [
-        80 * max(0, min(13 * S // 10, after) - max(S, before)) / (after - before)
-        for before, after in zip(latches_ns, latches_ns[1:])
-    ]
-    return replace(empty, values=[{}, *({"sm_activity_pct": load} for load in loads)], gpm_delay_ns=0)
-
-
-@pytest.mark.parametrize("delay_ms", [0, 28, 65, 130])
-def test_the_delay_of_latches_is_found_from_a_load_of_known_times(delay_ms: int) -> None:
-    found = placed_by_load(busy_from_1_s_to_1_3_s(delay_ms), [(S, 13 * S // 10)])
-    assert found.gpm_delay_ns == pytest.approx(delay_ms * MS, abs=2 * MS)
-    # Within a latch's time the load is spread evenly, which is wrong by 25 ms of full load at most.
-    assert stage_measures(found, [(S, 13 * S // 10)])["comp_load_pct_s"] == pytest.approx(24, abs=2 * 2.5 * 0.8)
-
-
-def test_no_delay_is_made_up_where_the_load_was_not_seen() -> None:
-    recorded = busy_from_1_s_to_1_3_s(65)
-    for unseen in (
-        replace(recorded, values=[{}] * len(recorded.values)),
-        replace(recorded, values=[{"sm_activity_pct": 0.0}] * len(recorded.values)),
-        replace(recorded, gpm_readable_ns=None),
-        replace(recorded, gpu_telemetry={"sm_activity_source": "nvml_gpu_utilisation"}),
-    ):
-        assert placed_by_load(unseen, [(S, 13 * S // 10)]) is unseen
-    assert placed_by_load(recorded, []) is recorded
+    assert Samples([], [], 0.105, 0, GPM, grid).latch_ns(130 * MS) == 80 * MS
+    assert Samples([], [], 0.105, 0, GPM).latch_ns(200 * MS) == 100 * MS
 
 
 def test_the_count_of_missed_ticks_is_unknown_when_the_sampler_died() -> None:

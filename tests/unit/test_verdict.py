@@ -9,7 +9,7 @@ import pytest
 
 from reports import report, rules, tables
 from tiny import tiny_case
-from traces import GPU, LIMITS, S, records, trace_of, write
+from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
 from wanbench.measure.samples import Samples
 from wanbench.report.collect import collect
 from wanbench.report.compare.measured import measured_case
@@ -62,6 +62,19 @@ def test_noise_and_a_single_slow_step_are_no_change(times_s: list[float]) -> Non
 
 
 # --- limits -----------------------------------------------------------------------------------------------------
+
+
+def test_a_long_gap_is_a_fault_however_long_the_case(tmp_path: Path) -> None:
+    def with_gap(gap_s: float) -> Samples:
+        seen = host_samples(450)
+        kept = [i for i, time_ns in enumerate(seen.times_ns) if not 100 <= time_ns / S - 0.01 < 100 + gap_s - 0.15]
+        return replace(seen, times_ns=[seen.times_ns[i] for i in kept], values=[seen.values[i] for i in kept])
+
+    for gap_s, faults in ((0.6, []), (1.5, ["sampling_gaps"])):
+        trace = read_trace(write(tmp_path, trace_of(records([40.0] * 10), samples=with_gap(gap_s))))
+        assert trace.quality["sample_coverage_pct"] > 99
+        assert trace.quality["greatest_sample_gap_s"] == pytest.approx(gap_s, abs=0.11)
+        assert trace.quality["faults"] == faults
 
 
 def test_the_report_judges_with_the_limits_that_are_in_force(tmp_path: Path) -> None:

@@ -97,11 +97,19 @@ def assemble(attempt: Attempt, recording: Recording, samples: Samples, outcome: 
 def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | None:
     if recording.environment is None:
         return None
-    measured = (recording.result or {}).get("matmul_flops_per_s")
+    matmul = recording.matmul or {}
     telemetry = samples.gpu_telemetry
     if samples.by_gpm:
-        telemetry = telemetry | {"gpm_latch_delay_s": samples.gpm_delay_ns / 1e9}
-    return redacted(recording.environment | {"gpu_telemetry": telemetry, "matmul_flops_per_s": measured})
+        delay_ns = samples.latch_delay_ns
+        telemetry = telemetry | {"gpm_latch_delay_s": None if delay_ns is None else delay_ns / 1e9}
+    return redacted(
+        recording.environment
+        | {
+            "gpu_telemetry": telemetry,
+            "matmul_flops_per_s": matmul.get("flops_per_s"),
+            "matmul_s": matmul.get("time_s"),
+        }
+    )
 
 
 def _error(outcome: Outcome, recording: Recording) -> dict[str, Any] | None:

@@ -11,11 +11,9 @@ from wanbench.measure.latch_delay import placed_by_load
 from wanbench.measure.order import Order
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.samples import read_samples
-from wanbench.measure.spans import Recording, matmul_times
+from wanbench.measure.spans import Recording
+from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.trace.writer import read_head, write_atomically, write_trace
-
-# GPM needs 0.1 s between two samples, and ticks come up to some milliseconds early or late.
-SAMPLING_INTERVAL_S = 0.105
 
 
 def conclude(order: Order, job: Job, ended_ns: int, recording: Recording, outcome: Outcome) -> None:
@@ -30,7 +28,7 @@ def conclude(order: Order, job: Job, ended_ns: int, recording: Recording, outcom
     """
     places = order.places
     sampled = placed_by_load(
-        read_samples(EventTail(places.samples).new_records(), SAMPLING_INTERVAL_S), matmul_times(recording.result)
+        read_samples(EventTail(places.samples).new_records(), SAMPLING_INTERVAL_S), recording.matmul_times
     )
     git = git_state(Path(__file__).parents[4])
     case = job.case.settings()

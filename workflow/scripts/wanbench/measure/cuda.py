@@ -39,25 +39,25 @@ class MatmulRun:
     busy_ns: Interval
 
 
-def run_matmul() -> MatmulRun | None:
-    """Multiply matrices for a while, with the GPU idle before and after; None if memory does not allow.
+def run_matmul() -> MatmulRun:
+    """Multiply matrices for a while, with the GPU idle before and after.
 
     The rate is what this GPU reaches, and the times tell where on the clock the sampler's values belong. The values
     are random: products of zeros draw less power and run faster.
+
+    Raises:
+        RuntimeError: CUDA refuses, for want of memory (400 MB) or for another reason.
     """
     size = 8192
-    try:
-        left, right = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
-        _milliseconds(lambda: torch.mm(left, right))  # chooses the kernel
-        time.sleep(_IDLE_S)
-        start_ns = time.monotonic_ns()
-        times_ms: list[float] = []
-        while time.monotonic_ns() < start_ns + _BUSY_S * 1e9:
-            times_ms.append(_milliseconds(lambda: torch.mm(left, right)))
-        end_ns = time.monotonic_ns()
-        time.sleep(_IDLE_S)
-    except torch.OutOfMemoryError:
-        return None
+    left, right = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    _milliseconds(lambda: torch.mm(left, right))  # chooses the kernel
+    time.sleep(_IDLE_S)
+    start_ns = time.monotonic_ns()
+    times_ms: list[float] = []
+    while time.monotonic_ns() < start_ns + _BUSY_S * 1e9:
+        times_ms.append(_milliseconds(lambda: torch.mm(left, right)))
+    end_ns = time.monotonic_ns()
+    time.sleep(_IDLE_S)
     return MatmulRun(2 * size**3 / (statistics.median(times_ms) / 1e3), (start_ns, end_ns))
 
 

@@ -6,22 +6,13 @@ from functools import cached_property
 from typing import Any
 
 from wanbench.measure.intervals import Interval, total
-from wanbench.measure.telemetry.gpm import LATCH_PERIOD_S, LATCH_TO_READABLE_S
+from wanbench.measure.latch_grid import LatchGrid, latch_grid
+from wanbench.measure.telemetry.gpm import LATCH_PERIOD_S, LATCH_TO_READABLE_S, METRICS, READABLE_NS
 from wanbench.measure.telemetry.nvml import SM_SOURCE_GPM
 
 # What a metric's readings mean decides how they are joined with a stage.
 # These describe the time since the reading before: their mean is weighted by time.
-INTERVAL_METRICS = (
-    "cpu_pct",
-    "process_cpu_pct",
-    "sm_activity_pct",
-    "sm_occupancy_pct",
-    "tensor_activity_pct",
-    "dram_activity_pct",
-    "graphics_activity_pct",
-    "pcie_tx_bytes_per_s",
-    "pcie_rx_bytes_per_s",
-)
+INTERVAL_METRICS = ("cpu_pct", "process_cpu_pct", *METRICS)
 # These hold for an instant, and their highest value matters (memory also as a mean).
 PEAK_METRICS = (
     "sys_mem_bytes",
@@ -33,12 +24,13 @@ PEAK_METRICS = (
 # These hold for an instant, and their mean matters.
 MEAN_METRICS = ("power_w", "sm_clock_mhz", "mem_clock_mhz")
 
-_GPM_METRICS = INTERVAL_METRICS[2:]
-
 # A tick that is this much later than due leaves a gap: the samples on both sides say nothing about it.
 _LATE = 1.5
 # A mean over less of a stage than this does not stand for the stage.
 _MIN_SHARE_OF_STAGE = 0.9
+# A stretch of intervals that fill less of it than this has samples that are mostly of what lies between them; and a
+# stage with less than this in other stretches was not seen.
+_MIN_SHARE_SEEN = 0.5
 
 
 @dataclass(frozen=True)
@@ -60,8 +52,8 @@ class Samples:
         missed: ticks that were skipped because the one before took too long; None if the sampler did not
             live to say so.
         gpu_telemetry: what the GPU's source said of itself, or its error; None without a GPU.
-        gpm_readable_ns: an instant at which GPM's counters became readable; None where it was not found.
-        gpm_delay_ns: how long before that they were latched.
+        latches: when GPM's counters became readable; None where it was not found.
+        latch_delay_ns: how long before that they were latched, as measured; None where it was not.
     """
 
     times_ns: list[int]
@@ -69,8 +61,8 @@ class Samples:
     interval_s: float
     missed: int | None
     gpu_telemetry: dict[str, Any] | None = field(default=None)
-    gpm_readable_ns: int | None = None
-    gpm_delay_ns: int = round(LATCH_TO_READABLE_S * 1e9)
+    latches: LatchGrid | None = None
+    latch_delay_ns: int | None = None
 
     @cached_property
     def series(self) -> dict[str, Series]:
@@ -79,7 +71,7 @@ class Samples:
         for time_ns, reading in zip(self.times_ns, self.values):
             for metric, value in reading.items():
                 series = found.setdefault(metric, Series([], []))
-                series.times_ns.append(self.latch_ns(time_ns) if self.by_gpm and metric in _GPM_METRICS else time_ns)
+                series.times_ns.append(self.latch_ns(time_ns) if self.by_gpm and metric in METRICS else time_ns)
                 series.values.append(value)
         return found
 
@@ -91,12 +83,13 @@ class Samples:
         """When the counters were latched that a GPM sample holds which was taken at this time.
 
         Where it is not known when latches become readable, the latch is put where it is on average, which may be
-        wrong by half a period.
+        wrong by half a period; and where it is not known how long before that they are made, in the middle of what
+        was seen.
         """
-        period_ns = round(LATCH_PERIOD_S * 1e9)
-        if self.gpm_readable_ns is None:
-            return taken_ns - self.gpm_delay_ns - period_ns // 2
-        return taken_ns - (taken_ns - self.gpm_readable_ns) % period_ns - self.gpm_delay_ns
+        delay_ns = round(LATCH_TO_READABLE_S * 1e9) if self.latch_delay_ns is None else self.latch_delay_ns
+        if self.latches is None:
+            return taken_ns - round(LATCH_PERIOD_S * 1e9) // 2 - delay_ns
+        return self.latches.last_readable_ns(taken_ns) - delay_ns
 
     @cached_property
     def energy(self) -> Series:
@@ -120,7 +113,7 @@ def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
         interval_s,
         last["missed"] if last else None,
         header.get("gpu_telemetry"),
-        header.get("gpm_readable_ns"),
+        latch_grid([record["values"][READABLE_NS] for record in ticks if READABLE_NS in record["values"]]),
     )
 
 
@@ -130,13 +123,13 @@ def stage_measures(samples: Samples, intervals: list[Interval]) -> dict[str, flo
     Shares and rates are means weighted by time, with a reading cut where a border cuts it; where readings cover
     less than nine tenths of the stage, there is none. Memory and temperature are given as their highest value,
     memory also as `_mean_bytes`, power and clocks as their mean. `comp_load_pct_s` is SM activity times time.
-    `energy_j` is the counter's difference over the stage. A stage shorter than the sampling interval has none of
-    them: what happened inside it was not seen.
+    `energy_j` is the counter's difference over the stage. A stage of which not enough was seen has none of them, see
+    `was_seen`.
     """
     inside = [series_index for start, end in intervals for series_index in _between(samples.times_ns, start, end)]
     measures: dict[str, float | int] = {"samples": len(inside)}
     length_ns = total(intervals)
-    if length_ns < samples.interval_s * 1e9:
+    if not was_seen(intervals, samples.interval_s * 1e9):
         return measures
     for metric in INTERVAL_METRICS:
         if metric in samples.series:
@@ -156,6 +149,29 @@ def stage_measures(samples: Samples, intervals: list[Interval]) -> dict[str, flo
     if energy_j is not None:
         measures["energy_j"] = energy_j
     return measures
+
+
+def was_seen(intervals: list[Interval], resolution_ns: float) -> bool:
+    """Whether samples that are `resolution_ns` apart tell what happened in these intervals, and not around them.
+
+    Intervals that are closer together than that are one stretch to the samples. It was seen if it is no shorter than
+    that and half of it is filled. Half of the time must lie in such stretches. One interval was seen if it is no
+    shorter.
+
+    Args:
+        intervals: sorted and disjoint, in nanoseconds.
+    """
+    seen_ns = 0
+    stretch: list[Interval] = []
+    for interval, after in zip(intervals, [*intervals[1:], None]):
+        stretch.append(interval)
+        if after is not None and after[0] - interval[1] < resolution_ns:
+            continue
+        filled_ns, length_ns = total(stretch), interval[1] - stretch[0][0]
+        if length_ns >= resolution_ns and filled_ns >= _MIN_SHARE_SEEN * length_ns:
+            seen_ns += filled_ns
+        stretch = []
+    return seen_ns > 0 and seen_ns >= _MIN_SHARE_SEEN * total(intervals)
 
 
 def weighted_mean(series: Series, intervals: list[Interval]) -> tuple[float | None, int]:
@@ -201,7 +217,7 @@ def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
     before = times_ns[first - 1 : first] if first else [start_ns]
     after = times_ns[last : last + 1] or [end_ns]
     borders = [*before, *times_ns[first:last], *after]
-    # GPM skips a tick that comes too early and covers its time with the next, so two intervals are no gap.
+    # A tick that finds no new latch of GPM leaves its time to the next, so two intervals are no gap.
     longest_ns = (_LATE + has_gpu) * samples.interval_s * 1e9
     covered_ns = 0
     for left, right in zip(borders, borders[1:]):

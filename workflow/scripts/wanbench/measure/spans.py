@@ -57,8 +57,15 @@ class Recording:
     environment: dict[str, Any] | None = None
     flops: dict[str, int | None] = field(default_factory=dict)
     result: dict[str, Any] | None = None
+    matmul: dict[str, Any] | None = None
     error: ReportedError | None = None
     stage_reached: str | None = None
+
+    @property
+    def matmul_times(self) -> list[Interval]:
+        """When it multiplied matrices on an otherwise idle GPU, monotonic, in nanoseconds; empty if it did not."""
+        busy_ns = (self.matmul or {}).get("busy_ns")
+        return [(busy_ns[0], busy_ns[1])] if busy_ns else []
 
 
 @dataclass(frozen=True)
@@ -120,6 +127,8 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
             recording.flops = record["values"]
         elif kind == "result":
             recording.result = {key: value for key, value in record.items() if key != "record"}
+        elif kind == "matmul":
+            recording.matmul = record
         elif kind == "error":
             message = redacted_message(record["message"])
             recording.error = ReportedError(record["type"], message, record["out_of_memory"])
@@ -137,12 +146,6 @@ def _stage_reached(spans: dict[int, Span], open_spans: list[int]) -> str | None:
     if not inner:
         return None
     return names.step_inference(inner[-1].args["step"]) if inner[-1].kind == "step" else inner[-1].name
-
-
-def matmul_times(result: dict[str, Any] | None) -> list[Interval]:
-    """When the measuring process multiplied matrices on an otherwise idle GPU; empty if it did not."""
-    times_ns = (result or {}).get("matmul_ns")
-    return [tuple(times_ns)] if times_ns else []
 
 
 def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:

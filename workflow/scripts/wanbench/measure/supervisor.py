@@ -15,7 +15,7 @@ from typing import IO
 from wanbench.cases.case import Case
 from wanbench.errors import InputError
 from wanbench.measure.claim import claimed
-from wanbench.measure.conclude import SAMPLING_INTERVAL_S, conclude
+from wanbench.measure.conclude import conclude
 from wanbench.measure.event_log import EventTail
 from wanbench.measure.gpu_slots import Slot, own_slot
 from wanbench.measure.gpus import Gpu, usable_gpus
@@ -26,6 +26,7 @@ from wanbench.measure.outcome import Outcome, TimeLimit, outcome_of, time_limit
 from wanbench.measure.progress import Progress, starting
 from wanbench.measure.say import say
 from wanbench.measure.spans import read_records
+from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.memory import estimated_peak_bytes
 from wanbench.redact import redacted_message
 from wanbench.trace.writer import write_atomically

@@ -113,16 +113,18 @@ def _checkpoint(stages: list[dict[str, Any]]) -> str:
 
 
 def _duration(case: pd.Series, rows: list[Row]) -> str:
-    """What the life of the process consists of: start-up, execution, and its end, which no stage covers."""
+    """What the life of the process consists of: start-up, execution, and what no stage covers."""
     times_s = {row.stage: row.time_s for row in rows}
     startup_s, total_s = times_s.get(names.PROCESS_STARTUP), times_s.get(names.TOTAL_EXECUTION)
     if startup_s is None or total_s is None:
         return ""
     end_s = float(case["total_duration_s"]) - startup_s - total_s
-    return (
-        f"\n- Total Duration is the life of the process: Process\\_Startup {fixed(startup_s)} s, "
-        f"Total\\_Execution {fixed(total_s)} s, and {fixed(end_s)} s to check the output and end"
-    )
+    parts = [f"Process\\_Startup {fixed(startup_s)} s", f"Total\\_Execution {fixed(total_s)} s"]
+    if pd.notna(case["matmul_s"]):
+        end_s -= case["matmul_s"]
+        parts.append(f"{fixed(case['matmul_s'])} s to measure the rate of matrix products")
+    parts.append(f"and {fixed(end_s)} s to check the output and end")
+    return f"\n- Total Duration is the life of the process: {', '.join(parts)}"
 
 
 def _failure(case: pd.Series) -> str:

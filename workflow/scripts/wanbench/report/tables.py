@@ -93,6 +93,7 @@ _CASE_COLUMNS = {
     "gpu_compute_capability": _TEXT,
     "cuda": _TEXT,
     "matmul_flops_per_s": _REAL,
+    "matmul_s": _REAL,
     "gpu_driver": _TEXT,
     "gpu_power_limit_w": _REAL,
     "gpu_sm_clock_max_mhz": _REAL,

@@ -18,7 +18,7 @@ class Limits:
     """When a check is not passed, by the keys of config/thresholds.yaml, which has the reason for each.
 
     Attributes:
-        min_sample_coverage_pct, min_stage_coverage_pct: of `Total_Execution`.
+        min_sample_coverage_pct, max_sample_gap_s, min_stage_coverage_pct: of `Total_Execution`.
         step_change_pct, step_change_s, step_change_deviations, step_change_steps: a change of step time counts when
             it exceeds a share of the smaller median, seconds and mean absolute deviations, with so many steps on both
             sides.
@@ -26,6 +26,7 @@ class Limits:
     """
 
     min_sample_coverage_pct: float
+    max_sample_gap_s: float
     min_stage_coverage_pct: float
     step_change_pct: float
     step_change_s: float
@@ -147,7 +148,9 @@ def _whole_faults(quality: Mapping[str, Any], limits: Limits) -> list[str]:
     """Faults that are of no generation."""
     faults: list[str] = []
     samples_pct, stages_pct = quality["sample_coverage_pct"], quality["stage_coverage_pct"]
-    if samples_pct is not None and samples_pct < limits.min_sample_coverage_pct:
+    gap_s = quality.get("greatest_sample_gap_s")
+    too_few = samples_pct is not None and samples_pct < limits.min_sample_coverage_pct
+    if too_few or (gap_s is not None and gap_s > limits.max_sample_gap_s):
         faults.append("sampling_gaps")
     if stages_pct is not None and stages_pct < limits.min_stage_coverage_pct:
         faults.append("unaccounted_time")

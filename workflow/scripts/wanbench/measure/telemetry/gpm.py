@@ -1,31 +1,38 @@
 """GPU Performance Monitoring (GPM) through NVML: what the multiprocessors, tensor cores and memory really do.
 
 Available from Hopper on. A value describes the time between two samples of the same GPU, but a sample is not of the
-instant at which it is taken. Seen on two H200 (driver 580): the counters are latched every 100 ms, on a grid that the
-host's monotonic clock sees to within a millisecond, and a latch can be read some time later, 65 ms on one of them and
-28 ms on the other:
+instant at which it is taken. Seen on two H200 (driver 580): the counters are latched every 100.04 to 100.1 ms of the
+host's monotonic clock, and a latch can be read some time later, 30 to 70 ms:
 
     latch       readable            latch       readable
       |------ 65 ms ----|             |------ 65 ms ----|
-      |<------------ 100 ms --------->|         ^ a sample taken here is of the first latch
+      |<------------ 100 ms --------->|     ^      ^  samples taken here are of the first latch
 
-So a value is of the time between two latches. When they become readable is found once, by `find_readable`; how long
-before that they were latched is found in each case, by `wanbench.measure.latch_delay`, from a load of known times.
+So a value is of the time between two latches. Two samples of the same latch have nothing between them: NVML answers
+with zeros, and DRAM activity that is no number, without an error. Such an answer is no reading. But it tells that no
+latch became readable between the two samples, and that is used: a little less than a latch's period after each reading
+the sampler takes one more sample, a probe. Every two seconds or so it is of the reading's latch, which tells where
+that lies, to 3 ms. From these instants `wanbench.measure.latch_grid` has the grid of the whole case. How long before it
+was readable a latch was made is found by `wanbench.measure.latch_delay`, from a load of known times.
 """
 
 import math
 import time
+from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-# NVML answers with zeros or NaN, and no error, when two samples are closer than this (seen on an H200, driver 580).
-MIN_INTERVAL_S = 0.1
+from wanbench.measure.intervals import Interval
 
 LATCH_PERIOD_S = 0.1
-# Where it could not be found: the middle of the two that were seen.
-LATCH_TO_READABLE_S = 0.046
-_POLL_S = 0.004
-_POLL_FOR_S = 0.25
+# So long after a reading, a probe is of its latch only if that had just become readable.
+PROBE_AFTER_S = 0.095
+# Where it could not be found: the middle of what was seen.
+LATCH_TO_READABLE_S = 0.05
+# Key of what a probe may tell: when the latch became readable that it and the reading before are of.
+READABLE_NS = "gpm_readable_ns"
+# An instant that is known less well than to this says nothing that others do not say better.
+_KNOWN_TO_S = 0.005
 
 _MEBIBYTE = 1024 * 1024
 
@@ -39,6 +46,29 @@ _METRICS = (
     ("pcie_tx_bytes_per_s", "NVML_GPM_METRIC_PCIE_TX_PER_SEC", _MEBIBYTE),
     ("pcie_rx_bytes_per_s", "NVML_GPM_METRIC_PCIE_RX_PER_SEC", _MEBIBYTE),
 )
+METRICS = tuple(key for key, _, _ in _METRICS)
+
+
+def is_of_one_latch(values: Mapping[str, float]) -> bool:
+    """Whether an answer is of two samples of the same latch: PCIe and graphics are never all zero, even when idle."""
+    return bool(values) and not any(values.values())
+
+
+def readable_ns(before: Interval, after: Interval) -> int | None:
+    """When the latch became readable that two samples have in common.
+
+    It was readable when the first was taken, and the next was not when the second was.
+
+    Args:
+        before, after: when the calls for the samples began and ended, monotonic, in nanoseconds.
+
+    Returns:
+        Monotonic time in nanoseconds; None where the samples tell it less well than to 5 ms.
+    """
+    earliest_ns, latest_ns = after[0] - round(LATCH_PERIOD_S * 1e9), before[1]
+    if not 0 <= latest_ns - earliest_ns <= 2 * _KNOWN_TO_S * 1e9:
+        return None
+    return (earliest_ns + latest_ns) // 2
 
 
 class Gpm:
@@ -54,51 +84,40 @@ class Gpm:
         self._gpu_instance = gpu_instance
         if not nvml.nvmlGpmQueryDeviceSupport(device).isSupportedDevice:
             raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
-        self._samples = [nvml.nvmlGpmSampleAlloc(), nvml.nvmlGpmSampleAlloc()]
-        self._sampled_at_s: float | None = None
+        self._last, self._spare = nvml.nvmlGpmSampleAlloc(), nvml.nvmlGpmSampleAlloc()
+        self._last_taken_ns: Interval | None = None
 
-    def read(self, now_s: float) -> dict[str, float]:
-        """Metrics since the last reading; none if that is too short ago, and then the next covers both.
-
-        Args:
-            now_s: monotonic time in seconds.
-        """
-        if self._sampled_at_s is not None and now_s - self._sampled_at_s < MIN_INTERVAL_S:
+    def read(self) -> dict[str, float]:
+        """Metrics since the last reading; none where no latch became readable since, and the next covers both times."""
+        taken_ns = self._sample(self._spare)
+        values = {} if self._last_taken_ns is None else self._between(self._last, self._spare)
+        if is_of_one_latch(values):
             return {}
-        old, new = self._samples
-        self._sample(new)
-        first = self._sampled_at_s is None
-        self._samples = [new, old]
-        self._sampled_at_s = now_s
-        return {} if first else self._between(old, new)
+        self._last, self._spare = self._spare, self._last
+        self._last_taken_ns = taken_ns
+        return values
 
-    def find_readable(self) -> int | None:
-        """Monotonic time in nanoseconds, to 4 ms, at which a new latch could first be read; None if not found.
-
-        All metrics are zero while there is no new latch. PCIe and the graphics engine never are, even when idle.
-        """
-        base, probe = self._samples
-        self._sample(base)
-        end_s = time.monotonic() + _POLL_FOR_S
-        before_ns = time.monotonic_ns()
-        while time.monotonic() < end_s:
-            time.sleep(_POLL_S)
-            now_ns = time.monotonic_ns()
-            self._sample(probe)
-            if any(self._between(base, probe).values()):
-                return (before_ns + now_ns) // 2
-            before_ns = now_ns
-        return None
+    def probe(self) -> int | None:
+        """Monotonic time in nanoseconds at which the latch of the last reading became readable; None if not told."""
+        if self._last_taken_ns is None:
+            return None
+        taken_ns = self._sample(self._spare)
+        if not is_of_one_latch(self._between(self._last, self._spare)):
+            return None
+        return readable_ns(self._last_taken_ns, taken_ns)
 
     def close(self) -> None:
-        for sample in self._samples:
+        for sample in (self._last, self._spare):
             self._nvml.nvmlGpmSampleFree(sample)
 
-    def _sample(self, sample: Any) -> None:
+    def _sample(self, sample: Any) -> Interval:
+        """Take a sample; when the call began and ended, monotonic, in nanoseconds."""
+        begin_ns = time.monotonic_ns()
         if self._gpu_instance is None:
             self._nvml.nvmlGpmSampleGet(self._device, sample)
         else:
             self._nvml.nvmlGpmMigSampleGet(self._device, self._gpu_instance, sample)
+        return begin_ns, time.monotonic_ns()
 
     def _between(self, old: Any, new: Any) -> dict[str, float]:
         request = self._nvml.c_nvmlGpmMetricsGet_t()

@@ -4,13 +4,12 @@ Only calls that take microseconds to a few milliseconds are made: NVML's PCIe th
 out, GPM has the same figure.
 """
 
-import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
-from wanbench.measure.telemetry.gpm import Gpm
+from wanbench.measure.telemetry.gpm import READABLE_NS, Gpm
 
 SM_SOURCE_GPM = "gpm_sm_utilisation"
 SM_SOURCE_UTILISATION = "nvml_gpu_utilisation"
@@ -73,15 +72,16 @@ class NvmlSource:
         """UUIDs, and of the first GPU what does not change while sampling; None for what NVML does not tell."""
         return {"gpus": self._uuids} | self._gpus[0].describe()
 
-    def gpm_readable_ns(self) -> int | None:
-        """When a latch of GPM could be read, see `wanbench.measure.telemetry.gpm`; None without GPM."""
-        return self._gpus[0].gpm_readable_ns()
-
     def read(self) -> dict[str, float]:
-        now_s = time.monotonic()
-        readings = [gpu.read(now_s) for gpu in self._gpus]
+        """One reading, with GPM's sample taken first."""
+        readings = [gpu.read() for gpu in self._gpus]
         shared = set.intersection(*(set(reading) for reading in readings))
         return {key: _combine(key, [reading[key] for reading in readings]) for key in shared}
+
+    def probe(self) -> dict[str, float]:
+        """What `Gpm.probe` tells, as `gpm_readable_ns`; of several GPUs nothing, each has latches of its own."""
+        readable_ns = self._gpus[0].probe() if len(self._gpus) == 1 else None
+        return {} if readable_ns is None else {READABLE_NS: readable_ns}
 
     def close(self) -> None:
         for gpu in self._gpus:
@@ -114,17 +114,16 @@ class _Gpu:
             "sm_activity_source": SM_SOURCE_UTILISATION if self._gpm is None else SM_SOURCE_GPM,
         }
 
-    def gpm_readable_ns(self) -> int | None:
-        return None if self._gpm is None else self._try(self._gpm.find_readable)
+    def probe(self) -> int | None:
+        return None if self._gpm is None else self._try(self._gpm.probe)
 
-    def read(self, now_s: float) -> dict[str, float]:
-        values: dict[str, float] = {}
+    def read(self) -> dict[str, float]:
+        # First, since the tick's time is taken right before, and the other calls may block for milliseconds.
+        values: dict[str, float] = {} if self._gpm is None else self._try(self._gpm.read) or {}
         for key, call in self._calls:
             value = self._try(call)
             if value is not None:
                 values[key] = value
-        if self._gpm is not None:
-            values |= self._try(lambda: self._gpm.read(now_s)) or {}
         processes = self._try(lambda: self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device))
         if processes is not None:
             values |= self._strangers.among({process.pid: process.usedGpuMemory for process in processes})

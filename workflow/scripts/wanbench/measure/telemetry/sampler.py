@@ -12,35 +12,59 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from wanbench.lifeline import die_with_parent
 from wanbench.measure.event_log import EventLog
+from wanbench.measure.telemetry.gpm import PROBE_AFTER_S
 from wanbench.measure.telemetry.host import HostSource
 from wanbench.measure.telemetry.nvml import NvmlUnavailable, open_nvml
 from wanbench.measure.telemetry.source import Source
 
+# GPM needs 0.1 s between two samples, and ticks come up to some milliseconds early or late.
+SAMPLING_INTERVAL_S = 0.105
 
-def sample(sources: list[Source], log: EventLog, interval_s: float, stop: "StopFlag") -> None:
+
+def sample(
+    sources: list[Source],
+    log: EventLog,
+    interval_s: float,
+    stop: "StopFlag",
+    probe: Callable[[], dict[str, float]],
+) -> None:
     """Sample until told to stop, on a time grid fixed at the start so that it does not drift.
 
     A tick that comes too late for the next one is counted as missed and not made up for. The last record holds
     the number of samples and of missed ticks.
+
+    Args:
+        sources: in the order in which they are read. The time of a sample is taken right before the first, for which
+            milliseconds matter.
+        probe: called PROBE_AFTER_S after each tick; what it tells is written with the next.
     """
     start_s = time.monotonic()
     tick = samples = missed = 0
+    probed: dict[str, float] = {}
     parent = os.getppid()
     while not stop.is_set and os.getppid() == parent:
-        values: dict[str, float] = {}
+        time_ns, values = time.monotonic_ns(), probed
         for source in sources:
             values |= source.read()
-        log.write({"time_ns": time.monotonic_ns(), "values": values})
+        log.write({"time_ns": time_ns, "values": values})
         samples += 1
         due = int((time.monotonic() - start_s) / interval_s) + 1
         missed += due - tick - 1
         tick = due
-        time.sleep(max(0.0, start_s + tick * interval_s - time.monotonic()))
+        due_s = start_s + tick * interval_s
+        _sleep_until(due_s - interval_s + PROBE_AFTER_S)
+        probed = probe()
+        _sleep_until(due_s)
     log.write({"samples": samples, "missed": missed})
+
+
+def _sleep_until(time_s: float) -> None:
+    time.sleep(max(0.0, time_s - time.monotonic()))
 
 
 class StopFlag:
@@ -63,15 +87,17 @@ def main(supervisor_pid: int, file: Path, pid: int, interval_s: float, gpus: lis
     log = EventLog(file)
     host = HostSource(pid)
     sources: list[Source] = [host]
+    probe: Callable[[], dict[str, float]] = dict
     if gpus:
         try:
             nvml = open_nvml(gpus, host.pids)
         except NvmlUnavailable as error:
             log.write({"gpu_telemetry": {"error": str(error)}})
         else:
-            log.write({"gpu_telemetry": nvml.describe(), "gpm_readable_ns": nvml.gpm_readable_ns()})
-            sources.append(nvml)
-    sample(sources, log, interval_s, stop)
+            log.write({"gpu_telemetry": nvml.describe()})
+            sources.insert(0, nvml)
+            probe = nvml.probe
+    sample(sources, log, interval_s, stop, probe)
     for source in sources:
         source.close()
 

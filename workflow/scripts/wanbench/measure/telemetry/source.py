@@ -6,7 +6,7 @@ from typing import Protocol
 class Source(Protocol):
     """A set of metrics that are read together.
 
-    Keys of a reading carry their unit: `_pct`, `_bytes`, `_w`, `_j`, `_mhz`, `_c`. A metric that could not be
+    Keys of a reading carry their unit: `_pct`, `_bytes`, `_w`, `_j`, `_mhz`, `_c`, `_ns`. A metric that could not be
     read is left out of the reading; a reading never holds a guess.
     """
 

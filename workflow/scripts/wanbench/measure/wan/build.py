@@ -76,7 +76,9 @@ def _random_component(cls: Any, folder: Path, where: Placement, dtype: torch.dty
         return cls.from_config(cls.load_config(folder))
     if cls.__module__.startswith("transformers."):
         config = AutoConfig.from_pretrained(folder)
-        return random_module(lambda: cls(config), where, dtype, (), seed)
+        # As transformers does it, which keeps these in float32 in float16 alone; diffusers does so always.
+        keep_fp32 = cls._keep_in_fp32_modules if dtype == torch.float16 else None
+        return random_module(lambda: cls(config), where, dtype, keep_fp32 or (), seed)
     config = cls.load_config(folder)
     return random_module(lambda: cls.from_config(config), where, dtype, cls._keep_in_fp32_modules or (), seed)
 

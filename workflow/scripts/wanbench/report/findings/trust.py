@@ -204,7 +204,8 @@ RULES = (
     Rule(
         "sampling_gaps",
         "The sampler did not get its turn. Coverage is the share of Total_Execution in which samples followed each "
-        "other as asked for; below `min_sample_coverage_pct`, sampled columns describe something else than the case. "
+        "other as asked for; below `min_sample_coverage_pct`, or with a gap above `max_sample_gap_s`, sampled columns "
+        "describe something else than the case. "
         "Times are not affected. Leave the sampler a CPU core, or do not run other work on the machine.",
         _sampling_gaps,
     ),
