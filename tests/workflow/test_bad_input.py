@@ -56,7 +56,7 @@ def test_a_case_that_stands_twice_in_a_file_given_on_the_command_line(new_projec
         (("power_cap_pct: 10", "power_cap_pct: high"), 'power_cap_pct: "high" is not allowed; allowed: a number from'),
         (("power_cap_pct: 10", ""), "power_cap_pct is missing; allowed: a number from 0 to 100"),
         (("power_cap_pct: 10", "power_cap_pct: 10\npower_cap: 5"), "unknown key 'power_cap' (did you mean"),
-        (("power_cap_pct: 10", "power_cap_pct: 10\npower_cap_pct: 5"), "line 40: 'power_cap_pct' stands here a second"),
+        (("power_cap_pct: 10", "power_cap_pct: 10\npower_cap_pct: 5"), "line 43: 'power_cap_pct' stands here a second"),
     ],
     ids=["wrong type", "missing", "unknown", "twice"],
 )
