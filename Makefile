@@ -4,6 +4,7 @@
 # make cluster-test   run on a Slurm cluster of its own (needs root, and slurmctld slurmd slurm-client munge slurmdbd
 #                     mariadb-server of Debian or Ubuntu), and on a stand-in for a Kubernetes cluster (rsync and git)
 # make lint  formatting and lint of Python and Snakemake files
+# make clean remove the environment and what runs made, but for results/reference
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -30,7 +31,8 @@ lint: .venv/test.installed
 	snakemake --lint
 
 clean:
-	rm -rf .venv .snakemake results logs
+	rm -rf .venv .snakemake logs
+	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +
 
 .venv/run.installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
