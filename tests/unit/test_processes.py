@@ -31,6 +31,7 @@ from wanbench.measure.order import Places
 from wanbench.measure.outcome import Outcome, ReportedError, TimeLimit, is_out_of_memory, outcome_of, time_limit
 from wanbench.measure.progress import Progress
 from wanbench.measure.supervisor import _process, supervise
+from wanbench.measure.telemetry.host import HostSource
 from wanbench.redact import redacted
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_trace
@@ -77,6 +78,15 @@ def test_the_sampler_keeps_its_rate_sees_the_process_and_ends_with_a_count(
     assert 0.1 * one_core_pct < sum(shares) / len(shares) < 1.1 * one_core_pct
     assert all(tick["values"]["sys_mem_bytes"] > tick["values"]["process_mem_bytes"] > 0 for tick in ticks)
     assert "cpu_pct" not in ticks[0]["values"]
+
+
+def test_a_process_that_ended_and_was_not_waited_for_is_absent_and_not_zero(busy_process: subprocess.Popen) -> None:
+    source = HostSource(busy_process.pid)
+    source.read()
+    assert source.read().keys() >= {"process_mem_bytes", "process_cpu_pct", "sys_mem_bytes"}
+    busy_process.kill()
+    wait_for(lambda: psutil.Process(busy_process.pid).status() == psutil.STATUS_ZOMBIE)
+    assert source.read().keys() == {"cpu_pct", "sys_mem_bytes"}
 
 
 def test_the_sampler_imports_neither_torch_nor_pandas() -> None:

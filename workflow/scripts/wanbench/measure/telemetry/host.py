@@ -81,15 +81,21 @@ class HostSource:
 
         CPU time of children that ended is in their parent's `children_*` times.
         """
-        cpu_s = mem_bytes = None
+        cpu_s, mem_bytes = 0.0, 0
         for process in self._processes:
             try:
                 with process.oneshot():
                     times, memory = process.cpu_times(), process.memory_info()
+                gone = memory.rss == 0
             except (psutil.NoSuchProcess, psutil.AccessDenied):
+                gone = True
+            if gone and process == self._processes[0]:
+                # Also one that has ended and was not waited for: it has no memory, and that is not a measured 0.
+                return None, None
+            if gone:
                 continue
-            cpu_s = (cpu_s or 0.0) + times.user + times.system
-            mem_bytes = (mem_bytes or 0) + memory.rss
+            cpu_s += times.user + times.system
+            mem_bytes += memory.rss
             if process == self._processes[0]:
                 cpu_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
         return cpu_s, mem_bytes
