@@ -12,7 +12,12 @@ from wanbench.text import visible
 
 comparison = json.loads(Path(snakemake.input.json).read_text("utf-8"))
 # What could not be used was not compared, so it may be worse as well.
-faults = {"and worse than the baseline is": comparison["worse"], "but could not compare": comparison["left_out"]}
+apart = [] if comparison["cases"] else [f"no case of {comparison['baseline']} has the settings or the name of one here"]
+faults = {
+    "and worse than the baseline is": comparison["worse"],
+    "but could not compare": comparison["left_out"],
+    "but nothing was compared": apart,
+}
 faults = {what: [visible(line) for line in lines] for what, lines in faults.items() if lines}
 Path(snakemake.log[0]).write_text("".join(f"{line}\n" for lines in faults.values() for line in lines), "utf-8")
 if faults:
