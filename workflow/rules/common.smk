@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
-from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -21,6 +20,7 @@ from wanbench.errors import InputError
 from wanbench.measure.failures import failures
 from wanbench.models import MODELS
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
+from wanbench.run_id import run_id
 from wanbench.stale_lock import free_of_killed_runs
 from wanbench.text import visible
 from wanbench.trace.verdict import Limits
@@ -105,13 +105,10 @@ LIMITS = {field.name: THRESHOLDS[field.name] for field in fields(Limits)}
 config["limits"] = LIMITS
 
 if workflow.is_main_process:
-    # Jobs on other machines inherit it: Slurm's plugin hands on the environment.
-    os.environ["WANBENCH_RUN_ID"] = uuid4().hex
     # Before rules are known, so is not the executor; but only one that runs jobs elsewhere is given a number of them.
     free_of_killed_runs(Path(".snakemake"), jobs_run_here=workflow.resource_settings.nodes is None)
 
-# Tells the leavings of a job that this run lost from those of an earlier run. A pod inherits nothing, and finds none.
-config["run_id"] = os.environ.get("WANBENCH_RUN_ID") or uuid4().hex
+config["run_id"] = run_id(begins_here=workflow.is_main_process)
 
 # Sorted, so that another order in the file changes no parameter and runs nothing again.
 CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case: case.name)}
