@@ -153,6 +153,15 @@ def test_a_timeline_says_what_it_shows(tmp_path: Path) -> None:
         assert words in picture.alt
 
 
+def test_a_timeline_says_what_it_cannot_place(tmp_path: Path) -> None:
+    moves = {"moves": 2, "loading_s": 0.2, "offloading_s": 0.5, "loaded_bytes": 9, "offloaded_bytes": 9}
+    trace, counters = both(tmp_path, with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", moves))
+    said = "moves of weights outside the steps, of 0.7 s in VAE decoding, are not drawn apart"
+    assert said in timeline(trace, counters).caption
+    trace, counters = both(tmp_path, trace_of(records([1.0])))
+    assert "moves of weights" not in timeline(trace, counters).caption
+
+
 def test_generations_are_named_above_their_stages(tmp_path: Path) -> None:
     case = tiny_case(warmup=1, repeats=1)
     trace, counters = both(tmp_path, trace_of(records([5.0], generations=2, warmup=1), case))
