@@ -21,7 +21,7 @@ _SCRIPT = _TEMPLATES / "report.js"
 _PNG_HEAD_BASE64 = 32  # signs, which hold the 24 bytes up to and with the size of the picture
 # A page of many cases must still open: beyond these a trace or a picture is named instead of embedded.
 MAX_EMBEDDED_TRACES_BYTES = 20_000_000
-MAX_EMBEDDED_PICTURES_BYTES = 40_000_000
+MAX_EMBEDDED_PICTURES_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from markdown_it.token import Token
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
 # A cell with more signs than this is text to be read in lines; a shorter one is a name or a figure.
-_MOST_UNBROKEN = 30
+_MOST_UNBROKEN = 16
 
 
 def case_anchor(name: str) -> str:
