@@ -31,7 +31,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = write(folder, trace)
     traces = [read_trace(file)]
     tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table([])
-    picture = PagePicture("tiny", "data:image/png;base64,AA==", f'"{HOSTILE}', HOSTILE)
+    picture = PagePicture("tiny", "data:image/png;base64,AA==", f'"{HOSTILE}', HOSTILE, "plots/tiny/steps.png")
     text = to_page(content_from(*tables), [picture], {"tiny": file})
     (folder / "report.html").write_text(text, "utf-8")
     return folder / "report.html"

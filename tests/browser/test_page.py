@@ -130,6 +130,37 @@ def test_on_a_phone_only_tables_scroll_sideways(opened: webdriver.Chrome) -> Non
     assert opened.execute_script(size) >= 12
 
 
+def test_on_a_phone_the_text_of_pictures_can_be_read(opened: webdriver.Chrome) -> None:
+    phone = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    image = opened.find_element(By.CSS_SELECTOR, "#overview figure img")
+    box = opened.find_element(By.CSS_SELECTOR, "#overview figure .picture")
+    # Pictures are drawn 9 inches wide, with text of 8 points and more.
+    text_px = 8 / 72 * image.size["width"] / 9
+    assert text_px >= 9
+    assert image.size["width"] > box.size["width"]
+    assert opened.execute_script("arguments[0].scrollLeft = 100; return arguments[0].scrollLeft", box) == 100
+
+
+def test_every_id_is_there_once_and_every_link_inside_the_page_leads_to_one(opened: webdriver.Chrome) -> None:
+    ids = opened.execute_script("return [...document.querySelectorAll('[id]')].map(element => element.id)")
+    links = opened.execute_script(
+        "return [...document.querySelectorAll('a[href^=\"#\"]')].map(link => decodeURIComponent(link.hash.slice(1)))"
+    )
+    assert len(ids) == len(set(ids))
+    assert set(links) <= set(ids)
+    opened.get(opened.current_url.split("#")[0] + f"#case-{CASE}:stage-breakdown")
+    assert visible_cases(opened) == [f"case-{CASE}"]
+
+
+def test_in_the_dark_pictures_are_dark(opened: webdriver.Chrome) -> None:
+    look = "return getComputedStyle(document.querySelector('figure img')).filter"
+    for scheme, media, dark in (("light", "", False), ("dark", "", True), ("dark", "print", False)):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+        assert ("invert" in opened.execute_script(look)) == dark
+
+
 def test_in_the_dark_text_is_light_on_dark_with_enough_contrast(opened: webdriver.Chrome) -> None:
     colours = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
     contrasts = []
@@ -150,6 +181,30 @@ def test_on_paper_there_is_every_case_and_no_control(opened: webdriver.Chrome) -
     assert not opened.find_element(By.ID, "filter").is_displayed()
     pdf = base64.b64decode(opened.execute_cdp_cmd("Page.printToPDF", {"landscape": True})["data"])
     assert pdf.startswith(b"%PDF")
+
+
+def test_on_paper_no_figure_and_no_name_is_broken_and_no_table_is_cut(opened: webdriver.Chrome) -> None:
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    # A4 on its side within its margins, at 96 pixels an inch.
+    paper = {"width": round(277 / 25.4 * 96), "height": 718, "deviceScaleFactor": 1, "mobile": False}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", paper)
+    broken = """
+    const lines = (node, start, end) => {
+      const range = document.createRange();
+      range.setStart(node, start);
+      range.setEnd(node, end);
+      return new Set([...range.getClientRects()].map(box => box.top)).size;
+    };
+    const found = [];
+    for (const cell of document.querySelectorAll('th, td')) {
+      const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+      for (let node = walker.nextNode(); node; node = walker.nextNode())
+        for (const word of node.data.matchAll(/[^\\s\\/-]+/g))
+          if (lines(node, word.index, word.index + word[0].length) > 1) found.push(word[0]);
+    }
+    return found"""
+    assert opened.execute_script(broken) == []
+    assert not scrolls_sideways(opened)
 
 
 def test_tables_and_pictures_can_be_read_without_seeing_them(opened: webdriver.Chrome) -> None:

@@ -4,12 +4,13 @@ import base64
 import gzip
 import json
 import re
+import struct
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from reports import content_from, read_back
+from reports import case_trace, content_from, full_case, read_back
 from tiny import tiny_case
 from traces import records
 from wanbench.report import page
@@ -41,13 +42,13 @@ class _Text(HTMLParser):
         super().__init__()
         self.text: list[str] = []
         self.links: list[str] = []
-        self.ids: set[str] = set()
+        self.ids: list[str] = []
         self._hidden = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
         self._hidden += tag in ("script", "style")
-        self.ids.add(values.get("id") or "")
+        self.ids += [values["id"] or ""] if "id" in values else []
         self.links += [values[key] or "" for key in ("href", "src") if key in values]
 
     def handle_endtag(self, tag: str) -> None:
@@ -73,15 +74,25 @@ def test_the_page_says_every_word_and_figure_that_the_markdown_says(trace: Trace
 
 
 def test_nothing_is_fetched_from_anywhere(trace: Trace, tmp_path: Path) -> None:
-    html = made(trace, tmp_path, [PagePicture("tiny", "data:image/png;base64,AA==", "alt", "caption")])
+    html = made(
+        trace, tmp_path, [PagePicture("tiny", "data:image/png;base64,AA==", "alt", "caption", "plots/tiny/steps.png")]
+    )
     assert all(link.startswith(("#", "data:")) for link in parsed(html).links)
     assert not re.search(r"https?://|@import|url\(", html)
 
 
 def test_every_link_inside_the_page_has_its_target(trace: Trace, tmp_path: Path) -> None:
     reader = parsed(made(trace, tmp_path))
-    assert {link[1:] for link in reader.links if link.startswith("#")} <= reader.ids
+    assert {link[1:] for link in reader.links if link.startswith("#")} <= set(reader.ids)
     assert "#case-tiny" in reader.links
+
+
+def test_no_two_parts_of_the_page_have_one_id(tmp_path: Path) -> None:
+    names = ("tiny", "tiny-details")
+    traces = [case_trace(tmp_path, full_case(name), 1.0) for name in names]
+    ids = parsed(to_page(content(*traces), [], {name: tmp_path / f"{name}.json" for name in names})).ids
+    assert "case-tiny:stage-breakdown" in ids
+    assert len(ids) == len(set(ids))
 
 
 def test_the_same_report_gives_the_same_page(trace: Trace, tmp_path: Path) -> None:
@@ -115,7 +126,7 @@ def test_text_from_outside_stays_text(tmp_path: Path) -> None:
 
 
 def test_pictures_stand_with_their_case_and_have_an_alternative_text(trace: Trace, tmp_path: Path) -> None:
-    picture = base64.b64encode(b"picture").decode()
+    picture = base64.b64encode(_png(900, 300)).decode()
     entry = {"file": "steps", "case": "tiny", "alt": 'Steps of "1 s"', "caption": "Time of each step"}
     entry["png_base64"] = picture
     (tmp_path / "pictures.json").write_text(json.dumps([entry]))
@@ -124,6 +135,37 @@ def test_pictures_stand_with_their_case_and_have_an_alternative_text(trace: Trac
     assert f'src="data:image/png;base64,{picture}"' in article
     assert 'alt="Steps of &#34;1 s&#34;"' in article
     assert "<figcaption>Time of each step</figcaption>" in article
+
+
+def _png(width: int, height: int) -> bytes:
+    """As much of a PNG as says how large it is."""
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height)
+
+
+def test_a_picture_higher_than_wide_is_marked_for_upright_paper(tmp_path: Path) -> None:
+    words = {"file": "steps", "case": None, "alt": "alt", "caption": "caption"}
+    entries = [words | {"png_base64": base64.b64encode(_png(900, height)).decode()} for height in (899, 901)]
+    (tmp_path / "pictures.json").write_text(json.dumps(entries))
+    assert [picture.tall for picture in read_pictures([tmp_path / "pictures.json"])] == [False, True]
+
+
+def test_what_there_was_nothing_to_draw_of_is_said_once_and_in_text(trace: Trace, tmp_path: Path) -> None:
+    said = "Energy by stage: No case has energy figures."
+    html = made(trace, tmp_path, [PagePicture(None, "data:image/png;base64,AA==", said, "", "plots/energy.png")])
+    assert html.count(said) == 1
+    assert "<img" not in html
+
+
+def test_a_picture_that_there_is_no_room_for_is_named_instead(
+    trace: Trace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "MAX_EMBEDDED_PICTURES_BYTES", 40)
+    uri = "data:image/png;base64,AA=="
+    pictures = [PagePicture("tiny", uri, f"alt {i}", "caption", f"plots/tiny/{i}.png") for i in range(2)]
+    html = made(trace, tmp_path, pictures)
+    assert html.count("<img") == 1
+    assert "<code>plots/tiny/1.png</code>" in html
+    assert "alt 1" in html
 
 
 def test_headings_have_anchors_and_column_heads_a_scope() -> None:

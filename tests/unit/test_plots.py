@@ -1,5 +1,6 @@
 """The pictures: what they draw, what they leave out, what they say, and that they are files of the same bytes."""
 
+import itertools
 import json
 import math
 import subprocess
@@ -21,6 +22,7 @@ from wanbench.report.plots import style
 from wanbench.report.plots.case import case_pictures
 from wanbench.report.plots.grid import bars_of as case_bars
 from wanbench.report.plots.grid import energy, stage_times
+from wanbench.report.plots.labels import Label, clusters_of, middles_in
 from wanbench.report.plots.panels import panels_of
 from wanbench.report.plots.picture import save
 from wanbench.report.plots.segments import segments_of
@@ -151,6 +153,15 @@ def test_a_timeline_says_what_it_shows(tmp_path: Path) -> None:
         assert words in picture.alt
 
 
+def test_a_timeline_says_what_it_cannot_place(tmp_path: Path) -> None:
+    moves = {"moves": 2, "loading_s": 0.2, "offloading_s": 0.5, "loaded_bytes": 9, "offloaded_bytes": 9}
+    trace, counters = both(tmp_path, with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", moves))
+    said = "moves of weights outside the steps, of 0.7 s in VAE decoding, are not drawn apart"
+    assert said in timeline(trace, counters).caption
+    trace, counters = both(tmp_path, trace_of(records([1.0])))
+    assert "moves of weights" not in timeline(trace, counters).caption
+
+
 def test_generations_are_named_above_their_stages(tmp_path: Path) -> None:
     case = tiny_case(warmup=1, repeats=1)
     trace, counters = both(tmp_path, trace_of(records([5.0], generations=2, warmup=1), case))
@@ -211,6 +222,18 @@ def test_bars_of_the_grid_add_up_to_total_execution(tmp_path: Path) -> None:
     assert bar.ending == "2 generations"
 
 
+def test_weights_that_move_within_a_stage_are_a_part_of_their_own(tmp_path: Path) -> None:
+    moves = {"moves": 2, "loading_s": 0.2, "offloading_s": 0.5, "loaded_bytes": 9, "offloaded_bytes": 9}
+    content = with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", moves)
+    trace = read_trace(write(tmp_path, content))
+    (bar,) = case_bars(cases_table([trace]), stages_table([trace]), "time_s")
+    times_s = {stage.name: stage.measures["time_s"] for stage in trace.stages}
+    assert bar.parts[style.MOVING] == pytest.approx(0.7)
+    assert bar.parts[style.DECODING] == pytest.approx(times_s["VAE_Decoding"] - 0.7)
+    assert bar.parts[style.LOADING] == pytest.approx(times_s.get("Step_0_Loading", 0))
+    assert bar.total == pytest.approx(times_s["Total_Execution"])
+
+
 def test_a_case_that_never_came_to_its_stages_has_no_figure(tmp_path: Path) -> None:
     content = trace_of(records([1.0])[:1], outcome=Outcome("timeout", "TimeoutError", "too slow"))
     traces = [read_trace(write(tmp_path, content))]
@@ -245,9 +268,9 @@ def test_time_and_memory_are_those_of_the_choices_with_their_front(tmp_path: Pat
     ((_, choices),) = groups_of(cases).items()
     points = points_of(choices, 2)
     assert [(point.label, point.on_front) for point in points] == [
-        ("worse (lossy)", False),
         ("fast", True),
         ("small", True),
+        ("worse (lossy)", False),
     ]
     picture = time_memory(cases, 2)
     drawn = texts(picture.figure)
@@ -257,11 +280,41 @@ def test_time_and_memory_are_those_of_the_choices_with_their_front(tmp_path: Pat
     assert "of 3 cases on the Pareto front are fast with 54.8 s, 60.0 GB; small with" in picture.alt
 
 
+def test_cases_that_lie_on_one_another_share_a_label_that_names_each(tmp_path: Path) -> None:
+    def run(name: str, step_s: float, **settings: Any) -> Trace:
+        return case_trace(tmp_path, full_case(name, **settings), step_s, peak_bytes=60 * 10**9)
+
+    picture = time_memory(cases_table([run("one", 1.0), run("other", 1.01, offload="model")]), 2)
+    assert "one\nother\n54.8 to 55.2 s, 60.0 GB" in texts(picture.figure)
+
+
+def test_no_lines_to_labels_cross_and_no_labels_overlap() -> None:
+    places = [(0.5 + (37 * i % 11) * 0.4, 0.2 + (53 * i % 7) * 0.5) for i in range(11)]
+    labels = [Label(place, 0.2 + 0.1 * (i % 3)) for i, place in enumerate(places)]
+    middles = middles_in(labels, 5.0, 4.0)
+    order = sorted(range(len(labels)), key=lambda i: middles[i])
+    for upper, lower in itertools.combinations(order, 2):
+        assert middles[lower] - middles[upper] >= (labels[lower].height_in + labels[upper].height_in) / 2 - 1e-9
+        from_in = max(places[upper][0], places[lower][0])
+        heights = [
+            places[i][1] + (middles[i] - places[i][1]) * (from_in - places[i][0]) / (5.0 - places[i][0])
+            for i in (upper, lower)
+        ]
+        assert heights[0] <= heights[1] + 1e-9
+    assert middles[order[0]] - labels[order[0]].height_in / 2 >= 0
+    assert middles[order[-1]] + labels[order[-1]].height_in / 2 <= 4.0 + 1e-9
+
+
+def test_places_that_touch_through_others_are_together() -> None:
+    assert clusters_of([(0, 0), (0.2, 0), (0.1, 0), (1, 1)], 0.15) == [[0, 1, 2], [3]]
+
+
 def test_a_trace_that_cannot_be_used_gives_pictures_that_say_why(tmp_path: Path) -> None:
     file = tmp_path / "broken.json"
     file.write_text("{")
     for picture in case_pictures(file, None, LIMITS).values():
         assert "Left out:" in picture.alt
+        assert picture.caption == ""
         assert "not valid JSON" in texts(picture.figure).replace("\n", " ")
     content = trace_of(records([1.0]))
     del next(event for event in content["traceEvents"] if event["ph"] == "C")["ts"]

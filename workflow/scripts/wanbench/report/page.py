@@ -4,10 +4,12 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
@@ -16,8 +18,10 @@ from wanbench.report.rendering import case_anchor, to_html, to_html_with_case_li
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _SCRIPT = _TEMPLATES / "report.js"
-# A page of many cases must still open: beyond this a trace is named instead of embedded.
+_PNG_HEAD_BASE64 = 32  # signs, which hold the 24 bytes up to and with the size of the picture
+# A page of many cases must still open: beyond these a trace or a picture is named instead of embedded.
 MAX_EMBEDDED_TRACES_BYTES = 20_000_000
+MAX_EMBEDDED_PICTURES_BYTES = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,21 @@ class PageCase:
 
 @dataclass(frozen=True)
 class PagePicture:
-    """A picture of one case, or of all where `case` is None."""
+    """A picture of one case, or of all where `case` is None.
+
+    Attributes:
+        uri: the picture as a data URI; None where it is not embedded.
+        caption: empty where there was nothing to draw, which `alt` says by itself.
+        file: where the picture lies beside the page.
+        tall: it fills a page of upright paper.
+    """
 
     case: str | None
-    uri: str
+    uri: str | None
     alt: str
     caption: str
+    file: str
+    tall: bool = False
 
 
 def to_page(content: Content, pictures: Sequence[PagePicture], traces: Mapping[str, Path]) -> str:
@@ -58,7 +71,7 @@ def to_page(content: Content, pictures: Sequence[PagePicture], traces: Mapping[s
     script = _SCRIPT.read_text("utf-8")
     uris = _trace_uris([traces[name] for name in names])
     of_case: dict[str | None, list[PagePicture]] = {}
-    for picture in pictures:
+    for picture in _embedded(pictures):
         of_case.setdefault(picture.case, []).append(picture)
     cases = [
         _page_case(case, of_case.get(case.name, []), uris.get(traces[case.name]), traces[case.name])
@@ -71,6 +84,7 @@ def to_page(content: Content, pictures: Sequence[PagePicture], traces: Mapping[s
         overview=to_html_with_case_links(content.overview, names),
         how_to_read=to_html(content.how_to_read),
         pictures=of_case.get(None, []),
+        room_mb=MAX_EMBEDDED_PICTURES_BYTES // 1_000_000,
         cases=cases,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
@@ -79,15 +93,39 @@ def to_page(content: Content, pictures: Sequence[PagePicture], traces: Mapping[s
 
 def read_pictures(files: Iterable[Path]) -> list[PagePicture]:
     """The pictures that are in files of the kind `pictures.json`."""
-    return [
-        PagePicture(entry["case"], f"data:image/png;base64,{entry['png_base64']}", entry["alt"], entry["caption"])
-        for file in files
-        for entry in json.loads(file.read_text("utf-8"))
-    ]
+    return [_page_picture(entry) for file in files for entry in json.loads(file.read_text("utf-8"))]
+
+
+def _page_picture(entry: Mapping[str, Any]) -> PagePicture:
+    folder = "plots" if entry["case"] is None else f"plots/{entry['case']}"
+    return PagePicture(
+        entry["case"],
+        f"data:image/png;base64,{entry['png_base64']}",
+        entry["alt"],
+        entry["caption"],
+        f"{folder}/{entry['file']}.png",
+        _is_tall(base64.b64decode(entry["png_base64"][:_PNG_HEAD_BASE64])),
+    )
+
+
+def _is_tall(png_head: bytes) -> bool:
+    """Whether a picture is so much higher than wide that it would be tiny on a page that lies across."""
+    width, height = struct.unpack(">II", png_head[16:24])
+    return height > width
+
+
+def _embedded(pictures: Iterable[PagePicture]) -> Iterator[PagePicture]:
+    """The pictures, without their data from where there is no room on."""
+    room_bytes = MAX_EMBEDDED_PICTURES_BYTES
+    for picture in pictures:
+        room_bytes -= len(picture.uri or "") if picture.caption else 0
+        yield picture if room_bytes >= 0 else replace(picture, uri=None)
 
 
 def _page_case(case: CaseContent, pictures: Sequence[PagePicture], uri: str | None, trace: Path) -> PageCase:
-    return PageCase(case.name, case_anchor(case.name), to_html(case.paragraphs), pictures, uri, f"traces/{trace.name}")
+    anchor = case_anchor(case.name)
+    html = to_html(case.paragraphs, within=anchor)
+    return PageCase(case.name, anchor, html, pictures, uri, f"traces/{trace.name}")
 
 
 def _trace_uris(files: Iterable[Path]) -> dict[Path, str]:

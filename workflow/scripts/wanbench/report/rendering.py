@@ -9,15 +9,22 @@ from markdown_it.token import Token
 # Without HTML: text of a prompt or an error message stays text.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 
+# A cell with more signs than this is text to be read in lines; a shorter one is a name or a figure.
+_MOST_UNBROKEN = 16
+
 
 def case_anchor(name: str) -> str:
     """Anchor of a case's page."""
     return f"case-{name}"
 
 
-def to_html(paragraphs: Iterable[str]) -> str:
-    """Paragraphs of the report; headings get the anchors that hosts of Markdown give them."""
-    return _MARKDOWN.renderer.render(_tokens(paragraphs), _MARKDOWN.options, {})
+def to_html(paragraphs: Iterable[str], within: str = "") -> str:
+    """Paragraphs of the report; headings get the anchors that hosts of Markdown give them.
+
+    Args:
+        within: anchor of the part of the page that the paragraphs are of, where other parts have the same headings.
+    """
+    return _MARKDOWN.renderer.render(_tokens(paragraphs, within), _MARKDOWN.options, {})
 
 
 def to_html_with_case_links(paragraphs: Iterable[str], names: Sequence[str]) -> str:
@@ -38,13 +45,16 @@ def to_html_with_case_links(paragraphs: Iterable[str], names: Sequence[str]) -> 
     return _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
 
 
-def _tokens(paragraphs: Iterable[str]) -> list[Token]:
+def _tokens(paragraphs: Iterable[str], within: str = "") -> list[Token]:
     tokens = _MARKDOWN.parse("\n\n".join(paragraphs))
     for token, following in zip(tokens, tokens[1:]):
         if token.type == "heading_open":
-            token.attrSet("id", _anchor(following))
+            # Anchors of headings have no colon, so that none can be that of a case.
+            token.attrSet("id", f"{within}:{_anchor(following)}" if within else _anchor(following))
         elif token.type == "th_open":
             token.attrSet("scope", "col")
+        elif token.type == "td_open" and " " in following.content and len(following.content) > _MOST_UNBROKEN:
+            token.attrSet("class", "prose")
     return tokens
 
 

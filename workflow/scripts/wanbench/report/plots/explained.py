@@ -15,7 +15,8 @@ PICTURES = {
         "out) as open marks. The dashed line is s/step."
     ),
     "stage_times, energy": (
-        "`Total_Execution` of each case by stage, with the rows of its stage table; further generations stand apart. "
+        "`Total_Execution` of each case by stage, with the rows of its stage table; further generations stand apart, "
+        "and so does time in which weights moved within a stage outside the steps (its Loading and Offloading). "
         "Energy of stages too short for a figure is unaccounted."
     ),
     "time_memory": (

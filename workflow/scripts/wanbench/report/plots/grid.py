@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from wanbench.report.breakdown import breakdown
+from wanbench.report.breakdown import Row, breakdown
 from wanbench.report.plots import style
 from wanbench.report.plots.picture import Picture, notice
 from wanbench.report.plots.segments import look_of
@@ -21,6 +21,7 @@ _LOOKS = (
     style.ENCODING,
     style.COMPILATION,
     style.LOADING,
+    style.MOVING,
     style.DENOISING,
     style.DECODING,
     style.EXPORT,
@@ -33,7 +34,7 @@ _MOST_WORDS = 12  # cases that a sentence can name
 _LEAST_SHARE = 1e-3  # of a bar; less cannot be seen, and needs no place in the legend
 _TIMES = (
     "Time of each case by stage, of the first generation or of the median over those that count; start-up of the "
-    "process is not in it."
+    "process is not in it. Weights that move within another stage, as with offloading, are a part of their own."
 )
 _ENERGY = (
     "Energy of each case by stage, over the same time; stages too short for a figure are among what is unaccounted."
@@ -100,12 +101,17 @@ def _is_total(stage: Mapping[str, Any]) -> bool:
 
 
 def _parts(stages: Sequence[Mapping[str, Any]], measure: str) -> dict[Look, float]:
-    """A measure by kind of stage, as the rows of the report's stage table: they add up to that of Total_Execution."""
+    """A measure by kind of stage, as the rows of the report's stage table: they add up to that of Total_Execution.
+
+    Time in which a stage moves weights stands apart, since with offloading it can be most of that stage.
+    """
     parts = dict.fromkeys(_LOOKS, 0.0)
     for row in breakdown(stages):
         value = getattr(row, measure)
         if names.is_stage(row.stage) and row.stage not in names.NOT_LEAVES and value is not None:
-            parts[look_of(row.stage)] += value
+            moving = _moving_s(row) if measure == "time_s" else 0.0
+            parts[look_of(row.stage)] += value - moving
+            parts[style.MOVING] += moving
     shown = sum(parts.values())
     leaves = sum(stage[measure] or 0 for stage in stages if stage["stage"] not in names.NOT_LEAVES)
     total = sum(stage[measure] or 0 for stage in stages if _is_total(stage))
@@ -113,6 +119,14 @@ def _parts(stages: Sequence[Mapping[str, Any]], measure: str) -> dict[Look, floa
     parts[style.UNACCOUNTED] = max(0.0, total - leaves)
     # Sums in another order differ in their last digit.
     return {look: value if value > 1e-6 * total else 0.0 for look, value in parts.items()}
+
+
+def _moving_s(row: Row) -> float:
+    """Time of a stage in which weights moved; none of loading in steps, which is a stage by itself."""
+    if look_of(row.stage) is style.LOADING:
+        return 0.0
+    # Both are medians over generations, and so may be more than the median of the whole.
+    return min(row.time_s, (row.loading_s or 0.0) + (row.offloading_s or 0.0))
 
 
 def _stacked(title: str, axis: str, unit: str, bars: Sequence[CaseBar], missing: Sequence[str], text: str) -> Picture:

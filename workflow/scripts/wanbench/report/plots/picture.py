@@ -26,7 +26,7 @@ class Picture:
 
     Attributes:
         alt: what it shows, with its main figures, in a sentence for those who cannot see it.
-        caption: how to read it.
+        caption: how to read it; empty where there was nothing to draw, which `alt` says by itself.
     """
 
     figure: Figure
@@ -48,7 +48,7 @@ def notice(title: str, text: str) -> Picture:
     figure = new_figure(0.55 + 0.17 * len(lines))
     heading(figure, title)
     figure.text(0.1 / figure.get_figwidth(), 1 - 0.4 / figure.get_figheight(), "\n".join(lines), va="top")
-    return Picture(figure, f"{title}: {text}", text)
+    return Picture(figure, f"{title}: {text}", "")
 
 
 def _wrapped(text: str, width: int = 120) -> list[str]:

@@ -112,7 +112,10 @@ def _draw_bars(axes: Axes, bars: Sequence[StepBar]) -> None:
             text = f"{bar.marked}\n{rounded(median(bar.times_s))} s"
             # Among many narrow bars the first has the axis at its left, and no room there.
             side = "left" if bar is bars[0] and len(bars) > 12 else "center"
-            axes.annotate(text, (bar.index - 0.4 * (side == "left"), top_s + 0.03 * highest_s), ha=side, fontsize=8)
+            place = (bar.index - 0.4 * (side == "left"), top_s + 0.03 * highest_s)
+            # The line of the median must not strike the words through.
+            ground = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+            axes.annotate(text, place, ha=side, fontsize=8, bbox=ground)
     axes.set_ylim(0, 1.22 * highest_s)
     axes.set_xlim(bars[0].index - 0.75, bars[-1].index + 0.75)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

@@ -10,12 +10,13 @@ from wanbench.report.generations import kind_of
 from wanbench.report.plots import style
 from wanbench.report.plots.panels import Counters, Panel, panels_of
 from wanbench.report.plots.picture import Picture, case_title
-from wanbench.report.plots.segments import Segment, segments_of
+from wanbench.report.plots.segments import Segment, look_of, segments_of
 from wanbench.report.plots.style import rounded
-from wanbench.trace.names import TOTAL_EXECUTION
+from wanbench.trace.names import NOT_LEAVES, TOTAL_EXECUTION
 from wanbench.trace.reader import StageRecord, Trace
 
 _LEFT_IN, _WIDTH_IN = 0.75, 6.75
+_LEAST_MOVING_S = 0.1  # that is worth a word
 _STAGES_IN, _GENERATIONS_IN, _PANEL_IN, _SPACE_IN, _BOTTOM_IN = 0.4, 0.22, 1.15, 0.14, 0.5
 
 
@@ -105,8 +106,21 @@ def _caption(trace: Trace, panels: Sequence[Panel]) -> str:
     shown = "".join(f", {panel.name}" for panel in panels)
     return (
         f"The stages of {trace.case['name']} over time{shown}. Loading in a step is drawn in one piece from where it "
-        "began. Gaps were not sampled; points of long cases are means of neighbours, of memory the highest."
+        f"began{_moving(trace.stages)}. Gaps were not sampled; points of long cases are means of neighbours, of memory "
+        "the highest."
     )
+
+
+def _moving(stages: Sequence[StageRecord]) -> str:
+    """How long weights moved in stages outside the steps, where a trace does not hold when."""
+    times_s: dict[str, float] = {}
+    for stage in stages:
+        look = look_of(stage.name) if stage.name not in NOT_LEAVES else style.LOADING
+        moving_s = sum(stage.measures.get(key) or 0.0 for key in ("loading_s", "offloading_s"))
+        if look is not style.LOADING and moving_s >= _LEAST_MOVING_S:
+            times_s[look.label] = times_s.get(look.label, 0.0) + moving_s
+    parts = [f"of {rounded(time_s)} s in {label}" for label, time_s in times_s.items()]
+    return f"; moves of weights outside the steps, {' and '.join(parts)}, are not drawn apart" if parts else ""
 
 
 def _alt(trace: Trace, segments: Sequence[Segment], panels: Sequence[Panel]) -> str:
