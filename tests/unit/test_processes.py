@@ -31,6 +31,7 @@ from wanbench.measure.order import Places
 from wanbench.measure.outcome import Outcome, ReportedError, TimeLimit, is_out_of_memory, outcome_of, time_limit
 from wanbench.measure.progress import Progress
 from wanbench.measure.supervisor import _process, supervise
+from wanbench.measure.telemetry.host import HostSource
 from wanbench.redact import redacted
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_trace
@@ -77,6 +78,23 @@ def test_the_sampler_keeps_its_rate_sees_the_process_and_ends_with_a_count(
     assert 0.1 * one_core_pct < sum(shares) / len(shares) < 1.1 * one_core_pct
     assert all(tick["values"]["sys_mem_bytes"] > tick["values"]["process_mem_bytes"] > 0 for tick in ticks)
     assert "cpu_pct" not in ticks[0]["values"]
+
+
+@pytest.mark.parametrize("waited_for", [False, True])
+def test_a_process_that_ended_has_no_figures_and_not_zeros(waited_for: bool) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        source = HostSource(process.pid)
+        wait_for(lambda: source.read().get("process_mem_bytes"))
+        assert source.read()["process_cpu_pct"] >= 0
+        process.communicate(b"\n") if waited_for else process.stdin.close()
+        wait_for(lambda: waited_for or psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+        after = source.read()
+        assert {"sys_mem_bytes", "cpu_pct"} <= after.keys()
+        assert not after.keys() & {"process_mem_bytes", "process_cpu_pct"}
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_sampler_imports_neither_torch_nor_pandas() -> None:
