@@ -145,6 +145,7 @@ def test_kernels_between_matrix_products(tmp_path: Path) -> None:
 def test_arithmetic_with_its_share_of_the_peak(tmp_path: Path) -> None:
     busy = {STEPS: activity(98.0, tensor=70.0) | {"flops": 10**15}}
     finding = found(tmp_path, busy)["compute_bound"]
+    assert finding.severity == "note"
     assert finding.evidence["mfu_pct"] == pytest.approx(100 * 0.5e15 / 989.4e12)
     assert "of 989.4 TFLOP/s (datasheet)" in finding.text
     assert finding.advised_alone == ("compile: repeated_blocks", "attention", "cache: first_block")

@@ -17,7 +17,7 @@ def analysis(case: pd.Series, findings: Sequence[Finding]) -> str:
         for finding in findings
     ]
     if not texts:
-        texts = ["- No rule found anything in what was measured."]
+        texts = [f"- {_nothing_found(case)}"]
     return "\n".join(
         [
             "**Bottlenecks Detected:**",
@@ -30,6 +30,13 @@ def analysis(case: pd.Series, findings: Sequence[Finding]) -> str:
             f"- {_coverage(case)}",
         ]
     )
+
+
+def _nothing_found(case: pd.Series) -> str:
+    if case["status"] == OK:
+        return "No rule found anything in what was measured."
+    reached = "" if pd.isna(case["stage_reached"]) else f" in {escaped_but_code(case['stage_reached'])}"
+    return f"The case ended with status {case['status']}{reached}; no rule found anything in what was measured."
 
 
 def _gpu_memory(case: pd.Series) -> str:
