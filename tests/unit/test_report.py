@@ -280,6 +280,16 @@ def test_a_stage_with_time_but_no_sampled_values_is_not_measured_in_any_place(tm
     assert [step.energy_j for step in steps_of(trace.stages)] == [None, 600.0, 600.0]
 
 
+def test_no_share_of_the_cpu_is_above_the_whole(tmp_path: Path) -> None:
+    """As ticks that are counted in a short stage and began before it make it."""
+    more = {"cpu_pct": 102.6, "process_cpu_pct": 100.4}
+    trace = made(tmp_path, full_case(steps=3), measures={r"Step_1_Inference": more})
+    rows = {row["Stage"]: row for row in tables(report(trace), "Stage")[0]}
+    assert (rows["Step_1_Inference"]["CPU (%)"], rows["Step_1_Inference"]["Process CPU (%)"]) == ("100.0", "100.0")
+    assert stages_table([trace])["cpu_pct"].max() == 100.0
+    assert figures_of(trace).inference_cpu_pct == pytest.approx((25 + 100 + 25) / 3)
+
+
 @pytest.mark.parametrize(
     ("disk_bytes", "ending"),
     [

@@ -67,8 +67,7 @@ def _settings(case: pd.Series) -> str:
     ]
     if pd.notna(case["image"]):
         lines.append(f"Image: {plain(case['image'])}")
-    uuid = "" if pd.isna(case["gpu_uuid"]) else f" ({plain(case['gpu_uuid'])})"
-    lines.append(f"Ran on: {plain(provenance.gpu(case))}{uuid}; {plain(provenance.host(case))}")
+    lines.append(f"Ran on: {plain(provenance.machine(case))}")
     started = f"{case['started_at'][:16].replace('T', ' ')} UTC"
     made_of = (provenance.software(case), provenance.deployment(case), provenance.code(case))
     lines.append(f"Ran with: {'; '.join(map(plain, made_of))}; begun {started}")

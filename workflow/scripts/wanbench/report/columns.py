@@ -59,7 +59,7 @@ STAGES = {
     f"are medians, of memory the highest, over {_COUNTING}. Compilation is what it took, in whichever generation",
     "GPU Mem (GB)": "highest memory that torch had allocated in the stage",
     "CPU (%)": "the whole machine's, of all logical cores; the kernel counts in ticks of 10 ms, so it is good to some "
-    "percent in a stage of a few samples",
+    "percent in a stage of a few samples. What the ticks put above 100 is 100",
     "Sys Mem (GB)": "highest use of the whole machine's memory",
     "SM Act (%)": "share of time in which multiprocessors had work (GPM; before Hopper NVML's GPU utilisation, and the "
     "report says so)",
@@ -73,7 +73,8 @@ STAGES = {
     "share count once for each",
     "GPU Reserved (GB)": "what torch's allocator held at most",
     "GPU Used (GB)": "what was used of the whole device at most (NVML)",
-    "TFLOP": "counted operations of the stage (1e12)",
+    "TFLOP": "counted operations of the stage (1e12); n/a for a VAE that is not of Wan2.2's sizes, as in tiny cases, "
+    "for a step with a cache, and for what does not compute",
     "MFU (%)": "these operations over the stage's time, as a share of the peak that the head of the report names; only "
     "where the stage computes in 16 bit",
     "Samples": "samples taken in the stage; sampled columns are n/a without any, and where the stage is pieces too "
@@ -90,7 +91,8 @@ STAGES = {
 STATISTICS = {
     "Avg Time per Step": "mean over all steps of the generations that count, loading included",
     "Avg SM Activity, Avg CPU Utilization": "SM Act and CPU of all inference stages of the generations that count, "
-    "weighted by time",
+    "weighted by time; n/a where less than nine tenths of their time have a figure: steps that are shorter than a "
+    "sampling interval have none, though a row shows the median of those that have one",
     "Total Inference Load": "Comp Load of the same stages, added up; n/a where it is not known of all",
     "Median Time per Step (without first and switch step)": "s/step of the summary",
     "First Step": "median time of step 0 of the generations that count, loading included, without compilation",

@@ -177,9 +177,10 @@ RULES = (
     Rule(
         "compute_bound",
         "The GPU's arithmetic sets the pace, as it should: a note, since nothing is amiss. It is seen in the columns "
-        "SM Act and Tensor of typical steps, weighted by time: at least `compute_bound_sm_pct` and `compute_bound_tensor_pct`. MFU is the counted "
-        "operations of a typical step over its time, against the peak that the head of the report names. Matrix "
-        "products and attention alone reach about 75 % of tensor activity on an H200.",
+        "SM Act and Tensor of typical steps, weighted by time: at least `compute_bound_sm_pct` and "
+        "`compute_bound_tensor_pct`. MFU is the counted operations of a typical step over its time, against the peak "
+        "that the head of the report names. Matrix products and attention alone reach about 75 % of tensor activity on "
+        "an H200.",
         _compute_bound,
     ),
     Rule(
