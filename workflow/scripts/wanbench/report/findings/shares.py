@@ -35,6 +35,8 @@ def _dominant_stage(context: Context) -> Iterator[Finding]:
         parts = [part for part in context.stages if part["stage"] == stage]
         # Weights that move inside the stage are another rule's (transfer_bound).
         time_s = sum(part["time_s"] - total_of((part["loading_s"], part["offloading_s"])) for part in parts)
+        if stage == names.VIDEO_EXPORT:
+            time_s -= len(parts) * (context.number("offload_all_s") or 0.0)
         share_pct = 100 * time_s / base_s
         if share_pct < context.thresholds.dominant_stage_pct:
             continue
