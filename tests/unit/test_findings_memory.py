@@ -96,7 +96,7 @@ def test_the_margin_of_gpu_memory(tmp_path: Path) -> None:
         "offload: group_stream",
     )
     assert "`vae_dtype: bfloat16` (about 34.04 GB; lower precision of the VAE)" in finding.advice
-    streamed = "`offload: group_stream` (about 22.48 GB; weights are pinned in the machine's own memory, up to 57.02 of"
+    streamed = "`offload: group_stream` (about 22.48 GB; weights are pinned in the machine's own memory, up to 44.92 of"
     assert f"{streamed} 128.00 GB)" in finding.advice
     assert "vram_margin" not in margin(tmp_path, 60)
 

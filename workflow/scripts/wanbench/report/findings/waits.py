@@ -193,9 +193,9 @@ RULES = (
         "Loading (s) and Offloading (s), wherever in a generation they lie, of the time of the generations that count, "
         "without compilation. So is the detail Offload_All, in which the pipeline takes off the GPU what is left at "
         "the end; its bytes are not counted. With `group_stream` only the waiting counts, not the copies that "
-        "computing hides. Rates are bytes over that time, and the PCIe counters' highest mean over a stage that moves weights. "
-        "Copies from ordinary (pageable) memory reach a few GB/s, far below the bus. From `transfer_bound_pct` on, "
-        "another offload or a larger GPU is worth it.",
+        "computing hides. Rates are bytes over that time, and the PCIe counters' highest mean over a stage that moves "
+        "weights. Copies from ordinary (pageable) memory reach a few GB/s, far below the bus. From "
+        "`transfer_bound_pct` on, another offload or a larger GPU is worth it.",
         _transfer_bound,
     ),
     Rule(
