@@ -61,11 +61,12 @@ def test_every_threshold_has_a_reason_and_is_used_by_an_explanation_or_a_rule() 
         if line and not line.startswith("#"):
             assert lines[i - 1].startswith("#"), line
     package = ROOT / "workflow/scripts/wanbench"
-    files = [package / "trace/verdict.py", *(package / "report/findings").glob("*.py")]
+    files = [package / "trace/verdict.py", package / "report/content.py", *(package / "report/findings").glob("*.py")]
+    explanations = [rule.explanation for rule in RULES] + list(columns.CHOICES.values())
     code = "".join(file.read_text("utf-8") for file in files)
     for field in fields(Thresholds):
         assert f".{field.name}" in code
-        assert any(f"`{field.name}`" in rule.explanation for rule in RULES), field.name
+        assert any(f"`{field.name}`" in explanation for explanation in explanations), field.name
 
 
 def test_faulty_thresholds_are_one_line() -> None:

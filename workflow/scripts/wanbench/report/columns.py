@@ -152,19 +152,26 @@ PUBLISHED = {
 CHOICES = {
     "Case": "a table for each model, task, size, length, GPU and kind of weights of which cases with different "
     "settings passed their checks",
+    "GPU": "on which the row was measured, where a table holds several of one name: they differ by some percent",
     "offload, compile, cache, cache_threshold, attention, dtype, vae_dtype, vae_tiling, steps, guidance": "the "
     "settings in which the cases differ, by their keys in the grid file",
     "s/step": "that of the summary",
-    "VAE decoding (s)": "median time of VAE_Decoding in the generations that count; moving weights is in it",
+    "VAE decoding (s)": "median time of VAE_Decoding in the generations that count, without weights that move in it",
+    "Moving weights (s)": "of one generation as the case ran it: Loading (s) and Offloading (s) of its stages, and the "
+    "detail Offload_All. The column is there where some moved",
     "Generation": _GENERATION,
     "Time at N steps (s)": "one generation without model initialisation and compilation, at the model's official "
     "number of steps",
-    "Peak GPU Mem (GB)": "Mem(GB) of the summary",
+    "GPU Allocated (GB)": "Mem(GB) of the summary: what torch had allocated at most. A card with less cannot hold it",
+    "GPU Reserved (GB), GPU Used (GB)": "what torch's allocator held at most, and what was used of the whole device "
+    "(NVML): with what the allocator keeps cached and can give back when a smaller card runs out. A card with more "
+    "than GPU Used holds the case as it ran here",
     "Energy (J/s of video)": "energy of the same generation for each second of its video; stages too short for a "
     "figure are left out, at most 1 % of its time. Without (scaled) it is Energy per Second of Video of the case",
-    "Best at": "`fastest`, `least memory`, `least energy` of the table; `Pareto`: no other settings (steps aside) are "
-    "at least as good in time and peak memory, and better in one; peaks within `no_effect_memory_pct` are "
-    "the same memory",
+    "Best at": "`fastest`, `least memory (allocated)`, `least energy` of the table, shared by rows that differ by no "
+    "more than equal cases do (`alike_generation_pct` of time and energy, `no_effect_memory_pct` of memory); `Pareto`: "
+    "no other settings (steps aside) are at least as good in time and GPU Allocated, and better in one; peaks within "
+    "`no_effect_memory_pct` are the same memory",
     "(scaled)": _SCALED,
     "(1 step)": _ONE_STEP,
     "(lossy)": _LOSSY,
@@ -179,4 +186,4 @@ OF_CASES = {
     "Details columns": DETAILS,
 }
 # By the heading of the section that they stand in; a report without the section does without them.
-OF_SECTIONS = {"Against published figures": PUBLISHED, "Which settings to use": CHOICES}
+OF_SECTIONS = {"Which settings to use": CHOICES, "Against published figures": PUBLISHED}

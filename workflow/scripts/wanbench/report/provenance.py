@@ -7,13 +7,18 @@ from wanbench.report.numbers import gigabytes
 _UNKNOWN = "unknown: the process ended before it said"
 
 
-def machine(case: pd.Series) -> str:
-    """GPU, by which it can be told from others of its name, and host."""
+def machine(case: pd.Series, gpu_letter: str | None) -> str:
+    """GPU, so that it can be told from others of its name, and host.
+
+    Args:
+        gpu_letter: what the report calls the GPU where there are several.
+    """
     if pd.isna(case["device"]):
         return host(case)
     if case["device"] == "cpu":
         return f"the CPU, without a GPU; {host(case)}"
-    uuid = "" if pd.isna(case["gpu_uuid"]) else f" ({case['gpu_uuid']})"
+    letter = "" if gpu_letter is None else f"GPU {gpu_letter}: "
+    uuid = "" if pd.isna(case["gpu_uuid"]) else f" ({letter}{case['gpu_uuid']})"
     return f"{gpu(case)}{uuid}; {host(case)}"
 
 

@@ -28,3 +28,4 @@ class Thresholds(Limits):
     no_effect_attention_pct: float
     no_effect_memory_pct: float
     faster_elsewhere_pct: float
+    alike_generation_pct: float
