@@ -154,12 +154,19 @@ def test_fault_4_nothing_is_concluded_from_a_load_that_was_not_recorded(read: Re
     assert finding.evidence == pytest.approx({"sm_activity_pct": 12.0})
 
 
-def test_fault_5_memory_is_judged_against_the_gpu_that_ran(read: Reader) -> None:
+def test_fault_5_memory_is_judged_against_the_gpu_that_ran(read: Reader, tmp_path: Path) -> None:
     trace = read(records([1.0] * 3, environment=GPU, peak_bytes=82_600_000_000))
     assert "vram_margin" not in rules(trace)
     text = report(trace)
     assert "48GB" not in text
     assert "Peak GPU Memory reached 82.60 GB of 150.00 GB of this GPU (55 %)" in text
+    assert "That was allocated, and 82.60 GB were reserved by torch's allocator: allocated is what the tensors" in text
+    used = with_measures(
+        records([1.0] * 3, environment=GPU, peak_bytes=10**9), "VAE_Decoding", {"gpu_mem_used_bytes": 3e9}
+    )
+    assert "1.00 GB were reserved by torch's allocator and 3.00 GB were used on" in report(
+        read_trace(write(tmp_path, used))
+    )
     small = {**GPU, "gpu": GPU["gpu"] | {"mem_total_bytes": 85_000_000_000}}
     finding = rules(read(records([1.0] * 3, environment=small, peak_bytes=82_600_000_000)))["vram_margin"]
     assert finding.evidence == {"peak_bytes": 82.6e9, "device_bytes": 85e9}
