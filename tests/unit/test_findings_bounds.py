@@ -107,7 +107,7 @@ def test_what_leaves_the_gpu_at_the_end_is_a_transfer(tmp_path: Path) -> None:
     finding = found(tmp_path, few, settings={"offload": "model"}, alter=offload_all)["transfer_bound"]
     assert finding.evidence["share_pct"] == pytest.approx(100 * 1.3 / 12.75)
     assert finding.text.startswith("Moving weights takes 1.30 s, 10 % of a generation of 4 steps: 1.00 GB to the GPU")
-    assert "and what is left from the GPU at the end in 0.80 s (Offload_All)" in finding.text
+    assert "and what was left on it in 0.80 s at the end (Offload_All)" in finding.text
     # The pipeline asks for it there too, and nothing moves.
     assert "transfer_bound" not in found(tmp_path, few, settings={"offload": "group_stream"}, alter=offload_all)
 

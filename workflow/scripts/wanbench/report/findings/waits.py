@@ -148,7 +148,7 @@ def _transfer_bound(context: Context) -> Iterator[Finding]:
     at_end_s = context.number("offload_all_s")
     if at_end_s is not None:
         evidence["offload_all_s"] = at_end_s
-        moves.append(f"and what is left from the GPU at the end in {fixed(at_end_s)} s (Offload_All)")
+        moves.append(f"and what was left on it in {fixed(at_end_s)} s at the end (Offload_All)")
     evidence, pcie = _with_pcie(evidence, stages)
     advice, advised = _transfer_advice(context)
     moving_s = loading_s + offloading_s + (at_end_s or 0.0)
