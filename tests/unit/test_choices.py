@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import case_trace, full_case, report, tables, with_measures
+from reports import case_trace, full_case, made, report, tables, with_measures
 from tiny import tiny_case
 from traces import GPU, records, write
 from wanbench.report.choices import Choice, groups_of, marks_of, which_settings
@@ -20,7 +20,8 @@ from wanbench.trace.reader import Trace, read_trace
 
 DATA = Path(__file__).parents[1] / "data"
 GB = 1_000_000_000
-ALIKE_PCT = 2
+ALIKE_PCT, ALIKE_GENERATION_PCT = 2, 2.5
+LEAST_MEMORY = "least memory (allocated)"
 Make = Callable[..., Trace]
 
 
@@ -36,7 +37,7 @@ def groups(*traces: Trace) -> list[list[str]]:
 
 def rows(*traces: Trace) -> dict[str, dict[str, str]]:
     """The rows of the only table, by case."""
-    (found,) = tables(which_settings(cases_table(traces), ALIKE_PCT), "Case")
+    (found,) = tables(which_settings(cases_table(traces), ALIKE_PCT, ALIKE_GENERATION_PCT), "Case")
     return {row["Case"]: row for row in found}
 
 
@@ -100,7 +101,7 @@ def test_two_thresholds_of_a_cache_are_a_choice(make: Make) -> None:
 def test_the_same_settings_twice_are_no_choice(make: Make) -> None:
     traces = [make(full_case(name, steps=3)) for name in ("one", "another")]
     assert groups(*traces) == []
-    assert which_settings(cases_table(traces), ALIKE_PCT) is None
+    assert which_settings(cases_table(traces), ALIKE_PCT, ALIKE_GENERATION_PCT) is None
 
 
 def test_cases_that_are_tiny_or_failed_a_check_are_no_choice(make: Make) -> None:
@@ -169,17 +170,64 @@ def test_energy_is_for_a_second_of_video_at_the_official_steps(make: Make, tmp_p
 )
 def test_what_changes_the_video_is_marked_and_explained(make: Make, setting: dict[str, Any], lossy: bool) -> None:
     traces = [make(full_case("exact", steps=3)), make(full_case("other", steps=3, **setting))]
-    section = which_settings(cases_table(traces), ALIKE_PCT)
+    section = which_settings(cases_table(traces), ALIKE_PCT, ALIKE_GENERATION_PCT)
     assert ("| other (lossy) " in section, "| exact (lossy) " in section) == (lossy, False)
     assert ("(lossy): a setting of the case changes the video" in section) == lossy
+
+
+def test_the_gpu_of_a_row_is_said_where_a_table_has_several(make: Make) -> None:
+    other = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
+    one, tiled = full_case("one", steps=3), full_case("tiled", steps=3, vae_tiling=True)
+    found = rows(make(one), make(tiled, gpu=other))
+    assert {name: row["GPU"] for name, row in found.items()} == {"one": "A", "tiled (lossy)": "B"}
+    section = which_settings(cases_table([make(one), make(tiled, gpu=other)]), ALIKE_PCT, ALIKE_GENERATION_PCT)
+    assert "on which a row was measured: GPU A is GPU-0, GPU B is GPU-1." in section
+    assert "GPU" not in rows(make(one), make(tiled))["one"]
+
+
+def test_weights_that_move_are_no_part_of_decoding_and_have_a_column(make: Make, tmp_path: Path) -> None:
+    def offload_all(content: dict[str, Any]) -> None:
+        (event,) = (event for event in content["traceEvents"] if event["name"] == "Video_Export")
+        detail = {"name": "Offload_All", "cat": "detail", "dur": 0.75e6, "args": {"generation": 0}}
+        content["traceEvents"].append(event | detail)
+
+    moving = {"VAE_Decoding": {"offloading_s": 2.5, "moves": 1}, "T5_Encoding": {"loading_s": 0.25, "moves": 1}}
+    offloaded = made(tmp_path, full_case("offloaded", steps=3, offload="model"), measures=moving, alter=offload_all)
+    found = rows(make(full_case("resident", steps=3)), offloaded)
+    columns = ("VAE decoding (s)", "Moving weights (s)")
+    assert [found["offloaded"][column] for column in columns] == ["0.50", "3.50"]
+    assert [found["resident"][column] for column in columns] == ["3.00", "0.00"]
+    assert columns[1] not in rows(make(full_case("resident")), make(full_case("tiled", vae_tiling=True)))["resident"]
+
+
+def test_memory_is_shown_as_allocated_reserved_and_used(make: Make, tmp_path: Path) -> None:
+    held = {"VAE_Decoding": {"gpu_mem_reserved_bytes": 36 * GB, "gpu_mem_used_bytes": 37 * GB}}
+    case = full_case("offloaded", steps=3, offload="model")
+    found = rows(make(full_case("resident", steps=3)), made(tmp_path, case, measures=held, peak_bytes=25 * GB))
+    columns = ("GPU Allocated (GB)", "GPU Reserved (GB)", "GPU Used (GB)")
+    assert [found["offloaded"][column] for column in columns] == ["25.00", "36.00", "37.00"]
 
 
 # --- what each is best at ---------------------------------------------------------------------------------------
 
 
 def choice(offload: str, time_s: float | None, peak_bytes: float | None, energy_j: float | None = None) -> Choice:
-    settings = {"offload": offload, "steps": f"{time_s}"}
-    return Choice(offload, False, settings, "n/a", None, time_s, energy_j, False, "cold", peak_bytes)
+    return Choice(
+        label=offload,
+        gpu=None,
+        lossy=False,
+        settings={"offload": offload, "steps": f"{time_s}"},
+        step_s="n/a",
+        vae_computing_s=None,
+        moving_weights_s=None,
+        time_s=time_s,
+        energy_j=energy_j,
+        scaled=False,
+        warmth="cold",
+        peak_bytes=peak_bytes,
+        reserved_bytes=None,
+        used_bytes=None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -188,27 +236,27 @@ def choice(offload: str, time_s: float | None, peak_bytes: float | None, energy_
         # Each is better at one thing.
         (
             [("none", 1.0, 9.0, 5.0), ("model", 2.0, 3.0, 6.0)],
-            [["fastest", "least energy", "Pareto"], ["least memory", "Pareto"]],
+            [["fastest", "least energy", "Pareto"], [LEAST_MEMORY, "Pareto"]],
         ),
         # As much memory, and slower.
-        ([("none", 1.0, 3.0), ("model", 2.0, 3.0)], [["fastest", "least memory", "Pareto"], ["least memory"]]),
+        ([("none", 1.0, 3.0), ("model", 2.0, 3.0)], [["fastest", LEAST_MEMORY, "Pareto"], [LEAST_MEMORY]]),
         # As fast, and more memory.
-        ([("none", 1.0, 9.0), ("model", 1.0, 3.0)], [["fastest"], ["fastest", "least memory", "Pareto"]]),
+        ([("none", 1.0, 9.0), ("model", 1.0, 3.0)], [["fastest"], ["fastest", LEAST_MEMORY, "Pareto"]]),
         # Equal in both.
-        ([("none", 1.0, 3.0), ("model", 1.0, 3.0)], [["fastest", "least memory", "Pareto"]] * 2),
+        ([("none", 1.0, 3.0), ("model", 1.0, 3.0)], [["fastest", LEAST_MEMORY, "Pareto"]] * 2),
         # Best at neither, and no other is better in both.
         (
             [("none", 1.0, 9.0), ("model", 2.0, 5.0), ("group", 3.0, 3.0)],
-            [["fastest", "Pareto"], ["Pareto"], ["least memory", "Pareto"]],
+            [["fastest", "Pareto"], ["Pareto"], [LEAST_MEMORY, "Pareto"]],
         ),
         # The same settings do not beat themselves, and are beaten together.
         (
             [("none", 1.0, 3.0), ("none", 2.0, 3.0), ("model", 3.0, 4.0), ("model", 4.0, 4.0)],
-            [["fastest", "least memory", "Pareto"], ["least memory", "Pareto"], [], []],
+            [["fastest", LEAST_MEMORY, "Pareto"], [LEAST_MEMORY, "Pareto"], [], []],
         ),
         # Nothing is concluded from what was not measured.
         ([("none", 1.0, None), ("model", 2.0, 3.0)], [["fastest"], ["Pareto"]]),
-        ([("none", None, 3.0), ("model", 2.0, 4.0)], [["least memory"], ["Pareto"]]),
+        ([("none", None, 3.0), ("model", 2.0, 4.0)], [[LEAST_MEMORY], ["Pareto"]]),
     ],
 )
 def test_what_a_choice_is_best_at(choices: list[tuple], marks: list[list[str]]) -> None:
@@ -218,8 +266,19 @@ def test_what_a_choice_is_best_at(choices: list[tuple], marks: list[list[str]]) 
 def test_peaks_that_equal_cases_may_have_are_the_same_memory() -> None:
     """As I2V_A14B_480p was, which 1.9 MB put on the front beside a case that is 36 s faster."""
     compiled, eager = choice("none", 237.21, 78.858e9), choice("model", 272.94, 78.856e9)
-    assert marks_of([compiled, eager], ALIKE_PCT) == [["fastest", "least memory", "Pareto"], ["least memory"]]
-    assert marks_of([compiled, eager], 0) == [["fastest", "Pareto"], ["least memory", "Pareto"]]
+    assert marks_of([compiled, eager], ALIKE_PCT) == [["fastest", LEAST_MEMORY, "Pareto"], [LEAST_MEMORY]]
+    assert marks_of([compiled, eager], 0) == [["fastest", "Pareto"], [LEAST_MEMORY, "Pareto"]]
+
+
+def test_times_and_energies_that_equal_cases_may_have_share_the_mark() -> None:
+    """As 108.18 s and 108.69 s, which were of two GPUs of one name."""
+    figures = [("none", 108.18, 47e9, 100.0), ("model", 108.69, 47e9, 102.0), ("group", 112.0, 47e9, 103.0)]
+    marks = marks_of([choice(*each) for each in figures], ALIKE_PCT, ALIKE_GENERATION_PCT)
+    assert [("fastest" in of_one, "least energy" in of_one) for of_one in marks] == [
+        (True, True),
+        (True, True),
+        (False, False),
+    ]
 
 
 def test_the_front_is_that_of_all_pairs_and_found_in_no_more_than_a_moment() -> None:
@@ -260,5 +319,5 @@ def test_the_section_as_it_is_printed(make: Make, tmp_path: Path) -> None:
         make(full_case("5_A14B", "T2V-A14B", steps=3), 9.0, experts=["high_noise"] * 3, peak_bytes=80 * GB),
     ]
     write_table(cases_table(traces), tmp_path / "cases.csv", tmp_path / "cases.parquet")
-    section = which_settings(pd.read_parquet(tmp_path / "cases.parquet"), ALIKE_PCT)
+    section = which_settings(pd.read_parquet(tmp_path / "cases.parquet"), ALIKE_PCT, ALIKE_GENERATION_PCT)
     assert section == (DATA / "which_settings.md").read_text("utf-8").rstrip("\n")

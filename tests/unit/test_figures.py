@@ -87,7 +87,8 @@ def test_a_case_that_died_in_startup_is_a_row_without_figures(read: Reader) -> N
     (summary,) = tables(text, "Case")
     assert (summary[0]["Status"], summary[0]["s/step"], summary[0]["Exec(s)"]) == ("timeout", "n/a", "n/a")
     assert "### Inference Statistics\n" not in text
-    assert "unknown: the process ended before it said" in text
+    assert "\n- Ran on: unknown: the process ended before it said\n" in text
+    assert "\n- Ran on: the CPU, without a GPU; Some CPU, 16 logical cores" in report(read(records([1.0])))
 
 
 def test_the_run_fails_for_failed_cases_and_left_out_traces_but_not_for_out_of_memory(read: Reader) -> None:

@@ -97,6 +97,21 @@ def test_transfers_wherever_they_lie(tmp_path: Path) -> None:
     assert finding.advised == (("offload: none",),)
 
 
+def test_what_leaves_the_gpu_at_the_end_is_a_transfer(tmp_path: Path) -> None:
+    def offload_all(content: dict[str, Any]) -> None:
+        (event,) = (event for event in content["traceEvents"] if event["name"] == "Video_Export")
+        detail = {"name": "Offload_All", "cat": "detail", "dur": 0.8e6, "args": {"generation": 0}}
+        content["traceEvents"].append(event | detail)
+
+    few = {"VAE_Decoding": {"moves": 1, "loading_s": 0.5, "loaded_bytes": 10**9}}
+    finding = found(tmp_path, few, settings={"offload": "model"}, alter=offload_all)["transfer_bound"]
+    assert finding.evidence["share_pct"] == pytest.approx(100 * 1.3 / 12.75)
+    assert finding.text.startswith("Moving weights takes 1.30 s, 10 % of a generation of 4 steps: 1.00 GB to the GPU")
+    assert "and what was left on it in 0.80 s at the end (Offload_All)" in finding.text
+    # The pipeline asks for it there too, and nothing moves.
+    assert "transfer_bound" not in found(tmp_path, few, settings={"offload": "group_stream"}, alter=offload_all)
+
+
 def test_transfers_are_of_one_generation(tmp_path: Path) -> None:
     settings = {"offload": "model", "warmup": 1, "repeats": 2}
     assert found(tmp_path, MOVES, settings=settings)["transfer_bound"].evidence["loaded_bytes"] == 2e9
@@ -145,6 +160,7 @@ def test_kernels_between_matrix_products(tmp_path: Path) -> None:
 def test_arithmetic_with_its_share_of_the_peak(tmp_path: Path) -> None:
     busy = {STEPS: activity(98.0, tensor=70.0) | {"flops": 10**15}}
     finding = found(tmp_path, busy)["compute_bound"]
+    assert finding.severity == "note"
     assert finding.evidence["mfu_pct"] == pytest.approx(100 * 0.5e15 / 989.4e12)
     assert "of 989.4 TFLOP/s (datasheet)" in finding.text
     assert finding.advised_alone == ("compile: repeated_blocks", "attention", "cache: first_block")

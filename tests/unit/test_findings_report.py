@@ -15,6 +15,7 @@ from reports import THRESHOLDS, findings, full_case, made, report
 from traces import LIMITS
 from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check
 from wanbench.errors import InputError
+from wanbench.measure.outcome import Outcome
 from wanbench.report import columns
 from wanbench.report.findings.registry import RULES
 from wanbench.report.findings.table import findings_of_table, findings_table
@@ -60,11 +61,12 @@ def test_every_threshold_has_a_reason_and_is_used_by_an_explanation_or_a_rule() 
         if line and not line.startswith("#"):
             assert lines[i - 1].startswith("#"), line
     package = ROOT / "workflow/scripts/wanbench"
-    files = [package / "trace/verdict.py", *(package / "report/findings").glob("*.py")]
+    files = [package / "trace/verdict.py", package / "report/content.py", *(package / "report/findings").glob("*.py")]
+    explanations = [rule.explanation for rule in RULES] + list(columns.CHOICES.values())
     code = "".join(file.read_text("utf-8") for file in files)
     for field in fields(Thresholds):
         assert f".{field.name}" in code
-        assert any(f"`{field.name}`" in rule.explanation for rule in RULES), field.name
+        assert any(f"`{field.name}`" in explanation for explanation in explanations), field.name
 
 
 def test_faulty_thresholds_are_one_line() -> None:
@@ -93,9 +95,20 @@ def test_a_threshold_decides(busy: Trace) -> None:
 # --- in the report ----------------------------------------------------------------------------------------------
 
 
-def test_warnings_come_first_then_bottlenecks_then_notes(busy: Trace) -> None:
+def test_warnings_come_first_then_bottlenecks_then_notes(busy: Trace, tmp_path: Path) -> None:
     severities = [finding.severity for finding in findings(busy)["full"]]
-    assert severities == ["warning", "bottleneck", "note"]
+    assert severities == ["warning", "note", "note"]
+    bound = {r"Step_\d+_Inference": {"sm_activity_pct": 98.0, "tensor_activity_pct": 50.0}}
+    severities = [finding.severity for finding in findings(made(tmp_path, full_case(), measures=bound))["full"]]
+    assert severities == ["bottleneck"]
+
+
+def test_a_case_that_ended_early_is_not_said_to_be_without_findings(tmp_path: Path) -> None:
+    timeout = Outcome("timeout", "TimeLimit", "2 s were over")
+    ended = made(tmp_path, full_case("early"), until="Process_Startup", outcome=timeout)
+    line = "- The case ended with status timeout in Process\\_Startup; no rule found anything in what was measured."
+    assert line in report(ended)
+    assert "- No rule found anything in what was measured." in report(made(tmp_path, full_case("whole")))
 
 
 def test_every_finding_links_to_its_explanation(busy: Trace) -> None:

@@ -88,5 +88,29 @@ def test_a_slow_first_step(tmp_path: Path) -> None:
     assert "slow_first_step" not in found(tmp_path, steps_s=[2.1, 2.0, 2.0, 2.0, 2.0])
 
 
+def test_a_slow_first_step_is_of_the_cold_generation_and_asks_for_no_more_than_is_done(tmp_path: Path) -> None:
+    alone = found(tmp_path, steps_s=[5.0, 2.0, 2.0, 2.0, 2.0])["slow_first_step"]
+    assert "the first step of the first (cold) generation takes 5.00 s" in alone.text
+    assert alone.advice == "Generate more than one video per start, and compare warm generations (`warmup: 1`)."
+    warm = found(tmp_path, steps_s=[5.0, 2.0, 2.0, 2.0, 2.0], settings={"warmup": 1, "repeats": 2})["slow_first_step"]
+    assert (warm.text, warm.advice) == (alone.text, "")
+
+
+def test_a_share_that_is_small_at_the_official_steps_is_a_note(tmp_path: Path) -> None:
+    preview = found(tmp_path, decode_s=20.0)["dominant_stage"]
+    assert "with the official 50 it would be 16 %" in preview.text
+    assert preview.severity == "note"
+    longer = found(tmp_path, decode_s=90.0)["dominant_stage"]
+    assert "with the official 50 it would be 47 %" in longer.text
+    assert longer.severity == "bottleneck"
+    assert found(tmp_path, decode_s=120.0, settings={"steps": 50})["dominant_stage"].severity == "bottleneck"
+
+
+def test_advice_that_is_no_setting_says_so(tmp_path: Path) -> None:
+    encoding = {"T5_Encoding": {"time_s": 40.0}}
+    advice = found(tmp_path, measures=encoding)["dominant_stage"].advice
+    assert advice.startswith("No setting here changes it: in your own code with diffusers")
+
+
 def test_compilation_and_loading_are_no_part_of_a_slow_first_step(tmp_path: Path) -> None:
     assert "slow_first_step" not in found(tmp_path, compile_s=30.0, settings={"compile": "repeated_blocks"})

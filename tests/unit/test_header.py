@@ -14,8 +14,12 @@ def test_cases_on_several_gpus_of_one_name_are_told_apart(tmp_path: Path) -> Non
     other = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
     traces = [case_trace(tmp_path, full_case(name), gpu=gpu) for name, gpu in (("a", GPU), ("b", other), ("c", GPU))]
     text = report(*traces)
-    assert "The cases ran on 2 GPUs, each named in its case" in text
-    assert [text.count(f"({uuid});") for uuid in ("GPU-0", "GPU-1")] == [2, 1]
+    assert "The cases ran on 2 GPUs, each named in its case: GPU A is GPU-0, GPU B is GPU-1. GPUs of one name" in text
+    assert [text.count(name) for name in ("(GPU A: GPU-0);", "(GPU B: GPU-1);")] == [2, 1]
+    unlike = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-2", "name": "NVIDIA L40S"}}
+    named = report(traces[0], case_trace(tmp_path, full_case("d"), gpu=unlike))
+    assert "GPU A is GPU-0, GPU B is GPU-2.\n" in named
+    assert "(GPU-0);" in report(traces[0])
     assert "each named in its case" not in report(traces[0], traces[2])
 
 
@@ -30,17 +34,15 @@ def test_matrix_rates_are_pooled_only_where_one_code_measured_one_gpu(tmp_path: 
 
     other = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
     a, b, c = (case_trace(tmp_path, full_case(name), gpu=gpu) for name, gpu in (("a", GPU), ("b", GPU), ("c", other)))
-    state = ": what bfloat16 products reached for a moment at the end of each case, on the warm GPU"
+    state = ": what bfloat16 products reached here for a moment at the end of each case, GPU warm"
     assert line(a) == "not measured"
-    assert line(at_rate(a, 700, "m")) == f"700 TFLOP/s measured here{state}"
+    assert line(at_rate(a, 700, "m")) == f"700 TFLOP/s{state}"
     one = line(at_rate(a, 700, "m"), at_rate(b, 800, "m"))
-    assert one == f"750 TFLOP/s measured here (median of 2 cases, 700 to 800){state}"
-    for others in ((at_rate(b, 800, "another"),), (at_rate(c, 800, "m"),)):
-        two = line(at_rate(a, 700, "m"), *others)
-        assert "750" not in two
-        assert two.startswith(
-            "700 TFLOP/s measured here on GPU-0, commit 0123456789ab; 800 TFLOP/s measured here on GPU-"
-        )
+    assert one == f"750 TFLOP/s (median of 2 cases, 700 to 800){state}"
+    codes = line(at_rate(a, 700, "m"), at_rate(b, 800, "another"))
+    assert codes == f"700 TFLOP/s (commit 0123456789ab); 800 TFLOP/s (commit 0123456789ab){state}"
+    gpus = line(at_rate(a, 700, "m"), at_rate(c, 800, "m"))
+    assert gpus == f"700 TFLOP/s on GPU A (commit 0123456789ab); 800 TFLOP/s on GPU B (commit 0123456789ab){state}"
 
 
 def test_cases_that_are_missing_are_named_at_the_top(tmp_path: Path) -> None:

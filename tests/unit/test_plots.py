@@ -189,6 +189,15 @@ def test_first_and_switch_steps_are_marked(tmp_path: Path) -> None:
     assert picture.alt == "Step times of tiny: 4 steps, median 1.25 s, first step 3.00 s, expert switch step 2.00 s."
 
 
+def test_a_single_typical_step_is_called_no_median(tmp_path: Path) -> None:
+    picture = step_times(read_back(tmp_path, records([3.0, 1.0, 2.0], experts=["high_noise"] * 2 + ["low_noise"])))
+    assert "1 step\n1.00 s" in texts(picture.figure)
+    assert (
+        picture.alt
+        == "Step times of tiny: 3 steps, 1 typical step 1.00 s, first step 3.00 s, expert switch step 2.00 s."
+    )
+
+
 def test_bars_are_medians_of_what_counts_and_warm_up_stands_apart(tmp_path: Path) -> None:
     case = tiny_case(warmup=1, repeats=2)
     content = trace_of(records([2.0, 1.0], generations=3, warmup=1), case)

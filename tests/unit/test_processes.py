@@ -80,13 +80,21 @@ def test_the_sampler_keeps_its_rate_sees_the_process_and_ends_with_a_count(
     assert "cpu_pct" not in ticks[0]["values"]
 
 
-def test_a_process_that_ended_and_was_not_waited_for_is_absent_and_not_zero(busy_process: subprocess.Popen) -> None:
-    source = HostSource(busy_process.pid)
-    source.read()
-    assert source.read().keys() >= {"process_mem_bytes", "process_cpu_pct", "sys_mem_bytes"}
-    busy_process.kill()
-    wait_for(lambda: psutil.Process(busy_process.pid).status() == psutil.STATUS_ZOMBIE)
-    assert source.read().keys() == {"cpu_pct", "sys_mem_bytes"}
+@pytest.mark.parametrize("waited_for", [False, True])
+def test_a_process_that_ended_has_no_figures_and_not_zeros(waited_for: bool) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        source = HostSource(process.pid)
+        wait_for(lambda: source.read().get("process_mem_bytes"))
+        assert source.read()["process_cpu_pct"] >= 0
+        process.communicate(b"\n") if waited_for else process.stdin.close()
+        wait_for(lambda: waited_for or psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE)
+        after = source.read()
+        assert {"sys_mem_bytes", "cpu_pct"} <= after.keys()
+        assert not after.keys() & {"process_mem_bytes", "process_cpu_pct"}
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_the_sampler_imports_neither_torch_nor_pandas() -> None:

@@ -154,12 +154,19 @@ def test_fault_4_nothing_is_concluded_from_a_load_that_was_not_recorded(read: Re
     assert finding.evidence == pytest.approx({"sm_activity_pct": 12.0})
 
 
-def test_fault_5_memory_is_judged_against_the_gpu_that_ran(read: Reader) -> None:
+def test_fault_5_memory_is_judged_against_the_gpu_that_ran(read: Reader, tmp_path: Path) -> None:
     trace = read(records([1.0] * 3, environment=GPU, peak_bytes=82_600_000_000))
     assert "vram_margin" not in rules(trace)
     text = report(trace)
     assert "48GB" not in text
     assert "Peak GPU Memory reached 82.60 GB of 150.00 GB of this GPU (55 %)" in text
+    assert "That was allocated, and 82.60 GB were reserved by torch's allocator: allocated is what the tensors" in text
+    used = with_measures(
+        records([1.0] * 3, environment=GPU, peak_bytes=10**9), "VAE_Decoding", {"gpu_mem_used_bytes": 3e9}
+    )
+    assert "1.00 GB were reserved by torch's allocator and 3.00 GB were used on" in report(
+        read_trace(write(tmp_path, used))
+    )
     small = {**GPU, "gpu": GPU["gpu"] | {"mem_total_bytes": 85_000_000_000}}
     finding = rules(read(records([1.0] * 3, environment=small, peak_bytes=82_600_000_000)))["vram_margin"]
     assert finding.evidence == {"peak_bytes": 82.6e9, "device_bytes": 85e9}
@@ -278,6 +285,16 @@ def test_a_stage_with_time_but_no_sampled_values_is_not_measured_in_any_place(tm
     assert stages_table([trace]).query("stage == 'Step_0_Loading'")["comp_load_pct_s"].isna().all()
     # The first step's energy is not known, and typical steps have theirs.
     assert [step.energy_j for step in steps_of(trace.stages)] == [None, 600.0, 600.0]
+
+
+def test_no_share_of_the_cpu_is_above_the_whole(tmp_path: Path) -> None:
+    """As ticks that are counted in a short stage and began before it make it."""
+    more = {"cpu_pct": 102.6, "process_cpu_pct": 100.4}
+    trace = made(tmp_path, full_case(steps=3), measures={r"Step_1_Inference": more})
+    rows = {row["Stage"]: row for row in tables(report(trace), "Stage")[0]}
+    assert (rows["Step_1_Inference"]["CPU (%)"], rows["Step_1_Inference"]["Process CPU (%)"]) == ("100.0", "100.0")
+    assert stages_table([trace])["cpu_pct"].max() == 100.0
+    assert figures_of(trace).inference_cpu_pct == pytest.approx((25 + 100 + 25) / 3)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ def analysis(case: pd.Series, findings: Sequence[Finding]) -> str:
         for finding in findings
     ]
     if not texts:
-        texts = ["- No rule found anything in what was measured."]
+        texts = [f"- {_nothing_found(case)}"]
     return "\n".join(
         [
             "**Bottlenecks Detected:**",
@@ -32,6 +32,13 @@ def analysis(case: pd.Series, findings: Sequence[Finding]) -> str:
     )
 
 
+def _nothing_found(case: pd.Series) -> str:
+    if case["status"] == OK:
+        return "No rule found anything in what was measured."
+    reached = "" if pd.isna(case["stage_reached"]) else f" in {escaped_but_code(case['stage_reached'])}"
+    return f"The case ended with status {case['status']}{reached}; no rule found anything in what was measured."
+
+
 def _gpu_memory(case: pd.Series) -> str:
     peak_bytes, total_bytes = case["gpu_mem_allocated_bytes"], case["gpu_mem_total_bytes"]
     if pd.isna(peak_bytes):
@@ -39,7 +46,23 @@ def _gpu_memory(case: pd.Series) -> str:
         return f"GPU memory was not measured{': the case ran on the CPU' if on_cpu else ''}."
     share = f" of {gigabytes(total_bytes)} GB of this GPU ({100 * peak_bytes / total_bytes:.0f} %)"
     of_total = "" if pd.isna(total_bytes) else share
-    return f"Peak GPU Memory reached {gigabytes(peak_bytes)} GB{of_total}{_estimate(case)}."
+    return f"Peak GPU Memory reached {gigabytes(peak_bytes)} GB{of_total}{_estimate(case)}.{_beyond_allocated(case)}"
+
+
+def _beyond_allocated(case: pd.Series) -> str:
+    """What torch's allocator and the device held, and what of it a case needs; empty where neither was measured."""
+    held = {
+        "were reserved by torch's allocator": case["gpu_mem_reserved_bytes"],
+        "were used on the device": case["gpu_mem_used_bytes"],
+    }
+    known = [f"{gigabytes(size_bytes)} GB {how}" for how, size_bytes in held.items() if pd.notna(size_bytes)]
+    if not known:
+        return ""
+    return (
+        f" That was allocated, and {' and '.join(known)}: allocated is what the tensors need at least; the others "
+        "contain what the allocator keeps cached and can give back when a smaller card runs out, so the need lies "
+        "between."
+    )
 
 
 def _estimate(case: pd.Series) -> str:

@@ -21,13 +21,18 @@ _APART = "the first of the process is cold and stands apart"
 
 
 def case_section(
-    case: pd.Series, stages: list[dict[str, Any]], details: list[dict[str, Any]], findings: Sequence[Finding]
+    case: pd.Series,
+    stages: list[dict[str, Any]],
+    details: list[dict[str, Any]],
+    findings: Sequence[Finding],
+    gpu_letter: str | None,
 ) -> list[str]:
     """Paragraphs about one case.
 
     Args:
         case: its row of the cases table.
         stages, details: its rows of those tables, None for what was not measured.
+        gpu_letter: what the report calls its GPU where there are several.
     """
     rows = breakdown(stages)
     parts = [
@@ -39,7 +44,7 @@ def case_section(
                 f"- **Total Compute Load**: {fixed(case['total_comp_load_pct_s'], 0)}",
             ]
         ),
-        _settings(case) + _generations(case, stages) + _checkpoint(stages) + _duration(case, rows),
+        _settings(case, gpu_letter) + _generations(case, stages) + _checkpoint(stages) + _duration(case, rows),
     ]
     if case["status"] != "ok":
         parts.append(_failure(case))
@@ -54,7 +59,7 @@ def case_section(
     return parts
 
 
-def _settings(case: pd.Series) -> str:
+def _settings(case: pd.Series, gpu_letter: str | None) -> str:
     precision = f"{case['dtype']}, VAE {case['vae_dtype']}{', VAE tiling' if case['vae_tiling'] else ''}"
     source = case["checkpoint"] if pd.notna(case["checkpoint"]) else f"{case['weights']}, {case['scale']} scale"
     if pd.notna(case["revision"]):
@@ -67,8 +72,7 @@ def _settings(case: pd.Series) -> str:
     ]
     if pd.notna(case["image"]):
         lines.append(f"Image: {plain(case['image'])}")
-    uuid = "" if pd.isna(case["gpu_uuid"]) else f" ({plain(case['gpu_uuid'])})"
-    lines.append(f"Ran on: {plain(provenance.gpu(case))}{uuid}; {plain(provenance.host(case))}")
+    lines.append(f"Ran on: {plain(provenance.machine(case, gpu_letter))}")
     started = f"{case['started_at'][:16].replace('T', ' ')} UTC"
     made_of = (provenance.software(case), provenance.deployment(case), provenance.code(case))
     lines.append(f"Ran with: {'; '.join(map(plain, made_of))}; begun {started}")

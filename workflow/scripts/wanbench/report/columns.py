@@ -59,7 +59,7 @@ STAGES = {
     f"are medians, of memory the highest, over {_COUNTING}. Compilation is what it took, in whichever generation",
     "GPU Mem (GB)": "highest memory that torch had allocated in the stage",
     "CPU (%)": "the whole machine's, of all logical cores; the kernel counts in ticks of 10 ms, so it is good to some "
-    "percent in a stage of a few samples",
+    "percent in a stage of a few samples. What the ticks put above 100 is 100",
     "Sys Mem (GB)": "highest use of the whole machine's memory",
     "SM Act (%)": "share of time in which multiprocessors had work (GPM; before Hopper NVML's GPU utilisation, and the "
     "report says so)",
@@ -73,7 +73,8 @@ STAGES = {
     "share count once for each",
     "GPU Reserved (GB)": "what torch's allocator held at most",
     "GPU Used (GB)": "what was used of the whole device at most (NVML)",
-    "TFLOP": "counted operations of the stage (1e12)",
+    "TFLOP": "counted operations of the stage (1e12); n/a for a VAE that is not of Wan2.2's sizes, as in tiny cases, "
+    "for a step with a cache, and for what does not compute",
     "MFU (%)": "these operations over the stage's time, as a share of the peak that the head of the report names; only "
     "where the stage computes in 16 bit",
     "Samples": "samples taken in the stage; sampled columns are n/a without any, and where the stage is pieces too "
@@ -90,7 +91,8 @@ STAGES = {
 STATISTICS = {
     "Avg Time per Step": "mean over all steps of the generations that count, loading included",
     "Avg SM Activity, Avg CPU Utilization": "SM Act and CPU of all inference stages of the generations that count, "
-    "weighted by time",
+    "weighted by time; n/a where less than nine tenths of their time have a figure: steps that are shorter than a "
+    "sampling interval have none, though a row shows the median of those that have one",
     "Total Inference Load": "Comp Load of the same stages, added up; n/a where it is not known of all",
     "Median Time per Step (without first and switch step)": "s/step of the summary",
     "First Step": "median time of step 0 of the generations that count, loading included, without compilation",
@@ -150,19 +152,26 @@ PUBLISHED = {
 CHOICES = {
     "Case": "a table for each model, task, size, length, GPU and kind of weights of which cases with different "
     "settings passed their checks",
+    "GPU": "on which the row was measured, where a table holds several of one name: they differ by some percent",
     "offload, compile, cache, cache_threshold, attention, dtype, vae_dtype, vae_tiling, steps, guidance": "the "
     "settings in which the cases differ, by their keys in the grid file",
     "s/step": "that of the summary",
-    "VAE decoding (s)": "median time of VAE_Decoding in the generations that count; moving weights is in it",
+    "VAE decoding (s)": "median time of VAE_Decoding in the generations that count, without weights that move in it",
+    "Moving weights (s)": "of one generation as the case ran it: Loading (s) and Offloading (s) of its stages, and the "
+    "detail Offload_All. The column is there where some moved",
     "Generation": _GENERATION,
     "Time at N steps (s)": "one generation without model initialisation and compilation, at the model's official "
     "number of steps",
-    "Peak GPU Mem (GB)": "Mem(GB) of the summary",
+    "GPU Allocated (GB)": "Mem(GB) of the summary: what torch had allocated at most. A card with less cannot hold it",
+    "GPU Reserved (GB), GPU Used (GB)": "what torch's allocator held at most, and what was used of the whole device "
+    "(NVML): with what the allocator keeps cached and can give back when a smaller card runs out. A card with more "
+    "than GPU Used holds the case as it ran here",
     "Energy (J/s of video)": "energy of the same generation for each second of its video; stages too short for a "
     "figure are left out, at most 1 % of its time. Without (scaled) it is Energy per Second of Video of the case",
-    "Best at": "`fastest`, `least memory`, `least energy` of the table; `Pareto`: no other settings (steps aside) are "
-    "at least as good in time and peak memory, and better in one; peaks within `no_effect_memory_pct` are "
-    "the same memory",
+    "Best at": "`fastest`, `least memory (allocated)`, `least energy` of the table, shared by rows that differ by no "
+    "more than equal cases do (`alike_generation_pct` of time and energy, `no_effect_memory_pct` of memory); `Pareto`: "
+    "no other settings (steps aside) are at least as good in time and GPU Allocated, and better in one; peaks within "
+    "`no_effect_memory_pct` are the same memory",
     "(scaled)": _SCALED,
     "(1 step)": _ONE_STEP,
     "(lossy)": _LOSSY,
@@ -177,4 +186,4 @@ OF_CASES = {
     "Details columns": DETAILS,
 }
 # By the heading of the section that they stand in; a report without the section does without them.
-OF_SECTIONS = {"Against published figures": PUBLISHED, "Which settings to use": CHOICES}
+OF_SECTIONS = {"Which settings to use": CHOICES, "Against published figures": PUBLISHED}

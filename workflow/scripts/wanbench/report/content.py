@@ -12,6 +12,7 @@ from wanbench.report.case_section import case_section
 from wanbench.report.choices import which_settings
 from wanbench.report.findings.basis import Finding
 from wanbench.report.findings.thresholds import Thresholds
+from wanbench.report.gpus import gpu_letters
 from wanbench.report.header import header
 from wanbench.report.how_to_read import how_to_read
 from wanbench.report.published import Published, against_published
@@ -65,8 +66,9 @@ def content_of(
         thresholds: those that the findings spoke by.
         published: what others have published, to set beside the cases.
     """
-    stages_of, details_of = records_by_case(stages), records_by_case(details)
-    found = [against_published(cases, published), which_settings(cases, thresholds.no_effect_memory_pct)]
+    stages_of, details_of, letters = records_by_case(stages), records_by_case(details), gpu_letters(cases)
+    choices = which_settings(cases, thresholds.no_effect_memory_pct, thresholds.alike_generation_pct)
+    found = [choices, against_published(cases, published)]
     comparisons = [section for section in found if section is not None]
     compared = [section.partition("\n")[0].removeprefix("## ") for section in comparisons]
     return Content(
@@ -75,7 +77,14 @@ def content_of(
         overview=([left_out_section(left_out)] if len(left_out) else []) + comparisons,
         cases=[
             CaseContent(
-                name, case_section(case, stages_of.get(name, []), details_of.get(name, []), findings.get(name, []))
+                name,
+                case_section(
+                    case,
+                    stages_of.get(name, []),
+                    details_of.get(name, []),
+                    findings.get(name, []),
+                    letters.get(case["gpu_uuid"]) if pd.notna(case["gpu_uuid"]) else None,
+                ),
             )
             for name, case in zip(cases["case"], (case for _, case in cases.iterrows()))
         ],

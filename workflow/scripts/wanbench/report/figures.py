@@ -1,15 +1,17 @@
 """The figures of a case, from its stages. Pure functions; None where nothing was measured."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from wanbench.models import MODELS
-from wanbench.report.generations import cold, energy_of, generations_of, sum_of, warm
+from wanbench.report.generations import Generation, cold, energy_of, generations_of, sum_of, warm
 from wanbench.trace import names
 from wanbench.trace.reader import StageRecord, Trace
 
+# The detail in which the pipeline takes all weights off the device, in Video_Export.
+OFFLOAD_ALL = "Offload_All"
 # A mean over less of the time does not stand for the whole.
 _MIN_SHARE_OF_TIME = 0.9
 
@@ -25,12 +27,17 @@ class CaseFigures:
         first_step_s, switch_step_s: median time of step 0, and of the first step of the low-noise expert.
         cold_first_step_s: time of step 0 of the first generation of the process; None where that is left out.
         vae_decoding_s: median time.
+        vae_computing_s: the same without the weights that move in it.
+        moving_weights_s: median time in which weights move, over the generations of `uncompiled_generation_s`, with
+            those that leave the device at the end.
+        offload_all_s: median time of that end; None where it was not recorded or has nothing to move.
         first_generation_s: time of the first generation of the process, with compilation: what the first video costs.
         generation_s: median time of the generations that count after it; None where there are none.
         uncompiled_generation_s, generation_energy_j: medians of time and energy without compilation, over the same
             generations as `generation_s`, or else of the first: what one more video costs.
         compilation_s: time of compilation in all generations; None where nothing was compiled.
-        gpu_mem_allocated_bytes, sys_mem_bytes, process_mem_bytes: highest values of all stages.
+        gpu_mem_allocated_bytes, gpu_mem_reserved_bytes, gpu_mem_used_bytes, sys_mem_bytes, process_mem_bytes: highest
+            values of all stages.
         inference_sm_activity_pct, inference_cpu_pct: means over the inference stages, weighted by time.
         inference_comp_load_pct_s: sum over the inference stages; None where less than 99 % of their time have one.
         total_comp_load_pct_s: of `Total_Execution`, which is that of its leaf stages and the unaccounted rest, once.
@@ -47,12 +54,17 @@ class CaseFigures:
     cold_first_step_s: float | None
     switch_step_s: float | None
     vae_decoding_s: float | None
+    vae_computing_s: float | None
+    moving_weights_s: float | None
+    offload_all_s: float | None
     first_generation_s: float | None
     generation_s: float | None
     uncompiled_generation_s: float | None
     generation_energy_j: float | None
     compilation_s: float | None
     gpu_mem_allocated_bytes: float | None
+    gpu_mem_reserved_bytes: float | None
+    gpu_mem_used_bytes: float | None
     sys_mem_bytes: float | None
     process_mem_bytes: float | None
     inference_sm_activity_pct: float | None
@@ -82,7 +94,7 @@ class Step:
 def figures_of(trace: Trace) -> CaseFigures:
     """Times are of the generations that count; peaks, load and energy are of all, as the machine had to bear them."""
     stages = [stage for stage in trace.stages if stage.counted]
-    decoding = [stage for stage in stages if stage.name == names.VAE_DECODING]
+    decoding = [stage for stage in stages if stage.name == names.VAE_DECODING and not stage.measures.get("interrupted")]
     total = next((stage for stage in stages if stage.name == names.TOTAL_EXECUTION), None)
     inference = [stage for stage in stages if names.step_inference(stage.measures.get("step", -1)) == stage.name]
     steps = steps_of(stages)
@@ -99,13 +111,18 @@ def figures_of(trace: Trace) -> CaseFigures:
         first_step_s=_median(step.time_s for step in steps if step.index == 0),
         cold_first_step_s=_cold_first_step_s(trace),
         switch_step_s=_median(step.time_s for step in steps if step.is_switch),
-        vae_decoding_s=_median(stage.measures["time_s"] for stage in decoding if not stage.measures.get("interrupted")),
+        vae_decoding_s=_median(stage.measures["time_s"] for stage in decoding),
+        vae_computing_s=_median(stage.measures["time_s"] - _moving_s(stage) for stage in decoding),
+        moving_weights_s=_median(_generation_moving_s(trace, generation) for generation in further),
+        offload_all_s=_median(_offload_all_s(trace, {stage.generation for stage in stages})),
         first_generation_s=_median(generation.time_s for generation in cold(generations)),
         generation_s=_median(generation.time_s for generation in warm(generations)),
         uncompiled_generation_s=_median(generation.time_s for generation in further),
         generation_energy_j=generation_energy_j,
         compilation_s=_sum((stage for stage in trace.stages if stage.name == names.COMPILATION), "time_s"),
         gpu_mem_allocated_bytes=_highest(trace.stages, "gpu_mem_allocated_bytes"),
+        gpu_mem_reserved_bytes=_highest(trace.stages, "gpu_mem_reserved_bytes"),
+        gpu_mem_used_bytes=_highest(trace.stages, "gpu_mem_used_bytes"),
         sys_mem_bytes=_highest(trace.stages, "sys_mem_bytes"),
         process_mem_bytes=_highest(trace.stages, "process_mem_bytes"),
         inference_sm_activity_pct=weighted_mean(inference, "sm_activity_pct"),
@@ -119,6 +136,26 @@ def figures_of(trace: Trace) -> CaseFigures:
         passes_reused=passes_reused,
         passes=passes,
     )
+
+
+def _moving_s(stage: StageRecord) -> float:
+    return (stage.measures.get("loading_s") or 0.0) + (stage.measures.get("offloading_s") or 0.0)
+
+
+def _generation_moving_s(trace: Trace, generation: Generation) -> float:
+    return sum(map(_moving_s, generation.stages)) + sum(_offload_all_s(trace, {generation.number}))
+
+
+def _offload_all_s(trace: Trace, generations: Collection[int | None]) -> list[float]:
+    """Times in which all weights left the device at the end of a generation.
+
+    The pipeline asks for it with every way of offloading, and only with `model` is there anything to do.
+    """
+    if trace.case["offload"] != "model":
+        return []
+    return [
+        detail.time_s for detail in trace.details if detail.name == OFFLOAD_ALL and detail.generation in generations
+    ]
 
 
 def _passes(trace: Trace, inference: Sequence[StageRecord]) -> tuple[int | None, int | None]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from wanbench.report import provenance
+from wanbench.report.gpus import gpu_letters, gpus_named
 from wanbench.report.numbers import plain
 from wanbench.report.peaks import MEASURED, peak_flops_per_s
 
@@ -61,16 +62,21 @@ def _matrix_rate(cases: pd.DataFrame) -> str:
     known = cases.dropna(subset=["matmul_flops_per_s", "gpu_uuid"])
     if known.empty:
         return "not measured"
+    letters = gpu_letters(cases)
     by_gpu = known.groupby(["gpu_uuid", "measure_digest"], sort=False)
-    several = by_gpu.ngroups > 1
-    rates = [_rate(of_gpu, f" on {uuid}, {_codes(of_gpu)}" if several else "") for (uuid, _), of_gpu in by_gpu]
-    return f"{'; '.join(rates)}: what bfloat16 products reached for a moment at the end of each case, on the warm GPU"
+    rates = [
+        _rate(of_gpu, letters.get(uuid), [_codes(of_gpu)] if by_gpu.ngroups > 1 else []) for (uuid, _), of_gpu in by_gpu
+    ]
+    return f"{'; '.join(rates)}: what bfloat16 products reached here for a moment at the end of each case, GPU warm"
 
 
-def _rate(cases: pd.DataFrame, where: str) -> str:
+def _rate(cases: pd.DataFrame, letter: str | None, notes: list[str]) -> str:
     rates = cases["matmul_flops_per_s"] / 1e12
-    spread = f" (median of {len(rates)} cases, {rates.min():.0f} to {rates.max():.0f})" if len(rates) > 1 else ""
-    return f"{rates.median():.0f} TFLOP/s measured here{where}{spread}"
+    if len(rates) > 1:
+        notes = [*notes, f"median of {len(rates)} cases, {rates.min():.0f} to {rates.max():.0f}"]
+    where = "" if letter is None else f" on GPU {letter}"
+    in_brackets = f" ({', '.join(notes)})" if notes else ""
+    return f"{rates.median():.0f} TFLOP/s{where}{in_brackets}"
 
 
 def _codes(cases: pd.DataFrame) -> str:
@@ -109,12 +115,10 @@ def _notes(cases: pd.DataFrame) -> list[str]:
         notes.append(
             "This GPU has no GPM: SM columns hold NVML's GPU utilisation, the share of time in which any kernel ran."
         )
-    gpus = cases["gpu_uuid"].dropna().nunique()
-    if gpus > cases["gpu_name"].dropna().nunique():
-        notes.append(
-            f"The cases ran on {gpus} GPUs, each named in its case: GPUs of one name differ by some percent, and so "
-            "may cases."
-        )
+    if letters := gpu_letters(cases):
+        alike = len(letters) > cases["gpu_name"].dropna().nunique()
+        differ = " GPUs of one name differ by some percent, and so may cases." if alike else ""
+        notes.append(f"The cases ran on {len(letters)} GPUs, each named in its case: {gpus_named(letters)}.{differ}")
     for error in cases["gpu_telemetry_error"].dropna().unique():
         notes.append(f"GPU telemetry could not be read: {plain(error)}.")
     if cases["unofficial_size"].fillna(False).any():

@@ -8,21 +8,35 @@ from wanbench.trace import names
 from wanbench.trace.reader import StageRecord, Trace
 from wanbench.trace.verdict import GenerationTimes, Limits, verdict_on
 
+_CPU_SHARES = ("cpu_pct", "process_cpu_pct")
+
 
 def judged(trace: Trace, limits: Limits) -> Trace:
     """The trace with its verdict made anew, in which only the generations count that figures are made of.
 
-    No median is to hold a contaminated generation or, beside warm ones, the first of the process.
+    No median is to hold a contaminated generation or, beside warm ones, the first of the process. No share of the CPU
+    is to be one that cannot be.
     """
     verdict = verdict_on(trace.quality, _generation_times(trace), limits)
     left_out = {each.generation: " ".join(each.faults) for each in verdict.left_out}
     stages = [
         replace(stage, counted=False, left_out=left_out[stage.generation]) if stage.generation in left_out else stage
-        for stage in trace.stages
+        for stage in map(_with_possible_shares, trace.stages)
     ]
     that_count = _that_count(stages)
     stages = [stage if stage.generation in that_count else replace(stage, counted=False) for stage in stages]
     return replace(trace, quality=trace.quality | asdict(verdict) | {"limits": asdict(limits)}, stages=stages)
+
+
+def _with_possible_shares(stage: StageRecord) -> StageRecord:
+    """The stage with at most 100 % of the CPU.
+
+    The kernel counts CPU time in ticks, and the samples time by the clock: a tick that is counted in a stage may have
+    begun before it, so that a busy machine has some percent above 100 in a short stage. It cannot be cut from single
+    samples, whose rounding cancels out in the mean over a stage.
+    """
+    above = {key: 100.0 for key in _CPU_SHARES if (stage.measures.get(key) or 0) > 100}
+    return replace(stage, measures=stage.measures | above) if above else stage
 
 
 def _that_count(stages: Sequence[StageRecord]) -> Collection[int | None]:

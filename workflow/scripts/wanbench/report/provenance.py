@@ -4,13 +4,30 @@ import pandas as pd
 
 from wanbench.report.numbers import gigabytes
 
+_UNKNOWN = "unknown: the process ended before it said"
+
+
+def machine(case: pd.Series, gpu_letter: str | None) -> str:
+    """GPU, so that it can be told from others of its name, and host.
+
+    Args:
+        gpu_letter: what the report calls the GPU where there are several.
+    """
+    if pd.isna(case["device"]):
+        return host(case)
+    if case["device"] == "cpu":
+        return f"the CPU, without a GPU; {host(case)}"
+    letter = "" if gpu_letter is None else f"GPU {gpu_letter}: "
+    uuid = "" if pd.isna(case["gpu_uuid"]) else f" ({letter}{case['gpu_uuid']})"
+    return f"{gpu(case)}{uuid}; {host(case)}"
+
 
 def gpu(case: pd.Series) -> str:
     """GPU, its memory and what drives it."""
     if pd.isna(case["device"]):
-        return "unknown: the process ended before it said"
+        return _UNKNOWN
     if case["device"] == "cpu":
-        return "none: ran on the CPU"
+        return "none, ran on the CPU"
     capability = f"compute capability {case['gpu_compute_capability']}, CUDA {case['cuda']}"
     text = f"{case['gpu_name']}, {gigabytes(case['gpu_mem_total_bytes'])} GB, {capability}"
     if pd.notna(case["gpu_driver"]):
@@ -23,7 +40,7 @@ def gpu(case: pd.Series) -> str:
 def host(case: pd.Series) -> str:
     """Processor and memory of the machine."""
     if pd.isna(case["sys_mem_total_bytes"]):
-        return "unknown: the process ended before it said"
+        return _UNKNOWN
     memory = gigabytes(case["sys_mem_total_bytes"])
     cores = f"{case['cpu_cores_logical']} logical cores, {case['cpu_threads_torch']} threads of torch"
     return f"{case['cpu_name']}, {cores}, {memory} GB, {case['platform']}"
@@ -32,7 +49,7 @@ def host(case: pd.Series) -> str:
 def software(case: pd.Series) -> str:
     """Versions of what the measuring process ran."""
     if pd.isna(case["packages"]):
-        return "unknown: the process ended before it said"
+        return _UNKNOWN
     return ", ".join([f"Python {case['python']}", *(item.replace("=", " ", 1) for item in case["packages"].split())])
 
 

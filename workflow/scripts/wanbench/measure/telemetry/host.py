@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
@@ -81,21 +82,25 @@ class HostSource:
 
         CPU time of children that ended is in their parent's `children_*` times.
         """
-        cpu_s, mem_bytes = 0.0, 0
-        for process in self._processes:
-            try:
-                with process.oneshot():
-                    times, memory = process.cpu_times(), process.memory_info()
-                gone = memory.rss == 0
-            except (psutil.NoSuchProcess, psutil.AccessDenied):
-                gone = True
-            if gone and process == self._processes[0]:
-                # Also one that has ended and was not waited for: it has no memory, and that is not a measured 0.
-                return None, None
-            if gone:
-                continue
+        root, *children = self._processes
+        own = _times_and_bytes(root)
+        # A process that ended has no memory, whether or not its parent has asked for its end: zeros are not its use.
+        if own is None or not own[1]:
+            return None, None
+        times, mem_bytes = own
+        cpu_s = times.user + times.system
+        cpu_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+        for times, of_child_bytes in filter(None, map(_times_and_bytes, children)):
             cpu_s += times.user + times.system
-            mem_bytes += memory.rss
-            if process == self._processes[0]:
-                cpu_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
+            mem_bytes += of_child_bytes
         return cpu_s, mem_bytes
+
+
+def _times_and_bytes(process: psutil.Process) -> tuple[Any, int] | None:
+    """CPU times and resident bytes; None when the process is gone."""
+    try:
+        with process.oneshot():
+            times, memory = process.cpu_times(), process.memory_info()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return None
+    return times, memory.rss

@@ -106,7 +106,7 @@ def without_offload(context: Context) -> tuple[bool | None, str]:
     if holds is None:
         return None, "set `offload: none` if the GPU can hold the weights"
     total = f"{gigabytes(context.number('gpu_mem_total_bytes'))} GB"
-    needed = f"`offload: none` needs about {gigabytes(needed_bytes)} GB"
+    needed = f"`offload: none` needs about {gigabytes(needed_bytes)} GB allocated"
     if holds:
         return True, f"{needed}, and this GPU has {total}: set it"
     return False, f"{needed}, too much for the {total} of this GPU"

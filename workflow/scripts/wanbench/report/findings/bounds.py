@@ -96,7 +96,7 @@ def _compute_bound(context: Context) -> Iterator[Finding]:
         f"the tensor cores {tensor_pct:.1f} % busy in {in_typical_steps(context)}{reached}."
     )
     advice = f"What can make it faster is less or cheaper work: {ways}."
-    yield Finding("compute_bound", BOTTLENECK, evidence, text, advice, advised)
+    yield Finding("compute_bound", NOTE, evidence, text, advice, advised)
 
 
 def _typical_mfu(context: Context) -> tuple[float, float, str] | None:
@@ -176,10 +176,11 @@ RULES = (
     ),
     Rule(
         "compute_bound",
-        "The GPU's arithmetic sets the pace, as it should. It is seen in the columns SM Act and Tensor of typical "
-        "steps, weighted by time: at least `compute_bound_sm_pct` and `compute_bound_tensor_pct`. MFU is the counted "
-        "operations of a typical step over its time, against the peak that the head of the report names. Matrix "
-        "products and attention alone reach about 75 % of tensor activity on an H200.",
+        "The GPU's arithmetic sets the pace, as it should: a note, since nothing is amiss. It is seen in the columns "
+        "SM Act and Tensor of typical steps, weighted by time: at least `compute_bound_sm_pct` and "
+        "`compute_bound_tensor_pct`. MFU is the counted operations of a typical step over its time, against the peak "
+        "that the head of the report names. Matrix products and attention alone reach about 75 % of tensor activity on "
+        "an H200.",
         _compute_bound,
     ),
     Rule(

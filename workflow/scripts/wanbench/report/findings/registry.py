@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from wanbench.report.breakdown import breakdown
-from wanbench.report.findings import bounds, gains, memory, settings, shares, trust, waits
+from wanbench.report.findings import bounds, disturbed, gains, memory, settings, shares, trust, waits
 from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule
 from wanbench.report.findings.neighbours import Neighbourhood
 from wanbench.report.findings.thresholds import Thresholds
@@ -15,6 +15,7 @@ from wanbench.report.findings.thresholds import Thresholds
 # In the order of the report within a severity. The settings come last: they leave out what others advise.
 RULES: tuple[Rule, ...] = (
     *trust.RULES,
+    *disturbed.RULES,
     *memory.RULES,
     *waits.RULES,
     *bounds.RULES,

@@ -35,24 +35,30 @@ def _dominant_stage(context: Context) -> Iterator[Finding]:
         parts = [part for part in context.stages if part["stage"] == stage]
         # Weights that move inside the stage are another rule's (transfer_bound).
         time_s = sum(part["time_s"] - total_of((part["loading_s"], part["offloading_s"])) for part in parts)
+        if stage == names.VIDEO_EXPORT:
+            time_s -= len(parts) * (context.number("offload_all_s") or 0.0)
         share_pct = 100 * time_s / base_s
         if share_pct < context.thresholds.dominant_stage_pct:
             continue
         advice, advised = advise(context)
-        in_full = _at_official_steps(context, time_s, base_s)
+        evidence, severity, in_full = {"time_s": time_s, "share_pct": share_pct}, BOTTLENECK, ""
+        official_pct = _share_at_official_steps(context, time_s, base_s)
+        if official_pct is not None:
+            evidence["official_steps_share_pct"] = official_pct
+            severity = NOTE if official_pct < context.thresholds.dominant_stage_pct else BOTTLENECK
+            official = MODELS[context.case["model"]].steps
+            in_full = f" ({context.case['steps']} steps; with the official {official} it would be {official_pct:.0f} %)"
         text = f"{stage} takes {fixed(time_s)} s, {share_pct:.0f} % of {of_what}{in_full}."
-        evidence = {"time_s": time_s, "share_pct": share_pct}
-        yield Finding("dominant_stage", BOTTLENECK, evidence, text, advice, advised)
+        yield Finding("dominant_stage", severity, evidence, text, advice, advised)
 
 
-def _at_official_steps(context: Context, time_s: float, base_s: float) -> str:
-    """What the share would be at the model's own number of steps, where the case ran fewer: a preview flatters none."""
+def _share_at_official_steps(context: Context, time_s: float, base_s: float) -> float | None:
+    """The share in percent at the model's own number of steps, where the case ran fewer: a preview flatters none."""
     steps, official = int(context.case["steps"]), MODELS[context.case["model"]].steps
     step_s = context.number("step_s")
     if steps >= official or step_s is None or not context.ran_to_its_end:
-        return ""
-    full_s = base_s + int(context.case["generations"]) * (official - steps) * step_s
-    return f" ({steps} steps; with the official {official} it would be {100 * time_s / full_s:.0f} %)"
+        return None
+    return 100 * time_s / (base_s + int(context.case["generations"]) * (official - steps) * step_s)
 
 
 Advised = tuple[tuple[str, ...], ...]
@@ -77,15 +83,18 @@ def _plain(text: str) -> Callable[[Context], tuple[str, Advised]]:
     return lambda context: (text, ())
 
 
+_IN_OWN_CODE = "No setting here changes it: in your own code with diffusers"
 _ADVICE: dict[str, Callable[[Context], tuple[str, Advised]]] = {
     names.MODEL_INITIALIZATION: _plain("Generate more than one video per start: it is paid once."),
-    names.TEXT_ENCODING: _plain("Encode a prompt once and pass its embeddings when it is used again."),
+    names.TEXT_ENCODING: _plain(f"{_IN_OWN_CODE}, encode a prompt once and pass its embeddings when it is used again."),
     names.COMPILATION: lambda context: (
         "It is paid once for each process: generate more than one video per start, or set `compile: none`.",
         alternatives("compile: none"),
     ),
     names.VAE_DECODING: _decoding_advice,
-    names.VIDEO_EXPORT: _plain("It runs on the CPU: export in another process while the next video is made."),
+    names.VIDEO_EXPORT: _plain(
+        f"It runs on the CPU. {_IN_OWN_CODE}, export in another process while the next video is made."
+    ),
 }
 
 
@@ -125,10 +134,11 @@ def _slow_first_step(context: Context) -> Iterator[Finding]:
     if 100 * extra_s < context.thresholds.slow_first_step_pct * generation_s:
         return
     text = (
-        f"Inference of the first step takes {fixed(first_s)} s, {fixed(extra_s)} s more than of a typical one, beside "
-        "compilation and loading: kernels are loaded and chosen then."
+        f"Inference of the first step of the first (cold) generation takes {fixed(first_s)} s, {fixed(extra_s)} s more "
+        "than of a typical one, beside compilation and loading: kernels are loaded and chosen then."
     )
-    advice = "Generate more than one video per start, and compare warm generations (`warmup: 1`)."
+    has_warm = context.number("generation_s") is not None
+    advice = "" if has_warm else "Generate more than one video per start, and compare warm generations (`warmup: 1`)."
     evidence = {"first_s": first_s, "typical_s": float(typical_s), "extra_s": float(extra_s)}
     yield Finding("slow_first_step", NOTE, evidence, text, advice)
 
@@ -140,7 +150,8 @@ RULES = (
         "generations, without the weights that moved in it. With random weights, which are made and not loaded, "
         "initialisation neither counts nor is part of the whole. Above a third, a faster denoiser gains less than work "
         "on that stage. With fewer steps than the model's official number the share is greater than in full use; what "
-        "it would be there is computed from the median step.",
+        "it would be there is computed from the median step, and where that is below the threshold, the finding is a "
+        "note.",
         _dominant_stage,
     ),
     Rule(
@@ -156,7 +167,8 @@ RULES = (
         "The first step of a process is slower than the others, beside compilation and loading, which are stages of "
         "their own: libraries load and choose kernels, and the allocator grows. It is the first generation's "
         "Step_0_Inference less the median of the typical steps, and counts from `slow_first_step_pct` of that "
-        "generation on. s/step leaves it out. Later generations of the process do not pay it.",
+        "generation on. s/step leaves it out. Later generations of the process do not pay it, so that the line "
+        "First Step is less where those are what counts.",
         _slow_first_step,
     ),
 )

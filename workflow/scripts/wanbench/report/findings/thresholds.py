@@ -9,6 +9,8 @@ from wanbench.trace.verdict import Limits
 class Thresholds(Limits):
     """The numbers of config/thresholds.yaml, by its keys; `_pct` is in percent."""
 
+    busy_machine_pct: float
+    step_scatter_pct: float
     low_sm_activity_pct: float
     launch_bound_sm_pct: float
     launch_bound_cores: float
@@ -28,3 +30,4 @@ class Thresholds(Limits):
     no_effect_attention_pct: float
     no_effect_memory_pct: float
     faster_elsewhere_pct: float
+    alike_generation_pct: float

@@ -108,6 +108,7 @@ def _launch_bound(context: Context) -> Iterator[Finding]:
 def _moving_pct(context: Context) -> float:
     stages = generation_stages(context)
     moving_s = total_of(stage[key] for stage in stages for key in ("loading_s", "offloading_s"))
+    moving_s += (context.number("offload_all_s") or 0.0) * len({stage["generation"] for stage in stages})
     time_s = sum(stage["time_s"] for stage in stages)
     return 100 * moving_s / time_s if time_s else 0.0
 
@@ -144,12 +145,16 @@ def _transfer_bound(context: Context) -> Iterator[Finding]:
         "loaded_bytes": loaded,
         "offloaded_bytes": offloaded,
     }
+    at_end_s = context.number("offload_all_s")
+    if at_end_s is not None:
+        evidence["offload_all_s"] = at_end_s
+        moves.append(f"and what was left on it in {fixed(at_end_s)} s at the end (Offload_All)")
     evidence, pcie = _with_pcie(evidence, stages)
     advice, advised = _transfer_advice(context)
+    moving_s = loading_s + offloading_s + (at_end_s or 0.0)
     text = (
-        f"Moving weights takes {fixed(loading_s + offloading_s)} s, {share_pct:.0f} % of a generation of "
-        f"{context.case['steps']} steps: "
-        f"{', '.join(moves)}{pcie}."
+        f"Moving weights takes {fixed(moving_s)} s, {share_pct:.0f} % of a generation of {context.case['steps']} "
+        f"steps: {', '.join(moves)}{pcie}."
     )
     yield Finding("transfer_bound", BOTTLENECK, evidence, text, advice, advised)
 
@@ -186,10 +191,11 @@ RULES = (
         "transfer_bound",
         "The GPU waits while weights move between the machine's memory and its own. The share is that of the columns "
         "Loading (s) and Offloading (s), wherever in a generation they lie, of the time of the generations that count, "
-        "without compilation; with `group_stream` only the waiting is counted, not the copies that computing hides. "
-        "Rates are bytes over that time, and the PCIe counters' highest mean over a stage that moves weights. "
-        "Copies from ordinary (pageable) memory reach a few GB/s, far below the bus. From `transfer_bound_pct` on, "
-        "another offload or a larger GPU is worth it.",
+        "without compilation. So is the detail Offload_All, in which the pipeline takes off the GPU what is left at "
+        "the end; its bytes are not counted. With `group_stream` only the waiting counts, not the copies that "
+        "computing hides. Rates are bytes over that time, and the PCIe counters' highest mean over a stage that moves "
+        "weights. Copies from ordinary (pageable) memory reach a few GB/s, far below the bus. From "
+        "`transfer_bound_pct` on, another offload or a larger GPU is worth it.",
         _transfer_bound,
     ),
     Rule(

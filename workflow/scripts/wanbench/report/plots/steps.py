@@ -92,12 +92,18 @@ def step_times(trace: Trace) -> Picture:
     if step_s is not None:
         axes.axhline(step_s, color=style.BLACK, linestyle="--", linewidth=1)
         end = (1.01, step_s)
-        axes.annotate(f"median\n{rounded(step_s)} s", end, xycoords=("axes fraction", "data"), va="center", fontsize=8)
+        label = f"{'1 step' if _one_typical(bars) else 'median'}\n{rounded(step_s)} s"
+        axes.annotate(label, end, xycoords=("axes fraction", "data"), va="center", fontsize=8)
     if change:
         axes.axvline(change["step"] - 0.5, color=style.BLACK, linestyle="-.", linewidth=1.2)
         handles.append(Line2D([], [], color=style.BLACK, linestyle="-.", label=_change(change)))
     style.legend(figure, looks, 0.4, handles)
     return Picture(figure, _alt(title, bars, step_s, change), _caption(trace))
+
+
+def _one_typical(bars: Sequence[StepBar]) -> bool:
+    """Whether s/step is of a single step, and so the median of nothing."""
+    return sum(len(bar.times_s) for bar in bars if not bar.marked) == 1
 
 
 def _draw_bars(axes: Axes, bars: Sequence[StepBar]) -> None:
@@ -180,7 +186,7 @@ def _caption(trace: Trace) -> str:
 
 def _alt(title: str, bars: Sequence[StepBar], step_s: float | None, change: dict[str, Any] | None) -> str:
     parts = [f"{len(bars)} steps"]
-    parts += [] if step_s is None else [f"median {rounded(step_s)} s"]
+    parts += [] if step_s is None else [f"{'1 typical step' if _one_typical(bars) else 'median'} {rounded(step_s)} s"]
     parts += [f"{bar.marked} step {rounded(median(bar.times_s))} s" for bar in bars if bar.marked]
     loading_s = sum(bar.loading_s for bar in bars)
     parts += [f"loading of weights {rounded(loading_s)} s in all"] if loading_s else []

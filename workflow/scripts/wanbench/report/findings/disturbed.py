@@ -1,0 +1,79 @@
+"""Rules about trust: was the case alone on its machine, and do its steps agree?"""
+
+import statistics
+from collections.abc import Iterator
+
+from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, typical_rows
+from wanbench.report.numbers import fixed
+from wanbench.trace import names
+
+# The middle half of fewer steps is a single one.
+_MIN_STEPS = 4
+
+
+def _busy_machine(context: Context) -> Iterator[Finding]:
+    total = context.row(names.TOTAL_EXECUTION)
+    if total is None or total.cpu_pct is None or total.process_cpu_pct is None:
+        return
+    others_pct = total.cpu_pct - total.process_cpu_pct
+    if others_pct <= context.thresholds.busy_machine_pct:
+        return
+    text = (
+        f"Other processes used {others_pct:.0f} % of the machine's CPU during the case (CPU {total.cpu_pct:.0f} %, of "
+        f"which the case {total.process_cpu_pct:.0f} %): times of what runs on the CPU (loading, offloading, launching "
+        "and export, and all of a case on the CPU) may be too long."
+    )
+    advice = "Stop what else runs on this machine, or reserve its cores, and run the case again."
+    evidence = {"others_cpu_pct": others_pct, "cpu_pct": total.cpu_pct, "process_cpu_pct": total.process_cpu_pct}
+    yield Finding("busy_machine", WARNING, evidence, text, advice)
+
+
+def _step_times_scatter(context: Context) -> Iterator[Finding]:
+    # A cache makes steps unlike by design, and a change between two times has a finding of its own.
+    if context.case["cache"] != "none" or "step_time_changed" in context.faults:
+        return
+    typical = {row.stage for row in typical_rows(context)}
+    times_s = [
+        stage["time_s"]
+        for stage in context.stages
+        if stage["stage"] in typical and stage["counted"] and not stage["interrupted"]
+    ]
+    if len(times_s) < _MIN_STEPS:
+        return
+    lower_s, median_s, upper_s = statistics.quantiles(times_s, n=4)
+    spread_s = upper_s - lower_s
+    limits = context.thresholds
+    if spread_s <= limits.step_change_s or 100 * spread_s <= limits.step_scatter_pct * median_s:
+        return
+    text = (
+        f"Step times scatter: the middle half of {len(times_s)} typical steps spreads over {fixed(spread_s)} s, "
+        f"{100 * spread_s / median_s:.0f} % of their median of {fixed(median_s)} s (shortest {fixed(min(times_s))} s, "
+        f"longest {fixed(max(times_s))} s), so s/step and what is scaled by it are rough."
+    )
+    advice = "Look for another process on this machine, or for throttling, and run the case again."
+    evidence = {"spread_pct": 100 * spread_s / median_s, "spread_s": spread_s, "median_s": median_s}
+    yield Finding("step_times_scatter", WARNING, evidence, text, advice)
+
+
+RULES = (
+    Rule(
+        "busy_machine",
+        "Other work used the machine's processors while the case ran. It is CPU (%) less Process CPU (%), both means "
+        "over Total_Execution: what of all logical cores other processes had. The sampler, the kernel's own work, and "
+        "the kernel's counting in ticks, which is not the same for the machine and for a process, make 0.4 to 2.4 % of "
+        "it on a machine with nothing else to do; above `busy_machine_pct` it is somebody's work. What the GPU "
+        "computes hardly suffers, but what runs on the CPU waits for its turn: loading, offloading, launching kernels, "
+        "export, and all of a case on the CPU. The check of the case passes, since it looks at the GPU.",
+        _busy_machine,
+    ),
+    Rule(
+        "step_times_scatter",
+        "Steps that should take equally long do not, without one time before and another after (step_time_changed). "
+        "The spread is the distance between the quartiles of the inference times of all typical steps of the "
+        "generations that count, over their median; it counts above `step_scatter_pct`, and above `step_change_s`, "
+        "since short steps vary by some hundredths of a second for no reason that matters. With fewer than four steps, "
+        "or with a cache, whose steps are not alike, nothing is concluded. The median is then of few steps that were "
+        "not disturbed, or of none: find what else ran, and run the case again.",
+        _step_times_scatter,
+    ),
+)
