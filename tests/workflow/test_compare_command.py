@@ -97,10 +97,12 @@ def test_a_trace_that_was_left_out_ends_the_command_and_a_case_that_the_grid_doe
         other.unlink()
 
 
-def test_a_report_is_a_baseline_without_verdicts(measured: Project) -> None:
+def test_a_report_is_a_baseline_and_to_compare_nothing_is_an_error(measured: Project) -> None:
     shutil.copy(ROOT / "tests/data/seed_report.md", measured.folder / "seed.md")
     run = measured.snakemake("compare", "--config", "baseline=seed.md")
-    assert run.code == 0, run.output
+    assert run.code == 1
+    nothing = "no case of the baseline has the name or the settings of one of this grid"
+    assert f"The comparison results/comparison.md is complete, but nothing was compared:\n{nothing}" in run.output
     comparison = json.loads(measured.read("results/comparison.json"))
     assert len(comparison["only_old"]) == 10
     assert comparison["only_new"] == ["a", "b"]
