@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 from wanbench.faults import of_failed_case, of_no_case
+from wanbench.text import one_line
 from wanbench.trace.writer import read_head
 
 
@@ -37,10 +38,12 @@ def failed_in_this_run():
 if workflow.is_main_process:
     if OTHER_TRACES:
         warn(of_no_case(OTHER_TRACES, shown_path(GRID_FILE)))
-    # Of each case that was measured before, the outcome is known.
-    UNTRIED = [name for name, case in CASES.items() if case["scale"] == "full" and name not in TRACED | set(FAILURES)]
+    # How a case that was tried before ended is known, and to look into its trace would take long for many cases.
+    TRIED = TRACED.union(FAILURES)
+    UNTRIED = [name for name, case in CASES.items() if case["scale"] == "full" and name not in TRIED]
     if UNTRIED and workflow.resource_settings.nodes is None and gpu_is_missing():
-        warn(f"full scale needs a GPU, and NVML knows of none that may be used here. Cases: {', '.join(UNTRIED)}")
+        cases = one_line(", ".join(UNTRIED))
+        warn(f"full scale needs a GPU, and NVML knows of none that may be used here. Cases: {cases}")
 
 
 # Not in a dry run.
