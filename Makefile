@@ -4,11 +4,14 @@
 # make cluster-test   run on a Slurm cluster of its own (needs root, and slurmctld slurmd slurm-client munge slurmdbd
 #                     mariadb-server of Debian or Ubuntu), and on a stand-in for a Kubernetes cluster (rsync and git)
 # make lint  formatting and lint of Python and Snakemake files
-# make clean remove the environment and what runs made, but for results/reference
+# make clean delete what these commands made: .venv, logs, and results but for results/reference and results/aside
 
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# No run makes these: measured traces are in them.
+KEPT := results/reference results/aside
 
 .PHONY: run test browser-test cluster-test lint clean
 
@@ -31,8 +34,8 @@ lint: .venv/test.installed
 	snakemake --lint
 
 clean:
-	rm -rf .venv .snakemake logs
-	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +
+	rm -rf .venv .snakemake logs $(filter-out $(KEPT),$(wildcard results/*))
+	rm -rf $(wildcard results/reference/*/plots results/reference/*/report.html results/reference/*/tables/*.parquet)
 
 .venv/run.installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'

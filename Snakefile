@@ -13,6 +13,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/digests.smk"
+include: "workflow/rules/hooks.smk"
 include: "workflow/rules/scheduling.smk"
 include: "workflow/rules/checkpoint.smk"
 include: "workflow/rules/measure.smk"

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from conftest import SMALL, SMALL_DEFAULTS, Project
+from conftest import SMALL, SMALL_DEFAULTS, Project, Run
 
 
 def complaint(project: Project, *arguments: str) -> str:
@@ -109,9 +109,24 @@ def test_a_count_of_failures_that_was_changed_by_hand(new_project: Callable[[], 
 
 def test_a_target_that_is_no_case_is_named(new_project: Callable[[], Project]) -> None:
     run = new_project().snakemake("results/traces/03_Max_Quality_129p.json")
+    line = "config/config.yaml: no case '03_Max_Quality_129p' (did you mean '03_Max_Quality_192p'?)"
+    assert_ends_with_one_line(run, line)
+
+
+def assert_ends_with_one_line(run: Run, line: str) -> None:
     assert run.code == 1
-    assert "no case '03_Max_Quality_129p' (did you mean '03_Max_Quality_192p'?)" in run.output
-    assert "Traceback (most recent call last)" not in run.output
+    assert run.jobs == set()
+    assert run.output.splitlines()[-2:] == ["Building DAG of jobs...", line]
+    assert "Exception" not in run.output
+
+
+def test_a_comparison_without_a_baseline_and_a_reference_without_traces(new_project: Callable[[], Project]) -> None:
+    project = new_project()
+    assert_ends_with_one_line(project.snakemake("compare"), "compare: no baseline; allowed: --config baseline=PATH")
+    assert_ends_with_one_line(
+        project.snakemake("results/reference/l40/report.md"),
+        "results/reference/l40/traces: no traces; allowed: a folder with *.json.gz files",
+    )
 
 
 @pytest.mark.parametrize(

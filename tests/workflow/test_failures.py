@@ -2,6 +2,7 @@
 
 import copy
 import re
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_a_mended_case_ends_the_failures_and_is_not_tried_again(project: Project
     assert project.plan() == set()
 
 
-def test_the_last_good_trace_outlives_a_failed_attempt(project: Project, run: Run) -> None:
+def test_the_last_good_trace_outlives_a_failed_attempt_and_can_be_put_back(project: Project, run: Run) -> None:
     good = Path(project.folder, "results/last_good/a_good.json").read_bytes()
     worse = copy.deepcopy(GRID)
     worse["cases"] = {"a_good": SMALL | {"timeout_s": 1}}
@@ -108,3 +109,10 @@ def test_the_last_good_trace_outlives_a_failed_attempt(project: Project, run: Ru
     assert project.snakemake().code == 1
     assert status(project, "a_good") == "timeout"
     assert Path(project.folder, "results/last_good/a_good.json").read_bytes() == good
+    worse["cases"] = {"a_good": SMALL}
+    project.write_grid(worse)
+    assert ("measure", "a_good") in project.plan()
+    shutil.copy(project.folder / "results/last_good/a_good.json", project.folder / "results/traces")
+    assert project.snakemake("--touch", "results/traces/a_good.json").code == 0
+    assert {rule for rule, _ in project.plan()} >= {"tabulate", "report"}
+    assert ("measure", "a_good") not in project.plan()

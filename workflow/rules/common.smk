@@ -6,7 +6,6 @@ import sys
 from dataclasses import fields
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
@@ -26,6 +25,11 @@ from wanbench.text import visible
 from wanbench.trace.verdict import Limits
 
 ROOT = Path(workflow.basedir)
+
+
+def refuse(message):
+    """End with one line. Of an exception, Snakemake would show where it was raised as well."""
+    sys.exit(visible(message))
 
 
 def grid_file():
@@ -96,7 +100,7 @@ try:
     config["software_deployment"] = software_deployment()
     config["snakemake_pid"] = os.getpid()
 except InputError as error:
-    sys.exit(visible(str(error)))
+    refuse(str(error))
 
 # Apart from the rest: the tables and the pictures of a case depend on no other.
 LIMITS = {field.name: THRESHOLDS[field.name] for field in fields(Limits)}
@@ -114,24 +118,13 @@ config["run_id"] = run_id(begins_here=workflow.is_main_process)
 CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case: case.name)}
 CASE_SHA256 = {name: case_sha256(settings) for name, settings in CASES.items()}
 
-OTHER_TRACES = sorted(str(file) for file in Path("results/traces").glob("*.json") if file.stem not in CASES)
+TRACED = {file.stem for file in Path("results/traces").glob("*.json")}
+OTHER_TRACES = sorted(f"results/traces/{name}.json" for name in TRACED.difference(CASES))
 
 # All that exists by now stays to the end, and so does what Snakemake plans from here on. To look for garbage among it as
 # often as Python does took a tenth of a plan of 10,000 cases.
 gc.freeze()
 gc.set_threshold(50_000)
-
-
-# Not in a dry run.
-onstart:
-    written = [
-        "results",
-        *(f"results/{name}" for name in ("traces", "work", "videos", "last_good", "failures")),
-        "logs",
-    ]
-    unwritable = [path for path in written if Path(path).exists() and not os.access(path, os.W_OK)]
-    if unwritable:
-        sys.exit(f"{', '.join(unwritable)}: cannot be written to (permissions, or a read-only file system)")
 
 
 wildcard_constraints:
@@ -148,7 +141,7 @@ def asked_for_each_case(function):
 @asked_for_each_case
 def case_settings(wildcards):
     if wildcards.case not in CASES:
-        raise WorkflowError(f"{shown_path(GRID_FILE)}: no case {wildcards.case!r}{nearest(wildcards.case, CASES)}")
+        refuse(f"{shown_path(GRID_FILE)}: no case {wildcards.case!r}{nearest(wildcards.case, CASES)}")
     return CASES[wildcards.case]
 
 
@@ -167,39 +160,3 @@ def times_failed(wildcards):
 
 def case_traces(wildcards):
     return [f"results/traces/{case}.json" for case in CASES]
-
-
-def reference_traces(wildcards):
-    folder = Path("results/reference", wildcards.machine, "traces")
-    traces = sorted(str(file) for file in folder.glob("*.json.gz"))
-    if not traces:
-        raise WorkflowError(f"{folder}: no traces; allowed: a folder with *.json.gz files")
-    return traces
-
-
-def traced_cases(wildcards):
-    return [Path(trace).name.removesuffix(".json.gz") for trace in reference_traces(wildcards)]
-
-
-def reference_cases_without_trace(wildcards):
-    """Names of cases of the grid file beside the traces, where there is one, that have none; and that file."""
-    grid = Path("results/reference", wildcards.machine, "grid.yaml")
-    if not grid.exists():
-        return [], str(grid)
-    try:
-        cases = {case.name for case in resolve_cases(read_yaml(grid), str(grid))}
-    except InputError as error:
-        raise WorkflowError(visible(str(error)))
-    return sorted(cases.difference(traced_cases(wildcards))), str(grid)
-
-
-def compared_traces(wildcards):
-    if not BASELINE_FILES:
-        raise WorkflowError("compare: no baseline; allowed: --config baseline=PATH")
-    return case_traces(wildcards)
-
-
-def reference_pictures(wildcards):
-    cases = traced_cases(wildcards)
-    folder = Path("results/reference", wildcards.machine, "plots")
-    return [str(folder / "pictures.json"), *(str(folder / case / "pictures.json") for case in cases)]

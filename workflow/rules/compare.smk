@@ -1,6 +1,12 @@
 # snakemake compare --config baseline=PATH
 
 
+def compared_traces(wildcards):
+    if not BASELINE_FILES:
+        refuse("compare: no baseline; allowed: --config baseline=PATH")
+    return case_traces(wildcards)
+
+
 rule comparison:
     input:
         traces=compared_traces,
@@ -33,6 +39,9 @@ rule compare:
         # The comparison is made before what it says can end the run.
         markdown="results/comparison.md",
         json="results/comparison.json",
+        # Cases may have been measured for it, which a report that stays as it was would not tell.
+        report="results/report.md",
+        page="results/report.html",
     log:
         "logs/compare.log",
     # It fails when a case got worse or a trace could not be used, and would again.

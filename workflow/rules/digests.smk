@@ -28,6 +28,7 @@ REPORT_DIGEST = code_digest(
         "scripts/compare_runs.py",
         "scripts/check_comparison.py",
         "scripts/plot_grid.py",
+        "scripts/wanbench/faults.py",
         "scripts/wanbench/models.py",
         "scripts/wanbench/memory.py",
         "scripts/wanbench/redact.py",

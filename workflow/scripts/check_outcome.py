@@ -19,4 +19,5 @@ faults = faults_of(cases, left_out, snakemake.params.grid)
 Path(snakemake.log[0]).write_text("".join(f"{fault}\n" for fault in faults), "utf-8")
 if faults:
     sys.exit("\n".join([f"The report {snakemake.input.report} is complete, but:", *faults]))
+print(f"The report: {snakemake.input.report}, {snakemake.input.page}")
 write_atomically(Path(snakemake.output[0]), json.dumps(outcome_of(cases), indent=1) + "\n")

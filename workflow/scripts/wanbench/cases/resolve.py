@@ -147,7 +147,8 @@ def _check_size(settings: dict[str, Any], facts: ModelFacts, where: str) -> None
     width_px, height_px = (int(part) for part in size.split("*"))
     official = f"{', '.join(facts.sizes)} ({model})"
     if width_px % step or height_px % step:
-        raise not_allowed(where, "size", size, f"{official}, or with unofficial_size: true multiples of {step}")
+        condition = "" if settings["unofficial_size"] else "with unofficial_size: true "
+        raise not_allowed(where, "size", size, f"{official}, or {condition}multiples of {step}")
     if not settings["unofficial_size"]:
         raise not_allowed(where, "size", size, f"{official}; {model} can take it with unofficial_size: true")
 

@@ -7,9 +7,11 @@ from wanbench.report.compare.match import Difference, in_all
 from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
 from wanbench.report.compare.verdict import (
     BETTER,
+    COLD_BESIDE_WARM,
     HARDWARE_UNKNOWN,
     ON_ANOTHER_GPU,
     SAME,
+    WITHIN_SPREAD,
     WORSE,
     ComparedCase,
     ComparedRow,
@@ -22,13 +24,16 @@ from wanbench.report.numbers import NOT_MEASURED, fixed, plain
 # Unit of a rule: unit in print, decimals, factor.
 _PRINTED = {"s": ("s", 3, 1.0), "bytes": ("GB", 2, 1e-9), "J": ("J", 0, 1.0), "pct_s": ("%·s", 0, 1.0)}
 _NOTE = (
-    "Ratio: this run over the baseline; below 1 is faster or less. A verdict other than `same` needs a change that is "
-    "more than a share of the baseline's value, more than an absolute bound (both under Rules), and more than the "
-    "spread: three of the larger standard error of the two medians, from the median absolute deviation (Rousseeuw and "
-    "Croux 1993) of the steps or generations of each side. Where each side has one value there is no spread (`none`), "
-    "and the bounds alone decide. `not judged`: shown for information. Stages say where a change lies; whether a case "
-    "got worse, its measures say. `n/a`: not measured on one side. Two GPUs of one name differ more than one GPU from "
-    "run to run: where the cases ran on two, only measures with a share for that (under Rules) have a verdict."
+    "Ratio: this run over the baseline; below 1 is faster or less. `slower`, `faster`, `more` and `less` need a change "
+    "that is more than a share of the baseline's value, more than an absolute bound (both under Rules), and more than "
+    "the spread: three of the larger standard error of the two medians, from the median absolute deviation (Rousseeuw "
+    "and Croux 1993) of the steps or generations of each side. Where each side has one value there is no spread "
+    "(`none`), and the bounds alone decide. `same`: within the bounds. `within the spread`: past both bounds and not "
+    "past the spread, so it may be chance, and nothing is said. `not judged`: shown for information. Stages say where "
+    "a change lies; whether a case got worse, its measures say. `n/a`: not measured on one side. Two GPUs of one name "
+    "differ more than one GPU from run to run: where the cases ran on two, only measures with a share for that (under "
+    "Rules) have a verdict. Where one side has its first, cold generation alone and the other has warm ones, only "
+    "measures of the whole process and of the cold generation have one."
 )
 
 
@@ -58,15 +63,16 @@ def _head(comparison: Comparison, common: Sequence[Difference]) -> str:
     unknown = any(case.withheld == HARDWARE_UNKNOWN for case in comparison.cases)
     nothing = "the baseline does not say what it ran on" if unknown else "nothing"
     differing = ", ".join(_plain(str(difference)) for difference in common) or nothing
-    return "\n".join(
-        [
-            f"- **Baseline**: {_plain(comparison.baseline)}",
-            f"- **Cases**: {len(comparison.cases)} compared, {len(comparison.only_old)} only in the baseline, "
-            f"{len(comparison.only_new)} only in this run",
-            f"- **Verdicts of measures**: {counts or 'none'}",
-            f"- **Hardware and software that differ in all cases**: {differing}",
-        ]
-    )
+    lines = [
+        f"- **Baseline**: {_plain(comparison.baseline)}",
+        f"- **Cases**: {len(comparison.cases)} compared, {len(comparison.only_old)} only in the baseline, "
+        f"{len(comparison.only_new)} only in this run",
+        f"- **Verdicts of measures**: {counts or 'none'}",
+    ]
+    # Of no pair of cases it would be "nothing", as if both sides had been the same.
+    if comparison.cases:
+        lines.append(f"- **Hardware and software that differ in all cases**: {differing}")
+    return "\n".join(lines)
 
 
 def _summary_row(case: ComparedCase) -> dict[str, str]:
@@ -85,10 +91,11 @@ def _verdicts(case: ComparedCase) -> str:
     if case.withheld is not None:
         return case.withheld
     measures = [row for row in case.rows if row.kind == "measure"]
-    changed = [f"{row.name} {row.verdict}" for row in measures if row.verdict in (*WORSE, *BETTER)]
+    changed = [f"{row.name} {row.verdict}" for row in measures if row.verdict in (*WORSE, *BETTER, WITHIN_SPREAD)]
     judged = any(row.verdict == SAME for row in measures)
     text = ", ".join(changed) or (SAME if judged else NOT_MEASURED)
-    return f"{text}; others: {ON_ANOTHER_GPU}" if any(row.verdict == ON_ANOTHER_GPU for row in measures) else text
+    unsaid = [why for why in (ON_ANOTHER_GPU, COLD_BESIDE_WARM) if any(row.verdict == why for row in measures)]
+    return "; others: ".join([text, *unsaid])
 
 
 def _label(case: ComparedCase) -> str:

@@ -11,7 +11,7 @@ _SAME_VIDEO = ("model", "task", "size", "frames")
 
 
 # Kinds of differences.
-SETTING, HARDWARE, ANOTHER_GPU, SOFTWARE = "setting", "hardware", "another GPU", "software"
+SETTING, HOW_OFTEN, HARDWARE, ANOTHER_GPU, SOFTWARE = "setting", "how often", "hardware", "another GPU", "software"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Difference:
     """Something in which two cases differ; None where one side does not say.
 
     Attributes:
-        kind: "setting", "hardware", "software", or "another GPU": two of one name, which `old` and `new` are.
+        kind: "setting"; "how often", of what is measured alike; "hardware", "software", or "another GPU": two of one
+            name, which `old` and `new` are.
     """
 
     kind: str
@@ -47,12 +48,13 @@ def match(
     """Pairs in the order of `new`, then the cases that only the baseline has, and only this run.
 
     Cases of one name and the same settings come first; then those of the same settings, which were renamed; then those
-    of one name, whose settings were changed.
+    of one name, whose settings were changed. How often each measured decides where several have the same settings.
     """
     left_old, left_new = list(old), list(new)
     pairs: list[Pair] = []
     alike: tuple[Callable[[MeasuredCase, MeasuredCase], bool], ...] = (
         lambda a, b: a.name == b.name and a.settings == b.settings,
+        lambda a, b: a.settings == b.settings and a.how_often == b.how_often,
         lambda a, b: a.settings == b.settings,
         lambda a, b: a.name == b.name,
     )
@@ -68,14 +70,17 @@ def match(
 
 
 def differences(pair: Pair) -> list[Difference]:
-    """Settings that both sides tell, then hardware and software where both are known, and then which GPU it was."""
+    """Settings that both sides tell; how often, hardware and software where both are known; and which GPU it was."""
     old, new = pair.old, pair.new
     shared = {key: value for key, value in old.settings.items() if key in new.settings}
     found = _differing(SETTING, shared, {key: new.settings[key] for key in shared})
-    for kind in (HARDWARE, SOFTWARE):
-        values_old, values_new = getattr(old, kind), getattr(new, kind)
-        if values_old and values_new:
-            found += _differing(kind, values_old, values_new)
+    for kind, of_old, of_new in (
+        (HOW_OFTEN, old.how_often, new.how_often),
+        (HARDWARE, old.hardware, new.hardware),
+        (SOFTWARE, old.software, new.software),
+    ):
+        if of_old and of_new:
+            found += _differing(kind, of_old, of_new)
     names = {case.hardware.get("GPU") for case in (old, new)}
     if len(names) == 1 and old.gpu_uuid and new.gpu_uuid and old.gpu_uuid != new.gpu_uuid:
         # Its UUID is in the trace. Here the name is enough, and is the same in all cases of two machines with several.
@@ -98,7 +103,7 @@ def in_all(differences_of: Sequence[Sequence[Difference]]) -> list[Difference]:
     if not differences_of:
         return []
     first, *others = differences_of
-    return [item for item in first if item.kind != SETTING and all(item in other for other in others)]
+    return [item for item in first if item.kind not in (SETTING, HOW_OFTEN) and all(item in other for other in others)]
 
 
 def _shown(value: Any) -> str:

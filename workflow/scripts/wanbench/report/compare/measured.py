@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from wanbench.report.breakdown import breakdown
@@ -17,6 +17,8 @@ FIRST_STEP, TYPICAL_STEP, SWITCH_STEP = "First_Step", "Typical_Step", "Switch_St
 
 # A label, a limit and a permission decide nothing about a run, and an image is known by its digest.
 _NO_EFFECT = ("name", "timeout_s", "unofficial_size", "image")
+# How often something is measured, and not what.
+_HOW_OFTEN = ("warmup", "repeats")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class MeasuredCase:
         status: how it ended; None where a report does not say.
         doubt: why its figures give no verdict; None where they do.
         settings: by key of the grid file, only those that decide a run; a key that is missing is unknown.
+        how_often: the keys of the grid file that say how often it is measured; empty where unknown.
+        cold_only: its figures are those of its first, cold generation, for want of another; None where unknown.
         hardware, software: names and versions; empty where unknown.
         gpu_uuid: which of the GPUs of its name it ran on; None where unknown, or on none.
         figures: by measure of the rules in `policy`.
@@ -55,6 +59,8 @@ class MeasuredCase:
     figures: dict[str, Figure]
     stages: dict[str, Figure]
     gpu_uuid: str | None = None
+    how_often: dict[str, Any] = field(default_factory=dict)
+    cold_only: bool | None = None
 
 
 def measured_case(trace: Trace) -> MeasuredCase:
@@ -69,6 +75,8 @@ def measured_case(trace: Trace) -> MeasuredCase:
         figures=_figures(trace),
         stages=_stages(trace),
         gpu_uuid=(environment.get("gpu") or {}).get("uuid"),
+        how_often={key: trace.case[key] for key in _HOW_OFTEN},
+        cold_only=not warm(generations_of(trace.stages)),
     )
 
 
@@ -81,7 +89,7 @@ def _doubt(trace: Trace) -> str | None:
 
 def _deciding(case: dict[str, Any]) -> dict[str, Any]:
     # A checkpoint folder is known by its digest as well, wherever it lies.
-    no_effect = (*_NO_EFFECT, *(["checkpoint"] if case["checkpoint_sha256"] else []))
+    no_effect = (*_NO_EFFECT, *_HOW_OFTEN, *(["checkpoint"] if case["checkpoint_sha256"] else []))
     return {key: value for key, value in case.items() if key not in no_effect}
 
 

@@ -163,6 +163,16 @@ _RULES = (
     _shown("comp_load_pct_s", "Compute load", "pct_s", "more load is neither better nor worse"),
 )
 POLICIES = {policy.measure: policy for policy in _RULES}
+# Of the process as a whole, or of one kind of generation whichever count: the same measure where one side has only its
+# first, cold generation and the other has warm ones.
+OF_ANY_GENERATION = (
+    "cold_generation_s",
+    "model_initialization_s",
+    "gpu_mem_bytes",
+    "process_mem_bytes",
+    names.PROCESS_STARTUP,
+    names.MODEL_INITIALIZATION,
+)
 
 OTHER_STAGE = MetricPolicy(
     "stage_s",

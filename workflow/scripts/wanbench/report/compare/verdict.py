@@ -14,12 +14,13 @@ from wanbench.report.compare.match import (
     other_video,
 )
 from wanbench.report.compare.measured import Figure, MeasuredCase
-from wanbench.report.compare.policy import POLICIES, MetricPolicy, stage_policy
+from wanbench.report.compare.policy import OF_ANY_GENERATION, POLICIES, MetricPolicy, stage_policy
 from wanbench.report.numbers import NOT_MEASURED
 from wanbench.trace.names import OK
 
-SAME, NOT_JUDGED, HARDWARE_UNKNOWN = "same", "not judged", "hardware unknown"
+SAME, WITHIN_SPREAD, NOT_JUDGED, HARDWARE_UNKNOWN = "same", "within the spread", "not judged", "hardware unknown"
 ON_ANOTHER_GPU = "no verdict: another GPU of this name"
+COLD_BESIDE_WARM = "no verdict: a cold generation beside warm ones"
 WORSE = ("slower", "more")
 BETTER = ("faster", "less")
 # A median further off than three of its standard errors is so by chance in 0.3 % of normal cases.
@@ -102,12 +103,17 @@ def compare(
 
 
 def regressions(comparison: Comparison) -> list[str]:
-    """One line for each case that got worse. Stages say where it did, and do not decide."""
+    """One line for each case that got worse. Stages say where it did, and do not decide.
+
+    What grew within its spread does not decide either. Beside what did, it is named.
+    """
     lines = []
     for case in comparison.cases:
-        worse = [f"{row.name} {row.verdict}{_times(row.ratio)}" for row in case.rows if _decides(row)]
+        measures = [row for row in case.rows if row.kind == "measure"]
+        worse = [f"{row.name} {row.verdict}{_times(row.ratio)}" for row in measures if row.verdict in WORSE]
         if case.failed or worse:
-            lines.append(f"{case.case}: {', '.join([*([case.failed] if case.failed else []), *worse])}")
+            unclear = [f"{row.name} more, but {WITHIN_SPREAD}{_times(row.ratio)}" for row in measures if _unclear(row)]
+            lines.append(f"{case.case}: {', '.join([*([case.failed] if case.failed else []), *worse, *unclear])}")
     return lines
 
 
@@ -115,8 +121,8 @@ def _times(ratio: float | None) -> str:
     return "" if ratio is None else f" ({ratio:.2f} times)"
 
 
-def _decides(row: ComparedRow) -> bool:
-    return row.kind == "measure" and row.verdict in WORSE
+def _unclear(row: ComparedRow) -> bool:
+    return row.verdict == WITHIN_SPREAD and row.new > row.old
 
 
 def compared(pair: Pair) -> ComparedCase:
@@ -154,12 +160,15 @@ def _rows(pair: Pair, found: Sequence[Difference], withheld: str | None) -> list
     rules = [("measure", policy.measure, policy.label, policy) for policy in POLICIES.values()]
     rules += [("stage", stage, stage, stage_policy(stage, loaded)) for stage in stages]
     another_gpu = any(difference.kind == ANOTHER_GPU for difference in found)
+    unlike = None not in (old.cold_only, new.cold_only) and old.cold_only != new.cold_only
     rows = []
     for kind, key, name, policy in rules:
         before, after = ((case.figures if kind == "measure" else case.stages).get(key, Figure()) for case in (old, new))
         known = before.value is not None and after.value is not None
         ratio = after.value / before.value if known and before.value else None
-        verdict = _verdict(policy, before, after, withheld, another_gpu)
+        of_another_kind = unlike and policy.judged and key not in OF_ANY_GENERATION
+        why_none = withheld or (COLD_BESIDE_WARM if of_another_kind else None)
+        verdict = _verdict(policy, before, after, why_none, another_gpu)
         spread = spread_of(before, after)
         rows.append(ComparedRow(new.name, kind, name, policy.unit, before.value, after.value, ratio, spread, verdict))
     return rows
@@ -185,13 +194,16 @@ def spread_of(old: Figure, new: Figure) -> float | None:
 
 
 def verdict_of(policy: MetricPolicy, old: Figure, new: Figure) -> str:
-    """A change counts that passes both bounds of the rule and the spread."""
+    """A change counts that passes both bounds of the rule and the spread; one within the bounds is none."""
     if old.value is None or new.value is None:
         return NOT_MEASURED
     if not policy.judged:
         return NOT_JUDGED
     change = new.value - old.value
-    if abs(change) <= max(policy.share * abs(old.value), policy.absolute, spread_of(old, new) or 0.0):
+    if abs(change) <= max(policy.share * abs(old.value), policy.absolute):
         return SAME
+    # It may be real, and it may be chance: to call it the same would hide a change of any size.
+    if abs(change) <= (spread_of(old, new) or 0.0):
+        return WITHIN_SPREAD
     words = WORSE if change > 0 else BETTER
     return words[0] if policy.unit == "s" else words[1]

@@ -1,0 +1,95 @@
+"""The comparison as files, what ends the command with an error, and what a baseline may be."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+from reports import read_back
+from tiny import tiny_case
+from traces import GPU, HOST, LIMITS, records, trace_of, write
+from wanbench.errors import InputError
+from wanbench.report.compare.baseline import baseline_digest, baseline_files
+from wanbench.report.compare.export import as_json, as_table
+from wanbench.report.compare.faults import faults_of
+from wanbench.report.compare.measured import measured_case
+from wanbench.report.compare.runs import compared_runs
+
+GOLDEN = ROOT / "tests/data/comparison.json"
+
+
+@pytest.mark.parametrize(
+    ("cases", "why"),
+    [
+        ([], "no case of the baseline has the name or the settings of one of this grid"),
+        ([{"case": "a"}], "all cases that belong together made different videos"),
+    ],
+    ids=["no pairs", "other videos"],
+)
+def test_a_comparison_of_nothing_is_a_fault(cases: list[dict], why: str) -> None:
+    content: dict[str, Any] = {"worse": [], "left_out": [], "cases": cases, "rows": []}
+    assert faults_of(content) == {"but nothing was compared": [why]}
+    assert faults_of(content | {"rows": [{}]}) == {}
+
+
+def test_the_comparison_as_json(tmp_path: Path) -> None:
+    sides = []
+    for side, step_s, torch in (("old", 2.0, "2.11.0"), ("new", 2.5, "2.12.0")):
+        folder = tmp_path / side
+        gpu = GPU | {"packages": {"torch": torch, "diffusers": "0.42.1"}}
+        for name, settings in (("a", {}), (side, {"offload": "model" if side == "old" else "group"})):
+            trace = trace_of(
+                records([step_s + 1, step_s, step_s], environment=gpu), case=replace(tiny_case(**settings), name=name)
+            )
+            write(folder, trace)
+        sides.append(sorted(folder.glob("*.json")))
+    (tmp_path / "old/broken.json").write_text("{}")
+    comparison = compared_runs(
+        "old", [tmp_path / "old/broken.json", *sides[0]], sides[1], {"b": "b.json: stale"}, LIMITS
+    )
+    content = json.loads(json.dumps(as_json(comparison)))
+    content["left_out"] = [line.replace(f"{tmp_path}/", "") for line in content["left_out"]]
+    assert content == json.loads(GOLDEN.read_text("utf-8"))
+    table = as_table(comparison)
+    assert table["verdict"].tolist() == [row["verdict"] for row in content["rows"]]
+    assert str(table["old"].dtype) == "Float64"
+
+
+def test_the_environment_is_hardware_and_software(tmp_path: Path) -> None:
+    on_cpu = measured_case(read_back(tmp_path, records([1.0] * 3, environment=HOST)))
+    assert on_cpu.hardware == {"GPU": "none", "power limit (W)": None, "CPU": "Some CPU"}
+    assert on_cpu.software["torch"] == "2.11.0"
+    assert on_cpu.software["Python"] == "3.12.3"
+
+
+# --- baselines --------------------------------------------------------------------------------------------------
+
+
+def test_traces_are_found_in_results_and_in_a_folder_of_traces(tmp_path: Path) -> None:
+    kept = ROOT / "results/reference/h200"
+    assert baseline_files(kept, tmp_path) == baseline_files(kept / "traces", tmp_path)
+    assert len(baseline_files(kept, tmp_path)) == len(list((kept / "traces").glob("*.json.gz")))
+
+
+def test_a_run_is_no_baseline_of_itself_and_a_case_stands_once(tmp_path: Path) -> None:
+    (tmp_path / "results/traces").mkdir(parents=True)
+    file = tmp_path / "results/traces/a.json"
+    file.write_text("{}")
+    with pytest.raises(InputError, match="is where this run writes its traces; allowed: a copy of it"):
+        baseline_files(tmp_path / "results", tmp_path / "results")
+    file.with_name("a.json.gz").write_bytes(b"")
+    with pytest.raises(InputError, match=r"a\.json and a\.json\.gz are the same case"):
+        baseline_files(tmp_path / "results", tmp_path / "other")
+
+
+def test_the_digest_of_a_baseline_follows_its_content(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text("1")
+    before = baseline_digest([file])
+    file.touch()
+    assert baseline_digest([file]) == before
+    file.write_text("2")
+    assert baseline_digest([file]) != before
