@@ -21,6 +21,7 @@ include: "workflow/rules/tabulate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/gallery.smk"
 include: "workflow/rules/plots.smk"
+include: "workflow/rules/kept_traces.smk"
 include: "workflow/rules/reference.smk"
 include: "workflow/rules/compare.smk"
 

@@ -160,3 +160,9 @@ def times_failed(wildcards):
 
 def case_traces(wildcards):
     return [f"results/traces/{case}.json" for case in CASES]
+
+
+def compared_traces(wildcards):
+    if not BASELINE_FILES:
+        refuse("compare: no baseline; allowed: --config baseline=PATH")
+    return case_traces(wildcards)

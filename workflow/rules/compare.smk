@@ -1,12 +1,6 @@
 # snakemake compare --config baseline=PATH
 
 
-def compared_traces(wildcards):
-    if not BASELINE_FILES:
-        refuse("compare: no baseline; allowed: --config baseline=PATH")
-    return case_traces(wildcards)
-
-
 rule comparison:
     input:
         traces=compared_traces,
