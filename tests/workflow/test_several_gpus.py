@@ -71,7 +71,9 @@ def test_cases_are_spread_over_the_gpus_and_no_picture_is_drawn_while_one_is_mea
             "--cores", "4", *traces("long", "c", "d"), picture, "--resources", "gpu=2", "--prioritize", first,
             environment=simulated_gpus(H200, SECOND),
         )  # fmt: skip
-    assert run.code == 0, run.output
+    # All cases end at their time limit.
+    assert run.code == 1
+    assert "100%" in run.output, run.output
     assert {gpu for gpus in seen for gpu in gpus.values()} == {H200, SECOND}
     assert max(len(gpus) for gpus in seen) == 2
     assert {case for gpus in seen for case in gpus} == {"a", "long", "c", "d"}
@@ -91,7 +93,9 @@ def test_whatever_cores_and_resources_say_one_gpu_has_one_case_at_a_time_and_the
             "--cores", "8", *traces(*cases), "--resources", "gpu=8",
             environment=simulated_gpus(H200, SECOND) | {"CUDA_VISIBLE_DEVICES": "1"},
         )  # fmt: skip
-    assert run.code == 0, run.output
+    # All cases end at their time limit.
+    assert run.code == 1
+    assert "100%" in run.output, run.output
     assert {tuple(gpus.values()) for gpus in seen} == {(), (SECOND,)}
     assert {case for gpus in seen for case in gpus} == set(cases)
     waiting = [case for case in cases if "waits: other cases have" in project.read(f"logs/measure/{case}.log")]
