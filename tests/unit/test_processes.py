@@ -1,6 +1,5 @@
 """Sampler, supervisor and their ends: real processes."""
 
-import errno
 import json
 import os
 import signal
@@ -22,19 +21,16 @@ from conftest import ROOT, simulated_gpus
 from fake_nvml import H200, SECOND
 from tiny import tiny_case
 from wanbench.cases.case import Case
-from wanbench.measure.event_log import EventLog, EventTail
+from wanbench.measure.event_log import EventTail
 from wanbench.measure.failures import Failures, failures, last_good_trace
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.gpus import Gpu
 from wanbench.measure.lost import record_lost_attempt
 from wanbench.measure.order import Places
-from wanbench.measure.outcome import Outcome, ReportedError, TimeLimit, is_out_of_memory, outcome_of, time_limit
-from wanbench.measure.progress import Progress
+from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
 from wanbench.measure.supervisor import _process, supervise
 from wanbench.measure.telemetry.host import HostSource
-from wanbench.redact import redacted
 from wanbench.trace.reader import Trace, read_trace
-from wanbench.trace.writer import write_trace
 
 SCRIPTS = ROOT / "workflow/scripts"
 
@@ -412,109 +408,3 @@ def test_an_error_keeps_its_message_and_tells_no_home_folder(tmp_path: Path, mon
     assert str(tmp_path) not in text
     assert '"~/checkpoint"' in text
     assert "Traceback" in (tmp_path / "log").read_text()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "part"),
-    [
-        ((0, None, None, True), "ok", None),
-        # All was measured: how the process went after that is no part of the case.
-        ((-9, TimeLimit(5, "5 s"), None, True), "ok", None),
-        ((78, None, ReportedError("ValueError", "x", False), True), "ok", None),
-        ((79, None, None, True), "ok", None),
-        ((0, None, None, False), "error", "without a report"),
-        ((1, None, None, False), "error", "exit code 1"),
-        ((-9, None, None, False), "killed", "SIGKILL"),
-        ((-11, None, None, False), "killed", "SIGSEGV"),
-        ((-9, TimeLimit(5, "5 s"), None, False), "timeout", "5 s"),
-        ((78, None, ReportedError("OutOfMemoryError", "CUDA out of memory", True), False), "oom", "CUDA"),
-        ((78, None, ReportedError("ValueError", "x", False), False), "error", "x"),
-        ((79, None, None, False), "error", "the disk of results/work is full"),
-    ],
-)
-def test_outcomes(arguments: tuple, status: str, part: str | None) -> None:
-    outcome = outcome_of(*arguments)
-    assert outcome.status == status
-    assert part is None or part in outcome.message
-
-
-def test_which_errors_are_out_of_memory() -> None:
-    class OutOfMemoryError(RuntimeError):
-        pass
-
-    assert is_out_of_memory(OutOfMemoryError("CUDA"))
-    assert is_out_of_memory(MemoryError())
-    assert is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"))
-    assert not is_out_of_memory(RuntimeError("shapes differ"))
-    assert not is_out_of_memory(ValueError("out of memory"))
-
-
-def test_progress_lines_tell_the_stage_the_step_and_the_time_left() -> None:
-    progress = Progress("case")
-    s = 1_000_000_000
-
-    def begin(span: int, name: str, at_s: float, kind: str = "stage", **args: int) -> dict:
-        record = {"record": "begin", "span": span, "name": name, "kind": kind, "time_ns": at_s * s, "args": args}
-        return progress.line(record)
-
-    def end(span: int, at_s: float) -> str | None:
-        return progress.line({"record": "end", "span": span, "time_ns": at_s * s, "args": {}})
-
-    assert begin(1, "TI2V_Preprocess", 0) is None
-    begin(2, "T5_Encoding", 1)
-    assert end(2, 3) == "[case] T5_Encoding: 2.00 s"
-    assert end(1, 4) == "[case] TI2V_Preprocess: 2.00 s"
-    begin(3, "Step_0", 4, "step", step=0, steps=92)
-    assert end(3, 14) == "[case] Step_0 (1/92): 10.00 s, about 15 min of denoising left"
-    begin(4, "Step_1", 14, "step", step=1, steps=92)
-    assert end(4, 16) == "[case] Step_1 (2/92): 2.00 s, about 3 min of denoising left"
-    begin(5, "CFG_cond", 16, "detail")
-    assert end(5, 17) is None
-
-
-def test_secrets_and_home_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HF_TOKEN", "hf_abcdefgh")
-    monkeypatch.setenv("HOME", "/home/someone")
-    value = {"a": ["/home/someone/x", 3, None], "b": "token hf_abcdefgh"}
-    assert redacted(value) == {"a": ["~/x", 3, None], "b": "token ***"}
-
-
-def test_a_record_that_was_written_in_part_is_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = EventLog(tmp_path / "events")
-    log.write({"whole": 1})
-    real = log._file
-
-    class AlmostFull:
-        name = "events"
-
-        def write(self, data: bytes) -> int:
-            return real.write(data[:5])
-
-    log._file = AlmostFull()
-    for _ in range(2):
-        with pytest.raises(OSError, match="No space left on device: 'events'"):
-            log.write({"part": 2})
-    assert EventTail(tmp_path / "events").new_records() == [{"whole": 1}]
-    assert (tmp_path / "events").stat().st_size == len('{"whole": 1}\n') + 5
-
-
-def test_what_could_not_be_written_whole_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write_trace(tmp_path / "trace.json", {"a": 1, "traceEvents": []})
-    assert os.listdir(tmp_path) == []
-
-
-def test_a_trace_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    file = tmp_path / "trace.json"
-    write_trace(file, {"a": 1, "traceEvents": [{"b": 2}, {"c": 3}]})
-    written = json.loads(file.read_text())
-    assert written.pop("sha256")
-    assert written == {"a": 1, "traceEvents": [{"b": 2}, {"c": 3}]}
-    with pytest.raises(ValueError, match="Out of range"):
-        write_trace(file, {"a": float("nan"), "traceEvents": []})
-    assert json.loads(file.read_text())["a"] == 1
-    assert os.listdir(tmp_path) == ["trace.json"]
