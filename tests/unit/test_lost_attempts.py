@@ -117,7 +117,7 @@ def test_one_that_had_told_of_its_error_keeps_it(tmp_path: Path, out_of_memory: 
     with claimed(order.places.claim, pytest.fail) as claim:
         claim.begin(order.run_id)
     log = EventLog(order.places.events)
-    log.write({"record": "error", "type": "Boom", "message": "it broke", "out_of_memory": out_of_memory})
+    log.write({"record": "error", "time_ns": 1, "type": "Boom", "message": "it broke", "out_of_memory": out_of_memory})
     record_lost_attempt(order)
     trace = read_trace(order.places.trace)
     assert (trace.status, trace.error["message"]) == ("oom" if out_of_memory else "error", "it broke")

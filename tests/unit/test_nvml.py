@@ -2,6 +2,8 @@
 
 import math
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pynvml
 import pytest
@@ -190,14 +192,81 @@ def test_memory_of_others_that_nvml_does_not_tell_is_absent() -> None:
     assert "foreign_mem_bytes" not in reading
 
 
-def test_several_gpus_are_read_as_one() -> None:
-    nvml = FakeNvml((H200, SECOND))
-    reading = second_reading(nvml, H200, SECOND)
-    assert reading["sm_activity_pct"] == pytest.approx(79.24)
-    assert reading["power_w"] == pytest.approx(2 * 685.61)
-    assert reading["temperature_c"] == 64
-    assert reading["clock_event_reasons"] == 4
-    assert source(nvml, H200, SECOND).describe()["gpus"] == [H200, SECOND]
+class UnlikeGpus(FakeNvml):
+    """Two GPUs, of which the second is idle, cooler, and slowed down by heat; others compute on it."""
+
+    def __init__(self) -> None:
+        super().__init__((H200, SECOND))
+        self._gpm_requests = 0
+
+    def nvmlGpmMetricsGet(self, request: Any) -> None:
+        super().nvmlGpmMetricsGet(request)
+        # Both are asked in turn.
+        self._gpm_requests += 1
+        if self._gpm_requests % 2 == 0:
+            for metric in request.metrics[: request.numMetrics]:
+                metric.value = metric.value / 2
+
+    def nvmlDeviceGetMemoryInfo(self, handle: str) -> Any:
+        return SimpleNamespace(total=150_754_820_096, used=9 if handle == SECOND else 7)
+
+    def nvmlDeviceGetFieldValues(self, handle: str, fields: list[int]) -> list[Any]:
+        power_mw = 100_000 if handle == SECOND else 600_000
+        return [SimpleNamespace(nvmlReturn=pynvml.NVML_SUCCESS, value=SimpleNamespace(uiVal=power_mw))]
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
+        return 3_000 if handle == SECOND else 5_000
+
+    def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> int:
+        return 40 if handle == SECOND else 64
+
+    def nvmlDeviceGetClockInfo(self, handle: str, clock: int) -> int:
+        return 1000 if handle == SECOND else 1900
+
+    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: str) -> int:
+        return 0x20 if handle == SECOND else 0x4
+
+    def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[Any]:
+        sizes = {OURS: 6, 99: 2, 98: 1} if handle == SECOND else {OURS: 5, 99: 3}
+        return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in sizes.items()]
+
+
+def test_of_several_gpus_shares_are_means_energy_is_a_sum_memory_the_highest_and_reasons_those_of_any() -> None:
+    nvml = UnlikeGpus()
+    reader = source(nvml, H200, SECOND)
+    reader.read()
+    nvml._gpm_requests = 0
+    assert reader.read() == {
+        "graphics_activity_pct": pytest.approx(0.75 * 83.8),
+        "sm_activity_pct": pytest.approx(0.75 * 79.24),
+        "sm_occupancy_pct": pytest.approx(0.75 * 11.71),
+        "tensor_activity_pct": pytest.approx(0.75 * 76.84),
+        "dram_activity_pct": pytest.approx(0.75 * 15.1),
+        "pcie_tx_bytes_per_s": pytest.approx(1.5 * 5.13 * 2**20),
+        "pcie_rx_bytes_per_s": pytest.approx(1.5 * 13.22 * 2**20),
+        "gpu_mem_used_bytes": 9,
+        "gpu_mem_process_bytes": 6,
+        "power_w": 700,
+        "energy_j": 8,
+        "temperature_c": 64,
+        "sm_clock_mhz": 1450,
+        "mem_clock_mhz": 1450,
+        "clock_event_reasons": 0x24,
+        "foreign_processes": 3,
+        "foreign_mem_bytes": 6,
+    }
+    assert reader.describe()["gpus"] == [H200, SECOND]
+    assert reader.describe()["power_limit_w"] == 700
+
+
+def test_what_one_of_several_gpus_does_not_tell_is_absent() -> None:
+    class Half(UnlikeGpus):
+        def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
+            if handle == SECOND:
+                raise self.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+            return 5_000
+
+    assert "energy_j" not in second_reading(Half(), H200, SECOND)
 
 
 def test_latches_are_those_of_one_gpu(clock: Clock) -> None:

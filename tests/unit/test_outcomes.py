@@ -20,15 +20,15 @@ from wanbench.trace.writer import write_trace
         ((0, None, None, True), "ok", None),
         # All was measured: how the process went after that is no part of the case.
         ((-9, TimeLimit(5, "5 s"), None, True), "ok", None),
-        ((78, None, ReportedError("ValueError", "x", False), True), "ok", None),
+        ((78, None, ReportedError("ValueError", "x", False, 1), True), "ok", None),
         ((79, None, None, True), "ok", None),
         ((0, None, None, False), "error", "without a report"),
         ((1, None, None, False), "error", "exit code 1"),
         ((-9, None, None, False), "killed", "SIGKILL"),
         ((-11, None, None, False), "killed", "SIGSEGV"),
         ((-9, TimeLimit(5, "5 s"), None, False), "timeout", "5 s"),
-        ((78, None, ReportedError("OutOfMemoryError", "CUDA out of memory", True), False), "oom", "CUDA"),
-        ((78, None, ReportedError("ValueError", "x", False), False), "error", "x"),
+        ((78, None, ReportedError("OutOfMemoryError", "CUDA out of memory", True, 1), False), "oom", "CUDA"),
+        ((78, None, ReportedError("ValueError", "x", False, 1), False), "error", "x"),
         ((79, None, None, False), "error", "the disk of results/work is full"),
     ],
 )

@@ -313,6 +313,7 @@ def test_settings_are_applied(tmp_path: Path) -> None:
         "compile": "none",
         "cache": "none",
         "cache_threshold": None,
+        "gpus": 1,
     }
 
 

@@ -99,9 +99,10 @@ def test_the_sampler_imports_neither_torch_nor_pandas() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_sampler_and_measuring_process_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp_path: Path, gpus: int) -> None:
     case_file = tmp_path / "case.json"
-    case_file.write_text(json.dumps(tiny_case().settings()))
+    case_file.write_text(json.dumps(tiny_case(gpus=gpus).settings()))
     code = (
         "import json, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from wanbench.cases.case import Case\n"
@@ -116,10 +117,10 @@ def test_sampler_and_measuring_process_end_when_their_supervisor_is_killed(tmp_p
     samples = tmp_path / "work/samples.jsonl"
     wait_for(lambda: samples.exists() and len(samples.read_text().splitlines()) > 5)
     children = psutil.Process(supervisor.pid).children(recursive=True)
-    assert len(children) == 2
-    # The process that would compute on the GPU keeps it from others until it is gone itself.
+    assert len(children) == 1 + gpus
+    # The processes that would compute on the GPUs keep them from others until they are gone themselves.
     holding = [child for child in children if any("machine.lock" in file.path for file in child.open_files())]
-    assert ["wanbench.measure.child" in child.cmdline() for child in holding] == [True]
+    assert [child.cmdline()[2] for child in holding] == ["wanbench.measure.child", "wanbench.measure.rank"][:gpus]
     supervisor.kill()
     supervisor.wait()
     _, alive = psutil.wait_procs(children, timeout=5)

@@ -31,6 +31,7 @@ REPORT_DIGEST = code_digest(
         "scripts/wanbench/faults.py",
         "scripts/wanbench/models.py",
         "scripts/wanbench/memory.py",
+        "scripts/wanbench/parallel.py",
         "scripts/wanbench/redact.py",
         "scripts/wanbench/rule_log.py",
         "scripts/wanbench/text.py",

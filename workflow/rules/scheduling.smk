@@ -78,6 +78,17 @@ def asked_runtime_min(wildcards, attempt):
 
 
 @asked_for_each_case
+def asked_cpus(wildcards, attempt):
+    # Stock diffusers exports, moves and compiles on all cores that it may use, and nodes commonly have as many a GPU.
+    return 8 * CASES[wildcards.case]["gpus"]
+
+
+@asked_for_each_case
+def gpus_of_case(wildcards):
+    return case_settings(wildcards)["gpus"]
+
+
+@asked_for_each_case
 def attempt_number(wildcards, attempt):
     return attempt
 
@@ -87,12 +98,13 @@ if workflow.remote_exec or workflow.resource_settings.nodes is not None:
         "gpu": asked_gpus,
         "mem_mb": asked_mem_mb,
         "runtime": asked_runtime_min,
-        # Only Slurm reads it. Stock diffusers exports, moves and compiles on all cores that it may use, and nodes
-        # commonly have as many a GPU.
-        "cpus_per_task": 8,
+        # Only Slurm reads it.
+        "cpus_per_task": asked_cpus,
         # Slurm ends a job after its `runtime`.
         "ends_in_time": int(workflow.remote_exec and "SLURM_JOB_ID" in os.environ),
     }
 else:
-    # Nobody is asked on one machine, where for 10,000 cases Snakemake would take two seconds more to plan.
-    ASKED = {"gpu": 1, "ends_in_time": 0}
+    # Nobody is asked on one machine, where for 10,000 cases Snakemake would take two seconds more to plan; and one number
+    # for all is no function that it asks for each.
+    SEVERAL_GPUS = any(case["gpus"] > 1 for case in CASES.values())
+    ASKED = {"gpu": gpus_of_case if SEVERAL_GPUS else 1, "ends_in_time": 0}

@@ -13,9 +13,13 @@ Working memory, each fitted to peaks measured on an H200 (torch 2.11, diffusers 
                    over chunks of four frames, so the length of the video hardly counts
     VAE encoding   the same, with less of each
 
+Of several GPUs it is the need of each: all weights are on every one, and so is the work of the VAE; of the tokens each
+has its part, and some tensors of all of them. That was fitted to nothing yet, and is meant to be rather too much. What
+NCCL holds is outside of torch's allocator.
+
 On the host: what the interpreter, CUDA and the decoded video need, and the weights that wait there (with offloading)
-or pass through (from a checkpoint). It is 1.05 to 2.6 times what the 27 recorded cases of that H200 took: on a cluster,
-too little ends a case.
+or pass through (from a checkpoint); for each process of a case on several GPUs all of that. It is 1.05 to 2.6 times
+what the 27 recorded cases of that H200 took: on a cluster, too little ends a case.
 """
 
 from dataclasses import dataclass
@@ -67,6 +71,9 @@ _ENCODED_PX_BYTES = 15_000
 _TILES_BYTES = 5_000_000_000
 # A first-block cache keeps residuals of the first and the last block, for both guidance passes.
 _CACHED_TENSORS = 6
+# Tensors of all tokens that each of several GPUs holds: embedded before they are shared out, gathered at the end, and
+# queries, keys and values on their way through attention.
+_WHOLE_TENSORS = 4
 
 # On the host, each above what was seen: interpreter, libraries and CUDA; torch's compiling processes; float32 frames
 # beside the tensor that they are made from. Pinned copies take the weights' place one by one, and torch rounds the size
@@ -78,7 +85,7 @@ _HOST_WEIGHT_COPIES = {"none": 0, "model": 1, "sequential": 1, "group": 1, "grou
 
 
 def estimated_peak_bytes(case: Case) -> int | None:
-    """Highest memory that torch will have allocated, in bytes; None for what has no estimate.
+    """Highest memory that torch will have allocated on a GPU, in bytes; None for what has no estimate.
 
     That is a tiny model, and attention that holds the square of the tokens (`_native_math`).
     """
@@ -108,7 +115,7 @@ def estimated_host_bytes(case: Case) -> int:
     """Highest memory of the case's processes on the host, in bytes."""
     video_bytes = _HOST_VIDEO_COPIES * 3 * case.frames * case.width_px * case.height_px * 4
     compiling_bytes = 0 if case.compile == "none" else _HOST_COMPILING_BYTES
-    return round(_HOST_BASE_BYTES + compiling_bytes + video_bytes + _weights_on_host_bytes(case))
+    return case.gpus * round(_HOST_BASE_BYTES + compiling_bytes + video_bytes + _weights_on_host_bytes(case))
 
 
 def _weights_on_host_bytes(case: Case) -> float:
@@ -149,6 +156,8 @@ def _denoising_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> float:
     live = sizes.live_eager if case.compile == "none" else sizes.live_compiled
     if case.cache == "first_block":
         live += _CACHED_TENSORS
+    if case.gpus > 1:
+        live = live / case.gpus + _WHOLE_TENSORS
     return live * tokens * sizes.width * item_bytes
 
 

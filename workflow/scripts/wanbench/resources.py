@@ -57,7 +57,7 @@ def resources_of(case: Case, earlier: Earlier | None, last_failure: str | None) 
     """
     bytes_ = _MEMORY_MARGIN * estimated_host_bytes(case) * (2 if last_failure == KILLED else 1)
     time_s = min(case.timeout_s, math.inf if last_failure == TIMEOUT else _expected_s(case, earlier))
-    return Resources(1, math.ceil(bytes_ / 1e6), math.ceil((time_s + _RESERVE_S) / 60))
+    return Resources(case.gpus, math.ceil(bytes_ / 1e6), math.ceil((time_s + _RESERVE_S) / 60))
 
 
 def limit_s(runtime_min: float) -> float:

@@ -25,6 +25,8 @@ class Case:
         compile: "repeated_blocks" or "none".
         cache, cache_threshold: "first_block", which reuses the output of a pass's later blocks while the first one's
             changes by less than the threshold (lossy), or "none" and None.
+        gpus: number of GPUs that denoise together, each in a process of its own, with diffusers' context parallelism
+            (Ulysses); on a machine without a GPU, of processes on the CPU.
         image, image_sha256: the first frame of image-to-video, as a path, and its digest.
         warmup, repeats: number of generations before those that count, and of those that count.
         timeout_s: the measuring process is ended after this many seconds.
@@ -57,6 +59,7 @@ class Case:
     compile: str
     cache: str
     cache_threshold: float | None
+    gpus: int
     warmup: int
     repeats: int
     timeout_s: float

@@ -11,6 +11,7 @@ from wanbench.cases.case import Case
 from wanbench.cases.checkpoint import check_checkpoint
 from wanbench.cases.grid import expand_grid
 from wanbench.cases.images import check_image
+from wanbench.cases.parallel import check_gpus
 from wanbench.cases.schema import check, not_allowed, shown
 from wanbench.digests import checkpoint_digest, sha256_of_file
 from wanbench.errors import InputError
@@ -32,6 +33,7 @@ _COMMON_DEFAULTS: dict[str, Any] = {
     "compile": "none",
     "cache": "none",
     "cache_threshold": 0.05,
+    "gpus": 1,
     "warmup": 0,
     "repeats": 1,
     "timeout_s": 14400,
@@ -94,6 +96,7 @@ def _resolve(name: str, own: dict[str, Any], defaults: dict[str, Any], digests: 
     if settings["frames"] % 4 != 1:
         near = (settings["frames"] - 1) // 4 * 4 + 1
         raise not_allowed(where, "frames", settings["frames"], f"4k+1, such as {near} and {near + 4}")
+    check_gpus(settings, facts, where)
     guidance = settings["guidance"]
     scales = guidance if isinstance(guidance, list) else [guidance] * len(facts.guidance)
     settings["guidance"] = tuple(float(scale) for scale in scales)

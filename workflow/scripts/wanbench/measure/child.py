@@ -13,9 +13,9 @@ from pathlib import Path
 from wanbench.cases.case import Case
 from wanbench.lifeline import die_with_parent
 from wanbench.measure.disk import disk_read_bytes, weights_bytes
+from wanbench.measure.error_report import leave, reported
 from wanbench.measure.event_log import EventLog
 from wanbench.measure.job import Job
-from wanbench.measure.outcome import EXIT_DISK_FULL, EXIT_ERROR, is_out_of_memory
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.trace import names
 
@@ -25,20 +25,7 @@ def main(supervisor_pid: int, job_file: Path) -> int:
     die_with_parent(supervisor_pid)
     job = Job.from_json(job_file.read_text("utf-8"))
     log = EventLog(job.events)
-    try:
-        _measure(job, log)
-    except Exception as error:
-        try:
-            told = {"type": type(error).__name__, "message": str(error), "out_of_memory": is_out_of_memory(error)}
-            log.write({"record": "error"} | told)
-        except OSError:
-            return EXIT_DISK_FULL
-        if not told["out_of_memory"]:
-            import traceback
-
-            traceback.print_exc()
-        return EXIT_ERROR
-    return 0
+    return reported(lambda: _measure(job, log), log)
 
 
 def _measure(job: Job, log: EventLog) -> None:
@@ -60,8 +47,10 @@ def _measure(job: Job, log: EventLog) -> None:
     from wanbench.measure.wan.build import build_pipeline
     from wanbench.measure.wan.flops import stage_flops
     from wanbench.measure.wan.generate import generate
+    from wanbench.measure.wan.parallel import join_ranks, part_from_ranks, wait_for_ranks
     from wanbench.measure.wan.setup import (
         apply_settings,
+        check_enough_gpus,
         check_gpu,
         check_in_force,
         check_possible,
@@ -81,15 +70,21 @@ def _measure(job: Job, log: EventLog) -> None:
     log.write({"record": "end", "span": 0, "time_ns": time.monotonic_ns(), "args": {}})
 
     case = job.case
-    check_gpu(environment["gpu"], job.gpus)
+    check_gpu(environment["gpu"], job.gpus_of(0))
+    check_enough_gpus(case, device, len(job.gpus))
     check_possible(case, device)
     try:
         clock.begin(names.TOTAL_EXECUTION)
         clock.begin(names.MODEL_INITIALIZATION)
+        if case.gpus > 1:
+            with clock.span("Process_Group", "detail"):
+                join_ranks(0, case.gpus, job.rendezvous, device, case.timeout_s)
         before_bytes = disk_read_bytes()
         pipe = build_pipeline(case, device, clock)
         with clock.span("Placement", "detail"):
             apply_settings(pipe, case, device)
+        # Else the first pass would contain the wait for the rank that made its weights last.
+        wait_for_ranks()
         clock.end(**_loaded(case, before_bytes))
         clock.note("flops", values=asdict(stage_flops(pipe, case)))
         for generation in range(case.warmup + case.repeats):
@@ -107,6 +102,8 @@ def _measure(job: Job, log: EventLog) -> None:
         output_finite=bool(np.isfinite(frames).all()),
         video_bytes=job.video.stat().st_size,
     )
+    # With the other ranks' GPUs idle and this one's result safe.
+    part_from_ranks()
     if on_gpu:
         multiply_matrices(clock)
 
@@ -141,4 +138,4 @@ def _loaded(case: Case, before_bytes: int | None) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))
+    leave(main(int(sys.argv[1]), Path(sys.argv[2])))

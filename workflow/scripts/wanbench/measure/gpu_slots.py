@@ -44,6 +44,16 @@ class Slot:
         """Variables that show CUDA these GPUs and no other."""
         return {"CUDA_VISIBLE_DEVICES": ",".join(self.uuids)} if self.gpus else {}
 
+    def environment_of(self, rank: int) -> dict[str, str]:
+        """Variables that show CUDA these GPUs and no other, first the one of this process of the case.
+
+        Each computes on the first that it sees. NCCL copies directly between GPUs that it can see.
+        """
+        if not self.gpus:
+            return {}
+        own = self.uuids[rank]
+        return {"CUDA_VISIBLE_DEVICES": ",".join([own, *(uuid for uuid in self.uuids if uuid != own)])}
+
 
 def slots_folder() -> Path:
     """Where this user's locks are: in the temporary directory, which TMPDIR can name."""

@@ -12,7 +12,8 @@ class Job:
     """One attempt at a case.
 
     Attributes:
-        gpus: UUIDs of the GPUs that no other case has; none where no GPU is known.
+        gpus: UUIDs of the GPUs that no other case has, in the order of the ranks that compute on them; none where no
+            GPU is known.
         events: file to which the measuring process appends its records.
         video: file for the generated video.
         spawned_ns: monotonic time at which the supervisor started the measuring process, in nanoseconds.
@@ -27,6 +28,19 @@ class Job:
     spawned_ns: int
     conda_env: str | None
     started_at: str
+
+    @property
+    def rendezvous(self) -> Path:
+        """File by which the processes of a case on several GPUs find each other."""
+        return self.events.with_name("rendezvous")
+
+    def events_of(self, rank: int) -> Path:
+        """Where a process of the case writes its records: the measured one, which is rank 0, to `events`."""
+        return self.events if rank == 0 else self.events.with_name(f"events_of_rank_{rank}.jsonl")
+
+    def gpus_of(self, rank: int) -> list[str]:
+        """The UUID of a process's own GPU; none where no GPU is known."""
+        return self.gpus[rank : rank + 1]
 
     def to_json(self) -> str:
         return json.dumps(

@@ -68,6 +68,6 @@ def _conclude_lost(order: Order) -> None:
     instants_ns = [record["time_ns"] for record in events + samples if "time_ns" in record]
     recording = read_records(events)
     outcome = reported_outcome(recording.error, recording.result is not None) or Outcome(KILLED, message)
-    conclude(order, job, max(instants_ns, default=job.spawned_ns), recording, outcome)
+    conclude(order, job, max([job.spawned_ns, *instants_ns]), recording, outcome)
     with places.log.open("a", encoding="utf-8") as log:
         say(log, f"[{order.case.name}] {outcome.status}: {outcome.message or 'its trace was written afterwards'}")

@@ -12,11 +12,12 @@ EXIT_DISK_FULL = 79
 
 @dataclass(frozen=True)
 class ReportedError:
-    """What the measuring process told of the error that ended it."""
+    """What the measuring process told of the error that ended it, and when: monotonic, in nanoseconds."""
 
     type_name: str
     message: str
     out_of_memory: bool
+    time_ns: int
 
 
 @dataclass(frozen=True)

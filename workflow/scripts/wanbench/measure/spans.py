@@ -131,7 +131,7 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
             recording.matmul = record
         elif kind == "error":
             message = redacted_message(record["message"])
-            recording.error = ReportedError(record["type"], message, record["out_of_memory"])
+            recording.error = ReportedError(record["type"], message, record["out_of_memory"], record["time_ns"])
     recording.stage_reached = _stage_reached(recording.spans, open_spans)
     return recording
 

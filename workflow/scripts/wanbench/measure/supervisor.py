@@ -6,8 +6,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
@@ -21,9 +22,10 @@ from wanbench.measure.gpu_slots import Slot, own_slot
 from wanbench.measure.gpus import Gpu, usable_gpus
 from wanbench.measure.job import Job
 from wanbench.measure.log_pipe import log_pipe
-from wanbench.measure.order import Order
-from wanbench.measure.outcome import Outcome, TimeLimit, outcome_of, time_limit
+from wanbench.measure.order import Order, Places
+from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
 from wanbench.measure.progress import Progress, starting
+from wanbench.measure.rank_ends import RankEnd, outcome_of_ranks
 from wanbench.measure.say import say
 from wanbench.measure.spans import read_records
 from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
@@ -35,11 +37,13 @@ from wanbench.trace.writer import write_atomically
 _MIN_FREE_BYTES = 100_000_000
 _POLL_S = 0.2
 _SAMPLER_ENDS_WITHIN_S = 5.0
+# A rank that loses another tells so at once, or waits for it until it is ended.
+_RANKS_END_WITHIN_S = 1.0
 _PACKAGE_ROOT = Path(__file__).parents[2]
 
 
 def supervise(order: Order, conda_env: str | None, job_limit_s: float | None = None) -> Outcome:
-    """Wait for a GPU that no other case has, measure a case on it, and write its trace.
+    """Wait for GPUs that no other case has, measure a case on them, and write its trace.
 
     An interruption (Ctrl-C, SIGTERM) ends the measuring process and is raised on, without a trace; what it leaves is
     for `record_lost_attempt`.
@@ -68,7 +72,9 @@ def supervise(order: Order, conda_env: str | None, job_limit_s: float | None = N
                 os.link(places.log, places.second_log)
             try:
                 _check_space(places.results)
-                with own_slot(usable_gpus(os.environ), 1, tell) as slot:
+                usable = usable_gpus(os.environ)
+                # Where there are too few, the measuring process says so in the trace.
+                with own_slot(usable, min(case.gpus, len(usable)), tell) as slot:
                     left_s = job_limit_s and max(0.0, job_limit_s - (time.monotonic() - began_s))
                     outcome = _attempt(order, conda_env, slot, log, time_limit(case.timeout_s, left_s))
             except InputError as error:
@@ -95,29 +101,45 @@ def _attempt(order: Order, conda_env: str | None, slot: Slot, log: IO[str], limi
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
     job = Job(case, slot.uuids, places.events, places.video, time.monotonic_ns(), conda_env, started_at)
     write_atomically(places.job, job.to_json())
-    variables = slot.environment() | _compiles_anew(places.work)
-    with (
-        _process("wanbench.measure.child", [places.job], places.log, variables, slot.locks) as child,
-        _process(
-            "wanbench.measure.telemetry.sampler",
-            [places.samples, child.pid, SAMPLING_INTERVAL_S, *slot.uuids],
-            places.log,
-            {},
-        ) as sampler,
-    ):
+    with ExitStack() as running:
+        ranks = [running.enter_context(_rank(rank, job, places, slot)) for rank in range(_ranks(case, slot))]
+        pids = ",".join(str(process.pid) for process in ranks)
+        sampler = running.enter_context(
+            _process(
+                "wanbench.measure.telemetry.sampler",
+                [places.samples, pids, SAMPLING_INTERVAL_S, *slot.uuids],
+                places.log,
+                {},
+            )
+        )
         warning = _will_not_fit(case, slot.gpus)
         if warning is not None:
             say(log, warning)
-        passed = _wait(child, limit, _reporter(case, places.events, log))
+        ending = _wait(ranks, limit, _reporter(case, places.events, log))
         ended_ns = time.monotonic_ns()
         sampler.terminate()
         # One that hangs in the driver is killed on leaving the block; what it wrote is used all the same.
         with suppress(subprocess.TimeoutExpired):
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
-    recording = read_records(EventTail(places.events).new_records())
-    outcome = outcome_of(child.returncode, passed, recording.error, recording.result is not None)
+    recordings = [read_records(EventTail(job.events_of(rank)).new_records()) for rank in range(len(ranks))]
+    ends = [RankEnd(i, code, recordings[i].error) for i, code in enumerate(ending.return_codes)]
+    recording = recordings[0]
+    outcome = outcome_of_ranks(ends, ending.passed, recording.result is not None)
     conclude(order, job, ended_ns, recording, outcome)
     return outcome
+
+
+def _ranks(case: Case, slot: Slot) -> int:
+    """Number of processes: one for each GPU, or on the CPU as many."""
+    return case.gpus if len(slot.gpus) in (0, case.gpus) else 1
+
+
+def _rank(rank: int, job: Job, places: Places, slot: Slot) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """A process of the case: rank 0 is measured, the others work beside it."""
+    module, arguments = ("child", [places.job]) if rank == 0 else ("rank", [rank, places.job])
+    variables = slot.environment_of(rank) | _compiles_anew(places.work / f"compiled_{rank}")
+    variables |= _threads(job.case.gpus)
+    return _process(f"wanbench.measure.{module}", arguments, places.log, variables, slot.locks)
 
 
 @contextmanager
@@ -126,9 +148,7 @@ def _process(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A Python process in a session of its own; it and what it started are gone after the block."""
     python_path = os.pathsep.join([str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"} | variables
-    # Snakemake sets these to the rule's threads. Stock diffusers uses all cores that it may, and so must we.
-    environment |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(_usable_cores()))
+    environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"} | _threads(1) | variables
     # A pipe each, so that no process writes into the middle of another's line.
     with log_pipe(log) as said:
         process = subprocess.Popen(
@@ -148,6 +168,15 @@ def _process(
             process.wait()
 
 
+def _threads(ranks: int) -> dict[str, str]:
+    """Environment of a process that shares the cores with others of its case.
+
+    Snakemake sets these variables to the rule's threads. Stock diffusers uses all cores that it may, and so must we.
+    """
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    return dict.fromkeys(names, str(max(1, _usable_cores() // ranks)))
+
+
 def _usable_cores() -> int:
     """Logical cores that this process may run on, which a scheduler can limit."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -164,27 +193,48 @@ def _will_not_fit(case: Case, gpus: list[Gpu]) -> str | None:
     )
 
 
-def _compiles_anew(work: Path) -> dict[str, str]:
-    """Environment in which torch finds nothing that an earlier case has compiled: each case pays for its own."""
-    return {"TORCHINDUCTOR_CACHE_DIR": str(work.absolute() / "compiled")}
+def _compiles_anew(folder: Path) -> dict[str, str]:
+    """Environment in which torch finds nothing that another process has compiled: each case pays for its own."""
+    return {"TORCHINDUCTOR_CACHE_DIR": str(folder.absolute())}
 
 
-def _wait(child: subprocess.Popen[bytes], limit: TimeLimit, report: Callable[[], None]) -> TimeLimit | None:
-    """Wait for the end of the child; the limit if the child had to be ended for it."""
+@dataclass(frozen=True)
+class _Ending:
+    """How the ranks of a case ended.
+
+    Attributes:
+        passed: the limit, if they were ended for it.
+        return_codes: None for a rank that did not end by itself.
+    """
+
+    passed: TimeLimit | None
+    return_codes: list[int | None]
+
+
+def _wait(ranks: Sequence[subprocess.Popen[bytes]], limit: TimeLimit, report: Callable[[], None]) -> _Ending:
+    """Wait for the end of the first rank, which then is over, or of another that fails."""
     deadline_s = time.monotonic() + limit.time_s
-    while True:
-        try:
-            child.wait(_POLL_S)
-        except subprocess.TimeoutExpired:
-            report()
-            if time.monotonic() < deadline_s:
-                continue
-            _kill_group(child)
-            child.wait()
-            report()
-            return limit
+    first, passed = ranks[0], None
+    while passed is None and not any(rank.poll() for rank in ranks) and first.poll() is None:
+        with suppress(subprocess.TimeoutExpired):
+            first.wait(_POLL_S)
         report()
-        return None
+        passed = limit if first.poll() is None and time.monotonic() >= deadline_s else None
+    if passed is None and any(rank.poll() for rank in ranks):
+        _wait_a_moment(ranks)
+    return_codes = [rank.poll() for rank in ranks]
+    _kill_group(first)
+    first.wait()
+    report()
+    return _Ending(passed, return_codes)
+
+
+def _wait_a_moment(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Let ranks end by themselves whose others have failed."""
+    deadline_s = time.monotonic() + _RANKS_END_WITHIN_S
+    for rank in ranks:
+        with suppress(subprocess.TimeoutExpired):
+            rank.wait(max(0.0, deadline_s - time.monotonic()))
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""CPU and system memory of the whole machine, and of the measured process with its children."""
+"""CPU and system memory of the whole machine, and of the case's processes with their children."""
 
 import time
 from contextlib import suppress
@@ -30,10 +30,19 @@ class HostSource:
 
     `cpu_pct` and `process_cpu_pct` are shares of all logical CPUs together, so the second is part of the first.
     `process_mem_bytes` is the resident memory of the process tree; pages shared between its processes count twice.
+
+    Args:
+        pid: the measured process, without which there are no figures of the tree.
+        others: processes that work on the same case and are none of its children.
     """
 
-    def __init__(self, pid: int) -> None:
-        self._processes = [psutil.Process(pid)]
+    def __init__(self, pid: int, *others: int) -> None:
+        self._roots = [psutil.Process(pid)]
+        for other in others:
+            # One that failed at once is as one that ends later.
+            with suppress(psutil.NoSuchProcess):
+                self._roots.append(psutil.Process(other))
+        self._processes = self._roots
         self._cpu_count = psutil.cpu_count() or 1
         self._previous: _Reading | None = None
         self._children_found_at_s = time.monotonic()
@@ -69,16 +78,18 @@ class HostSource:
         pass
 
     def pids(self) -> set[int]:
-        """Process IDs of the measured process and its children, as last seen."""
+        """Process IDs of the case's processes and their children, as last seen."""
         return {process.pid for process in self._processes}
 
     def _find_children(self) -> None:
-        root = self._processes[0]
-        with suppress(psutil.NoSuchProcess):
-            self._processes = [root, *root.children(recursive=True)]
+        found = list(self._roots)
+        for root in self._roots:
+            with suppress(psutil.NoSuchProcess):
+                found += root.children(recursive=True)
+        self._processes = found
 
     def _tree(self) -> tuple[float | None, float | None]:
-        """CPU seconds and resident bytes of the tree; None when the root is gone.
+        """CPU seconds and resident bytes of the tree; None when the measured process is gone.
 
         CPU time of children that ended is in their parent's `children_*` times.
         """

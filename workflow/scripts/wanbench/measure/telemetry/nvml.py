@@ -50,10 +50,13 @@ def open_nvml(uuids: Iterable[str], own_pids: Callable[[], set[int]]) -> "NvmlSo
 
 
 class NvmlSource:
-    """The GPUs of a case, by UUID; several are read as one: shares and clocks are means, amounts are sums.
+    """The GPUs of a case, by UUID; several are read as one.
 
-    `energy_j` counts since the driver was loaded. `clock_event_reasons` is NVML's bit mask, of several GPUs
-    together. `foreign_processes` and `foreign_mem_bytes` are compute processes that are not ours.
+    Of several GPUs, shares (`_pct`) and clocks are means; power, energy and PCIe traffic are sums; memory and
+    temperature are those of the GPU that has the most, since each must bear its own. `energy_j` counts since the driver
+    was loaded. `clock_event_reasons` is NVML's bit mask, with the reasons of any of them. `foreign_processes` and
+    `foreign_mem_bytes` are compute processes that are not ours, added up: one that is on two GPUs counts on each. A
+    metric that one of them does not tell is absent.
 
     Args:
         nvml: the `pynvml` module, initialised.
@@ -69,7 +72,10 @@ class NvmlSource:
         self._gpus = [_Gpu(nvml, uuid, own_pids) for uuid in self._uuids]
 
     def describe(self) -> dict[str, Any]:
-        """UUIDs, and of the first GPU what does not change while sampling; None for what NVML does not tell."""
+        """UUIDs, and of the first GPU what does not change while sampling; None for what NVML does not tell.
+
+        The power limit, too, is that of one GPU.
+        """
         return {"gpus": self._uuids} | self._gpus[0].describe()
 
     def read(self) -> dict[str, float]:
@@ -196,12 +202,13 @@ class _Strangers:
 
 
 def _combine(key: str, values: list[Any]) -> float:
+    """One value for several GPUs, see `NvmlSource`."""
     if key == "clock_event_reasons":
         mask = 0
         for value in values:
             mask |= int(value)
         return mask
-    if key == "temperature_c":
+    if key in ("temperature_c", "gpu_mem_used_bytes", "gpu_mem_process_bytes"):
         return max(values)
     if key.endswith(("_pct", "_mhz")):
         return sum(values) / len(values)

@@ -2,7 +2,7 @@
 
 Started by the supervisor as
 
-    python -m wanbench.measure.telemetry.sampler SUPERVISOR_PID FILE PID INTERVAL_S [GPU_UUID ...]
+    python -m wanbench.measure.telemetry.sampler SUPERVISOR_PID FILE PID[,PID ...] INTERVAL_S [GPU_UUID ...]
 
 It is a process of its own so that neither the measured process's interpreter lock nor its death costs a sample.
 It ends on SIGTERM, and when the supervisor is gone.
@@ -79,13 +79,13 @@ class StopFlag:
         self.is_set = True
 
 
-def main(supervisor_pid: int, file: Path, pid: int, interval_s: float, gpus: list[str]) -> None:
+def main(supervisor_pid: int, file: Path, pids: list[int], interval_s: float, gpus: list[str]) -> None:
     stop = StopFlag()
     die_with_parent(supervisor_pid)
     # Ctrl-C reaches the whole process group; the supervisor decides when sampling ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     log = EventLog(file)
-    host = HostSource(pid)
+    host = HostSource(*pids)
     sources: list[Source] = [host]
     probe: Callable[[], dict[str, float]] = dict
     if gpus:
@@ -103,4 +103,5 @@ def main(supervisor_pid: int, file: Path, pid: int, interval_s: float, gpus: lis
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5:])
+    processes = [int(pid) for pid in sys.argv[3].split(",")]
+    main(int(sys.argv[1]), Path(sys.argv[2]), processes, float(sys.argv[4]), sys.argv[5:])

@@ -12,6 +12,7 @@ from diffusers.hooks.first_block_cache import FBCHeadBlockHook
 from torch import nn
 
 from wanbench.cases.case import Case
+from wanbench.measure.wan.parallel import enable_context_parallel, parallel_degree
 from wanbench.measure.wan.stream_waits import group_hooks
 
 # Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.
@@ -48,6 +49,19 @@ def check_gpu(gpu: dict[str, Any] | None, taken: list[str]) -> None:
         raise SettingError(f"torch computes on {gpu['uuid']}, and this case has {', '.join(taken)}")
 
 
+def check_enough_gpus(case: Case, device: torch.device, given: int) -> None:
+    """Refuse a case on more GPUs than it has.
+
+    Args:
+        given: number of GPUs that are this case's; none where NVML knows of none, or is not there to tell them apart.
+
+    Raises:
+        SettingError: there are too few.
+    """
+    if case.gpus > max(1, given) and (given or device.type == "cuda"):
+        raise SettingError(f"gpus: {case.gpus} needs as many GPUs, and NVML knows of {given} that may be used here")
+
+
 def check_possible(case: Case, device: torch.device) -> None:
     """Refuse, before any weights are made, what this machine and this environment cannot run.
 
@@ -64,13 +78,15 @@ def check_possible(case: Case, device: torch.device) -> None:
 
 
 def apply_settings(pipe: DiffusionPipeline, case: Case, device: torch.device) -> None:
-    """Set attention, tiling, cache, offload and compilation, and place the pipeline on `device`.
+    """Set attention, ranks, cache, tiling, offload and compilation, and place the pipeline on `device`.
 
     Raises:
         SettingError: a setting reads back as something else.
     """
     for transformer in transformers_of(pipe):
         transformer.set_attention_backend(case.attention)
+        if case.gpus > 1:
+            enable_context_parallel(transformer, case.gpus, device)
         if case.cache == "first_block":
             transformer.enable_cache(FirstBlockCacheConfig(threshold=case.cache_threshold))
     if case.vae_tiling:
@@ -78,8 +94,9 @@ def apply_settings(pipe: DiffusionPipeline, case: Case, device: torch.device) ->
     _apply_offload(pipe, case.offload, device)
     if case.compile == "repeated_blocks":
         for transformer in transformers_of(pipe):
-            # The cache decides on the host whether a block runs, which no single graph can hold.
-            transformer.compile_repeated_blocks(fullgraph=case.cache == "none")
+            # The cache decides on the host whether a block runs, and the first block's part of the tokens is cut out by
+            # a hook; neither can a single graph hold.
+            transformer.compile_repeated_blocks(fullgraph=case.cache == "none" and case.gpus == 1)
     check_in_force(settings_in_force(pipe), case)
 
 
@@ -113,6 +130,7 @@ def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
         "compile": _compile_of(pipe),
         "cache": "first_block" if _cache_thresholds(pipe) else "none",
         "cache_threshold": next(iter(_cache_thresholds(pipe)), None),
+        "gpus": parallel_degree(transformers_of(pipe)),
     }
 
 

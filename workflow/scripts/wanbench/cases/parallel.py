@@ -1,0 +1,58 @@
+"""Can a case be spread over several GPUs? Answered before any work starts, without importing what runs it.
+
+diffusers' context parallelism (Ulysses) gives each GPU an equal part of the tokens, and in attention an equal part of
+the heads. What it cannot do with the rest of a case, it finds out in the middle of a step, or never.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from wanbench.cases.schema import not_allowed
+from wanbench.models import ModelFacts
+from wanbench.parallel import PARALLEL_ATTENTION, PARALLEL_OFFLOAD
+
+_ARCHITECTURES = Path(__file__).parents[1] / "measure/wan/architectures"
+
+
+def check_gpus(settings: dict[str, Any], facts: ModelFacts, where: str) -> None:
+    """Check a case's `gpus` against its model, size and other settings, which are valid by themselves.
+
+    Raises:
+        InputError: one line that begins with `where`.
+    """
+    gpus = settings["gpus"]
+    if gpus == 1:
+        return
+    heads, tokens = _attention_heads(settings), _tokens(settings, facts)
+    if heads % gpus or tokens % gpus:
+        allowed = ", ".join(str(count) for count in range(1, heads + 1) if not heads % count and not tokens % count)
+        reason = f"each GPU takes as many of the {heads} attention heads and of the {tokens} tokens"
+        raise not_allowed(where, "gpus", gpus, f"{allowed} ({settings['model']} at {settings['size']}: {reason})")
+    for key, allowed in (("offload", PARALLEL_OFFLOAD), ("attention", PARALLEL_ATTENTION)):
+        if settings[key] not in allowed:
+            raise not_allowed(where, key, settings[key], f"{', '.join(allowed)} with gpus: {gpus}")
+    if settings["cache"] != "none":
+        # It decides by a GPU's own part of the tokens, so that GPUs may decide differently and wait forever.
+        raise not_allowed(where, "cache", settings["cache"], f"none with gpus: {gpus}")
+
+
+def _tokens(settings: dict[str, Any], facts: ModelFacts) -> int:
+    width_px, height_px = (int(part) for part in settings["size"].split("*"))
+    latent_frames = (settings["frames"] - 1) // 4 + 1
+    return latent_frames * (width_px // facts.size_multiple) * (height_px // facts.size_multiple)
+
+
+def _attention_heads(settings: dict[str, Any]) -> int:
+    """Heads of the denoiser: of a checkpoint folder what it says itself, else those of the published model."""
+    own = Path(str(settings.get("checkpoint") or "")).expanduser() / "transformer/config.json"
+    if settings["weights"] == "pretrained" and settings.get("checkpoint") and own.is_file():
+        return _heads_in(own)
+    scale = "tiny" if settings["scale"] == "tiny" else "full"
+    return _heads_in(_ARCHITECTURES / scale / settings["model"] / "transformer/config.json")
+
+
+def _heads_in(file: Path) -> int:
+    heads = json.loads(file.read_text("utf-8")).get("num_attention_heads")
+    # As diffusers reads a configuration that does not say.
+    return heads if isinstance(heads, int) and heads > 0 else 40
