@@ -156,7 +156,7 @@ def test_the_first_generation_is_cold_and_the_warm_one_is_the_median_of_those_af
     assert figures.first_generation_s == pytest.approx(10.75 + 9 + 3)
     assert figures.generation_s == figures.uncompiled_generation_s == pytest.approx(10.75)
     (summary,) = tables(report(trace), "Case")
-    assert list(summary[0])[-3:] == ["Cold gen(s)", "Warm gen(s)", "Est. Mem(GB)"]
+    assert list(summary[0])[-4:-1] == ["Cold gen(s)", "Warm gen(s)", "Est. Mem(GB)"]
     assert (summary[0]["Cold gen(s)"], summary[0]["Warm gen(s)"]) == ("22.75", "10.75")
 
 
@@ -214,7 +214,7 @@ def test_the_estimate_of_memory_stands_beside_what_was_measured(read: Reader) ->
     done, oom = read(rows, case=case), read(rows[:-1], case=case, outcome=Outcome("oom", "CUDA out of memory"))
     estimated_bytes = estimated_peak_bytes(case)
     assert cases_table([done])["estimated_peak_bytes"].tolist() == [estimated_bytes]
-    assert list(tables(report(done), "Case")[0][0])[-1] == "Est. Mem(GB)"
+    assert list(tables(report(done), "Case")[0][0])[-2:] == ["Est. Mem(GB)", "GPUs"]
     shown = f"{estimated_bytes / 1e9:.2f}"
     assert tables(report(done), "Case")[0][0]["Est. Mem(GB)"] == shown
     difference_pct = 100 * (estimated_bytes / 40e9 - 1)

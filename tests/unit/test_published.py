@@ -81,11 +81,14 @@ def test_the_file_is_read_and_what_a_source_does_not_say_is_absent() -> None:
         ({"task": "i2v"}, 0),
         ({"size": "704*1280"}, 0),
         ({"frames": 81}, 0),
+        ({"gpus": 2}, 0),
         # What differs otherwise is what the comparison is about.
-        ({"steps": 20, "gpu": "B200", "gpus": 8, "software": "another"}, 1),
+        ({"steps": 20, "gpu": "B200", "software": "another"}, 1),
     ],
 )
-def test_model_task_size_and_frames_must_be_the_same(make: Make, change: dict[str, Any], count: int) -> None:
+def test_model_task_size_frames_and_number_of_gpus_must_be_the_same(
+    make: Make, change: dict[str, Any], count: int
+) -> None:
     assert found(make(full_case(steps=3)), figure(**change)) == count
 
 

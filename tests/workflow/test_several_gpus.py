@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import imageio.v3 as imageio
+import numpy as np
 import psutil
 
 from conftest import SMALL, SMALL_DEFAULTS, Project, simulated_gpus
 from fake_nvml import H200, SECOND
-from wanbench.trace.reader import read_trace
+from reports import tables
+from wanbench.trace.reader import read_counters, read_trace
 
 # Cases are ended after seconds, long before they have imported anything: only where and when they run matters.
 SHORT, LONG = SMALL | {"timeout_s": 1}, SMALL | {"steps": 1000, "timeout_s": 5}
@@ -120,3 +123,22 @@ def test_a_folder_of_locks_that_others_could_write_ends_the_case_with_one_line_a
     assert "Traceback" not in run.output
     assert "belongs to user" in project.read("logs/measure/a.log")
     assert not (project.folder / "results/traces/a.json").exists()
+
+
+def test_a_case_on_two_gpus_makes_the_video_of_one_and_is_sampled_on_both(new_project: Callable[[], Project]) -> None:
+    project = new_project()
+    case = {"model": "T2V-A14B", "size": "32*32", "frames": 5, "steps": 4}
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"one": case, "two": case | {"gpus": 2}}})
+    # The default profile has one `gpu` for all cases together, and the case takes two.
+    run = project.snakemake(environment=simulated_gpus(H200, SECOND))
+    assert run.code == 0, run.output
+    one, two = (read_trace(project.folder / trace) for trace in traces("one", "two"))
+    assert [trace.environment["gpu_telemetry"]["gpus"] for trace in (one, two)] == [[H200], [H200, SECOND]]
+    watts = [
+        read_counters(project.folder / trace)["GPU power (W)"]["power"].values[0] for trace in traces("one", "two")
+    ]
+    assert watts == [685.61, 2 * 685.61]
+    videos = [imageio.imread(project.folder / f"results/videos/{name}.mp4").astype(float) for name in ("one", "two")]
+    assert np.abs(videos[1] - videos[0]).max() <= 1
+    (summary, *_) = tables(project.read("results/report.md"), "Case")
+    assert [row["GPUs"] for row in summary] == ["1", "2"]

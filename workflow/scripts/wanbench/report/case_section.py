@@ -13,7 +13,7 @@ from wanbench.report.findings.basis import Finding
 from wanbench.report.layout import table, with_unit
 from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
 from wanbench.report.outliers import unusual_generations
-from wanbench.report.peaks import mfu_pct, peak_flops_per_s
+from wanbench.report.peaks import gpus_that_share, mfu_pct, peak_flops_per_s
 from wanbench.trace import names
 
 _VIDEO_SECOND = "Energy per Second of Video (one generation, without initialisation and compilation)"
@@ -67,7 +67,8 @@ def _settings(case: pd.Series, gpu_letter: str | None) -> str:
     lines = [
         f"{case['model']} {case['task']}, {case['size']}, {case['frames']} frames, {case['steps']} steps, "
         f"guidance {case['guidance']}, shift {case['shift']:g}, seed {case['seed']}, offload {case['offload']}, "
-        f"{precision}, attention {plain(case['attention'])}{_accelerations(case)}, weights {plain(source)}",
+        f"{precision}, attention {plain(case['attention'])}{_accelerations(case)}{_gpus(case)}, "
+        f"weights {plain(source)}",
         f"Prompt: {plain(case['prompt'])}",
     ]
     if pd.notna(case["image"]):
@@ -77,6 +78,10 @@ def _settings(case: pd.Series, gpu_letter: str | None) -> str:
     made_of = (provenance.software(case), provenance.deployment(case), provenance.code(case))
     lines.append(f"Ran with: {'; '.join(map(plain, made_of))}; begun {started}")
     return "\n".join(f"- {line}" for line in lines)
+
+
+def _gpus(case: pd.Series) -> str:
+    return "" if case["gpus"] == 1 else f", gpus {case['gpus']} (context parallel, Ulysses)"
 
 
 def _generations(case: pd.Series, stages: list[dict[str, Any]]) -> str:
@@ -178,7 +183,9 @@ def _mfu_pct(row: Row, case: pd.Series) -> float | None:
     # Both are None where the GPU or its rate is not known.
     name, measured = (case[key] if pd.notna(case[key]) else None for key in ("gpu_name", "matmul_flops_per_s"))
     peak = peak_flops_per_s(name, measured)
-    return None if peak is None or dtype == "float32" else mfu_pct(row.flops, row.time_s, peak[0])
+    if peak is None or dtype == "float32":
+        return None
+    return mfu_pct(row.flops, row.time_s, peak[0] * gpus_that_share(row.stage, case["gpus"]))
 
 
 def _statistics(case: pd.Series) -> str:

@@ -33,6 +33,7 @@ _SETTINGS = (
     "dtype",
     "vae_dtype",
     "vae_tiling",
+    "gpus",
     "steps",
     "guidance",
 )

@@ -44,6 +44,11 @@ SUMMARY = {
     "Warm gen(s)": "median of the same over the generations that count after the first; n/a with a single generation, "
     "whose figures are all cold",
     "Est. Mem(GB)": "what the settings alone let expect of Mem(GB) before the case runs; none for tiny models",
+    "GPUs": "number of GPUs that the case ran on together, each with a process that has all weights: they share the "
+    "steps, and each encodes the text and decodes the video by itself. Of several, shares of activity and clocks are "
+    "means over them; energy and power are their sums; what torch allocated and reserved is that of the first, and "
+    "GPU Used of the one that used most; a multiprocessor that waits for another GPU counts as active; throttling is "
+    "that of any. On the CPU it is the number of processes",
 }
 
 CASE = {
@@ -75,8 +80,9 @@ STAGES = {
     "GPU Used (GB)": "what was used of the whole device at most (NVML)",
     "TFLOP": "counted operations of the stage (1e12); n/a for a VAE that is not of Wan2.2's sizes, as in tiny cases, "
     "for a step with a cache, and for what does not compute",
-    "MFU (%)": "these operations over the stage's time, as a share of the peak that the head of the report names; only "
-    "where the stage computes in 16 bit",
+    "MFU (%)": "these operations over the stage's time, as a share of the peak that the head of the report names (of "
+    "several GPUs: of all of them for a step, which they share, and of one for what each does by itself); only where "
+    "the stage computes in 16 bit",
     "Samples": "samples taken in the stage; sampled columns are n/a without any, and where the stage is pieces too "
     "short for one",
     "Loading (s)": "time in the stage in which weights moved to the GPU; with group_stream, in which the GPU had "
@@ -109,11 +115,12 @@ STATISTICS = {
 }
 
 DETAILS = {
-    "Part": "a part of a stage. Initialize_...: building or loading one component; Placement: putting weights where "
-    "the offload mode wants them; VAE_Encoding: of the image; CFG_cond and CFG_uncond: the pass of a step with the "
-    "prompt and the one without. A pass lasts as long as it took, so loading and compilation that happen in it are in "
-    "it, mostly in CFG_cond, which comes first; in the stage table they are stages of their own. Video_Postprocess: "
-    "from the device to frames on the host; Offload_All: weights leave the GPU at the end; Video_Encoding: the file",
+    "Part": "a part of a stage. Process_Group: the processes of several GPUs find each other; Initialize_...: building "
+    "or loading one component; Placement: putting weights where the offload mode wants them; VAE_Encoding: of the "
+    "image; CFG_cond and CFG_uncond: the pass of a step with the prompt and the one without. A pass lasts as long as "
+    "it took, so loading and compilation that happen in it are in it, mostly in CFG_cond, which comes first; in the "
+    "stage table they are stages of their own. Video_Postprocess: from the device to frames on the host; Offload_All: "
+    "weights leave the GPU at the end; Video_Encoding: the file",
     "Count": "how often it ran in the generations that count",
     "Median (s), Sum (s)": "of the time of each run",
 }
@@ -127,7 +134,7 @@ _LOSSY = "a cache, sage attention, VAE tiling, a VAE in 16 bit or float16: the s
 
 PUBLISHED = {
     "Case": "each case stands beside each row of `workflow/scripts/wanbench/report/published_figures.csv` of the same "
-    "model, task, size and frames; not with guidance of 1 or less, which halves the work",
+    "model, task, size, frames and number of GPUs; not with guidance of 1 or less, which halves the work",
     "GPU, Offload, Compile, Steps": "of the case here",
     "Published GPU, Published GPUs": "which GPU the published run had, and how many that worked on it together",
     "Software": "what the published run was made with",
@@ -153,7 +160,7 @@ CHOICES = {
     "Case": "a table for each model, task, size, length, GPU and kind of weights of which cases with different "
     "settings passed their checks",
     "GPU": "on which the row was measured, where a table holds several of one name: they differ by some percent",
-    "offload, compile, cache, cache_threshold, attention, dtype, vae_dtype, vae_tiling, steps, guidance": "the "
+    "offload, compile, cache, cache_threshold, attention, dtype, vae_dtype, vae_tiling, gpus, steps, guidance": "the "
     "settings in which the cases differ, by their keys in the grid file",
     "s/step": "that of the summary",
     "VAE decoding (s)": "median time of VAE_Decoding in the generations that count, without weights that move in it",
@@ -162,12 +169,14 @@ CHOICES = {
     "Generation": _GENERATION,
     "Time at N steps (s)": "one generation without model initialisation and compilation, at the model's official "
     "number of steps",
-    "GPU Allocated (GB)": "Mem(GB) of the summary: what torch had allocated at most. A card with less cannot hold it",
+    "GPU Allocated (GB)": "Mem(GB) of the summary: what torch had allocated at most, on each of several GPUs. A card "
+    "with less cannot hold it",
     "GPU Reserved (GB), GPU Used (GB)": "what torch's allocator held at most, and what was used of the whole device "
     "(NVML): with what the allocator keeps cached and can give back when a smaller card runs out. A card with more "
     "than GPU Used holds the case as it ran here",
-    "Energy (J/s of video)": "energy of the same generation for each second of its video; stages too short for a "
-    "figure are left out, at most 1 % of its time. Without (scaled) it is Energy per Second of Video of the case",
+    "Energy (J/s of video)": "energy of the same generation, on all its GPUs, for each second of its video; stages too "
+    "short for a figure are left out, at most 1 % of its time. Without (scaled) it is Energy per Second of Video of "
+    "the case",
     "Best at": "`fastest`, `least memory (allocated)`, `least energy` of the table, shared by rows that differ by no "
     "more than equal cases do (`alike_generation_pct` of time and energy, `no_effect_memory_pct` of memory); `Pareto`: "
     "no other settings (steps aside) are at least as good in time and GPU Allocated, and better in one; peaks within "

@@ -1,5 +1,7 @@
 """The most that a GPU can do, for model FLOPs utilisation (MFU)."""
 
+from wanbench.trace import names
+
 # Dense bfloat16 tensor-core rate without sparsity, in operations per second, from NVIDIA's datasheets. A board of a
 # lower power limit is slower than its datasheet; the matrix rate that was measured stands beside it in the report.
 DATASHEET_BF16_FLOPS_PER_S = {
@@ -28,6 +30,11 @@ def peak_flops_per_s(gpu_name: str | None, measured_flops_per_s: float | None) -
     if measured_flops_per_s is not None:
         return measured_flops_per_s, MEASURED
     return None
+
+
+def gpus_that_share(stage: str, gpus: int) -> int:
+    """Number of a case's GPUs that the work of a stage is spread over: the rest of it each of them does by itself."""
+    return gpus if names.step_index(stage) is not None else 1
 
 
 def mfu_pct(flops: float | None, time_s: float, peak_per_s: float | None) -> float | None:

@@ -16,25 +16,32 @@ def machine(case: pd.Series, gpu_letter: str | None) -> str:
     if pd.isna(case["device"]):
         return host(case)
     if case["device"] == "cpu":
-        return f"the CPU, without a GPU; {host(case)}"
+        processes = "" if case["gpus"] == 1 else f", in {case['gpus']} processes"
+        return f"the CPU, without a GPU{processes}; {host(case)}"
     letter = "" if gpu_letter is None else f"GPU {gpu_letter}: "
-    uuid = "" if pd.isna(case["gpu_uuid"]) else f" ({letter}{case['gpu_uuid']})"
+    more = "" if case["gpus"] == 1 else f" and {case['gpus'] - 1} more"
+    uuid = "" if pd.isna(case["gpu_uuid"]) else f" ({letter}{case['gpu_uuid']}{more})"
     return f"{gpu(case)}{uuid}; {host(case)}"
 
 
 def gpu(case: pd.Series) -> str:
-    """GPU, its memory and what drives it."""
+    """GPU, its memory and what drives it; of several, how many and what each has."""
     if pd.isna(case["device"]):
         return _UNKNOWN
     if case["device"] == "cpu":
         return "none, ran on the CPU"
     capability = f"compute capability {case['gpu_compute_capability']}, CUDA {case['cuda']}"
-    text = f"{case['gpu_name']}, {gigabytes(case['gpu_mem_total_bytes'])} GB, {capability}"
+    text = f"{counted_gpu(case)}, {gigabytes(case['gpu_mem_total_bytes'])} GB, {capability}"
     if pd.notna(case["gpu_driver"]):
         text += f", driver {case['gpu_driver']}"
     if pd.notna(case["gpu_power_limit_w"]):
         text += f", power limit {case['gpu_power_limit_w']:.0f} W"
     return text
+
+
+def counted_gpu(case: pd.Series) -> str:
+    """Name of the GPU, with how many of them worked on the case where it is not one."""
+    return case["gpu_name"] if case["gpus"] == 1 else f"{case['gpus']} x {case['gpu_name']}"
 
 
 def host(case: pd.Series) -> str:

@@ -1,4 +1,4 @@
-"""The cases beside what others have published of the same model, task, size and frames."""
+"""The cases beside what others have published of the same model, task, size, frames and number of GPUs."""
 
 import csv
 from collections.abc import Sequence
@@ -19,13 +19,14 @@ from wanbench.report.comparisons import (
 )
 from wanbench.report.layout import table
 from wanbench.report.numbers import fixed, gigabytes, plain
+from wanbench.report.provenance import counted_gpu
 
 FILE = Path(__file__).with_name("published_figures.csv")
 
 _TEXT_COLUMNS = ("Case", "GPU", "Offload", "Compile", "Published GPU", "Software", "Generation", "Source")
 _NOTE = (
     "A ratio is the figure here over the published one: below 1 is faster. GPUs, software and what a total includes "
-    "differ between sources, and a ratio between different GPUs, or one GPU and several, compares the GPUs too. "
+    "differ between sources, and a ratio between different GPUs compares the GPUs too. "
     "Total(s) is one generation without model initialisation and compilation: warm, the median of those after the "
     "first of the process, or cold, the first where it is the only one. (scaled): the case ran another number of steps "
     "than was published, and its median step stands for the difference. Check in the summary says which cases have "
@@ -78,12 +79,12 @@ def pairs(cases: pd.DataFrame, published: Sequence[Published]) -> list[tuple[pd.
         (case, figure)
         for case in comparable(cases)
         for figure in published
-        if _work(case) == (figure.model, figure.task, figure.size, figure.frames) and _guided(case)
+        if _work(case) == (figure.model, figure.task, figure.size, figure.frames, figure.gpus) and _guided(case)
     ]
 
 
-def _work(case: pd.Series) -> tuple[str, str, str, int]:
-    return case["model"], case["task"], case["size"], int(case["frames"])
+def _work(case: pd.Series) -> tuple[str, str, str, int, int]:
+    return case["model"], case["task"], case["size"], int(case["frames"]), int(case["gpus"])
 
 
 def _guided(case: pd.Series) -> bool:
@@ -106,7 +107,7 @@ def _row(case: pd.Series, figure: Published, with_energy: bool) -> dict[str, str
     here = at_steps(case, figure.steps)
     cells = {
         "Case": label(case),
-        "GPU": plain(case["gpu_name"]),
+        "GPU": plain(counted_gpu(case)),
         "Offload": plain(case["offload"]),
         "Compile": plain(case["compile"]),
         "Steps": str(case["steps"]),

@@ -40,6 +40,7 @@ def _summary_row(case: pd.Series) -> dict[str, str]:
         "Cold gen(s)": fixed(case["first_generation_s"]),
         "Warm gen(s)": fixed(case["generation_s"]),
         "Est. Mem(GB)": gigabytes(case["estimated_peak_bytes"]),
+        "GPUs": str(case["gpus"]),
     }
 
 

@@ -45,6 +45,7 @@ _CASE_COLUMNS = {
     "compile": _TEXT,
     "cache": _TEXT,
     "cache_threshold": _REAL,
+    "gpus": _WHOLE,
     "weights": _TEXT,
     "scale": _TEXT,
     "checkpoint": _TEXT,

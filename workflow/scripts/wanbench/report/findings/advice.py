@@ -7,6 +7,7 @@ import pandas as pd
 
 from wanbench.cases.case import Case
 from wanbench.memory import estimated_host_bytes, estimated_peak_bytes
+from wanbench.parallel import PARALLEL_OFFLOAD
 from wanbench.report.findings.basis import Context
 from wanbench.report.numbers import gigabytes
 
@@ -49,8 +50,10 @@ class Option:
 
 
 def option(context: Context, **wanted: Any) -> Option | None:
-    """Settings with all that must change beside them; None where the case has them already."""
+    """Settings with all that must change beside them; None where the case has them already or may not have them."""
     case = case_of(context.case)
+    if case.gpus > 1 and wanted.get("offload", "none") not in PARALLEL_OFFLOAD:
+        return None
     changes = {key: value for key, value in wanted.items() if getattr(case, key) != value}
     # One data type of 16 bit saves as much as the other.
     if changes.get("vae_dtype") == "bfloat16" and case.vae_dtype == "float16":
@@ -115,6 +118,11 @@ def without_offload(context: Context) -> tuple[bool | None, str]:
 def can_compile(case: pd.Series) -> bool:
     """Whether compiling is advice that a case could follow: it does not yet, and its offload allows it."""
     return bool(case["compile"] == "none" and case["offload"] in _COMPILES_WITH)
+
+
+def can_cache(case: pd.Series) -> bool:
+    """Whether a cache is advice that a case could follow."""
+    return bool(case["cache"] == "none" and case["gpus"] == 1)
 
 
 def case_of(row: pd.Series) -> Case:

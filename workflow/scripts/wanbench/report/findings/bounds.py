@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from wanbench.report.findings.advice import alternatives, can_compile
+from wanbench.report.findings.advice import alternatives, can_cache, can_compile
 from wanbench.report.findings.basis import (
     BOTTLENECK,
     NOTE,
@@ -107,9 +107,10 @@ def _typical_mfu(context: Context) -> tuple[float, float, str] | None:
     # The peak is that of 16 bit.
     if peak is None or case["dtype"] == "float32":
         return None
-    shares = [mfu_pct(row.flops, row.time_s, peak[0]) for row in typical_rows(context)]
+    all_per_s = peak[0] * int(case["gpus"])
+    shares = [mfu_pct(row.flops, row.time_s, all_per_s) for row in typical_rows(context)]
     known = [share for share in shares if share is not None]
-    return (statistics.median(known), *peak) if known else None
+    return (statistics.median(known), all_per_s, peak[1]) if known else None
 
 
 def _faster_arithmetic(context: Context) -> tuple[str, tuple[tuple[str, ...], ...]]:
@@ -121,7 +122,7 @@ def _faster_arithmetic(context: Context) -> tuple[str, tuple[tuple[str, ...], ..
     ways["steps"] = "fewer `steps` (a distilled model)"
     if _should_compile(context):
         ways = {"compile: repeated_blocks": "`compile: repeated_blocks`"} | ways
-    if context.case["cache"] == "none":
+    if can_cache(context.case):
         ways["cache: first_block"] = "`cache: first_block` (lossy)"
     *first, last = ways.values()
     return f"{', '.join(first)} or {last}", alternatives(*(way for way in ways if way != "steps"))

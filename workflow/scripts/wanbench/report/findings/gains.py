@@ -79,7 +79,7 @@ def gain_text(case: pd.Series, neighbour: Neighbour) -> str:
     texts = [*_step_speed(case, neighbour), *_once(case, neighbour), *_memory(case, neighbour)]
     if _only_steps_compare(neighbour):
         return ", ".join(texts)
-    return ", ".join([*_speed(case, neighbour), *texts, *_energy(case, neighbour)])
+    return ", ".join([*_speed(case, neighbour), *_efficiency(case, neighbour), *texts, *_energy(case, neighbour)])
 
 
 def _only_steps_compare(neighbour: Neighbour) -> bool:
@@ -98,6 +98,12 @@ def _speed(case: pd.Series, neighbour: Neighbour) -> list[str]:
         one = ["from 1 step"] if _one_step(case, neighbour) else []
         text += f" and {_in_words(full)} at the official {official} steps{_in_brackets(['scaled', *one])}"
     return [text]
+
+
+def _efficiency(case: pd.Series, neighbour: Neighbour) -> list[str]:
+    """What share of the neighbour's further GPUs became speed."""
+    ratio, more = speed_ratio(case, neighbour), int(neighbour.row["gpus"]) / int(case["gpus"])
+    return [f"{100 * ratio / more:.0f} % parallel efficiency"] if ratio is not None and more > 1 else []
 
 
 def _in_brackets(notes: Sequence[str]) -> str:
@@ -154,12 +160,17 @@ def _more(change_bytes: float) -> str:
     return f"{gigabytes(abs(change_bytes))} GB {'more' if change_bytes > 0 else 'less'}"
 
 
-def _energy(case: pd.Series, neighbour: Neighbour) -> list[str]:
+def energy_change_pct(case: pd.Series, other: pd.Series) -> float | None:
+    """By how much the other case takes more energy for a generation, at the case's number of steps."""
     steps = int(case["steps"])
-    own_j, other_j = at_steps(case, steps).energy_j, at_steps(neighbour.row, steps).energy_j
-    if not own_j or not other_j:
+    own_j, other_j = at_steps(case, steps).energy_j, at_steps(other, steps).energy_j
+    return 100 * (other_j / own_j - 1) if own_j and other_j else None
+
+
+def _energy(case: pd.Series, neighbour: Neighbour) -> list[str]:
+    change_pct = energy_change_pct(case, neighbour.row)
+    if change_pct is None:
         return []
-    change_pct = 100 * (other_j / own_j - 1)
     if abs(change_pct) < 1:
         return ["the same energy"]
     return [f"{abs(change_pct):.0f} % {'more' if change_pct > 0 else 'less'} energy"]

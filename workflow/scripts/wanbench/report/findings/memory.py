@@ -65,8 +65,11 @@ def _vram_margin(context: Context) -> Iterator[Finding]:
         outside = f", with {gigabytes(outside_bytes)} GB that CUDA and others held,"
     options = _savings_left(context)
     advice = " or ".join(option.words for option in options)
+    gpus = int(context.case["gpus"])
+    each = "" if gpus == 1 else f" on each of {gpus} GPUs"
     text = (
-        f"Peak GPU memory of {gigabytes(peak_bytes)} GB{outside} is {100 * full_bytes / total_bytes:.0f} % of the "
+        f"Peak GPU memory of {gigabytes(peak_bytes)} GB{each}{outside} is "
+        f"{100 * full_bytes / total_bytes:.0f} % of the "
         f"{gigabytes(total_bytes)} GB of this {context.case['gpu_name']}."
     )
     advice = f"Set {advice}." if options else "No setting of offload and VAE lowers it: make it smaller or shorter."

@@ -29,7 +29,7 @@ _SAME = (
     "gpu_driver",
     "packages",
 )
-_SETTINGS = ("offload", "compile", "cache", "attention", "dtype", "vae_dtype", "vae_tiling")
+_SETTINGS = ("offload", "compile", "cache", "attention", "dtype", "vae_dtype", "vae_tiling", "gpus")
 
 
 @dataclass(frozen=True)

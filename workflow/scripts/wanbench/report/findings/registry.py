@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from wanbench.report.breakdown import breakdown
-from wanbench.report.findings import bounds, disturbed, gains, memory, settings, shares, trust, waits
+from wanbench.report.findings import bounds, disturbed, gains, memory, parallel, settings, shares, trust, waits
 from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule
 from wanbench.report.findings.neighbours import Neighbourhood
 from wanbench.report.findings.thresholds import Thresholds
@@ -20,6 +20,7 @@ RULES: tuple[Rule, ...] = (
     *waits.RULES,
     *bounds.RULES,
     *shares.RULES,
+    *parallel.RULES,
     *settings.RULES,
 )
 

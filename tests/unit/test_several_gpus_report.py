@@ -1,0 +1,124 @@
+"""What a report says of cases on several GPUs, and that it changes nothing for those on one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports import findings, full_case, made, report, rules, tables, told
+from tiny import tiny_case
+from traces import records, trace_of, write
+from wanbench.measure.outcome import Outcome
+from wanbench.memory import estimated_host_bytes, estimated_peak_bytes
+from wanbench.report.published import read_published
+from wanbench.resources import resources_of
+from wanbench.trace.reader import Trace, read_trace
+
+STEPS = r"Step_\d+_Inference"
+BUSY = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
+FLOPS = 2 * 520.65e12
+
+
+def trace(folder: Path, name: str, gpus: int = 1, step_s: float = 2.0, energy_j: float = 1400, **options: Any) -> Trace:
+    settings = {"steps": 10, "gpus": gpus} | options.pop("settings", {})
+    measures = {STEPS: {"energy_j": energy_j, "flops": FLOPS}, "VAE_Decoding": {"energy_j": 2000, "flops": 2011e12}}
+    measures |= {"T5_Encoding|TI2V_Preprocess|Video_Export": {"energy_j": 100}}
+    for pattern, values in options.pop("measures", {}).items():
+        measures[pattern] = measures.get(pattern, {}) | values
+    return made(folder, full_case(name, **settings), [step_s] * 10, measures=measures, **options)
+
+
+def test_the_number_of_gpus_is_a_column_of_the_summary_and_a_line_of_a_case_on_several(tmp_path: Path) -> None:
+    text = told(trace(tmp_path, "one"), trace(tmp_path, "two", 2, 1.1))
+    (summary, *_) = tables(text, "Case")
+    assert [(row["Case"], row["GPUs"]) for row in summary] == [("one", "1"), ("two", "2")]
+    assert text.count(", gpus 2 (context parallel, Ulysses), weights random") == 1
+    assert "NVIDIA H200, 150.00 GB" in text
+    assert "2 x NVIDIA H200, 150.00 GB" in text
+    assert "gpus 1" not in text
+    on_cpu = read_trace(write(tmp_path, trace_of(records([1.0, 1.0]), case=tiny_case(gpus=2))))
+    assert "Ran on: the CPU, without a GPU, in 2 processes; Some CPU" in told(on_cpu)
+
+
+def test_a_step_is_held_against_all_gpus_and_what_each_does_by_itself_against_one(tmp_path: Path) -> None:
+    half = {"settings": {"vae_dtype": "bfloat16"}}
+    one, two = trace(tmp_path, "one", **half), trace(tmp_path, "two", 2, 1.0, **half)
+    rows = [{row["Stage"]: float(row["MFU (%)"]) for row in stages if row["MFU (%)"] != "n/a"} for stages in
+            tables(told(one, two), "Stage")]  # fmt: skip
+    assert rows[0] == rows[1]
+    assert rows[0]["Step_1_Inference"] == pytest.approx(100 * FLOPS / 2 / 989.4e12, abs=0.1)
+    busy = rules(trace(tmp_path, "busy", 2, 1.0, measures=BUSY))["compute_bound"]
+    assert "MFU 52.6 % of 1978.8 TFLOP/s (datasheet)" in busy.text
+    assert busy.evidence["mfu_pct"] == pytest.approx(52.6, abs=0.1)
+
+
+def test_speed_and_energy_of_several_gpus_are_told_with_their_efficiency(tmp_path: Path) -> None:
+    # 20 s of 24.75 in the steps.
+    one, two = trace(tmp_path, "one"), trace(tmp_path, "two", 2, 1.0, energy_j=1500)
+    found = rules(two, one)["parallel_efficiency"]
+    assert found.text == (
+        "2 GPUs make a video of 10 steps 1.68x as fast as one (case one): 84 % parallel efficiency, steps 2.00x as "
+        "fast, energy +6 %."
+    )
+    assert found.evidence["efficiency_pct"] == pytest.approx(84.0, abs=0.2)
+    other_way = rules(one, two)
+    assert "parallel_efficiency" not in other_way
+    text = other_way["faster_elsewhere"].text
+    assert "differs only in `gpus: 2` and is 1.68x faster per generation of 10 steps and " in text
+    assert "84 % parallel efficiency, 1.00 s/step instead of 2.00, " in text
+    assert text.endswith("6 % more energy.")
+    assert "parallel_efficiency" not in rules(two)
+
+
+def test_which_settings_to_use_takes_the_number_of_gpus_for_one(tmp_path: Path) -> None:
+    text = report(trace(tmp_path, "one"), trace(tmp_path, "two", 2, 1.1))
+    choices = tables(text.partition("## Which settings to use")[2], "Case")[0]
+    assert [(row["Case"], row["gpus"]) for row in choices] == [("two", "2"), ("one", "1")]
+    assert "fastest" in choices[0]["Best at"]
+
+
+def test_a_published_figure_stands_beside_cases_on_as_many_gpus(tmp_path: Path) -> None:
+    text = report(trace(tmp_path, "one"), trace(tmp_path, "two", 2, 1.1), published=read_published())
+    rows = tables(text.partition("## Against published figures")[2], "Case")[0]
+    assert {(row["Case"], row["GPU"], row["Published GPUs"]) for row in rows} == {
+        ("one", "NVIDIA H200", "1"),
+        ("two", "2 x NVIDIA H200", "2"),
+    }
+
+
+def test_nothing_is_advised_that_several_gpus_cannot_do(tmp_path: Path) -> None:
+    full = {"peak_bytes": 145_000_000_000, "settings": {"offload": "model"}}
+    measures = BUSY | {".*": {"sys_mem_bytes": 127e9}}
+    one, two = (trace(tmp_path, f"of_{gpus}", gpus, measures=measures, **full) for gpus in (1, 2))
+    advised = {
+        name: {setting for finding in of_case for settings in finding.advised for setting in settings}
+        for name, of_case in findings(one, two).items()
+    }
+    assert {"cache: first_block", "vae_dtype: bfloat16"} <= advised["of_1"]
+    assert "vae_dtype: bfloat16" in advised["of_2"]
+    assert not {"cache: first_block", "offload: group_stream"} & advised["of_2"]
+    margin = rules(two)["vram_margin"].text
+    assert margin.startswith("Peak GPU memory of 145.00 GB on each of 2 GPUs is 97 % of the 150.00 GB of this NVIDIA")
+
+
+@pytest.mark.parametrize("gpus", [1, 2])
+def test_out_of_memory_is_answered_with_what_the_case_may_have(tmp_path: Path, gpus: int) -> None:
+    oom = Outcome("oom", "rank 1: CUDA out of memory. Tried to allocate 2.00 GiB.", "OutOfMemoryError")
+    # Weights that fit no 150 GB together.
+    case = {"model": "T2V-A14B", "dtype": "float32", "gpus": gpus, "vae_tiling": True, "vae_dtype": "bfloat16"}
+    small = made(tmp_path, full_case("big", **case), until="Step_0", outcome=oom)
+    text = rules(small)["out_of_memory"].advice
+    assert "`offload: model`" in text
+    assert "group" not in text
+
+
+def test_of_the_memory_each_gpu_has_all_weights_and_its_part_of_the_tokens_and_the_host_has_all_processes() -> None:
+    settings = {"vae_tiling": True, "vae_dtype": "bfloat16"}
+    cases = [full_case(gpus=gpus, **settings) for gpus in (1, 2, 4, 8)]
+    one, two, four, eight = (estimated_peak_bytes(case) for case in cases)
+    assert one > two > four >= eight > 20e9
+    assert estimated_peak_bytes(full_case(gpus=2)) == estimated_peak_bytes(full_case())
+    assert estimated_host_bytes(cases[1]) == 2 * estimated_host_bytes(cases[0])
+    asked = [resources_of(case, None, None) for case in cases[:2]]
+    assert [each.gpus for each in asked] == [1, 2]
+    assert asked[1].mem_mb == pytest.approx(2 * asked[0].mem_mb, abs=1)
