@@ -20,7 +20,7 @@ from wanbench.resources import resources_of
 
 # A file system in the place of S3, which nobody serves here.
 STORAGE = "snakemake-storage-plugin-fs==1.1.3"
-GRID = {"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "slow": SMALL | {"timeout_s": 1}}}
+GRID = {"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "slow": SMALL | {"timeout_s": 1, "gpus": 2}}}
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,12 @@ def test_the_grid_is_measured_and_reported_in_pods(submitter: Submitter) -> None
         for rule in ("measure", "plot_case")
     }
     assert (len(asked_for["measure"]), len(asked_for["plot_case"]), len(containers)) == (2, 2, 2 + 2 + 1)
-    for resources in asked_for["measure"]:
+    of_measuring = sorted(asked_for["measure"], key=lambda resources: resources["requests"]["nvidia.com/gpu"])
+    for case, gpus, resources in zip(("a", "slow"), "12", of_measuring):
         asked, most = resources["requests"], resources["limits"]
-        assert asked["nvidia.com/gpu"] == most["nvidia.com/gpu"] == "1"
+        assert asked["nvidia.com/gpu"] == most["nvidia.com/gpu"] == gpus
         assert asked["cpu"] == "7600m"
-        assert asked["memory"] == most["memory"] == f"{asked_mem_mb()}M"
+        assert asked["memory"] == most["memory"] == f"{asked_mem_mb(case)}M"
     for resources in asked_for["plot_case"]:
         assert "nvidia.com/gpu" not in resources["limits"]
         assert resources["limits"]["memory"] == "4000M"
@@ -220,6 +221,6 @@ def test_the_rules_refuse_what_kubernetes_refuses(path: str, value: object, faul
     assert (fault is None and faults == []) or any(fault in said for said in faults), faults
 
 
-def asked_mem_mb() -> int:
-    (case, _) = resolve_cases(GRID, "grid")
+def asked_mem_mb(name: str) -> int:
+    (case,) = (case for case in resolve_cases(GRID, "grid") if case.name == name)
     return resources_of(case, None, None).mem_mb

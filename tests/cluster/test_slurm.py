@@ -18,7 +18,7 @@ import pytest
 from conda_stand_in.channel import PYTHON_X_Y
 from conda_stand_in.installation import install_stand_in, packages_of_the_project
 from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project, simulated_gpus
-from fake_nvml import H200
+from fake_nvml import H200, SECOND
 from slurm_cluster import SlurmCluster
 from wanbench.trace.reader import Trace, read_trace
 
@@ -143,17 +143,20 @@ def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(tmp_path
 
 def test_the_tables_are_those_of_a_local_run(tmp_path: Path) -> None:
     """A cluster with accounting that forgets jobs at once, so that the plugin must ask the accounting."""
-    grid = {"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL | {"steps": 4, "offload": "sequential"}}}
+    cases = {"a": SMALL, "b": SMALL | {"steps": 4, "offload": "sequential"}, "on_two": SMALL | {"gpus": 2}}
+    grid = {"defaults": SMALL_DEFAULTS, "cases": cases}
     local, remote = copy_project(tmp_path / "local"), copy_project(tmp_path / "remote")
     for project in (local, remote):
         project.write_grid(grid)
-    local_snakemake = start(local, "--cores", "1")
+    local_snakemake = start(local, "--cores", "1", SIMULATED_GPUS=f"{H200},{SECOND}")
     with SlurmCluster(tmp_path / "cluster", accounting=True, min_job_age_s=2) as cluster:
         user = ("--default-resources", "slurm_account=bench", "slurm_partition=gpu")
         run = finish(remote, start(remote, *SLURM, "--set-resources", MODEL, *user))
         assert run.code == 0, run.output
-        # Two minutes to start a tiny model, and five to spare; 1.25 times 6 GB.
-        assert cluster.requests() == ["bench|00:07:00|billing=8,cpu=8,gres/gpu=1,mem=7501M,node=1"] * 2
+        # Two minutes to start a tiny model, and five to spare; 1.25 times 6 GB. On two GPUs twice of all but the time.
+        one = "bench|00:07:00|billing=8,cpu=8,gres/gpu=1,mem=7501M,node=1"
+        two = "bench|00:07:00|billing=16,cpu=16,gres/gpu=2,mem=15002M,node=1"
+        assert sorted(cluster.requests()) == sorted([one, one, two])
     assert finish(local, local_snakemake).code == 0
     for table in ("cases", "stages"):
         of_local, of_remote = (pd.read_csv(p.folder / f"results/tables/{table}.csv") for p in (local, remote))

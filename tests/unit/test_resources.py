@@ -107,6 +107,12 @@ def test_an_earlier_time_replaces_the_estimate_also_where_settings_changed() -> 
     assert limit_s(scaled.runtime_min) == pytest.approx(2 * 600 * change + 120, abs=60)
 
 
+def test_an_earlier_time_on_more_gpus_is_longer_on_fewer_and_one_on_fewer_no_shorter_on_more() -> None:
+    one, four = full_case(), full_case(gpus=4)
+    assert limit_s(resources_of(one, Earlier(four, 600), None).runtime_min) == pytest.approx(2 * 600 * 4 + 120, abs=60)
+    assert limit_s(resources_of(four, Earlier(one, 600), None).runtime_min) == pytest.approx(2 * 600 + 120, abs=60)
+
+
 def test_the_head_of_a_trace_is_read_without_its_events(tmp_path: Path) -> None:
     file = tmp_path / "trace.json"
     assert read_head(file) is None
