@@ -71,6 +71,6 @@ def _expected_s(case: Case, earlier: Earlier | None) -> float:
     if earlier is None:
         return estimate_s
     change = estimate_s / estimated_duration_s(earlier.case)
-    # The estimates take several GPUs for one. Fewer than before may take longer by as much, and more need not be faster.
+    # The estimates take several GPUs for one: fewer than before may take longer by as much, more need not be faster.
     change *= max(1.0, earlier.case.gpus / case.gpus)
     return _EARLIER_MARGIN * earlier.duration_s * change + _STARTING_S

@@ -47,7 +47,7 @@ def _measure(job: Job, log: EventLog) -> None:
     from wanbench.measure.wan.build import build_pipeline
     from wanbench.measure.wan.flops import stage_flops
     from wanbench.measure.wan.generate import generate
-    from wanbench.measure.wan.parallel import join_ranks, part_from_ranks, wait_for_ranks
+    from wanbench.measure.wan.parallel import ALONE, join_ranks
     from wanbench.measure.wan.setup import (
         apply_settings,
         check_enough_gpus,
@@ -76,19 +76,21 @@ def _measure(job: Job, log: EventLog) -> None:
     try:
         clock.begin(names.TOTAL_EXECUTION)
         clock.begin(names.MODEL_INITIALIZATION)
+        ranks = ALONE
         if case.gpus > 1:
             with clock.span("Process_Group", "detail"):
-                join_ranks(0, case.gpus, job.rendezvous, device, case.timeout_s)
+                ranks = join_ranks(0, case.gpus, job.rendezvous, device, case.timeout_s)
         before_bytes = disk_read_bytes()
         pipe = build_pipeline(case, device, clock)
         with clock.span("Placement", "detail"):
             apply_settings(pipe, case, device)
         # Else the first pass would contain the wait for the rank that made its weights last.
-        wait_for_ranks()
+        ranks.meet("placed")
         clock.end(**_loaded(case, before_bytes))
         clock.note("flops", values=asdict(stage_flops(pipe, case)))
         for generation in range(case.warmup + case.repeats):
             clock.note("generation", number=generation, counted=generation >= case.warmup)
+            ranks.follow(f"generation {generation}")
             frames = generate(pipe, case, job.video, clock)
         clock.end()
     except Exception:
@@ -103,7 +105,7 @@ def _measure(job: Job, log: EventLog) -> None:
         video_bytes=job.video.stat().st_size,
     )
     # With the other ranks' GPUs idle and this one's result safe.
-    part_from_ranks()
+    ranks.part()
     if on_gpu:
         multiply_matrices(clock)
 

@@ -29,7 +29,7 @@ def _work(job: Job, rank: int) -> None:
     from wanbench.measure.environment import software_and_hardware
     from wanbench.measure.wan.build import build_pipeline
     from wanbench.measure.wan.generate import pipeline_arguments
-    from wanbench.measure.wan.parallel import join_ranks, part_from_ranks, wait_for_ranks
+    from wanbench.measure.wan.parallel import join_ranks
     from wanbench.measure.wan.setup import apply_settings, check_enough_gpus, check_gpu, check_possible
 
     case = job.case
@@ -38,14 +38,15 @@ def _work(job: Job, rank: int) -> None:
     check_enough_gpus(case, device, len(job.gpus))
     check_possible(case, device)
     # From here on what all ranks wait for comes in the same order as in the measured process.
-    join_ranks(rank, case.gpus, job.rendezvous, device, case.timeout_s)
+    ranks = join_ranks(rank, case.gpus, job.rendezvous, device, case.timeout_s)
     clock = StageClock(EventLog(Path(os.devnull)), synchronise=lambda: None, memory=NoPeakMemory())
     pipe = build_pipeline(case, device, clock)
     apply_settings(pipe, case, device)
-    wait_for_ranks()
-    for _ in range(case.warmup + case.repeats):
+    ranks.meet("placed")
+    for generation in range(case.warmup + case.repeats):
+        ranks.follow(f"generation {generation}")
         pipe(**pipeline_arguments(case))
-    part_from_ranks()
+    ranks.part()
 
 
 if __name__ == "__main__":

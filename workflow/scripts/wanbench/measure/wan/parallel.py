@@ -8,6 +8,7 @@ itself, as with torchrun and the stock pipeline.
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,7 +22,48 @@ from torch.distributed.device_mesh import init_device_mesh
 _INTERFACE = "lo"
 
 
-def join_ranks(rank: int, count: int, rendezvous: Path, device: torch.device, patience_s: float) -> None:
+@dataclass(frozen=True)
+class Ranks:
+    """The processes of a case, as one of them sees them.
+
+    They wait for each other on the host, with idle GPUs: NCCL's own barrier keeps multiprocessors busy, and what one
+    rank does alone (the export) would cost the energy of all.
+
+    Attributes:
+        store: what all can write to and read; None for a case in a single process, which waits for nobody.
+    """
+
+    rank: int
+    count: int
+    store: dist.Store | None
+
+    def meet(self, place: str) -> None:
+        """Wait until every rank has come here and its GPU has done what it was given."""
+        if self.store is not None:
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            self.store.set(f"{place}/{self.rank}", "")
+            self.store.wait([f"{place}/{rank}" for rank in range(self.count)])
+
+    def follow(self, place: str) -> None:
+        """Wait until rank 0 has come here; that one never waits."""
+        if self.store is not None:
+            if self.rank == 0:
+                self.store.set(place, "")
+            self.store.wait([place])
+
+    def part(self) -> None:
+        """End the process group, when rank 0 does."""
+        if self.store is not None:
+            # Together: NCCL may wait for the others of a group that is ended.
+            self.follow("parting")
+            dist.destroy_process_group()
+
+
+ALONE = Ranks(0, 1, None)
+
+
+def join_ranks(rank: int, count: int, rendezvous: Path, device: torch.device, patience_s: float) -> Ranks:
     """Meet the other ranks of the case; returns when all are there.
 
     Args:
@@ -34,29 +76,19 @@ def join_ranks(rank: int, count: int, rendezvous: Path, device: torch.device, pa
     if on_gpu:
         # The first GPU that a rank sees is its own.
         torch.cuda.set_device(0)
+    patience = timedelta(seconds=patience_s)
+    store = dist.FileStore(str(rendezvous.absolute()), count)
+    store.set_timeout(patience)
     dist.init_process_group(
         "nccl" if on_gpu else "gloo",
-        store=dist.FileStore(str(rendezvous.absolute()), count),
+        store=dist.PrefixStore("group", store),
         rank=rank,
         world_size=count,
-        timeout=timedelta(seconds=patience_s),
+        timeout=patience,
         # Connects now, and not in the first step.
         device_id=torch.device("cuda", 0) if on_gpu else None,
     )
-
-
-def wait_for_ranks() -> None:
-    """Wait until every rank has come here; nothing for a case on one GPU."""
-    if dist.is_initialized():
-        dist.barrier()
-
-
-def part_from_ranks() -> None:
-    """End the process group, at the end of all ranks' work; nothing for a case on one GPU."""
-    if dist.is_initialized():
-        # Together: NCCL may wait for the others of a group that is ended.
-        dist.barrier()
-        dist.destroy_process_group()
+    return Ranks(rank, count, dist.PrefixStore("case", store))
 
 
 def enable_context_parallel(transformer: nn.Module, count: int, device: torch.device) -> None:
