@@ -2,11 +2,11 @@
 
     .venv/bin/python tests/benchmarks/sm_activity.py
 
-Under the sampler as the supervisor starts it, before CUDA is opened, and with the delay of its values found from matrix
-products at the end: both as in a case. For each share the kernel runs in periods of 40 ms for 2.5 s. Compared are the
-2 s in the middle; and, to show what a border costs where one of GPM's 100 ms is shared out evenly, the whole slice,
-which has another load right before and after. The share that the GPU was really busy comes from CUDA events. Needs a
-GPU and Triton (which comes with torch's CUDA build). Takes half a minute.
+Under the sampler as the supervisor starts it, before CUDA is opened, and with its latches found from matrix products at
+the end: both as in a case. Others at the beginning should find the same latches. For each share the kernel runs in
+periods of 40 ms for 2.5 s. Compared are the 2 s in the middle; and, to show what a border costs where one of GPM's 100
+ms is shared out evenly, the whole slice, which has another load right before and after. The share that the GPU was
+really busy comes from CUDA events. Needs a GPU and Triton (which comes with torch's CUDA build). Takes half a minute.
 """
 
 import argparse
@@ -24,7 +24,8 @@ from sampling_cost import sampler
 from wanbench.measure.cuda import run_matmul
 from wanbench.measure.event_log import EventTail
 from wanbench.measure.intervals import Interval, overlap
-from wanbench.measure.latch_delay import placed_by_load
+from wanbench.measure.latch_phase import placed_by_load
+from wanbench.measure.latches import PERIOD_NS, Latches
 from wanbench.measure.samples import Samples, read_samples, stage_measures
 from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
 
@@ -43,15 +44,23 @@ def main() -> None:
         with sampler(file):
             timed = _timed_kernel()
             rounds_per_s = _rounds_per_s(timed)
+            first = run_matmul()
             slices = [_slice(timed, duty, rounds_per_s) for duty in DUTIES]
-            matmul = run_matmul()
+            last = run_matmul()
         samples = read_samples(EventTail(file).new_records(), SAMPLING_INTERVAL_S)
-    if samples.latches is None:
-        print("GPM's latches were not found: values are placed by the default")
-    samples = placed_by_load(samples, [matmul.busy_ns])
-    delay_ns = samples.latch_delay_ns
-    print(f"GPM's latches can be read after {'n/a' if delay_ns is None else f'{delay_ns / 1e6:.0f}'} ms")
+    print_agreement(*(placed_by_load(samples, [matmul.busy_ns]).latches for matmul in (first, last)))
+    samples = placed_by_load(samples, [last.busy_ns])
+    print(f"when GPM's counters were published was {'' if samples.published else 'not '}found")
     print_slices(samples, slices)
+
+
+def print_agreement(first: Latches | None, last: Latches | None) -> None:
+    if first is None or last is None:
+        print(f"latches: found by {sum(latches is not None for latches in (first, last))} of 2 loads")
+        return
+    between_ns = last.one_ns - first.one_ns
+    off_ns = between_ns - round(between_ns / PERIOD_NS) * PERIOD_NS
+    print(f"latches: those found by two loads, {between_ns / 1e9:.0f} s apart, differ by {off_ns / 1e6:+.0f} ms")
 
 
 def print_slices(samples: Samples, slices: list[Slice]) -> None:

@@ -11,6 +11,7 @@ from conftest import ROOT
 from fake_nvml import H200, FakeNvml
 from tiny import CPU, tiny_case
 from wanbench.measure.event_log import EventLog
+from wanbench.measure.latches import Latches
 from wanbench.measure.samples import Samples
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.measure.wan.build import build_pipeline
@@ -24,7 +25,7 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
-@pytest.mark.parametrize("name", ["sampling_cost", "sm_activity", "latch_probe", "loading"])
+@pytest.mark.parametrize("name", ["sampling_cost", "sm_activity", "gpm_probe", "loading"])
 def test_each_says_what_it_takes(name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
     with pytest.raises(SystemExit, match="0"):
@@ -48,10 +49,18 @@ def test_slices_of_a_known_load_are_compared(capsys: pytest.CaptureFixture) -> N
     assert "asked  50.0 %: busy  50.00 %, SM Act  50.00 %, difference +0.00" in capsys.readouterr().out
 
 
-def test_latches_are_probed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
-    probe = import_module("latch_probe")
+def test_latches_that_two_loads_found_are_compared(capsys: pytest.CaptureFixture) -> None:
+    sm_activity = import_module("sm_activity")
+    sm_activity.print_agreement(Latches(0, 18_000_000), Latches(12 * S - 3_000_000, 10_000_000))
+    sm_activity.print_agreement(Latches(0, 18_000_000), None)
+    shown = capsys.readouterr().out
+    assert shown == "latches: those found by two loads, 12 s apart, differ by -3 ms\nlatches: found by 1 of 2 loads\n"
+
+
+def test_publications_are_probed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    probe = import_module("gpm_probe")
     nvml = FakeNvml((H200,))
-    nvml.latch_period_s = 0.1001
+    nvml.publication_period_s = 0.1001
     monkeypatch.setattr(probe, "initialised_nvml", lambda: nvml)
     monkeypatch.setattr(probe, "EVERY_S", 2.5)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)

@@ -82,9 +82,9 @@ def test_a_reading_has_all_metrics_in_our_units() -> None:
     }
 
 
-def test_two_samples_of_one_latch_are_no_reading_and_the_next_covers_both(clock: Clock) -> None:
+def test_two_samples_of_one_publication_are_no_reading_and_the_next_covers_both(clock: Clock) -> None:
     nvml = FakeNvml()
-    nvml.latch_period_s = 0.1
+    nvml.publication_period_s = 0.1
     reader = source(nvml)
     assert "sm_activity_pct" not in reader.read()
     clock.now_ns = 95 * MS
@@ -96,10 +96,10 @@ def test_two_samples_of_one_latch_are_no_reading_and_the_next_covers_both(clock:
     assert reading["sm_activity_pct"] == 79.24
 
 
-def test_samples_on_both_sides_of_nothing_tell_when_a_latch_became_readable(clock: Clock) -> None:
-    """Latches become readable at whole tenths of a second; a probe is taken a little less than that after a reading."""
+def test_samples_on_both_sides_of_nothing_tell_when_counters_were_published(clock: Clock) -> None:
+    """Counters are published at whole tenths of a second; a probe is taken a little less than that after a reading."""
     nvml = FakeNvml()
-    nvml.latch_period_s = 0.1
+    nvml.publication_period_s = 0.1
     reader = source(nvml)
     assert reader.probe() == {}
     found_ns = []
@@ -112,13 +112,13 @@ def test_samples_on_both_sides_of_nothing_tell_when_a_latch_became_readable(cloc
     assert all(abs(time_ns - round(time_ns, -8)) <= 3 * MS for time_ns in found_ns)
 
 
-def test_samples_far_less_than_a_latch_apart_do_not_tell_when_it_became_readable() -> None:
-    assert gpm.readable_ns((0, MS), (94 * MS, 95 * MS)) == -2.5 * MS
-    assert gpm.readable_ns((0, MS), (60 * MS, 61 * MS)) is None
-    # Not possible, unless the driver skipped a latch.
-    assert gpm.readable_ns((0, MS), (120 * MS, 121 * MS)) is None
+def test_samples_far_less_than_a_period_apart_do_not_tell_when_counters_were_published() -> None:
+    assert gpm.published_ns((0, MS), (94 * MS, 95 * MS)) == -2.5 * MS
+    assert gpm.published_ns((0, MS), (60 * MS, 61 * MS)) is None
+    # Not possible, unless the driver skipped a publication.
+    assert gpm.published_ns((0, MS), (120 * MS, 121 * MS)) is None
     # A call that blocked may have taken its sample at its beginning or at its end.
-    assert gpm.readable_ns((0, 80 * MS), (95 * MS, 96 * MS)) is None
+    assert gpm.published_ns((0, 80 * MS), (95 * MS, 96 * MS)) is None
 
 
 def test_a_gpm_value_that_is_no_number_or_not_given_is_absent_and_not_zero() -> None:
@@ -271,7 +271,7 @@ def test_what_one_of_several_gpus_does_not_tell_is_absent() -> None:
 
 def test_latches_are_those_of_one_gpu(clock: Clock) -> None:
     nvml = FakeNvml((H200, SECOND))
-    nvml.latch_period_s = 0.1
+    nvml.publication_period_s = 0.1
     for uuids, is_told in (([H200], True), ([H200, SECOND], False)):
         reader = source(nvml, *uuids)
         clock.now_ns = 3 * MS

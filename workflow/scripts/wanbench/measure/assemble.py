@@ -100,8 +100,7 @@ def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | Non
     matmul = recording.matmul or {}
     telemetry = samples.gpu_telemetry
     if samples.by_gpm:
-        delay_ns = samples.latch_delay_ns
-        telemetry = telemetry | {"gpm_latch_delay_s": None if delay_ns is None else delay_ns / 1e9}
+        telemetry = telemetry | {"gpm_latches_found": samples.latches is not None}
     return redacted(
         recording.environment
         | {

@@ -7,7 +7,7 @@ from wanbench.measure.environment import git_state
 from wanbench.measure.event_log import EventTail
 from wanbench.measure.failures import record_outcome
 from wanbench.measure.job import Job
-from wanbench.measure.latch_delay import placed_by_load
+from wanbench.measure.latch_phase import placed_by_load
 from wanbench.measure.order import Order
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.samples import read_samples

@@ -6,8 +6,9 @@ from functools import cached_property
 from typing import Any
 
 from wanbench.measure.intervals import Interval, total
-from wanbench.measure.latch_grid import LatchGrid, latch_grid
-from wanbench.measure.telemetry.gpm import LATCH_PERIOD_S, LATCH_TO_READABLE_S, METRICS, READABLE_NS
+from wanbench.measure.latches import PERIOD_NS, Latches
+from wanbench.measure.publications import Publications, publications
+from wanbench.measure.telemetry.gpm import LATCH_TO_PUBLISHED_S, METRICS, PUBLISHED_NS
 from wanbench.measure.telemetry.nvml import SM_SOURCE_GPM
 
 # What a metric's readings mean decides how they are joined with a stage.
@@ -52,8 +53,8 @@ class Samples:
         missed: ticks that were skipped because the one before took too long; None if the sampler did not
             live to say so.
         gpu_telemetry: what the GPU's source said of itself, or its error; None without a GPU.
-        latches: when GPM's counters became readable; None where it was not found.
-        latch_delay_ns: how long before that they were latched, as measured; None where it was not.
+        published: when GPM's counters were published; None where it was not found.
+        latches: when they were latched; None where it was not found.
     """
 
     times_ns: list[int]
@@ -61,8 +62,8 @@ class Samples:
     interval_s: float
     missed: int | None
     gpu_telemetry: dict[str, Any] | None = field(default=None)
-    latches: LatchGrid | None = None
-    latch_delay_ns: int | None = None
+    published: Publications | None = None
+    latches: Latches | None = None
 
     @cached_property
     def series(self) -> dict[str, Series]:
@@ -82,14 +83,14 @@ class Samples:
     def latch_ns(self, taken_ns: int) -> int:
         """When the counters were latched that a GPM sample holds which was taken at this time.
 
-        Where it is not known when latches become readable, the latch is put where it is on average, which may be
-        wrong by half a period; and where it is not known how long before that they are made, in the middle of what
-        was seen.
+        It is the last that could be published when the sample's counters were. Where it is not known when that was,
+        it is taken to be half a period before the sample; and where it is not known when counters were latched, half a
+        period before they could be published at the latest. Each may be wrong by half a period.
         """
-        delay_ns = round(LATCH_TO_READABLE_S * 1e9) if self.latch_delay_ns is None else self.latch_delay_ns
+        published_ns = taken_ns - PERIOD_NS // 2 if self.published is None else self.published.last_ns(taken_ns)
         if self.latches is None:
-            return taken_ns - round(LATCH_PERIOD_S * 1e9) // 2 - delay_ns
-        return self.latches.last_readable_ns(taken_ns) - delay_ns
+            return published_ns - round(LATCH_TO_PUBLISHED_S * 1e9) - PERIOD_NS // 2
+        return self.latches.last_ns(published_ns)
 
     @cached_property
     def energy(self) -> Series:
@@ -113,7 +114,7 @@ def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
         interval_s,
         last["missed"] if last else None,
         header.get("gpu_telemetry"),
-        latch_grid([record["values"][READABLE_NS] for record in ticks if READABLE_NS in record["values"]]),
+        publications([record["values"][PUBLISHED_NS] for record in ticks if PUBLISHED_NS in record["values"]]),
     )
 
 
@@ -217,7 +218,7 @@ def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
     before = times_ns[first - 1 : first] if first else [start_ns]
     after = times_ns[last : last + 1] or [end_ns]
     borders = [*before, *times_ns[first:last], *after]
-    # A tick that finds no new latch of GPM leaves its time to the next, so two intervals are no gap.
+    # A tick that finds nothing new of GPM leaves its time to the next, so two intervals are no gap.
     longest_ns = (_LATE + has_gpu) * samples.interval_s * 1e9
     covered_ns = 0
     for left, right in zip(borders, borders[1:]):

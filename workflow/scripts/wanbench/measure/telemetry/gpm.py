@@ -1,19 +1,23 @@
 """GPU Performance Monitoring (GPM) through NVML: what the multiprocessors, tensor cores and memory really do.
 
 Available from Hopper on. A value describes the time between two samples of the same GPU, but a sample is not of the
-instant at which it is taken. Seen on two H200 (driver 580): the counters are latched every 100.04 to 100.1 ms of the
-host's monotonic clock, and a latch can be read some time later, 30 to 70 ms:
+instant at which it is taken. Seen on two H200 and two H100 (driver 580): the GPU latches its counters every 100.00 ms
+of the host's monotonic clock (to 0.005 ms), and the driver publishes the last latch every 100.04 to 100.1 ms, on a
+clock of its own. So a latch is 18 to 118 ms old when it is published, half a millisecond older each second; and it is
+up to 100 ms older when it is read:
 
-    latch       readable            latch       readable
-      |------ 65 ms ----|             |------ 65 ms ----|
-      |<------------ 100 ms --------->|     ^      ^  samples taken here are of the first latch
+    latch         latch         latch         latch         latch
+      |-------------|-------------|-------------|-------------|
+              published       published       published
+                  |--------------^|---------------|
+                                 sample: of the first latch
 
-So a value is of the time between two latches. Two samples of the same latch have nothing between them: NVML answers
-with zeros, and DRAM activity that is no number, without an error. Such an answer is no reading. But it tells that no
-latch became readable between the two samples, and that is used: a little less than a latch's period after each reading
-the sampler takes one more sample, a probe. Every two seconds or so it is of the reading's latch, which tells where
-that lies, to 3 ms. From these instants `wanbench.measure.latch_grid` has the grid of the whole case. How long before it
-was readable a latch was made is found by `wanbench.measure.latch_delay`, from a load of known times.
+A value is of the time between two latches. Two samples of the same publication have nothing between them: NVML answers
+with zeros, and DRAM activity that is no number, without an error. Such an answer is no reading. But it tells that
+nothing was published between the two samples, and that is used: a little less than a period after each reading the
+sampler takes one more sample, a probe. Every two seconds or so it is of the reading's publication, which tells when
+that was, to 3 ms. From these instants `wanbench.measure.publications` has those of the whole case. Where the latches
+lie is found by `wanbench.measure.latch_phase`, from a load of known times.
 """
 
 import math
@@ -24,13 +28,14 @@ from typing import Any
 
 from wanbench.measure.intervals import Interval
 
-LATCH_PERIOD_S = 0.1
-# So long after a reading, a probe is of its latch only if that had just become readable.
+# Of the latches, and of their publications.
+PERIOD_S = 0.1
+# So long after a reading, a probe is of its publication only if that had just been made.
 PROBE_AFTER_S = 0.095
-# Where it could not be found: the middle of what was seen.
-LATCH_TO_READABLE_S = 0.05
-# Key of what a probe may tell: when the latch became readable that it and the reading before are of.
-READABLE_NS = "gpm_readable_ns"
+# A younger latch is left to the next publication. Ages of 16 to 122 ms were seen (H100), each to some 5 ms.
+LATCH_TO_PUBLISHED_S = 0.018
+# Key of what a probe may tell: when the counters were published that it and the reading before have.
+PUBLISHED_NS = "gpm_published_ns"
 # An instant that is known less well than to this says nothing that others do not say better.
 _KNOWN_TO_S = 0.005
 
@@ -49,15 +54,15 @@ _METRICS = (
 METRICS = tuple(key for key, _, _ in _METRICS)
 
 
-def is_of_one_latch(values: Mapping[str, float]) -> bool:
-    """Whether an answer is of two samples of the same latch: PCIe and graphics are never all zero, even when idle."""
+def is_of_one_publication(values: Mapping[str, float]) -> bool:
+    """Whether nothing was published between two samples: PCIe and graphics are never all zero, even when idle."""
     return bool(values) and not any(values.values())
 
 
-def readable_ns(before: Interval, after: Interval) -> int | None:
-    """When the latch became readable that two samples have in common.
+def published_ns(before: Interval, after: Interval) -> int | None:
+    """When the counters were published that two samples have in common.
 
-    It was readable when the first was taken, and the next was not when the second was.
+    They had been when the first was taken, and the next had not when the second was.
 
     Args:
         before, after: when the calls for the samples began and ended, monotonic, in nanoseconds.
@@ -65,7 +70,7 @@ def readable_ns(before: Interval, after: Interval) -> int | None:
     Returns:
         Monotonic time in nanoseconds; None where the samples tell it less well than to 5 ms.
     """
-    earliest_ns, latest_ns = after[0] - round(LATCH_PERIOD_S * 1e9), before[1]
+    earliest_ns, latest_ns = after[0] - round(PERIOD_S * 1e9), before[1]
     if not 0 <= latest_ns - earliest_ns <= 2 * _KNOWN_TO_S * 1e9:
         return None
     return (earliest_ns + latest_ns) // 2
@@ -88,23 +93,23 @@ class Gpm:
         self._last_taken_ns: Interval | None = None
 
     def read(self) -> dict[str, float]:
-        """Metrics since the last reading; none where no latch became readable since, and the next covers both times."""
+        """Metrics since the last reading; none where nothing was published since, and the next covers both times."""
         taken_ns = self._sample(self._spare)
         values = {} if self._last_taken_ns is None else self._between(self._last, self._spare)
-        if is_of_one_latch(values):
+        if is_of_one_publication(values):
             return {}
         self._last, self._spare = self._spare, self._last
         self._last_taken_ns = taken_ns
         return values
 
     def probe(self) -> int | None:
-        """Monotonic time in nanoseconds at which the latch of the last reading became readable; None if not told."""
+        """Monotonic time in nanoseconds at which the last reading's counters were published; None if not told."""
         if self._last_taken_ns is None:
             return None
         taken_ns = self._sample(self._spare)
-        if not is_of_one_latch(self._between(self._last, self._spare)):
+        if not is_of_one_publication(self._between(self._last, self._spare)):
             return None
-        return readable_ns(self._last_taken_ns, taken_ns)
+        return published_ns(self._last_taken_ns, taken_ns)
 
     def close(self) -> None:
         for sample in (self._last, self._spare):

@@ -9,7 +9,7 @@ from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
-from wanbench.measure.telemetry.gpm import READABLE_NS, Gpm
+from wanbench.measure.telemetry.gpm import PUBLISHED_NS, Gpm
 
 SM_SOURCE_GPM = "gpm_sm_utilisation"
 SM_SOURCE_UTILISATION = "nvml_gpu_utilisation"
@@ -85,9 +85,9 @@ class NvmlSource:
         return {key: _combine(key, [reading[key] for reading in readings]) for key in shared}
 
     def probe(self) -> dict[str, float]:
-        """What `Gpm.probe` tells, as `gpm_readable_ns`; of several GPUs nothing, each has latches of its own."""
-        readable_ns = self._gpus[0].probe() if len(self._gpus) == 1 else None
-        return {} if readable_ns is None else {READABLE_NS: readable_ns}
+        """What `Gpm.probe` tells, as `gpm_published_ns`; of several GPUs nothing, each has latches of its own."""
+        published_ns = self._gpus[0].probe() if len(self._gpus) == 1 else None
+        return {} if published_ns is None else {PUBLISHED_NS: published_ns}
 
     def close(self) -> None:
         for gpu in self._gpus:

@@ -1,14 +1,14 @@
-"""Do GPM's latches come as the project takes it that they do? Asks a GPU, idle or not.
+"""Are GPM's counters published as the project takes it that they are? Asks a GPU, idle or not.
 
-    .venv/bin/python tests/benchmarks/latch_probe.py [--seconds 80]
+    .venv/bin/python tests/benchmarks/gpm_probe.py [--seconds 80]
 
 Three questions, each with what is expected:
 
-- How often do two samples that are so far apart have the same latch? In 1 - distance / 100 ms of all cases. Always
-  would mean that NVML refuses short distances, and then probes could not tell where latches lie.
-- When does a latch become readable? Found every 2 s by polling, to 4 ms. The period of the latches and how far they are
-  from a grid come from a line through these instants.
-- Does `latch_grid` find the same from readings and probes as in a case? The difference should be below 4 ms.
+- How often has nothing been published between two samples that are so far apart? In 1 - distance / 100 ms of all cases.
+  Always would mean that NVML refuses short distances, and then probes could not tell when counters are published.
+- When are they? Found every 2 s by polling, to 4 ms. Their period and how far they are from a grid come from a line
+  through these instants.
+- Does `publications` find the same from readings and probes as in a case? The difference should be below 4 ms.
 """
 
 import argparse
@@ -23,8 +23,8 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[2] / "workflow/scripts")]
 
 from wanbench.measure.gpus import visible_gpus
-from wanbench.measure.latch_grid import latch_grid
-from wanbench.measure.telemetry.gpm import LATCH_PERIOD_S, PROBE_AFTER_S, Gpm
+from wanbench.measure.publications import publications
+from wanbench.measure.telemetry.gpm import PERIOD_S, PROBE_AFTER_S, Gpm
 from wanbench.measure.telemetry.nvml import initialised_nvml
 from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
 
@@ -38,9 +38,9 @@ def main(seconds: float, tries: int = TRIES) -> None:
     nvml = initialised_nvml()
     gpm = Gpm(nvml, nvml.nvmlDeviceGetHandleByUUID(visible_gpus(os.environ, nvml)[0]), None)
     for distance_s in DISTANCES_S:
-        same = sum(_is_of_one_latch(gpm, distance_s) for _ in range(tries))
-        expected = tries * (1 - distance_s / LATCH_PERIOD_S)
-        print(f"{1e3 * distance_s:.0f} ms apart: {same} of {tries} of the same latch; expected: {expected:.0f}")
+        same = sum(_is_of_one_publication(gpm, distance_s) for _ in range(tries))
+        expected = tries * (1 - distance_s / PERIOD_S)
+        print(f"{1e3 * distance_s:.0f} ms apart: {same} of {tries} of the same publication; expected: {expected:.0f}")
     polled_ns: list[int] = []
     free_ns: list[int] = []
     end_s = time.monotonic() + seconds
@@ -59,34 +59,34 @@ def print_grid(polled_ns: list[int], free_ns: list[int]) -> None:
     ]
     print(f"period {line.slope / 1e6:.4f} ms, drift {10 * (line.slope / 1e6 - 100):+.2f} ms/s")
     print(f"{len(off_ms)} instants, off the grid by up to {max(map(abs, off_ms)):.1f} ms")
-    grid = latch_grid(free_ns)
-    if grid is None:
+    found = publications(free_ns)
+    if found is None:
         print(f"no grid from {len(free_ns)} instants that probes told")
         return
-    # A little later, so that the latch in question is the last and not the next.
-    apart_ms = [(time_ns - grid.last_readable_ns(time_ns + 20_000_000)) / 1e6 for time_ns in polled_ns]
+    # A little later, so that the publication in question is the last and not the next.
+    apart_ms = [(time_ns - found.last_ns(time_ns + 20_000_000)) / 1e6 for time_ns in polled_ns]
     print(f"grid from {len(free_ns)} instants that probes told: {statistics.median(apart_ms):+.1f} ms apart")
     print(f"    at most {max(map(abs, apart_ms)):.1f} ms")
 
 
 def _numbers(times_ns: list[int]) -> list[int]:
-    """Which latch each instant is of, counted from the first."""
+    """Which publication each instant is of, counted from the first."""
     numbers = [0]
     for left, right in zip(times_ns, times_ns[1:]):
-        numbers.append(numbers[-1] + round((right - left) / (LATCH_PERIOD_S * 1e9)))
+        numbers.append(numbers[-1] + round((right - left) / (PERIOD_S * 1e9)))
     return numbers
 
 
-def _is_of_one_latch(gpm: Gpm, distance_s: float) -> bool:
-    time.sleep(LATCH_PERIOD_S * random.uniform(1.2, 2.2))
+def _is_of_one_publication(gpm: Gpm, distance_s: float) -> bool:
+    time.sleep(PERIOD_S * random.uniform(1.2, 2.2))
     gpm.read()
     time.sleep(distance_s)
     return not gpm.read()
 
 
 def _polled(gpm: Gpm) -> int:
-    """When the next latch became readable, to the time of a poll; monotonic, in nanoseconds."""
-    time.sleep(1.2 * LATCH_PERIOD_S)
+    """When counters were published next, to the time of a poll; monotonic, in nanoseconds."""
+    time.sleep(1.2 * PERIOD_S)
     gpm.read()
     before_ns = time.monotonic_ns()
     while True:
