@@ -23,10 +23,11 @@ from wanbench.cases.schema import SCHEMA_FILE, _schema
 from wanbench.errors import InputError
 from wanbench.measure.gpu_slots import Slot
 from wanbench.measure.gpus import Gpu
+from wanbench.measure.job import Job
 from wanbench.measure.outcome import Outcome, ReportedError, TimeLimit
 from wanbench.measure.rank_ends import RankEnd, outcome_of_ranks
 from wanbench.measure.supervisor import supervise
-from wanbench.measure.wan.setup import SettingError, check_enough_gpus
+from wanbench.measure.wan.setup import SettingError, check_enough_gpus, check_gpu
 from wanbench.parallel import PARALLEL_ATTENTION
 from wanbench.trace.reader import Trace, read_trace
 
@@ -166,6 +167,15 @@ def test_each_rank_sees_the_gpus_of_its_case_and_its_own_first() -> None:
     assert seen == ["GPU-c,GPU-a,GPU-b", "GPU-a,GPU-c,GPU-b", "GPU-b,GPU-c,GPU-a"]
     assert Slot([Gpu("GPU-a", 1)], ()).environment_of(0) == Slot([Gpu("GPU-a", 1)], ()).environment()
     assert Slot([], ()).environment_of(1) == {}
+
+
+def test_the_gpu_of_each_rank_is_checked_against_the_one_that_was_taken_for_it(tmp_path: Path) -> None:
+    job = Job(tiny_case(gpus=2), ["GPU-b", "GPU-a"], tmp_path / "events.jsonl", tmp_path / "v.mp4", 0, None, "")
+    check_gpu({"uuid": "GPU-a"}, job.gpus_of(1))
+    with pytest.raises(SettingError, match="torch computes on GPU-a, and this case has GPU-b"):
+        check_gpu({"uuid": "GPU-a"}, job.gpus_of(0))
+    assert len({job.events_of(0), job.events_of(1), job.rendezvous}) == 3
+    assert replace(job, gpus=[]).gpus_of(1) == []
 
 
 LOST = ReportedError("RuntimeError", "Connection closed by peer", False, 20)
