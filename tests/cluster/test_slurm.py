@@ -141,6 +141,31 @@ def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(tmp_path
         assert {trace.status for trace in traces(project, list(mended)).values()} == {"ok"}
 
 
+def test_jobs_that_outlive_a_killed_snakemake_are_waited_for(tmp_path: Path) -> None:
+    """Its lock stays, since its jobs run on elsewhere; whoever removes it gets no two attempts at one case."""
+    project = copy_project(tmp_path / "project")
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL}})
+    arguments = (*SLURM, "--set-resources", MODEL)
+    with SlurmCluster(tmp_path / "cluster", accounting=False) as cluster:
+        first = start(project, *arguments)
+        (outliving,) = hang(project, ["a"]).values()
+        first.kill()
+        first.wait()
+        refused = finish(project, start(project, *arguments))
+        assert refused.code == 1
+        assert "LockException" in refused.output
+        assert finish(project, start(project, *arguments, "--unlock")).code == 0
+        second = start(project, *arguments)
+        log = project.folder / "logs/measure/a.log"
+        wait_for(lambda: log.exists() and "waits: an earlier attempt at this case still runs" in log.read_text("utf-8"))
+        assert len([job for job in cluster.jobs() if job.comment.endswith("_a")]) == 2
+        assert outliving.is_running()
+        outliving.resume()
+        run = finish(project, second)
+    assert run.code == 0, run.output
+    assert {trace.status for trace in traces(project, ["a", "b"]).values()} == {"ok"}
+
+
 def test_the_tables_are_those_of_a_local_run(tmp_path: Path) -> None:
     """A cluster with accounting that forgets jobs at once, so that the plugin must ask the accounting."""
     cases = {"a": SMALL, "b": SMALL | {"steps": 4, "offload": "sequential"}, "on_two": SMALL | {"gpus": 2}}

@@ -75,7 +75,9 @@ def test_a_step_that_was_cut_short_is_no_step(read: Reader) -> None:
     assert figures_of(trace).step_mean_s == 2.0
     text = report(trace)
     assert "**Ended with status killed in Step_4_Inference**: ended by signal SIGKILL" in text
-    assert "Step_4_Inference (interrupted)" in text
+    (stages,) = tables(text, "Stage")
+    interrupted = [row["Stage"] for row in stages if row["Interrupted"] == "yes"]
+    assert interrupted == ["Step_4_Loading", "Step_4_Inference", "Total_Execution"]
     assert tables(text, "Case")[0][0]["Status"] == "killed"
     assert tables(text, "Case")[0][0]["Check"] == "n/a"
 

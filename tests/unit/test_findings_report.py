@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from reports import THRESHOLDS, findings, full_case, made, report
+from reports import THRESHOLDS, findings, full_case, made, report, tables
 from traces import LIMITS
 from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check
 from wanbench.errors import InputError
@@ -28,6 +28,7 @@ from wanbench.trace.reader import Trace, read_trace
 FILE = ROOT / "config/thresholds.yaml"
 PUBLISHED = [replace(row, energy_kj=1.0) for row in read_published()]
 KEPT = [judged(read_trace(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))]
+OOM = judged(read_trace(ROOT / "results/reference/h100/traces/T2V_A14B_720p.json.gz"), LIMITS)
 
 
 @pytest.fixture
@@ -167,7 +168,8 @@ def test_every_column_and_line_is_explained(tmp_path: Path) -> None:
     """In a report that contains all that there can be."""
     moved = {"VAE_Decoding": {"moves": 1, "loading_s": 1.0}, r"Step_\d_Inference": {"passes_reused": 1}}
     repeated = full_case("repeated", steps=3, repeats=5, offload="model", cache="first_block")
-    text = report(made(tmp_path, repeated, measures=moved, alter=odd_generation), *KEPT, published=PUBLISHED)
+    others = [trace for trace in KEPT if trace.case["name"] != OOM.case["name"]]
+    text = report(made(tmp_path, repeated, measures=moved, alter=odd_generation), OOM, *others, published=PUBLISHED)
     body, end = text.replace("\\", "").split("# How to read this report")
     explained = {
         section.split("\n")[0]: {
@@ -235,7 +237,7 @@ def test_comparisons_are_explained_where_they_are() -> None:
     assert "### Which settings to use columns" not in report(KEPT[0])
 
 
-# --- the cases of an H200 ---------------------------------------------------------------------------------------
+# --- the cases of an H200 and an H100 ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -260,3 +262,12 @@ def test_what_is_found_on_an_h200(case: str, fires: set[str], silent: set[str]) 
     found = {finding.rule for finding in findings(*KEPT)[case]}
     assert fires <= found
     assert not silent & found
+
+
+def test_a_case_that_did_not_fit_an_h100_is_told_what_would() -> None:
+    assert OOM.status == "oom"
+    text = report(OOM)
+    assert "ran out of GPU memory in VAE\\_Decoding when 1.42 GB more were asked for of the 85.02 GB" in text
+    assert "The cheapest change that should fit: `offload: model`" in text
+    (stages,) = tables(text, "Stage")
+    assert [row["Stage"] for row in stages if row["Interrupted"] == "yes"] == ["VAE_Decoding", "Total_Execution"]

@@ -10,9 +10,11 @@ from tiny import tiny_case
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.memory import estimated_peak_bytes, weights_of
+from wanbench.trace import names
 from wanbench.trace.reader import read_trace
 
-TRACES = sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))
+TRACES = sorted((ROOT / "results/reference").glob("*/traces/*.json.gz"))
+IDS = [f"{file.parts[-3]}/{file.name.removesuffix('.json.gz')}" for file in TRACES]
 
 
 def full_case(model: str = "TI2V-5B", **settings: Any) -> Case:
@@ -23,14 +25,18 @@ def estimate(model: str = "TI2V-5B", **settings: Any) -> int:
     return estimated_peak_bytes(full_case(model, **settings))
 
 
-@pytest.mark.parametrize("file", TRACES, ids=[file.name.removesuffix(".json.gz") for file in TRACES])
+@pytest.mark.parametrize("file", TRACES, ids=IDS)
 def test_the_estimate_is_within_a_tenth_of_the_measured_peak(file: Path) -> None:
     trace = read_trace(file)
     measured = max(stage.measures.get("gpu_mem_allocated_bytes", 0) for stage in trace.stages)
-    assert estimated_peak_bytes(Case.from_settings(trace.case)) == pytest.approx(measured, rel=0.1)
+    estimated = estimated_peak_bytes(Case.from_settings(trace.case))
+    if trace.status == names.OOM:
+        assert estimated > trace.environment["gpu"]["mem_total_bytes"]
+    else:
+        assert estimated == pytest.approx(measured, rel=0.1)
 
 
-@pytest.mark.parametrize("file", TRACES, ids=[file.name.removesuffix(".json.gz") for file in TRACES])
+@pytest.mark.parametrize("file", TRACES, ids=IDS)
 def test_the_estimate_of_denoising_is_within_a_tenth_too(file: Path) -> None:
     """Decoding is the peak of most cases; with tiles and in bfloat16 it is small, and denoising is what is left."""
     trace = read_trace(file)

@@ -3,6 +3,8 @@
 import shutil
 from pathlib import Path
 
+import pytest
+
 from conftest import ROOT, copy_project
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.report.collect import case_of
@@ -10,30 +12,36 @@ from wanbench.report.collect import case_of
 KEPT = ROOT / "results/reference"
 
 
-def test_the_kept_report_is_what_the_kept_traces_give(tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project")
-    shutil.copytree(KEPT / "h200/traces", project.folder / "results/reference/h200/traces")
-    shutil.copyfile(KEPT / "h200/grid.yaml", project.folder / "results/reference/h200/grid.yaml")
-    run = project.snakemake("results/reference/h200/report.md")
+MACHINES = [folder.name for folder in sorted(KEPT.iterdir())]
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_kept_report_is_what_the_kept_traces_give(machine: str, tmp_path: Path) -> None:
+    project, folder = copy_project(tmp_path / "project"), f"results/reference/{machine}"
+    shutil.copytree(ROOT / folder / "traces", project.folder / folder / "traces")
+    shutil.copyfile(ROOT / folder / "grid.yaml", project.folder / folder / "grid.yaml")
+    run = project.snakemake(f"{folder}/report.md")
     assert run.code == 0, run.output
     assert run.jobs == {("tabulate_reference", ""), ("report_reference", "")}
     for file in ("report.md", "tables/cases.csv", "tables/stages.csv", "tables/left_out.csv", "tables/findings.csv"):
-        made = project.read(f"results/reference/h200/{file}")
-        assert made == (KEPT / "h200" / file).read_text("utf-8"), f"{file} is not that of this code: make it anew"
-    drawn = project.snakemake("results/reference/h200/report.html")
+        made = project.read(f"{folder}/{file}")
+        assert made == (ROOT / folder / file).read_text("utf-8"), f"{file} is not that of this code: make it anew"
+    drawn = project.snakemake(f"{folder}/report.html")
     assert drawn.code == 0, drawn.output
-    plots = project.folder / "results/reference/h200/plots"
-    assert len(list(plots.rglob("*.png"))) == 2 * len(list((KEPT / "h200/traces").iterdir())) + 3
+    pictures = list((project.folder / folder / "plots").rglob("*.png"))
+    assert len(pictures) == 2 * len(list((ROOT / folder / "traces").iterdir())) + 3
 
 
-def test_every_kept_case_is_used_and_those_of_the_grid_without_a_trace_are_named() -> None:
-    traced = {case_of(file) for file in (KEPT / "h200/traces").iterdir()}
-    missing = sorted(set(read_yaml(KEPT / "h200/grid.yaml")["cases"]) - traced)
-    header, *left_out = (KEPT / "h200/tables/left_out.csv").read_text("utf-8").splitlines()
+@pytest.mark.parametrize("machine", MACHINES)
+def test_every_kept_case_is_used_and_those_of_the_grid_without_a_trace_are_named(machine: str) -> None:
+    folder = KEPT / machine
+    traced = {case_of(file) for file in (folder / "traces").iterdir()}
+    missing = sorted(set(read_yaml(folder / "grid.yaml")["cases"]) - traced)
+    header, *left_out = (folder / "tables/left_out.csv").read_text("utf-8").splitlines()
     assert header == "case,reason,of_grid"
     assert [line.split(",")[0] for line in left_out] == missing
     assert all("there is no trace of it: it was not measured" in line for line in left_out)
-    top = (KEPT / "h200/report.md").read_text("utf-8").split("| Case ")[0].replace("\\", "")
+    top = (folder / "report.md").read_text("utf-8").split("| Case ")[0].replace("\\", "")
     assert all(name in top for name in missing)
 
 

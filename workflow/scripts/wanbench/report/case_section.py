@@ -146,12 +146,15 @@ def _failure(case: pd.Series) -> str:
 def _stage_table(rows: list[Row], case: pd.Series, moved: bool) -> str:
     if not rows:
         return "No stage was reached."
-    return table([_stage_row(row, case, moved) for row in rows], ("Stage",))
+    cells = [_stage_row(row, case, moved) for row in rows]
+    if any(row.interrupted for row in rows):
+        cells = [each | {"Interrupted": "yes" if row.interrupted else "no"} for each, row in zip(cells, rows)]
+    return table(cells, ("Stage",))
 
 
 def _stage_row(row: Row, case: pd.Series, moved: bool) -> dict[str, str]:
     cells = {
-        "Stage": row.stage + (" (interrupted)" if row.interrupted else ""),
+        "Stage": row.stage,
         "Time (s)": fixed(row.time_s),
         "GPU Mem (GB)": gigabytes(row.gpu_mem_allocated_bytes),
         "CPU (%)": fixed(row.cpu_pct, 1),

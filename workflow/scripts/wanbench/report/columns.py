@@ -92,6 +92,7 @@ STAGES = {
     "Min (s), Max (s)": "shortest and longest time of the generations that count; n/a where it is one",
     "First (s)": "time in the first generation of the process, which is cold: it is in no other column where there are "
     "warm ones that count",
+    "Interrupted": "whether the case ended in the stage, which then has the time up to that; there where one did",
 }
 
 STATISTICS = {

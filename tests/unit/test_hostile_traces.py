@@ -1,0 +1,288 @@
+"""Prompts and traces are data: they run nothing, lead nowhere, and hide nothing."""
+
+import base64
+import csv
+import gzip
+import hashlib
+import json
+import os
+import re
+import time
+import tracemalloc
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+from markdown_it import MarkdownIt
+
+from conftest import ROOT
+from hostile import ACTIVE, CONTROLS, MARKUP, refused
+from reports import THRESHOLDS, content_from, full_case
+from traces import GPU, LIMITS, Outcome, records, trace_of, write
+from wanbench.report.collect import collect, not_of_the_grid
+from wanbench.report.findings.registry import findings_by_case
+from wanbench.report.findings.table import findings_table
+from wanbench.report.markdown import to_markdown
+from wanbench.report.numbers import plain
+from wanbench.report.outcome import faults_of
+from wanbench.report.page import to_page
+from wanbench.report.plots.case import case_pictures
+from wanbench.report.plots.grid import stage_times
+from wanbench.report.plots.picture import save
+from wanbench.report.plots.time_memory import time_memory
+from wanbench.report.tables import (
+    cases_table,
+    details_table,
+    left_out_table,
+    records_by_case,
+    stages_table,
+    write_table,
+)
+from wanbench.text import one_line, visible
+from wanbench.trace import reader
+from wanbench.trace.writer import write_trace
+
+
+def test_text_that_acts_or_hides_is_shown_as_escapes_and_other_text_as_it_is() -> None:
+    assert visible(CONTROLS) == r"a\x00b\x1b[31mc\x9bd\u202ee\u2066f\x7fg\u2028h"
+    assert visible("\ud800\U000e0041") == r"\ud800\U000e0041"
+    ordinary = "色调艳丽,\u3000过曝。 Zürich\u00a0\n\t👩\u200d🚀 \U0001f600"
+    assert visible(ordinary) == ordinary
+
+
+def test_a_megabyte_of_text_is_cut_and_its_length_said() -> None:
+    begun_s = time.monotonic()
+    text = plain("<b> " * 300_000)
+    assert time.monotonic() - begun_s < 1
+    assert text.startswith("&lt;b&gt; &lt;b&gt;")
+    assert text.endswith("… (the first 1,000 of 1,199,999 characters)")
+    assert one_line("x" * 1000) == "x" * 1000
+
+
+def test_text_of_a_trace_stays_the_same_and_its_file_shows_what_is_hidden(tmp_path: Path) -> None:
+    trace = {"prompt": CONTROLS + "色\U000e0041", "traceEvents": [{"name": CONTROLS}]}
+    write_trace(tmp_path / "t.json", trace)
+    text = (tmp_path / "t.json").read_text("utf-8")
+    assert json.loads(text).items() >= trace.items()
+    assert not ACTIVE.search(text)
+    assert "色" in text
+
+
+def a_trace() -> dict[str, Any]:
+    case = full_case(weights="pretrained")
+    failed = Outcome("error", "it failed", "ValueError")
+    trace = trace_of(records([2.0] * 3, environment=GPU, case=case), case=case, outcome=failed)
+    trace["error"]["stage_reached"] = "VAE_Decoding"
+    trace["case"]["image"] = "first.png"
+    trace["environment"]["gpu_telemetry"] = {"error": "no NVML", "driver": "580", "power_limit_w": 700.0}
+    trace["traceEvents"].append(
+        {"name": "Pass", "cat": "detail", "ph": "X", "ts": 9, "dur": 2, "pid": 1, "tid": 3, "args": {"generation": 0}}
+    )
+    return trace
+
+
+def everything_of(file: Path) -> dict[str, str]:
+    """All that is made of a trace, by file; of pictures the SVG, which must be XML."""
+    folder = file.parent / "made"
+    folder.mkdir(exist_ok=True)
+    traces, left_out = collect([file], None, LIMITS)
+    tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table(left_out)
+    content = content_from(*tables)
+    for name, table in zip(("cases", "stages", "details", "left_out"), tables):
+        write_table(table, folder / f"{name}.csv", folder / f"{name}.parquet")
+    found = findings_by_case(tables[0], records_by_case(tables[1]), THRESHOLDS)
+    write_table(findings_table(found), folder / "findings.csv", folder / "findings.parquet")
+    (folder / "report.md").write_text(to_markdown(content), "utf-8")
+    page = to_page(content, [], {trace.case["name"]: file for trace in traces})
+    (folder / "report.html").write_text(re.sub("base64,[A-Za-z0-9+/=]+", "", page), "utf-8")
+    (folder / "terminal").write_text("\n".join(faults_of(tables[0], tables[3], "grid.yaml")), "utf-8")
+    save(case_pictures(file, None, LIMITS), "full", folder)
+    save({"times": stage_times(*tables[:2]), "settings": time_memory(tables[0], 2)}, None, folder)
+    for picture in folder.glob("*.svg"):
+        ElementTree.parse(picture)
+    return {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.suffix not in (".png", ".parquet")}
+
+
+def kind_of(trace: dict[str, Any], path: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A path, or for an event what stands for all of its kind."""
+    event = trace["traceEvents"][path[1]] if path[0] == "traceEvents" else {}
+    return (event["ph"], event.get("cat"), *path[2:]) if event else path
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Paths to all texts."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    if isinstance(value, str):
+        yield path
+    for key, item in items:
+        yield from leaves(item, (*path, key))
+
+
+def put(value: Any, path: tuple[Any, ...], new: Any) -> None:
+    for key in path[:-1]:
+        value = value[key]
+    value[path[-1]] = new
+
+
+def test_no_text_of_a_trace_is_anything_but_text_wherever_it_is_shown(tmp_path: Path) -> None:
+    """Each alone: where it cannot be a name or a setting the trace is refused, in one line."""
+    trace = a_trace()
+    paths = {kind_of(trace, path): path for path in leaves(trace)}
+    accepted = []
+    for path in paths.values():
+        for hostile in (MARKUP, CONTROLS, f"../../{MARKUP}"):
+            altered = json.loads(json.dumps(trace))
+            put(altered, path, hostile)
+            file = tmp_path / "full.json"
+            write_trace(file, altered)
+            _, left_out = collect([file], None, LIMITS)
+            for item in left_out:
+                assert "\n" not in item.reason
+                assert not ACTIVE.search(item.reason)
+            accepted += [] if left_out else [path]
+    shown = {("case", "prompt"), ("case", "image"), ("error", "message"), ("environment", "gpu_telemetry", "error")}
+    assert shown <= set(accepted)
+    assert not {("case", "name"), ("case", "model"), ("git_commit",), ("started_at",), ("status",)} & set(accepted)
+    for hostile in (MARKUP, CONTROLS):
+        altered = json.loads(json.dumps(trace))
+        for path in accepted:
+            # A GPU and a processor have names in ASCII.
+            label = path[0] == "environment" and path[-1] != "error"
+            put(altered, path, MARKUP.replace("`", "") if label else hostile)
+        made = everything_of(write(tmp_path, altered))
+        assert "## Left out" not in made["report.md"]
+        for name, text in made.items():
+            assert not ACTIVE.search(text), name
+        # A host of Markdown that lets HTML through.
+        as_html = MarkdownIt("commonmark", {"html": True}).enable("table").render(made["report.md"])
+        for html, own in ((as_html, []), (made["report.html"], ["script"])):
+            assert elements_that_act(html) == own
+        for name, text in made.items():
+            assert not name.endswith(".svg") or "<script" not in text.lower()
+
+
+def elements_that_act(html: str) -> list[str]:
+    """Elements that run, load or lead somewhere, but for links within the page and downloads out of it."""
+    found = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            target = dict(attrs).get("href", "#") or ""
+            acts = any(name.startswith("on") for name, _ in attrs) or not target.startswith(
+                ("#", "data:application/gzip")
+            )
+            if acts or tag in ("script", "img", "iframe", "object", "svg", "form"):
+                found.append(tag)
+
+    Reader().feed(html)
+    return found
+
+
+def test_a_trace_that_names_another_file_is_left_out_and_leads_nowhere(tmp_path: Path) -> None:
+    trace = a_trace()
+    trace["case"]["name"] = "../../planted"
+    file = tmp_path / "full.json"
+    write_trace(file, trace)
+    made = everything_of(file)
+    assert "case.name: must match pattern" in made["left_out.csv"]
+    assert "planted" not in made["report.html"].replace("../../planted", "")
+    assert "download=" not in made["report.html"]
+    assert {item.name for item in tmp_path.parent.iterdir() if item.name.startswith("planted")} == set()
+
+
+def test_a_file_of_any_name_among_the_traces_is_named_and_breaks_nothing(tmp_path: Path) -> None:
+    name = os.fsdecode(b"results/traces/\xff\x1b[31m\n<b>.json")
+    left_out = left_out_table(not_of_the_grid([name]))
+    write_table(left_out, tmp_path / "t.csv", tmp_path / "t.parquet")
+    assert left_out["case"].tolist() == [r"\udcff\x1b[31m <b>"]
+    text = to_markdown(content_from(cases_table([]), stages_table([]), details_table([]), left_out))
+    assert "&lt;b&gt;" in text
+    assert not ACTIVE.search(text)
+
+
+def test_a_dollar_is_no_formula_and_markup_is_no_markup_in_pictures(tmp_path: Path) -> None:
+    traces = []
+    for name, offload in (("a", "none"), ("b", "model")):
+        case = full_case(name, offload=offload)
+        environment = GPU | {"gpu": GPU["gpu"] | {"name": r"$\frac{1}{$ <b>&amp;</b>"}}
+        trace = trace_of(records([2.0] * 50, environment=environment, case=case, peak_bytes=10**10), case=case)
+        traces += collect([write(tmp_path, trace)], None, LIMITS)[0]
+    save({"settings": time_memory(cases_table(traces), 2)}, None, tmp_path)
+    text = "".join(ElementTree.parse(tmp_path / "settings.svg").getroot().itertext())
+    assert r"GPU $\frac{1}{$ <b>&amp;</b>" in text
+
+
+@pytest.mark.parametrize(
+    ("data", "part"),
+    [
+        (b"[" * 1_000_000, "nests too deep"),
+        (b'{"a":' * 100_000, "nests too deep"),
+        (b"{" * 1_000_000, "not valid JSON"),
+        (b'{"schema_version": ' + b"9" * 5000 + b"}", "not valid JSON"),
+        (b'{"schema_version": "\xed\xa0\x80"}', "not valid JSON"),
+        (b'{"schema_version": "\\ud800"}', "surrogates not allowed"),
+        (b'{"schema_version": "\\u001b\\u202e' + b"x" * 100_000 + b'"}', r"'\x1b\u202exxx"),
+    ],
+    ids=["lists", "objects", "braces", "digits", "raw surrogate", "surrogate", "controls"],
+)
+def test_a_hostile_file_is_one_line_of_what_is_left_out(tmp_path: Path, data: bytes, part: str) -> None:
+    (tmp_path / "full.json").write_bytes(data)
+    assert part in refused(lambda: reader.read_trace(tmp_path / "full.json"))
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1e300", "9" * 30, "-" + "9" * 30])
+@pytest.mark.parametrize("place", ["seed", "machine"])
+def test_a_number_that_no_table_can_hold_is_refused(tmp_path: Path, place: str, number: str) -> None:
+    file = write(tmp_path, a_trace())
+    text, count = re.subn(rf'("{place}": ?)[0-9.]+', rf"\g<1>{number}", file.read_text("utf-8"), count=1)
+    assert count == 1
+    file.write_text(text, "utf-8")
+    assert "sha256" not in refused(lambda: reader.read_trace(file))
+
+
+def test_a_compressed_bomb_is_not_unpacked_beyond_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_MOST_BYTES", 10_000_000)
+    bomb = tmp_path / "full.json.gz"
+    with gzip.open(bomb, "wb") as file:
+        for _ in range(100):
+            file.write(b" " * 1_000_000)
+    tracemalloc.start()
+    assert "more than 0.01 GB" in refused(lambda: reader.read_trace(bomb))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 40_000_000
+
+
+def test_a_csv_holds_no_formula_and_the_parquet_file_holds_the_text(tmp_path: Path) -> None:
+    prompts = ["=HYPERLINK(A1)", "+1", "-1", "@x", "  =1", "\t=1", "\uff1d1", "a=1", CONTROLS, "x" * 40_000]
+    table = pd.DataFrame({"case": pd.array(prompts, "string"), "n": pd.array([-1.5] * len(prompts), "Float64")})
+    write_table(table, tmp_path / "t.csv", tmp_path / "t.parquet")
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        cells = [row["case"] for row in csv.DictReader(file)]
+    assert cells[:8] == ["'=HYPERLINK(A1)", "'+1", "'-1", "'@x", "'  =1", "'\t=1", "'\uff1d1", "a=1"]
+    assert cells[8] == visible(CONTROLS)
+    assert cells[9].endswith("x… (the first 30,000 of 40,000 characters)")
+    assert "-1.5" in (tmp_path / "t.csv").read_text("utf-8")
+    assert pd.read_parquet(tmp_path / "t.parquet")["case"].tolist() == prompts
+
+
+def test_the_page_runs_its_own_script_and_no_other(tmp_path: Path) -> None:
+    trace = a_trace()
+    made = everything_of(write(tmp_path, trace))["report.html"]
+    (script,) = re.findall(r"<script>(.*?)</script>", made, re.S)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'\"" in made
+    assert not re.search(r"\son\w+=", re.sub(r"<script>.*?</script>", "", made, flags=re.S))
+
+
+def test_no_rule_lets_a_name_out_of_its_folder() -> None:
+    text = (ROOT / "workflow/rules/common.smk").read_text("utf-8")
+    patterns = dict(re.findall(r'^    (case|machine)="(.*)",$', text, re.M))
+    assert set(patterns) == {"case", "machine"}
+    for pattern in patterns.values():
+        for name in ("../x", "a/b", "..", ".x", "", "a b", "a\n", "$(x)", "<b>"):
+            assert not re.fullmatch(pattern, name)
