@@ -1,6 +1,7 @@
 """What the measuring process asks of CUDA, with CUDA's part simulated."""
 
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,32 +26,43 @@ class _Event:
         return (later.at_s - self.at_s) * 1e3
 
 
+@dataclass
+class Simulated:
+    """When matrix products began and the host waited for the GPU, monotonic, in nanoseconds."""
+
+    products_ns: list[int] = field(default_factory=list)
+    waits_ns: list[int] = field(default_factory=list)
+
+
 @pytest.fixture
-def simulated(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """CUDA simulated; the instants of the matrix products."""
-    products: list[float] = []
+def simulated(monkeypatch: pytest.MonkeyPatch) -> Simulated:
+    """CUDA simulated."""
+    seen = Simulated()
     monkeypatch.setattr(torch.cuda, "Event", _Event)
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: seen.waits_ns.append(time.monotonic_ns()))
     monkeypatch.setattr(torch, "randn", lambda *_, **__: torch.ones(4, 4))
 
     def mm(*_: Any) -> None:
-        products.append(time.monotonic_ns())
+        seen.products_ns.append(time.monotonic_ns())
         time.sleep(0.01)
 
     monkeypatch.setattr(torch, "mm", mm)
-    return products
+    return seen
 
 
-def test_matrix_products_run_between_two_pauses(simulated: list[float]) -> None:
+def test_matrix_products_run_between_two_pauses(simulated: Simulated) -> None:
     before_ns = time.monotonic_ns()
     run = cuda.run_matmul()
     after_ns = time.monotonic_ns()
     start_ns, end_ns = run.busy_ns
-    # The first product of all chooses the kernel, before the pause.
-    assert simulated[0] < start_ns - 0.4e9 < simulated[1]
-    assert start_ns <= simulated[1]
-    assert simulated[-1] <= end_ns
-    assert end_ns - start_ns >= 0.3e9
+    before, load = ([t for t in simulated.products_ns if (t >= start_ns) == later] for later in (False, True))
+    # They choose the kernel and tell how long a product takes.
+    assert len(before) == 6
+    assert before[-1] < start_ns - 0.4e9
+    assert load[-1] <= end_ns
+    assert end_ns - start_ns == pytest.approx(0.3e9, rel=0.25)
+    # No pauses in which nothing is queued.
+    assert [t for t in simulated.waits_ns if t >= load[0]] == [t for t in simulated.waits_ns if t >= load[-1]]
     assert (start_ns - before_ns, after_ns - end_ns) >= (0.4e9, 0.4e9)
     # 2 x 8192^3 operations in 10 ms, or somewhat more on a busy machine.
     assert run.flops_per_s == pytest.approx(0.75 * 2 * 8192**3 / 0.01, rel=0.34)
@@ -71,8 +83,8 @@ def test_a_case_is_complete_without_matrix_products(
     assert str(error) in capfd.readouterr().err
 
 
-def test_the_times_of_matrix_products_are_noted(simulated: list[float], tmp_path: Path) -> None:
+def test_the_times_of_matrix_products_are_noted(simulated: Simulated, tmp_path: Path) -> None:
     _, recording = record(tmp_path, multiply_matrices)
     [(start_ns, end_ns)] = recording.matmul_times
-    assert 0.3e9 <= end_ns - start_ns <= recording.matmul["time_s"] * 1e9 - 0.8e9
+    assert 0.2e9 <= end_ns - start_ns <= recording.matmul["time_s"] * 1e9 - 0.8e9
     assert recording.matmul["flops_per_s"] > 0
