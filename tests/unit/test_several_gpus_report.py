@@ -57,8 +57,9 @@ def test_speed_and_energy_of_several_gpus_are_told_with_their_efficiency(tmp_pat
     one, two = trace(tmp_path, "one"), trace(tmp_path, "two", 2, 1.0, energy_j=1500)
     found = rules(two, one)["parallel_efficiency"]
     assert found.text == (
-        "2 GPUs make a video of 10 steps 1.68x as fast as one (case one): 84 % parallel efficiency, steps 2.00x as "
-        "fast, energy +6 %."
+        "2 GPUs make a video of 10 steps 1.68x as fast as one, 84 % parallel efficiency, energy +6 % (against case "
+        "one), and one of the official 50 steps 1.91x as fast as one, 96 % parallel efficiency, energy +7 % (scaled); "
+        "steps alone are 2.00x as fast."
     )
     assert found.evidence["efficiency_pct"] == pytest.approx(84.0, abs=0.2)
     other_way = rules(one, two)

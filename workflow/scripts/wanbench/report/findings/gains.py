@@ -160,9 +160,9 @@ def _more(change_bytes: float) -> str:
     return f"{gigabytes(abs(change_bytes))} GB {'more' if change_bytes > 0 else 'less'}"
 
 
-def energy_change_pct(case: pd.Series, other: pd.Series) -> float | None:
-    """By how much the other case takes more energy for a generation, at the case's number of steps."""
-    steps = int(case["steps"])
+def energy_change_pct(case: pd.Series, other: pd.Series, steps: int | None = None) -> float | None:
+    """By how much the other case takes more energy for a generation, at a number of steps (else the case's)."""
+    steps = steps or int(case["steps"])
     own_j, other_j = at_steps(case, steps).energy_j, at_steps(other, steps).energy_j
     return 100 * (other_j / own_j - 1) if own_j and other_j else None
 

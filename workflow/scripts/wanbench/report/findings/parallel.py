@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from wanbench.models import MODELS
 from wanbench.report.findings.basis import NOTE, Context, Finding, Rule
 from wanbench.report.findings.gains import energy_change_pct, speed_ratio, step_gain_pct
 from wanbench.report.findings.neighbours import Neighbour, alike_warm
@@ -16,25 +17,39 @@ def _parallel_efficiency(context: Context) -> Iterator[Finding]:
 
 
 def _beside_one(context: Context, one: Neighbour) -> Iterator[Finding]:
-    gpus, ratio_of_one = int(context.case["gpus"]), speed_ratio(context.case, one)
-    if ratio_of_one is None:
+    steps, official = int(context.case["steps"]), MODELS[context.case["model"]].steps
+    brought = _brought(context, one, steps)
+    if brought is None:
         return
-    ratio = 1 / ratio_of_one
-    evidence = {"gpus": gpus, "speed_ratio": ratio, "efficiency_pct": 100 * ratio / gpus}
-    parts = [f"{evidence['efficiency_pct']:.0f} % parallel efficiency"]
-    step_pct, energy_pct = step_gain_pct(context.case, one), energy_change_pct(one.row, context.case)
+    gpus = int(context.case["gpus"])
+    evidence = {"gpus": gpus} | brought
+    elsewhere = "" if one.same_gpu else ", on another GPU of this kind"
+    text = f"{gpus} GPUs make a video of {steps} steps {_in_words(brought)} (against case {one.row['case']}{elsewhere})"
+    in_full = None if steps == official else _brought(context, one, official)
+    if in_full is not None:
+        evidence |= {f"official_steps_{key}": value for key, value in in_full.items()}
+        text += f", and one of the official {official} steps {_in_words(in_full)} (scaled)"
+    step_pct = step_gain_pct(context.case, one)
     if step_pct is not None:
         evidence["step_speed_ratio"] = 1 / (1 + step_pct / 100)
-        parts.append(f"steps {evidence['step_speed_ratio']:.2f}x as fast")
-    if energy_pct is not None:
-        evidence["energy_change_pct"] = energy_pct
-        parts.append(f"energy {energy_pct:+.0f} %")
-    elsewhere = "" if one.same_gpu else ", on another GPU of this kind"
-    text = (
-        f"{gpus} GPUs make a video of {context.case['steps']} steps {ratio:.2f}x as fast as one (case "
-        f"{one.row['case']}{elsewhere}): {', '.join(parts)}."
-    )
-    yield Finding("parallel_efficiency", NOTE, evidence, text, _ADVICE)
+        text += f"; steps alone are {evidence['step_speed_ratio']:.2f}x as fast"
+    yield Finding("parallel_efficiency", NOTE, evidence, f"{text}.", _ADVICE)
+
+
+def _brought(context: Context, one: Neighbour, steps: int) -> dict[str, float] | None:
+    """How many times as fast so many steps are, that over the GPUs, and by how much their energy is more."""
+    ratio_of_one = speed_ratio(context.case, one, steps)
+    if ratio_of_one is None:
+        return None
+    ratio = 1 / ratio_of_one
+    brought = {"speed_ratio": ratio, "efficiency_pct": 100 * ratio / int(context.case["gpus"])}
+    energy_pct = energy_change_pct(one.row, context.case, steps)
+    return brought if energy_pct is None else brought | {"energy_change_pct": energy_pct}
+
+
+def _in_words(brought: dict[str, float]) -> str:
+    text = f"{brought['speed_ratio']:.2f}x as fast as one, {brought['efficiency_pct']:.0f} % parallel efficiency"
+    return f"{text}, energy {brought['energy_change_pct']:+.0f} %" if "energy_change_pct" in brought else text
 
 
 RULES = (
@@ -42,7 +57,8 @@ RULES = (
         "parallel_efficiency",
         "How much of several GPUs became speed: a note. It compares with a case of this report that ran on one GPU of "
         "the same name and differs in nothing else (maybe in its steps): how many times as fast a generation is, "
-        "without initialisation and compilation and at this case's number of steps, over the number of GPUs. The rest "
+        "without initialisation and compilation, over the number of GPUs. Of few steps it is less than of the official "
+        "number, for which the median step stands where the case ran another. The rest "
         "went to what each GPU does by itself, and to the exchange between them. Where a video need not be ready "
         "sooner, as many cases on one GPU each make more videos in the same time, if the weights fit.",
         _parallel_efficiency,
