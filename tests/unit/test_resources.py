@@ -26,11 +26,14 @@ def test_no_recorded_case_would_have_run_out_of_time_or_memory() -> None:
     for file in sorted((ROOT / "results/reference").glob("*/traces/*.json.gz")):
         trace = read_trace(file)
         case = Case.from_settings(trace.case)
-        used_bytes = max(stage.measures.get("process_mem_bytes", 0) for stage in trace.stages)
-        assert 5 * trace.total_duration_s < estimated_duration_s(case) < 14 * trace.total_duration_s, file
+        # The processes that compile share most of their pages, which are counted for each of them.
+        used_bytes = min(
+            max(stage.measures.get(key, 0) for stage in trace.stages) for key in ("process_mem_bytes", "sys_mem_bytes")
+        )
+        assert 5 * trace.total_duration_s < estimated_duration_s(case) < 15 * trace.total_duration_s, file
         assert 1.04 * used_bytes < estimated_host_bytes(case), file
         # One that ran out of memory has made no video.
-        assert estimated_host_bytes(case) < 2.6 * used_bytes or trace.status == "oom", file
+        assert estimated_host_bytes(case) < 3.3 * used_bytes or trace.status == "oom", file
 
 
 def test_each_published_time_of_one_gpu_is_well_below_the_estimate() -> None:

@@ -14,12 +14,12 @@ Working memory, each fitted to peaks measured on an H200 (torch 2.11, diffusers 
     VAE encoding   the same, with less of each
 
 Of several GPUs it is the need of each: all weights are on every one, and so is the work of the VAE; of the tokens each
-has its part, and some tensors of all of them. That was fitted to nothing yet, and is meant to be rather too much. What
-NCCL holds is outside of torch's allocator.
+has its part, and some tensors of all of them: within a tenth of what denoising took on two H100s. What NCCL holds, some
+2 GB there, is outside of torch's allocator.
 
 On the host: what the interpreter, CUDA and the decoded video need, and the weights that wait there (with offloading)
-or pass through (from a checkpoint); for each process of a case on several GPUs all of that. It is 1.05 to 2.6 times
-what the 27 recorded cases of that H200 took: on a cluster, too little ends a case.
+or pass through (from a checkpoint); for each process of a case on several GPUs all of that. It is 1.05 to 3.3 times
+what the 40 kept cases took that ran to their end: on a cluster, too little ends a case.
 """
 
 from dataclasses import dataclass
