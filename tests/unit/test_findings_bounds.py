@@ -93,7 +93,7 @@ def test_transfers_wherever_they_lie(tmp_path: Path) -> None:
     assert finding.evidence["share_pct"] == pytest.approx(100 * 2.5 / 12.75)
     assert (finding.evidence["loaded_bytes"], finding.evidence["offloaded_bytes"]) == (2e9, 4e9)
     assert finding.evidence["pcie_rx_bytes_per_s"] == 3e9
-    assert "2.00 GB to the GPU at 4.0 GB/s, 4.00 GB from the GPU at 2.0 GB/s" in finding.text
+    assert finding.text.endswith("steps: 2.00 GB to the GPU at 4.0 GB/s, 4.00 GB from the GPU at 2.0 GB/s.")
     assert finding.advised == (("offload: none",),)
 
 
@@ -137,7 +137,7 @@ def test_advice_on_transfers_asks_what_the_gpu_can_hold(tmp_path: Path) -> None:
     # The grid refuses hooks on every layer of compiled blocks.
     assert streamable.advised == (("offload: group_stream", "compile: none"),)
     streamed = found(tmp_path, MOVES, settings={"offload": "group_stream"}, environment=small)["transfer_bound"]
-    assert (streamed.advised, "GB/s, " in streamed.text.split("(PCIe")[0]) == ((), False)
+    assert (streamed.advised, "GB/s" in streamed.text) == ((), False)
 
 
 def test_memory_bandwidth(tmp_path: Path) -> None:

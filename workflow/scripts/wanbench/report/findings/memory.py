@@ -31,7 +31,7 @@ def _out_of_memory(context: Context) -> Iterator[Finding]:
     sentences = [" ".join(parts) + "."]
     if estimate_bytes is not None:
         evidence["estimated_peak_bytes"] = estimate_bytes
-        sentences.append(f"Its settings let expect a peak of {gigabytes(estimate_bytes)} GB.")
+        sentences.append(f"Estimated peak: {gigabytes(estimate_bytes)} GB.")
     advice, advised = _first_that_fits(context)
     yield Finding("out_of_memory", WARNING, evidence, " ".join(sentences), advice, advised)
 
@@ -126,9 +126,9 @@ RULES = (
     Rule(
         "out_of_memory",
         "The case does not fit this GPU: a result, and it is not tried again. The stage and the size asked for are "
-        "from torch's message; the peak to expect is computed from the settings alone, within about 10 % of what was "
-        "measured on an H200. The settings named are the first, from the cheapest on, whose estimate leaves the rest "
-        "above `full_gpu_memory_pct` of the GPU's memory free.",
+        "from torch's message; the peak is estimated from the settings alone, within 3 % of what was measured in the cases "
+        "kept with the project (H100, H200). The settings named are the first, from the cheapest on, whose estimate is "
+        "within `full_gpu_memory_pct` of the GPU's memory.",
         _out_of_memory,
     ),
     Rule(

@@ -67,7 +67,7 @@ Advised = tuple[tuple[str, ...], ...]
 def _decoding_advice(context: Context) -> tuple[str, Advised]:
     case, advice = context.case, {}
     if case["vae_dtype"] == "float32" and advisable(context, "vae_dtype: bfloat16"):
-        advice["vae_dtype: bfloat16"] = f"`vae_dtype: bfloat16` halves what it moves ({LOWER_PRECISION})."
+        advice["vae_dtype: bfloat16"] = f"`vae_dtype: bfloat16` halves the bytes that it reads and writes ({LOWER_PRECISION})."
     untiled = replace(case_of(case), vae_tiling=False)
     untiled_bytes = estimated_peak_bytes(untiled)
     if case["vae_tiling"] and fits(context, untiled_bytes) and advisable(context, "vae_tiling: false"):

@@ -149,28 +149,24 @@ def _transfer_bound(context: Context) -> Iterator[Finding]:
     if at_end_s is not None:
         evidence["offload_all_s"] = at_end_s
         moves.append(f"and what was left on it in {fixed(at_end_s)} s at the end (Offload_All)")
-    evidence, pcie = _with_pcie(evidence, stages)
+    evidence |= _pcie_rates(stages)
     advice, advised = _transfer_advice(context)
     moving_s = loading_s + offloading_s + (at_end_s or 0.0)
     text = (
         f"Moving weights takes {fixed(moving_s)} s, {share_pct:.0f} % of a generation of {context.case['steps']} "
-        f"steps: {', '.join(moves)}{pcie}."
+        f"steps: {', '.join(moves)}."
     )
     yield Finding("transfer_bound", BOTTLENECK, evidence, text, advice, advised)
 
 
-def _with_pcie(evidence: dict[str, float], stages: list[dict]) -> tuple[dict[str, float], str]:
-    """The evidence with the highest mean rates that PCIe counters saw in a stage that moves weights, and words."""
+def _pcie_rates(stages: list[dict]) -> dict[str, float]:
+    """The highest mean rates that PCIe counters saw over a stage that moves weights; none where not measured."""
     moving = [stage for stage in stages if stage["loading_s"] or stage["offloading_s"]]
-    rates = {
-        key: max((stage[key] for stage in moving if stage[key] is not None), default=None)
+    seen = {
+        key: [stage[key] for stage in moving if stage[key] is not None]
         for key in ("pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s")
     }
-    if None in rates.values():
-        return evidence, ""
-    to_gpu, from_gpu = (rate / 1e9 for rate in rates.values())
-    text = f" (PCIe on average over a whole stage: up to {to_gpu:.1f} GB/s to the GPU, {from_gpu:.1f} GB/s from it)"
-    return evidence | rates, text
+    return {key: max(rates) for key, rates in seen.items() if rates}
 
 
 def _transfer_advice(context: Context) -> tuple[str, tuple[tuple[str, ...], ...]]:
@@ -189,12 +185,11 @@ def _transfer_advice(context: Context) -> tuple[str, tuple[tuple[str, ...], ...]
 RULES = (
     Rule(
         "transfer_bound",
-        "The GPU waits while weights move between the machine's memory and its own. The share is that of the columns "
-        "Loading (s) and Offloading (s), wherever in a generation they lie, of the time of the generations that count, "
-        "without compilation. So is the detail Offload_All, in which the pipeline takes off the GPU what is left at "
-        "the end; its bytes are not counted. With `group_stream` only the waiting counts, not the copies that "
-        "computing hides. Rates are bytes over that time, and the PCIe counters' highest mean over a stage that moves "
-        "weights. Copies from ordinary (pageable) memory reach a few GB/s, far below the bus. From "
+        "The GPU waits while weights move between the machine's memory and its own. The share is Loading "
+        "(s), Offloading (s) and Offload_All (what the pipeline takes off the GPU at the end; its bytes are not "
+        "counted) over the time of the generations that count, without compilation. With `group_stream` only the "
+        "waiting counts, not the copies that computing hides. Rates are bytes over the time in which they move. "
+        "Copies from ordinary (pageable) memory reach a few GB/s, far below the bus. From "
         "`transfer_bound_pct` on, another offload or a larger GPU is worth it.",
         _transfer_bound,
     ),
