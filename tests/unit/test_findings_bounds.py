@@ -128,7 +128,7 @@ def test_few_transfers_are_nothing_to_mend(tmp_path: Path) -> None:
 
 
 def test_advice_on_transfers_asks_what_the_gpu_can_hold(tmp_path: Path) -> None:
-    small = GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": 40 * 10**9}}
+    small = GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": 25 * 10**9}}
     finding = found(tmp_path, MOVES, settings={"offload": "model"}, environment=small)["transfer_bound"]
     assert finding.advised == (("offload: group_stream",),)
     assert "weights are pinned in the machine's own memory, up to" in finding.advice

@@ -47,7 +47,7 @@ def test_tiling_is_only_left_out_where_the_memory_is_there(tmp_path: Path) -> No
 
 def test_half_the_precision_of_the_vae_is_named(tmp_path: Path) -> None:
     advice = found(tmp_path, decode_s=20.0)["dominant_stage"].advice
-    assert advice == "`vae_dtype: bfloat16` halves the bytes that it reads and writes (lower precision of the VAE)."
+    assert advice == "`vae_dtype: bfloat16` halves the bytes it reads and writes (lossy: lower precision of the VAE)."
 
 
 def test_compilation_can_dominate(tmp_path: Path) -> None:

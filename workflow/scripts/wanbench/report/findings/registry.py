@@ -10,6 +10,7 @@ from wanbench.report.breakdown import breakdown
 from wanbench.report.findings import bounds, disturbed, gains, memory, parallel, settings, shares, trust, waits
 from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule
 from wanbench.report.findings.neighbours import Neighbourhood
+from wanbench.report.findings.peers import PeerIndex
 from wanbench.report.findings.thresholds import Thresholds
 
 # In the order of the report within a severity. The settings come last: they leave out what others advise.
@@ -36,10 +37,11 @@ def findings_by_case(
     """
     listed = [case for _, case in cases.iterrows()]
     found: dict[str, list[Finding]] = {}
-    neighbourhood = Neighbourhood(listed)
+    neighbourhood, peers = Neighbourhood(listed), PeerIndex(listed)
     for case in listed:
         own = stages_of.get(case["case"], [])
-        found[case["case"]] = findings_of(Context(case, breakdown(own), own, neighbourhood.of(case), thresholds))
+        context = Context(case, breakdown(own), own, neighbourhood.of(case), peers.of(case), thresholds)
+        found[case["case"]] = findings_of(context)
     return found
 
 

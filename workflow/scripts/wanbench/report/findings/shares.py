@@ -7,7 +7,7 @@ import pandas as pd
 
 from wanbench.memory import estimated_peak_bytes
 from wanbench.models import MODELS
-from wanbench.report.findings.advice import LOWER_PRECISION, alternatives, case_of, fits, without_offload
+from wanbench.report.findings.advice import LOWER_PRECISION, alternatives, case_of, fits
 from wanbench.report.findings.basis import (
     BOTTLENECK,
     NOTE,
@@ -20,6 +20,7 @@ from wanbench.report.findings.basis import (
     typical_rows,
 )
 from wanbench.report.findings.gains import advisable
+from wanbench.report.findings.savings import without_offload
 from wanbench.report.numbers import fixed, gigabytes
 from wanbench.trace import names
 
@@ -67,7 +68,9 @@ Advised = tuple[tuple[str, ...], ...]
 def _decoding_advice(context: Context) -> tuple[str, Advised]:
     case, advice = context.case, {}
     if case["vae_dtype"] == "float32" and advisable(context, "vae_dtype: bfloat16"):
-        advice["vae_dtype: bfloat16"] = f"`vae_dtype: bfloat16` halves the bytes that it reads and writes ({LOWER_PRECISION})."
+        advice["vae_dtype: bfloat16"] = (
+            f"`vae_dtype: bfloat16` halves the bytes it reads and writes ({LOWER_PRECISION})."
+        )
     untiled = replace(case_of(case), vae_tiling=False)
     untiled_bytes = estimated_peak_bytes(untiled)
     if case["vae_tiling"] and fits(context, untiled_bytes) and advisable(context, "vae_tiling: false"):
@@ -116,9 +119,8 @@ def _expert_switch(context: Context) -> Iterator[Finding]:
     evidence = {"switch_step_s": switch_s, "step_s": step_s, "extra_s": extra_s, "loading_s": loading_s}
     advice, advised = "", ()
     if context.case["offload"] != "none":
-        holds, words = without_offload(context)
-        advice = f"Without offload both experts would stay on the GPU: {words}."
-        advised = () if holds is False else alternatives("offload: none")
+        resident = without_offload(context)
+        advice, advised = f"Without offload both experts would stay on the GPU: {resident.words}.", resident.advised
     yield Finding("expert_switch", BOTTLENECK, evidence, text, advice, advised)
 
 

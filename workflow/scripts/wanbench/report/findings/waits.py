@@ -1,9 +1,12 @@
 """Rules about what the GPU waits for: the host that launches its work, and weights on their way."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
+from wanbench.models import MODELS
 from wanbench.report.breakdown import Row
-from wanbench.report.findings.advice import alternatives, can_compile, fits, option, without_offload
+from wanbench.report.comparisons import step_text
+from wanbench.report.findings.advice import alternatives, can_compile, fits, option
 from wanbench.report.findings.basis import (
     BOTTLENECK,
     Context,
@@ -17,6 +20,7 @@ from wanbench.report.findings.basis import (
     total_of,
 )
 from wanbench.report.findings.gains import advisable
+from wanbench.report.findings.savings import without_offload
 from wanbench.report.numbers import fixed, gigabytes
 from wanbench.trace import names
 
@@ -170,16 +174,45 @@ def _pcie_rates(stages: list[dict]) -> dict[str, float]:
 
 
 def _transfer_advice(context: Context) -> tuple[str, tuple[tuple[str, ...], ...]]:
-    holds, words = without_offload(context)
-    if holds is not False:
-        return f"{words[0].upper()}{words[1:]}.", alternatives("offload: none")
+    resident = without_offload(context)
+    words = f"{resident.words[0].upper()}{resident.words[1:]}"
+    if resident.advised:
+        return f"{words}.", resident.advised
     streamed = option(context, offload="group_stream")
     if streamed is None or not fits(context, streamed.peak_bytes) or not advisable(context, streamed.settings[0]):
         return f"{words}: only a GPU with more memory helps.", ()
+    if streamed.settings[1:]:
+        eager = _eager_steps(context)
+        if eager is not None and eager.lost_s >= (context.number("moving_weights_s") or 0.0):
+            return (
+                f"{words}, and `offload: group_stream` does not go with compilation, which saves more: {eager.words}. "
+                "Only a GPU with more memory helps.",
+                (),
+            )
+        if eager is not None:
+            streamed = replace(streamed, price=(*streamed.price, eager.words))
     return (
         f"{words}: set {streamed.words}, which copies while the GPU computes, or use a GPU with more memory.",
         (streamed.settings,),
     )
+
+
+@dataclass(frozen=True)
+class _Eager:
+    """What steps without compilation cost by another case of the report, over the official number of them."""
+
+    lost_s: float
+    words: str
+
+
+def _eager_steps(context: Context) -> _Eager | None:
+    own_s, eager = context.number("step_s"), context.peers.eager
+    if own_s is None or eager is None:
+        return None
+    steps = MODELS[context.case["model"]].steps
+    lost_s = steps * (float(eager["step_s"]) - own_s)
+    words = f"{step_text(eager)} s/step instead of {step_text(context.case)} in case {eager['case']}"
+    return _Eager(lost_s, f"{words}, {fixed(lost_s)} s over {steps} steps")
 
 
 RULES = (
