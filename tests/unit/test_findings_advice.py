@@ -119,6 +119,8 @@ def test_advice_is_possible_for_that_very_case(trace: Trace, monkeypatch: pytest
                 after = resolved(changed(variant.case, settings))
                 if finding.rule in FOR_MEMORY:
                     assert estimated_peak_bytes(after) < before, (finding.rule, settings)
+                if variant.status == "oom":
+                    assert finding.rule == "out_of_memory"
                 if "offload: none" in settings or finding.rule == "out_of_memory":
                     assert fits(after, size_gb), finding.sentences
                     for part in parts(settings):

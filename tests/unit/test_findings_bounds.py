@@ -25,7 +25,9 @@ def found(folder: Path, measures: dict[str, dict[str, Any]], **options: Any) -> 
 
 def test_low_activity_of_denoising(tmp_path: Path) -> None:
     finding = found(tmp_path, {STEPS: activity(40.0)})["low_sm_inference"]
-    assert finding.evidence == {"sm_activity_pct": 40.0}
+    assert finding.evidence == {"sm_activity_pct": 40.0} | {
+        f"Step_{step}_Inference_idle_s": pytest.approx(1.2) for step in range(3)
+    }
     assert "most in Step_0_Inference (2.00 s at 40 %)" in finding.text
     assert "Open the trace in Perfetto" in finding.advice
     assert "low_sm_inference" not in found(tmp_path, {STEPS: activity(90.0)})
@@ -93,8 +95,40 @@ def test_transfers_wherever_they_lie(tmp_path: Path) -> None:
     assert finding.evidence["share_pct"] == pytest.approx(100 * 2.5 / 12.75)
     assert (finding.evidence["loaded_bytes"], finding.evidence["offloaded_bytes"]) == (2e9, 4e9)
     assert finding.evidence["pcie_rx_bytes_per_s"] == 3e9
-    assert finding.text.endswith("steps: 2.00 GB to the GPU at 4.0 GB/s, 4.00 GB from the GPU at 2.0 GB/s.")
+    assert finding.text.endswith(
+        "50 it would be 2 %): 2.00 GB to the GPU at 4.0 GB/s, 4.00 GB from the GPU at 2.0 GB/s."
+    )
     assert finding.advised == (("offload: none",),)
+
+
+def test_transfers_that_are_few_at_the_official_steps_are_a_note(tmp_path: Path) -> None:
+    """As T2V_A14B_720p_offload_compiled on an H100; with `sequential` every step moves weights, however many."""
+    preview = found(tmp_path, MOVES, settings={"offload": "model"})["transfer_bound"]
+    assert preview.severity == "note"
+    # 46 more steps of 2 s.
+    assert preview.evidence["official_steps_share_pct"] == pytest.approx(100 * 2.5 / (12.75 + 92))
+    assert "of a generation of 4 steps (with the official 50 it would be 2 %):" in preview.text
+    whole = found(tmp_path, MOVES, settings={"offload": "model", "steps": 50}, decode_s=20.0, init_s=0.0)
+    assert "transfer_bound" not in whole
+    in_steps = {STEPS: {"moves": 9, "loading_s": 1.0, "loaded_bytes": 10**9}}
+    each = found(tmp_path, in_steps, settings={"offload": "sequential"})["transfer_bound"]
+    assert each.severity == "bottleneck"
+    assert each.evidence["official_steps_share_pct"] == pytest.approx(100 * 50 / (12.75 + 92))
+    official = found(tmp_path, in_steps, settings={"offload": "sequential", "steps": 50})["transfer_bound"]
+    assert (official.severity, "official" in official.text) == ("bottleneck", False)
+
+
+def test_a_gpu_that_is_busy_at_the_official_steps_is_a_note(tmp_path: Path) -> None:
+    measures = {"Total_Execution": activity(30.0), "Model_Initialization": activity(0.0), "VAE_Decoding": activity(5.0)}
+    finding = found(tmp_path, measures | {STEPS: activity(95.0)})["low_sm_activity"]
+    assert finding.severity == "note"
+    assert (
+        "Total_Execution without Model_Initialization (4 steps; with the official 50 it would be 88 %)" in finding.text
+    )
+    assert finding.evidence["VAE_Decoding_idle_s"] == pytest.approx(0.95 * 3)
+    idle = found(tmp_path, measures | {STEPS: activity(35.0)})["low_sm_activity"]
+    assert idle.severity == "bottleneck"
+    assert idle.evidence["official_steps_share_pct"] < 50
 
 
 def test_what_leaves_the_gpu_at_the_end_is_a_transfer(tmp_path: Path) -> None:
@@ -106,7 +140,7 @@ def test_what_leaves_the_gpu_at_the_end_is_a_transfer(tmp_path: Path) -> None:
     few = {"VAE_Decoding": {"moves": 1, "loading_s": 0.5, "loaded_bytes": 10**9}}
     finding = found(tmp_path, few, settings={"offload": "model"}, alter=offload_all)["transfer_bound"]
     assert finding.evidence["share_pct"] == pytest.approx(100 * 1.3 / 12.75)
-    assert finding.text.startswith("Moving weights takes 1.30 s, 10 % of a generation of 4 steps: 1.00 GB to the GPU")
+    assert finding.text.startswith("Moving weights takes 1.30 s, 10 % of a generation of 4 steps (with the official ")
     assert "and what was left on it in 0.80 s at the end (Offload_All)" in finding.text
     # The pipeline asks for it there too, and nothing moves.
     assert "transfer_bound" not in found(tmp_path, few, settings={"offload": "group_stream"}, alter=offload_all)

@@ -108,6 +108,21 @@ def test_settings_that_fit_are_named_without_and_with_offload(tmp_path: Path) ->
     assert "(about 75.04 GB; lossy: blends the borders of tiles) or `offload: model` (about 37.69 GB;" in finding.advice
 
 
+def test_a_case_that_did_not_fit_is_told_nothing_of_speed(tmp_path: Path) -> None:
+    """As T2V_A14B_720p on an H100: compiling alone still ends out of memory."""
+    eager = {r"Step_\d+_Inference": {"sm_activity_pct": 98.0, "tensor_activity_pct": 51.0}}
+    settings = {"offload": "none", "compile": "none", "size": "1280*720"}
+    assert "kernel_bound" in rules(trace(tmp_path, "own", 150, measures=eager, settings=settings))
+    failed = trace(tmp_path, "own", 85, outcome=OOM, until="VAE_Decoding", measures=eager, settings=settings)
+    assert set(rules(failed)) == {"out_of_memory"}
+
+
+def test_a_case_that_did_not_fit_is_not_told_to_keep_its_weights_on_the_gpu(tmp_path: Path) -> None:
+    full = {".*": {"sys_mem_bytes": 120e9}}
+    failed = trace(tmp_path, "own", 90, outcome=OOM, until="VAE_Decoding", measures=full)
+    assert rules(failed)["host_memory_margin"].advised == ()
+
+
 def test_a_case_that_fitted_is_named(tmp_path: Path) -> None:
     settings = {"size": "1280*720"}
     slow = trace(tmp_path, "slow", 85.02, 3.0, settings=settings, peak_bytes=30 * 10**9)

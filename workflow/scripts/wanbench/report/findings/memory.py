@@ -132,7 +132,7 @@ def _host_memory_margin(context: Context) -> Iterator[Finding]:
     text = f"System memory reached {gigabytes(peak_bytes)} GB of {gigabytes(total_bytes)} GB."
     evidence = {"peak_bytes": peak_bytes, "host_bytes": total_bytes}
     advice, advised = "Close other programs.", ()
-    if context.case["offload"] != "none":
+    if context.case["offload"] != "none" and context.case["status"] != OOM:
         resident = without_offload(context)
         advice, advised = f"{advice} Offloaded weights wait there: {resident.words}.", resident.advised
     yield Finding("host_memory_margin", WARNING, evidence, text, advice, advised)
@@ -146,7 +146,8 @@ RULES = (
         "the cases kept with the project (H100, H200). The settings named are the first whose estimate is within "
         "`full_gpu_memory_pct` of the GPU's memory, with the case's own offload and with another: first what changes "
         "no video (compiling, or moving weights, which takes time in each generation), then what does. A case "
-        "of this report that is named made the same video on a GPU of the same name, the fastest of those.",
+        "of this report that is named made the same video on a GPU of the same name, the fastest of those. Rules about "
+        "speed say nothing of a case that does not fit.",
         _out_of_memory,
     ),
     Rule(
