@@ -7,7 +7,6 @@ import pytest
 
 from reports import full_case, made, rules
 from traces import GPU, HOST
-from wanbench.measure.quality import CLOCK_EVENT_REASONS
 
 # Shares in percent of 16 logical cores: one core, and a tenth of one.
 ONE_CORE, IDLE = {"process_cpu_pct": 6.25}, {"process_cpu_pct": 0.6}
@@ -196,35 +195,27 @@ def test_arithmetic_with_its_share_of_the_peak(tmp_path: Path) -> None:
     finding = found(tmp_path, busy)["compute_bound"]
     assert finding.severity == "note"
     assert finding.evidence["mfu_pct"] == pytest.approx(100 * 0.5e15 / 989.4e12)
-    assert "of 989.4 TFLOP/s (datasheet)" in finding.text
+    assert "MFU 50.5 % of 989.4 TFLOP/s (datasheet)." in finding.text
     assert finding.advised_alone == ("compile: repeated_blocks", "attention", "cache: first_block")
     assert "compute_bound" not in found(tmp_path, {STEPS: activity(98.0, tensor=20.0)})
     assert "compute_bound" not in found(tmp_path, {})
 
 
+def test_arithmetic_has_its_share_of_the_rate_that_was_measured_too(tmp_path: Path) -> None:
+    """A board of a lower limit is slower than its datasheet, and products alone do not reach that either."""
+    busy = {STEPS: activity(98.0, tensor=70.0) | {"flops": 10**15}}
+
+    def rate(trace: dict[str, Any]) -> None:
+        trace["environment"]["matmul_flops_per_s"] = 0.7e15
+
+    finding = found(tmp_path, busy, alter=rate)["compute_bound"]
+    assert finding.evidence["mfu_of_measured_pct"] == pytest.approx(100 * 0.5 / 0.7)
+    assert "(datasheet) and 71 % of the 700 TFLOP/s measured here." in finding.text
+    unknown = GPU | {"gpu": GPU["gpu"] | {"name": "Some GPU"}}
+    text = found(tmp_path, busy, environment=unknown, alter=rate)["compute_bound"].text
+    assert "MFU 71.4 % of 700.0 TFLOP/s (measured)." in text
+
+
 def test_arithmetic_in_float32_has_no_share_of_a_peak_of_16_bit(tmp_path: Path) -> None:
     busy = {STEPS: activity(98.0, tensor=70.0) | {"flops": 10**15}}
     assert "mfu_pct" not in found(tmp_path, busy, settings={"dtype": "float32"})["compute_bound"].evidence
-
-
-def capped(share_pct: float) -> Any:
-    def alter(trace: dict[str, Any]) -> None:
-        del trace["quality"]["parts"]
-        trace["quality"]["throttled_pct"] = dict.fromkeys(CLOCK_EVENT_REASONS, 0.0) | {"power_cap": share_pct}
-        telemetry = {"power_limit_w": 700.0, "sm_clock_max_mhz": 1980}
-        trace["environment"]["gpu_telemetry"] = telemetry
-
-    return alter
-
-
-def test_the_power_cap_is_a_note_with_the_clock(tmp_path: Path) -> None:
-    finding = found(tmp_path, {STEPS: {"sm_clock_mhz": 1700.0}}, alter=capped(80.0))["power_cap"]
-    assert finding.severity == "note"
-    assert finding.evidence == {
-        "power_cap_pct": 80.0,
-        "power_limit_w": 700.0,
-        "sm_clock_mhz": 1700.0,
-        "sm_clock_max_mhz": 1980.0,
-    }
-    assert "power_cap" not in found(tmp_path, {}, alter=capped(2.0))
-    assert "power_cap" not in found(tmp_path, {})
