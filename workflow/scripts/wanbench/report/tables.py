@@ -102,6 +102,7 @@ _CASE_COLUMNS = {
     "gpu_sm_clock_max_mhz": _REAL,
     "gpu_telemetry_error": _TEXT,
     "sm_activity_source": _TEXT,
+    "gpm_latches_found": _TRUTH,
     "cpu_name": _TEXT,
     "cpu_cores_logical": _WHOLE,
     "cpu_threads_torch": _WHOLE,
@@ -297,6 +298,7 @@ def _gpu_columns(environment: Mapping[str, Any]) -> dict[str, Any]:
         "gpu_sm_clock_max_mhz": telemetry.get("sm_clock_max_mhz"),
         "gpu_telemetry_error": telemetry.get("error"),
         "sm_activity_source": telemetry.get("sm_activity_source"),
+        "gpm_latches_found": telemetry.get("gpm_latches_found"),
     }
 
 
