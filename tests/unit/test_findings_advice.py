@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ NAMES = (
     "5B_704p_vae_bfloat16",
     "5B_704p_vae_tiling",
     "I2V_A14B_480p",
+    "T2V_A14B_720p",
     "T2V_A14B_480p_offload",
     "T2V_A14B_480p_offload_compiled",
 )
@@ -35,6 +37,7 @@ SIZES_GB = (9, 20, 34, 50, 85, 150)
 DERIVED = ("name", "image_sha256", "checkpoint_sha256")
 OTHERS = {"attention": ("native", "_native_cudnn")}
 FOR_MEMORY = ("vram_margin", "out_of_memory")
+MARGIN = 0.9
 
 
 def variants(trace: Trace, size_gb: int) -> Iterator[Trace]:
@@ -46,6 +49,8 @@ def variants(trace: Trace, size_gb: int) -> Iterator[Trace]:
     yield replace(own, status="oom", error={"type": "OutOfMemoryError", "message": "CUDA out of memory"})
     for settings in (
         {"compile": "repeated_blocks", "offload": "model", "vae_dtype": "float16"},
+        {"compile": "repeated_blocks", "offload": "model", "vae_dtype": "float32", "vae_tiling": False},
+        {"compile": "none", "offload": "model", "vae_dtype": "float32", "vae_tiling": False},
         {"offload": "sequential", "vae_tiling": True, "compile": "none"},
         {"offload": "group_stream", "dtype": "float32", "attention": "_native_cudnn", "compile": "none"},
     ):
@@ -75,6 +80,25 @@ def changed(case: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
     return case | changes
 
 
+def parts(settings: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Each smaller choice of the settings that could stand alone: a change of offload is a part of all or of none."""
+    offload = [setting for setting in settings if setting.startswith("offload: ")]
+    others = [setting for setting in settings if setting not in (*offload, "compile: none")]
+    needed = [setting for setting in settings if setting not in others]
+    for count in range(len(others)):
+        for chosen in combinations(others, count):
+            if chosen or needed:
+                yield (*needed, *chosen)
+
+
+def fits(case: Case, size_gb: int) -> bool:
+    return estimated_peak_bytes(case) <= MARGIN * size_gb * 10**9
+
+
+def case_with(case: dict[str, Any], settings: tuple[str, ...]) -> Case:
+    return Case.from_settings(changed(case, settings))
+
+
 def resolved(case: dict[str, Any]) -> Case:
     settings = {key: value for key, value in case.items() if key not in DERIVED and value is not None}
     if len(settings["guidance"]) == 1:
@@ -95,8 +119,12 @@ def test_advice_is_possible_for_that_very_case(trace: Trace, monkeypatch: pytest
                 after = resolved(changed(variant.case, settings))
                 if finding.rule in FOR_MEMORY:
                     assert estimated_peak_bytes(after) < before, (finding.rule, settings)
-                if "offload: none" in settings:
-                    assert estimated_peak_bytes(after) <= 0.9 * size_gb * 10**9, finding.sentences
+                if variant.status == "oom":
+                    assert finding.rule == "out_of_memory"
+                if "offload: none" in settings or finding.rule == "out_of_memory":
+                    assert fits(after, size_gb), finding.sentences
+                    for part in parts(settings):
+                        assert not fits(case_with(variant.case, part), size_gb), (finding.rule, settings, part)
 
 
 def test_the_kept_traces_give_advice_of_every_kind() -> None:
@@ -104,12 +132,15 @@ def test_the_kept_traces_give_advice_of_every_kind() -> None:
     given = {
         (finding.rule, settings)
         for trace in KEPT
-        if "offload" in trace.case["name"]
-        for size_gb in (34, 150)
+        if "A14B" in trace.case["name"]
+        for size_gb in (34, 85, 150)
         for variant in variants(trace, size_gb)
         for finding, settings in advice_of(variant)
     }
     assert ("transfer_bound", ("offload: none",)) in given
     assert ("transfer_bound", ("offload: group_stream", "compile: none")) in given
+    assert ("transfer_bound", ("offload: none", "vae_dtype: bfloat16")) in given
     assert ("vram_margin", ("offload: group_stream",)) in given
+    assert ("vram_margin", ("compile: repeated_blocks",)) in given
+    assert ("out_of_memory", ("compile: repeated_blocks", "vae_tiling: true")) in given
     assert {rule for rule, _ in given} >= {"out_of_memory", "expert_switch", "host_memory_margin", "kernel_bound"}

@@ -7,7 +7,6 @@ import pytest
 
 from reports import full_case, made, rules
 from traces import GPU, HOST
-from wanbench.measure.quality import CLOCK_EVENT_REASONS
 
 # Shares in percent of 16 logical cores: one core, and a tenth of one.
 ONE_CORE, IDLE = {"process_cpu_pct": 6.25}, {"process_cpu_pct": 0.6}
@@ -25,7 +24,9 @@ def found(folder: Path, measures: dict[str, dict[str, Any]], **options: Any) -> 
 
 def test_low_activity_of_denoising(tmp_path: Path) -> None:
     finding = found(tmp_path, {STEPS: activity(40.0)})["low_sm_inference"]
-    assert finding.evidence == {"sm_activity_pct": 40.0}
+    assert finding.evidence == {"sm_activity_pct": 40.0} | {
+        f"Step_{step}_Inference_idle_s": pytest.approx(1.2) for step in range(3)
+    }
     assert "most in Step_0_Inference (2.00 s at 40 %)" in finding.text
     assert "Open the trace in Perfetto" in finding.advice
     assert "low_sm_inference" not in found(tmp_path, {STEPS: activity(90.0)})
@@ -93,8 +94,40 @@ def test_transfers_wherever_they_lie(tmp_path: Path) -> None:
     assert finding.evidence["share_pct"] == pytest.approx(100 * 2.5 / 12.75)
     assert (finding.evidence["loaded_bytes"], finding.evidence["offloaded_bytes"]) == (2e9, 4e9)
     assert finding.evidence["pcie_rx_bytes_per_s"] == 3e9
-    assert "2.00 GB to the GPU at 4.0 GB/s, 4.00 GB from the GPU at 2.0 GB/s" in finding.text
+    assert finding.text.endswith(
+        "50 it would be 2 %): 2.00 GB to the GPU at 4.0 GB/s, 4.00 GB from the GPU at 2.0 GB/s."
+    )
     assert finding.advised == (("offload: none",),)
+
+
+def test_transfers_that_are_few_at_the_official_steps_are_a_note(tmp_path: Path) -> None:
+    """As T2V_A14B_720p_offload_compiled on an H100; with `sequential` every step moves weights, however many."""
+    preview = found(tmp_path, MOVES, settings={"offload": "model"})["transfer_bound"]
+    assert preview.severity == "note"
+    # 46 more steps of 2 s.
+    assert preview.evidence["official_steps_share_pct"] == pytest.approx(100 * 2.5 / (12.75 + 92))
+    assert "of a generation of 4 steps (with the official 50 it would be 2 %):" in preview.text
+    whole = found(tmp_path, MOVES, settings={"offload": "model", "steps": 50}, decode_s=20.0, init_s=0.0)
+    assert "transfer_bound" not in whole
+    in_steps = {STEPS: {"moves": 9, "loading_s": 1.0, "loaded_bytes": 10**9}}
+    each = found(tmp_path, in_steps, settings={"offload": "sequential"})["transfer_bound"]
+    assert each.severity == "bottleneck"
+    assert each.evidence["official_steps_share_pct"] == pytest.approx(100 * 50 / (12.75 + 92))
+    official = found(tmp_path, in_steps, settings={"offload": "sequential", "steps": 50})["transfer_bound"]
+    assert (official.severity, "official" in official.text) == ("bottleneck", False)
+
+
+def test_a_gpu_that_is_busy_at_the_official_steps_is_a_note(tmp_path: Path) -> None:
+    measures = {"Total_Execution": activity(30.0), "Model_Initialization": activity(0.0), "VAE_Decoding": activity(5.0)}
+    finding = found(tmp_path, measures | {STEPS: activity(95.0)})["low_sm_activity"]
+    assert finding.severity == "note"
+    assert (
+        "Total_Execution without Model_Initialization (4 steps; with the official 50 it would be 88 %)" in finding.text
+    )
+    assert finding.evidence["VAE_Decoding_idle_s"] == pytest.approx(0.95 * 3)
+    idle = found(tmp_path, measures | {STEPS: activity(35.0)})["low_sm_activity"]
+    assert idle.severity == "bottleneck"
+    assert idle.evidence["official_steps_share_pct"] < 50
 
 
 def test_what_leaves_the_gpu_at_the_end_is_a_transfer(tmp_path: Path) -> None:
@@ -106,7 +139,7 @@ def test_what_leaves_the_gpu_at_the_end_is_a_transfer(tmp_path: Path) -> None:
     few = {"VAE_Decoding": {"moves": 1, "loading_s": 0.5, "loaded_bytes": 10**9}}
     finding = found(tmp_path, few, settings={"offload": "model"}, alter=offload_all)["transfer_bound"]
     assert finding.evidence["share_pct"] == pytest.approx(100 * 1.3 / 12.75)
-    assert finding.text.startswith("Moving weights takes 1.30 s, 10 % of a generation of 4 steps: 1.00 GB to the GPU")
+    assert finding.text.startswith("Moving weights takes 1.30 s, 10 % of a generation of 4 steps (with the official ")
     assert "and what was left on it in 0.80 s at the end (Offload_All)" in finding.text
     # The pipeline asks for it there too, and nothing moves.
     assert "transfer_bound" not in found(tmp_path, few, settings={"offload": "group_stream"}, alter=offload_all)
@@ -128,7 +161,7 @@ def test_few_transfers_are_nothing_to_mend(tmp_path: Path) -> None:
 
 
 def test_advice_on_transfers_asks_what_the_gpu_can_hold(tmp_path: Path) -> None:
-    small = GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": 40 * 10**9}}
+    small = GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": 25 * 10**9}}
     finding = found(tmp_path, MOVES, settings={"offload": "model"}, environment=small)["transfer_bound"]
     assert finding.advised == (("offload: group_stream",),)
     assert "weights are pinned in the machine's own memory, up to" in finding.advice
@@ -137,7 +170,7 @@ def test_advice_on_transfers_asks_what_the_gpu_can_hold(tmp_path: Path) -> None:
     # The grid refuses hooks on every layer of compiled blocks.
     assert streamable.advised == (("offload: group_stream", "compile: none"),)
     streamed = found(tmp_path, MOVES, settings={"offload": "group_stream"}, environment=small)["transfer_bound"]
-    assert (streamed.advised, "GB/s, " in streamed.text.split("(PCIe")[0]) == ((), False)
+    assert (streamed.advised, "GB/s" in streamed.text) == ((), False)
 
 
 def test_memory_bandwidth(tmp_path: Path) -> None:
@@ -162,35 +195,27 @@ def test_arithmetic_with_its_share_of_the_peak(tmp_path: Path) -> None:
     finding = found(tmp_path, busy)["compute_bound"]
     assert finding.severity == "note"
     assert finding.evidence["mfu_pct"] == pytest.approx(100 * 0.5e15 / 989.4e12)
-    assert "of 989.4 TFLOP/s (datasheet)" in finding.text
+    assert "MFU 50.5 % of 989.4 TFLOP/s (datasheet)." in finding.text
     assert finding.advised_alone == ("compile: repeated_blocks", "attention", "cache: first_block")
     assert "compute_bound" not in found(tmp_path, {STEPS: activity(98.0, tensor=20.0)})
     assert "compute_bound" not in found(tmp_path, {})
 
 
+def test_arithmetic_has_its_share_of_the_rate_that_was_measured_too(tmp_path: Path) -> None:
+    """A board of a lower limit is slower than its datasheet, and products alone do not reach that either."""
+    busy = {STEPS: activity(98.0, tensor=70.0) | {"flops": 10**15}}
+
+    def rate(trace: dict[str, Any]) -> None:
+        trace["environment"]["matmul_flops_per_s"] = 0.7e15
+
+    finding = found(tmp_path, busy, alter=rate)["compute_bound"]
+    assert finding.evidence["mfu_of_measured_pct"] == pytest.approx(100 * 0.5 / 0.7)
+    assert "(datasheet) and 71 % of the 700 TFLOP/s measured here." in finding.text
+    unknown = GPU | {"gpu": GPU["gpu"] | {"name": "Some GPU"}}
+    text = found(tmp_path, busy, environment=unknown, alter=rate)["compute_bound"].text
+    assert "MFU 71.4 % of 700.0 TFLOP/s (measured)." in text
+
+
 def test_arithmetic_in_float32_has_no_share_of_a_peak_of_16_bit(tmp_path: Path) -> None:
     busy = {STEPS: activity(98.0, tensor=70.0) | {"flops": 10**15}}
     assert "mfu_pct" not in found(tmp_path, busy, settings={"dtype": "float32"})["compute_bound"].evidence
-
-
-def capped(share_pct: float) -> Any:
-    def alter(trace: dict[str, Any]) -> None:
-        del trace["quality"]["parts"]
-        trace["quality"]["throttled_pct"] = dict.fromkeys(CLOCK_EVENT_REASONS, 0.0) | {"power_cap": share_pct}
-        telemetry = {"power_limit_w": 700.0, "sm_clock_max_mhz": 1980}
-        trace["environment"]["gpu_telemetry"] = telemetry
-
-    return alter
-
-
-def test_the_power_cap_is_a_note_with_the_clock(tmp_path: Path) -> None:
-    finding = found(tmp_path, {STEPS: {"sm_clock_mhz": 1700.0}}, alter=capped(80.0))["power_cap"]
-    assert finding.severity == "note"
-    assert finding.evidence == {
-        "power_cap_pct": 80.0,
-        "power_limit_w": 700.0,
-        "sm_clock_mhz": 1700.0,
-        "sm_clock_max_mhz": 1980.0,
-    }
-    assert "power_cap" not in found(tmp_path, {}, alter=capped(2.0))
-    assert "power_cap" not in found(tmp_path, {})

@@ -268,6 +268,7 @@ def test_a_case_that_did_not_fit_an_h100_is_told_what_would() -> None:
     assert OOM.status == "oom"
     text = report(OOM)
     assert "ran out of GPU memory in VAE\\_Decoding when 1.42 GB more were asked for of the 85.02 GB" in text
-    assert "The cheapest change that should fit: `offload: model`" in text
+    assert "What should fit: `compile: repeated_blocks` and `vae_tiling: true` (about 75.04 GB;" in text
+    assert "or `offload: model` (about 37.69 GB;" in text
     (stages,) = tables(text, "Stage")
     assert [row["Stage"] for row in stages if row["Interrupted"] == "yes"] == ["VAE_Decoding", "Total_Execution"]

@@ -157,7 +157,13 @@ def test_a_faster_neighbour_is_told_with_what_it_costs(tmp_path: Path) -> None:
     faster = trace(tmp_path, "faster", step_s=2.0, peak_gb=41, steps=8)
     finding = rules(own, faster)["faster_elsewhere"]
     # 4 steps of 4 s against 4 of 2 s, and 4.75 s for the rest of either.
-    assert finding.evidence["speed_ratio"] == pytest.approx(20.75 / 12.75)
+    assert finding.evidence == pytest.approx(
+        {
+            "speed_ratio": 20.75 / 12.75,
+            "official_steps_speed_ratio": (20.75 + 46 * 4) / (12.75 + 46 * 2),
+            "gpu_mem_change_bytes": 21e9,
+        }
+    )
     assert finding.text.startswith(
         "Case faster differs in `offload: none` and in its 8 steps, and is 1.63x faster per generation of 4 steps "
         "(scaled from 8 steps) and 1.95x faster at the official 50 steps (scaled), 2.00 s/step instead of 4.00, "

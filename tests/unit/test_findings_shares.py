@@ -47,7 +47,7 @@ def test_tiling_is_only_left_out_where_the_memory_is_there(tmp_path: Path) -> No
 
 def test_half_the_precision_of_the_vae_is_named(tmp_path: Path) -> None:
     advice = found(tmp_path, decode_s=20.0)["dominant_stage"].advice
-    assert advice == "`vae_dtype: bfloat16` halves what it moves (lower precision of the VAE)."
+    assert advice == "`vae_dtype: bfloat16` halves the bytes it reads and writes (lossy: lower precision of the VAE)."
 
 
 def test_compilation_can_dominate(tmp_path: Path) -> None:
@@ -72,7 +72,12 @@ def test_an_expert_that_is_loaded_at_the_switch(tmp_path: Path) -> None:
                 event["args"]["time_s"] = 2.0
 
     finding = found(tmp_path, steps_s=steps_s, measures=loading, alter=moved, **options)["expert_switch"]
-    assert finding.evidence == pytest.approx({"switch_step_s": 8.0, "step_s": 2.0, "extra_s": 6.0, "loading_s": 6.0})
+    assert finding.evidence == pytest.approx(
+        {"switch_step_s": 8.0, "step_s": 2.0, "extra_s": 6.0, "loading_s": 6.0}
+        | {"share_pct": 100 * 6 / 20.75, "official_steps_share_pct": 100 * 6 / (20.75 + 35 * 2)}
+    )
+    assert "(29 % of a generation of 5 steps; with the official 40 it would be 7 %)" in finding.text
+    assert finding.severity == "bottleneck"
     assert finding.advised == (("offload: none",),)
     small = GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": 40 * 10**9}}
     too_small = found(tmp_path, steps_s=steps_s, measures=loading, alter=moved, environment=small, **options)
@@ -80,6 +85,13 @@ def test_an_expert_that_is_loaded_at_the_switch(tmp_path: Path) -> None:
     assert "too much for the 40.00 GB of this GPU" in too_small["expert_switch"].advice
     assert "expert_switch" not in found(tmp_path, steps_s=[2.0] * 5, **options)
     assert "expert_switch" not in found(tmp_path, steps_s=steps_s)
+
+
+def test_a_switch_that_is_short_beside_the_official_steps_is_a_note(tmp_path: Path) -> None:
+    steps_s = [2.0, 2.0, 2.0, 5.0, 2.0]
+    finding = found(tmp_path, "T2V-A14B", experts=EXPERTS, steps_s=steps_s, settings={"offload": "model"})
+    assert finding["expert_switch"].severity == "note"
+    assert "with the official 40 it would be 3 %" in finding["expert_switch"].text
 
 
 def test_a_slow_first_step(tmp_path: Path) -> None:

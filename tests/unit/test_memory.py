@@ -1,4 +1,4 @@
-"""The memory estimate, against peaks that were measured on an H200."""
+"""The memory estimate, against peaks that were measured on H100 and H200."""
 
 from pathlib import Path
 from typing import Any
@@ -26,23 +26,23 @@ def estimate(model: str = "TI2V-5B", **settings: Any) -> int:
 
 
 @pytest.mark.parametrize("file", TRACES, ids=IDS)
-def test_the_estimate_is_within_a_tenth_of_the_measured_peak(file: Path) -> None:
+def test_the_estimate_is_within_3_percent_of_the_measured_peak(file: Path) -> None:
     trace = read_trace(file)
     measured = max(stage.measures.get("gpu_mem_allocated_bytes", 0) for stage in trace.stages)
     estimated = estimated_peak_bytes(Case.from_settings(trace.case))
     if trace.status == names.OOM:
         assert estimated > trace.environment["gpu"]["mem_total_bytes"]
     else:
-        assert estimated == pytest.approx(measured, rel=0.1)
+        assert estimated == pytest.approx(measured, rel=0.03)
 
 
 @pytest.mark.parametrize("file", TRACES, ids=IDS)
-def test_the_estimate_of_denoising_is_within_a_tenth_too(file: Path) -> None:
+def test_the_estimate_of_denoising_is_within_6_percent(file: Path) -> None:
     """Decoding is the peak of most cases; with tiles and in bfloat16 it is small, and denoising is what is left."""
     trace = read_trace(file)
     steps = [stage.measures.get("gpu_mem_allocated_bytes", 0) for stage in trace.stages if "Inference" in stage.name]
     case = trace.case | {"vae_tiling": True, "vae_dtype": "bfloat16"}
-    assert estimated_peak_bytes(Case.from_settings(case)) == pytest.approx(max(steps), rel=0.1)
+    assert estimated_peak_bytes(Case.from_settings(case)) == pytest.approx(max(steps), rel=0.06)
 
 
 def test_what_lowers_memory_lowers_the_estimate() -> None:

@@ -151,7 +151,7 @@ def test_fault_4_nothing_is_concluded_from_a_load_that_was_not_recorded(read: Re
     assert "low_sm_activity" not in rules(read_trace(write(tmp_path, busy)))
     idle = with_gpu_samples(trace_of(records([1.0] * 5, environment=GPU)), sm_pct=12.0)
     finding = rules(read_trace(write(tmp_path, idle)))["low_sm_activity"]
-    assert finding.evidence == pytest.approx({"sm_activity_pct": 12.0})
+    assert finding.evidence["sm_activity_pct"] == pytest.approx(12.0)
 
 
 def test_fault_5_memory_is_judged_against_the_gpu_that_ran(read: Reader, tmp_path: Path) -> None:

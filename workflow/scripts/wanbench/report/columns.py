@@ -43,7 +43,7 @@ SUMMARY = {
     "video file, with compilation; n/a where it is left out",
     "Warm gen(s)": "median of the same over the generations that count after the first; n/a with a single generation, "
     "whose figures are all cold",
-    "Est. Mem(GB)": "what the settings alone let expect of Mem(GB) before the case runs; none for tiny models",
+    "Est. Mem(GB)": "Mem(GB) as estimated from the settings alone; n/a for tiny models",
     "GPUs": "number of GPUs that the case ran on together, each with a process that has all weights: they share the "
     "steps, and each encodes the text and decodes the video by itself. Of several, shares of activity and clocks are "
     "means over them; energy and power are their sums; what torch allocated and reserved is that of the first, and "

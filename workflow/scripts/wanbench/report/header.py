@@ -95,6 +95,12 @@ def _counts(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
     return f"{text}; {len(left_out)} left out, for the reasons below: {', '.join(named)}{and_more}"
 
 
+def _with_rough_gpm(cases: pd.DataFrame) -> int:
+    """Number of cases of which nobody knows when GPM's counters were latched; older traces do not say."""
+    by_gpm = cases["sm_activity_source"].fillna("") == "gpm_sm_utilisation"
+    return int((by_gpm & ~cases["gpm_latches_found"].fillna(False)).sum())
+
+
 def _notes(cases: pd.DataFrame) -> list[str]:
     notes = ["`n/a` is what was not measured; 0 is measured, and zero. GB = 1e9 bytes."]
     if (cases["weights"] == "random").any():
@@ -114,6 +120,12 @@ def _notes(cases: pd.DataFrame) -> list[str]:
     if (cases["sm_activity_source"] == "nvml_gpu_utilisation").any():
         notes.append(
             "This GPU has no GPM: SM columns hold NVML's GPU utilisation, the share of time in which any kernel ran."
+        )
+    if rough := _with_rough_gpm(cases):
+        count = "all cases" if rough == len(cases) else f"{rough} of {len(cases)} cases"
+        notes.append(
+            f"In {count}, GPM's values may be placed up to 0.1 s too early or too late: SM, tensor and DRAM activity "
+            "of stages of a second or less is rough."
         )
     if letters := gpu_letters(cases):
         alike = len(letters) > cases["gpu_name"].dropna().nunique()

@@ -12,6 +12,7 @@ from wanbench.memory import estimated_peak_bytes
 from wanbench.report.collect import LeftOut
 from wanbench.report.figures import CaseFigures, figures_of
 from wanbench.report.moves import none_unless_told
+from wanbench.report.power_cap import typical_power_cap_pct
 from wanbench.text import cut, visible
 from wanbench.trace.reader import Trace
 
@@ -76,6 +77,7 @@ _CASE_COLUMNS = {
     "throttled": _TEXT,
     # Shares of samples in which a reason held the clocks down.
     "power_cap_pct": _REAL,
+    "power_cap_typical_pct": _REAL,  # The same of the samples in inference of typical steps alone.
     "hardware_slowdown_pct": _REAL,
     "sync_boost_pct": _REAL,
     "thermal_software_pct": _REAL,
@@ -100,6 +102,7 @@ _CASE_COLUMNS = {
     "gpu_sm_clock_max_mhz": _REAL,
     "gpu_telemetry_error": _TEXT,
     "sm_activity_source": _TEXT,
+    "gpm_latches_found": _TRUTH,
     "cpu_name": _TEXT,
     "cpu_cores_logical": _WHOLE,
     "cpu_threads_torch": _WHOLE,
@@ -264,6 +267,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "generations": len(generations),
         "generations_left_out": len({stage.generation for stage in trace.stages if stage.left_out}),
         "steps_done": sum(stage.counted and stage.name.endswith("_Inference") for stage in trace.stages),
+        "power_cap_typical_pct": typical_power_cap_pct(trace),
         "step_change_at": change.get("step"),
         "step_change_before_s": change.get("before_s"),
         "step_change_after_s": change.get("after_s"),
@@ -294,6 +298,7 @@ def _gpu_columns(environment: Mapping[str, Any]) -> dict[str, Any]:
         "gpu_sm_clock_max_mhz": telemetry.get("sm_clock_max_mhz"),
         "gpu_telemetry_error": telemetry.get("error"),
         "sm_activity_source": telemetry.get("sm_activity_source"),
+        "gpm_latches_found": telemetry.get("gpm_latches_found"),
     }
 
 

@@ -15,6 +15,7 @@ import fastjsonschema
 
 from wanbench.errors import InputError
 from wanbench.text import one_line
+from wanbench.trace import clock_events
 from wanbench.trace.consistency import contradiction
 from wanbench.trace.names import SCHEMA_VERSION
 from wanbench.trace.writer import CHECKSUM
@@ -59,8 +60,20 @@ class DetailRecord:
 
 
 @dataclass(frozen=True)
+class Readings:
+    """One line of a counter track: when it was read, in seconds since the start of the process, and what it said."""
+
+    times_s: list[float]
+    values: list[float]
+
+
+@dataclass(frozen=True)
 class Trace:
-    """A whole, checked trace. Keys of the dictionaries are those of the schema."""
+    """A whole, checked trace. Keys of the dictionaries are those of the schema.
+
+    Attributes:
+        clock_events: what held the GPU's clocks down, as bits (`wanbench.trace.clock_events`); None where not sampled.
+    """
 
     file: str
     status: str
@@ -77,14 +90,7 @@ class Trace:
     video_bytes: int | None
     stages: list[StageRecord]
     details: list[DetailRecord]
-
-
-@dataclass(frozen=True)
-class Readings:
-    """One line of a counter track: when it was read, in seconds since the start of the process, and what it said."""
-
-    times_s: list[float]
-    values: list[float]
+    clock_events: Readings | None
 
 
 def read_trace(path: Path) -> Trace:
@@ -95,11 +101,11 @@ def read_trace(path: Path) -> Trace:
             after it was measured; or it contradicts itself, as with a stage that is missing, twice or out of its
             order. The message names file and key.
     """
-    content, _ = _checked(path)
+    content, counters = _checked(path)
     fault = contradiction(content)
     if fault is not None:
         raise _refused(path, fault)
-    return _trace(path, content)
+    return _trace(path, content, counters)
 
 
 def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
@@ -225,7 +231,14 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _trace(path: Path, content: dict[str, Any]) -> Trace:
+def _clock_events(counters: list[dict[str, Any]]) -> Readings | None:
+    seen = [event for event in counters if event["name"] == clock_events.TRACK and clock_events.LINE in event["args"]]
+    if not seen:
+        return None
+    return Readings([event["ts"] / 1e6 for event in seen], [event["args"][clock_events.LINE] for event in seen])
+
+
+def _trace(path: Path, content: dict[str, Any], counters: list[dict[str, Any]]) -> Trace:
     stages: list[StageRecord] = []
     details: list[DetailRecord] = []
     for event in content["traceEvents"]:
@@ -241,4 +254,5 @@ def _trace(path: Path, content: dict[str, Any]) -> Trace:
                 DetailRecord(event["name"], event["args"].get("generation"), event["ts"] / 1e6, event["dur"] / 1e6)
             )
     head = {key: value for key, value in content.items() if key in Trace.__dataclass_fields__}
-    return Trace(file=path.name, stages=stages, details=details, **head)
+    events = _clock_events(counters)
+    return Trace(file=path.name, stages=stages, details=details, clock_events=events, **head)

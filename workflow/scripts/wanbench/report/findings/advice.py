@@ -11,20 +11,11 @@ from wanbench.parallel import PARALLEL_OFFLOAD
 from wanbench.report.findings.basis import Context
 from wanbench.report.numbers import gigabytes
 
-LOWER_PRECISION = "lower precision of the VAE"
+LOWER_PRECISION = "lossy: lower precision of the VAE"
+_BLENDED = "lossy: blends the borders of tiles"
 
 # Hooks on every layer break compiled blocks into pieces, so that no case may have both.
 _COMPILES_WITH = ("none", "model")
-# In the order of their price: half the VAE's precision, time of decoding and seams, time to move weights.
-_SAVINGS: tuple[dict[str, Any], ...] = (
-    {"vae_dtype": "bfloat16"},
-    {"vae_tiling": True},
-    {"offload": "model"},
-    {"offload": "group_stream"},
-    {"offload": "model", "vae_dtype": "bfloat16"},
-    {"offload": "model", "vae_dtype": "bfloat16", "vae_tiling": True},
-    {"offload": "group_stream", "vae_dtype": "bfloat16", "vae_tiling": True},
-)
 
 
 @dataclass(frozen=True)
@@ -40,6 +31,10 @@ class Option:
     settings: tuple[str, ...]
     price: tuple[str, ...]
     peak_bytes: int | None
+
+    @property
+    def lossy(self) -> bool:
+        return LOWER_PRECISION in self.price or _BLENDED in self.price
 
     @property
     def words(self) -> str:
@@ -60,8 +55,11 @@ def option(context: Context, **wanted: Any) -> Option | None:
         del changes["vae_dtype"]
     if not changes:
         return None
-    if case.compile != "none" and changes.get("offload", "none") not in _COMPILES_WITH:
-        changes["compile"] = "none"
+    if replace(case, **changes).offload not in _COMPILES_WITH:
+        if changes.get("compile", "none") != "none":
+            return None
+        if case.compile != "none":
+            changes["compile"] = "none"
     changed = replace(case, **changes)
     settings = tuple(shown_setting(key, value) for key, value in changes.items())
     return Option(settings, tuple(_price(context, changed, changes)), estimated_peak_bytes(changed))
@@ -72,26 +70,16 @@ def _price(context: Context, changed: Case, changes: dict[str, Any]) -> list[str
     if changes.get("vae_dtype") == "bfloat16":
         price.append(LOWER_PRECISION)
     if changes.get("vae_tiling"):
-        price.append("blends the borders of tiles")
+        price.append(_BLENDED)
     if "offload" in changes and changed.offload != "none":
         total_bytes = context.number("sys_mem_total_bytes")
         of_total = "" if total_bytes is None else f" of {gigabytes(total_bytes)}"
         how = "are pinned" if changed.offload == "group_stream" else "wait"
         needed = gigabytes(estimated_host_bytes(changed))
         price.append(f"weights {how} in the machine's own memory, up to {needed}{of_total} GB")
+    if changes.get("compile") == "none":
+        price.append("costs the speed of compilation")
     return price
-
-
-def savings(context: Context) -> list[Option]:
-    """Options whose estimate is lower than the case's by more than equal cases differ, the cheapest first."""
-    own_bytes = estimated_peak_bytes(case_of(context.case))
-    if own_bytes is None:
-        return []
-    most_bytes = (1 - context.thresholds.no_effect_memory_pct / 100) * own_bytes
-    options = (option(context, **saving) for saving in _SAVINGS)
-    # Several come to the same where the case has a part of them.
-    distinct = {found.settings: found for found in options if found is not None}
-    return [found for found in distinct.values() if (found.peak_bytes or 0) < most_bytes]
 
 
 def fits(context: Context, peak_bytes: float | None) -> bool | None:
@@ -100,19 +88,6 @@ def fits(context: Context, peak_bytes: float | None) -> bool | None:
     if peak_bytes is None or total_bytes is None:
         return None
     return bool(peak_bytes <= context.thresholds.full_gpu_memory_pct / 100 * total_bytes)
-
-
-def without_offload(context: Context) -> tuple[bool | None, str]:
-    """Whether all weights fit the GPU together, and that in words."""
-    needed_bytes = estimated_peak_bytes(replace(case_of(context.case), offload="none"))
-    holds = fits(context, needed_bytes)
-    if holds is None:
-        return None, "set `offload: none` if the GPU can hold the weights"
-    total = f"{gigabytes(context.number('gpu_mem_total_bytes'))} GB"
-    needed = f"`offload: none` needs about {gigabytes(needed_bytes)} GB allocated"
-    if holds:
-        return True, f"{needed}, and this GPU has {total}: set it"
-    return False, f"{needed}, too much for the {total} of this GPU"
 
 
 def can_compile(case: pd.Series) -> bool:

@@ -13,6 +13,7 @@ from wanbench.trace import names
 
 if TYPE_CHECKING:
     from wanbench.report.findings.neighbours import Neighbour
+    from wanbench.report.findings.peers import Peers
 
 # In the order of the report.
 WARNING, BOTTLENECK, NOTE = SEVERITIES = ("warning", "bottleneck", "note")
@@ -58,6 +59,7 @@ class Context:
         rows: its stages as the report lists them.
         stages: its rows of the stages table, None for what was not measured.
         neighbours: cases of the report that differ in one setting (and maybe in the GPU and the steps).
+        peers: cases of the report that made the same video on the same kind of GPU.
         advised: settings that the findings before this rule advise, each alone.
     """
 
@@ -65,6 +67,7 @@ class Context:
     rows: Sequence[Row]
     stages: Sequence[dict[str, Any]]
     neighbours: Sequence["Neighbour"]
+    peers: "Peers"
     thresholds: Thresholds
     advised: tuple[str, ...] = ()
 

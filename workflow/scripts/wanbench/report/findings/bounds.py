@@ -17,7 +17,8 @@ from wanbench.report.findings.basis import (
     typical_rows,
 )
 from wanbench.report.findings.gains import advisable, speeds_up
-from wanbench.report.peaks import mfu_pct, peak_flops_per_s
+from wanbench.report.peaks import MEASURED, mfu_pct, peak_flops_per_s
+from wanbench.trace import names
 
 
 def _memory_bandwidth_bound(context: Context) -> Iterator[Finding]:
@@ -81,7 +82,15 @@ def _evidence(context: Context, sm_pct: float, tensor_pct: float) -> tuple[dict[
     if mfu is None:
         return evidence, ""
     evidence["mfu_pct"], peak_per_s, source = mfu
-    return evidence, f", MFU {mfu[0]:.1f} % of {peak_per_s / 1e12:.1f} TFLOP/s ({source})"
+    text = f", MFU {mfu[0]:.1f} % of {peak_per_s / 1e12:.1f} TFLOP/s ({source})"
+    measured_per_s = context.number("matmul_flops_per_s")
+    if measured_per_s is None or source == MEASURED:
+        return evidence, text
+    measured_per_s *= int(context.case["gpus"])
+    evidence["mfu_of_measured_pct"] = mfu[0] * peak_per_s / measured_per_s
+    return evidence, (
+        f"{text} and {evidence['mfu_of_measured_pct']:.0f} % of the {measured_per_s / 1e12:.0f} TFLOP/s measured here"
+    )
 
 
 def _compute_bound(context: Context) -> Iterator[Finding]:
@@ -129,28 +138,37 @@ def _faster_arithmetic(context: Context) -> tuple[str, tuple[tuple[str, ...], ..
 
 
 def _power_cap(context: Context) -> Iterator[Finding]:
-    share_pct = context.number("power_cap_pct")
+    all_pct, typical_pct = context.number("power_cap_pct"), context.number("power_cap_typical_pct")
+    share_pct = all_pct if typical_pct is None else typical_pct
     if share_pct is None or share_pct < context.thresholds.power_cap_pct:
         return
-    evidence = {"power_cap_pct": share_pct}
-    limit_w, most_mhz = context.number("gpu_power_limit_w"), context.number("gpu_sm_clock_max_mhz")
-    clocks = [stage["sm_clock_mhz"] for stage in _typical_stages(context) if stage["sm_clock_mhz"] is not None]
-    limit = ""
+    shares = {"power_cap_pct": all_pct, "power_cap_typical_pct": typical_pct}
+    evidence = {key: value for key, value in shares.items() if value is not None}
+    limit_w, limit = context.number("gpu_power_limit_w"), ""
     if limit_w is not None:
         evidence["power_limit_w"], limit = limit_w, f" of {limit_w:.0f} W"
-    clock = ""
-    if clocks:
-        evidence["sm_clock_mhz"] = statistics.median(clocks)
-        clock = f" The SM clock was {evidence['sm_clock_mhz']:.0f} MHz in typical steps"
-        if most_mhz is not None:
-            evidence["sm_clock_max_mhz"] = most_mhz
-            clock += f", of {most_mhz:.0f} MHz at most"
-        clock += "."
+    where, clock = names.TOTAL_EXECUTION, ""
+    if typical_pct is not None:
+        where = in_typical_steps(context)
+        clocks, clock = _typical_clock(context)
+        evidence |= clocks
     text = (
-        f"The power limit{limit} held the clocks down in {share_pct:.1f} % of the samples, which is normal at full "
-        f"load.{clock}"
+        f"The power limit{limit} held the clocks down in {share_pct:.1f} % of the samples of {where}{clock}, which is "
+        "normal at full load."
     )
     yield Finding("power_cap", NOTE, evidence, text, "Compare times only with GPUs of the same limit.")
+
+
+def _typical_clock(context: Context) -> tuple[dict[str, float], str]:
+    """The SM clock in typical steps, and in words."""
+    clocks = [stage["sm_clock_mhz"] for stage in _typical_stages(context) if stage["sm_clock_mhz"] is not None]
+    if not clocks:
+        return {}, ""
+    evidence, most_mhz = {"sm_clock_mhz": statistics.median(clocks)}, context.number("gpu_sm_clock_max_mhz")
+    text = f", to {evidence['sm_clock_mhz']:.0f} MHz"
+    if most_mhz is None:
+        return evidence, text
+    return evidence | {"sm_clock_max_mhz": most_mhz}, f"{text} of {most_mhz:.0f} MHz at most"
 
 
 def _typical_stages(context: Context) -> list[dict]:
@@ -180,16 +198,18 @@ RULES = (
         "The GPU's arithmetic sets the pace, as it should: a note, since nothing is amiss. It is seen in the columns "
         "SM Act and Tensor of typical steps, weighted by time: at least `compute_bound_sm_pct` and "
         "`compute_bound_tensor_pct`. MFU is the counted operations of a typical step over its time, against the peak "
-        "that the head of the report names. Matrix products and attention alone reach about 75 % of tensor activity on "
+        "that the head of the report names, and against the rate that matrix products alone reached at the end of this "
+        "case. Matrix products and attention alone reach about 75 % of tensor activity on "
         "an H200.",
         _compute_bound,
     ),
     Rule(
         "power_cap",
         "The board drew all the power that it may, and lowered its clocks to stay there. The share is that of the "
-        "samples of Total_Execution with NVML's clock event reason for it; from `power_cap_pct` on it shows in the "
-        "time. It is how a GPU runs under full load and nothing to mend; it says that another GPU, or the same one "
-        "with another limit, has other times.",
+        "samples in typical steps with NVML's clock event reason for it, or of Total_Execution, which it then names, "
+        "where typical steps have no samples of their own; from `power_cap_pct` on it shows in the time. It is how a "
+        "GPU runs under full load and nothing to mend; it says that another GPU, or the same one with another limit, "
+        "has other times.",
         _power_cap,
     ),
 )

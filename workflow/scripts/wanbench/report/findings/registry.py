@@ -7,22 +7,39 @@ from typing import Any
 import pandas as pd
 
 from wanbench.report.breakdown import breakdown
-from wanbench.report.findings import bounds, disturbed, gains, memory, parallel, settings, shares, trust, waits
+from wanbench.report.findings import (
+    bounds,
+    disturbed,
+    gains,
+    memory,
+    parallel,
+    settings,
+    shares,
+    transfers,
+    trust,
+    waits,
+)
 from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule
 from wanbench.report.findings.neighbours import Neighbourhood
+from wanbench.report.findings.peers import PeerIndex
 from wanbench.report.findings.thresholds import Thresholds
+from wanbench.trace.names import OOM
 
 # In the order of the report within a severity. The settings come last: they leave out what others advise.
 RULES: tuple[Rule, ...] = (
     *trust.RULES,
     *disturbed.RULES,
     *memory.RULES,
+    *transfers.RULES,
     *waits.RULES,
     *bounds.RULES,
     *shares.RULES,
     *parallel.RULES,
     *settings.RULES,
 )
+
+# These say what would make a case faster, which is of no use to one that does not fit.
+_OF_SPEED = (*transfers.RULES, *waits.RULES, *bounds.RULES, *shares.RULES, *parallel.RULES, *settings.RULES)
 
 
 def findings_by_case(
@@ -36,20 +53,25 @@ def findings_by_case(
     """
     listed = [case for _, case in cases.iterrows()]
     found: dict[str, list[Finding]] = {}
-    neighbourhood = Neighbourhood(listed)
+    neighbourhood, peers = Neighbourhood(listed), PeerIndex(listed)
     for case in listed:
         own = stages_of.get(case["case"], [])
-        found[case["case"]] = findings_of(Context(case, breakdown(own), own, neighbourhood.of(case), thresholds))
+        context = Context(case, breakdown(own), own, neighbourhood.of(case), peers.of(case), thresholds)
+        found[case["case"]] = findings_of(context)
     return found
 
 
 def findings_of(context: Context) -> list[Finding]:
     """All findings of a case: warnings, bottlenecks, notes; advice with what other cases show of it."""
     found: list[Finding] = []
-    for rule in RULES:
+    for rule in _rules_for(context):
         advised = tuple(advice for finding in found for advice in finding.advised_alone)
         found += rule.check(replace(context, advised=advised))
     return sorted(_with_gains(context, found), key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _rules_for(context: Context) -> list[Rule]:
+    return [rule for rule in RULES if context.case["status"] != OOM or rule not in _OF_SPEED]
 
 
 def _with_gains(context: Context, found: list[Finding]) -> Iterator[Finding]:

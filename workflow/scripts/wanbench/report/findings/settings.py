@@ -96,7 +96,13 @@ def _faster_elsewhere(context: Context) -> Iterator[Finding]:
             else f"differs in `{neighbour.setting}`{lossy} and in its {neighbour.row['steps']} steps,"
         )
         text = f"Case {neighbour.row['case']} {differs} and is {gain_text(context.case, neighbour)}."
-        yield Finding("faster_elsewhere", NOTE, {"speed_ratio": ratio}, text, advised=alternatives(neighbour.setting))
+        evidence = {"speed_ratio": ratio, "official_steps_speed_ratio": full} | _memory_change(context, neighbour)
+        yield Finding("faster_elsewhere", NOTE, evidence, text, advised=alternatives(neighbour.setting))
+
+
+def _memory_change(context: Context, neighbour: Neighbour) -> dict[str, float]:
+    own, other = context.number("gpu_mem_allocated_bytes"), known(neighbour.row["gpu_mem_allocated_bytes"])
+    return {} if own is None or other is None else {"gpu_mem_change_bytes": other - own}
 
 
 def _numbers_of_steps(context: Context) -> tuple[int, int]:

@@ -6,10 +6,8 @@ from dataclasses import replace
 import pandas as pd
 
 from wanbench.memory import estimated_peak_bytes
-from wanbench.models import MODELS
-from wanbench.report.findings.advice import LOWER_PRECISION, alternatives, case_of, fits, without_offload
+from wanbench.report.findings.advice import LOWER_PRECISION, alternatives, case_of, fits
 from wanbench.report.findings.basis import (
-    BOTTLENECK,
     NOTE,
     Context,
     Finding,
@@ -20,6 +18,8 @@ from wanbench.report.findings.basis import (
     typical_rows,
 )
 from wanbench.report.findings.gains import advisable
+from wanbench.report.findings.official import Share, for_high_share
+from wanbench.report.findings.savings import without_offload
 from wanbench.report.numbers import fixed, gigabytes
 from wanbench.trace import names
 
@@ -41,24 +41,12 @@ def _dominant_stage(context: Context) -> Iterator[Finding]:
         if share_pct < context.thresholds.dominant_stage_pct:
             continue
         advice, advised = advise(context)
-        evidence, severity, in_full = {"time_s": time_s, "share_pct": share_pct}, BOTTLENECK, ""
-        official_pct = _share_at_official_steps(context, time_s, base_s)
-        if official_pct is not None:
-            evidence["official_steps_share_pct"] = official_pct
-            severity = NOTE if official_pct < context.thresholds.dominant_stage_pct else BOTTLENECK
-            official = MODELS[context.case["model"]].steps
-            in_full = f" ({context.case['steps']} steps; with the official {official} it would be {official_pct:.0f} %)"
+        share = Share(time_s, base_s, int(context.case["generations"]))
+        official = for_high_share(context, share, context.thresholds.dominant_stage_pct)
+        evidence = {"time_s": time_s, "share_pct": share_pct} | official.evidence
+        in_full = official.in_brackets(f"{context.case['steps']} steps")
         text = f"{stage} takes {fixed(time_s)} s, {share_pct:.0f} % of {of_what}{in_full}."
-        yield Finding("dominant_stage", severity, evidence, text, advice, advised)
-
-
-def _share_at_official_steps(context: Context, time_s: float, base_s: float) -> float | None:
-    """The share in percent at the model's own number of steps, where the case ran fewer: a preview flatters none."""
-    steps, official = int(context.case["steps"]), MODELS[context.case["model"]].steps
-    step_s = context.number("step_s")
-    if steps >= official or step_s is None or not context.ran_to_its_end:
-        return None
-    return 100 * time_s / (base_s + int(context.case["generations"]) * (official - steps) * step_s)
+        yield Finding("dominant_stage", official.severity, evidence, text, advice, advised)
 
 
 Advised = tuple[tuple[str, ...], ...]
@@ -67,7 +55,9 @@ Advised = tuple[tuple[str, ...], ...]
 def _decoding_advice(context: Context) -> tuple[str, Advised]:
     case, advice = context.case, {}
     if case["vae_dtype"] == "float32" and advisable(context, "vae_dtype: bfloat16"):
-        advice["vae_dtype: bfloat16"] = f"`vae_dtype: bfloat16` halves what it moves ({LOWER_PRECISION})."
+        advice["vae_dtype: bfloat16"] = (
+            f"`vae_dtype: bfloat16` halves the bytes it reads and writes ({LOWER_PRECISION})."
+        )
     untiled = replace(case_of(case), vae_tiling=False)
     untiled_bytes = estimated_peak_bytes(untiled)
     if case["vae_tiling"] and fits(context, untiled_bytes) and advisable(context, "vae_tiling: false"):
@@ -106,20 +96,21 @@ def _expert_switch(context: Context) -> Iterator[Finding]:
     extra_s = switch_s - step_s
     if 100 * extra_s < context.thresholds.expert_switch_pct * generation_s:
         return
+    official = for_high_share(context, Share(extra_s, generation_s, 1), context.thresholds.expert_switch_pct)
     loading = [context.row(names.step_loading(step)) for step in switch_steps(context)]
     loading_s = total_of(row.time_s for row in loading if row is not None)
     text = (
         f"The step in which the low-noise expert takes over takes {fixed(switch_s)} s, {fixed(extra_s)} s more than "
-        f"a typical one ({100 * extra_s / generation_s:.0f} % of the generation); {fixed(loading_s)} s of it move "
-        "weights."
+        f"a typical one ({100 * extra_s / generation_s:.0f} % of a generation of {context.case['steps']} steps"
+        f"{official.and_words}); {fixed(loading_s)} s of it move weights."
     )
     evidence = {"switch_step_s": switch_s, "step_s": step_s, "extra_s": extra_s, "loading_s": loading_s}
+    evidence |= {"share_pct": 100 * extra_s / generation_s} | official.evidence
     advice, advised = "", ()
     if context.case["offload"] != "none":
-        holds, words = without_offload(context)
-        advice = f"Without offload both experts would stay on the GPU: {words}."
-        advised = () if holds is False else alternatives("offload: none")
-    yield Finding("expert_switch", BOTTLENECK, evidence, text, advice, advised)
+        resident = without_offload(context)
+        advice, advised = f"Without offload both experts would stay on the GPU: {resident.words}.", resident.advised
+    yield Finding("expert_switch", official.severity, evidence, text, advice, advised)
 
 
 def _slow_first_step(context: Context) -> Iterator[Finding]:
@@ -158,8 +149,9 @@ RULES = (
         "expert_switch",
         "A14B denoises with two experts, one after the other. The cost is the step in which the second begins, less "
         "the median of the typical steps; its loading is what the stage Step_i_Loading shows. It counts from "
-        "`expert_switch_pct` of a generation on. It is paid once in each generation, so with few steps it weighs more. "
-        "It goes away when both experts stay on the GPU.",
+        "`expert_switch_pct` of a generation on. It is paid once in each generation, so with few steps it weighs more: "
+        "where it would be below that at the model's official number of steps, by the median step, the finding is a "
+        "note. It goes away when both experts stay on the GPU.",
         _expert_switch,
     ),
     Rule(

@@ -1,9 +1,9 @@
-"""Rules about what the GPU waits for: the host that launches its work, and weights on their way."""
+"""Rules about a GPU that waits: for the host that launches its work, or for anything else."""
 
 from collections.abc import Iterable, Iterator
 
 from wanbench.report.breakdown import Row
-from wanbench.report.findings.advice import alternatives, can_compile, fits, option, without_offload
+from wanbench.report.findings.advice import alternatives, can_compile
 from wanbench.report.findings.basis import (
     BOTTLENECK,
     Context,
@@ -11,13 +11,13 @@ from wanbench.report.findings.basis import (
     Rule,
     denoising_mean,
     executed,
-    generation_stages,
     in_typical_steps,
     made_at_random,
-    total_of,
 )
 from wanbench.report.findings.gains import advisable
-from wanbench.report.numbers import fixed, gigabytes
+from wanbench.report.findings.official import AtOfficialSteps, Share, for_low_share, typical_busy_s
+from wanbench.report.findings.transfers import is_moving, moving_pct
+from wanbench.report.numbers import fixed
 from wanbench.trace import names
 
 
@@ -25,23 +25,31 @@ def _low_sm_inference(context: Context) -> Iterator[Finding]:
     sm_pct = context.number("inference_sm_activity_pct")
     if sm_pct is None or sm_pct >= context.thresholds.low_sm_activity_pct:
         return
-    steps = [row for row in context.rows if row.stage.endswith("_Inference")]
+    idlest = _idlest(row for row in context.rows if row.stage.endswith("_Inference"))
     text = (
         f"SM activity is {sm_pct:.1f} % over the inference of all steps: the GPU waits in denoising itself, most in "
-        f"{_idlest(steps)}."
+        f"{_listed(idlest)}."
     )
     advice = (
         "Open the trace in Perfetto and look at what CPU and PCIe do under these steps: one busy core means launches, "
         "traffic means weights; a first step alone is passed by `warmup: 1`."
     )
-    yield Finding("low_sm_inference", BOTTLENECK, {"sm_activity_pct": sm_pct}, text, advice)
+    evidence = {"sm_activity_pct": sm_pct} | _idle_s(idlest)
+    yield Finding("low_sm_inference", BOTTLENECK, evidence, text, advice)
 
 
-def _idlest(rows: Iterable[Row], count: int = 3) -> str:
-    """The stages in which the GPU idles the longest, with time and SM activity."""
+def _idlest(rows: Iterable[Row], count: int = 3) -> list[Row]:
+    """The stages in which the GPU idles the longest."""
     sampled = [row for row in rows if row.sm_activity_pct is not None]
-    idle = sorted(sampled, key=lambda row: row.time_s * (100 - row.sm_activity_pct), reverse=True)
-    return ", ".join(f"{row.stage} ({fixed(row.time_s)} s at {row.sm_activity_pct:.0f} %)" for row in idle[:count])
+    return sorted(sampled, key=lambda row: row.time_s * (100 - row.sm_activity_pct), reverse=True)[:count]
+
+
+def _listed(rows: Iterable[Row]) -> str:
+    return ", ".join(f"{row.stage} ({fixed(row.time_s)} s at {row.sm_activity_pct:.0f} %)" for row in rows)
+
+
+def _idle_s(rows: Iterable[Row]) -> dict[str, float]:
+    return {f"{row.stage}_idle_s": row.time_s * (1 - row.sm_activity_pct / 100) for row in rows}
 
 
 def _low_sm_activity(context: Context) -> Iterator[Finding]:
@@ -53,15 +61,24 @@ def _low_sm_activity(context: Context) -> Iterator[Finding]:
     if sm_pct is None or sm_pct >= context.thresholds.low_sm_activity_pct:
         return
     leaves = [row for row in context.rows if names.is_stage(row.stage) and row.stage not in names.NOT_LEAVES]
-    text = (
-        f"SM activity is {sm_pct:.1f} % over {base[1]}. The GPU idles most in "
-        f"{_idlest(row for row in leaves if row is not made)}."
-    )
-    yield Finding("low_sm_activity", BOTTLENECK, {"sm_activity_pct": sm_pct}, text, _idle_advice(context))
+    idlest = _idlest(row for row in leaves if row is not made)
+    official = _busy_at_official_steps(context, sm_pct, base[0])
+    in_full = official.in_brackets(f"{context.case['steps']} steps")
+    text = f"SM activity is {sm_pct:.1f} % over {base[1]}{in_full}. The GPU idles most in {_listed(idlest)}."
+    evidence = {"sm_activity_pct": sm_pct} | official.evidence | _idle_s(idlest)
+    yield Finding("low_sm_activity", official.severity, evidence, text, _idle_advice(context))
+
+
+def _busy_at_official_steps(context: Context, sm_pct: float, base_s: float) -> AtOfficialSteps:
+    step_busy_s = typical_busy_s(context)
+    if step_busy_s is None:
+        return AtOfficialSteps()
+    share = Share(sm_pct / 100 * base_s, base_s, int(context.case["generations"]), step_busy_s)
+    return for_low_share(context, share, context.thresholds.low_sm_activity_pct)
 
 
 def _idle_advice(context: Context) -> str:
-    if _is_moving(context):
+    if is_moving(context):
         return "Weights on their way are part of it (transfer_bound): begin there."
     return (
         "Open the trace in Perfetto and look at CPU, PCIe and memory under these stages: what is busy there is what "
@@ -85,10 +102,10 @@ def _launch_bound(context: Context) -> Iterator[Finding]:
     if sm_pct is None or cpu_pct is None or logical_cores is None:
         return
     cores = cpu_pct * logical_cores / 100
-    moving_pct = _moving_pct(context)
+    weights_pct = moving_pct(context)
     if sm_pct >= context.thresholds.launch_bound_sm_pct or cores < context.thresholds.launch_bound_cores:
         return
-    if moving_pct >= context.thresholds.transfer_bound_pct:
+    if weights_pct >= context.thresholds.transfer_bound_pct:
         return
     compilable = can_compile(context.case) and advisable(context, "compile: repeated_blocks")
     advice = (
@@ -100,104 +117,12 @@ def _launch_bound(context: Context) -> Iterator[Finding]:
         f"{in_typical_steps(context).capitalize()}: {sm_pct:.1f} % SM activity while the process uses {cores:.1f} CPU "
         "cores, so that it cannot launch work as fast as the GPU finishes it."
     )
-    evidence = {"sm_activity_pct": sm_pct, "process_cores": cores, "moving_pct": moving_pct}
+    evidence = {"sm_activity_pct": sm_pct, "process_cores": cores, "moving_pct": weights_pct}
     advised = alternatives("compile: repeated_blocks") if compilable else ()
     yield Finding("launch_bound", BOTTLENECK, evidence, text, advice, advised)
 
 
-def _moving_pct(context: Context) -> float:
-    stages = generation_stages(context)
-    moving_s = total_of(stage[key] for stage in stages for key in ("loading_s", "offloading_s"))
-    moving_s += (context.number("offload_all_s") or 0.0) * len({stage["generation"] for stage in stages})
-    time_s = sum(stage["time_s"] for stage in stages)
-    return 100 * moving_s / time_s if time_s else 0.0
-
-
-def _is_moving(context: Context) -> bool:
-    # A step's parts without moves have no entry: no weights moved at all where no stage has one.
-    if not context.ran_to_its_end or _moving_pct(context) < max(context.thresholds.transfer_bound_pct, 1e-9):
-        return False
-    # On the CPU there is no second device: what looks like moves is their bookkeeping.
-    return bool(context.case["device"] == "cuda")
-
-
-def _transfer_bound(context: Context) -> Iterator[Finding]:
-    if not _is_moving(context):
-        return
-    stages, share_pct = generation_stages(context), _moving_pct(context)
-    count = len({stage["generation"] for stage in stages})
-    loading_s, offloading_s, loaded, offloaded = (
-        total_of(stage[key] for stage in stages) / count
-        for key in ("loading_s", "offloading_s", "loaded_bytes", "offloaded_bytes")
-    )
-    # Copies on a stream of their own take longer than the GPU waits for them: there is no rate of the waiting.
-    streamed = context.case["offload"] == "group_stream"
-    moves = [
-        f"{gigabytes(size)} GB {way} the GPU"
-        + ("" if streamed or not time_s else f" at {size / time_s / 1e9:.1f} GB/s")
-        for size, time_s, way in ((loaded, loading_s, "to"), (offloaded, offloading_s, "from"))
-        if size
-    ]
-    evidence = {
-        "share_pct": share_pct,
-        "loading_s": loading_s,
-        "offloading_s": offloading_s,
-        "loaded_bytes": loaded,
-        "offloaded_bytes": offloaded,
-    }
-    at_end_s = context.number("offload_all_s")
-    if at_end_s is not None:
-        evidence["offload_all_s"] = at_end_s
-        moves.append(f"and what was left on it in {fixed(at_end_s)} s at the end (Offload_All)")
-    evidence, pcie = _with_pcie(evidence, stages)
-    advice, advised = _transfer_advice(context)
-    moving_s = loading_s + offloading_s + (at_end_s or 0.0)
-    text = (
-        f"Moving weights takes {fixed(moving_s)} s, {share_pct:.0f} % of a generation of {context.case['steps']} "
-        f"steps: {', '.join(moves)}{pcie}."
-    )
-    yield Finding("transfer_bound", BOTTLENECK, evidence, text, advice, advised)
-
-
-def _with_pcie(evidence: dict[str, float], stages: list[dict]) -> tuple[dict[str, float], str]:
-    """The evidence with the highest mean rates that PCIe counters saw in a stage that moves weights, and words."""
-    moving = [stage for stage in stages if stage["loading_s"] or stage["offloading_s"]]
-    rates = {
-        key: max((stage[key] for stage in moving if stage[key] is not None), default=None)
-        for key in ("pcie_rx_bytes_per_s", "pcie_tx_bytes_per_s")
-    }
-    if None in rates.values():
-        return evidence, ""
-    to_gpu, from_gpu = (rate / 1e9 for rate in rates.values())
-    text = f" (PCIe on average over a whole stage: up to {to_gpu:.1f} GB/s to the GPU, {from_gpu:.1f} GB/s from it)"
-    return evidence | rates, text
-
-
-def _transfer_advice(context: Context) -> tuple[str, tuple[tuple[str, ...], ...]]:
-    holds, words = without_offload(context)
-    if holds is not False:
-        return f"{words[0].upper()}{words[1:]}.", alternatives("offload: none")
-    streamed = option(context, offload="group_stream")
-    if streamed is None or not fits(context, streamed.peak_bytes) or not advisable(context, streamed.settings[0]):
-        return f"{words}: only a GPU with more memory helps.", ()
-    return (
-        f"{words}: set {streamed.words}, which copies while the GPU computes, or use a GPU with more memory.",
-        (streamed.settings,),
-    )
-
-
 RULES = (
-    Rule(
-        "transfer_bound",
-        "The GPU waits while weights move between the machine's memory and its own. The share is that of the columns "
-        "Loading (s) and Offloading (s), wherever in a generation they lie, of the time of the generations that count, "
-        "without compilation. So is the detail Offload_All, in which the pipeline takes off the GPU what is left at "
-        "the end; its bytes are not counted. With `group_stream` only the waiting counts, not the copies that "
-        "computing hides. Rates are bytes over that time, and the PCIe counters' highest mean over a stage that moves "
-        "weights. Copies from ordinary (pageable) memory reach a few GB/s, far below the bus. From "
-        "`transfer_bound_pct` on, another offload or a larger GPU is worth it.",
-        _transfer_bound,
-    ),
     Rule(
         "launch_bound",
         "Python cannot launch kernels as fast as the GPU finishes them. It is seen in the steps after the first, "
@@ -219,7 +144,8 @@ RULES = (
         "The multiprocessors had work for less than `low_sm_activity_pct` of Total_Execution. It counts loading, "
         "decoding and export, and initialisation with weights from a checkpoint, not the making of random ones. The "
         "stages named have the most idle time of those with samples. The trace shows what is busy there instead. A GPU "
-        "that is rented by the hour is paid for that time too.",
+        "that is rented by the hour is paid for that time too. Where a case of fewer steps than the model's official "
+        "number would reach the threshold there, by its typical steps, the finding is a note.",
         _low_sm_activity,
     ),
 )

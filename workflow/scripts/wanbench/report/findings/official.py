@@ -1,0 +1,96 @@
+"""What a share would be at the model's official number of steps: a preview exaggerates what is paid once."""
+
+import statistics
+from dataclasses import dataclass, field
+
+from wanbench.models import MODELS
+from wanbench.report.breakdown import Row
+from wanbench.report.findings.basis import BOTTLENECK, NOTE, Context, total_of, typical_rows
+from wanbench.trace import names
+
+
+@dataclass(frozen=True)
+class AtOfficialSteps:
+    """How a finding about a share ends, for a case with fewer steps than the model's own number; else nothing more.
+
+    Attributes:
+        severity: a bottleneck, or a note where the share would pass at the official steps.
+        words: what the share would be.
+    """
+
+    severity: str = BOTTLENECK
+    words: str = ""
+    evidence: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def and_words(self) -> str:
+        return f"; {self.words}" if self.words else ""
+
+    def in_brackets(self, *before: str) -> str:
+        return f" ({'; '.join([*before, self.words])})" if self.words else ""
+
+
+@dataclass(frozen=True)
+class Share:
+    """A part of a time, and what every further step of each generation adds to the part.
+
+    Attributes:
+        generations: number of generations that the whole consists of.
+    """
+
+    part_s: float
+    whole_s: float
+    generations: int
+    step_part_s: float = 0.0
+
+
+def for_high_share(context: Context, share: Share, limit_pct: float) -> AtOfficialSteps:
+    """For a finding that speaks of a share of at least `limit_pct`."""
+    official_pct = _official_pct(context, share)
+    return _judged(context, official_pct, official_pct is None or official_pct >= limit_pct)
+
+
+def for_low_share(context: Context, share: Share, limit_pct: float) -> AtOfficialSteps:
+    """For a finding that speaks of a share below `limit_pct`."""
+    official_pct = _official_pct(context, share)
+    return _judged(context, official_pct, official_pct is None or official_pct < limit_pct)
+
+
+def typical_moving_s(context: Context) -> float:
+    """Seconds of a typical step in which weights move."""
+    moving_s = [
+        total_of(value for part in parts for value in (part.loading_s, part.offloading_s))
+        for parts in _typical_steps(context)
+    ]
+    return statistics.median(moving_s) if moving_s else 0.0
+
+
+def typical_busy_s(context: Context) -> float | None:
+    """Seconds of a typical step's inference in which the multiprocessors have work; None where not measured."""
+    busy_s = [
+        row.sm_activity_pct / 100 * row.time_s for row in typical_rows(context) if row.sm_activity_pct is not None
+    ]
+    return statistics.median(busy_s) if busy_s else None
+
+
+def _typical_steps(context: Context) -> list[list[Row]]:
+    steps = []
+    for inference in typical_rows(context):
+        loading = context.row(names.step_loading(names.step_index(inference.stage) or 0))
+        steps.append([inference] if loading is None else [inference, loading])
+    return steps
+
+
+def _official_pct(context: Context, share: Share) -> float | None:
+    more, step_s = MODELS[context.case["model"]].steps - int(context.case["steps"]), context.number("step_s")
+    if more <= 0 or step_s is None or not context.ran_to_its_end:
+        return None
+    added = share.generations * more
+    return 100 * (share.part_s + added * share.step_part_s) / (share.whole_s + added * step_s)
+
+
+def _judged(context: Context, official_pct: float | None, speaks: bool) -> AtOfficialSteps:
+    if official_pct is None:
+        return AtOfficialSteps()
+    words = f"with the official {MODELS[context.case['model']].steps} it would be {official_pct:.0f} %"
+    return AtOfficialSteps(BOTTLENECK if speaks else NOTE, words, {"official_steps_share_pct": official_pct})
