@@ -1,5 +1,6 @@
 """What the report's comparisons rest on: which cases compare, and one generation at a given number of steps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,6 +14,13 @@ LOSSY_NOTE = (
     "denoiser in float16 compute with less precision or range than the model's own. Look at videos from real weights "
     "before choosing it."
 )
+
+WARM, COLD = "warm", "cold"
+# Columns of the cases table with the time and the energy of a generation.
+_KEYS = {
+    WARM: ("uncompiled_generation_s", "generation_energy_j"),
+    COLD: ("cold_generation_s", "cold_generation_energy_j"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,12 +37,17 @@ class AtSteps:
     scaled: bool
 
 
-def at_steps(case: pd.Series, steps: int) -> AtSteps:
-    """A generation of a case (a row of the cases table) as if it had run `steps` steps."""
+def at_steps(case: pd.Series, steps: int, kind: str | None = None) -> AtSteps:
+    """A generation of a case (a row of the cases table) as if it had run `steps` steps.
+
+    Args:
+        kind: WARM or COLD, one that the case has; else that which its figures are of.
+    """
     more = steps - int(case["steps"])
+    time_key, energy_key = _KEYS[kind or warmth(case)]
     return AtSteps(
-        _with_more(case["uncompiled_generation_s"], case["step_s"], more),
-        _with_more(case["generation_energy_j"], case["step_energy_j"], more),
+        _with_more(case[time_key], case["step_s"], more),
+        _with_more(case[energy_key], case["step_energy_j"], more),
         more != 0,
     )
 
@@ -72,8 +85,24 @@ def comparable(cases: pd.DataFrame) -> list[pd.Series]:
 
 
 def warmth(case: pd.Series) -> str:
-    """Whether the generation that is compared is a later one of its process, or the first."""
-    return "cold" if pd.isna(case["generation_s"]) else "warm"
+    """Whether a case's figures are of later generations of its process, or of the first for want of those."""
+    return COLD if pd.isna(case["generation_s"]) else WARM
+
+
+def has_kind(case: pd.Series, kind: str) -> bool:
+    """Whether a case has a generation of a kind; one that is contaminated is none."""
+    return bool(pd.notna(case["generation_s" if kind == WARM else "cold_generation_s"]))
+
+
+def kind_of_all(cases: Sequence[pd.Series]) -> str | None:
+    """The kind of generation in which cases compare, warm where all have one; None where not all have the same."""
+    return next((kind for kind in (WARM, COLD) if all(has_kind(case, kind) for case in cases)), None)
+
+
+def kinds_compared(case: pd.Series, other: pd.Series) -> tuple[str, str]:
+    """The kind of generation of each of two cases that are held against each other: the same where both have it."""
+    kind = kind_of_all((case, other))
+    return (kind, kind) if kind else (warmth(case), warmth(other))
 
 
 def is_lossy(case: pd.Series) -> bool:

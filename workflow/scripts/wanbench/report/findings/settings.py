@@ -120,8 +120,8 @@ RULES = (
         "Another case of this report makes the same video faster on the very same GPU, differs in one setting (and "
         "maybe in its steps, which it then says), and no finding above says so. Times are of one generation without "
         "initialisation and compilation, brought to this case's number of steps by the median step; at the model's "
-        "official number it must not be slower. Cold generations are compared with cold ones and warm with warm. Cases "
-        "whose check was not passed are left out, and caches with random weights. It speaks from "
+        "official number it must not be slower. Warm generations are compared where both cases have one, or else the "
+        "cold ones. Cases whose check was not passed are left out, and caches with random weights. It speaks from "
         "`faster_elsewhere_pct` on, above what equal runs differ by. Look at the memory, and at the video where the "
         "setting is lossy.",
         _faster_elsewhere,
