@@ -158,16 +158,18 @@ PUBLISHED = {
 }
 
 CHOICES = {
-    "Case": "a table for each model, task, size, length, GPU and kind of weights of which cases with different "
-    "settings passed their checks",
+    "Case": "a table for each model, task, size, length, GPU and kind of weights of which cases passed their checks or "
+    "did not fit",
     "GPU": "on which the row was measured, where a table holds several of one name: they differ by some percent",
     "offload, compile, cache, cache_threshold, attention, dtype, vae_dtype, vae_tiling, gpus, steps, guidance": "the "
-    "settings in which the cases differ, by their keys in the grid file",
+    "settings in which the cases differ, by their keys in the grid file; offload, compile and steps where they "
+    "differ in none",
     "s/step": "that of the summary",
-    "VAE decoding (s)": "median time of VAE_Decoding in the generations that count, without weights that move in it",
-    "Moving weights (s)": "of one generation as the case ran it: Loading (s) and Offloading (s) of its stages, and the "
-    "detail Offload_All. The column is there where some moved",
-    "Generation": _GENERATION,
+    "VAE decoding (s)": "time of VAE_Decoding in the generation of the row, without weights that move in it",
+    "Moving weights (s), as run": "of one generation of as many steps as the case ran: Loading (s) and Offloading (s) "
+    "of its stages, and the detail Offload_All. The column is there where some moved",
+    "Generation": "`warm`: the median of those that count after the first of the process, where all cases of the table "
+    "have one; else `cold`: the first",
     "Time at N steps (s)": "one generation without model initialisation and compilation, at the model's official "
     "number of steps",
     "GPU Allocated (GB)": "Mem(GB) of the summary: what torch had allocated at most, on each of several GPUs. A card "
@@ -176,12 +178,11 @@ CHOICES = {
     "(NVML): with what the allocator keeps cached and can give back when a smaller card runs out. A card with more "
     "than GPU Used holds the case as it ran here",
     "Energy (J/s of video)": "energy of the same generation, on all its GPUs, for each second of its video; stages too "
-    "short for a figure are left out, at most 1 % of its time. Without (scaled) it is Energy per Second of Video of "
-    "the case",
+    "short for a figure are left out, at most 1 % of its time",
     "Best at": "`fastest`, `least memory (allocated)`, `least energy` of the table, shared by rows that differ by no "
     "more than equal cases do (`alike_generation_pct` of time and energy, `no_effect_memory_pct` of memory); `Pareto`: "
     "no other settings (steps aside) are at least as good in time and GPU Allocated, and better in one; peaks within "
-    "`no_effect_memory_pct` are the same memory",
+    "`no_effect_memory_pct` are the same memory. `does not fit`: the case ran out of the memory of its GPU",
     "(scaled)": _SCALED,
     "(1 step)": _ONE_STEP,
     "(lossy)": _LOSSY,

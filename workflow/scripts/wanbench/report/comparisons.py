@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from wanbench.report.numbers import NOT_MEASURED, fixed
-from wanbench.trace.names import OK
+from wanbench.trace.names import OK, OOM
 
 LOSSY_NOTE = (
     "(lossy): a setting of the case changes the video and not only how it is made: a cache reuses what earlier steps "
@@ -64,24 +64,31 @@ def scaled_text(value: float | None, scaled: bool, decimals: int = 2, scale: flo
     return f"{text} (scaled)" if scaled and text != NOT_MEASURED else text
 
 
-def typical_steps(case: pd.Series) -> int:
-    """Number of steps that `step_s` of a case that ran to its end is the median of."""
-    generations = int(case["steps_done"]) // int(case["steps"])
-    special = 1 if pd.isna(case["switch_step_s"]) else 2
-    return int(case["steps_done"]) - special * generations
+def is_of_one_step(case: pd.Series) -> bool:
+    """Whether s/step of a case is the time of a single step."""
+    return bool(case["typical_steps"] == 1)
 
 
 def step_text(case: pd.Series) -> str:
     """s/step of a case, marked where it is of a single step."""
     text = fixed(case["step_s"])
-    return f"{text} (1 step)" if typical_steps(case) == 1 and text != NOT_MEASURED else text
+    return f"{text} (1 step)" if is_of_one_step(case) else text
 
 
 def comparable(cases: pd.DataFrame) -> list[pd.Series]:
     """Cases that ran to their end, of the real models."""
+    return _of_real_models(cases[cases["status"] == OK])
+
+
+def did_not_fit(cases: pd.DataFrame) -> list[pd.Series]:
+    """Cases of the real models that ran out of the memory of a GPU that they had for themselves."""
+    alone = cases["foreign_processes"].fillna(0) == 0
+    return _of_real_models(cases[(cases["status"] == OOM) & alone & cases["gpu_name"].notna()])
+
+
+def _of_real_models(cases: pd.DataFrame) -> list[pd.Series]:
     # A checkpoint has no scale: it brings its own size.
-    chosen = (cases["status"] == OK) & (cases["scale"].fillna("") != "tiny")
-    return [case for _, case in cases[chosen].iterrows()]
+    return [case for _, case in cases[cases["scale"].fillna("") != "tiny"].iterrows()]
 
 
 def warmth(case: pd.Series) -> str:

@@ -22,6 +22,7 @@ class CaseFigures:
     Attributes:
         total_execution_s: from the start of model initialisation to the end of the last stage.
         step_s: median time of a step (loading and inference), without the first and the expert-switch step.
+        typical_steps: number of the steps that `step_s` is of.
         step_mean_s: mean time of all steps, as the reference report's "Avg Time per Step".
         first_step_s, switch_step_s: median time of step 0, and of the first step of the low-noise expert.
         cold_first_step_s: time of step 0 of the first generation of the process; None where that is left out.
@@ -50,6 +51,7 @@ class CaseFigures:
 
     total_execution_s: float | None
     step_s: float | None
+    typical_steps: float
     step_mean_s: float | None
     first_step_s: float | None
     cold_first_step_s: float | None
@@ -112,6 +114,7 @@ def figures_of(trace: Trace) -> CaseFigures:
     return CaseFigures(
         total_execution_s=total.measures["time_s"] if total else None,
         step_s=_median(step.time_s for step in typical),
+        typical_steps=len(typical),
         step_mean_s=_mean([step.time_s for step in steps]),
         first_step_s=_median(step.time_s for step in steps if step.index == 0),
         cold_first_step_s=_cold_first_step_s(trace),

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 import pandas as pd
 
 from wanbench.models import MODELS
-from wanbench.report.comparisons import COLD, WARM, AtSteps, at_steps, has_kind, is_lossy, kinds_compared, typical_steps
+from wanbench.report.comparisons import (
+    COLD,
+    WARM,
+    AtSteps,
+    at_steps,
+    has_kind,
+    is_lossy,
+    is_of_one_step,
+    kinds_compared,
+)
 from wanbench.report.findings.basis import Context, known, matches
 from wanbench.report.findings.neighbours import Neighbour
 from wanbench.report.numbers import fixed, gigabytes
@@ -123,7 +132,7 @@ def _in_brackets(notes: Sequence[str]) -> str:
 
 
 def _one_step(case: pd.Series, neighbour: Neighbour) -> bool:
-    return 1 in (typical_steps(case), typical_steps(neighbour.row))
+    return is_of_one_step(case) or is_of_one_step(neighbour.row)
 
 
 def _step_speed(case: pd.Series, neighbour: Neighbour) -> list[str]:

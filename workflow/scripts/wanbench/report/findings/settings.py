@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from wanbench.models import MODELS
-from wanbench.report.comparisons import is_lossy, typical_steps
+from wanbench.report.comparisons import is_lossy, is_of_one_step
 from wanbench.report.findings.advice import alternatives
 from wanbench.report.findings.basis import NOTE, Context, Finding, Rule, known, matches
 from wanbench.report.findings.gains import gain_text, speed_ratio
@@ -49,7 +49,7 @@ def _same_step(context: Context, neighbour: Neighbour) -> Iterator[Finding]:
     least_pct = limits.no_effect_compile_pct if neighbour.key == "compile" else limits.no_effect_attention_pct
     if gain_pct >= least_pct:
         return
-    one = " (from 1 step)" if 1 in (typical_steps(context.case), typical_steps(neighbour.row)) else ""
+    one = " (from 1 step)" if is_of_one_step(context.case) or is_of_one_step(neighbour.row) else ""
     effect = f"makes steps {-gain_pct:.1f} % slower" if gain_pct <= -least_pct else "gives no speed"
     text = (
         f"`{neighbour.key}: {context.case[neighbour.key]}` takes {fixed(own_s)} s/step, and case "
