@@ -1,6 +1,6 @@
 """The head of the report: on what, with what, when, and what is missing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -8,8 +8,9 @@ from wanbench.report import provenance
 from wanbench.report.gpus import gpu_letters, gpus_named
 from wanbench.report.numbers import plain
 from wanbench.report.peaks import MEASURED, peak_flops_per_s
+from wanbench.trace.names import OK
 
-# More names say no more, and the section below has them all.
+# More names say no more, and what is below has them all.
 _MOST_NAMED = 20
 
 
@@ -67,7 +68,10 @@ def _matrix_rate(cases: pd.DataFrame) -> str:
     rates = [
         _rate(of_gpu, letters.get(uuid), [_codes(of_gpu)] if by_gpu.ngroups > 1 else []) for (uuid, _), of_gpu in by_gpu
     ]
-    return f"{'; '.join(rates)}: what bfloat16 products reached here for a moment at the end of each case, GPU warm"
+    by_codes = known["measure_digest"].nunique() > 1
+    unlike = ". Different versions of the measuring code made these: do not compare them" if by_codes else ""
+    what = "what bfloat16 products reached here for a moment at the end of each case, GPU warm"
+    return f"{'; '.join(rates)}: {what}{unlike}"
 
 
 def _rate(cases: pd.DataFrame, letter: str | None, notes: list[str]) -> str:
@@ -84,15 +88,19 @@ def _codes(cases: pd.DataFrame) -> str:
 
 
 def _counts(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
-    counts = cases["status"].value_counts()
-    parts = [f"{count} {status}" for status, count in counts.items()]
+    by_status = cases.groupby("status")["case"].agg(list).to_dict()
+    # Those that ran to their end need no names.
+    parts = [f"{len(by_status.pop(OK))} {OK}"] if OK in by_status else []
+    parts += [f"{len(names)} {status} ({_named(names)})" for status, names in by_status.items()]
     text = ", ".join(parts) or "none"
     if not len(left_out):
         return text
-    named = [plain(case) for case in left_out["case"].head(_MOST_NAMED)]
-    more = len(left_out) - len(named)
-    and_more = f" and {more} more" if more else ""
-    return f"{text}; {len(left_out)} left out, for the reasons below: {', '.join(named)}{and_more}"
+    return f"{text}; {len(left_out)} left out, for the reasons below: {_named(list(left_out['case']))}"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(map(plain, names[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def _notes(cases: pd.DataFrame) -> list[str]:
@@ -115,6 +123,7 @@ def _notes(cases: pd.DataFrame) -> list[str]:
         notes.append(
             "This GPU has no GPM: SM columns hold NVML's GPU utilisation, the share of time in which any kernel ran."
         )
+    notes += _rough_gpm(cases)
     if letters := gpu_letters(cases):
         alike = len(letters) > cases["gpu_name"].dropna().nunique()
         differ = " GPUs of one name differ by some percent, and so may cases." if alike else ""
@@ -124,3 +133,16 @@ def _notes(cases: pd.DataFrame) -> list[str]:
     if cases["unofficial_size"].fillna(False).any():
         notes.append("A size marked as unofficial is one that Wan2.2 does not list for the model.")
     return notes
+
+
+def _rough_gpm(cases: pd.DataFrame) -> list[str]:
+    by_gpm = cases["sm_activity_source"] == "gpm_sm_utilisation"
+    rough = int((by_gpm & ~cases["gpm_latches_found"].fillna(False)).sum())
+    if not rough:
+        return []
+    total = int(by_gpm.sum())
+    which = "all cases" if rough == total == len(cases) else f"{rough} cases with GPM of {total}"
+    return [
+        f"Of {which} it is not known when GPM's counters were latched, and its values may be placed up to 0.1 s too "
+        "early or too late: SM, tensor and DRAM activity of stages of a second or less is rough."
+    ]
