@@ -14,7 +14,8 @@ SUMMARY = {
     "Case": "name of the case in the grid file: a label, and the name of its files",
     "Res": "width*height of the video in pixels, as it was made",
     "Offload": "where weights wait while they are not used: none, or one of diffusers' ways",
-    "Time(s)": "life of the measuring process: start-up, Total_Execution, and its end (output checked)",
+    "Time(s)": "life of the measuring process: start-up, Total_Execution with all generations, and its end (output "
+    "checked)",
     "s/step": "median over the steps after the first and without the expert-switch step, loading included, of "
     f"{_COUNTING}; Avg Time per Step is the mean of all",
     "Mem(GB)": "highest memory that torch had allocated on the GPU",
@@ -22,6 +23,8 @@ SUMMARY = {
     "(GPM; before Hopper NVML's GPU utilisation, and the report says so)",
     "Load": "SM activity times time over Total_Execution (all that Exec(s) holds), in percent-seconds: 100 % for 10 s "
     "is 1000",
+    "Generations": "videos that the process made, whether or not they count",
+    "Steps": "denoising steps of a generation",
     "Status": "ok, oom (out of GPU memory), timeout, killed or error",
     "Check": "passed, or what makes the figures doubtful: gaps, time without a stage, a change of step time, other "
     "processes on the GPU, throttling, output that is not finite; in brackets, how many contaminated generations it "
@@ -29,9 +32,7 @@ SUMMARY = {
     "Model": "the Wan2.2 model",
     "Task": "t2v, text to video, or i2v, image to video",
     "Frames": "length of the video, in frames",
-    "Steps": "denoising steps of a generation",
     "Weights": "random or pretrained, and the size of random ones",
-    "Generations": "videos that the process made, whether or not they count",
     "Exec(s)": "time of Total_Execution, of cases that ran to their end: initialisation, compilation and all "
     "generations, warm-ups too",
     "RAM(GB)": "highest resident memory of the measured process and its children, added up. Pages that they share, as "
@@ -101,12 +102,12 @@ STATISTICS = {
     "weighted by time; n/a where less than nine tenths of their time have a figure: steps that are shorter than a "
     "sampling interval have none, though a row shows the median of those that have one",
     "Total Inference Load": "Comp Load of the same stages, added up; n/a where it is not known of all",
-    "Median Time per Step (without first and switch step)": "s/step of the summary",
+    "Median Time per Step (without first and switch step)": "s/step of the summary; (1 step): of a single one",
     "First Step": "median time of step 0 of the generations that count, loading included, without compilation",
     "First Step of the Cold Generation": "the same of the first generation of the process, where there are several",
     "Expert Switch Step": "median time of the step in which A14B's second expert begins, with the loading of it",
     "Passes Reused by the Cache": "guidance passes that a cache served, of all in the generations that count",
-    "Median Energy per Step": "over the steps that s/step is of",
+    "Median Energy per Step": "over the steps that s/step is of; (1 step) where that is one",
     "Energy per Second of Video (one generation, without initialisation and compilation)": "median energy of the warm "
     "generations that count, or else of the cold one, over the seconds of the video; Energy(kJ) of the summary is of "
     "all that the process did",

@@ -1,17 +1,14 @@
 """The head of the report: on what, with what, when, and what is missing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pandas as pd
 
 from wanbench.report import provenance
 from wanbench.report.gpus import gpu_letters, gpus_named
-from wanbench.report.numbers import plain
+from wanbench.report.numbers import plain, some
 from wanbench.report.peaks import MEASURED, peak_flops_per_s
 from wanbench.trace.names import OK
-
-# More names say no more, and what is below has them all.
-_MOST_NAMED = 20
 
 
 def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
@@ -91,16 +88,13 @@ def _counts(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
     by_status = cases.groupby("status")["case"].agg(list).to_dict()
     # Those that ran to their end need no names.
     parts = [f"{len(by_status.pop(OK))} {OK}"] if OK in by_status else []
-    parts += [f"{len(names)} {status} ({_named(names)})" for status, names in by_status.items()]
+    parts += [f"{len(names)} {status} ({some([plain(name) for name in names])})" for status, names in by_status.items()]
     text = ", ".join(parts) or "none"
     if not len(left_out):
         return text
-    return f"{text}; {len(left_out)} left out, for the reasons below: {_named(list(left_out['case']))}"
-
-
-def _named(names: Sequence[str]) -> str:
-    more = len(names) - _MOST_NAMED
-    return ", ".join(map(plain, names[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+    return (
+        f"{text}; {len(left_out)} left out, for the reasons below: {some([plain(name) for name in left_out['case']])}"
+    )
 
 
 def _notes(cases: pd.DataFrame) -> list[str]:
