@@ -136,7 +136,8 @@ _LOSSY = "a cache, sage attention, VAE tiling, a VAE in 16 bit or float16: the s
 
 PUBLISHED = {
     "Case": "each case stands beside each row of `workflow/scripts/wanbench/report/published_figures.csv` of the same "
-    "model, task, size, frames and number of GPUs; not with guidance of 1 or less, which halves the work",
+    "model, task, size, frames and number of GPUs, those of its kind of GPU first; not with guidance of 1 or less, "
+    "which halves the work",
     "GPU, Offload, Compile, Steps": "of the case here",
     "Published GPU, Published GPUs": "which GPU the published run had, and how many that worked on it together",
     "Software": "what the published run was made with",
@@ -152,6 +153,7 @@ PUBLISHED = {
     "seldom say",
     "Energy(kJ)": "of the same generation as Total(s), at the published number of steps",
     "Published energy(kJ)": "energy of a generation as the source gives it",
+    "Published note": "what the source says of its figures, and what was derived from it; empty where it says nothing",
     "Source": "where the published figures stand",
     "(scaled)": _SCALED,
     "(1 step)": _ONE_STEP,
