@@ -73,7 +73,8 @@ STAGES = {
     "Tensor (%)": "activity of the tensor cores (GPM)",
     "DRAM (%)": "activity of the GPU's memory bandwidth (GPM)",
     "Energy (J)": "difference of NVML's energy counter",
-    "Power (W)": "mean power, of the samples: it may differ by some watts from the counter's energy over the time",
+    "Power (W)": "mean power, of the samples: it may differ from the counter's energy over the time, by tens of watts "
+    "in stages of a few samples",
     "Process CPU (%)": "the measured process tree's share of all logical cores",
     "Process Mem (GB)": "highest resident memory of the measured process tree, added up; pages that its processes "
     "share count once for each",
@@ -84,8 +85,9 @@ STAGES = {
     "MFU (%)": "these operations over the stage's time, as a share of the peak that the head of the report names (of "
     "several GPUs: of all of them for a step, which they share, and of one for what each does by itself); only where "
     "the stage computes in 16 bit",
-    "Samples": "samples taken in the stage; sampled columns are n/a without any, and where the stage is pieces too "
-    "short for one",
+    "Samples": "samples taken in the stage. Sampled columns are n/a where it is shorter than the time between two "
+    "samples, though one may lie in it, and where it is pieces too short to be told from what lies between them; of "
+    "several generations that count, where one of them has no figure",
     "Loading (s)": "time in the stage in which weights moved to the GPU; with group_stream, in which the GPU had "
     "nothing to do for want of them. The column is there where some moved; n/a where moves are not watched, outside "
     "of the generations and in Video_Export, whose offloading is the detail Offload_All",
@@ -100,7 +102,7 @@ STATISTICS = {
     "Avg Time per Step": "mean over all steps of the generations that count, loading included",
     "Avg SM Activity, Avg CPU Utilization": "SM Act and CPU of all inference stages of the generations that count, "
     "weighted by time; n/a where less than nine tenths of their time have a figure: steps that are shorter than a "
-    "sampling interval have none, though a row shows the median of those that have one",
+    "sampling interval have none",
     "Total Inference Load": "Comp Load of the same stages, added up; n/a where it is not known of all",
     "Median Time per Step (without first and switch step)": "s/step of the summary; (1 step): of a single one",
     "First Step": "median time of step 0 of the generations that count, loading included, without compilation",
