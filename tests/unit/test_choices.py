@@ -1,7 +1,5 @@
 """Which settings to use: groups of cases that made the same video, and what each is best at."""
 
-import random
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -14,14 +12,16 @@ import pytest
 from reports import case_trace, full_case, made, report, tables, with_measures
 from tiny import tiny_case
 from traces import GPU, records, write
-from wanbench.report.choices import Choice, groups_of, marks_of, which_settings
+from wanbench.cases.case import Case
+from wanbench.measure.outcome import Outcome
+from wanbench.report.choices import groups_of
 from wanbench.report.tables import cases_table, write_table
+from wanbench.report.which_settings import which_settings
 from wanbench.trace.reader import Trace, read_trace
 
 DATA = Path(__file__).parents[1] / "data"
 GB = 1_000_000_000
 ALIKE_PCT, ALIKE_GENERATION_PCT = 2, 2.5
-LEAST_MEMORY = "least memory (allocated)"
 Make = Callable[..., Trace]
 
 
@@ -45,28 +45,28 @@ def rows(*traces: Trace) -> dict[str, dict[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("other", "gpu", "count"),
+    ("other", "gpu", "together"),
     [
-        ({}, GPU, 1),
-        ({"task": "i2v"}, GPU, 0),
-        ({"size": "704*1280"}, GPU, 0),
-        ({"frames": 81}, GPU, 0),
-        ({"weights": "pretrained"}, GPU, 0),
-        ({}, GPU | {"gpu": GPU["gpu"] | {"name": "NVIDIA L40S"}}, 0),
-        ({"seed": 1, "prompt": "a bird"}, GPU, 1),
+        ({}, GPU, True),
+        ({"task": "i2v"}, GPU, False),
+        ({"size": "704*1280"}, GPU, False),
+        ({"frames": 81}, GPU, False),
+        ({"weights": "pretrained"}, GPU, False),
+        ({}, GPU | {"gpu": GPU["gpu"] | {"name": "NVIDIA L40S"}}, False),
+        ({"seed": 1, "prompt": "a bird"}, GPU, True),
     ],
 )
-def test_choices_made_the_same_video_on_the_same_gpu(make: Make, other: dict, gpu: dict, count: int) -> None:
+def test_choices_made_the_same_video_on_the_same_gpu(make: Make, other: dict, gpu: dict, together: bool) -> None:
     one = make(full_case("one", steps=3))
     another = make(full_case("another", steps=3, offload="model", **other), gpu=gpu)
-    assert len(groups(one, another)) == count
+    assert groups(one, another) == ([["one", "another"]] if together else [["one"], ["another"]])
 
 
 def test_models_are_no_choice_of_settings(make: Make) -> None:
     models = ({"model": "TI2V-5B"}, {"model": "T2V-A14B", "offload": "model"})
     same = {"size": "832*480", "unofficial_size": True, "frames": 81, "steps": 3}
     traces = [make(full_case(case["model"], **case | same), experts=["high_noise"] * 3) for case in models]
-    assert groups(*traces) == []
+    assert groups(*traces) == [["TI2V-5B"], ["T2V-A14B"]]
 
 
 @pytest.mark.parametrize(
@@ -98,16 +98,42 @@ def test_two_thresholds_of_a_cache_are_a_choice(make: Make) -> None:
     assert [row["cache_threshold"] for row in found.values()] == ["0.05", "0.1"]
 
 
-def test_the_same_settings_twice_are_no_choice(make: Make) -> None:
-    traces = [make(full_case(name, steps=3)) for name in ("one", "another")]
-    assert groups(*traces) == []
-    assert which_settings(cases_table(traces), ALIKE_PCT, ALIKE_GENERATION_PCT) is None
+def test_where_settings_do_not_differ_the_table_says_what_they_are(make: Make) -> None:
+    found = rows(make(full_case("one", steps=3)), make(full_case("another", steps=3)))
+    assert list(found["one"])[1:5] == ["offload", "compile", "steps", "s/step"]
+    (alone,) = rows(make(full_case("one", steps=3, offload="model"))).values()
+    assert (alone["offload"], alone["steps"], alone["Best at"]) == ("model", "3", "")
+
+
+def out_of_memory(folder: Path, case: Case, **run: Any) -> Trace:
+    return made(folder, case, until="VAE_Decoding", outcome=Outcome("oom", "CUDA out of memory"), **run)
+
+
+def test_what_did_not_fit_is_a_row_beside_what_did(make: Make, tmp_path: Path) -> None:
+    """As T2V_A14B_720p on an H100, of which a table said nothing, nor of the one way that fits."""
+    experts = ["high_noise"] * 2 + ["low_noise"]
+    too_big = out_of_memory(tmp_path, full_case("a_too_big", "T2V-A14B", steps=3), experts=experts, peak_bytes=80 * GB)
+    fits = make(full_case("fits", "T2V-A14B", steps=3, offload="model"), experts=experts, peak_bytes=33 * GB)
+    found = rows(too_big, fits)
+    assert list(found) == ["fits", "a_too_big"]
+    assert [row["offload"] for row in found.values()] == ["model", "none"]
+    cells = found["a_too_big"]
+    assert (cells["Best at"], cells["s/step"], found["fits"]["Best at"]) == ("does not fit", "2.00 (1 step)", "")
+    unknown = ("Generation", "VAE decoding (s)", "Time at 40 steps (s)", "GPU Allocated (GB)", "GPU Used (GB)")
+    assert {cells[column] for column in unknown} == {"n/a"}
+    assert list(rows(too_big)) == ["a_too_big"]
+
+
+def test_a_case_that_found_the_gpu_filled_by_others_may_fit(tmp_path: Path) -> None:
+    cases = cases_table([out_of_memory(tmp_path, full_case(steps=3))])
+    assert len(groups_of(cases)) == 1
+    assert groups_of(cases.assign(foreign_processes=1)) == {}
 
 
 def test_cases_that_are_tiny_or_failed_a_check_are_no_choice(make: Make) -> None:
     one, other = full_case("one", steps=9), full_case("other", steps=9, offload="model")
     assert groups(make(one), make(other)) == [["one", "other"]]
-    assert groups(make(one), make(other, unnamed_s=3.0)) == []
+    assert groups(make(one), make(other, unnamed_s=3.0)) == [["one"]]
     tiny = [replace(tiny_case(offload=offload), name=offload) for offload in ("none", "model")]
     assert groups(*(make(case) for case in tiny)) == []
 
@@ -116,12 +142,37 @@ def test_cases_that_are_tiny_or_failed_a_check_are_no_choice(make: Make) -> None
 
 
 def test_time_is_brought_to_the_official_steps(make: Make) -> None:
-    few, all_ = full_case("few", steps=4, repeats=2), full_case("all", offload="model")
+    few, all_ = full_case("few", steps=4), full_case("all", offload="model")
     found = rows(make(few, compile_s=30.0), make(all_, compile_s=30.0))
     column = "Time at 50 steps (s)"
-    assert (found["few"][column], found["few"]["Generation"]) == ("104.75 (scaled)", "warm")
+    assert (found["few"][column], found["few"]["Generation"]) == ("104.75 (scaled)", "cold")
     assert (found["all"][column], found["all"]["Generation"]) == ("104.75", "cold")
     assert (found["few"]["s/step"], found["few"]["VAE decoding (s)"]) == ("2.00", "3.00")
+
+
+def test_rows_are_of_warm_generations_where_all_have_one_and_else_of_cold_ones(tmp_path: Path) -> None:
+    """As 5B_704p_warm, whose warm generation stood among cold ones and was the fastest."""
+
+    def cold_start(content: dict[str, Any]) -> None:
+        for event in (event for event in content["traceEvents"] if event.get("cat") == "stage"):
+            args = event["args"]
+            cold = event["name"] in ("Step_0_Inference", "VAE_Decoding") and args["generation"] == 0
+            args["time_s"] += 4.0 if cold or event["name"] == "Total_Execution" else 0
+
+    def run(name: str, **settings: Any) -> Trace:
+        return made(tmp_path, full_case(name, steps=4, **settings), alter=cold_start)
+
+    def figures(trace: Trace, *others: Trace) -> tuple[str, ...]:
+        row = rows(trace, *others)[trace.case["name"]]
+        return row["Generation"], row["Time at 50 steps (s)"], row["VAE decoding (s)"]
+
+    warm, also_warm, cold = (
+        run("warm", repeats=2),
+        run("also", repeats=2, offload="model"),
+        run("cold", offload="model"),
+    )
+    assert figures(warm, also_warm) == ("warm", "104.75 (scaled)", "3.00")
+    assert figures(warm, cold) == ("cold", "112.75 (scaled)", "7.00")
 
 
 def test_the_fastest_stands_first_and_what_has_no_time_last(make: Make) -> None:
@@ -194,7 +245,7 @@ def test_weights_that_move_are_no_part_of_decoding_and_have_a_column(make: Make,
     moving = {"VAE_Decoding": {"offloading_s": 2.5, "moves": 1}, "T5_Encoding": {"loading_s": 0.25, "moves": 1}}
     offloaded = made(tmp_path, full_case("offloaded", steps=3, offload="model"), measures=moving, alter=offload_all)
     found = rows(make(full_case("resident", steps=3)), offloaded)
-    columns = ("VAE decoding (s)", "Moving weights (s)")
+    columns = ("VAE decoding (s)", "Moving weights (s), as run")
     assert [found["offloaded"][column] for column in columns] == ["0.50", "3.50"]
     assert [found["resident"][column] for column in columns] == ["3.00", "0.00"]
     assert columns[1] not in rows(make(full_case("resident")), make(full_case("tiled", vae_tiling=True)))["resident"]
@@ -208,105 +259,14 @@ def test_memory_is_shown_as_allocated_reserved_and_used(make: Make, tmp_path: Pa
     assert [found["offloaded"][column] for column in columns] == ["25.00", "36.00", "37.00"]
 
 
-# --- what each is best at ---------------------------------------------------------------------------------------
-
-
-def choice(offload: str, time_s: float | None, peak_bytes: float | None, energy_j: float | None = None) -> Choice:
-    return Choice(
-        label=offload,
-        gpu=None,
-        lossy=False,
-        settings={"offload": offload, "steps": f"{time_s}"},
-        step_s="n/a",
-        vae_computing_s=None,
-        moving_weights_s=None,
-        time_s=time_s,
-        energy_j=energy_j,
-        scaled=False,
-        warmth="cold",
-        peak_bytes=peak_bytes,
-        reserved_bytes=None,
-        used_bytes=None,
-    )
-
-
-@pytest.mark.parametrize(
-    ("choices", "marks"),
-    [
-        # Each is better at one thing.
-        (
-            [("none", 1.0, 9.0, 5.0), ("model", 2.0, 3.0, 6.0)],
-            [["fastest", "least energy", "Pareto"], [LEAST_MEMORY, "Pareto"]],
-        ),
-        # As much memory, and slower.
-        ([("none", 1.0, 3.0), ("model", 2.0, 3.0)], [["fastest", LEAST_MEMORY, "Pareto"], [LEAST_MEMORY]]),
-        # As fast, and more memory.
-        ([("none", 1.0, 9.0), ("model", 1.0, 3.0)], [["fastest"], ["fastest", LEAST_MEMORY, "Pareto"]]),
-        # Equal in both.
-        ([("none", 1.0, 3.0), ("model", 1.0, 3.0)], [["fastest", LEAST_MEMORY, "Pareto"]] * 2),
-        # Best at neither, and no other is better in both.
-        (
-            [("none", 1.0, 9.0), ("model", 2.0, 5.0), ("group", 3.0, 3.0)],
-            [["fastest", "Pareto"], ["Pareto"], [LEAST_MEMORY, "Pareto"]],
-        ),
-        # The same settings do not beat themselves, and are beaten together.
-        (
-            [("none", 1.0, 3.0), ("none", 2.0, 3.0), ("model", 3.0, 4.0), ("model", 4.0, 4.0)],
-            [["fastest", LEAST_MEMORY, "Pareto"], [LEAST_MEMORY, "Pareto"], [], []],
-        ),
-        # Nothing is concluded from what was not measured.
-        ([("none", 1.0, None), ("model", 2.0, 3.0)], [["fastest"], ["Pareto"]]),
-        ([("none", None, 3.0), ("model", 2.0, 4.0)], [[LEAST_MEMORY], ["Pareto"]]),
-    ],
-)
-def test_what_a_choice_is_best_at(choices: list[tuple], marks: list[list[str]]) -> None:
-    assert marks_of([choice(*figures) for figures in choices], ALIKE_PCT) == marks
-
-
-def test_peaks_that_equal_cases_may_have_are_the_same_memory() -> None:
-    """As I2V_A14B_480p was, which 1.9 MB put on the front beside a case that is 36 s faster."""
-    compiled, eager = choice("none", 237.21, 78.858e9), choice("model", 272.94, 78.856e9)
-    assert marks_of([compiled, eager], ALIKE_PCT) == [["fastest", LEAST_MEMORY, "Pareto"], [LEAST_MEMORY]]
-    assert marks_of([compiled, eager], 0) == [["fastest", "Pareto"], [LEAST_MEMORY, "Pareto"]]
-
-
-def test_times_and_energies_that_equal_cases_may_have_share_the_mark() -> None:
-    """As 108.18 s and 108.69 s, which were of two GPUs of one name."""
-    figures = [("none", 108.18, 47e9, 100.0), ("model", 108.69, 47e9, 102.0), ("group", 112.0, 47e9, 103.0)]
-    marks = marks_of([choice(*each) for each in figures], ALIKE_PCT, ALIKE_GENERATION_PCT)
-    assert [("fastest" in of_one, "least energy" in of_one) for of_one in marks] == [
-        (True, True),
-        (True, True),
-        (False, False),
-    ]
-
-
-def test_the_front_is_that_of_all_pairs_and_found_in_no_more_than_a_moment() -> None:
-    draw = random.Random(1)
-    ways = ["none", "model", "group", "group_stream"]
-    few = [choice(draw.choice(ways), draw.randint(1, 9), draw.randint(1, 9)) for _ in range(200)]
-    expected = [not any(_beats(other, one) for other in few) for one in few]
-    assert ["Pareto" in marks for marks in marks_of(few, 0)] == expected
-    many = [choice(draw.choice(ways), draw.random(), draw.random()) for _ in range(20_000)]
-    start_s = time.process_time()
-    marks_of(many, ALIKE_PCT)
-    # Looking at all pairs would take minutes.
-    assert time.process_time() - start_s < 2
-
-
-def _beats(other: Choice, one: Choice) -> bool:
-    as_good = other.time_s <= one.time_s and other.peak_bytes <= one.peak_bytes
-    return other.way != one.way and as_good and (other.time_s, other.peak_bytes) != (one.time_s, one.peak_bytes)
-
-
 # --- the section ------------------------------------------------------------------------------------------------
 
 
-def test_the_section_stands_before_the_cases_and_only_where_there_is_a_choice(make: Make) -> None:
+def test_the_section_stands_before_the_cases_and_only_where_a_real_model_ran(make: Make) -> None:
     one, other = make(full_case("one", steps=3)), make(full_case("other", steps=3, offload="model"))
     text = report(one, other)
     assert text.index("| Case ") < text.index("## Which settings to use") < text.index("# Detailed Breakdown")
-    assert "Which settings to use" not in report(one)
+    assert "Which settings to use" not in report(make(tiny_case()))
 
 
 def test_the_section_as_it_is_printed(make: Make, tmp_path: Path) -> None:

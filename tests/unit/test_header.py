@@ -4,8 +4,9 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from reports import case_trace, full_case, report
+from reports import case_trace, full_case, made, report
 from traces import GPU
+from wanbench.measure.outcome import Outcome
 from wanbench.report.collect import without_trace
 from wanbench.trace.reader import Trace
 
@@ -40,9 +41,47 @@ def test_matrix_rates_are_pooled_only_where_one_code_measured_one_gpu(tmp_path: 
     one = line(at_rate(a, 700, "m"), at_rate(b, 800, "m"))
     assert one == f"750 TFLOP/s (median of 2 cases, 700 to 800){state}"
     codes = line(at_rate(a, 700, "m"), at_rate(b, 800, "another"))
-    assert codes == f"700 TFLOP/s (commit 0123456789ab); 800 TFLOP/s (commit 0123456789ab){state}"
+    unlike = ". Different versions of the measuring code made these: do not compare them"
+    assert codes == f"700 TFLOP/s (commit 0123456789ab); 800 TFLOP/s (commit 0123456789ab){state}{unlike}"
     gpus = line(at_rate(a, 700, "m"), at_rate(c, 800, "m"))
-    assert gpus == f"700 TFLOP/s on GPU A (commit 0123456789ab); 800 TFLOP/s on GPU B (commit 0123456789ab){state}"
+    assert gpus == f"700 TFLOP/s on GPU A; 800 TFLOP/s on GPU B{state}"
+
+
+def test_commits_with_the_same_measuring_code_are_said_to_have_it(tmp_path: Path) -> None:
+    """As those of the cases that were measured on two H200: between them only the report had changed."""
+
+    def line(*traces: Trace) -> str:
+        return re.search(r"^- \*\*Measuring code\*\*: (.*)$", report(*traces), re.M)[1]
+
+    a, b = (case_trace(tmp_path, full_case(name)) for name in ("a", "b"))
+    later = replace(b, git_commit="fedcba9876543210")
+    assert line(a, b) == "commit 0123456789ab"
+    both = "commit 0123456789ab (cases: 1); commit fedcba987654 (cases: 1)"
+    assert line(a, later) == f"{both}; the measuring code of these is the same"
+    assert line(a, replace(later, digests=later.digests | {"measure": "another"})) == both
+
+
+def with_latches(trace: Trace, found: bool | None, source: str = "gpm_sm_utilisation") -> Trace:
+    telemetry = {"sm_activity_source": source} | ({} if found is None else {"gpm_latches_found": found})
+    return replace(trace, environment=trace.environment | {"gpu_telemetry": telemetry})
+
+
+def test_gpm_values_whose_time_is_not_known_are_called_rough(tmp_path: Path) -> None:
+    def note(*found: bool | None, source: str = "gpm_sm_utilisation") -> str | None:
+        traces = [
+            with_latches(case_trace(tmp_path, full_case(f"case_{i}")), each, source) for i, each in enumerate(found)
+        ]
+        line = re.search(r"^- \*\*Note\*\*: (.*when GPM's counters were latched.*)$", report(*traces), re.M)
+        return line and line[1]
+
+    rough = (
+        "it is not known when GPM's counters were latched, and its values may be placed up to 0.1 s too early or too "
+        "late: SM, tensor and DRAM activity of stages of a second or less is rough."
+    )
+    assert note(True, True) is None
+    assert note(False, None) == f"Of all cases {rough}"
+    assert note(True, False, None) == f"Of 2 cases with GPM of 3 {rough}"
+    assert note(None, source="nvml_gpu_utilisation") is None
 
 
 def test_cases_that_are_missing_are_named_at_the_top(tmp_path: Path) -> None:
@@ -51,6 +90,19 @@ def test_cases_that_are_missing_are_named_at_the_top(tmp_path: Path) -> None:
     assert "- **c**: g.yaml has this case, and there is no trace of it: it was not measured\n" in text
     many = without_trace([f"x{i}" for i in range(50)], "g.yaml")
     assert "x18, x19 and 30 more\n" in report(case_trace(tmp_path, full_case()), left_out=many)
+
+
+def test_cases_that_did_not_run_to_their_end_are_named(tmp_path: Path) -> None:
+    ok = case_trace(tmp_path, full_case("ok", steps=3))
+    failed = [
+        made(tmp_path, full_case(name, steps=3), until="VAE_Decoding", outcome=Outcome(status, "it failed"))
+        for name, status in (("too_big", "oom"), ("b", "error"), ("another", "oom"))
+    ]
+    assert "- **Cases**: 1 ok, 1 error (b), 2 oom (another, too\\_big)\n" in report(ok, *sorted(failed, key=_name))
+
+
+def _name(trace: Trace) -> str:
+    return trace.case["name"]
 
 
 def test_a_peak_that_each_case_measured_is_said_once(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ HERE = Published(
     s_per_step=1.6,
     peak_gb=50.0,
     energy_kj=None,
+    note="mean | warm",
     source="a | b",
 )
 
@@ -68,6 +69,7 @@ def test_the_file_is_read_and_what_a_source_does_not_say_is_absent() -> None:
     assert {figure.size for figure in published if figure.model == "TI2V-5B"} == {"1280*704"}
     (one,) = [figure for figure in published if figure.software == "SGLang-diffusion fork" and figure.gpus == 1]
     assert (one.total_s, one.s_per_step, one.peak_gb, one.energy_kj) == (None, 1.95, 53.2, None)
+    assert one.note.endswith("synchronised stages; warm")
 
 
 # --- which cases and figures belong together --------------------------------------------------------------------
@@ -90,6 +92,20 @@ def test_model_task_size_frames_and_number_of_gpus_must_be_the_same(
     make: Make, change: dict[str, Any], count: int
 ) -> None:
     assert found(make(full_case(steps=3)), figure(**change)) == count
+
+
+def test_figures_of_the_same_gpu_stand_first(make: Make) -> None:
+    gpus = ("RTX 4090", "H20", "GH200", "H100/H200", "B200", "H200", "H800/H100")
+    published = [figure(gpu=gpu) for gpu in gpus]
+
+    def order(name: str) -> list[str]:
+        trace = make(full_case(steps=3), gpu=GPU | {"gpu": GPU["gpu"] | {"name": name}})
+        return [one.gpu for _, one in pairs(cases_table([trace]), published)]
+
+    assert order("NVIDIA H200")[:3] == ["H100/H200", "H200", "RTX 4090"]
+    assert order("NVIDIA H100 80GB HBM3")[:3] == ["H100/H200", "H800/H100", "RTX 4090"]
+    assert order("NVIDIA GeForce RTX 4090")[:2] == ["RTX 4090", "H20"]
+    assert order("NVIDIA RTX A4000") == list(gpus)
 
 
 def test_image_to_video_is_compared_with_image_to_video(make: Make) -> None:
@@ -150,6 +166,15 @@ def test_what_a_source_does_not_say_is_not_derived(make: Make) -> None:
     assert cells["s/step ratio"] == cells["Total ratio"] == "n/a"
     only_total = row(make(full_case(steps=3)), figure(s_per_step=None))
     assert (only_total["Published s/step"], only_total["Published total(s)"]) == ("n/a", "120.00")
+
+
+def test_what_a_source_says_of_its_figures_is_printed(make: Make) -> None:
+    """A mean of warm generations is not what a cold one is to be held against unsaid."""
+    trace = make(full_case(steps=3))
+    assert row(trace, figure(note="mean after warm-up"))["Published note"] == "mean after warm-up"
+    assert row(trace, figure(note=""))["Published note"] == ""
+    words = against_published(cases_table([trace]), [HERE])
+    assert "Published totals are mostly of warm generations" in words
 
 
 def test_energy_is_compared_where_a_source_has_it(make: Make, tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ def every(period_s: float, length_s: float, count: int) -> list[tuple[int, int]]
         (every(0.1, 0.01, 200), False),
         # The rest of that time, in pieces that are too short alone.
         (every(0.1, 0.09, 200), True),
-        # In turn with something else, and as much of it.
-        (every(0.02, 0.01, 200), True),
-        (every(0.02, 0.009, 200), False),
+        # In turn with something else, of which the samples hold more than a tenth.
+        (every(0.1, 0.089, 200), False),
+        (every(0.02, 0.012, 200), False),
         # Long pieces far apart, and short ones.
         (every(5, 1.5, 3), True),
         (every(5, 0.5, 30), False),
@@ -75,6 +75,14 @@ def test_waits_between_kernels_do_not_take_the_kernels_load() -> None:
     work = subtract([(0, 2 * S)], waits)
     assert stage_measures(busy, waits) == {"samples": 20}
     assert stage_measures(busy, work)["comp_load_pct_s"] == pytest.approx(90 * 1.8)
+
+
+def test_pieces_in_turn_with_others_do_not_take_the_others_load() -> None:
+    """As the steps of 5B_704p_sequential, 58 % of which is loading: neither part is what the samples say of both."""
+    mixed = samples([{"sm_activity_pct": 33.0, "energy_j": i * 37.0} for i in range(80)], 0.1)
+    loading = every(0.01, 0.0058, 700)
+    assert stage_measures(mixed, loading).keys() == {"samples"}
+    assert stage_measures(mixed, subtract([(0, 7 * S)], loading)).keys() == {"samples"}
 
 
 def test_memory_is_the_highest_and_the_mean_of_the_samples_inside() -> None:

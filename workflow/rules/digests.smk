@@ -56,6 +56,7 @@ CASE_PLOT_DIGEST = code_digest(
         "scripts/wanbench/report/generations.py",
         "scripts/wanbench/report/judged.py",
         "scripts/wanbench/report/plots/*.py",
+        "scripts/wanbench/report/uncompiled.py",
     ],
 )
 MEASURE_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/measure.yaml"))

@@ -27,10 +27,9 @@ MEAN_METRICS = ("power_w", "sm_clock_mhz", "mem_clock_mhz")
 
 # A tick that is this much later than due leaves a gap: the samples on both sides say nothing about it.
 _LATE = 1.5
-# A mean over less of a stage than this does not stand for the stage.
+# A mean over less of a stage than this does not stand for the stage, nor do samples of which the stage is less.
 _MIN_SHARE_OF_STAGE = 0.9
-# A stretch of intervals that fill less of it than this has samples that are mostly of what lies between them; and a
-# stage with less than this in other stretches was not seen.
+# A stage of which less than this lies in stretches that samples tell apart was not seen.
 _MIN_SHARE_SEEN = 0.5
 
 
@@ -156,7 +155,7 @@ def was_seen(intervals: list[Interval], resolution_ns: float) -> bool:
     """Whether samples that are `resolution_ns` apart tell what happened in these intervals, and not around them.
 
     Intervals that are closer together than that are one stretch to the samples. It was seen if it is no shorter than
-    that and half of it is filled. Half of the time must lie in such stretches. One interval was seen if it is no
+    that and filled to nine tenths. Half of the time must lie in such stretches. One interval was seen if it is no
     shorter.
 
     Args:
@@ -169,7 +168,7 @@ def was_seen(intervals: list[Interval], resolution_ns: float) -> bool:
         if after is not None and after[0] - interval[1] < resolution_ns:
             continue
         filled_ns, length_ns = total(stretch), interval[1] - stretch[0][0]
-        if length_ns >= resolution_ns and filled_ns >= _MIN_SHARE_SEEN * length_ns:
+        if length_ns >= resolution_ns and filled_ns >= _MIN_SHARE_OF_STAGE * length_ns:
             seen_ns += filled_ns
         stretch = []
     return seen_ns > 0 and seen_ns >= _MIN_SHARE_SEEN * total(intervals)

@@ -21,7 +21,7 @@ class Row:
         first_s: time in the first generation of the process, whether or not it counts; None if that is left out or
             has no such stage.
         cpu_pct and the other shares, comp_load_pct_s, energy_j, power_w: medians.
-        gpu_mem_allocated_bytes and the other memory: highest.
+        gpu_mem_allocated_bytes and the other memory: highest. None of these where one of the generations lacks it.
         samples: number of samples taken in the stage, over the generations that count.
     """
 
@@ -109,7 +109,8 @@ def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
     for measures, summarise in ((_MEDIANS, statistics.median), (_HIGHEST, max)):
         for measure in measures:
             known = [stage[measure] for stage in counted if stage[measure] is not None]
-            values[measure] = summarise(known) if known else None
+            # Of some of them it would stand beside the time of all.
+            values[measure] = summarise(known) if len(known) == len(counted) else None
     if len(counted) > 1:
         values |= {
             "min_s": min(stage["time_s"] for stage in counted),

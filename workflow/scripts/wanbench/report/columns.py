@@ -14,7 +14,8 @@ SUMMARY = {
     "Case": "name of the case in the grid file: a label, and the name of its files",
     "Res": "width*height of the video in pixels, as it was made",
     "Offload": "where weights wait while they are not used: none, or one of diffusers' ways",
-    "Time(s)": "life of the measuring process: start-up, Total_Execution, and its end (output checked)",
+    "Time(s)": "life of the measuring process: start-up, Total_Execution with all generations, and its end (output "
+    "checked)",
     "s/step": "median over the steps after the first and without the expert-switch step, loading included, of "
     f"{_COUNTING}; Avg Time per Step is the mean of all",
     "Mem(GB)": "highest memory that torch had allocated on the GPU",
@@ -22,6 +23,8 @@ SUMMARY = {
     "(GPM; before Hopper NVML's GPU utilisation, and the report says so)",
     "Load": "SM activity times time over Total_Execution (all that Exec(s) holds), in percent-seconds: 100 % for 10 s "
     "is 1000",
+    "Generations": "videos that the process made, whether or not they count",
+    "Steps": "denoising steps of a generation",
     "Status": "ok, oom (out of GPU memory), timeout, killed or error",
     "Check": "passed, or what makes the figures doubtful: gaps, time without a stage, a change of step time, other "
     "processes on the GPU, throttling, output that is not finite; in brackets, how many contaminated generations it "
@@ -29,9 +32,7 @@ SUMMARY = {
     "Model": "the Wan2.2 model",
     "Task": "t2v, text to video, or i2v, image to video",
     "Frames": "length of the video, in frames",
-    "Steps": "denoising steps of a generation",
     "Weights": "random or pretrained, and the size of random ones",
-    "Generations": "videos that the process made, whether or not they count",
     "Exec(s)": "time of Total_Execution, of cases that ran to their end: initialisation, compilation and all "
     "generations, warm-ups too",
     "RAM(GB)": "highest resident memory of the measured process and its children, added up. Pages that they share, as "
@@ -72,7 +73,8 @@ STAGES = {
     "Tensor (%)": "activity of the tensor cores (GPM)",
     "DRAM (%)": "activity of the GPU's memory bandwidth (GPM)",
     "Energy (J)": "difference of NVML's energy counter",
-    "Power (W)": "mean power, of the samples: it may differ by some watts from the counter's energy over the time",
+    "Power (W)": "mean power, of the samples: it may differ from the counter's energy over the time, by tens of watts "
+    "in stages of a few samples",
     "Process CPU (%)": "the measured process tree's share of all logical cores",
     "Process Mem (GB)": "highest resident memory of the measured process tree, added up; pages that its processes "
     "share count once for each",
@@ -83,8 +85,9 @@ STAGES = {
     "MFU (%)": "these operations over the stage's time, as a share of the peak that the head of the report names (of "
     "several GPUs: of all of them for a step, which they share, and of one for what each does by itself); only where "
     "the stage computes in 16 bit",
-    "Samples": "samples taken in the stage; sampled columns are n/a without any, and where the stage is pieces too "
-    "short for one",
+    "Samples": "samples taken in the stage. Sampled columns are n/a where it is shorter than the time between two "
+    "samples, though one may lie in it, and where it is pieces too short to be told from what lies between them; of "
+    "several generations that count, where one of them has no figure",
     "Loading (s)": "time in the stage in which weights moved to the GPU; with group_stream, in which the GPU had "
     "nothing to do for want of them. The column is there where some moved; n/a where moves are not watched, outside "
     "of the generations and in Video_Export, whose offloading is the detail Offload_All",
@@ -99,14 +102,14 @@ STATISTICS = {
     "Avg Time per Step": "mean over all steps of the generations that count, loading included",
     "Avg SM Activity, Avg CPU Utilization": "SM Act and CPU of all inference stages of the generations that count, "
     "weighted by time; n/a where less than nine tenths of their time have a figure: steps that are shorter than a "
-    "sampling interval have none, though a row shows the median of those that have one",
+    "sampling interval have none",
     "Total Inference Load": "Comp Load of the same stages, added up; n/a where it is not known of all",
-    "Median Time per Step (without first and switch step)": "s/step of the summary",
+    "Median Time per Step (without first and switch step)": "s/step of the summary; (1 step): of a single one",
     "First Step": "median time of step 0 of the generations that count, loading included, without compilation",
     "First Step of the Cold Generation": "the same of the first generation of the process, where there are several",
     "Expert Switch Step": "median time of the step in which A14B's second expert begins, with the loading of it",
     "Passes Reused by the Cache": "guidance passes that a cache served, of all in the generations that count",
-    "Median Energy per Step": "over the steps that s/step is of",
+    "Median Energy per Step": "over the steps that s/step is of; (1 step) where that is one",
     "Energy per Second of Video (one generation, without initialisation and compilation)": "median energy of the warm "
     "generations that count, or else of the cold one, over the seconds of the video; Energy(kJ) of the summary is of "
     "all that the process did",
@@ -135,7 +138,8 @@ _LOSSY = "a cache, sage attention, VAE tiling, a VAE in 16 bit or float16: the s
 
 PUBLISHED = {
     "Case": "each case stands beside each row of `workflow/scripts/wanbench/report/published_figures.csv` of the same "
-    "model, task, size, frames and number of GPUs; not with guidance of 1 or less, which halves the work",
+    "model, task, size, frames and number of GPUs, those of its kind of GPU first; not with guidance of 1 or less, "
+    "which halves the work",
     "GPU, Offload, Compile, Steps": "of the case here",
     "Published GPU, Published GPUs": "which GPU the published run had, and how many that worked on it together",
     "Software": "what the published run was made with",
@@ -151,6 +155,7 @@ PUBLISHED = {
     "seldom say",
     "Energy(kJ)": "of the same generation as Total(s), at the published number of steps",
     "Published energy(kJ)": "energy of a generation as the source gives it",
+    "Published note": "what the source says of its figures, and what was derived from it; empty where it says nothing",
     "Source": "where the published figures stand",
     "(scaled)": _SCALED,
     "(1 step)": _ONE_STEP,
@@ -158,16 +163,18 @@ PUBLISHED = {
 }
 
 CHOICES = {
-    "Case": "a table for each model, task, size, length, GPU and kind of weights of which cases with different "
-    "settings passed their checks",
+    "Case": "a table for each model, task, size, length, GPU and kind of weights of which cases passed their checks or "
+    "did not fit",
     "GPU": "on which the row was measured, where a table holds several of one name: they differ by some percent",
     "offload, compile, cache, cache_threshold, attention, dtype, vae_dtype, vae_tiling, gpus, steps, guidance": "the "
-    "settings in which the cases differ, by their keys in the grid file",
+    "settings in which the cases differ, by their keys in the grid file; offload, compile and steps where they "
+    "differ in none",
     "s/step": "that of the summary",
-    "VAE decoding (s)": "median time of VAE_Decoding in the generations that count, without weights that move in it",
-    "Moving weights (s)": "of one generation as the case ran it: Loading (s) and Offloading (s) of its stages, and the "
-    "detail Offload_All. The column is there where some moved",
-    "Generation": _GENERATION,
+    "VAE decoding (s)": "time of VAE_Decoding in the generation of the row, without weights that move in it",
+    "Moving weights (s), as run": "of one generation of as many steps as the case ran: Loading (s) and Offloading (s) "
+    "of its stages, and the detail Offload_All. The column is there where some moved",
+    "Generation": "`warm`: the median of those that count after the first of the process, where all cases of the table "
+    "have one; else `cold`: the first",
     "Time at N steps (s)": "one generation without model initialisation and compilation, at the model's official "
     "number of steps",
     "GPU Allocated (GB)": "Mem(GB) of the summary: what torch had allocated at most, on each of several GPUs. A card "
@@ -176,12 +183,11 @@ CHOICES = {
     "(NVML): with what the allocator keeps cached and can give back when a smaller card runs out. A card with more "
     "than GPU Used holds the case as it ran here",
     "Energy (J/s of video)": "energy of the same generation, on all its GPUs, for each second of its video; stages too "
-    "short for a figure are left out, at most 1 % of its time. Without (scaled) it is Energy per Second of Video of "
-    "the case",
+    "short for a figure are left out, at most 1 % of its time",
     "Best at": "`fastest`, `least memory (allocated)`, `least energy` of the table, shared by rows that differ by no "
     "more than equal cases do (`alike_generation_pct` of time and energy, `no_effect_memory_pct` of memory); `Pareto`: "
     "no other settings (steps aside) are at least as good in time and GPU Allocated, and better in one; peaks within "
-    "`no_effect_memory_pct` are the same memory",
+    "`no_effect_memory_pct` are the same memory. `does not fit`: the case ran out of the memory of its GPU",
     "(scaled)": _SCALED,
     "(1 step)": _ONE_STEP,
     "(lossy)": _LOSSY,

@@ -1,11 +1,12 @@
 """What the report's comparisons rest on: which cases compare, and one generation at a given number of steps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from wanbench.report.numbers import NOT_MEASURED, fixed
-from wanbench.trace.names import OK
+from wanbench.trace.names import OK, OOM
 
 LOSSY_NOTE = (
     "(lossy): a setting of the case changes the video and not only how it is made: a cache reuses what earlier steps "
@@ -13,6 +14,13 @@ LOSSY_NOTE = (
     "denoiser in float16 compute with less precision or range than the model's own. Look at videos from real weights "
     "before choosing it."
 )
+
+WARM, COLD = "warm", "cold"
+# Columns of the cases table with the time and the energy of a generation.
+_KEYS = {
+    WARM: ("uncompiled_generation_s", "generation_energy_j"),
+    COLD: ("cold_generation_s", "cold_generation_energy_j"),
+}
 
 
 @dataclass(frozen=True)
@@ -29,12 +37,17 @@ class AtSteps:
     scaled: bool
 
 
-def at_steps(case: pd.Series, steps: int) -> AtSteps:
-    """A generation of a case (a row of the cases table) as if it had run `steps` steps."""
+def at_steps(case: pd.Series, steps: int, kind: str | None = None) -> AtSteps:
+    """A generation of a case (a row of the cases table) as if it had run `steps` steps.
+
+    Args:
+        kind: WARM or COLD, one that the case has; else that which its figures are of.
+    """
     more = steps - int(case["steps"])
+    time_key, energy_key = _KEYS[kind or warmth(case)]
     return AtSteps(
-        _with_more(case["uncompiled_generation_s"], case["step_s"], more),
-        _with_more(case["generation_energy_j"], case["step_energy_j"], more),
+        _with_more(case[time_key], case["step_s"], more),
+        _with_more(case[energy_key], case["step_energy_j"], more),
         more != 0,
     )
 
@@ -51,29 +64,52 @@ def scaled_text(value: float | None, scaled: bool, decimals: int = 2, scale: flo
     return f"{text} (scaled)" if scaled and text != NOT_MEASURED else text
 
 
-def typical_steps(case: pd.Series) -> int:
-    """Number of steps that `step_s` of a case that ran to its end is the median of."""
-    generations = int(case["steps_done"]) // int(case["steps"])
-    special = 1 if pd.isna(case["switch_step_s"]) else 2
-    return int(case["steps_done"]) - special * generations
+def is_of_one_step(case: pd.Series) -> bool:
+    """Whether s/step of a case is the time of a single step."""
+    return bool(case["typical_steps"] == 1)
 
 
 def step_text(case: pd.Series) -> str:
     """s/step of a case, marked where it is of a single step."""
     text = fixed(case["step_s"])
-    return f"{text} (1 step)" if typical_steps(case) == 1 and text != NOT_MEASURED else text
+    return f"{text} (1 step)" if is_of_one_step(case) else text
 
 
 def comparable(cases: pd.DataFrame) -> list[pd.Series]:
     """Cases that ran to their end, of the real models."""
+    return _of_real_models(cases[cases["status"] == OK])
+
+
+def did_not_fit(cases: pd.DataFrame) -> list[pd.Series]:
+    """Cases of the real models that ran out of the memory of a GPU that they had for themselves."""
+    alone = cases["foreign_processes"].fillna(0) == 0
+    return _of_real_models(cases[(cases["status"] == OOM) & alone & cases["gpu_name"].notna()])
+
+
+def _of_real_models(cases: pd.DataFrame) -> list[pd.Series]:
     # A checkpoint has no scale: it brings its own size.
-    chosen = (cases["status"] == OK) & (cases["scale"].fillna("") != "tiny")
-    return [case for _, case in cases[chosen].iterrows()]
+    return [case for _, case in cases[cases["scale"].fillna("") != "tiny"].iterrows()]
 
 
 def warmth(case: pd.Series) -> str:
-    """Whether the generation that is compared is a later one of its process, or the first."""
-    return "cold" if pd.isna(case["generation_s"]) else "warm"
+    """Whether a case's figures are of later generations of its process, or of the first for want of those."""
+    return COLD if pd.isna(case["generation_s"]) else WARM
+
+
+def has_kind(case: pd.Series, kind: str) -> bool:
+    """Whether a case has a generation of a kind; one that is contaminated is none."""
+    return bool(pd.notna(case["generation_s" if kind == WARM else "cold_generation_s"]))
+
+
+def kind_of_all(cases: Sequence[pd.Series]) -> str | None:
+    """The kind of generation in which cases compare, warm where all have one; None where not all have the same."""
+    return next((kind for kind in (WARM, COLD) if all(has_kind(case, kind) for case in cases)), None)
+
+
+def kinds_compared(case: pd.Series, other: pd.Series) -> tuple[str, str]:
+    """The kind of generation of each of two cases that are held against each other: the same where both have it."""
+    kind = kind_of_all((case, other))
+    return (kind, kind) if kind else (warmth(case), warmth(other))
 
 
 def is_lossy(case: pd.Series) -> bool:

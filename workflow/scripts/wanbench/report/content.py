@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from wanbench.report.case_section import case_section
-from wanbench.report.choices import which_settings
 from wanbench.report.findings.basis import Finding
 from wanbench.report.findings.thresholds import Thresholds
 from wanbench.report.gpus import gpu_letters
@@ -18,6 +17,7 @@ from wanbench.report.how_to_read import how_to_read
 from wanbench.report.published import Published, against_published
 from wanbench.report.summary import left_out_section, summary
 from wanbench.report.tables import records_by_case
+from wanbench.report.which_settings import which_settings
 
 TITLE = "Wan2.2 Benchmark Report"
 

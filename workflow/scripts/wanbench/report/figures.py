@@ -1,17 +1,16 @@
 """The figures of a case, from its stages. Pure functions; None where nothing was measured."""
 
 import statistics
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from wanbench.models import MODELS
-from wanbench.report.generations import Generation, cold, energy_of, generations_of, sum_of, warm
+from wanbench.report.generations import cold, energy_of, generations_of, sum_of, warm
+from wanbench.report.uncompiled import computing_s, offload_all_s, uncompiled
 from wanbench.trace import names
 from wanbench.trace.reader import StageRecord, Trace
 
-# The detail in which the pipeline takes all weights off the device, in Video_Export.
-OFFLOAD_ALL = "Offload_All"
 # A mean over less of the time does not stand for the whole.
 _MIN_SHARE_OF_TIME = 0.9
 
@@ -23,6 +22,7 @@ class CaseFigures:
     Attributes:
         total_execution_s: from the start of model initialisation to the end of the last stage.
         step_s: median time of a step (loading and inference), without the first and the expert-switch step.
+        typical_steps: number of the steps that `step_s` is of.
         step_mean_s: mean time of all steps, as the reference report's "Avg Time per Step".
         first_step_s, switch_step_s: median time of step 0, and of the first step of the low-noise expert.
         cold_first_step_s: time of step 0 of the first generation of the process; None where that is left out.
@@ -35,6 +35,8 @@ class CaseFigures:
         generation_s: median time of the generations that count after it; None where there are none.
         uncompiled_generation_s, generation_energy_j: medians of time and energy without compilation, over the same
             generations as `generation_s`, or else of the first: what one more video costs.
+        cold_generation_s, cold_generation_energy_j, cold_vae_computing_s, cold_moving_weights_s: of the first, whether
+            or not it counts, without compilation: what compares with a case that has no other.
         compilation_s: time of compilation in all generations; None where nothing was compiled.
         gpu_mem_allocated_bytes, gpu_mem_reserved_bytes, gpu_mem_used_bytes, sys_mem_bytes, process_mem_bytes: highest
             values of all stages.
@@ -49,6 +51,7 @@ class CaseFigures:
 
     total_execution_s: float | None
     step_s: float | None
+    typical_steps: float
     step_mean_s: float | None
     first_step_s: float | None
     cold_first_step_s: float | None
@@ -61,6 +64,10 @@ class CaseFigures:
     generation_s: float | None
     uncompiled_generation_s: float | None
     generation_energy_j: float | None
+    cold_generation_s: float | None
+    cold_generation_energy_j: float | None
+    cold_vae_computing_s: float | None
+    cold_moving_weights_s: float | None
     compilation_s: float | None
     gpu_mem_allocated_bytes: float | None
     gpu_mem_reserved_bytes: float | None
@@ -101,24 +108,29 @@ def figures_of(trace: Trace) -> CaseFigures:
     typical = typical_steps(steps)
     energy_j = total.measures.get("energy_j") if total else None
     generations = generations_of(trace.stages)
-    further = [generation.without_compilation() for generation in warm(generations) or cold(generations)]
-    generation_energy_j = _median(known for generation in further if (known := generation.energy_j) is not None)
+    further = uncompiled(trace, warm(generations) or cold(generations))
+    first = uncompiled(trace, cold(generations))
     passes_reused, passes = _passes(trace, inference)
     return CaseFigures(
         total_execution_s=total.measures["time_s"] if total else None,
         step_s=_median(step.time_s for step in typical),
+        typical_steps=len(typical),
         step_mean_s=_mean([step.time_s for step in steps]),
         first_step_s=_median(step.time_s for step in steps if step.index == 0),
         cold_first_step_s=_cold_first_step_s(trace),
         switch_step_s=_median(step.time_s for step in steps if step.is_switch),
         vae_decoding_s=_median(stage.measures["time_s"] for stage in decoding),
-        vae_computing_s=_median(stage.measures["time_s"] - _moving_s(stage) for stage in decoding),
-        moving_weights_s=_median(_generation_moving_s(trace, generation) for generation in further),
-        offload_all_s=_median(_offload_all_s(trace, {stage.generation for stage in stages})),
+        vae_computing_s=_median(map(computing_s, decoding)),
+        moving_weights_s=further.moving_weights_s,
+        offload_all_s=_median(offload_all_s(trace, {stage.generation for stage in stages})),
         first_generation_s=_median(generation.time_s for generation in cold(generations)),
         generation_s=_median(generation.time_s for generation in warm(generations)),
-        uncompiled_generation_s=_median(generation.time_s for generation in further),
-        generation_energy_j=generation_energy_j,
+        uncompiled_generation_s=further.time_s,
+        generation_energy_j=further.energy_j,
+        cold_generation_s=first.time_s,
+        cold_generation_energy_j=first.energy_j,
+        cold_vae_computing_s=first.vae_computing_s,
+        cold_moving_weights_s=first.moving_weights_s,
         compilation_s=_sum((stage for stage in trace.stages if stage.name == names.COMPILATION), "time_s"),
         gpu_mem_allocated_bytes=_highest(trace.stages, "gpu_mem_allocated_bytes"),
         gpu_mem_reserved_bytes=_highest(trace.stages, "gpu_mem_reserved_bytes"),
@@ -132,30 +144,10 @@ def figures_of(trace: Trace) -> CaseFigures:
         energy_j=energy_j,
         power_mean_w=energy_j / total.measures["time_s"] if total and energy_j is not None else None,
         step_energy_j=_median(step.energy_j for step in typical if step.energy_j is not None),
-        video_second_energy_j=_of_video_second(trace, generation_energy_j),
+        video_second_energy_j=_of_video_second(trace, further.energy_j),
         passes_reused=passes_reused,
         passes=passes,
     )
-
-
-def _moving_s(stage: StageRecord) -> float:
-    return (stage.measures.get("loading_s") or 0.0) + (stage.measures.get("offloading_s") or 0.0)
-
-
-def _generation_moving_s(trace: Trace, generation: Generation) -> float:
-    return sum(map(_moving_s, generation.stages)) + sum(_offload_all_s(trace, {generation.number}))
-
-
-def _offload_all_s(trace: Trace, generations: Collection[int | None]) -> list[float]:
-    """Times in which all weights left the device at the end of a generation.
-
-    The pipeline asks for it with every way of offloading, and only with `model` is there anything to do.
-    """
-    if trace.case["offload"] != "model":
-        return []
-    return [
-        detail.time_s for detail in trace.details if detail.name == OFFLOAD_ALL and detail.generation in generations
-    ]
 
 
 def _passes(trace: Trace, inference: Sequence[StageRecord]) -> tuple[int | None, int | None]:

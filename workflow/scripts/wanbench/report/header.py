@@ -6,11 +6,9 @@ import pandas as pd
 
 from wanbench.report import provenance
 from wanbench.report.gpus import gpu_letters, gpus_named
-from wanbench.report.numbers import plain
+from wanbench.report.numbers import plain, some
 from wanbench.report.peaks import MEASURED, peak_flops_per_s
-
-# More names say no more, and the section below has them all.
-_MOST_NAMED = 20
+from wanbench.trace.names import OK
 
 
 def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
@@ -22,7 +20,7 @@ def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
         ("Matrix products", _matrix_rate(cases)),
         ("CPU and memory", _variants(cases, provenance.host)),
         ("Software", _variants(cases, provenance.software)),
-        ("Measuring code", _variants(cases, provenance.code)),
+        ("Measuring code", _codes(cases)),
         ("Weights", _variants(cases, provenance.weights)),
         ("Cases", _counts(cases, left_out)),
     ]
@@ -57,17 +55,25 @@ def _peak(case: pd.Series) -> str:
     return f"{peak[0] / 1e12:.1f} TFLOP/s, dense bfloat16 ({peak[1]})"
 
 
+def _codes(cases: pd.DataFrame) -> str:
+    text = _variants(cases, provenance.code)
+    same = cases["git_commit"].nunique() > 1 and cases["measure_digest"].nunique() == 1
+    return f"{text}; the measuring code of these is the same" if same else text
+
+
 def _matrix_rate(cases: pd.DataFrame) -> str:
     """Rates of bfloat16 matrix products by what measured which GPU, since neither need agree with another."""
     known = cases.dropna(subset=["matmul_flops_per_s", "gpu_uuid"])
     if known.empty:
         return "not measured"
-    letters = gpu_letters(cases)
-    by_gpu = known.groupby(["gpu_uuid", "measure_digest"], sort=False)
+    letters, unlike = gpu_letters(cases), known["measure_digest"].nunique() > 1
     rates = [
-        _rate(of_gpu, letters.get(uuid), [_codes(of_gpu)] if by_gpu.ngroups > 1 else []) for (uuid, _), of_gpu in by_gpu
+        _rate(of_gpu, letters.get(uuid), [_commits(of_gpu)] if unlike else [])
+        for (uuid, _), of_gpu in known.groupby(["gpu_uuid", "measure_digest"], sort=False)
     ]
-    return f"{'; '.join(rates)}: what bfloat16 products reached here for a moment at the end of each case, GPU warm"
+    what = "what bfloat16 products reached here for a moment at the end of each case, GPU warm"
+    warning = ". Different versions of the measuring code made these: do not compare them" if unlike else ""
+    return f"{'; '.join(rates)}: {what}{warning}"
 
 
 def _rate(cases: pd.DataFrame, letter: str | None, notes: list[str]) -> str:
@@ -79,26 +85,21 @@ def _rate(cases: pd.DataFrame, letter: str | None, notes: list[str]) -> str:
     return f"{rates.median():.0f} TFLOP/s{where}{in_brackets}"
 
 
-def _codes(cases: pd.DataFrame) -> str:
+def _commits(cases: pd.DataFrame) -> str:
     return " and ".join(sorted({plain(provenance.code(case)) for _, case in cases.iterrows()}))
 
 
 def _counts(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
-    counts = cases["status"].value_counts()
-    parts = [f"{count} {status}" for status, count in counts.items()]
+    by_status = cases.groupby("status")["case"].agg(list).to_dict()
+    # Those that ran to their end need no names.
+    parts = [f"{len(by_status.pop(OK))} {OK}"] if OK in by_status else []
+    parts += [f"{len(names)} {status} ({some([plain(name) for name in names])})" for status, names in by_status.items()]
     text = ", ".join(parts) or "none"
     if not len(left_out):
         return text
-    named = [plain(case) for case in left_out["case"].head(_MOST_NAMED)]
-    more = len(left_out) - len(named)
-    and_more = f" and {more} more" if more else ""
-    return f"{text}; {len(left_out)} left out, for the reasons below: {', '.join(named)}{and_more}"
-
-
-def _with_rough_gpm(cases: pd.DataFrame) -> int:
-    """Number of cases of which nobody knows when GPM's counters were latched; older traces do not say."""
-    by_gpm = cases["sm_activity_source"].fillna("") == "gpm_sm_utilisation"
-    return int((by_gpm & ~cases["gpm_latches_found"].fillna(False)).sum())
+    return (
+        f"{text}; {len(left_out)} left out, for the reasons below: {some([plain(name) for name in left_out['case']])}"
+    )
 
 
 def _notes(cases: pd.DataFrame) -> list[str]:
@@ -121,12 +122,7 @@ def _notes(cases: pd.DataFrame) -> list[str]:
         notes.append(
             "This GPU has no GPM: SM columns hold NVML's GPU utilisation, the share of time in which any kernel ran."
         )
-    if rough := _with_rough_gpm(cases):
-        count = "all cases" if rough == len(cases) else f"{rough} of {len(cases)} cases"
-        notes.append(
-            f"In {count}, GPM's values may be placed up to 0.1 s too early or too late: SM, tensor and DRAM activity "
-            "of stages of a second or less is rough."
-        )
+    notes += _rough_gpm(cases)
     if letters := gpu_letters(cases):
         alike = len(letters) > cases["gpu_name"].dropna().nunique()
         differ = " GPUs of one name differ by some percent, and so may cases." if alike else ""
@@ -136,3 +132,16 @@ def _notes(cases: pd.DataFrame) -> list[str]:
     if cases["unofficial_size"].fillna(False).any():
         notes.append("A size marked as unofficial is one that Wan2.2 does not list for the model.")
     return notes
+
+
+def _rough_gpm(cases: pd.DataFrame) -> list[str]:
+    by_gpm = cases["sm_activity_source"] == "gpm_sm_utilisation"
+    rough = int((by_gpm & ~cases["gpm_latches_found"].fillna(False)).sum())
+    if not rough:
+        return []
+    total = int(by_gpm.sum())
+    which = "all cases" if rough == total == len(cases) else f"{rough} cases with GPM of {total}"
+    return [
+        f"Of {which} it is not known when GPM's counters were latched, and its values may be placed up to 0.1 s too "
+        "early or too late: SM, tensor and DRAM activity of stages of a second or less is rough."
+    ]

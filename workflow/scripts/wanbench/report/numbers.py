@@ -1,12 +1,16 @@
 """Numbers and text as the report prints them."""
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
 from wanbench.text import one_line
 
 NOT_MEASURED = "n/a"
+
+# More names in a line say no more.
+_MOST_NAMED = 20
 
 
 def fixed(value: float | None, decimals: int = 2, scale: float = 1.0) -> str:
@@ -37,6 +41,12 @@ def plain(value: object) -> str:
     if value is None or pd.isna(value):
         return NOT_MEASURED
     return _escaped(one_line(str(value)))
+
+
+def some(names: Sequence[str]) -> str:
+    """Names in a line, of many the first and how many more there are."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def escaped_but_code(text: str) -> str:

@@ -1,6 +1,7 @@
 """The cases beside what others have published of the same model, task, size, frames and number of GPUs."""
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,25 @@ from wanbench.report.provenance import counted_gpu
 
 FILE = Path(__file__).with_name("published_figures.csv")
 
-_TEXT_COLUMNS = ("Case", "GPU", "Offload", "Compile", "Published GPU", "Software", "Generation", "Source")
+_TEXT_COLUMNS = (
+    "Case",
+    "GPU",
+    "Offload",
+    "Compile",
+    "Published GPU",
+    "Software",
+    "Generation",
+    "Published note",
+    "Source",
+)
 _NOTE = (
     "A ratio is the figure here over the published one: below 1 is faster. GPUs, software and what a total includes "
     "differ between sources, and a ratio between different GPUs compares the GPUs too. "
     "Total(s) is one generation without model initialisation and compilation: warm, the median of those after the "
-    "first of the process, or cold, the first where it is the only one. (scaled): the case ran another number of steps "
-    "than was published, and its median step stands for the difference. Check in the summary says which cases have "
-    "doubtful figures."
+    "first of the process, or cold, the first where it is the only one. Published totals are mostly of warm "
+    "generations (Published note says of which): a cold one here is longer than those by what loading and choosing "
+    "kernels takes. (scaled): the case ran another number of steps than was published, and its median step stands for "
+    "the difference. Check in the summary says which cases have doubtful figures."
 )
 
 
@@ -43,6 +55,7 @@ class Published:
         size: width*height in pixels.
         s_per_step: time of a denoising step.
         peak_gb: highest GPU memory, of one GPU.
+        note: what the figures are of, as the source has it; may be empty.
     """
 
     model: str
@@ -57,6 +70,7 @@ class Published:
     s_per_step: float | None
     peak_gb: float | None
     energy_kj: float | None
+    note: str
     source: str
 
 
@@ -67,20 +81,35 @@ def read_published(file: Path = FILE) -> list[Published]:
 
 
 def _published(row: dict[str, str]) -> Published:
-    text = {key: row[key] for key in ("model", "gpu", "size", "software", "source")}
+    text = {key: row[key] for key in ("model", "gpu", "size", "software", "note", "source")}
     whole = {key: int(row[key]) for key in ("gpus", "frames", "steps")}
     figures = {key: float(row[key]) if row[key] else None for key in ("total_s", "s_per_step", "peak_gb", "energy_kj")}
     return Published(task=row["task"].lower(), **text, **whole, **figures)
 
 
 def pairs(cases: pd.DataFrame, published: Sequence[Published]) -> list[tuple[pd.Series, Published]]:
-    """Each case (a row of the cases table) with each figure published for what it made, in the order of both."""
+    """Each case (a row of the cases table) with each figure published for what it made.
+
+    In the order of both, but those of the case's kind of GPU first.
+    """
+    by_work: dict[tuple[str, str, str, int, int], list[Published]] = {}
+    for figure in published:
+        work = (figure.model, figure.task, figure.size, figure.frames, figure.gpus)
+        by_work.setdefault(work, []).append(figure)
     return [
         (case, figure)
         for case in comparable(cases)
-        for figure in published
-        if _work(case) == (figure.model, figure.task, figure.size, figure.frames, figure.gpus) and _guided(case)
+        if _guided(case)
+        for figure in sorted(by_work.get(_work(case), []), key=lambda figure: not _same_gpu(case, figure))
     ]
+
+
+def _same_gpu(case: pd.Series, figure: Published) -> bool:
+    """Whether a GPU's full name has the words of a published one, which may be one of several: "H100/H800"."""
+    if pd.isna(case["gpu_name"]):
+        return False
+    words = set(re.findall(r"\w+", case["gpu_name"]))
+    return any(words.issuperset(name.split()) for name in figure.gpu.split("/"))
 
 
 def _work(case: pd.Series) -> tuple[str, str, str, int, int]:
@@ -128,7 +157,7 @@ def _row(case: pd.Series, figure: Published, with_energy: bool) -> dict[str, str
     if with_energy:
         cells["Energy(kJ)"] = scaled_text(here.energy_j, here.scaled, scale=1e-3)
         cells["Published energy(kJ)"] = fixed(figure.energy_kj)
-    return cells | {"Source": plain(figure.source)}
+    return cells | {"Published note": plain(figure.note), "Source": plain(figure.source)}
 
 
 def _ratio(here: float | None, published: float | None) -> float | None:

@@ -3,16 +3,35 @@
 import pandas as pd
 
 from wanbench.report.layout import table
-from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
+from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain, some
 
 _TEXT_COLUMNS = ("Case", "Res", "Offload", "Status", "Check", "Model", "Task", "Weights")
 
 
 def summary(cases: pd.DataFrame) -> str:
-    """One row for each case."""
+    """One row for each case, and below them what a reader of single columns would not see."""
     if not len(cases):
         return "No case has a usable trace."
-    return table([_summary_row(case) for _, case in cases.iterrows()], _TEXT_COLUMNS)
+    rows = table([_summary_row(case) for _, case in cases.iterrows()], _TEXT_COLUMNS)
+    return "\n\n".join([rows, *_unlike_work(cases), *_single_steps(cases)])
+
+
+def _unlike_work(cases: pd.DataFrame) -> list[str]:
+    if len(cases[["generations", "steps"]].drop_duplicates()) == 1:
+        return []
+    text = (
+        "Time(s), Load and Energy(kJ) are of the whole process, so they compare only where Generations and Steps are "
+        "the same."
+    )
+    several = cases[cases["generations"] > 1]
+    counted = [f"{plain(name)} ({count})" for name, count in zip(several["case"], several["generations"])]
+    return [f"{text} Several videos were made by: {some(counted)}." if counted else text]
+
+
+def _single_steps(cases: pd.DataFrame) -> list[str]:
+    found = [plain(name) for name in cases[cases["typical_steps"] == 1]["case"]]
+    which = "s/step is of a single step (the others were the first, and with A14B the expert switch) in"
+    return [f"{which}: {some(found)}."] if found else []
 
 
 def _summary_row(case: pd.Series) -> dict[str, str]:
@@ -25,14 +44,14 @@ def _summary_row(case: pd.Series) -> dict[str, str]:
         "Mem(GB)": gigabytes(case["gpu_mem_allocated_bytes"]),
         "SM(%)": fixed(case["inference_sm_activity_pct"], 1),
         "Load": fixed(case["total_comp_load_pct_s"], 0),
+        "Generations": str(case["generations"]),
+        "Steps": str(case["steps"]),
         "Status": case["status"],
         "Check": _check(case),
         "Model": case["model"],
         "Task": case["task"],
         "Frames": str(case["frames"]),
-        "Steps": str(case["steps"]),
         "Weights": case["weights"] if pd.isna(case["scale"]) else f"{case['weights']}, {case['scale']}",
-        "Generations": str(case["generations"]),
         "Exec(s)": fixed(case["total_execution_s"] if case["status"] == "ok" else None),
         "RAM(GB)": gigabytes(case["process_mem_bytes"]),
         "Energy(kJ)": fixed(case["energy_j"], 2, 1e-3),

@@ -10,9 +10,10 @@ import pandas as pd
 from wanbench.cases.case import Case
 from wanbench.memory import estimated_peak_bytes
 from wanbench.report.collect import LeftOut
-from wanbench.report.figures import CaseFigures, figures_of
+from wanbench.report.figures import figures_of
 from wanbench.report.moves import none_unless_told
 from wanbench.report.power_cap import typical_power_cap_pct
+from wanbench.report.table_columns import CASE_COLUMNS, DETAIL_COLUMNS, LEFT_OUT_COLUMNS, STAGE_COLUMNS
 from wanbench.text import cut, visible
 from wanbench.trace.reader import Trace
 
@@ -21,170 +22,20 @@ _FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # A cell of Excel holds 32,767 characters.
 _LONGEST_CELL = 30_000
 
-_TEXT, _REAL, _WHOLE, _TRUTH = "string", "Float64", "Int64", "boolean"
-
-_CASE_COLUMNS = {
-    "case": _TEXT,
-    "status": _TEXT,
-    "model": _TEXT,
-    "task": _TEXT,
-    "size": _TEXT,
-    "unofficial_size": _TRUTH,
-    "frames": _WHOLE,
-    "steps": _WHOLE,
-    "guidance": _TEXT,
-    "shift": _REAL,
-    "seed": _WHOLE,
-    "prompt": _TEXT,
-    "negative_prompt": _TEXT,
-    "image": _TEXT,
-    "offload": _TEXT,
-    "dtype": _TEXT,
-    "vae_dtype": _TEXT,
-    "vae_tiling": _TRUTH,
-    "attention": _TEXT,
-    "compile": _TEXT,
-    "cache": _TEXT,
-    "cache_threshold": _REAL,
-    "gpus": _WHOLE,
-    "weights": _TEXT,
-    "scale": _TEXT,
-    "checkpoint": _TEXT,
-    "revision": _TEXT,
-    "warmup": _WHOLE,
-    "repeats": _WHOLE,
-    "timeout_s": _REAL,
-    "total_duration_s": _REAL,
-    "placement_s": _REAL,  # Means something with random weights too, unlike the rest of initialisation.
-    **dict.fromkeys(CaseFigures.__dataclass_fields__, _REAL),
-    "estimated_peak_bytes": _WHOLE,
-    "generations": _WHOLE,
-    "generations_left_out": _WHOLE,
-    "steps_done": _WHOLE,
-    "sampling_interval_s": _REAL,
-    "samples": _WHOLE,
-    "samples_missed": _WHOLE,
-    "sample_coverage_pct": _REAL,
-    "greatest_sample_gap_s": _REAL,
-    "stage_coverage_pct": _REAL,
-    "unaccounted_s": _REAL,
-    "step_change_at": _WHOLE,
-    "step_change_before_s": _REAL,
-    "step_change_after_s": _REAL,
-    "output_finite": _TRUTH,
-    "foreign_processes": _WHOLE,
-    "foreign_mem_bytes": _WHOLE,
-    "throttled": _TEXT,
-    # Shares of samples in which a reason held the clocks down.
-    "power_cap_pct": _REAL,
-    "power_cap_typical_pct": _REAL,  # The same of the samples in inference of typical steps alone.
-    "hardware_slowdown_pct": _REAL,
-    "sync_boost_pct": _REAL,
-    "thermal_software_pct": _REAL,
-    "thermal_hardware_pct": _REAL,
-    "power_brake_pct": _REAL,
-    "faults": _TEXT,
-    "error_type": _TEXT,
-    "error_message": _TEXT,
-    "stage_reached": _TEXT,
-    "video_bytes": _WHOLE,
-    "started_at": _TEXT,
-    "device": _TEXT,
-    "gpu_name": _TEXT,
-    "gpu_uuid": _TEXT,
-    "gpu_mem_total_bytes": _WHOLE,
-    "gpu_compute_capability": _TEXT,
-    "cuda": _TEXT,
-    "matmul_flops_per_s": _REAL,
-    "matmul_s": _REAL,
-    "gpu_driver": _TEXT,
-    "gpu_power_limit_w": _REAL,
-    "gpu_sm_clock_max_mhz": _REAL,
-    "gpu_telemetry_error": _TEXT,
-    "sm_activity_source": _TEXT,
-    "gpm_latches_found": _TRUTH,
-    "cpu_name": _TEXT,
-    "cpu_cores_logical": _WHOLE,
-    "cpu_threads_torch": _WHOLE,
-    "sys_mem_total_bytes": _WHOLE,
-    "platform": _TEXT,
-    "python": _TEXT,
-    "software_deployment": _TEXT,
-    "conda_env": _TEXT,
-    "packages": _TEXT,
-    "git_commit": _TEXT,
-    "git_dirty": _TRUTH,
-    "case_sha256": _TEXT,
-    "measure_digest": _TEXT,
-}
-
-_STAGE_COLUMNS = {
-    "case": _TEXT,
-    "stage": _TEXT,
-    "generation": _WHOLE,
-    "counted": _TRUTH,
-    # Why its generation is contaminated and so not counted; empty if it is not left out.
-    "left_out": _TEXT,
-    "start_s": _REAL,
-    "extent_s": _REAL,
-    "time_s": _REAL,
-    "flops": _REAL,
-    "interrupted": _TRUTH,
-    "step": _WHOLE,
-    "expert": _TEXT,
-    "gpu_mem_allocated_bytes": _WHOLE,
-    "gpu_mem_reserved_bytes": _WHOLE,
-    "cpu_pct": _REAL,
-    "sys_mem_bytes": _REAL,
-    "sys_mem_mean_bytes": _REAL,
-    "sm_activity_pct": _REAL,
-    "comp_load_pct_s": _REAL,
-    "sm_occupancy_pct": _REAL,
-    "tensor_activity_pct": _REAL,
-    "dram_activity_pct": _REAL,
-    "graphics_activity_pct": _REAL,
-    "pcie_tx_bytes_per_s": _REAL,
-    "pcie_rx_bytes_per_s": _REAL,
-    "gpu_mem_used_bytes": _REAL,
-    "gpu_mem_used_mean_bytes": _REAL,
-    "gpu_mem_process_bytes": _REAL,
-    "gpu_mem_process_mean_bytes": _REAL,
-    "energy_j": _REAL,
-    "power_w": _REAL,
-    "temperature_c": _REAL,
-    "sm_clock_mhz": _REAL,
-    "mem_clock_mhz": _REAL,
-    "process_cpu_pct": _REAL,
-    "process_mem_bytes": _REAL,
-    "process_mem_mean_bytes": _REAL,
-    "moves": _WHOLE,
-    "loading_s": _REAL,
-    "offloading_s": _REAL,
-    "loaded_bytes": _WHOLE,
-    "offloaded_bytes": _WHOLE,
-    "samples": _WHOLE,
-    "passes_reused": _WHOLE,
-    "checkpoint_bytes": _WHOLE,
-    "disk_read_bytes": _WHOLE,
-}
-
-_DETAIL_COLUMNS = {"case": _TEXT, "detail": _TEXT, "generation": _WHOLE, "start_s": _REAL, "time_s": _REAL}
-_LEFT_OUT_COLUMNS = {"case": _TEXT, "reason": _TEXT, "of_grid": _TRUTH}
-
 
 def cases_table(traces: Iterable[Trace]) -> pd.DataFrame:
     """One row for each case: what ran, its figures, their quality, and what it ran on."""
-    return _frame((_case_row(trace) for trace in traces), _CASE_COLUMNS)
+    return _frame((_case_row(trace) for trace in traces), CASE_COLUMNS)
 
 
 def stages_table(traces: Iterable[Trace]) -> pd.DataFrame:
     """One row for each stage of each generation of each case."""
-    return _frame((row for trace in traces for row in stage_records(trace)), _STAGE_COLUMNS)
+    return _frame((row for trace in traces for row in stage_records(trace)), STAGE_COLUMNS)
 
 
 def stage_records(trace: Trace) -> list[dict[str, Any]]:
     """The rows of one case, as plain values, None for what was not measured."""
-    empty = dict.fromkeys(_STAGE_COLUMNS)
+    empty = dict.fromkeys(STAGE_COLUMNS)
     return [
         empty
         | {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation}
@@ -208,12 +59,12 @@ def details_table(traces: Iterable[Trace]) -> pd.DataFrame:
         for trace in traces
         for detail in trace.details
     )
-    return _frame(rows, _DETAIL_COLUMNS)
+    return _frame(rows, DETAIL_COLUMNS)
 
 
 def left_out_table(left_out: Iterable[LeftOut]) -> pd.DataFrame:
     """One row for each trace that is not used."""
-    return _frame((asdict(item) for item in left_out), _LEFT_OUT_COLUMNS)
+    return _frame((asdict(item) for item in left_out), LEFT_OUT_COLUMNS)
 
 
 def write_table(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
@@ -252,9 +103,9 @@ def _case_row(trace: Trace) -> dict[str, Any]:
     environment, quality, error = trace.environment or {}, trace.quality, trace.error or {}
     change = quality["step_time_change"] or {}
     generations = {stage.generation for stage in trace.stages if stage.generation is not None}
-    row = {key: ran[key] for key in _CASE_COLUMNS if key in ran}
-    row |= {key: environment[key] for key in _CASE_COLUMNS if key in environment}
-    row |= {key: quality[key] for key in _CASE_COLUMNS if key in quality}
+    row = {key: ran[key] for key in CASE_COLUMNS if key in ran}
+    row |= {key: environment[key] for key in CASE_COLUMNS if key in environment}
+    row |= {key: quality[key] for key in CASE_COLUMNS if key in quality}
     row |= asdict(figures_of(trace)) | _gpu_columns(environment)
     row |= {f"{reason}_pct": share for reason, share in (quality.get("throttled_pct") or {}).items()}
     return row | {

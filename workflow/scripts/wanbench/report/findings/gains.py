@@ -5,9 +5,18 @@ from collections.abc import Sequence
 import pandas as pd
 
 from wanbench.models import MODELS
-from wanbench.report.comparisons import at_steps, is_lossy, typical_steps, warmth
+from wanbench.report.comparisons import (
+    COLD,
+    WARM,
+    AtSteps,
+    at_steps,
+    has_kind,
+    is_lossy,
+    is_of_one_step,
+    kinds_compared,
+)
 from wanbench.report.findings.basis import Context, known, matches
-from wanbench.report.findings.neighbours import Neighbour, alike_warm
+from wanbench.report.findings.neighbours import Neighbour
 from wanbench.report.numbers import fixed, gigabytes
 
 # Nearer to each other than this, two figures print as the same.
@@ -23,8 +32,13 @@ _FEW_BYTES, _SHORT_S = 1e9, 1.0
 def speed_ratio(case: pd.Series, neighbour: Neighbour, steps: int | None = None) -> float | None:
     """How many times faster the neighbour makes a video, at a number of steps (else the case's); above 1 is faster."""
     steps = steps or int(case["steps"])
-    own_s, other_s = at_steps(case, steps).time_s, at_steps(neighbour.row, steps).time_s
+    own_s, other_s = (generation.time_s for generation in _held_together(case, neighbour.row, steps))
     return own_s / other_s if own_s and other_s and other_s > 0 else None
+
+
+def _held_together(case: pd.Series, other: pd.Series, steps: int) -> tuple[AtSteps, AtSteps]:
+    own_kind, other_kind = kinds_compared(case, other)
+    return at_steps(case, steps, own_kind), at_steps(other, steps, other_kind)
 
 
 def step_gain_pct(case: pd.Series, neighbour: Neighbour) -> float | None:
@@ -91,13 +105,20 @@ def _speed(case: pd.Series, neighbour: Neighbour) -> list[str]:
     ratio, steps, official = speed_ratio(case, neighbour), int(case["steps"]), MODELS[case["model"]].steps
     if ratio is None:
         return []
-    notes = [] if alike_warm(case, neighbour.row) else [f"{warmth(neighbour.row)} against {warmth(case)}"]
+    notes = _kinds(case, neighbour.row)
     notes += [] if neighbour.same_steps else [f"scaled from {neighbour.row['steps']} steps"]
     text = f"{_in_words(ratio)} per generation of {steps} steps{_in_brackets(notes)}"
     if official != steps and (full := speed_ratio(case, neighbour, official)) is not None:
         one = ["from 1 step"] if _one_step(case, neighbour) else []
         text += f" and {_in_words(full)} at the official {official} steps{_in_brackets(['scaled', *one])}"
     return [text]
+
+
+def _kinds(case: pd.Series, other: pd.Series) -> list[str]:
+    """Which generations are compared, where a figure that the report shows first is of another kind."""
+    own, others = kinds_compared(case, other)
+    kinds_differ = own != others or (own == COLD and (has_kind(case, WARM) or has_kind(other, WARM)))
+    return [f"{others} against {own}"] if kinds_differ else []
 
 
 def _efficiency(case: pd.Series, neighbour: Neighbour) -> list[str]:
@@ -111,7 +132,7 @@ def _in_brackets(notes: Sequence[str]) -> str:
 
 
 def _one_step(case: pd.Series, neighbour: Neighbour) -> bool:
-    return 1 in (typical_steps(case), typical_steps(neighbour.row))
+    return is_of_one_step(case) or is_of_one_step(neighbour.row)
 
 
 def _step_speed(case: pd.Series, neighbour: Neighbour) -> list[str]:
@@ -163,7 +184,7 @@ def _more(change_bytes: float) -> str:
 def energy_change_pct(case: pd.Series, other: pd.Series, steps: int | None = None) -> float | None:
     """By how much the other case takes more energy for a generation, at a number of steps (else the case's)."""
     steps = steps or int(case["steps"])
-    own_j, other_j = at_steps(case, steps).energy_j, at_steps(other, steps).energy_j
+    own_j, other_j = (generation.energy_j for generation in _held_together(case, other, steps))
     return 100 * (other_j / own_j - 1) if own_j and other_j else None
 
 

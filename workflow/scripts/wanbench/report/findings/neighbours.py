@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.report.comparisons import warmth
+from wanbench.report.comparisons import COLD, WARM, at_steps, has_kind, kinds_compared, warmth
 from wanbench.report.findings.advice import shown_setting
 from wanbench.report.findings.basis import known
 from wanbench.trace.names import OK
@@ -57,7 +57,10 @@ class Neighbour:
 
 @dataclass
 class _Alike:
-    """Cases that are alike in all but the steps: the fastest of each number, and that of the most steps."""
+    """Cases that are alike in all but the steps: the fastest of each number, and that of the most steps.
+
+    They have generations of the same kinds, so that the same kind is compared of all.
+    """
 
     by_steps: dict[int, pd.Series] = field(default_factory=dict)
     most_steps: int = 0
@@ -79,8 +82,8 @@ class Neighbourhood:
     def __init__(self, cases: Iterable[pd.Series]) -> None:
         """Takes rows of the cases table."""
         self._values: dict[str, tuple[str, ...]] = {}
-        # By what must be the same, by the value of the setting that differs, by GPU and warmth.
-        self._places: dict[tuple[Any, ...], dict[str, dict[tuple[Any, str], _Alike]]] = {}
+        # By what must be the same, by the value of the setting that differs, by GPU and kinds of generations.
+        self._places: dict[tuple[Any, ...], dict[str, dict[tuple[Any, ...], _Alike]]] = {}
         for case in cases:
             if _comparable(case):
                 self._add(case)
@@ -88,10 +91,11 @@ class Neighbourhood:
     def of(self, case: pd.Series) -> list[Neighbour]:
         """For each other value of each setting, the nearest case that differs from `case` in it.
 
-        The same GPU is nearest, then a generation that is as warm or cold, then the same number of steps, then the
-        greatest number, then the fastest. Only cases that passed their checks, of the real models, on a GPU of the same
-        name with the same software; none if the case itself is not one. With random weights, a cache differs in nothing
-        that would be true of real ones, so that such cases are no neighbours.
+        The same GPU is nearest, then one with a generation of the same kind (a warm one first, if this has one), then
+        the same number of steps, then the greatest number, then the fastest. Only cases that passed their checks, of
+        the real models, on a GPU of the same name with the same software; none if the case itself is not one. With
+        random weights, a cache differs in nothing that would be true of real ones, so that such cases are no
+        neighbours.
         """
         if case["case"] not in self._values:
             return []
@@ -108,7 +112,8 @@ class Neighbourhood:
         self._values[case["case"]] = tuple(_value(case, key) for key in _SETTINGS)
         for _, value, place in self._places_of(case):
             kinds = self._places.setdefault(place, {}).setdefault(value, {})
-            kinds.setdefault((_plain(case["gpu_uuid"]), warmth(case)), _Alike()).add(case)
+            alike = (_plain(case["gpu_uuid"]), has_kind(case, WARM), has_kind(case, COLD))
+            kinds.setdefault(alike, _Alike()).add(case)
 
     def _places_of(self, case: pd.Series) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
         """Each setting with its value, and what must be the same for cases to differ in it alone."""
@@ -118,12 +123,14 @@ class Neighbourhood:
             yield key, values[i], (key, same, values[:i] + values[i + 1 :])
 
 
-def _nearest(case: pd.Series, key: str, value: str, kinds: dict[tuple[Any, str], _Alike]) -> Neighbour:
+def _nearest(case: pd.Series, key: str, value: str, kinds: dict[tuple[Any, ...], _Alike]) -> Neighbour:
     steps, gpu = int(case["steps"]), _plain(case["gpu_uuid"])
 
     def distance(row: pd.Series) -> tuple[Any, ...]:
         other_gpu, other_steps = _plain(row["gpu_uuid"]) != gpu, int(row["steps"])
-        return other_gpu, not alike_warm(case, row), other_steps != steps, -other_steps, _time_s(row)
+        own_kind, kind = kinds_compared(case, row)
+        unlike = 2 if kind != own_kind else int(kind != warmth(case))
+        return other_gpu, unlike, other_steps != steps, -other_steps, _time_s(row, kind)
 
     row = min((alike.nearest(steps) for alike in kinds.values()), key=distance)
     # A GPU that was not identified may be any.
@@ -132,12 +139,13 @@ def _nearest(case: pd.Series, key: str, value: str, kinds: dict[tuple[Any, str],
 
 
 def alike_warm(case: pd.Series, other: pd.Series) -> bool:
-    """Whether both generations are the first of their process, or both later ones."""
-    return warmth(case) == warmth(other)
+    """Whether the generations that are compared are both the first of their process, or both later ones."""
+    own, others = kinds_compared(case, other)
+    return own == others
 
 
-def _time_s(case: pd.Series) -> float:
-    time_s = known(case["uncompiled_generation_s"])
+def _time_s(case: pd.Series, kind: str | None = None) -> float:
+    time_s = at_steps(case, int(case["steps"]), kind).time_s
     return math.inf if time_s is None else time_s
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from wanbench.models import MODELS
-from wanbench.report.comparisons import is_lossy, typical_steps
+from wanbench.report.comparisons import is_lossy, is_of_one_step
 from wanbench.report.findings.advice import alternatives
 from wanbench.report.findings.basis import NOTE, Context, Finding, Rule, known, matches
 from wanbench.report.findings.gains import gain_text, speed_ratio
@@ -49,7 +49,7 @@ def _same_step(context: Context, neighbour: Neighbour) -> Iterator[Finding]:
     least_pct = limits.no_effect_compile_pct if neighbour.key == "compile" else limits.no_effect_attention_pct
     if gain_pct >= least_pct:
         return
-    one = " (from 1 step)" if 1 in (typical_steps(context.case), typical_steps(neighbour.row)) else ""
+    one = " (from 1 step)" if is_of_one_step(context.case) or is_of_one_step(neighbour.row) else ""
     effect = f"makes steps {-gain_pct:.1f} % slower" if gain_pct <= -least_pct else "gives no speed"
     text = (
         f"`{neighbour.key}: {context.case[neighbour.key]}` takes {fixed(own_s)} s/step, and case "
@@ -126,8 +126,8 @@ RULES = (
         "Another case of this report makes the same video faster on the very same GPU, differs in one setting (and "
         "maybe in its steps, which it then says), and no finding above says so. Times are of one generation without "
         "initialisation and compilation, brought to this case's number of steps by the median step; at the model's "
-        "official number it must not be slower. Cold generations are compared with cold ones and warm with warm. Cases "
-        "whose check was not passed are left out, and caches with random weights. It speaks from "
+        "official number it must not be slower. Warm generations are compared where both cases have one, or else the "
+        "cold ones. Cases whose check was not passed are left out, and caches with random weights. It speaks from "
         "`faster_elsewhere_pct` on, above what equal runs differ by. Look at the memory, and at the video where the "
         "setting is lossy.",
         _faster_elsewhere,

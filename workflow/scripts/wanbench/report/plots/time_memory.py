@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from wanbench.models import MODELS
-from wanbench.report.choices import Choice, group_name, groups_of, marks_of
+from wanbench.report.best_at import marks_of
+from wanbench.report.choices import Choice, differ, group_name, groups_of
 from wanbench.report.plots import style
 from wanbench.report.plots.labels import Label, clusters_of, middles_in
 from wanbench.report.plots.picture import Picture, notice
@@ -51,11 +52,12 @@ def time_memory(cases: pd.DataFrame, alike_memory_pct: float) -> Picture:
     """A panel for each group of cases that the report's section on settings compares.
 
     Args:
-        alike_memory_pct: as `wanbench.report.choices.marks_of` takes it.
+        alike_memory_pct: as `wanbench.report.best_at.marks_of` takes it.
     """
     panels = {
         f"{group_name(*same)}, {MODELS[same[0]].steps} steps": points_of(choices, alike_memory_pct)
         for same, choices in groups_of(cases).items()
+        if differ([choice for choice in choices if choice.fits])
     }
     panels = {name: points for name, points in panels.items() if len(points) > 1}
     title = "Time of one generation against peak GPU memory"

@@ -1,0 +1,106 @@
+"""What each of several ways to make the same video is best at."""
+
+import random
+import time
+from dataclasses import replace
+
+import pytest
+
+from wanbench.report.best_at import marks_of
+from wanbench.report.choices import Choice
+
+ALIKE_PCT, ALIKE_GENERATION_PCT = 2, 2.5
+LEAST_MEMORY = "least memory (allocated)"
+
+
+def choice(offload: str, time_s: float | None, peak_bytes: float | None, energy_j: float | None = None) -> Choice:
+    return Choice(
+        label=offload,
+        gpu=None,
+        lossy=False,
+        settings={"offload": offload, "steps": f"{time_s}"},
+        step_s="n/a",
+        vae_computing_s=None,
+        moving_weights_s=None,
+        time_s=time_s,
+        energy_j=energy_j,
+        scaled=False,
+        kind="cold",
+        peak_bytes=peak_bytes,
+        reserved_bytes=None,
+        used_bytes=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("choices", "marks"),
+    [
+        # Each is better at one thing.
+        (
+            [("none", 1.0, 9.0, 5.0), ("model", 2.0, 3.0, 6.0)],
+            [["fastest", "least energy", "Pareto"], [LEAST_MEMORY, "Pareto"]],
+        ),
+        # As much memory, and slower.
+        ([("none", 1.0, 3.0), ("model", 2.0, 3.0)], [["fastest", LEAST_MEMORY, "Pareto"], [LEAST_MEMORY]]),
+        # As fast, and more memory.
+        ([("none", 1.0, 9.0), ("model", 1.0, 3.0)], [["fastest"], ["fastest", LEAST_MEMORY, "Pareto"]]),
+        # Equal in both.
+        ([("none", 1.0, 3.0), ("model", 1.0, 3.0)], [["fastest", LEAST_MEMORY, "Pareto"]] * 2),
+        # Best at neither, and no other is better in both.
+        (
+            [("none", 1.0, 9.0), ("model", 2.0, 5.0), ("group", 3.0, 3.0)],
+            [["fastest", "Pareto"], ["Pareto"], [LEAST_MEMORY, "Pareto"]],
+        ),
+        # The same settings do not beat themselves, and are beaten together.
+        (
+            [("none", 1.0, 3.0), ("none", 2.0, 3.0), ("model", 3.0, 4.0), ("model", 4.0, 4.0)],
+            [["fastest", LEAST_MEMORY, "Pareto"], [LEAST_MEMORY, "Pareto"], [], []],
+        ),
+        # Nothing is concluded from what was not measured.
+        ([("none", 1.0, None), ("model", 2.0, 3.0)], [["fastest"], ["Pareto"]]),
+        ([("none", None, 3.0), ("model", 2.0, 4.0)], [[LEAST_MEMORY], ["Pareto"]]),
+    ],
+)
+def test_what_a_choice_is_best_at(choices: list[tuple], marks: list[list[str]]) -> None:
+    assert marks_of([choice(*figures) for figures in choices], ALIKE_PCT) == marks
+
+
+@pytest.mark.parametrize("others", [[], [replace(choice("none", None, None), fits=False)]])
+def test_the_only_way_that_fits_is_best_at_nothing(others: list[Choice]) -> None:
+    assert marks_of([choice("model", 2.0, 3.0), *others], ALIKE_PCT)[0] == []
+
+
+def test_peaks_that_equal_cases_may_have_are_the_same_memory() -> None:
+    """As I2V_A14B_480p was, which 1.9 MB put on the front beside a case that is 36 s faster."""
+    compiled, eager = choice("none", 237.21, 78.858e9), choice("model", 272.94, 78.856e9)
+    assert marks_of([compiled, eager], ALIKE_PCT) == [["fastest", LEAST_MEMORY, "Pareto"], [LEAST_MEMORY]]
+    assert marks_of([compiled, eager], 0) == [["fastest", "Pareto"], [LEAST_MEMORY, "Pareto"]]
+
+
+def test_times_and_energies_that_equal_cases_may_have_share_the_mark() -> None:
+    """As 108.18 s and 108.69 s, which were of two GPUs of one name."""
+    figures = [("none", 108.18, 47e9, 100.0), ("model", 108.69, 47e9, 102.0), ("group", 112.0, 47e9, 103.0)]
+    marks = marks_of([choice(*each) for each in figures], ALIKE_PCT, ALIKE_GENERATION_PCT)
+    assert [("fastest" in of_one, "least energy" in of_one) for of_one in marks] == [
+        (True, True),
+        (True, True),
+        (False, False),
+    ]
+
+
+def test_the_front_is_that_of_all_pairs_and_found_in_no_more_than_a_moment() -> None:
+    draw = random.Random(1)
+    ways = ["none", "model", "group", "group_stream"]
+    few = [choice(draw.choice(ways), draw.randint(1, 9), draw.randint(1, 9)) for _ in range(200)]
+    expected = [not any(_beats(other, one) for other in few) for one in few]
+    assert ["Pareto" in marks for marks in marks_of(few, 0)] == expected
+    many = [choice(draw.choice(ways), draw.random(), draw.random()) for _ in range(20_000)]
+    start_s = time.process_time()
+    marks_of(many, ALIKE_PCT)
+    # Looking at all pairs would take minutes.
+    assert time.process_time() - start_s < 2
+
+
+def _beats(other: Choice, one: Choice) -> bool:
+    as_good = other.time_s <= one.time_s and other.peak_bytes <= one.peak_bytes
+    return other.way != one.way and as_good and (other.time_s, other.peak_bytes) != (one.time_s, one.peak_bytes)

@@ -1,0 +1,80 @@
+"""The section on which settings to use: a table for each video that cases made, on each kind of GPU."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from wanbench.models import MODELS
+from wanbench.report.best_at import marks_of
+from wanbench.report.choices import SETTINGS, Choice, group_name, groups_of
+from wanbench.report.comparisons import LOSSY_NOTE, scaled_text
+from wanbench.report.gpus import gpu_letters, gpus_named
+from wanbench.report.layout import table
+from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
+
+_TEXT_COLUMNS = ("Case", "GPU", *(setting for setting in SETTINGS if setting != "steps"), "Generation", "Best at")
+# Of the settings that may differ, those that decide most.
+_SHOWN_OF_ONE_WAY = ["offload", "compile", "steps"]
+_NOTE = (
+    "Time and energy are of one generation without model initialisation and compilation, at the model's official "
+    "number of steps, and decoding and moving weights are of the same generation: of all cases of a table a warm one "
+    "(the median of those after the first of the process) where all have one, or else the cold one (the first, which "
+    "loads and chooses kernels); the column Generation says which. (scaled): the case ran another number of steps, and "
+    "its median step stands for the difference; with a cache, whose steps are not alike, that is rough. "
+    "Allocated memory is what the tensors need at least; reserved and used contain what the allocator keeps cached and "
+    "can give back when a smaller card runs out, so the need lies between. "
+    "Rows within `alike_generation_pct` of `config/thresholds.yaml` share `fastest` and `least energy`. Pareto: no "
+    "other settings are at least as good in both time and allocated memory, and better in one; peaks that differ by "
+    "less than `no_effect_memory_pct` are the same memory. `does not fit`: the case ran out of the memory of its GPU. "
+    "Cases whose check was not passed are not here, and GPUs of one name share a table, though they differ by some "
+    "percent."
+)
+
+
+def which_settings(cases: pd.DataFrame, alike_memory_pct: float, alike_generation_pct: float) -> str | None:
+    """The section of the report; None where no case of the real models passed its checks or did not fit.
+
+    Args:
+        alike_memory_pct, alike_generation_pct: as `marks_of` takes them.
+    """
+    groups = groups_of(cases)
+    if not groups:
+        return None
+    parts = ["## Which settings to use"]
+    for same, choices in groups.items():
+        marks = marks_of(choices, alike_memory_pct, alike_generation_pct)
+        parts += [f"### {plain(group_name(*same))}", _table(choices, MODELS[same[0]].steps, marks)]
+    lossy = any(choice.lossy for choices in groups.values() for choice in choices)
+    named = any(map(_on_several_gpus, groups.values()))
+    notes = [f"The column GPU says on which a row was measured: {gpus_named(gpu_letters(cases))}."] if named else []
+    return "\n\n".join([*parts, _NOTE, *notes, *([LOSSY_NOTE] if lossy else [])])
+
+
+def _on_several_gpus(choices: Sequence[Choice]) -> bool:
+    return len({choice.gpu for choice in choices}) > 1
+
+
+def _table(choices: Sequence[Choice], steps: int, marks: Sequence[Sequence[str]]) -> str:
+    several_gpus, moved = _on_several_gpus(choices), any(choice.moving_weights_s for choice in choices)
+    shown = [key for key in SETTINGS if len({choice.settings[key] for choice in choices}) > 1] or _SHOWN_OF_ONE_WAY
+    rows = [
+        {"Case": choice.label}
+        | ({"GPU": choice.gpu or NOT_MEASURED} if several_gpus else {})
+        | {key: choice.settings[key] for key in shown}
+        | {
+            "s/step": choice.step_s,
+            "VAE decoding (s)": fixed(choice.vae_computing_s),
+        }
+        | ({"Moving weights (s), as run": fixed(choice.moving_weights_s)} if moved else {})
+        | {
+            "Generation": choice.kind or NOT_MEASURED,
+            f"Time at {steps} steps (s)": scaled_text(choice.time_s, choice.scaled),
+            "GPU Allocated (GB)": gigabytes(choice.peak_bytes),
+            "GPU Reserved (GB)": gigabytes(choice.reserved_bytes),
+            "GPU Used (GB)": gigabytes(choice.used_bytes),
+            "Energy (J/s of video)": scaled_text(choice.energy_j, choice.scaled, decimals=0),
+            "Best at": ", ".join(best_at) if choice.fits else "does not fit",
+        }
+        for choice, best_at in zip(choices, marks)
+    ]
+    return table(rows, _TEXT_COLUMNS)
