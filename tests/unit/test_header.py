@@ -112,17 +112,3 @@ def test_a_peak_that_each_case_measured_is_said_once(tmp_path: Path) -> None:
     (line,) = re.findall(r"^- \*\*Peak for MFU\*\*: (.*)$", text, re.M)
     assert line.startswith("of each case the rate of matrix products that it measured")
     assert "(cases:" not in line
-
-
-def test_values_of_gpm_that_may_be_misplaced_are_said_to_be_rough(tmp_path: Path) -> None:
-    def sampled(name: str, source: str = "gpm_sm_utilisation", **telemetry: bool) -> Trace:
-        trace = case_trace(tmp_path, full_case(name))
-        values = {"sm_activity_source": source} | telemetry
-        return replace(trace, environment=trace.environment | {"gpu_telemetry": values})
-
-    placed, unplaced = sampled("placed", gpm_latches_found=True), sampled("unplaced", gpm_latches_found=False)
-    older, other = sampled("older"), sampled("other", "nvml_gpu_utilisation", gpm_latches_found=False)
-    rough = "GPM's values may be placed up to 0.1 s too early or too late: SM, tensor and DRAM activity of stages of"
-    assert f"- **Note**: In 2 of 3 cases, {rough}" in report(placed, unplaced, older)
-    assert f"- **Note**: In all cases, {rough}" in report(older)
-    assert rough not in report(placed, other)
