@@ -44,7 +44,21 @@ def test_matrix_rates_are_pooled_only_where_one_code_measured_one_gpu(tmp_path: 
     unlike = ". Different versions of the measuring code made these: do not compare them"
     assert codes == f"700 TFLOP/s (commit 0123456789ab); 800 TFLOP/s (commit 0123456789ab){state}{unlike}"
     gpus = line(at_rate(a, 700, "m"), at_rate(c, 800, "m"))
-    assert gpus == f"700 TFLOP/s on GPU A (commit 0123456789ab); 800 TFLOP/s on GPU B (commit 0123456789ab){state}"
+    assert gpus == f"700 TFLOP/s on GPU A; 800 TFLOP/s on GPU B{state}"
+
+
+def test_commits_with_the_same_measuring_code_are_said_to_have_it(tmp_path: Path) -> None:
+    """As those of the cases that were measured on two H200: between them only the report had changed."""
+
+    def line(*traces: Trace) -> str:
+        return re.search(r"^- \*\*Measuring code\*\*: (.*)$", report(*traces), re.M)[1]
+
+    a, b = (case_trace(tmp_path, full_case(name)) for name in ("a", "b"))
+    later = replace(b, git_commit="fedcba9876543210")
+    assert line(a, b) == "commit 0123456789ab"
+    both = "commit 0123456789ab (cases: 1); commit fedcba987654 (cases: 1)"
+    assert line(a, later) == f"{both}; the measuring code of these is the same"
+    assert line(a, replace(later, digests=later.digests | {"measure": "another"})) == both
 
 
 def with_latches(trace: Trace, found: bool | None, source: str = "gpm_sm_utilisation") -> Trace:

@@ -20,7 +20,7 @@ def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
         ("Matrix products", _matrix_rate(cases)),
         ("CPU and memory", _variants(cases, provenance.host)),
         ("Software", _variants(cases, provenance.software)),
-        ("Measuring code", _variants(cases, provenance.code)),
+        ("Measuring code", _codes(cases)),
         ("Weights", _variants(cases, provenance.weights)),
         ("Cases", _counts(cases, left_out)),
     ]
@@ -55,20 +55,25 @@ def _peak(case: pd.Series) -> str:
     return f"{peak[0] / 1e12:.1f} TFLOP/s, dense bfloat16 ({peak[1]})"
 
 
+def _codes(cases: pd.DataFrame) -> str:
+    text = _variants(cases, provenance.code)
+    same = cases["git_commit"].nunique() > 1 and cases["measure_digest"].nunique() == 1
+    return f"{text}; the measuring code of these is the same" if same else text
+
+
 def _matrix_rate(cases: pd.DataFrame) -> str:
     """Rates of bfloat16 matrix products by what measured which GPU, since neither need agree with another."""
     known = cases.dropna(subset=["matmul_flops_per_s", "gpu_uuid"])
     if known.empty:
         return "not measured"
-    letters = gpu_letters(cases)
-    by_gpu = known.groupby(["gpu_uuid", "measure_digest"], sort=False)
+    letters, unlike = gpu_letters(cases), known["measure_digest"].nunique() > 1
     rates = [
-        _rate(of_gpu, letters.get(uuid), [_codes(of_gpu)] if by_gpu.ngroups > 1 else []) for (uuid, _), of_gpu in by_gpu
+        _rate(of_gpu, letters.get(uuid), [_commits(of_gpu)] if unlike else [])
+        for (uuid, _), of_gpu in known.groupby(["gpu_uuid", "measure_digest"], sort=False)
     ]
-    by_codes = known["measure_digest"].nunique() > 1
-    unlike = ". Different versions of the measuring code made these: do not compare them" if by_codes else ""
     what = "what bfloat16 products reached here for a moment at the end of each case, GPU warm"
-    return f"{'; '.join(rates)}: {what}{unlike}"
+    warning = ". Different versions of the measuring code made these: do not compare them" if unlike else ""
+    return f"{'; '.join(rates)}: {what}{warning}"
 
 
 def _rate(cases: pd.DataFrame, letter: str | None, notes: list[str]) -> str:
@@ -80,7 +85,7 @@ def _rate(cases: pd.DataFrame, letter: str | None, notes: list[str]) -> str:
     return f"{rates.median():.0f} TFLOP/s{where}{in_brackets}"
 
 
-def _codes(cases: pd.DataFrame) -> str:
+def _commits(cases: pd.DataFrame) -> str:
     return " and ".join(sorted({plain(provenance.code(case)) for _, case in cases.iterrows()}))
 
 
