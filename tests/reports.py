@@ -86,6 +86,15 @@ def made(
     return judged(read_trace(write(folder, trace)), LIMITS)
 
 
+def steady_case(
+    folder: Path, name: str, step_s: float = 2.0, peak_gb: float = 40, steps: int = 4, **options: Any
+) -> Trace:
+    """The trace of a case whose steps take equally long, with a peak of memory; `options` are what `made` takes."""
+    settings = options.pop("settings", {})
+    case = full_case(name, steps=steps, **settings)
+    return made(folder, case, [step_s] * steps, peak_bytes=round(peak_gb * 1e9), **options)
+
+
 def report(*traces: Trace, left_out: Sequence[LeftOut] = (), published: Sequence[Published] = ()) -> str:
     tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table(left_out)
     return to_markdown(content_from(*tables, published))

@@ -245,7 +245,7 @@ def test_weights_that_move_are_no_part_of_decoding_and_have_a_column(make: Make,
     moving = {"VAE_Decoding": {"offloading_s": 2.5, "moves": 1}, "T5_Encoding": {"loading_s": 0.25, "moves": 1}}
     offloaded = made(tmp_path, full_case("offloaded", steps=3, offload="model"), measures=moving, alter=offload_all)
     found = rows(make(full_case("resident", steps=3)), offloaded)
-    columns = ("VAE decoding (s)", "Moving weights (s), as run")
+    columns = ("VAE decoding (s)", "Moving weights as run (s)")
     assert [found["offloaded"][column] for column in columns] == ["0.50", "3.50"]
     assert [found["resident"][column] for column in columns] == ["3.00", "0.00"]
     assert columns[1] not in rows(make(full_case("resident")), make(full_case("tiled", vae_tiling=True)))["resident"]

@@ -6,101 +6,12 @@ from typing import Any
 
 import pytest
 
-from reports import full_case, made, rules
+from reports import rules, steady_case
 from traces import GPU
-from wanbench.report.findings.neighbours import Neighbour, Neighbourhood
-from wanbench.report.tables import cases_table
 from wanbench.trace.reader import Trace
 
 STEPS = r"Step_\d+_Inference"
-
-
 OTHER_GPU = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
-
-
-def trace(folder: Path, name: str, step_s: float = 2.0, peak_gb: float = 40, steps: int = 4, **options: Any) -> Trace:
-    settings = options.pop("settings", {})
-    case = full_case(name, steps=steps, **settings)
-    return made(folder, case, [step_s] * steps, peak_bytes=round(peak_gb * 1e9), **options)
-
-
-def nearest(own: Trace, *others: Trace) -> list[Neighbour]:
-    case, *rest = (row for _, row in cases_table([own, *others]).iterrows())
-    return Neighbourhood([case, *rest]).of(case)
-
-
-def keys(own: Trace, *others: Trace) -> list[str]:
-    return [neighbour.setting for neighbour in nearest(own, *others)]
-
-
-# --- neighbours -------------------------------------------------------------------------------------------------
-
-
-def test_a_neighbour_differs_in_one_setting_and_maybe_in_steps(tmp_path: Path) -> None:
-    own = trace(tmp_path, "own")
-    offloaded = trace(tmp_path, "b", steps=9, settings={"offload": "model"})
-    both = trace(tmp_path, "c", settings={"offload": "model", "vae_tiling": True})
-    tiled = trace(tmp_path, "d", settings={"vae_tiling": True})
-    assert keys(own, offloaded, both, tiled) == ["offload: model", "vae_tiling: true"]
-    assert keys(both, own, offloaded) == ["vae_tiling: false"]
-
-
-def test_of_the_cases_with_a_setting_the_nearest_speaks(tmp_path: Path) -> None:
-    """The same GPU, then as warm, then the same steps, then the most steps."""
-    own = trace(tmp_path, "own", settings={"repeats": 2})
-    near = {
-        "elsewhere": {"environment": OTHER_GPU},
-        "cold": {"settings": {"repeats": 1}},
-        "few_steps": {"steps": 5},
-        "steps": {"steps": 30},
-        "all_alike": {},
-    }
-    made_so_far: list[Trace] = []
-    for name, options in near.items():
-        settings = {"repeats": 2, "offload": "model"} | options.pop("settings", {})
-        made_so_far.append(trace(tmp_path, name, settings=settings, **options))
-        (found,) = nearest(own, *made_so_far)
-        assert found.row["case"] == name
-        assert found.same_gpu == (name != "elsewhere")
-        assert found.same_steps == (name in ("elsewhere", "cold", "all_alike"))
-
-
-def test_the_cold_generation_of_a_warm_case_is_as_near_as_one_that_is_alone(tmp_path: Path) -> None:
-    own = trace(tmp_path, "own")
-    warm = trace(tmp_path, "warm", settings={"offload": "model", "repeats": 2})
-    more_steps = trace(tmp_path, "more_steps", steps=30, settings={"offload": "model"})
-    (found,) = nearest(own, more_steps, warm)
-    assert found.row["case"] == "warm"
-
-
-def test_other_software_makes_no_neighbour(tmp_path: Path) -> None:
-    newer = GPU | {"packages": GPU["packages"] | {"torch": "2.12.0"}}
-    assert keys(trace(tmp_path, "own"), trace(tmp_path, "b", settings={"offload": "model"}, environment=newer)) == []
-
-
-def test_what_makes_no_neighbour(tmp_path: Path) -> None:
-    own = trace(tmp_path, "own")
-    other_gpu = GPU | {"gpu": GPU["gpu"] | {"name": "Some GPU"}}
-    offloaded = {"offload": "model"}
-    assert keys(own, trace(tmp_path, "same")) == []
-    assert keys(own, trace(tmp_path, "b", settings=offloaded | {"guidance": 1.0})) == []
-    assert keys(own, trace(tmp_path, "c", settings=offloaded, environment=other_gpu)) == []
-    doubtful = trace(tmp_path, "d", settings=offloaded, unnamed_s=5.0)
-    assert keys(own, doubtful) == []
-    assert keys(doubtful, own) == []
-    # With random weights, how often a cache serves means nothing.
-    assert keys(own, trace(tmp_path, "e", settings={"cache": "first_block"})) == []
-
-
-def test_thresholds_of_a_cache_are_one_setting_with_it(tmp_path: Path) -> None:
-    def cached(name: str, threshold: float | None) -> Trace:
-        cache = {"cache": "first_block", "cache_threshold": threshold} if threshold else {}
-        case = full_case(name, steps=4, weights="pretrained", **cache)
-        return made(tmp_path, case)
-
-    plain, low, high = cached("plain", None), cached("low", 0.05), cached("high", 0.2)
-    assert keys(plain, low) == ["cache: first_block, cache_threshold: 0.05"]
-    assert keys(low, high) == ["cache: first_block, cache_threshold: 0.2"]
 
 
 # --- no effect --------------------------------------------------------------------------------------------------
@@ -130,8 +41,8 @@ def test_thresholds_of_a_cache_are_one_setting_with_it(tmp_path: Path) -> None:
 def test_a_setting_without_effect(
     tmp_path: Path, settings: dict[str, Any], with_it: dict[str, Any], without: dict[str, Any], fires: bool
 ) -> None:
-    own = trace(tmp_path, "own", settings=settings, **with_it)
-    plain = trace(tmp_path, "plain", **without)
+    own = steady_case(tmp_path, "own", settings=settings, **with_it)
+    plain = steady_case(tmp_path, "plain", **without)
     found = rules(own, plain)
     assert ("no_effect" in found) == fires
     if fires:
@@ -142,8 +53,8 @@ def test_a_setting_without_effect(
 
 
 def test_a_setting_that_makes_it_worse_is_named_so(tmp_path: Path) -> None:
-    own = trace(tmp_path, "own", step_s=2.1, settings={"attention": "_native_flash"})
-    finding = rules(own, trace(tmp_path, "plain"))["no_effect"]
+    own = steady_case(tmp_path, "own", step_s=2.1, settings={"attention": "_native_flash"})
+    finding = rules(own, steady_case(tmp_path, "plain"))["no_effect"]
     assert finding.text.endswith("the setting makes steps 4.8 % slower here.")
     assert finding.advised == (("attention: native",),)
 
@@ -151,7 +62,7 @@ def test_a_setting_that_makes_it_worse_is_named_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("reused", "fires"), [(0, True), (1, False)])
 def test_a_cache_that_never_served(tmp_path: Path, reused: int, fires: bool) -> None:
     measures = {STEPS: {"passes_reused": reused}}
-    found = rules(trace(tmp_path, "own", settings={"cache": "first_block"}, measures=measures))
+    found = rules(steady_case(tmp_path, "own", settings={"cache": "first_block"}, measures=measures))
     assert ("no_effect" in found) == fires
     if fires:
         assert found["no_effect"].evidence == {"passes_reused": 0.0, "passes": 8.0}
@@ -162,8 +73,8 @@ def test_a_cache_that_never_served(tmp_path: Path, reused: int, fires: bool) -> 
 
 
 def test_a_faster_neighbour_is_told_with_what_it_costs(tmp_path: Path) -> None:
-    own = trace(tmp_path, "own", settings={"offload": "group"}, step_s=4.0, peak_gb=20)
-    faster = trace(tmp_path, "faster", step_s=2.0, peak_gb=41, steps=8)
+    own = steady_case(tmp_path, "own", settings={"offload": "group"}, step_s=4.0, peak_gb=20)
+    faster = steady_case(tmp_path, "faster", step_s=2.0, peak_gb=41, steps=8)
     finding = rules(own, faster)["faster_elsewhere"]
     # 4 steps of 4 s against 4 of 2 s, and 4.75 s for the rest of either.
     assert finding.evidence == pytest.approx(
@@ -178,14 +89,14 @@ def test_a_faster_neighbour_is_told_with_what_it_costs(tmp_path: Path) -> None:
         "(scaled from 8 steps) and 1.95x faster at the official 50 steps (scaled), 2.00 s/step instead of 4.00, "
         "21.00 GB more GPU memory"
     )
-    alike = rules(own, trace(tmp_path, "alike"))["faster_elsewhere"]
+    alike = rules(own, steady_case(tmp_path, "alike"))["faster_elsewhere"]
     assert alike.text.startswith("Case alike differs only in `offload: none` and is 1.63x faster")
     assert "faster_elsewhere" not in rules(faster, own)
 
 
 def test_a_neighbour_that_is_hardly_faster_is_not_told(tmp_path: Path) -> None:
-    own = trace(tmp_path, "own", settings={"offload": "group"}, step_s=2.05, peak_gb=20)
-    assert "faster_elsewhere" not in rules(own, trace(tmp_path, "hardly"))
+    own = steady_case(tmp_path, "own", settings={"offload": "group"}, step_s=2.05, peak_gb=20)
+    assert "faster_elsewhere" not in rules(own, steady_case(tmp_path, "hardly"))
 
 
 def cold_start(longer_s: float) -> Callable[[dict[str, Any]], None]:
@@ -202,19 +113,19 @@ def cold_start(longer_s: float) -> Callable[[dict[str, Any]], None]:
 
 def test_a_cold_case_is_held_against_the_cold_generation_of_a_warm_one(tmp_path: Path) -> None:
     """As 5B_704p_group_stream, of which nothing said that 5B_704p_warm is faster: both have a cold generation."""
-    own = trace(tmp_path, "own", settings={"offload": "group"}, step_s=4.0, peak_gb=20)
-    warm = trace(tmp_path, "warm", settings={"repeats": 2}, alter=cold_start(3.0))
+    own = steady_case(tmp_path, "own", settings={"offload": "group"}, step_s=4.0, peak_gb=20)
+    warm = steady_case(tmp_path, "warm", settings={"repeats": 2}, alter=cold_start(3.0))
     finding = rules(own, warm)["faster_elsewhere"]
     # 20.75 s against 12.75 and 3 s of a cold start.
     assert finding.evidence["speed_ratio"] == pytest.approx(20.75 / 15.75)
     assert " is 1.32x faster per generation of 4 steps (cold against cold) and 1.90x faster at" in finding.text
-    slow_start = trace(tmp_path, "slow_start", settings={"repeats": 2}, alter=cold_start(9.0))
+    slow_start = steady_case(tmp_path, "slow_start", settings={"repeats": 2}, alter=cold_start(9.0))
     assert "faster_elsewhere" not in rules(own, slow_start)
 
 
 def test_warm_cases_are_compared_warm(tmp_path: Path) -> None:
-    own = trace(tmp_path, "own", settings={"offload": "group", "repeats": 2}, step_s=4.0, peak_gb=20)
-    warm = trace(tmp_path, "warm", settings={"repeats": 2}, alter=cold_start(9.0))
+    own = steady_case(tmp_path, "own", settings={"offload": "group", "repeats": 2}, step_s=4.0, peak_gb=20)
+    warm = steady_case(tmp_path, "warm", settings={"repeats": 2}, alter=cold_start(9.0))
     finding = rules(own, warm)["faster_elsewhere"]
     assert finding.evidence["speed_ratio"] == pytest.approx(20.75 / 12.75)
     assert "against" not in finding.text
@@ -222,21 +133,21 @@ def test_warm_cases_are_compared_warm(tmp_path: Path) -> None:
 
 def test_another_gpu_shows_nothing_that_is_claimed(tmp_path: Path) -> None:
     """As T2V_A14B_480p_offload_compiled: the other GPU's host copies faster, and compiling had no part in it."""
-    own = trace(tmp_path, "own", settings={"offload": "group"}, step_s=4.0, peak_gb=20)
-    assert "faster_elsewhere" not in rules(own, trace(tmp_path, "faster", environment=OTHER_GPU))
+    own = steady_case(tmp_path, "own", settings={"offload": "group"}, step_s=4.0, peak_gb=20)
+    assert "faster_elsewhere" not in rules(own, steady_case(tmp_path, "faster", environment=OTHER_GPU))
 
 
 def test_what_is_faster_in_a_preview_alone_is_not_claimed(tmp_path: Path) -> None:
-    own = trace(tmp_path, "own", steps=12, peak_gb=30, settings={"vae_tiling": True}, decode_s=9.0)
-    assert "faster_elsewhere" in rules(own, trace(tmp_path, "faster", steps=12))
-    assert "faster_elsewhere" not in rules(own, trace(tmp_path, "slower_steps", steps=12, step_s=2.2))
+    own = steady_case(tmp_path, "own", steps=12, peak_gb=30, settings={"vae_tiling": True}, decode_s=9.0)
+    assert "faster_elsewhere" in rules(own, steady_case(tmp_path, "faster", steps=12))
+    assert "faster_elsewhere" not in rules(own, steady_case(tmp_path, "slower_steps", steps=12, step_s=2.2))
 
 
 def test_a_gain_from_another_gpu_says_so_and_is_of_the_steps_alone(tmp_path: Path) -> None:
     busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 51.0}}
-    own = trace(tmp_path, "own", measures=busy)
+    own = steady_case(tmp_path, "own", measures=busy)
     compiled = {"step_s": 1.5, "settings": {"compile": "repeated_blocks"}, "compile_s": 10.0}
-    advice = rules(own, trace(tmp_path, "compiled", environment=OTHER_GPU, **compiled))["kernel_bound"].advice
+    advice = rules(own, steady_case(tmp_path, "compiled", environment=OTHER_GPU, **compiled))["kernel_bound"].advice
     assert advice.endswith(
         "Measured here: `compile: repeated_blocks` (case compiled, on another GPU of this kind): 1.50 s/step instead "
         "of 2.00, after 10.00 s of compilation once for each process, the same GPU memory."
@@ -247,8 +158,8 @@ def test_a_gain_from_another_gpu_says_so_and_is_of_the_steps_alone(tmp_path: Pat
 def test_advice_that_was_measured_to_bring_nothing(tmp_path: Path, environment: dict[str, Any]) -> None:
     """As `_native_cudnn` on 5B_704p_compiled: dropped where the GPU is the same, else told as it was."""
     busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 51.0}}
-    useless = trace(tmp_path, "useless", environment=environment, settings={"compile": "repeated_blocks"})
-    finding = rules(trace(tmp_path, "own", measures=busy), useless)["kernel_bound"]
+    useless = steady_case(tmp_path, "useless", environment=environment, settings={"compile": "repeated_blocks"})
+    finding = rules(steady_case(tmp_path, "own", measures=busy), useless)["kernel_bound"]
     if environment is GPU:
         assert finding.advised == (("attention",),)
         assert "compile" not in finding.advice
@@ -268,7 +179,7 @@ def test_what_group_offloading_costs_is_told(tmp_path: Path) -> None:
             content["traceEvents"].append(event | detail)
 
         host = {".*": {"process_mem_bytes": host_gb * 1e9}}
-        return trace(tmp_path, name, step_s, settings={"offload": offload}, measures=host, alter=place)
+        return steady_case(tmp_path, name, step_s, settings={"offload": offload}, measures=host, alter=place)
 
     own, streamed = offloaded("own", "model", 4.0, 0.07, 28), offloaded("streamed", "group_stream", 2.0, 31.14, 39)
     text = rules(own, streamed)["faster_elsewhere"].text
@@ -277,15 +188,17 @@ def test_what_group_offloading_costs_is_told(tmp_path: Path) -> None:
 
 
 def test_lower_precision_is_marked_as_lossy(tmp_path: Path) -> None:
-    own = trace(tmp_path, "own", steps=12, decode_s=9.0)
-    text = rules(own, trace(tmp_path, "half", steps=12, settings={"vae_dtype": "bfloat16"}))["faster_elsewhere"].text
+    own = steady_case(tmp_path, "own", steps=12, decode_s=9.0)
+    text = rules(own, steady_case(tmp_path, "half", steps=12, settings={"vae_dtype": "bfloat16"}))[
+        "faster_elsewhere"
+    ].text
     assert "differs only in `vae_dtype: bfloat16` (lossy) and is" in text
 
 
 def test_advice_is_completed_by_what_was_measured_and_not_told_twice(tmp_path: Path) -> None:
     busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
-    own = trace(tmp_path, "own", measures=busy)
-    compiled = trace(tmp_path, "compiled", 1.5, 40, settings={"compile": "repeated_blocks"}, compile_s=10.0)
+    own = steady_case(tmp_path, "own", measures=busy)
+    compiled = steady_case(tmp_path, "compiled", 1.5, 40, settings={"compile": "repeated_blocks"}, compile_s=10.0)
     found = rules(own, compiled)
     assert (
         "Measured here: `compile: repeated_blocks` (case compiled): 1.19x faster per generation of 4 steps and 1.31x "
@@ -298,8 +211,8 @@ def test_advice_is_completed_by_what_was_measured_and_not_told_twice(tmp_path: P
 
 def test_advice_of_a_cache_is_completed_whatever_its_threshold(tmp_path: Path) -> None:
     busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
-    own = trace(tmp_path, "own", measures=busy, settings={"weights": "pretrained"})
-    cached = trace(tmp_path, "cached", 1.0, settings={"weights": "pretrained", "cache": "first_block"})
+    own = steady_case(tmp_path, "own", measures=busy, settings={"weights": "pretrained"})
+    cached = steady_case(tmp_path, "cached", 1.0, settings={"weights": "pretrained", "cache": "first_block"})
     found = rules(own, cached)
     assert (
         "Measured here: `cache: first_block, cache_threshold: 0.05` (lossy) (case cached)"
@@ -309,12 +222,12 @@ def test_advice_of_a_cache_is_completed_whatever_its_threshold(tmp_path: Path) -
 
 
 def test_of_equal_neighbours_the_fastest_speaks(tmp_path: Path) -> None:
-    own = trace(tmp_path, "own", settings={"offload": "group"}, step_s=4.0, peak_gb=20)
-    slow, fast = trace(tmp_path, "slow", step_s=2.5), trace(tmp_path, "fast", step_s=2.0)
+    own = steady_case(tmp_path, "own", settings={"offload": "group"}, step_s=4.0, peak_gb=20)
+    slow, fast = steady_case(tmp_path, "slow", step_s=2.5), steady_case(tmp_path, "fast", step_s=2.0)
     assert "Case fast " in rules(own, slow, fast)["faster_elsewhere"].text
 
 
 def test_the_same_case_under_another_name_is_no_finding(tmp_path: Path) -> None:
-    own = trace(tmp_path, "own")
-    twin = trace(tmp_path, "twin", step_s=1.0)
+    own = steady_case(tmp_path, "own")
+    twin = steady_case(tmp_path, "twin", step_s=1.0)
     assert "faster_elsewhere" not in rules(own, twin)

@@ -65,7 +65,7 @@ def _table(choices: Sequence[Choice], steps: int, marks: Sequence[Sequence[str]]
             "s/step": choice.step_s,
             "VAE decoding (s)": fixed(choice.vae_computing_s),
         }
-        | ({"Moving weights (s), as run": fixed(choice.moving_weights_s)} if moved else {})
+        | ({"Moving weights as run (s)": fixed(choice.moving_weights_s)} if moved else {})
         | {
             "Generation": choice.kind or NOT_MEASURED,
             f"Time at {steps} steps (s)": scaled_text(choice.time_s, choice.scaled),
