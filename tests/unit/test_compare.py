@@ -17,7 +17,7 @@ from wanbench.report.compare.match import Pair, match
 from wanbench.report.compare.measured import Figure, MeasuredCase, measured_case
 from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, MetricPolicy
 from wanbench.report.compare.verdict import ComparedCase, compare, compared, regressions, verdict_of
-from wanbench.trace.reader import read_trace
+from wanbench.trace.reader import Trace, read_trace
 
 GOLDEN = ROOT / "tests/data/comparison.json"
 STEPS = [3.0, 1.0, 1.01, 0.99, 1.0]
@@ -34,6 +34,11 @@ def case(name: str = "a", *, step_s: float = 1.0, **changes: Any) -> MeasuredCas
 def with_settings(name: str, **settings: Any) -> MeasuredCase:
     basis = case(name)
     return replace(basis, settings=basis.settings | settings)
+
+
+def measured_earlier(trace: Trace) -> MeasuredCase:
+    """The same figures as of another run."""
+    return replace(measured_case(trace), started_at="2026-01-01T10:00:00+00:00")
 
 
 def verdict(result: ComparedCase, name: str) -> str:
@@ -99,6 +104,18 @@ def test_a_spread_is_that_of_the_steps_and_one_value_has_none(tmp_path: Path) ->
     (row,) = (row for row in compared(Pair(case(), case())).rows if row.name == "Peak GPU memory")
     assert row.spread is None
     assert "none" in render(compare("old", [case()], [case()])).split("Peak GPU memory")[1].splitlines()[0]
+
+
+def test_a_trace_held_against_itself_has_no_verdict_and_one_of_another_run_has() -> None:
+    once = case(started_at="2026-11-23T10:00:00+00:00")
+    itself = compare("old", [once, case("b")], [once, case("b", step_s=1.001)])
+    assert verdict(itself.cases[0], "s/step") == "not measured again"
+    assert verdict(itself.cases[1], "s/step") == "same"
+    assert "- **Not measured again**: 1 of 2 cases are the same traces" in render(itself)
+    for other in (replace(once, started_at="2026-11-24T10:00:00+00:00"), replace(once, figures={"step_s": Figure(1)})):
+        again = compare("old", [once], [other])
+        assert verdict(again.cases[0], "s/step") == "same"
+        assert "Not measured again**" not in render(again)
 
 
 # --- which cases belong together ----------------------------------------------------------------------------------
@@ -311,10 +328,10 @@ def test_what_was_zero_and_is_more_has_no_ratio_and_is_named() -> None:
 
 def test_steps_are_three_stages_and_initialisation_of_random_weights_is_not_judged(tmp_path: Path) -> None:
     trace = case_trace(tmp_path, full_case(model="T2V-A14B", steps=4), experts=["high_noise"] * 2 + ["low_noise"] * 2)
-    result = compared(Pair(measured_case(trace), measured_case(trace)))
+    result = compared(Pair(measured_earlier(trace), measured_case(trace)))
     stages = {row.name: row.verdict for row in result.rows if row.kind == "stage"}
     assert [name for name in stages if "Step" in name] == ["First_Step", "Typical_Step", "Switch_Step"]
     assert stages["Model_Initialization"] == "not judged"
     assert verdict(result, "Model initialisation") == "n/a"
-    loaded = measured_case(case_trace(tmp_path, full_case(weights="pretrained", steps=4)))
-    assert verdict(compared(Pair(loaded, loaded)), "Model initialisation") == "same"
+    loaded = case_trace(tmp_path, full_case(weights="pretrained", steps=4))
+    assert verdict(compared(Pair(measured_earlier(loaded), measured_case(loaded))), "Model initialisation") == "same"

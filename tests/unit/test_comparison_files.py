@@ -30,9 +30,16 @@ GOLDEN = ROOT / "tests/data/comparison.json"
     ids=["no pairs", "other videos"],
 )
 def test_a_comparison_of_nothing_is_a_fault(cases: list[dict], why: str) -> None:
-    content: dict[str, Any] = {"worse": [], "left_out": [], "cases": cases, "rows": []}
+    content: dict[str, Any] = {"worse": [], "left_out": [], "cases": cases, "rows": [], "not_measured_again": []}
     assert faults_of(content) == {"but nothing was compared": [why]}
-    assert faults_of(content | {"rows": [{}]}) == {}
+
+
+def test_a_comparison_of_traces_with_themselves_is_a_fault() -> None:
+    content: dict[str, Any] = {"worse": [], "left_out": [], "cases": [{"case": "a"}, {"case": "b"}]}
+    content["rows"] = [{"case": "a"}, {"case": "b"}]
+    assert faults_of(content | {"not_measured_again": ["a"]}) == {}
+    (line,) = faults_of(content | {"not_measured_again": ["a", "b"]})["but nothing was compared"]
+    assert "nothing was measured again" in line
 
 
 def test_the_comparison_as_json(tmp_path: Path) -> None:

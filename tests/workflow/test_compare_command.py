@@ -25,9 +25,16 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Project:
     run = project.snakemake("results/tables/cases.parquet")
     assert run.code == 0, run.output
     shutil.copytree(project.folder / "results", project.folder / "old")
+    for trace in (project.folder / "old/traces").glob("*.json"):
+        change(trace, earlier)
     # Left over from another grid; the comparison is of the cases of this one.
     shutil.copy(project.folder / "old/traces/b.json", project.folder / "results/traces/left_over.json")
     return project
+
+
+def earlier(trace: dict[str, Any]) -> None:
+    """The same figures as of another run."""
+    trace["started_at"] = "2026-01-01T10:00:00+00:00"
 
 
 def hundredfold(trace: dict[str, Any]) -> None:
@@ -95,6 +102,23 @@ def test_a_trace_that_was_left_out_ends_the_command_and_a_case_that_the_grid_doe
     finally:
         trace.write_text(kept)
         other.unlink()
+
+
+def test_traces_held_against_themselves_are_no_comparison(measured: Project) -> None:
+    itself = measured.folder / "itself"
+    shutil.copytree(measured.folder / "results/traces", itself, ignore=shutil.ignore_patterns("left_over.json"))
+    run = measured.snakemake("compare", "--config", "baseline=itself")
+    assert run.code == 1
+    assert "nothing was measured again (`--forcerun measure` does" in run.output
+    comparison = json.loads(measured.read("results/comparison.json"))
+    assert comparison["not_measured_again"] == ["a", "b"]
+    assert set(comparison["verdicts"]) == {"not measured again", "n/a"}
+    change(itself / "a.json", earlier)
+    run = measured.snakemake("compare", "--config", "baseline=itself")
+    assert run.code == 0, run.output
+    assert "**Not measured again**: 1 of 2 cases" in measured.read("results/comparison.md")
+    again = measured.snakemake("compare", "--dry-run", "--forcerun", "measure", "--config", "baseline=itself")
+    assert again.jobs >= COMPARISON | {("measure", "a"), ("measure", "b")}
 
 
 def test_a_report_is_a_baseline_and_to_compare_nothing_is_an_error(measured: Project) -> None:

@@ -9,6 +9,7 @@ from wanbench.report.compare.verdict import (
     BETTER,
     COLD_BESIDE_WARM,
     HARDWARE_UNKNOWN,
+    HOW_TO_MEASURE_AGAIN,
     ON_ANOTHER_GPU,
     SAME,
     WITHIN_SPREAD,
@@ -16,6 +17,7 @@ from wanbench.report.compare.verdict import (
     ComparedCase,
     ComparedRow,
     Comparison,
+    not_measured_again,
     regressions,
 )
 from wanbench.report.layout import table
@@ -33,7 +35,8 @@ _NOTE = (
     "a change lies; whether a case got worse, its measures say. `n/a`: not measured on one side. Two GPUs of one name "
     "differ more than one GPU from run to run: where the cases ran on two, only measures with a share for that (under "
     "Rules) have a verdict. Where one side has its first, cold generation alone and the other has warm ones, only "
-    "measures of the whole process and of the cold generation have one."
+    "measures of the whole process and of the cold generation have one. `not measured again`: the trace is the "
+    "baseline's own, so that nothing could differ."
 )
 
 
@@ -69,6 +72,11 @@ def _head(comparison: Comparison, common: Sequence[Difference]) -> str:
         f"{len(comparison.only_new)} only in this run",
         f"- **Verdicts of measures**: {counts or 'none'}",
     ]
+    if itself := len(not_measured_again(comparison)):
+        lines.append(
+            f"- **Not measured again**: {itself} of {len(comparison.cases)} cases are the same traces as the "
+            f"baseline's, and have no verdict ({HOW_TO_MEASURE_AGAIN})"
+        )
     # Of no pair of cases it would be "nothing", as if both sides had been the same.
     if comparison.cases:
         lines.append(f"- **Hardware and software that differ in all cases**: {differing}")

@@ -43,6 +43,7 @@ class MeasuredCase:
         doubt: why its figures give no verdict; None where they do.
         settings: by key of the grid file, only those that decide a run; a key that is missing is unknown.
         how_often: the keys of the grid file that say how often it is measured; empty where unknown.
+        started_at: when it was measured; None where a report does not say.
         cold_only: its figures are those of its first, cold generation, for want of another; None where unknown.
         hardware, software: names and versions; empty where unknown.
         gpu_uuid: which of the GPUs of its name it ran on; None where unknown, or on none.
@@ -61,6 +62,16 @@ class MeasuredCase:
     gpu_uuid: str | None = None
     how_often: dict[str, Any] = field(default_factory=dict)
     cold_only: bool | None = None
+    started_at: str | None = None
+
+    def same_measurement(self, other: "MeasuredCase") -> bool:
+        """Both are what one and the same run measured, whatever their files are called or hold beside it."""
+        # Two cases may begin in one second, and no two take the same time to the microsecond.
+        return self.started_at is not None and (self.started_at, self.figures, self.stages) == (
+            other.started_at,
+            other.figures,
+            other.stages,
+        )
 
 
 def measured_case(trace: Trace) -> MeasuredCase:
@@ -77,6 +88,7 @@ def measured_case(trace: Trace) -> MeasuredCase:
         gpu_uuid=(environment.get("gpu") or {}).get("uuid"),
         how_often={key: trace.case[key] for key in _HOW_OFTEN},
         cold_only=not warm(generations_of(trace.stages)),
+        started_at=trace.started_at,
     )
 
 

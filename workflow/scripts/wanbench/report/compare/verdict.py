@@ -19,6 +19,8 @@ from wanbench.report.numbers import NOT_MEASURED
 from wanbench.trace.names import OK
 
 SAME, WITHIN_SPREAD, NOT_JUDGED, HARDWARE_UNKNOWN = "same", "within the spread", "not judged", "hardware unknown"
+NOT_MEASURED_AGAIN = "not measured again"
+HOW_TO_MEASURE_AGAIN = "`--forcerun measure` does, such as after a change of software that no file here names"
 ON_ANOTHER_GPU = "no verdict: another GPU of this name"
 COLD_BESIDE_WARM = "no verdict: a cold generation beside warm ones"
 WORSE = ("slower", "more")
@@ -117,6 +119,11 @@ def regressions(comparison: Comparison) -> list[str]:
     return lines
 
 
+def not_measured_again(comparison: Comparison) -> list[str]:
+    """Names of the cases whose trace is held against itself."""
+    return [case.case for case in comparison.cases if case.withheld == NOT_MEASURED_AGAIN]
+
+
 def _times(ratio: float | None) -> str:
     return "" if ratio is None else f" ({ratio:.2f} times)"
 
@@ -141,6 +148,9 @@ def compared(pair: Pair) -> ComparedCase:
 
 
 def _withheld(pair: Pair, found: Sequence[Difference]) -> str | None:
+    # Whatever was changed since, a trace that is held against itself shows nothing of it.
+    if pair.old.same_measurement(pair.new):
+        return NOT_MEASURED_AGAIN
     settings = [str(difference) for difference in found if difference.kind == SETTING]
     if settings:
         return f"not comparable: {', '.join(settings)}"
