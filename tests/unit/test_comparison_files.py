@@ -13,6 +13,7 @@ from tiny import tiny_case
 from traces import GPU, HOST, LIMITS, records, trace_of, write
 from wanbench.errors import InputError
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
+from wanbench.report.compare.ending import ending
 from wanbench.report.compare.export import as_json, as_table
 from wanbench.report.compare.faults import faults_of
 from wanbench.report.compare.measured import measured_case
@@ -40,6 +41,17 @@ def test_a_comparison_of_traces_with_themselves_is_a_fault() -> None:
     assert faults_of(content | {"not_measured_again": ["a"]}) == {}
     (line,) = faults_of(content | {"not_measured_again": ["a", "b"]})["but nothing was compared"]
     assert "nothing was measured again" in line
+
+
+def test_a_comparison_ends_with_its_counts() -> None:
+    lists = {"not_measured_again": [], "only_old": [], "only_new": [], "left_out": []}
+    nothing: dict[str, Any] = {"cases": [], "verdicts": {}} | lists
+    assert ending(nothing) == ["Cases: none", "Verdicts of measures: none"]
+    some = {"cases": [{"case": "a"}, {"case": "b"}], "verdicts": {"same": 9, "slower": 1}, "only_old": ["c"]}
+    assert ending(nothing | some | {"not_measured_again": ["a"]}) == [
+        "Cases: 2 compared, 1 not measured again, 1 only in the baseline",
+        "Verdicts of measures: 9 same, 1 slower",
+    ]
 
 
 def test_the_comparison_as_json(tmp_path: Path) -> None:

@@ -48,6 +48,10 @@ def test_a_copy_of_the_results_is_the_same(measured: Project) -> None:
     run = measured.snakemake("compare", "--config", "baseline=old")
     assert run.code == 0, run.output
     assert run.jobs >= COMPARISON | {("report", ""), ("page", "")}
+    assert "\nThe comparison: results/comparison.md, results/comparison.json\n" in run.output
+    assert (
+        "\nThe report: results/report.md, results/report.html\nCases: 2 compared\nVerdicts of measures: " in run.output
+    )
     comparison = json.loads(measured.read("results/comparison.json"))
     assert set(comparison["verdicts"]) == {"same", "not judged", "n/a"}
     assert [case["case"] for case in comparison["cases"]] == ["a", "b"]
@@ -67,6 +71,7 @@ def test_a_slower_case_ends_the_command_and_is_named_and_other_content_compares_
         run = measured.snakemake("compare", "--config", "baseline=old")
         assert run.code != 0
         assert "b: VAE decoding slower (100.00 times)" in run.output
+        assert re.search(r"^Verdicts of measures: .*\b1 slower", run.output, re.M)
         assert "a: " not in run.output.split("worse than the baseline is:")[1].split("\n\n")[0]
         assert "VAE decoding slower" in measured.read("results/comparison.md")
         assert "faster" not in json.loads(measured.read("results/comparison.json"))["verdicts"]
