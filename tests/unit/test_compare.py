@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
-from reports import case_trace, full_case, read_back
+from reports import case_trace, full_case, made, read_back
 from traces import records
 from wanbench.measure.outcome import Outcome
 from wanbench.report.compare.export import as_json
@@ -116,6 +116,47 @@ def test_a_trace_held_against_itself_has_no_verdict_and_one_of_another_run_has()
         again = compare("old", [once], [other])
         assert verdict(again.cases[0], "s/step") == "same"
         assert "Not measured again**" not in render(again)
+
+
+def on_machine(busy_pct: float | None, gpu: str, slower: float = 1.0, **settings: Any) -> MeasuredCase:
+    """A case whose times are so many times longer."""
+    basis = with_settings("a", **settings)
+    names = ("step_s", "vae_decoding_s", "first_step_s", "text_encoding_s", "warm_generation_s")
+    figures = {name: Figure(10 * slower) for name in names} | {"gpu_mem_bytes": Figure(2e9)}
+    return replace(basis, busy_pct=busy_pct, hardware=basis.hardware | {"GPU": gpu}, figures=figures)
+
+
+BUSY = "no verdict: busy machine"
+
+
+@pytest.mark.parametrize("sides", [(66.0, None), (None, 66.0), (66.0, 30.0)])
+def test_on_a_busy_machine_nothing_is_said_of_what_the_cpu_decides(sides: tuple[float | None, float | None]) -> None:
+    old, new = sides
+    on_cpu = compare("old", [on_machine(old, "none")], [on_machine(new, "none", 20)])
+    assert regressions(on_cpu) == []
+    assert {verdict(on_cpu.cases[0], name) for name in ("s/step", "First step", "T5 encoding")} == {BUSY}
+    assert verdict(on_cpu.cases[0], "Peak GPU memory") == "same"
+    assert "## On a busy machine\n\n- a: CPU that other processes used: " in render(on_cpu)
+    assert "- Busy machine: CPU that other processes used: " in render(on_cpu)
+    on_gpu = compare("old", [on_machine(old, "G")], [on_machine(new, "G", 20)]).cases[0]
+    assert {verdict(on_gpu, name) for name in ("First step", "T5 encoding", "Warm generation", "T5_Encoding")} == {BUSY}
+    assert {verdict(on_gpu, name) for name in ("s/step", "VAE decoding")} == {"slower"}
+    offloaded = [on_machine(pct, "G", offload="model") for pct in sides]
+    assert verdict(compare("old", *([case] for case in offloaded)).cases[0], "s/step") == BUSY
+
+
+def test_on_a_machine_that_was_not_busy_everything_has_its_verdict() -> None:
+    quiet = compare("old", [on_machine(None, "none")], [on_machine(None, "none", 20)])
+    assert {verdict(quiet.cases[0], name) for name in ("s/step", "First step", "T5 encoding")} == {"slower"}
+    assert quiet.cases[0].busy is None
+    assert "- Busy machine:" not in render(quiet)
+    assert "## On a busy" not in render(quiet)
+
+
+def test_what_others_used_of_the_cpu_is_read_from_a_trace(tmp_path: Path) -> None:
+    share = {"cpu_pct": 80.0, "process_cpu_pct": 14.0}
+    trace = made(tmp_path, full_case(), measures={".*": share})
+    assert [measured_case(trace, limit).busy_pct for limit in (10.0, 70.0)] == [66.0, None]
 
 
 # --- which cases belong together ----------------------------------------------------------------------------------

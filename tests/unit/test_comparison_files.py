@@ -67,7 +67,7 @@ def test_the_comparison_as_json(tmp_path: Path) -> None:
         sides.append(sorted(folder.glob("*.json")))
     (tmp_path / "old/broken.json").write_text("{}")
     comparison = compared_runs(
-        "old", [tmp_path / "old/broken.json", *sides[0]], sides[1], {"b": "b.json: stale"}, LIMITS
+        "old", [tmp_path / "old/broken.json", *sides[0]], sides[1], {"b": "b.json: stale"}, LIMITS, 10.0
     )
     content = json.loads(json.dumps(as_json(comparison)))
     content["left_out"] = [line.replace(f"{tmp_path}/", "") for line in content["left_out"]]

@@ -7,6 +7,7 @@ from wanbench.report.compare.match import Difference, in_all
 from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
 from wanbench.report.compare.verdict import (
     BETTER,
+    BUSY_MACHINE,
     COLD_BESIDE_WARM,
     HARDWARE_UNKNOWN,
     HOW_TO_MEASURE_AGAIN,
@@ -36,7 +37,10 @@ _NOTE = (
     "differ more than one GPU from run to run: where the cases ran on two, only measures with a share for that (under "
     "Rules) have a verdict. Where one side has its first, cold generation alone and the other has warm ones, only "
     "measures of the whole process and of the cold generation have one. `not measured again`: the trace is the "
-    "baseline's own, so that nothing could differ."
+    "baseline's own, so that nothing could differ. `no verdict: busy machine`: in one of the two cases other processes "
+    "had more than `busy_machine_pct` (config/thresholds.yaml) of the machine's CPU, and the CPU decides the measure: "
+    "of a case on the CPU all times; of one on a GPU all times but s/step and VAE decoding, and the energy of a "
+    "generation, and where weights are offloaded these as well. Memory has its verdict."
 )
 
 
@@ -48,6 +52,7 @@ def render(comparison: Comparison) -> str:
         parts.append(table([_summary_row(case) for case in comparison.cases], ("Case", "Verdicts")))
     for title, lines in (
         ("Worse than the baseline", regressions(comparison)),
+        ("On a busy machine", [f"{case.case}: {case.busy}" for case in comparison.cases if case.busy]),
         ("Only in the baseline", comparison.only_old),
         ("Only in this run", comparison.only_new),
         ("Left out, and why", comparison.left_out),
@@ -102,7 +107,9 @@ def _verdicts(case: ComparedCase) -> str:
     changed = [f"{row.name} {row.verdict}" for row in measures if row.verdict in (*WORSE, *BETTER, WITHIN_SPREAD)]
     judged = any(row.verdict == SAME for row in measures)
     text = ", ".join(changed) or (SAME if judged else NOT_MEASURED)
-    unsaid = [why for why in (ON_ANOTHER_GPU, COLD_BESIDE_WARM) if any(row.verdict == why for row in measures)]
+    unsaid = [
+        why for why in (ON_ANOTHER_GPU, BUSY_MACHINE, COLD_BESIDE_WARM) if any(row.verdict == why for row in measures)
+    ]
     return "; others: ".join([text, *unsaid])
 
 
@@ -116,6 +123,8 @@ def _case_section(case: ComparedCase, common: Sequence[Difference]) -> list[str]
     lines = [f"- Differs in: {', '.join(own)}"] if own else []
     if case.withheld is not None:
         lines.append(f"- No verdicts: {_plain(case.withheld)}")
+    if case.busy is not None:
+        lines.append(f"- Busy machine: {_plain(case.busy)}")
     if lines:
         parts.append("\n".join(lines))
     if not case.rows:

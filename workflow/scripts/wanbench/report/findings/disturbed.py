@@ -1,8 +1,9 @@
 """Rules about trust: was the case alone on its machine, and do its steps agree?"""
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from wanbench.report.breakdown import Row
 from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, typical_rows
 from wanbench.report.numbers import fixed
 from wanbench.trace import names
@@ -11,12 +12,17 @@ from wanbench.trace import names
 _MIN_STEPS = 4
 
 
-def _busy_machine(context: Context) -> Iterator[Finding]:
-    total = context.row(names.TOTAL_EXECUTION)
+def others_cpu_pct(rows: Iterable[Row]) -> float | None:
+    """Share of the machine's CPU that other processes had during the case; None where it was not measured."""
+    total = next((row for row in rows if row.stage == names.TOTAL_EXECUTION), None)
     if total is None or total.cpu_pct is None or total.process_cpu_pct is None:
-        return
-    others_pct = total.cpu_pct - total.process_cpu_pct
-    if others_pct <= context.thresholds.busy_machine_pct:
+        return None
+    return total.cpu_pct - total.process_cpu_pct
+
+
+def _busy_machine(context: Context) -> Iterator[Finding]:
+    total, others_pct = context.row(names.TOTAL_EXECUTION), others_cpu_pct(context.rows)
+    if others_pct is None or others_pct <= context.thresholds.busy_machine_pct:
         return
     text = (
         f"Other processes used {others_pct:.0f} % of the machine's CPU during the case (CPU {total.cpu_pct:.0f} %, of "
