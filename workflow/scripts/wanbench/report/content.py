@@ -73,7 +73,7 @@ def content_of(
     compared = [section.partition("\n")[0].removeprefix("## ") for section in comparisons]
     return Content(
         about=header(cases, left_out, findings),
-        summary=summary(cases),
+        summary=summary(cases, findings),
         overview=([left_out_section(left_out)] if len(left_out) else []) + comparisons,
         cases=[
             CaseContent(

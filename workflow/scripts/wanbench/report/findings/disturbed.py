@@ -69,7 +69,8 @@ RULES = (
         "the kernel's counting in ticks, which is not the same for the machine and for a process, make 0.4 to 2.4 % of "
         "it on a machine with nothing else to do; above `busy_machine_pct` it is somebody's work. What the GPU "
         "computes hardly suffers, but what runs on the CPU waits for its turn: loading, offloading, launching kernels, "
-        "export, and all of a case on the CPU. The check of the case passes, since it looks at the GPU.",
+        "export, and all of a case on the CPU. The check "
+        "of the case does not look at it, so that the summary names the finding beside its verdict.",
         _busy_machine,
     ),
     Rule(
