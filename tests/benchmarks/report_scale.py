@@ -41,7 +41,7 @@ from wanbench.report.compare.markdown import render
 from wanbench.report.compare.runs import compared_runs
 from wanbench.trace.verdict import Limits
 files = sorted(Path({folder!r}, "traces").glob("*.json.gz"))
-comparison = compared_runs("itself", files, files, {{}}, Limits(**{limits}), processes=2)
+comparison = compared_runs("itself", files, files, {{}}, Limits(**{limits}), 10.0, processes=2)
 assert len(comparison.cases) == len(files) and not comparison.left_out
 render(comparison)
 """

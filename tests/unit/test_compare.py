@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
-from reports import case_trace, full_case, read_back
+from reports import case_trace, full_case, made, read_back
 from traces import records
 from wanbench.measure.outcome import Outcome
 from wanbench.report.compare.export import as_json
@@ -17,7 +17,7 @@ from wanbench.report.compare.match import Pair, match
 from wanbench.report.compare.measured import Figure, MeasuredCase, measured_case
 from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, MetricPolicy
 from wanbench.report.compare.verdict import ComparedCase, compare, compared, regressions, verdict_of
-from wanbench.trace.reader import read_trace
+from wanbench.trace.reader import Trace, read_trace
 
 GOLDEN = ROOT / "tests/data/comparison.json"
 STEPS = [3.0, 1.0, 1.01, 0.99, 1.0]
@@ -34,6 +34,11 @@ def case(name: str = "a", *, step_s: float = 1.0, **changes: Any) -> MeasuredCas
 def with_settings(name: str, **settings: Any) -> MeasuredCase:
     basis = case(name)
     return replace(basis, settings=basis.settings | settings)
+
+
+def measured_earlier(trace: Trace) -> MeasuredCase:
+    """The same figures as of another run."""
+    return replace(measured_case(trace), started_at="2026-01-01T10:00:00+00:00")
 
 
 def verdict(result: ComparedCase, name: str) -> str:
@@ -99,6 +104,59 @@ def test_a_spread_is_that_of_the_steps_and_one_value_has_none(tmp_path: Path) ->
     (row,) = (row for row in compared(Pair(case(), case())).rows if row.name == "Peak GPU memory")
     assert row.spread is None
     assert "none" in render(compare("old", [case()], [case()])).split("Peak GPU memory")[1].splitlines()[0]
+
+
+def test_a_trace_held_against_itself_has_no_verdict_and_one_of_another_run_has() -> None:
+    once = case(started_at="2026-11-23T10:00:00+00:00")
+    itself = compare("old", [once, case("b")], [once, case("b", step_s=1.001)])
+    assert verdict(itself.cases[0], "s/step") == "not measured again"
+    assert verdict(itself.cases[1], "s/step") == "same"
+    assert "- **Not measured again**: 1 of 2 cases are the same traces" in render(itself)
+    for other in (replace(once, started_at="2026-11-24T10:00:00+00:00"), replace(once, figures={"step_s": Figure(1)})):
+        again = compare("old", [once], [other])
+        assert verdict(again.cases[0], "s/step") == "same"
+        assert "Not measured again**" not in render(again)
+
+
+def on_machine(busy_pct: float | None, gpu: str, slower: float = 1.0, **settings: Any) -> MeasuredCase:
+    """A case whose times are so many times longer."""
+    basis = with_settings("a", **settings)
+    names = ("step_s", "vae_decoding_s", "first_step_s", "text_encoding_s", "warm_generation_s")
+    figures = {name: Figure(10 * slower) for name in names} | {"gpu_mem_bytes": Figure(2e9)}
+    return replace(basis, busy_pct=busy_pct, hardware=basis.hardware | {"GPU": gpu}, figures=figures)
+
+
+BUSY = "no verdict: busy machine"
+
+
+@pytest.mark.parametrize("sides", [(66.0, None), (None, 66.0), (66.0, 30.0)])
+def test_on_a_busy_machine_nothing_is_said_of_what_the_cpu_decides(sides: tuple[float | None, float | None]) -> None:
+    old, new = sides
+    on_cpu = compare("old", [on_machine(old, "none")], [on_machine(new, "none", 20)])
+    assert regressions(on_cpu) == []
+    assert {verdict(on_cpu.cases[0], name) for name in ("s/step", "First step", "T5 encoding")} == {BUSY}
+    assert verdict(on_cpu.cases[0], "Peak GPU memory") == "same"
+    assert "## On a busy machine\n\n- a: CPU that other processes used: " in render(on_cpu)
+    assert "- Busy machine: CPU that other processes used: " in render(on_cpu)
+    on_gpu = compare("old", [on_machine(old, "G")], [on_machine(new, "G", 20)]).cases[0]
+    assert {verdict(on_gpu, name) for name in ("First step", "T5 encoding", "Warm generation", "T5_Encoding")} == {BUSY}
+    assert {verdict(on_gpu, name) for name in ("s/step", "VAE decoding")} == {"slower"}
+    offloaded = [on_machine(pct, "G", offload="model") for pct in sides]
+    assert verdict(compare("old", *([case] for case in offloaded)).cases[0], "s/step") == BUSY
+
+
+def test_on_a_machine_that_was_not_busy_everything_has_its_verdict() -> None:
+    quiet = compare("old", [on_machine(None, "none")], [on_machine(None, "none", 20)])
+    assert {verdict(quiet.cases[0], name) for name in ("s/step", "First step", "T5 encoding")} == {"slower"}
+    assert quiet.cases[0].busy is None
+    assert "- Busy machine:" not in render(quiet)
+    assert "## On a busy" not in render(quiet)
+
+
+def test_what_others_used_of_the_cpu_is_read_from_a_trace(tmp_path: Path) -> None:
+    share = {"cpu_pct": 80.0, "process_cpu_pct": 14.0}
+    trace = made(tmp_path, full_case(), measures={".*": share})
+    assert [measured_case(trace, limit).busy_pct for limit in (10.0, 70.0)] == [66.0, None]
 
 
 # --- which cases belong together ----------------------------------------------------------------------------------
@@ -311,10 +369,10 @@ def test_what_was_zero_and_is_more_has_no_ratio_and_is_named() -> None:
 
 def test_steps_are_three_stages_and_initialisation_of_random_weights_is_not_judged(tmp_path: Path) -> None:
     trace = case_trace(tmp_path, full_case(model="T2V-A14B", steps=4), experts=["high_noise"] * 2 + ["low_noise"] * 2)
-    result = compared(Pair(measured_case(trace), measured_case(trace)))
+    result = compared(Pair(measured_earlier(trace), measured_case(trace)))
     stages = {row.name: row.verdict for row in result.rows if row.kind == "stage"}
     assert [name for name in stages if "Step" in name] == ["First_Step", "Typical_Step", "Switch_Step"]
     assert stages["Model_Initialization"] == "not judged"
     assert verdict(result, "Model initialisation") == "n/a"
-    loaded = measured_case(case_trace(tmp_path, full_case(weights="pretrained", steps=4)))
-    assert verdict(compared(Pair(loaded, loaded)), "Model initialisation") == "same"
+    loaded = case_trace(tmp_path, full_case(weights="pretrained", steps=4))
+    assert verdict(compared(Pair(measured_earlier(loaded), measured_case(loaded))), "Model initialisation") == "same"

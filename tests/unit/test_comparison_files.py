@@ -13,6 +13,7 @@ from tiny import tiny_case
 from traces import GPU, HOST, LIMITS, records, trace_of, write
 from wanbench.errors import InputError
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
+from wanbench.report.compare.ending import ending
 from wanbench.report.compare.export import as_json, as_table
 from wanbench.report.compare.faults import faults_of
 from wanbench.report.compare.measured import measured_case
@@ -30,9 +31,27 @@ GOLDEN = ROOT / "tests/data/comparison.json"
     ids=["no pairs", "other videos"],
 )
 def test_a_comparison_of_nothing_is_a_fault(cases: list[dict], why: str) -> None:
-    content: dict[str, Any] = {"worse": [], "left_out": [], "cases": cases, "rows": []}
+    content: dict[str, Any] = {"worse": [], "left_out": [], "cases": cases, "rows": [], "not_measured_again": []}
     assert faults_of(content) == {"but nothing was compared": [why]}
-    assert faults_of(content | {"rows": [{}]}) == {}
+
+
+def test_a_comparison_of_traces_with_themselves_is_a_fault() -> None:
+    content: dict[str, Any] = {"worse": [], "left_out": [], "cases": [{"case": "a"}, {"case": "b"}]}
+    content["rows"] = [{"case": "a"}, {"case": "b"}]
+    assert faults_of(content | {"not_measured_again": ["a"]}) == {}
+    (line,) = faults_of(content | {"not_measured_again": ["a", "b"]})["but nothing was compared"]
+    assert "nothing was measured again" in line
+
+
+def test_a_comparison_ends_with_its_counts() -> None:
+    lists = {"not_measured_again": [], "only_old": [], "only_new": [], "left_out": []}
+    nothing: dict[str, Any] = {"cases": [], "verdicts": {}} | lists
+    assert ending(nothing) == ["Cases: none", "Verdicts of measures: none"]
+    some = {"cases": [{"case": "a"}, {"case": "b"}], "verdicts": {"same": 9, "slower": 1}, "only_old": ["c"]}
+    assert ending(nothing | some | {"not_measured_again": ["a"]}) == [
+        "Cases: 2 compared, 1 not measured again, 1 only in the baseline",
+        "Verdicts of measures: 9 same, 1 slower",
+    ]
 
 
 def test_the_comparison_as_json(tmp_path: Path) -> None:
@@ -48,7 +67,7 @@ def test_the_comparison_as_json(tmp_path: Path) -> None:
         sides.append(sorted(folder.glob("*.json")))
     (tmp_path / "old/broken.json").write_text("{}")
     comparison = compared_runs(
-        "old", [tmp_path / "old/broken.json", *sides[0]], sides[1], {"b": "b.json: stale"}, LIMITS
+        "old", [tmp_path / "old/broken.json", *sides[0]], sides[1], {"b": "b.json: stale"}, LIMITS, 10.0
     )
     content = json.loads(json.dumps(as_json(comparison)))
     content["left_out"] = [line.replace(f"{tmp_path}/", "") for line in content["left_out"]]

@@ -99,7 +99,7 @@ def test_the_run_fails_for_failed_cases_and_left_out_traces_but_not_for_out_of_m
     killed = read(records([1.0] * 3)[:4], outcome=Outcome("killed", "ended by signal SIGKILL"))
     none = left_out_table([])
     assert faults_of(cases_table([ok, oom]), none, "g.yaml") == []
-    assert outcome_of(cases_table([ok, oom])) == {"ok": 1, "oom": 1}
+    assert outcome_of(cases_table([ok, oom]), {}) == {"ok": 1, "oom": 1, "check_not_passed": 0, "with_warnings": 0}
     (fault,) = faults_of(cases_table([ok, killed]), none, "g.yaml")
     assert fault.startswith("tiny: killed in Process_Startup: ended by signal SIGKILL")
 

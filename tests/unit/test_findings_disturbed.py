@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from reports import full_case, made, rules
+from traces import HOST
 
 STEADY = [2.0] * 9
 SCATTERED = [0.9, 0.1, 2.2, 0.2, 1.9, 0.1, 0.3, 2.1, 0.2]
@@ -38,6 +39,38 @@ def test_steps_that_scatter(tmp_path: Path) -> None:
     assert finding.severity == "warning"
     assert finding.evidence == pytest.approx({"spread_pct": 1000 * 1.925 / 2.5, "spread_s": 1.925, "median_s": 0.25})
     assert "shortest 0.10 s, longest 2.20 s" in finding.text
+
+
+BUSY = {"Total_Execution": {"cpu_pct": 99.9, "process_cpu_pct": 35.7}}
+DRIFTING = [2.0 + 0.02 * i for i in range(20)]
+UNLIKE = {
+    "step_times_scatter": SCATTERED,
+    "step_time_changed": [2.0] * 10 + [4.0] * 10,
+    "step_time_drift": DRIFTING,
+}
+
+
+@pytest.mark.parametrize("rule", UNLIKE)
+def test_a_case_on_the_cpu_gets_no_advice_for_gpus(tmp_path: Path, rule: str) -> None:
+    advice = found(tmp_path, UNLIKE[rule], environment=HOST)[rule].advice
+    assert advice.startswith("Look for another process on this machine, and ")
+    on_gpu = found(tmp_path, UNLIKE[rule])[rule].advice
+    assert on_gpu.startswith(
+        "Look at temperature and clocks in the trace, and "
+        if rule == "step_time_drift"
+        else "Look for another process on this machine, or for throttling, and "
+    )
+
+
+@pytest.mark.parametrize("rule", UNLIKE)
+def test_what_is_known_to_have_used_the_machine_need_not_be_looked_for(tmp_path: Path, rule: str) -> None:
+    advice = found(tmp_path, UNLIKE[rule], environment=HOST, measures=BUSY)[rule].advice
+    assert advice.startswith("Stop what else used this machine (busy_machine), and ")
+
+
+def test_a_gpu_may_have_been_throttled_beside_it(tmp_path: Path) -> None:
+    advice = found(tmp_path, SCATTERED, measures=BUSY)["step_times_scatter"].advice
+    assert advice.startswith("Stop what else used this machine (busy_machine), or look for throttling, and ")
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ def test_compilation_can_dominate(tmp_path: Path) -> None:
 def test_all_generations_count_for_a_share(tmp_path: Path) -> None:
     finding = found(tmp_path, decode_s=20.0, settings={"repeats": 3})["dominant_stage"]
     assert finding.evidence["time_s"] == 60.0
+    assert finding.text.startswith("VAE_Decoding takes 60.00 s in 3 generations, ")
+    assert found(tmp_path, decode_s=20.0)["dominant_stage"].text.startswith("VAE_Decoding takes 20.00 s, ")
 
 
 def test_an_expert_that_is_loaded_at_the_switch(tmp_path: Path) -> None:

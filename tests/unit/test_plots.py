@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,22 @@ def test_a_line_that_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
     trace, counters = both(tmp_path, trace_of(records([1.0]), samples=host_samples(14.0, {"sm_activity_pct": 50.0})))
     (panel,) = panels_of(counters, trace.stages)
     assert [line.label for line in panel.lines] == ["SM"]
+
+
+def test_no_share_of_the_cpu_is_drawn_above_the_whole(tmp_path: Path) -> None:
+    reading = {"cpu_pct": 112.0, "process_cpu_pct": 64.0}
+    trace, counters = both(tmp_path, trace_of(records([1.0]), samples=host_samples(14.0, reading)))
+    (panel,) = panels_of(counters, trace.stages)
+    assert [set(line.readings.values) for line in panel.lines] == [{100.0}, {64.0}]
+    assert max(max(drawn.get_ydata()) for drawn in timeline(trace, counters).figure.axes[1].lines) == 100
+
+
+def test_gaps_of_the_cpu_stay_gaps(tmp_path: Path) -> None:
+    samples = host_samples(14.0, {"cpu_pct": 112.0, "process_cpu_pct": 64.0})
+    samples = replace(samples, times_ns=[time + (time > 7e9) * 10**9 for time in samples.times_ns])
+    trace, counters = both(tmp_path, trace_of(records([1.0]), samples=samples))
+    for line in panels_of(counters, trace.stages)[0].lines:
+        assert sum(map(math.isnan, line.readings.values)) == 1
 
 
 def test_a_timeline_says_what_it_shows(tmp_path: Path) -> None:

@@ -118,6 +118,6 @@ def test_a_comparison_names_no_home_folder(planted: None, tmp_path: Path, monkey
     file = write(tmp_path, trace_of(records([1.0])))
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    comparison = compared_runs(str(tmp_path), [file, broken], [file], {}, LIMITS)
+    comparison = compared_runs(str(tmp_path), [file, broken], [file], {}, LIMITS, 10.0)
     assert str(tmp_path) not in repr(comparison)
     assert comparison.baseline == "~"

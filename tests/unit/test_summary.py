@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import case_trace, full_case, report, tables
+from reports import case_trace, full_case, made, report, tables
 from wanbench.report.summary import summary
 from wanbench.report.tables import cases_table
 from wanbench.trace.reader import Trace
@@ -22,7 +22,7 @@ def make(tmp_path: Path) -> Make:
 
 def notes(*traces: Trace) -> list[str]:
     """Paragraphs below the table."""
-    return summary(cases_table(traces)).split("\n\n")[1:]
+    return summary(cases_table(traces), {}).split("\n\n")[1:]
 
 
 def test_how_much_was_made_stands_next_to_the_columns_of_the_reference(make: Make) -> None:
@@ -41,6 +41,23 @@ def test_sums_over_unlike_amounts_of_work_are_named(make: Make) -> None:
     assert notes(one, three) == [f"{whole} Several videos were made by: th\\_ree (3)."]
     assert notes(one, make(full_case("longer", steps=4))) == [whole]
     assert notes(one, make(full_case("alike", steps=3))) == notes(three) == []
+
+
+def test_what_disturbed_a_case_stands_beside_its_check(tmp_path: Path) -> None:
+    busy = {"Total_Execution": {"cpu_pct": 99.0, "process_cpu_pct": 33.0}}
+    quiet = {"Total_Execution": {"cpu_pct": 76.0, "process_cpu_pct": 74.0}}
+    scattered = [0.9, 0.1, 2.2, 0.2, 1.9, 0.1, 0.3, 2.1, 0.2]
+    changed = [2.0] * 10 + [6.0] * 10
+
+    def check(times_s: list[float], measures: dict) -> str:
+        trace = made(tmp_path, full_case(steps=len(times_s)), times_s, measures=measures)
+        return tables(report(trace), "Case")[0][0]["Check"]
+
+    assert check([2.0] * 9, quiet) == "passed"
+    assert check([2.0] * 9, busy) == "passed, busy machine"
+    assert check(scattered, quiet) == "passed, step times scatter"
+    assert check(scattered, busy) == "passed, busy machine, step times scatter"
+    assert check(changed, busy) == "step time changed, busy machine"
 
 
 def test_a_median_of_a_single_step_is_named_and_its_cell_stays_a_number(make: Make) -> None:

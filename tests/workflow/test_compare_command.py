@@ -19,15 +19,23 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """Two small cases, measured once, with a copy of their results beside them."""
     project = copy_project(tmp_path_factory.mktemp("compare") / "project")
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL | {"seed": 7}}})
-    # Other programs on this machine may make the check doubt a run of a few seconds.
+    # Other programs on this machine may make the check doubt a run of a few seconds, and leave it without verdicts.
     file = project.folder / "config/thresholds.yaml"
-    file.write_text(re.sub(r"(min_\w+_coverage_pct): 99", r"\1: 0", file.read_text("utf-8")), "utf-8")
+    doubted = re.sub(r"(min_\w+_coverage_pct): 99", r"\1: 0", file.read_text("utf-8"))
+    file.write_text(doubted.replace("busy_machine_pct: 10", "busy_machine_pct: 100"), "utf-8")
     run = project.snakemake("results/tables/cases.parquet")
     assert run.code == 0, run.output
     shutil.copytree(project.folder / "results", project.folder / "old")
+    for trace in (project.folder / "old/traces").glob("*.json"):
+        change(trace, earlier)
     # Left over from another grid; the comparison is of the cases of this one.
     shutil.copy(project.folder / "old/traces/b.json", project.folder / "results/traces/left_over.json")
     return project
+
+
+def earlier(trace: dict[str, Any]) -> None:
+    """The same figures as of another run."""
+    trace["started_at"] = "2026-01-01T10:00:00+00:00"
 
 
 def hundredfold(trace: dict[str, Any]) -> None:
@@ -41,6 +49,10 @@ def test_a_copy_of_the_results_is_the_same(measured: Project) -> None:
     run = measured.snakemake("compare", "--config", "baseline=old")
     assert run.code == 0, run.output
     assert run.jobs >= COMPARISON | {("report", ""), ("page", "")}
+    assert "\nThe comparison: results/comparison.md, results/comparison.json\n" in run.output
+    assert (
+        "\nThe report: results/report.md, results/report.html\nCases: 2 compared\nVerdicts of measures: " in run.output
+    )
     comparison = json.loads(measured.read("results/comparison.json"))
     assert set(comparison["verdicts"]) == {"same", "not judged", "n/a"}
     assert [case["case"] for case in comparison["cases"]] == ["a", "b"]
@@ -60,6 +72,7 @@ def test_a_slower_case_ends_the_command_and_is_named_and_other_content_compares_
         run = measured.snakemake("compare", "--config", "baseline=old")
         assert run.code != 0
         assert "b: VAE decoding slower (100.00 times)" in run.output
+        assert re.search(r"^Verdicts of measures: .*\d slower", run.output, re.M), run.output
         assert "a: " not in run.output.split("worse than the baseline is:")[1].split("\n\n")[0]
         assert "VAE decoding slower" in measured.read("results/comparison.md")
         assert "faster" not in json.loads(measured.read("results/comparison.json"))["verdicts"]
@@ -95,6 +108,23 @@ def test_a_trace_that_was_left_out_ends_the_command_and_a_case_that_the_grid_doe
     finally:
         trace.write_text(kept)
         other.unlink()
+
+
+def test_traces_held_against_themselves_are_no_comparison(measured: Project) -> None:
+    itself = measured.folder / "itself"
+    shutil.copytree(measured.folder / "results/traces", itself, ignore=shutil.ignore_patterns("left_over.json"))
+    run = measured.snakemake("compare", "--config", "baseline=itself")
+    assert run.code == 1
+    assert "nothing was measured again (`--forcerun measure` does" in run.output
+    comparison = json.loads(measured.read("results/comparison.json"))
+    assert comparison["not_measured_again"] == ["a", "b"]
+    assert set(comparison["verdicts"]) == {"not measured again", "n/a"}
+    change(itself / "a.json", earlier)
+    run = measured.snakemake("compare", "--config", "baseline=itself")
+    assert run.code == 0, run.output
+    assert "**Not measured again**: 1 of 2 cases" in measured.read("results/comparison.md")
+    again = measured.snakemake("compare", "--dry-run", "--forcerun", "measure", "--config", "baseline=itself")
+    assert again.jobs >= COMPARISON | {("measure", "a"), ("measure", "b")}
 
 
 def test_a_report_is_a_baseline_and_to_compare_nothing_is_an_error(measured: Project) -> None:

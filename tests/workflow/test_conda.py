@@ -20,6 +20,7 @@ from conda_stand_in.channel import PYTHON_X_Y, Package
 from conda_stand_in.installation import Installation, install_stand_in, packages_of_the_project
 from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project, Run, copy_project
 from tiny import IMAGE
+from traces import change
 from wanbench.trace.reader import read_trace
 
 GRID = {
@@ -56,6 +57,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory, conda: Installation) -> t
     first = run(project, conda, *TARGETS, "results/checkpoints/tiny/TI2V-5B")
     assert first.code == 0, first.output
     shutil.copytree(project.folder / "results/traces", project.folder / "before")
+    for trace in (project.folder / "before").glob("*.json"):
+        change(trace, lambda content: content.update(started_at="2026-01-01T10:00:00+00:00"))
     compared = run(project, conda, "compare", "--config", "baseline=before")
     assert compared.code == 0, compared.output
     return project, {rule for rule, _ in first.jobs | compared.jobs}

@@ -33,6 +33,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Project:
     run = project.snakemake()
     assert run.code == 0, run.output
     assert run.jobs == ALL
+    assert re.search(r"^Cases: 3 ok", run.output, re.M)
     return project
 
 

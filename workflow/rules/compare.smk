@@ -21,6 +21,7 @@ rule comparison:
         baseline_files=[str(file) for file in BASELINE_FILES],
         baseline_digest=baseline_digest(BASELINE_FILES),
         limits=LIMITS,
+        busy_machine_pct=THRESHOLDS["busy_machine_pct"],
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
     script:

@@ -52,6 +52,7 @@ rule outcome:
     input:
         cases="results/tables/cases.parquet",
         left_out="results/tables/left_out.parquet",
+        findings="results/tables/findings.parquet",
         # The report is made before a failed case can end the run.
         report="results/report.md",
         page="results/report.html",

@@ -29,6 +29,7 @@ try:
         [Path(file) for file in snakemake.input.traces],
         dict(zip(left_out["case"], left_out["reason"])),
         Limits(**snakemake.params.limits),
+        snakemake.params.busy_machine_pct,
         snakemake.threads,
     )
 except InputError as error:

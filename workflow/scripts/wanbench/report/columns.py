@@ -27,8 +27,9 @@ SUMMARY = {
     "Steps": "denoising steps of a generation",
     "Status": "ok, oom (out of GPU memory), timeout, killed or error",
     "Check": "passed, or what makes the figures doubtful: gaps, time without a stage, a change of step time, other "
-    "processes on the GPU, throttling, output that is not finite; in brackets, how many contaminated generations it "
-    "and all medians are without",
+    "processes on the GPU, throttling, output that is not finite; then the findings busy machine and step "
+    "times scatter, which no check stands for and which leave times in doubt; in brackets, how many contaminated "
+    "generations it and all medians are without",
     "Model": "the Wan2.2 model",
     "Task": "t2v, text to video, or i2v, image to video",
     "Frames": "length of the video, in frames",

@@ -72,8 +72,8 @@ def content_of(
     comparisons = [section for section in found if section is not None]
     compared = [section.partition("\n")[0].removeprefix("## ") for section in comparisons]
     return Content(
-        about=header(cases, left_out),
-        summary=summary(cases),
+        about=header(cases, left_out, findings),
+        summary=summary(cases, findings),
         overview=([left_out_section(left_out)] if len(left_out) else []) + comparisons,
         cases=[
             CaseContent(

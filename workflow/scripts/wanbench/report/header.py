@@ -5,13 +5,13 @@ from collections.abc import Callable
 import pandas as pd
 
 from wanbench.report import provenance
+from wanbench.report.counted import Findings, counted
 from wanbench.report.gpus import gpu_letters, gpus_named
 from wanbench.report.numbers import plain, some
 from wanbench.report.peaks import MEASURED, peak_flops_per_s
-from wanbench.trace.names import OK
 
 
-def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
+def header(cases: pd.DataFrame, left_out: pd.DataFrame, findings: Findings) -> str:
     """Bullet lines about all cases together; where cases differ, every variant is named with its count."""
     lines = [
         ("Measured", _dates(cases)),
@@ -22,7 +22,7 @@ def header(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
         ("Software", _variants(cases, provenance.software)),
         ("Measuring code", _codes(cases)),
         ("Weights", _variants(cases, provenance.weights)),
-        ("Cases", _counts(cases, left_out)),
+        ("Cases", _counts(cases, left_out, findings)),
     ]
     text = [f"- **{label}**: {value}" for label, value in lines]
     text += [f"- **Note**: {note}" for note in _notes(cases)]
@@ -89,12 +89,8 @@ def _commits(cases: pd.DataFrame) -> str:
     return " and ".join(sorted({plain(provenance.code(case)) for _, case in cases.iterrows()}))
 
 
-def _counts(cases: pd.DataFrame, left_out: pd.DataFrame) -> str:
-    by_status = cases.groupby("status")["case"].agg(list).to_dict()
-    # Those that ran to their end need no names.
-    parts = [f"{len(by_status.pop(OK))} {OK}"] if OK in by_status else []
-    parts += [f"{len(names)} {status} ({some([plain(name) for name in names])})" for status, names in by_status.items()]
-    text = ", ".join(parts) or "none"
+def _counts(cases: pd.DataFrame, left_out: pd.DataFrame, findings: Findings) -> str:
+    text = counted(cases, findings, plain)
     if not len(left_out):
         return text
     return (

@@ -3,12 +3,17 @@
 import pandas as pd
 
 from wanbench.faults import of_failed_case, of_no_case
+from wanbench.report.counted import Findings, of_failed_check, with_warnings
 from wanbench.trace.names import FINISHED
 
 
-def outcome_of(cases: pd.DataFrame) -> dict[str, int]:
-    """Number of cases by status."""
-    return {str(status): int(count) for status, count in cases["status"].value_counts().sort_index().items()}
+def outcome_of(cases: pd.DataFrame, findings: Findings) -> dict[str, int]:
+    """Number of cases by status, and of those that are ok, how many are to be looked at."""
+    by_status = cases["status"].value_counts().sort_index()
+    return {str(status): int(count) for status, count in by_status.items()} | {
+        "check_not_passed": len(of_failed_check(cases)),
+        "with_warnings": len(with_warnings(cases, findings)),
+    }
 
 
 def faults_of(cases: pd.DataFrame, left_out: pd.DataFrame, grid: str) -> list[str]:

@@ -1,18 +1,25 @@
 """The summary: all cases in one table, and the traces that are not in it."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
+from wanbench.report.counted import Findings
+from wanbench.report.findings import disturbed
+from wanbench.report.findings.basis import Finding
 from wanbench.report.layout import table
 from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain, some
 
 _TEXT_COLUMNS = ("Case", "Res", "Offload", "Status", "Check", "Model", "Task", "Weights")
 
 
-def summary(cases: pd.DataFrame) -> str:
+def summary(cases: pd.DataFrame, findings: Findings) -> str:
     """One row for each case, and below them what a reader of single columns would not see."""
     if not len(cases):
         return "No case has a usable trace."
-    rows = table([_summary_row(case) for _, case in cases.iterrows()], _TEXT_COLUMNS)
+    rows = table(
+        [_summary_row(case, _doubts(findings.get(case["case"], ()))) for _, case in cases.iterrows()], _TEXT_COLUMNS
+    )
     return "\n\n".join([rows, *_unlike_work(cases), *_single_steps(cases)])
 
 
@@ -34,7 +41,7 @@ def _single_steps(cases: pd.DataFrame) -> list[str]:
     return [f"{which}: {some(found)}."] if found else []
 
 
-def _summary_row(case: pd.Series) -> dict[str, str]:
+def _summary_row(case: pd.Series, doubts: Sequence[str]) -> dict[str, str]:
     return {
         "Case": case["case"],
         "Res": case["size"] + (" (unofficial)" if case["unofficial_size"] else ""),
@@ -47,7 +54,7 @@ def _summary_row(case: pd.Series) -> dict[str, str]:
         "Generations": str(case["generations"]),
         "Steps": str(case["steps"]),
         "Status": case["status"],
-        "Check": _check(case),
+        "Check": _check(case, doubts),
         "Model": case["model"],
         "Task": case["task"],
         "Frames": str(case["frames"]),
@@ -63,12 +70,19 @@ def _summary_row(case: pd.Series) -> dict[str, str]:
     }
 
 
-def _check(case: pd.Series) -> str:
+def _doubts(findings: Sequence[Finding]) -> list[str]:
+    """What disturbed a case that no fault of its check stands for."""
+    fired = {finding.rule for finding in findings}
+    return [rule.name.replace("_", " ") for rule in disturbed.RULES if rule.name in fired]
+
+
+def _check(case: pd.Series, doubts: Sequence[str]) -> str:
     if case["status"] != "ok":
         return NOT_MEASURED
     left_out = int(case["generations_left_out"])
     without = f" (without {left_out} of {case['generations']} generations)" if left_out else ""
-    return plain((case["faults"].replace("_", " ").strip() or "passed") + without)
+    verdict = case["faults"].replace("_", " ").strip() or "passed"
+    return plain(", ".join([verdict, *doubts]) + without)
 
 
 def left_out_section(left_out: pd.DataFrame) -> str:

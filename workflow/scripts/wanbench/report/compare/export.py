@@ -8,7 +8,7 @@ import pandas as pd
 
 from wanbench.report.compare.match import in_all
 from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, SHOWN_STAGE
-from wanbench.report.compare.verdict import Comparison, regressions
+from wanbench.report.compare.verdict import Comparison, not_measured_again, regressions
 
 SCHEMA_VERSION = 1
 
@@ -40,6 +40,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "baseline": comparison.baseline,
         "verdicts": verdict_counts(comparison),
         "worse": regressions(comparison),
+        "not_measured_again": not_measured_again(comparison),
         "rules": [asdict(policy) for policy in (*POLICIES.values(), OTHER_STAGE, SHOWN_STAGE)],
         # Of hardware and software, in all cases; each case has its own as well.
         "differences": [asdict(item) for item in in_all([case.differences for case in comparison.cases])],

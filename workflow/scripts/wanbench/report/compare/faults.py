@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from wanbench.report.compare.verdict import HOW_TO_MEASURE_AGAIN
 from wanbench.text import visible
 
 
@@ -15,12 +16,17 @@ def faults_of(comparison: dict[str, Any]) -> dict[str, list[str]]:
         "and worse than the baseline is": comparison["worse"],
         # What could not be used was not compared, so it may be worse as well.
         "but could not compare": comparison["left_out"],
-        "but nothing was compared": [] if comparison["rows"] else [_why_nothing(comparison)],
+        "but nothing was compared": _why_nothing(comparison),
     }
     return {what: [visible(line) for line in found] for what, found in lines.items() if found}
 
 
-def _why_nothing(comparison: dict[str, Any]) -> str:
-    if comparison["cases"]:
-        return "all cases that belong together made different videos"
-    return "no case of the baseline has the name or the settings of one of this grid"
+def _why_nothing(comparison: dict[str, Any]) -> list[str]:
+    if not comparison["cases"]:
+        return ["no case of the baseline has the name or the settings of one of this grid"]
+    if not comparison["rows"]:
+        return ["all cases that belong together made different videos"]
+    # Such a comparison would pass whatever was changed since.
+    if {row["case"] for row in comparison["rows"]} <= set(comparison["not_measured_again"]):
+        return [f"all traces are the baseline's own: nothing was measured again ({HOW_TO_MEASURE_AGAIN})"]
+    return []

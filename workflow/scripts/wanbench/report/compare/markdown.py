@@ -7,8 +7,10 @@ from wanbench.report.compare.match import Difference, in_all
 from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
 from wanbench.report.compare.verdict import (
     BETTER,
+    BUSY_MACHINE,
     COLD_BESIDE_WARM,
     HARDWARE_UNKNOWN,
+    HOW_TO_MEASURE_AGAIN,
     ON_ANOTHER_GPU,
     SAME,
     WITHIN_SPREAD,
@@ -16,6 +18,7 @@ from wanbench.report.compare.verdict import (
     ComparedCase,
     ComparedRow,
     Comparison,
+    not_measured_again,
     regressions,
 )
 from wanbench.report.layout import table
@@ -33,7 +36,11 @@ _NOTE = (
     "a change lies; whether a case got worse, its measures say. `n/a`: not measured on one side. Two GPUs of one name "
     "differ more than one GPU from run to run: where the cases ran on two, only measures with a share for that (under "
     "Rules) have a verdict. Where one side has its first, cold generation alone and the other has warm ones, only "
-    "measures of the whole process and of the cold generation have one."
+    "measures of the whole process and of the cold generation have one. `not measured again`: the trace is the "
+    "baseline's own, so that nothing could differ. `no verdict: busy machine`: in one of the two cases other processes "
+    "had more than `busy_machine_pct` (config/thresholds.yaml) of the machine's CPU, and the CPU decides the measure: "
+    "of a case on the CPU all times; of one on a GPU all times but s/step and VAE decoding, and the energy of a "
+    "generation, and where weights are offloaded these as well. Memory has its verdict."
 )
 
 
@@ -45,6 +52,7 @@ def render(comparison: Comparison) -> str:
         parts.append(table([_summary_row(case) for case in comparison.cases], ("Case", "Verdicts")))
     for title, lines in (
         ("Worse than the baseline", regressions(comparison)),
+        ("On a busy machine", [f"{case.case}: {case.busy}" for case in comparison.cases if case.busy]),
         ("Only in the baseline", comparison.only_old),
         ("Only in this run", comparison.only_new),
         ("Left out, and why", comparison.left_out),
@@ -69,6 +77,11 @@ def _head(comparison: Comparison, common: Sequence[Difference]) -> str:
         f"{len(comparison.only_new)} only in this run",
         f"- **Verdicts of measures**: {counts or 'none'}",
     ]
+    if itself := len(not_measured_again(comparison)):
+        lines.append(
+            f"- **Not measured again**: {itself} of {len(comparison.cases)} cases are the same traces as the "
+            f"baseline's, and have no verdict ({HOW_TO_MEASURE_AGAIN})"
+        )
     # Of no pair of cases it would be "nothing", as if both sides had been the same.
     if comparison.cases:
         lines.append(f"- **Hardware and software that differ in all cases**: {differing}")
@@ -94,7 +107,9 @@ def _verdicts(case: ComparedCase) -> str:
     changed = [f"{row.name} {row.verdict}" for row in measures if row.verdict in (*WORSE, *BETTER, WITHIN_SPREAD)]
     judged = any(row.verdict == SAME for row in measures)
     text = ", ".join(changed) or (SAME if judged else NOT_MEASURED)
-    unsaid = [why for why in (ON_ANOTHER_GPU, COLD_BESIDE_WARM) if any(row.verdict == why for row in measures)]
+    unsaid = [
+        why for why in (ON_ANOTHER_GPU, BUSY_MACHINE, COLD_BESIDE_WARM) if any(row.verdict == why for row in measures)
+    ]
     return "; others: ".join([text, *unsaid])
 
 
@@ -108,6 +123,8 @@ def _case_section(case: ComparedCase, common: Sequence[Difference]) -> list[str]
     lines = [f"- Differs in: {', '.join(own)}"] if own else []
     if case.withheld is not None:
         lines.append(f"- No verdicts: {_plain(case.withheld)}")
+    if case.busy is not None:
+        lines.append(f"- Busy machine: {_plain(case.busy)}")
     if lines:
         parts.append("\n".join(lines))
     if not case.rows:

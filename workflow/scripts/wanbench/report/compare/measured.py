@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from wanbench.report.breakdown import breakdown
+from wanbench.report.breakdown import Row, breakdown
 from wanbench.report.figures import figures_of, steps_of, typical_steps
+from wanbench.report.findings.disturbed import others_cpu_pct
 from wanbench.report.generations import cold, generations_of, warm
 from wanbench.report.robust import median_error
 from wanbench.report.tables import stage_records
@@ -43,6 +44,8 @@ class MeasuredCase:
         doubt: why its figures give no verdict; None where they do.
         settings: by key of the grid file, only those that decide a run; a key that is missing is unknown.
         how_often: the keys of the grid file that say how often it is measured; empty where unknown.
+        started_at: when it was measured; None where a report does not say.
+        busy_pct: share of the machine's CPU that other processes had, where that is too much; else None.
         cold_only: its figures are those of its first, cold generation, for want of another; None where unknown.
         hardware, software: names and versions; empty where unknown.
         gpu_uuid: which of the GPUs of its name it ran on; None where unknown, or on none.
@@ -61,10 +64,26 @@ class MeasuredCase:
     gpu_uuid: str | None = None
     how_often: dict[str, Any] = field(default_factory=dict)
     cold_only: bool | None = None
+    started_at: str | None = None
+    busy_pct: float | None = None
+
+    def same_measurement(self, other: "MeasuredCase") -> bool:
+        """Both are what one and the same run measured, whatever their files are called or hold beside it."""
+        # Two cases may begin in one second, and no two take the same time to the microsecond.
+        return self.started_at is not None and (self.started_at, self.figures, self.stages) == (
+            other.started_at,
+            other.figures,
+            other.stages,
+        )
 
 
-def measured_case(trace: Trace) -> MeasuredCase:
-    environment = trace.environment or {}
+def measured_case(trace: Trace, busy_machine_pct: float = 100.0) -> MeasuredCase:
+    """
+    Args:
+        busy_machine_pct: up to which share of the CPU other processes are nothing to say.
+    """
+    environment, rows = trace.environment or {}, breakdown(stage_records(trace))
+    others_pct = others_cpu_pct(rows)
     return MeasuredCase(
         name=trace.case["name"],
         status=trace.status,
@@ -73,10 +92,12 @@ def measured_case(trace: Trace) -> MeasuredCase:
         hardware=_hardware(environment),
         software=_software(environment) | {"measuring code": trace.digests["measure"]},
         figures=_figures(trace),
-        stages=_stages(trace),
+        stages=_stages(trace, rows),
         gpu_uuid=(environment.get("gpu") or {}).get("uuid"),
         how_often={key: trace.case[key] for key in _HOW_OFTEN},
         cold_only=not warm(generations_of(trace.stages)),
+        started_at=trace.started_at,
+        busy_pct=others_pct if others_pct is not None and others_pct > busy_machine_pct else None,
     )
 
 
@@ -148,10 +169,10 @@ def _times_s(trace: Trace, name: str) -> list[float]:
     ]
 
 
-def _stages(trace: Trace) -> dict[str, Figure]:
+def _stages(trace: Trace, rows: Iterable[Row]) -> dict[str, Figure]:
     steps = steps_of(stage for stage in trace.stages if stage.counted)
     times: dict[str, Figure] = {}
-    for row in breakdown(stage_records(trace)):
+    for row in rows:
         if names.step_index(row.stage) is None:
             # Rows that only the breakdown has, and a compilation in a warm-up, have the one value that stands there.
             times[row.stage] = Figure.of(_times_s(trace, row.stage) or [row.time_s])

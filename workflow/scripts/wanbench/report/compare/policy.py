@@ -173,6 +173,8 @@ OF_ANY_GENERATION = (
     names.PROCESS_STARTUP,
     names.MODEL_INITIALIZATION,
 )
+# How long these take, or what energy, the GPU decides, as long as no weights move in them.
+_BY_THE_GPU = ("step_s", "vae_decoding_s", "step_energy_j", TYPICAL_STEP, names.VAE_DECODING)
 
 OTHER_STAGE = MetricPolicy(
     "stage_s",
@@ -196,6 +198,17 @@ STAGE_POLICIES = {
     names.VAE_DECODING: POLICIES["vae_decoding_s"],
     names.VIDEO_EXPORT: OTHER_STAGE,
 }
+
+
+def cpu_decides(key: str, policy: MetricPolicy, on_gpu: bool, offload: str | None) -> bool:
+    """Whether other work on the machine's CPU can change a measure or the time of a stage.
+
+    Args:
+        key: the measure, or the stage.
+    """
+    if policy.unit == "bytes":
+        return False
+    return not on_gpu or offload != "none" or key not in _BY_THE_GPU
 
 
 def stage_policy(stage: str, loaded: bool) -> MetricPolicy:

@@ -18,6 +18,7 @@ def compared_runs(
     traces: Sequence[Path],
     stale: Mapping[str, str],
     limits: Limits,
+    busy_machine_pct: float,
     processes: int = 1,
 ) -> Comparison:
     """The comparison of this run's traces with a baseline.
@@ -27,6 +28,7 @@ def compared_runs(
         baseline_files: its traces, or the one report.
         stale: traces of this run that must not be used, by case, with the reason.
         limits: for the verdict on each trace of both sides, whatever it was measured with.
+        busy_machine_pct: as `measured_case` takes it.
         processes: that read at the same time.
 
     Raises:
@@ -38,12 +40,14 @@ def compared_runs(
     left_out = [f"this run: {reason}" for reason in (*stale.values(), *(item.reason for item in unread))]
     if baseline_files[0].suffix not in (".json", ".gz"):
         report = read_seed_report(baseline_files[0])
-        return compare(named, report.cases, [measured_case(trace) for trace in new], left_out, report.notes)
+        return compare(
+            named, report.cases, [measured_case(trace, busy_machine_pct) for trace in new], left_out, report.notes
+        )
     old, unusable = collect(list(baseline_files), None, limits, processes)
     if not old:
         raise InputError(
             "\n".join([f"baseline {baseline}: no trace can be used:", *(item.reason for item in unusable)])
         )
     left_out += [redacted(f"baseline: {item.reason}") for item in unusable]
-    cases = [[measured_case(trace) for trace in side] for side in (old, new)]
+    cases = [[measured_case(trace, busy_machine_pct) for trace in side] for side in (old, new)]
     return compare(named, *cases, left_out)

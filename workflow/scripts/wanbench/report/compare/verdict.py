@@ -14,12 +14,15 @@ from wanbench.report.compare.match import (
     other_video,
 )
 from wanbench.report.compare.measured import Figure, MeasuredCase
-from wanbench.report.compare.policy import OF_ANY_GENERATION, POLICIES, MetricPolicy, stage_policy
+from wanbench.report.compare.policy import OF_ANY_GENERATION, POLICIES, MetricPolicy, cpu_decides, stage_policy
 from wanbench.report.numbers import NOT_MEASURED
 from wanbench.trace.names import OK
 
 SAME, WITHIN_SPREAD, NOT_JUDGED, HARDWARE_UNKNOWN = "same", "within the spread", "not judged", "hardware unknown"
+NOT_MEASURED_AGAIN = "not measured again"
+HOW_TO_MEASURE_AGAIN = "`--forcerun measure` does, such as after a change of software that no file here names"
 ON_ANOTHER_GPU = "no verdict: another GPU of this name"
+BUSY_MACHINE = "no verdict: busy machine"
 COLD_BESIDE_WARM = "no verdict: a cold generation beside warm ones"
 WORSE = ("slower", "more")
 BETTER = ("faster", "less")
@@ -55,6 +58,7 @@ class ComparedCase:
 
     Attributes:
         withheld: why no figure has a verdict; None where figures have one.
+        busy: of which side other processes used the CPU, and how much of it; None where of neither.
         failed: it ended well in the baseline, and in this run, of the same settings and hardware (if on another GPU of
             the same name), did not.
     """
@@ -63,6 +67,7 @@ class ComparedCase:
     old_case: str
     differences: tuple[Difference, ...]
     withheld: str | None
+    busy: str | None
     failed: str | None
     rows: tuple[ComparedRow, ...]
 
@@ -117,6 +122,11 @@ def regressions(comparison: Comparison) -> list[str]:
     return lines
 
 
+def not_measured_again(comparison: Comparison) -> list[str]:
+    """Names of the cases whose trace is held against itself."""
+    return [case.case for case in comparison.cases if case.withheld == NOT_MEASURED_AGAIN]
+
+
 def _times(ratio: float | None) -> str:
     return "" if ratio is None else f" ({ratio:.2f} times)"
 
@@ -135,12 +145,22 @@ def compared(pair: Pair) -> ComparedCase:
         old_case=pair.old.name,
         differences=tuple(found),
         withheld=withheld,
+        busy=_busy(pair),
         failed=pair.new.doubt if failed else None,
         rows=() if other_video(found) else tuple(_rows(pair, found, withheld)),
     )
 
 
+def _busy(pair: Pair) -> str | None:
+    sides = (("baseline", pair.old.busy_pct), ("this run", pair.new.busy_pct))
+    shares = [f"{side} {share_pct:.0f} %" for side, share_pct in sides if share_pct is not None]
+    return f"CPU that other processes used: {', '.join(shares)}" if shares else None
+
+
 def _withheld(pair: Pair, found: Sequence[Difference]) -> str | None:
+    # Whatever was changed since, a trace that is held against itself shows nothing of it.
+    if pair.old.same_measurement(pair.new):
+        return NOT_MEASURED_AGAIN
     settings = [str(difference) for difference in found if difference.kind == SETTING]
     if settings:
         return f"not comparable: {', '.join(settings)}"
@@ -161,13 +181,16 @@ def _rows(pair: Pair, found: Sequence[Difference], withheld: str | None) -> list
     rules += [("stage", stage, stage, stage_policy(stage, loaded)) for stage in stages]
     another_gpu = any(difference.kind == ANOTHER_GPU for difference in found)
     unlike = None not in (old.cold_only, new.cold_only) and old.cold_only != new.cold_only
+    busy = _busy(pair) is not None
+    on_gpu, offload = new.hardware.get("GPU") != "none", new.settings.get("offload")
     rows = []
     for kind, key, name, policy in rules:
         before, after = ((case.figures if kind == "measure" else case.stages).get(key, Figure()) for case in (old, new))
         known = before.value is not None and after.value is not None
         ratio = after.value / before.value if known and before.value else None
         of_another_kind = unlike and policy.judged and key not in OF_ANY_GENERATION
-        why_none = withheld or (COLD_BESIDE_WARM if of_another_kind else None)
+        waited = busy and policy.judged and cpu_decides(key, policy, on_gpu, offload)
+        why_none = withheld or (BUSY_MACHINE if waited else COLD_BESIDE_WARM if of_another_kind else None)
         verdict = _verdict(policy, before, after, why_none, another_gpu)
         spread = spread_of(before, after)
         rows.append(ComparedRow(new.name, kind, name, policy.unit, before.value, after.value, ratio, spread, verdict))

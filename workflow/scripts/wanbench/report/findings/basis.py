@@ -105,6 +105,11 @@ def known(value: Any) -> float | None:
     return None if value is None or pd.isna(value) else float(value)
 
 
+def on_the_cpu(context: Context) -> bool:
+    """Whether the case ran without a GPU, so that it has neither clocks nor a temperature of one."""
+    return pd.notna(context.case["device"]) and context.case["device"] == "cpu"
+
+
 def executed(context: Context) -> tuple[float, str] | None:
     """Seconds of Total_Execution that mean something, and their name; None where it was not reached.
 

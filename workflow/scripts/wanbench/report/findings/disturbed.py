@@ -1,9 +1,10 @@
 """Rules about trust: was the case alone on its machine, and do its steps agree?"""
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, typical_rows
+from wanbench.report.breakdown import Row
+from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, on_the_cpu, typical_rows
 from wanbench.report.numbers import fixed
 from wanbench.trace import names
 
@@ -11,12 +12,29 @@ from wanbench.trace import names
 _MIN_STEPS = 4
 
 
-def _busy_machine(context: Context) -> Iterator[Finding]:
-    total = context.row(names.TOTAL_EXECUTION)
+def others_cpu_pct(rows: Iterable[Row]) -> float | None:
+    """Share of the machine's CPU that other processes had during the case; None where it was not measured."""
+    total = next((row for row in rows if row.stage == names.TOTAL_EXECUTION), None)
     if total is None or total.cpu_pct is None or total.process_cpu_pct is None:
-        return
-    others_pct = total.cpu_pct - total.process_cpu_pct
-    if others_pct <= context.thresholds.busy_machine_pct:
+        return None
+    return total.cpu_pct - total.process_cpu_pct
+
+
+def look_for_the_cause(context: Context) -> str:
+    """What to do first where times do not agree: nothing that the case cannot have, or that is known already."""
+    busy = _too_busy_pct(context) is not None
+    others = "Stop what else used this machine (busy_machine)" if busy else "Look for another process on this machine"
+    return others if on_the_cpu(context) else f"{others}, or {'look ' if busy else ''}for throttling"
+
+
+def _too_busy_pct(context: Context) -> float | None:
+    others_pct = others_cpu_pct(context.rows)
+    return others_pct if others_pct is not None and others_pct > context.thresholds.busy_machine_pct else None
+
+
+def _busy_machine(context: Context) -> Iterator[Finding]:
+    total, others_pct = context.row(names.TOTAL_EXECUTION), _too_busy_pct(context)
+    if total is None or others_pct is None:
         return
     text = (
         f"Other processes used {others_pct:.0f} % of the machine's CPU during the case (CPU {total.cpu_pct:.0f} %, of "
@@ -50,7 +68,7 @@ def _step_times_scatter(context: Context) -> Iterator[Finding]:
         f"{100 * spread_s / median_s:.0f} % of their median of {fixed(median_s)} s (shortest {fixed(min(times_s))} s, "
         f"longest {fixed(max(times_s))} s), so s/step and what is scaled by it are rough."
     )
-    advice = "Look for another process on this machine, or for throttling, and run the case again."
+    advice = f"{look_for_the_cause(context)}, and run the case again."
     evidence = {"spread_pct": 100 * spread_s / median_s, "spread_s": spread_s, "median_s": median_s}
     yield Finding("step_times_scatter", WARNING, evidence, text, advice)
 
@@ -63,7 +81,8 @@ RULES = (
         "the kernel's counting in ticks, which is not the same for the machine and for a process, make 0.4 to 2.4 % of "
         "it on a machine with nothing else to do; above `busy_machine_pct` it is somebody's work. What the GPU "
         "computes hardly suffers, but what runs on the CPU waits for its turn: loading, offloading, launching kernels, "
-        "export, and all of a case on the CPU. The check of the case passes, since it looks at the GPU.",
+        "export, and all of a case on the CPU. The check "
+        "of the case does not look at it, so that the summary names the finding beside its verdict.",
         _busy_machine,
     ),
     Rule(

@@ -45,7 +45,10 @@ def _dominant_stage(context: Context) -> Iterator[Finding]:
         official = for_high_share(context, share, context.thresholds.dominant_stage_pct)
         evidence = {"time_s": time_s, "share_pct": share_pct} | official.evidence
         in_full = official.in_brackets(f"{context.case['steps']} steps")
-        text = f"{stage} takes {fixed(time_s)} s, {share_pct:.0f} % of {of_what}{in_full}."
+        # The stage table has the time of one.
+        count = len({part["generation"] for part in parts})
+        summed = f" in {count} generations" if count > 1 else ""
+        text = f"{stage} takes {fixed(time_s)} s{summed}, {share_pct:.0f} % of {of_what}{in_full}."
         yield Finding("dominant_stage", official.severity, evidence, text, advice, advised)
 
 

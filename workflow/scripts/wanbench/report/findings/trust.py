@@ -6,7 +6,8 @@ from itertools import combinations
 
 import pandas as pd
 
-from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, typical_rows
+from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, on_the_cpu, typical_rows
+from wanbench.report.findings.disturbed import look_for_the_cause
 from wanbench.report.numbers import fixed, gigabytes
 from wanbench.trace.verdict import SLOWED_DOWN
 
@@ -59,7 +60,7 @@ def _generations_left_out(context: Context) -> Iterator[Finding]:
         f"from 0: {named}. Figures of a generation or a step are of the {len(that_count)} that count and are clean; "
         "time, load, energy and power of the whole case hold all."
     )
-    advice = "Look for what else ran, or for throttling."
+    advice = f"{look_for_the_cause(context)}."
     evidence = {"generations_left_out": float(len(reasons)), "generations_that_count": float(len(that_count))}
     yield Finding("generations_left_out", WARNING, evidence, text, advice)
 
@@ -70,7 +71,7 @@ def _step_time_changed(context: Context) -> Iterator[Finding]:
     step = int(context.case["step_change_at"])
     before_s, after_s = float(context.case["step_change_before_s"]), float(context.case["step_change_after_s"])
     text = f"Step time changed from {before_s:.2f} s to {after_s:.2f} s at step {step}, so s/step describes neither."
-    advice = "Look for another process on this machine, or for throttling, and run the case again."
+    advice = f"{look_for_the_cause(context)}, and run the case again."
     evidence = {"step": float(step), "before_s": before_s, "after_s": after_s}
     yield Finding("step_time_changed", WARNING, evidence, text, advice)
 
@@ -91,7 +92,8 @@ def _step_time_drift(context: Context) -> Iterator[Finding]:
         f"Step time drifts by {drift_pct:+.1f} % over {len(times_s)} steps ({slope_s * 1e3:+.1f} ms a step, "
         f"Theil-Sen), so {median_s:.2f} s/step is a point on a slope."
     )
-    advice = "Look at temperature and clocks in the trace, and let a generation run with `warmup: 1` first."
+    first = look_for_the_cause(context) if on_the_cpu(context) else "Look at temperature and clocks in the trace"
+    advice = f"{first}, and let a generation run with `warmup: 1` first."
     evidence = {"drift_pct": drift_pct, "slope_s_per_step": slope_s, "median_s": median_s}
     yield Finding("step_time_drift", WARNING, evidence, text, advice)
 

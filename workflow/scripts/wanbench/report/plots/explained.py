@@ -6,8 +6,8 @@ PICTURES = {
         "the process. In a step, loading stands in one piece where it began, and compilation after it. GPU activity "
         "and CPU are means since the sample before, and GPU activity may stand up to 0.17 s late; memory and power "
         "are of the instant, torch's peak of a whole stage. A gap of more than 0.35 s between samples is a gap. Of "
-        "long cases some neighbouring samples are drawn as one: their mean, of memory the highest. What was not "
-        "measured has no panel."
+        "long cases some neighbouring samples are drawn as one: their mean, of memory the highest. What the kernel's "
+        "ticks put above 100 % of the CPU is drawn at 100. What was not measured has no panel."
     ),
     "steps": (
         "Time of each step of a case that ran to its end: medians over the generations that count, with each of them "

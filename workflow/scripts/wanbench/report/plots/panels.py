@@ -1,7 +1,7 @@
 """What stands below the stages of a timeline: one panel for each kind of figure that was measured."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from wanbench.report.plots import style
@@ -63,11 +63,12 @@ def panels_of(counters: Counters, stages: Sequence[StageRecord]) -> list[Panel]:
         ),
         Panel("Power", "W", _lines(counters, "GPU power (W)", {"power": (style.BLUE, "-")})),
     ]
+    cpu_looks = {"machine": (style.SKY, "-"), "measured process": (style.VERMILION, ":")}
     cpu = [
         Panel(
             "CPU",
             "%",
-            _lines(counters, "CPU (%)", {"machine": (style.SKY, "-"), "measured process": (style.VERMILION, ":")}),
+            tuple(_of_a_whole(line) for line in _lines(counters, "CPU (%)", cpu_looks)),
             stepped=True,
             share=True,
         ),
@@ -85,6 +86,12 @@ def _lines(
 ) -> tuple[Line, ...]:
     read = counters.get(track, {})
     return tuple(Line(name, drawable(read[name], summarise), *look) for name, look in looks.items() if name in read)
+
+
+def _of_a_whole(line: Line) -> Line:
+    """The line without what the kernel's ticks put above 100 %, as in the report's tables."""
+    times_s, values = line.readings.times_s, line.readings.values
+    return replace(line, readings=Readings(times_s, [100.0 if value > 100 else value for value in values]))
 
 
 def _allocated(stages: Sequence[StageRecord]) -> tuple[tuple[float, float, float], ...]:

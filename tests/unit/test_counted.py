@@ -1,0 +1,38 @@
+"""The counts of cases, at the head of the report and at the end of a run."""
+
+from pathlib import Path
+
+from reports import case_trace, findings, full_case, made, report
+from wanbench.report.counted import counted
+from wanbench.report.numbers import plain
+from wanbench.report.outcome import outcome_of
+from wanbench.report.tables import cases_table
+from wanbench.text import visible
+from wanbench.trace.reader import Trace
+
+# Half of the machine was somebody else's.
+BUSY = {".*": {"cpu_pct": 80.0, "process_cpu_pct": 10.0}}
+
+
+def said(*traces: Trace) -> str:
+    return counted(cases_table(traces), findings(*traces), visible)
+
+
+def test_cases_that_passed_without_a_warning_are_counted_alone(tmp_path: Path) -> None:
+    traces = [case_trace(tmp_path, full_case(name)) for name in ("a", "b")]
+    assert said(*traces) == "2 ok"
+    assert "- **Cases**: 2 ok\n" in report(*traces)
+    nothing = {"ok": 2, "check_not_passed": 0, "with_warnings": 0}
+    assert outcome_of(cases_table(traces), findings(*traces)) == nothing
+
+
+def test_doubtful_cases_are_counted_and_named(tmp_path: Path) -> None:
+    ok = case_trace(tmp_path, full_case("a"))
+    busy = made(tmp_path, full_case("b_1"), measures=BUSY)
+    changed = made(tmp_path, full_case("c"), [2.0] * 25 + [6.0] * 25)
+    assert said(ok, busy) == "2 ok; of those that are ok: 1 with warnings (b_1)"
+    text = "3 ok; of those that are ok: 1 did not pass its check ({}), 2 with warnings ({}, {})"
+    assert said(ok, busy, changed) == text.format("c", "b_1", "c")
+    assert f"- **Cases**: {text.format('c', plain('b_1'), 'c')}\n" in report(ok, busy, changed)
+    counts = {"ok": 3, "check_not_passed": 1, "with_warnings": 2}
+    assert outcome_of(cases_table([ok, busy, changed]), findings(ok, busy, changed)) == counts

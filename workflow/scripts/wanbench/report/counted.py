@@ -1,0 +1,52 @@
+"""How many cases ended how, and which of those that ran to their end are to be looked at."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import pandas as pd
+
+from wanbench.report.findings.basis import WARNING, Finding
+from wanbench.report.numbers import some
+from wanbench.trace.names import OK
+
+Findings = Mapping[str, Sequence[Finding]]
+
+
+def of_failed_check(cases: pd.DataFrame) -> list[str]:
+    """Names of the cases that ran to their end and did not pass their check."""
+    return list(_ok(cases).loc[lambda ok: ok["faults"].str.strip() != "", "case"])
+
+
+def with_warnings(cases: pd.DataFrame, findings: Findings) -> list[str]:
+    """Names of the cases that ran to their end and have a warning among their findings."""
+    return [
+        name for name in _ok(cases)["case"] if any(finding.severity == WARNING for finding in findings.get(name, ()))
+    ]
+
+
+def counted(cases: pd.DataFrame, findings: Findings, shown: Callable[[str], str]) -> str:
+    """The counts in words.
+
+    Args:
+        shown: a name as the place that the words are for has to write it.
+    """
+    by_status = cases.groupby("status")["case"].agg(list).to_dict()
+    # Those that ran to their end need no names.
+    parts = [f"{len(by_status.pop(OK))} {OK}"] if OK in by_status else []
+    parts += [f"{len(names)} {status} ({_named(names, shown)})" for status, names in by_status.items()]
+    text = ", ".join(parts) or "none"
+    failed, warned = of_failed_check(cases), with_warnings(cases, findings)
+    doubts = [f"{len(failed)} did not pass {_its(failed)} check ({_named(failed, shown)})"] if failed else []
+    doubts += [f"{len(warned)} with warnings ({_named(warned, shown)})"] if warned else []
+    return f"{text}; of those that are {OK}: {', '.join(doubts)}" if doubts else text
+
+
+def _ok(cases: pd.DataFrame) -> pd.DataFrame:
+    return cases[cases["status"] == OK]
+
+
+def _its(names: Sequence[str]) -> str:
+    return "its" if len(names) == 1 else "their"
+
+
+def _named(names: Sequence[str], shown: Callable[[str], str]) -> str:
+    return some([shown(name) for name in names])
