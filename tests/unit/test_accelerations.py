@@ -132,6 +132,7 @@ def test_what_needs_a_gpu_is_refused_without_one() -> None:
     for settings, message in (
         ({"offload": "group_stream"}, "offload: group_stream needs a GPU"),
         ({"scale": "full", "size": "1280*704"}, "scale: full needs a GPU"),
+        ({"weights": "pretrained"}, "checkpoint: Wan-AI/Wan2.2-TI2V-5B-Diffusers is of full scale, and needs a GPU"),
     ):
         with pytest.raises(SettingError, match=message):
             check_possible(tiny_case(**settings), CPU)

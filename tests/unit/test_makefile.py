@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from conftest import ROOT
@@ -31,3 +32,14 @@ def test_every_target_is_explained_at_the_top() -> None:
 def test_a_copy_of_results_beside_them_is_no_part_of_the_project() -> None:
     asked = ["git", "check-ignore", "-q", "results_before/traces/a.json"]
     assert subprocess.run(asked, cwd=ROOT).returncode == 0
+
+
+def test_a_python_that_is_too_old_ends_with_what_to_do(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    (tmp_path / "requirements.txt").touch()
+    old = tmp_path / "old"
+    old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 9); $2"\n')
+    old.chmod(0o755)
+    done = subprocess.run(["make", "run", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "Python 3.11 or newer is needed; name one: make run PYTHON=python3.12\n" in done.stderr

@@ -8,13 +8,14 @@ import pytest
 
 from conftest import SMALL, SMALL_DEFAULTS, Project, simulated_gpus
 
-GPU_MISSING = "Warning: full scale needs a GPU, and NVML knows of none that may be used here. Cases: big"
+GPU_MISSING = "Warning: full scale needs a GPU, and NVML knows of none that may be used here. Cases: big, real"
 
 
 @pytest.fixture
 def full_scale(new_project: Callable[[], Project]) -> Project:
     project = new_project()
-    project.write_grid({"cases": {"big": {"model": "TI2V-5B"}, "small": SMALL | SMALL_DEFAULTS}})
+    large = {"big": {"model": "TI2V-5B"}, "real": {"model": "TI2V-5B", "weights": "pretrained"}}
+    project.write_grid({"cases": large | {"small": SMALL | SMALL_DEFAULTS}})
     return project
 
 
@@ -23,9 +24,10 @@ def test_full_scale_without_a_gpu_is_said_in_one_line_before_anything_runs(full_
     assert run.code == 0
     assert run.output.splitlines().count(GPU_MISSING) == 1
     assert "full scale needs" not in full_scale.snakemake("--dry-run", environment=simulated_gpus("GPU-0")).output
-    trace = full_scale.folder / "results/traces/big.json"
-    trace.parent.mkdir(parents=True)
-    trace.write_text("{}")
+    traces = full_scale.folder / "results/traces"
+    traces.mkdir(parents=True)
+    for name in ("big", "real"):
+        (traces / f"{name}.json").write_text("{}")
     assert "full scale needs" not in full_scale.snakemake("--dry-run").output
 
 

@@ -183,6 +183,6 @@ def test_a_grid_file_given_on_the_command_line_takes_the_place_of_the_default(
     run = new_project().snakemake("--dry-run", *option)
     assert run.code == 0, run.output
     measured = {case for rule, case in run.jobs if rule == "measure"}
-    assert len(measured) == 30
+    assert len(measured) == 29
     assert {"03_Max_Quality_704p", "I2V-A14B_832x480_group"} <= measured
     assert "01_5B_Speed_Preview_64p" not in measured

@@ -54,7 +54,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory, conda: Installation) -> t
     project.write_grid(GRID)
     for env in ("measure", "report"):
         edit(project, env, lambda text: re.sub("python=.*", f"python={PYTHON_X_Y}", text))
-    first = run(project, conda, *TARGETS, "results/checkpoints/tiny/TI2V-5B")
+    first = run(project, conda, *TARGETS, "plan", "results/checkpoints/tiny/TI2V-5B")
     assert first.code == 0, first.output
     shutil.copytree(project.folder / "results/traces", project.folder / "before")
     for trace in (project.folder / "before").glob("*.json"):

@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 from wanbench.faults import of_failed_case, of_no_case
+from wanbench.measure.full_scale import is_full_scale
 from wanbench.text import one_line
 from wanbench.trace.writer import read_head
 
@@ -40,7 +41,7 @@ if workflow.is_main_process:
         warn(of_no_case(OTHER_TRACES, shown_path(GRID_FILE)))
     # How a case that was tried before ended is known, and to look into its trace would take long for many cases.
     TRIED = TRACED.union(FAILURES)
-    UNTRIED = [name for name, case in CASES.items() if case["scale"] == "full" and name not in TRIED]
+    UNTRIED = sorted(case.name for case in RESOLVED if case.name not in TRIED and is_full_scale(case))
     if UNTRIED and workflow.resource_settings.nodes is None and gpu_is_missing():
         cases = one_line(", ".join(UNTRIED))
         warn(f"full scale needs a GPU, and NVML knows of none that may be used here. Cases: {cases}")

@@ -18,6 +18,7 @@ workflow.global_resources.setdefault("undisturbed", UNDISTURBED)
 localrules:
     compare,
     outcome,
+    plan,
 
 
 # The rest takes seconds and no GPU, and is worth no job. But without a shared file system it is one, since the machine

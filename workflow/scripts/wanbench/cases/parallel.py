@@ -14,27 +14,38 @@ from wanbench.parallel import PARALLEL_ATTENTION, PARALLEL_OFFLOAD
 
 _ARCHITECTURES = Path(__file__).parents[1] / "measure/wan/architectures"
 
+_WITH_SEVERAL_GPUS = {
+    "offload": PARALLEL_OFFLOAD,
+    "attention": PARALLEL_ATTENTION,
+    # A cache decides by a GPU's own part of the tokens, so that GPUs may decide differently and wait forever.
+    "cache": ("none",),
+}
+
 
 def check_gpus(settings: dict[str, Any], facts: ModelFacts, where: str) -> None:
-    """Check a case's `gpus` against its model, size and other settings, which are valid by themselves.
+    """Check that a case can be shared out to its `gpus`; without size or frames (None), as far as its model decides.
 
     Raises:
         InputError: one line that begins with `where`.
     """
-    gpus = settings["gpus"]
-    if gpus == 1:
-        return
-    heads, tokens = _attention_heads(settings), _tokens(settings, facts)
-    if heads % gpus or tokens % gpus:
-        allowed = ", ".join(str(count) for count in range(1, heads + 1) if not heads % count and not tokens % count)
-        reason = f"each GPU takes as many of the {heads} attention heads and of the {tokens} tokens"
-        raise not_allowed(where, "gpus", gpus, f"{allowed} ({settings['model']} at {settings['size']}: {reason})")
-    for key, allowed in (("offload", PARALLEL_OFFLOAD), ("attention", PARALLEL_ATTENTION)):
-        if settings[key] not in allowed:
-            raise not_allowed(where, key, settings[key], f"{', '.join(allowed)} with gpus: {gpus}")
-    if settings["cache"] != "none":
-        # It decides by a GPU's own part of the tokens, so that GPUs may decide differently and wait forever.
-        raise not_allowed(where, "cache", settings["cache"], f"none with gpus: {gpus}")
+    gpus, heads = settings["gpus"], _attention_heads(settings) if settings["gpus"] > 1 else 0
+    tokens = _tokens(settings, facts) if settings["size"] and settings["frames"] else None
+    if heads % gpus or (tokens or 0) % gpus:
+        allowed = ", ".join(str(n) for n in range(1, heads + 1) if not heads % n and not (tokens or 0) % n)
+        at_size, and_tokens = (f" at {settings['size']}", f" and the {tokens} tokens") if tokens else ("", "")
+        reason = f"the {heads} attention heads{and_tokens} must be divisible by it"
+        raise not_allowed(where, "gpus", gpus, f"{allowed} ({settings['model']}{at_size}: {reason})")
+
+
+def check_beside_gpus(key: str, settings: dict[str, Any], where: str) -> None:
+    """Check one of the settings that several GPUs restrict: offload, attention and cache.
+
+    Raises:
+        InputError: one line that begins with `where`.
+    """
+    gpus, allowed = settings["gpus"], _WITH_SEVERAL_GPUS[key]
+    if gpus > 1 and settings[key] not in allowed:
+        raise not_allowed(where, key, settings[key], f"{', '.join(allowed)} with gpus: {gpus}")
 
 
 def _tokens(settings: dict[str, Any], facts: ModelFacts) -> int:

@@ -9,10 +9,9 @@ from typing import Any
 
 from wanbench.cases.case import Case
 from wanbench.cases.checkpoint import check_checkpoint
+from wanbench.cases.checks import CHECKS, CONDITIONS
 from wanbench.cases.grid import expand_grid
-from wanbench.cases.images import check_image
-from wanbench.cases.parallel import check_gpus
-from wanbench.cases.schema import check, not_allowed, shown
+from wanbench.cases.schema import check, faults_of, not_allowed, shown
 from wanbench.digests import checkpoint_digest, sha256_of_file
 from wanbench.errors import InputError
 from wanbench.models import DEFAULT_NEGATIVE_PROMPT, DEFAULT_PROMPT, MODELS, ModelFacts
@@ -49,6 +48,22 @@ class _Digests:
     folder: Callable[[Path], str]
 
 
+@dataclass(frozen=True)
+class _Written:
+    """A case as it is written: a name, its settings, and the keys whose values are known to be faulty."""
+
+    name: str
+    settings: dict[str, Any]
+    faulty: frozenset[str]
+
+
+class _Faults(Exception):
+    """What is wrong with a case, beside the faulty keys that were known before: perhaps nothing."""
+
+    def __init__(self, sentences: list[str]) -> None:
+        self.sentences = sentences
+
+
 def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
     """All cases of a grid file, `cases` first, then `grid`, each with every key filled in.
 
@@ -57,55 +72,104 @@ def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
         file: the file's name, for messages.
 
     Raises:
-        InputError: anything that is not allowed, one line each.
+        InputError: all that is not allowed, one line each.
     """
-    check(content, file)
-    defaults = content.get("defaults") or {}
-    written = dict(content.get("cases") or {})
-    if content.get("grid"):
-        for name, settings in expand_grid(content["grid"], f"{file}: grid").items():
-            check(name, f"{file}: grid: name", "case_name")
-            if name in written:
-                raise InputError(f"{file}: case {name!r} stands in cases and comes out of grid; names must differ")
-            written[name] = settings
-    if not written:
-        raise InputError(f"{file}: no cases; allowed: at least one under cases, or a grid that is not all excluded")
-    digests = _Digests(cache(sha256_of_file), cache(checkpoint_digest))
-    faults: list[str] = []
-    cases: list[Case] = []
-    for name, settings in written.items():
+    found = faults_of(content, file)
+    faults = [fault.sentence for fault in found]
+    faulty = {fault.path for fault in found}
+    if {(), ("defaults",)} & faulty:
+        raise InputError("\n".join(faults))
+    defaults, faulty_defaults = _sound(content.get("defaults"), ("defaults",), faulty)
+    written = _written_cases(content, faulty) if ("cases",) not in faulty else []
+    if content.get("grid") and not any(path[0] == "grid" for path in faulty):
         try:
-            cases.append(_resolve(name, settings, defaults, digests, f"{file}: case {name!r}"))
+            written += _grid_cases(content["grid"], {case.name for case in written}, file)
         except InputError as error:
             faults.append(str(error))
+    if not written and not faults:
+        raise InputError(f"{file}: no cases; allowed: at least one under cases, or a grid that is not all excluded")
+    digests = _Digests(cache(sha256_of_file), cache(checkpoint_digest))
+    cases: list[Case] = []
+    for case in written:
+        faulty_keys = case.faulty | faulty_defaults.difference(case.settings)
+        try:
+            cases.append(_resolve(case, defaults, faulty_keys, digests, f"{file}: case {case.name!r}"))
+        except _Faults as error:
+            faults += error.sentences
     if faults:
         raise InputError("\n".join(faults))
     return cases
 
 
-def _resolve(name: str, own: dict[str, Any], defaults: dict[str, Any], digests: _Digests, where: str) -> Case:
-    given = defaults | own
-    if "model" not in given:
-        raise InputError(f"{where}: model is missing; allowed: {', '.join(MODELS)}")
-    facts = MODELS[given["model"]]
+def _written_cases(content: dict[str, Any], faulty: set[tuple[Any, ...]]) -> list[_Written]:
+    """Those whose name and form are no faults."""
+    cases = (content.get("cases") or {}).items()
+    return [
+        _Written(name, *_sound(settings, ("cases", name), faulty))
+        for name, settings in cases
+        if ("cases", name) not in faulty
+    ]
+
+
+def _grid_cases(grid: dict[str, Any], taken: set[str], file: str) -> list[_Written]:
+    cases = expand_grid(grid, f"{file}: grid")
+    for name in cases:
+        check(name, f"{file}: grid: name", "case_name")
+        if name in taken:
+            raise InputError(f"{file}: case {name!r} stands in cases and comes out of grid; names must differ")
+    return [_Written(name, settings, frozenset()) for name, settings in cases.items()]
+
+
+def _sound(
+    settings: dict[str, Any] | None, path: tuple[Any, ...], faulty: set[tuple[Any, ...]]
+) -> tuple[dict[str, Any], frozenset[str]]:
+    """Settings without those that are faults, and the keys of these."""
+    settings = settings or {}
+    if not faulty:
+        return settings, frozenset()
+    depth = len(path)
+    keys = frozenset(other[depth] for other in faulty if other[:depth] == path and len(other) > depth)
+    return {key: value for key, value in settings.items() if key not in keys}, keys
+
+
+def _resolve(
+    case: _Written, defaults: dict[str, Any], faulty_keys: frozenset[str], digests: _Digests, where: str
+) -> Case:
+    given = {key: value for key, value in (defaults | case.settings).items() if key not in faulty_keys}
+    faulty, faults = set(faulty_keys), []
+    if "model" not in given and "model" not in faulty:
+        faults.append(f"{where}: model is missing; allowed: {', '.join(MODELS)}")
+        faulty.add("model")
+    # Where the model is not known, nothing looks at what one fills in.
+    facts = MODELS[given.get("model", next(iter(MODELS)))]
     settings = _COMMON_DEFAULTS | _model_defaults(facts) | given
-    _drop_inapplicable(settings, own, where)
-    _check_task(settings, facts, where)
-    _check_size(settings, facts, where)
-    _check_compile(settings, where)
-    if settings["frames"] % 4 != 1:
-        near = (settings["frames"] - 1) // 4 * 4 + 1
-        raise not_allowed(where, "frames", settings["frames"], f"4k+1, such as {near} and {near + 4}")
-    check_gpus(settings, facts, where)
+    settings |= dict.fromkeys(faulty.intersection(settings))
+    faults += _drop_inapplicable(settings, case.settings, faulty, where)
+    for each in CHECKS:
+        if faulty.isdisjoint((each.about, *each.needs)):
+            try:
+                each.run(settings, facts, where)
+            except InputError as error:
+                faults.append(str(error))
+                faulty.add(each.about)
+                settings[each.about] = None
+    origin: dict[str, str | None] = {}
+    if faulty.isdisjoint(("model", "weights", "checkpoint", "revision")):
+        try:
+            origin = _checkpoint(settings, facts, digests, where)
+        except InputError as error:
+            faults.append(str(error))
+    if faults or faulty:
+        raise _Faults(faults)
     guidance = settings["guidance"]
     scales = guidance if isinstance(guidance, list) else [guidance] * len(facts.guidance)
     settings["guidance"] = tuple(float(scale) for scale in scales)
     # One type each, since 5 and 5.0 are the same setting and must not run a case again.
     reals = ("shift", "timeout_s", "cache_threshold")
     settings |= {key: float(settings[key]) for key in reals if settings[key] is not None}
-    if len(settings["guidance"]) != len(facts.guidance):
-        raise not_allowed(where, "guidance", guidance, f"one number ({settings['model']} has one expert)")
-    return Case(name=name, **settings | _image(settings, digests, where) | _checkpoint(settings, facts, digests, where))
+    # Written so that the report can rely on it: official sizes are never marked as unofficial.
+    settings["unofficial_size"] = settings["size"] not in facts.sizes
+    return Case(name=case.name, **settings | _image(settings, digests) | origin)
 
 
 def _model_defaults(facts: ModelFacts) -> dict[str, Any]:
@@ -119,57 +183,28 @@ def _model_defaults(facts: ModelFacts) -> dict[str, Any]:
     }
 
 
-def _drop_inapplicable(settings: dict[str, Any], own: dict[str, Any], where: str) -> None:
-    """A key without effect is an error in a case, and passed over where it comes from the defaults."""
-    reasons: dict[str, str] = {}
-    if settings["task"] != "i2v":
-        reasons["image"] = "task: i2v"
-    if settings["weights"] == "pretrained":
-        reasons["scale"] = "weights: random (a checkpoint brings its own size)"
-    else:
-        reasons |= dict.fromkeys(("checkpoint", "revision"), "weights: pretrained")
-    if settings["cache"] == "none":
-        reasons["cache_threshold"] = "a cache"
-    for key, needs in reasons.items():
-        if key in own:
-            raise InputError(f"{where}: {key}: {shown(own[key])} has no effect here; allowed: only with {needs}")
+def _drop_inapplicable(settings: dict[str, Any], own: dict[str, Any], faulty: set[str], where: str) -> list[str]:
+    """A key without effect is an error in a case, and passed over where it comes from the defaults.
+
+    Where it cannot be known whether a key has an effect, it counts as faulty too.
+    """
+    faults = []
+    for condition in CONDITIONS:
+        key = condition.key
+        if condition.decided_by in faulty:
+            faulty.add(key)
+        elif condition.applies(settings[condition.decided_by]):
+            continue
+        elif key in own:
+            allowed = f"only with {condition.only_with}"
+            faults.append(f"{where}: {key}: {shown(own[key])} has no effect here; allowed: {allowed}")
         settings[key] = None
+    return faults
 
 
-def _check_task(settings: dict[str, Any], facts: ModelFacts, where: str) -> None:
-    if settings["task"] not in facts.tasks:
-        raise not_allowed(where, "task", settings["task"], f"{', '.join(facts.tasks)} ({settings['model']})")
-
-
-def _check_size(settings: dict[str, Any], facts: ModelFacts, where: str) -> None:
-    size, model, step = settings["size"], settings["model"], facts.size_multiple
-    if size in facts.sizes:
-        # Written so that the report can rely on it: official sizes are never marked as unofficial.
-        settings["unofficial_size"] = False
-        return
-    width_px, height_px = (int(part) for part in size.split("*"))
-    official = f"{', '.join(facts.sizes)} ({model})"
-    if width_px % step or height_px % step:
-        condition = "" if settings["unofficial_size"] else "with unofficial_size: true "
-        raise not_allowed(where, "size", size, f"{official}, or {condition}multiples of {step}")
-    if not settings["unofficial_size"]:
-        raise not_allowed(where, "size", size, f"{official}; {model} can take it with unofficial_size: true")
-
-
-def _check_compile(settings: dict[str, Any], where: str) -> None:
-    """Hooks on every layer would break each compiled block into pieces, and compile it again for each."""
-    if settings["compile"] != "none" and settings["offload"] not in ("none", "model"):
-        raise not_allowed(where, "compile", settings["compile"], f"none with offload: {settings['offload']}")
-
-
-def _image(settings: dict[str, Any], digests: _Digests, where: str) -> dict[str, str | None]:
-    if settings["task"] != "i2v":
-        return {"image": None, "image_sha256": None}
-    if settings.get("image") is None:
-        raise InputError(f"{where}: image is missing; allowed: path of a PNG, JPEG or WebP file (task: i2v)")
-    path = Path(settings["image"]).expanduser()
-    check_image(path, f"{where}: image: {shown(settings['image'])}")
-    return {"image_sha256": digests.file(path)}
+def _image(settings: dict[str, Any], digests: _Digests) -> dict[str, str | None]:
+    image = settings["image"]
+    return {"image_sha256": None if image is None else digests.file(Path(image).expanduser())}
 
 
 def _checkpoint(settings: dict[str, Any], facts: ModelFacts, digests: _Digests, where: str) -> dict[str, str | None]:

@@ -2,7 +2,9 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -31,18 +33,36 @@ def _validator(definition: str | None, file: Path) -> Draft202012Validator:
     return Draft202012Validator(schema)
 
 
-def check(value: Any, where: str, definition: str | None = None, schema_file: Path = SCHEMA_FILE) -> None:
-    """Check a value against a schema (that of grid files unless told otherwise), or against one of its definitions.
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong, in one line, and the keys that lead to it; an unknown key is the last of them."""
 
-    Raises:
-        InputError: one line for each fault, beginning with `where`.
+    path: tuple[Any, ...]
+    sentence: str
+
+
+def faults_of(value: Any, where: str, definition: str | None = None, schema_file: Path = SCHEMA_FILE) -> list[Fault]:
+    """All that is wrong with a value by a schema (of grid files unless told otherwise), or by one of its definitions.
+
+    Args:
+        where: what each sentence begins with.
     """
     errors = sorted(
         _validator(definition, schema_file).iter_errors(value), key=lambda error: [str(part) for part in error.path]
     )
-    if errors:
-        # A value can be wrong in two ways that read the same.
-        raise InputError("\n".join(dict.fromkeys(_sentence(error, where) for error in errors)))
+    # A value can be wrong in two ways that read the same.
+    return list(dict.fromkeys(fault for error in errors for fault in _faults(error, where)))
+
+
+def check(value: Any, where: str, definition: str | None = None, schema_file: Path = SCHEMA_FILE) -> None:
+    """Check a value as `faults_of` does.
+
+    Raises:
+        InputError: one line for each fault, beginning with `where`.
+    """
+    faults = faults_of(value, where, definition, schema_file)
+    if faults:
+        raise InputError("\n".join(dict.fromkeys(fault.sentence for fault in faults)))
 
 
 def setting_names() -> list[str]:
@@ -67,29 +87,49 @@ def not_allowed(where: str, key: str, value: Any, allowed: str) -> InputError:
     return InputError(f"{where}: {key}: {shown(value)} is not allowed; allowed: {allowed}")
 
 
-def _sentence(error: ValidationError, where: str) -> str:
-    path = list(error.absolute_path)
+def _faults(error: ValidationError, where: str) -> list[Fault]:
+    path = tuple(error.absolute_path)
+    shown_path = path
     if path and path[0] == "cases" and len(path) > 1:
-        where, path = f"{where}: case {path[1]!r}", path[2:]
-    key = ".".join(str(part) for part in path)
+        where, shown_path = f"{where}: case {path[1]!r}", path[2:]
+    key = ".".join(str(part) for part in shown_path)
+    place = f"{where}: {key}" if key else where
     if error.validator == "additionalProperties":
         allowed = list(error.schema["properties"])
-        unknown = next(name for name in error.instance if name not in allowed)
-        place = f"{where}: {key}" if key else where
-        hint = nearest(str(unknown), allowed)
-        value = shown(error.instance[unknown])
-        return f"{place}: unknown key {unknown!r}{hint} with value {value}; allowed: {', '.join(allowed)}"
+        unknown = [name for name in error.instance if name not in allowed]
+        return [Fault((*path, name), _unknown_key(name, error.instance[name], allowed, place)) for name in unknown]
     if error.validator == "propertyNames" or "propertyNames" in error.absolute_schema_path:
-        return f"{where}: case name {shown(error.instance)} is not allowed; allowed: {error.schema['description']}"
+        name, described = error.instance, error.schema["description"]
+        return [Fault((*path, name), f"{where}: case name {shown(name)} is not allowed; allowed: {described}")]
     if error.validator == "required":
-        missing = next(name for name in error.validator_value if name not in error.instance)
-        path_to_key = ".".join([*([key] if key else []), missing])
-        allowed = error.schema["properties"][missing].get("description", error.schema["description"])
-        return f"{where}: {path_to_key} is missing; allowed: {allowed}"
+        # Of several there is an error each, and none says which is its own.
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return [Fault(path, _missing_key(error.schema, name, key, where)) for name in missing]
+    return [Fault(path, f"{place}: {_value_sentence(error)}")]
+
+
+def _unknown_key(name: Any, value: Any, allowed: list[str], place: str) -> str:
+    hint = nearest(str(name), allowed)
+    return f"{place}: unknown key {name!r}{hint} with value {shown(value)}; allowed: {', '.join(allowed)}"
+
+
+def _missing_key(schema: dict[str, Any], missing: str, key: str, where: str) -> str:
+    path_to_key = ".".join([*([key] if key else []), missing])
+    allowed = schema["properties"][missing].get("description", schema["description"])
+    return f"{where}: {path_to_key} is missing; allowed: {allowed}"
+
+
+def _value_sentence(error: ValidationError) -> str:
     if "enum" in error.schema:
         allowed_values = error.schema["enum"]
         hint = nearest(str(error.instance), [str(value) for value in allowed_values])
         listed = ", ".join(value if isinstance(value, str) else json.dumps(value) for value in allowed_values)
-        return f"{where}: {key}: {shown(error.instance)} is not allowed{hint}; allowed: {listed}"
-    place = f"{where}: {key}" if key else where
-    return f"{place}: {shown(error.instance)} is not allowed; allowed: {error.schema.get('description', error.message)}"
+        return f"{shown(error.instance)} is not allowed{hint}; allowed: {listed}"
+    hint = _with_a_star(error.instance) if error.validator == "pattern" else ""
+    return f"{shown(error.instance)} is not allowed{hint}; allowed: {error.schema.get('description', error.message)}"
+
+
+def _with_a_star(value: str) -> str:
+    """A question with the size as it is written here: names of cases and other programs have 1280x704."""
+    size = re.fullmatch(r"(\d{1,5}) ?[xX×] ?(\d{1,5})", value, re.ASCII)
+    return f" (did you mean '{size[1]}*{size[2]}'?)" if size else ""

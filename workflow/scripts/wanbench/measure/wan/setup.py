@@ -12,6 +12,7 @@ from diffusers.hooks.first_block_cache import FBCHeadBlockHook
 from torch import nn
 
 from wanbench.cases.case import Case
+from wanbench.measure.full_scale import is_full_scale
 from wanbench.measure.wan.parallel import enable_context_parallel, parallel_degree
 from wanbench.measure.wan.stream_waits import group_hooks
 
@@ -68,8 +69,9 @@ def check_possible(case: Case, device: torch.device) -> None:
     Raises:
         SettingError: what is missing.
     """
-    if case.scale == "full" and device.type == "cpu":
-        raise SettingError("scale: full needs a GPU, and torch sees none here")
+    if device.type == "cpu" and is_full_scale(case):
+        large = f"checkpoint: {case.checkpoint} is of full scale, and" if case.checkpoint else "scale: full"
+        raise SettingError(f"{large} needs a GPU, and torch sees none here")
     if case.offload == "group_stream" and device.type == "cpu":
         raise SettingError("offload: group_stream needs a GPU, and torch sees none here; allowed: group")
     module, package = _PACKAGES_OF_BACKENDS.get(case.attention, (None, None))

@@ -1,0 +1,39 @@
+"""Which cases need a GPU, told from what is known before anything is made or downloaded."""
+
+from pathlib import Path
+
+import pytest
+
+from tiny import tiny_case
+from wanbench.measure.full_scale import is_full_scale
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    (tmp_path / "model_index.json").write_text("{}")
+    (tmp_path / "transformer").mkdir()
+    return tmp_path
+
+
+def with_weights(folder: Path, size_bytes: int) -> bool:
+    with (folder / "transformer/model.safetensors").open("wb") as file:
+        file.truncate(size_bytes)
+    return is_full_scale(tiny_case(weights="pretrained", checkpoint=str(folder)))
+
+
+def test_random_weights_say_their_scale_themselves() -> None:
+    assert not is_full_scale(tiny_case())
+    assert is_full_scale(tiny_case(scale="full", size="1280*704"))
+
+
+def test_what_comes_from_the_hub_is_of_full_scale() -> None:
+    assert is_full_scale(tiny_case(weights="pretrained"))
+    assert is_full_scale(tiny_case(weights="pretrained", checkpoint="someone/model", revision="0" * 40))
+
+
+def test_a_small_checkpoint_folder_is_of_tiny_scale(checkpoint: Path) -> None:
+    assert not with_weights(checkpoint, 50_000_000)
+
+
+def test_a_large_checkpoint_folder_is_of_full_scale(checkpoint: Path) -> None:
+    assert with_weights(checkpoint, 10_000_000_000)

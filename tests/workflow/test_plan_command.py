@@ -1,0 +1,18 @@
+"""`snakemake plan`: what a grid will need, said without measuring anything."""
+
+from collections.abc import Callable
+
+from conftest import Project
+
+
+def test_a_plan_measures_nothing_and_names_every_case(new_project: Callable[[], Project]) -> None:
+    project = new_project()
+    run = project.snakemake("plan", "--config", "grid=config/wan22.yaml")
+    assert run.code == 0, run.output
+    assert run.jobs == {("plan", "")}
+    lines = run.output.splitlines()
+    table = lines[lines.index(next(line for line in lines if line.startswith("Case "))) :]
+    assert [line.split()[0] for line in table[:31]].count("Sum") == 1
+    assert table[30].startswith("Sum")
+    assert "I2V-A14B_1280x720_sequential" in {line.split()[0] for line in table[1:30]}
+    assert not (project.folder / "results/traces").exists()

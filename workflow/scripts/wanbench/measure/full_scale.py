@@ -1,0 +1,23 @@
+"""Is a case of full scale, which no CPU gets through? Answered before any weights are made or downloaded."""
+
+from functools import cache
+from pathlib import Path
+
+from wanbench.cases.case import Case
+
+# The least of the published checkpoints has 34e9; tiny ones made for tests have some 1e6.
+_LEAST_FULL_BYTES = 1_000_000_000
+
+
+def is_full_scale(case: Case) -> bool:
+    """Whether its model is as large as a published one; a local folder is judged by the size of its weights."""
+    if case.checkpoint is None:
+        return case.scale == "full"
+    # Of a hub id nothing is here to look at. That takes one of a tiny model for a full one.
+    return case.checkpoint_sha256 is None or _weights_bytes(case.checkpoint) >= _LEAST_FULL_BYTES
+
+
+# A grid of many cases may name one folder.
+@cache
+def _weights_bytes(folder: str) -> int:
+    return sum(file.stat().st_size for file in Path(folder).expanduser().rglob("*.safetensors"))
