@@ -37,8 +37,6 @@ _IN_COMMAND = {
     "measuring process": "wanbench.measure.child",
     "supervisor": ".measure_case.py",
 }
-# About as long as a process of a small case lives.
-_LIFE_S = 5.0
 _RUN_S = 40.0
 _ENDS_WITHIN_S = 5.0
 _MARK = "WANBENCH_SOAK"
@@ -49,6 +47,8 @@ class Soak:
     """A project under attack.
 
     Attributes:
+        life_s: a process is killed at a moment of its first so many seconds, unless it ended before. One of a small
+            case lives about as long.
         kept: whether the grid has a case beside those, which is measured once and never again.
         finished: SHA-256 of the traces that Snakemake has said to be finished, by case.
         kills: number by kind.
@@ -57,6 +57,7 @@ class Soak:
 
     project: Project
     random: random.Random
+    life_s: float = 5.0
     kept: bool = False
     finished: dict[str, str] = field(default_factory=dict)
     kills: Counter[str] = field(default_factory=Counter)
@@ -116,7 +117,7 @@ class Soak:
                 found = psutil.Process(run.pid) if kind == "snakemake" else self._process(kind)
                 if found is not None:
                     left.remove(kind)
-                    self._kill(found, kind, self.random.uniform(0, _LIFE_S))
+                    self._kill(found, kind, self.random.uniform(0, self.life_s))
 
     def _kill(self, process: psutil.Process, kind: str, after_s: float) -> None:
         with suppress(psutil.TimeoutExpired):
