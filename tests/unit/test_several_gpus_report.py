@@ -81,10 +81,10 @@ def test_which_settings_to_use_takes_the_number_of_gpus_for_one(tmp_path: Path) 
 def test_a_published_figure_stands_beside_cases_on_as_many_gpus(tmp_path: Path) -> None:
     text = report(trace(tmp_path, "one"), trace(tmp_path, "two", 2, 1.1), published=read_published())
     rows = tables(text.partition("## Against published figures")[2], "Case")[0]
-    assert {(row["Case"], row["GPU"], row["Published GPUs"]) for row in rows} == {
-        ("one", "NVIDIA H200", "1"),
-        ("two", "2 x NVIDIA H200", "2"),
-    }
+    of_one, of_two = ({row["Published GPU"] for row in rows if row["Case"] == name} for name in ("one", "two"))
+    assert of_two == {"2 x H200"}
+    assert "H200" in of_one
+    assert not any(" x " in gpu for gpu in of_one)
 
 
 def test_nothing_is_advised_that_several_gpus_cannot_do(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ PUBLISHED = {
     "model, task, size, frames and number of GPUs, those of its kind of GPU first; not with guidance of 1 or less, "
     "which halves the work",
     "GPU, Offload, Compile, Steps": "of the case here",
-    "Published GPU, Published GPUs": "which GPU the published run had, and how many that worked on it together",
+    "Published GPU": "which GPU the published run had, and how many where it was more than one",
     "Software": "what the published run was made with",
     "Published steps": "denoising steps of the published run",
     "s/step": "that of the summary",
