@@ -1,11 +1,19 @@
-"""Orders for attempts in a folder of a test."""
+"""Attempts at cases in a folder of a test."""
 
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
+
+import psutil
 
 from traces import LIMITS
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.order import Order, Places
+from wanbench.measure.outcome import Outcome
+from wanbench.measure.supervisor import supervise
+from wanbench.trace.reader import Trace, read_trace
 
 
 def places_in(folder: Path, case: Case) -> Places:
@@ -27,3 +35,41 @@ def order_of(case: Case, places: Places, run_id: str | None = None) -> Order:
 def left_in(places: Places) -> set[str]:
     """Names in the work folder."""
     return {file.name for file in places.work.iterdir()}
+
+
+def wait_for(condition: Callable[[], object], within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "did not happen in time"
+        time.sleep(0.02)
+
+
+def run(case: Case, folder: Path) -> tuple[Outcome, Trace]:
+    places = places_in(folder, case)
+    outcome = supervise(order_of(case, places), None)
+    assert left_in(places) == {"run", "trace.json"}
+    return outcome, read_trace(places.trace)
+
+
+def kill_child_of(work: Path, how: int) -> None:
+    """Send a signal to the measuring process as soon as it has begun its case."""
+
+    def kill() -> None:
+        events = work / "events.jsonl"
+        wait_for(lambda: events.exists() and "Total_Execution" in events.read_text(), within_s=60)
+        for process in psutil.process_iter(["cmdline"]):
+            if str(work / "job.json") in (process.info["cmdline"] or []):
+                process.send_signal(how)
+
+    threading.Thread(target=kill).start()
+
+
+def when_it_measures(work: Path, act: Callable[[], None]) -> None:
+    """Do something as soon as a case has begun its first step."""
+
+    def wait() -> None:
+        events = work / "events.jsonl"
+        wait_for(lambda: events.exists() and "Step_0" in events.read_text(), within_s=60)
+        act()
+
+    threading.Thread(target=wait).start()

@@ -1,7 +1,7 @@
 """Ways to make the same video on the same GPU: time, memory and energy of each, and those that do not fit."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -62,15 +62,15 @@ class Choice:
     lossy: bool
     settings: dict[str, str]
     step_s: str
-    vae_computing_s: float | None
-    moving_weights_s: float | None
-    time_s: float | None
-    energy_j: float | None
-    scaled: bool
-    kind: str | None
-    peak_bytes: float | None
-    reserved_bytes: float | None
-    used_bytes: float | None
+    vae_computing_s: float | None = None
+    moving_weights_s: float | None = None
+    time_s: float | None = None
+    energy_j: float | None = None
+    scaled: bool = False
+    kind: str | None = None
+    peak_bytes: float | None = None
+    reserved_bytes: float | None = None
+    used_bytes: float | None = None
     fits: bool = True
 
     @property
@@ -126,12 +126,8 @@ def _choice(case: pd.Series, gpu: str | None, kind: str) -> Choice:
     generation = at_steps(case, facts.steps, kind)
     video_s = int(case["frames"]) / facts.fps
     of_kind = "cold_" if kind == COLD else ""
-    return Choice(
-        label=label(case),
-        gpu=gpu,
-        lossy=is_lossy(case),
-        settings={key: _setting(case, key) for key in SETTINGS},
-        step_s=step_text(case),
+    return replace(
+        _row_of(case, gpu),
         vae_computing_s=_known(case[f"{of_kind}vae_computing_s"]),
         moving_weights_s=_known(case[f"{of_kind}moving_weights_s"]),
         time_s=generation.time_s,
@@ -145,23 +141,13 @@ def _choice(case: pd.Series, gpu: str | None, kind: str) -> Choice:
 
 
 def _too_big(case: pd.Series, gpu: str | None) -> Choice:
-    return Choice(
-        label=label(case),
-        gpu=gpu,
-        lossy=is_lossy(case),
-        settings={key: _setting(case, key) for key in SETTINGS},
-        step_s=step_text(case),
-        vae_computing_s=None,
-        moving_weights_s=None,
-        time_s=None,
-        energy_j=None,
-        scaled=False,
-        kind=None,
-        peak_bytes=None,
-        reserved_bytes=None,
-        used_bytes=None,
-        fits=False,
-    )
+    return replace(_row_of(case, gpu), fits=False)
+
+
+def _row_of(case: pd.Series, gpu: str | None) -> Choice:
+    """A case without the figures of a generation."""
+    settings = {key: _setting(case, key) for key in SETTINGS}
+    return Choice(label(case), gpu, is_lossy(case), settings, step_text(case))
 
 
 def _setting(case: pd.Series, key: str) -> str:

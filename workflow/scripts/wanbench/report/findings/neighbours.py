@@ -29,7 +29,7 @@ _SAME = (
     "gpu_driver",
     "packages",
 )
-_SETTINGS = ("offload", "compile", "cache", "attention", "dtype", "vae_dtype", "vae_tiling", "gpus")
+SETTINGS = ("offload", "compile", "cache", "attention", "dtype", "vae_dtype", "vae_tiling", "gpus")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Neighbourhood:
         return found
 
     def _add(self, case: pd.Series) -> None:
-        self._values[case["case"]] = tuple(_value(case, key) for key in _SETTINGS)
+        self._values[case["case"]] = tuple(_value(case, key) for key in SETTINGS)
         for _, value, place in self._places_of(case):
             kinds = self._places.setdefault(place, {}).setdefault(value, {})
             alike = (_plain(case["gpu_uuid"]), has_kind(case, WARM), has_kind(case, COLD))
@@ -119,7 +119,7 @@ class Neighbourhood:
         """Each setting with its value, and what must be the same for cases to differ in it alone."""
         same = tuple(_plain(case[key]) for key in _SAME)
         values = self._values[case["case"]]
-        for i, key in enumerate(_SETTINGS):
+        for i, key in enumerate(SETTINGS):
             yield key, values[i], (key, same, values[:i] + values[i + 1 :])
 
 

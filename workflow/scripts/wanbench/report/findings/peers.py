@@ -10,6 +10,7 @@ import pandas as pd
 from wanbench.models import MODELS
 from wanbench.report.comparisons import at_steps
 from wanbench.report.findings.advice import shown_setting
+from wanbench.report.findings.neighbours import SETTINGS
 from wanbench.trace.names import OK
 
 _VIDEO_ON_GPU = ("model", "task", "size", "frames", "gpu_name", "gpu_mem_total_bytes")
@@ -27,7 +28,6 @@ _STEP = (
     "cache_threshold",
     "gpus",
 )
-_SETTINGS = ("offload", "compile", "cache", "attention", "dtype", "vae_dtype", "vae_tiling", "gpus")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def differing_settings(case: pd.Series, other: pd.Series) -> list[str]:
     """The settings of another case that this one has not, as a grid file has them."""
     return [
         shown_setting(key, other[key])
-        for key in _SETTINGS
+        for key in SETTINGS
         if shown_setting(key, other[key]) != shown_setting(key, case[key])
     ]
 
