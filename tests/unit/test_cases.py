@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 from wanbench.cases import resolve as resolve_module
 from wanbench.cases.case import Case, case_sha256
-from wanbench.cases.resolve import resolve_cases
+from wanbench.cases.resolve import case_names, resolve_cases
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.errors import InputError
 from wanbench.models import MODELS
@@ -28,6 +28,18 @@ def refusal(content: dict) -> str:
     with pytest.raises(InputError) as error:
         resolve_cases(content, "grid.yaml")
     return str(error.value)
+
+
+def test_names_of_cases_need_none_of_the_files_that_the_cases_speak_of() -> None:
+    content = {
+        "cases": {"a": GOOD | {"weights": "pretrained", "checkpoint": "no/such/folder/here", "image": "none.png"}},
+        "grid": {"name": "g_{steps}", "axes": {"steps": [1, 2]}, "set": GOOD},
+    }
+    with pytest.raises(InputError, match="no/such/folder/here"):
+        resolve_cases(content, "grid.yaml")
+    assert case_names(content, "grid.yaml") == ["a", "g_1", "g_2"]
+    with pytest.raises(InputError, match=r"grid.yaml: case 'b': unknown key 'modle'"):
+        case_names({"cases": {"b": {"modle": "TI2V-5B"}}}, "grid.yaml")
 
 
 def test_the_default_grid_has_ten_cases_of_all_models_tasks_and_offload_modes() -> None:

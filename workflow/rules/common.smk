@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
 from wanbench.cases.case import case_sha256
 from wanbench.cases.yaml_file import read_yaml
-from wanbench.cases.resolve import resolve_cases
+from wanbench.cases.resolve import case_names, resolve_cases
 from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check, nearest
 from wanbench.conda import CONDA, NONE
 from wanbench.errors import InputError

@@ -19,7 +19,7 @@ def reference_cases_without_trace(wildcards):
     if not grid.exists():
         return [], str(grid)
     try:
-        cases = {case.name for case in resolve_cases(read_yaml(grid), str(grid))}
+        cases = set(case_names(read_yaml(grid), str(grid)))
     except InputError as error:
         refuse(str(error))
     return sorted(cases.difference(traced_cases(wildcards))), str(grid)

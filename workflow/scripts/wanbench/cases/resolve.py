@@ -57,6 +57,16 @@ class _Written:
     faulty: frozenset[str]
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A grid file as it is written, with what its form alone shows to be wrong, one sentence each."""
+
+    written: list[_Written]
+    defaults: dict[str, Any]
+    faulty_defaults: frozenset[str]
+    faults: list[str]
+
+
 class _Faults(Exception):
     """What is wrong with a case, beside the faulty keys that were known before: perhaps nothing."""
 
@@ -74,6 +84,43 @@ def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
     Raises:
         InputError: all that is not allowed, one line each.
     """
+    read = _read(content, file)
+    faults = list(read.faults)
+    digests = _Digests(cache(sha256_of_file), cache(checkpoint_digest))
+    cases: list[Case] = []
+    for case in read.written:
+        faulty_keys = case.faulty | read.faulty_defaults.difference(case.settings)
+        try:
+            cases.append(_resolve(case, read.defaults, faulty_keys, digests, f"{file}: case {case.name!r}"))
+        except _Faults as error:
+            faults += error.sentences
+    if faults:
+        raise InputError("\n".join(faults))
+    return cases
+
+
+def case_names(content: dict[str, Any], file: str) -> list[str]:
+    """Names of all cases of a grid file whose images and checkpoints may be elsewhere.
+
+    Args:
+        content: the file as parsed.
+        file: the file's name, for messages.
+
+    Raises:
+        InputError: what is wrong with the file's form, one line each. Files that settings name are not looked for.
+    """
+    read = _read(content, file)
+    if read.faults:
+        raise InputError("\n".join(read.faults))
+    return [case.name for case in read.written]
+
+
+def _read(content: dict[str, Any], file: str) -> _Read:
+    """The cases of a grid file as they are written.
+
+    Raises:
+        InputError: as of `resolve_cases`, where no case can be known or there is none.
+    """
     found = faults_of(content, file)
     faults = [fault.sentence for fault in found]
     faulty = {fault.path for fault in found}
@@ -88,17 +135,7 @@ def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
             faults.append(str(error))
     if not written and not faults:
         raise InputError(f"{file}: no cases; allowed: at least one under cases, or a grid that is not all excluded")
-    digests = _Digests(cache(sha256_of_file), cache(checkpoint_digest))
-    cases: list[Case] = []
-    for case in written:
-        faulty_keys = case.faulty | faulty_defaults.difference(case.settings)
-        try:
-            cases.append(_resolve(case, defaults, faulty_keys, digests, f"{file}: case {case.name!r}"))
-        except _Faults as error:
-            faults += error.sentences
-    if faults:
-        raise InputError("\n".join(faults))
-    return cases
+    return _Read(written, defaults, faulty_defaults, faults)
 
 
 def _written_cases(content: dict[str, Any], faulty: set[tuple[Any, ...]]) -> list[_Written]:
