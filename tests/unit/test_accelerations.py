@@ -17,6 +17,7 @@ from wanbench.measure.wan import setup
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.flops import stage_flops
 from wanbench.measure.wan.generate import generate, pipeline_arguments
+from wanbench.measure.wan.observe import observe
 from wanbench.measure.wan.setup import SettingError, apply_settings, check_gpu, check_possible, settings_in_force
 from wanbench.trace import names
 
@@ -31,9 +32,10 @@ def make(case: Case, tmp_path: Path) -> DiffusionPipeline:
 
 def generations(pipe: DiffusionPipeline, case: Case, tmp_path: Path, count: int = 1) -> tuple[np.ndarray, Recording]:
     def run(clock: StageClock) -> Any:
-        for number in range(count):
-            clock.note("generation", number=number, counted=True)
-            frames = generate(pipe, case, tmp_path / "video.mp4", clock)
+        with observe(pipe, clock):
+            for number in range(count):
+                clock.note("generation", number=number, counted=True)
+                frames = generate(pipe, case, tmp_path / "video.mp4", clock)
         return frames
 
     return record(tmp_path, run)

@@ -269,6 +269,16 @@ def test_the_section_stands_before_the_cases_and_only_where_a_real_model_ran(mak
     assert "Which settings to use" not in report(make(tiny_case()))
 
 
+def test_what_a_process_pays_once_is_told_from_a_second_on(make: Make) -> None:
+    table = cases_table([make(full_case(name, steps=4)) for name in ("long", "short", "none")])
+    table["placement_s"], table["compilation_s"] = [83.13, 0.9, None], [9.0, 20.5, None]
+    once = "Once for each process, and not in the times above: "
+    text = which_settings(table, ALIKE_PCT, ALIKE_GENERATION_PCT)
+    assert f"{once}placing the weights 83.13 s (long); compilation 9.00 s (long), 20.50 s (short)." in text
+    table["placement_s"], table["compilation_s"] = None, 0.5
+    assert once not in which_settings(table, ALIKE_PCT, ALIKE_GENERATION_PCT)
+
+
 def test_the_section_as_it_is_printed(make: Make, tmp_path: Path) -> None:
     """From the table as it comes out of its file."""
     traces = [

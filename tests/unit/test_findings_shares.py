@@ -63,6 +63,33 @@ def test_all_generations_count_for_a_share(tmp_path: Path) -> None:
     assert found(tmp_path, decode_s=20.0)["dominant_stage"].text.startswith("VAE_Decoding takes 20.00 s, ")
 
 
+def test_weights_that_are_long_in_being_placed(tmp_path: Path) -> None:
+    """As T2V_A14B_480p_group_stream: 83 s to place what then makes a video of three steps in 30 s."""
+
+    def placed(seconds: float, **settings: Any) -> Any:
+        def place(trace: dict) -> None:
+            start = next(event for event in trace["traceEvents"] if event["name"] == "Model_Initialization")
+            detail = {"name": "Placement", "cat": "detail", "dur": seconds * 1e6, "args": {}}
+            trace["traceEvents"].append(detail | {key: start[key] for key in ("ph", "ts", "pid", "tid")})
+
+        return found(tmp_path, init_s=100.0, alter=place, settings=settings).get("slow_placement")
+
+    finding = placed(83.0, offload="group_stream")
+    # A generation of five steps of 2 s takes 14.75 s, and one of fifty 104.75.
+    assert finding.evidence == pytest.approx(
+        {"placement_s": 83, "share_pct": 100 * 83 / 97.75, "official_steps_share_pct": 100 * 83 / 187.75}
+    )
+    assert finding.severity == "bottleneck"
+    assert finding.text == (
+        "Placing the weights as `offload: group_stream` wants them (Placement, in Model_Initialization) takes 83.00 s, "
+        "85 % of that and the first generation of 5 steps together (with the official 50 it would be 44 %)."
+    )
+    assert "page-locked memory" in finding.advice
+    assert placed(20.0, offload="group_stream").severity == "note"
+    assert "page-locked" not in placed(83.0, offload="sequential").advice
+    assert placed(5.0, offload="group_stream") is None
+
+
 def test_an_expert_that_is_loaded_at_the_switch(tmp_path: Path) -> None:
     loading = {"Step_3_Loading": {"time_s": 6.0}}
     steps_s = [2.0, 2.0, 2.0, 8.0, 2.0]

@@ -17,6 +17,7 @@ from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import generate, pipeline_arguments
+from wanbench.measure.wan.observe import observe
 from wanbench.measure.wan.setup import (
     SettingError,
     apply_settings,
@@ -44,7 +45,8 @@ def make(case: Case, tmp_path: Path) -> DiffusionPipeline:
 def observed(pipe: DiffusionPipeline, case: Case, tmp_path: Path) -> tuple[np.ndarray, Recording]:
     def run(clock: StageClock) -> np.ndarray:
         clock.note("generation", number=0, counted=True)
-        return generate(pipe, case, tmp_path / "video.mp4", clock)
+        with observe(pipe, clock):
+            return generate(pipe, case, tmp_path / "video.mp4", clock)
 
     return record(tmp_path, run)
 

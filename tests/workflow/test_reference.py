@@ -10,8 +10,8 @@ from wanbench.cases.yaml_file import read_yaml
 from wanbench.report.collect import case_of
 
 KEPT = ROOT / "results/reference"
-
-
+# One machine's pictures, since each case takes a second.
+DRAWN = "h100"
 MACHINES = [folder.name for folder in sorted(KEPT.iterdir())]
 
 
@@ -26,10 +26,11 @@ def test_the_kept_report_is_what_the_kept_traces_give(machine: str, tmp_path: Pa
     for file in ("report.md", "tables/cases.csv", "tables/stages.csv", "tables/left_out.csv", "tables/findings.csv"):
         made = project.read(f"{folder}/{file}")
         assert made == (ROOT / folder / file).read_text("utf-8"), f"{file} is not that of this code: make it anew"
-    drawn = project.snakemake(f"{folder}/report.html")
-    assert drawn.code == 0, drawn.output
-    pictures = list((project.folder / folder / "plots").rglob("*.png"))
-    assert len(pictures) == 2 * len(list((ROOT / folder / "traces").iterdir())) + 3
+    if machine == DRAWN:
+        drawn = project.snakemake(f"{folder}/report.html")
+        assert drawn.code == 0, drawn.output
+        pictures = list((project.folder / folder / "plots").rglob("*.png"))
+        assert len(pictures) == 2 * len(list((ROOT / folder / "traces").iterdir())) + 3
 
 
 @pytest.mark.parametrize("machine", MACHINES)

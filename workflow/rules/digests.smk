@@ -5,11 +5,14 @@ MEASURE_DIGEST = code_digest(
     ROOT / "workflow/scripts",
     [
         "measure_case.py",
+        "wanbench/counter.py",
         "wanbench/models.py",
         "wanbench/redact.py",
         "wanbench/text.py",
         "wanbench/cases/case.py",
         # Not trace/verdict.py: the report makes a verdict of its own from the trace's figures.
+        "wanbench/trace/clock_events.py",
+        "wanbench/trace/energy_counter.py",
         "wanbench/trace/names.py",
         "wanbench/trace/writer.py",
         "wanbench/measure/**/*.py",
@@ -28,6 +31,7 @@ REPORT_DIGEST = code_digest(
         "scripts/compare_runs.py",
         "scripts/check_comparison.py",
         "scripts/plot_grid.py",
+        "scripts/wanbench/counter.py",
         "scripts/wanbench/faults.py",
         "scripts/wanbench/models.py",
         "scripts/wanbench/memory.py",
@@ -48,6 +52,7 @@ CASE_PLOT_DIGEST = code_digest(
     [
         "schemas/trace.schema.json",
         "scripts/plot_case.py",
+        "scripts/wanbench/counter.py",
         "scripts/wanbench/models.py",
         "scripts/wanbench/text.py",
         "scripts/wanbench/trace/*.py",
@@ -56,6 +61,7 @@ CASE_PLOT_DIGEST = code_digest(
         "scripts/wanbench/report/generations.py",
         "scripts/wanbench/report/judged.py",
         "scripts/wanbench/report/plots/*.py",
+        "scripts/wanbench/report/sums.py",
         "scripts/wanbench/report/uncompiled.py",
     ],
 )

@@ -13,7 +13,7 @@ _NOTES = """\
 Estimates from the settings alone, on whatever GPU, as if nothing of the grid was measured yet. Time is an upper one:
 5 to 14 times what the cases took that are kept in results/reference, and never more than a case's timeout_s; the
 download of a checkpoint is not in it. GPU memory is what torch allocates on each GPU; its reserve and CUDA need some
-gigabytes more. Host memory is 1.05 to 3.3 times what those cases used. n/a: no estimate."""
+gigabytes more. Host memory is 1.04 to 3.3 times what those cases used. n/a: no estimate."""
 
 
 @dataclass(frozen=True)

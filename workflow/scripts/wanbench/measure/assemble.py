@@ -14,7 +14,7 @@ from wanbench.measure.quality import quality_of
 from wanbench.measure.samples import Samples, stage_measures
 from wanbench.measure.spans import Move, Recording, Stage, stages_of
 from wanbench.redact import redacted
-from wanbench.trace import names
+from wanbench.trace import clock_events, energy_counter, names
 from wanbench.trace.verdict import Limits
 
 # Sequential offload moves weights thousands of times. The stages hold their sums; the timeline shows the first.
@@ -41,11 +41,11 @@ _COUNTERS = {
         "foreign_mem_bytes": ("others", 1e-9),
     },
     "GPU power (W)": {"power_w": ("power", 1)},
-    "GPU energy (kJ)": {"energy_j": ("since driver load", 1e-3)},
+    energy_counter.TRACK: {"energy_j": (energy_counter.LINE, 1 / energy_counter.J_PER_UNIT)},
     "GPU clock (MHz)": {"sm_clock_mhz": ("SM", 1), "mem_clock_mhz": ("memory", 1)},
     "GPU temperature (C)": {"temperature_c": ("temperature", 1)},
     "PCIe (GB/s)": {"pcie_tx_bytes_per_s": ("from GPU", 1e-9), "pcie_rx_bytes_per_s": ("to GPU", 1e-9)},
-    "Clock event reasons (bits)": {"clock_event_reasons": ("bits", 1)},
+    clock_events.TRACK: {"clock_event_reasons": (clock_events.LINE, 1)},
     "Foreign processes": {"foreign_processes": ("count", 1)},
 }
 

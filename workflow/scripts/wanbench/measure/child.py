@@ -47,6 +47,7 @@ def _measure(job: Job, log: EventLog) -> None:
     from wanbench.measure.wan.build import build_pipeline
     from wanbench.measure.wan.flops import stage_flops
     from wanbench.measure.wan.generate import generate
+    from wanbench.measure.wan.observe import observe
     from wanbench.measure.wan.parallel import ALONE, join_ranks
     from wanbench.measure.wan.setup import (
         apply_settings,
@@ -88,10 +89,11 @@ def _measure(job: Job, log: EventLog) -> None:
         ranks.meet("placed")
         clock.end(**_loaded(case, before_bytes))
         clock.note("flops", values=asdict(stage_flops(pipe, case)))
-        for generation in range(case.warmup + case.repeats):
-            clock.note("generation", number=generation, counted=generation >= case.warmup)
-            ranks.follow(f"generation {generation}")
-            frames = generate(pipe, case, job.video, clock)
+        with observe(pipe, clock):
+            for generation in range(case.warmup + case.repeats):
+                clock.note("generation", number=generation, counted=generation >= case.warmup)
+                ranks.follow(f"generation {generation}")
+                frames = generate(pipe, case, job.video, clock)
         clock.end()
     except Exception:
         clock.abandon()

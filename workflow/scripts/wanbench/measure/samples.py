@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from wanbench.counter import growth
 from wanbench.measure.intervals import Interval, total
 from wanbench.measure.latches import PERIOD_NS, Latches
 from wanbench.measure.publications import Publications, publications
@@ -196,11 +197,10 @@ def energy_of(counter: Series, intervals: list[Interval]) -> float | None:
 
     Between two of the counter's values energy is taken to flow evenly.
     """
-    if not intervals or len(counter.times_ns) < 2:
+    if not intervals:
         return None
-    if intervals[0][0] < counter.times_ns[0] or intervals[-1][1] > counter.times_ns[-1]:
-        return None
-    return sum(_counter_at(counter, end) - _counter_at(counter, start) for start, end in intervals)
+    grown_j = [growth(counter.times_ns, counter.values, start, end) for start, end in intervals]
+    return None if None in grown_j else sum(grown_j)
 
 
 def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
@@ -229,10 +229,3 @@ def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
 
 def _between(times_ns: list[int], start: int, end: int) -> range:
     return range(bisect_left(times_ns, start), bisect_left(times_ns, end))
-
-
-def _counter_at(counter: Series, time_ns: int) -> float:
-    i = min(max(1, bisect_left(counter.times_ns, time_ns)), len(counter.times_ns) - 1)
-    left_ns, right_ns = counter.times_ns[i - 1], counter.times_ns[i]
-    share = (time_ns - left_ns) / (right_ns - left_ns)
-    return counter.values[i - 1] + share * (counter.values[i] - counter.values[i - 1])

@@ -54,6 +54,7 @@ class Choice:
         kind: of the generation: warm or cold; None for one that does not fit.
         peak_bytes, reserved_bytes, used_bytes: highest GPU memory that torch had allocated and reserved, and that was
             used on the whole device; None for one that does not fit, which came to no peak.
+        placement_s, compilation_s: of the whole process, which pays them once, outside of `time_s`.
         fits: it ran to its end, and not out of the GPU's memory.
     """
 
@@ -71,6 +72,8 @@ class Choice:
     peak_bytes: float | None = None
     reserved_bytes: float | None = None
     used_bytes: float | None = None
+    placement_s: float | None = None
+    compilation_s: float | None = None
     fits: bool = True
 
     @property
@@ -137,6 +140,8 @@ def _choice(case: pd.Series, gpu: str | None, kind: str) -> Choice:
         peak_bytes=_known(case["gpu_mem_allocated_bytes"]),
         reserved_bytes=_known(case["gpu_mem_reserved_bytes"]),
         used_bytes=_known(case["gpu_mem_used_bytes"]),
+        placement_s=_known(case["placement_s"]),
+        compilation_s=_known(case["compilation_s"]),
     )
 
 

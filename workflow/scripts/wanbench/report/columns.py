@@ -110,7 +110,8 @@ STATISTICS = {
     "First Step of the Cold Generation": "the same of the first generation of the process, where there are several",
     "Expert Switch Step": "median time of the step in which A14B's second expert begins, with the loading of it",
     "Passes Reused by the Cache": "guidance passes that a cache served, of all in the generations that count",
-    "Median Energy per Step": "over the steps that s/step is of; (1 step) where that is one",
+    "Median Energy per Step": "over the steps that s/step is of; (1 step) where that is one. Where loading and "
+    "inference take turns too fast for an energy each, it is the counter's difference over the step",
     "Energy per Second of Video (one generation, without initialisation and compilation)": "median energy of the warm "
     "generations that count, or else of the cold one, over the seconds of the video; Energy(kJ) of the summary is of "
     "all that the process did",
@@ -184,7 +185,7 @@ CHOICES = {
     "(NVML): with what the allocator keeps cached and can give back when a smaller card runs out. A card with more "
     "than GPU Used holds the case as it ran here",
     "Energy (J/s of video)": "energy of the same generation, on all its GPUs, for each second of its video; stages too "
-    "short for a figure are left out, at most 1 % of its time",
+    "short for a figure are left out, up to 1 % of its time; above that it is the counter's difference over all of it",
     "Best at": "`fastest`, `least memory (allocated)`, `least energy` of the table, shared by rows that differ by no "
     "more than equal cases do (`alike_generation_pct` of time and energy, `no_effect_memory_pct` of memory); `Pareto`: "
     "no other settings (steps aside) are at least as good in time and GPU Allocated, and better in one; peaks within "

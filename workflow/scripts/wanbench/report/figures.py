@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from wanbench.models import MODELS
-from wanbench.report.generations import cold, energy_of, generations_of, sum_of, warm
+from wanbench.report.generations import cold, generations_of, warm
+from wanbench.report.sums import energy_of, sum_of
 from wanbench.report.uncompiled import computing_s, offload_all_s, uncompiled
 from wanbench.trace import names
-from wanbench.trace.reader import StageRecord, Trace
+from wanbench.trace.reader import Readings, StageRecord, Trace
 
 # A mean over less of the time does not stand for the whole.
 _MIN_SHARE_OF_TIME = 0.9
@@ -104,10 +105,10 @@ def figures_of(trace: Trace) -> CaseFigures:
     decoding = [stage for stage in stages if stage.name == names.VAE_DECODING and not stage.measures.get("interrupted")]
     total = next((stage for stage in stages if stage.name == names.TOTAL_EXECUTION), None)
     inference = [stage for stage in stages if names.step_inference(stage.measures.get("step", -1)) == stage.name]
-    steps = steps_of(stages)
+    steps = steps_of(stages, trace.energy_counter)
     typical = typical_steps(steps)
     energy_j = total.measures.get("energy_j") if total else None
-    generations = generations_of(trace.stages)
+    generations = generations_of(trace.stages, trace.energy_counter)
     further = uncompiled(trace, warm(generations) or cold(generations))
     first = uncompiled(trace, cold(generations))
     passes_reused, passes = _passes(trace, inference)
@@ -171,8 +172,12 @@ def _cold_first_step_s(trace: Trace) -> float | None:
     return next((step.time_s for step in of_first if step.index == 0), None)
 
 
-def steps_of(stages: Iterable[StageRecord]) -> list[Step]:
-    """Complete steps, in order; a step that was cut short by a failure is none."""
+def steps_of(stages: Iterable[StageRecord], energy_counter: Readings | None = None) -> list[Step]:
+    """Complete steps, in order; a step that was cut short by a failure is none.
+
+    Args:
+        energy_counter: of the GPU, in joules; without it, steps have no energy whose parts have none.
+    """
     parts: dict[tuple[int, int], list[StageRecord]] = {}
     for stage in stages:
         index = names.step_index(stage.name)
@@ -184,7 +189,7 @@ def steps_of(stages: Iterable[StageRecord]) -> list[Step]:
             generation,
             index,
             sum(part.measures["time_s"] for part in of_step),
-            energy_of(of_step),
+            energy_of(of_step, energy_counter),
             experts[generation, index],
             index > 0 and experts[generation, index] != experts.get((generation, index - 1)),
         )

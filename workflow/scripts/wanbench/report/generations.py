@@ -6,11 +6,9 @@ Whether figures are made of a generation, `judged` decides.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from wanbench.report.sums import energy_of
 from wanbench.trace import names
-from wanbench.trace.reader import StageRecord
-
-# Stages shorter than the sampling interval have no sampled values. A sum over less of the time is not the whole.
-_MIN_SHARE_OF_TIME = 0.99
+from wanbench.trace.reader import Readings, StageRecord
 
 
 @dataclass(frozen=True)
@@ -20,11 +18,15 @@ class Generation:
     Attributes:
         number: from 0, in the order of the process.
         counted: figures are made of it.
+        energy_counter: of the GPU, in joules; None where it was not sampled.
+        taken_out: stages of it that figures are made without.
     """
 
     number: int
     counted: bool
     stages: tuple[StageRecord, ...]
+    energy_counter: Readings | None = None
+    taken_out: tuple[StageRecord, ...] = ()
 
     @property
     def time_s(self) -> float:
@@ -33,34 +35,22 @@ class Generation:
 
     @property
     def energy_j(self) -> float | None:
-        return energy_of(self.stages)
+        return energy_of(self.stages, self.energy_counter, self.taken_out)
 
     def without_compilation(self) -> "Generation":
-        return replace(self, stages=tuple(stage for stage in self.stages if stage.name != names.COMPILATION))
+        kept = tuple(stage for stage in self.stages if stage.name != names.COMPILATION)
+        compilation = tuple(stage for stage in self.stages if stage.name == names.COMPILATION)
+        return replace(self, stages=kept, taken_out=self.taken_out + compilation)
 
 
-def energy_of(stages: Sequence[StageRecord]) -> float | None:
-    """Energy of the stages that have it, in joules; None where they are less than 99 % of the time."""
-    return sum_of(stages, "energy_j")
-
-
-def sum_of(stages: Sequence[StageRecord], measure: str) -> float | None:
-    """Sum over the stages that have a measure; None where they are less than 99 % of the time."""
-    known = [stage.measures for stage in stages if stage.measures.get(measure) is not None]
-    time_s = sum(stage.measures["time_s"] for stage in stages)
-    if not known or sum(stage["time_s"] for stage in known) < _MIN_SHARE_OF_TIME * time_s:
-        return None
-    return sum(stage[measure] for stage in known)
-
-
-def generations_of(stages: Iterable[StageRecord]) -> list[Generation]:
+def generations_of(stages: Iterable[StageRecord], energy_counter: Readings | None = None) -> list[Generation]:
     """All generations that ran to their end and are not left out, in order."""
     by_number: dict[int, list[StageRecord]] = {}
     for stage in stages:
         if stage.generation is not None and stage.left_out is None:
             by_number.setdefault(stage.generation, []).append(stage)
     return [
-        Generation(number, parts[0].counted, tuple(parts))
+        Generation(number, parts[0].counted, tuple(parts), energy_counter)
         for number, parts in sorted(by_number.items())
         if any(part.name == names.VIDEO_EXPORT and not part.measures.get("interrupted") for part in parts)
     ]

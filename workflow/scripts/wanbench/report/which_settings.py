@@ -13,6 +13,8 @@ from wanbench.report.layout import table
 from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
 
 _TEXT_COLUMNS = ("Case", "GPU", *(setting for setting in SETTINGS if setting != "steps"), "Generation", "Best at")
+# What is paid once is told from here on.
+_ONCE_S = 1.0
 # Of the settings that may differ, those that decide most.
 _SHOWN_OF_ONE_WAY = ["offload", "compile", "steps"]
 _NOTE = (
@@ -43,11 +45,25 @@ def which_settings(cases: pd.DataFrame, alike_memory_pct: float, alike_generatio
     parts = ["## Which settings to use"]
     for same, choices in groups.items():
         marks = marks_of(choices, alike_memory_pct, alike_generation_pct)
-        parts += [f"### {plain(group_name(*same))}", _table(choices, MODELS[same[0]].steps, marks)]
+        parts += [f"### {plain(group_name(*same))}", _table(choices, MODELS[same[0]].steps, marks), *_once(choices)]
     lossy = any(choice.lossy for choices in groups.values() for choice in choices)
     named = any(map(_on_several_gpus, groups.values()))
     notes = [f"The column GPU says on which a row was measured: {gpus_named(gpu_letters(cases))}."] if named else []
     return "\n\n".join([*parts, _NOTE, *notes, *([LOSSY_NOTE] if lossy else [])])
+
+
+def _once(choices: Sequence[Choice]) -> list[str]:
+    """What a process pays before its first video: who makes only one pays it in full."""
+    paid = {
+        "placing the weights": [(choice.label, choice.placement_s) for choice in choices],
+        "compilation": [(choice.label, choice.compilation_s) for choice in choices],
+    }
+    texts = []
+    for what, times in paid.items():
+        long = [f"{fixed(time_s)} s ({label})" for label, time_s in times if time_s is not None and time_s >= _ONCE_S]
+        if long:
+            texts.append(f"{what} {', '.join(long)}")
+    return [f"Once for each process, and not in the times above: {'; '.join(texts)}."] if texts else []
 
 
 def _on_several_gpus(choices: Sequence[Choice]) -> bool:

@@ -15,7 +15,7 @@ import fastjsonschema
 
 from wanbench.errors import InputError
 from wanbench.text import one_line
-from wanbench.trace import clock_events
+from wanbench.trace import clock_events, energy_counter
 from wanbench.trace.consistency import contradiction
 from wanbench.trace.names import SCHEMA_VERSION
 from wanbench.trace.writer import CHECKSUM
@@ -73,6 +73,7 @@ class Trace:
 
     Attributes:
         clock_events: what held the GPU's clocks down, as bits (`wanbench.trace.clock_events`); None where not sampled.
+        energy_counter: energy of the GPU in joules, from any beginning, when it had moved; None where not sampled.
     """
 
     file: str
@@ -91,6 +92,7 @@ class Trace:
     stages: list[StageRecord]
     details: list[DetailRecord]
     clock_events: Readings | None
+    energy_counter: Readings | None
 
 
 def read_trace(path: Path) -> Trace:
@@ -231,11 +233,21 @@ def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _clock_events(counters: list[dict[str, Any]]) -> Readings | None:
-    seen = [event for event in counters if event["name"] == clock_events.TRACK and clock_events.LINE in event["args"]]
+def _readings(counters: list[dict[str, Any]], track: str, line: str) -> Readings | None:
+    seen = [event for event in counters if event["name"] == track and line in event["args"]]
     if not seen:
         return None
-    return Readings([event["ts"] / 1e6 for event in seen], [event["args"][clock_events.LINE] for event in seen])
+    return Readings([event["ts"] / 1e6 for event in seen], [event["args"][line] for event in seen])
+
+
+def _energy_counter(counters: list[dict[str, Any]]) -> Readings | None:
+    """It is renewed less often than it is read, and repeats its value in between."""
+    readings = _readings(counters, energy_counter.TRACK, energy_counter.LINE)
+    if readings is None:
+        return None
+    pairs = zip(readings.times_s, readings.values, [None, *readings.values])
+    moved = [(time_s, value) for time_s, value, before in pairs if value != before]
+    return Readings([time_s for time_s, _ in moved], [value * energy_counter.J_PER_UNIT for _, value in moved])
 
 
 def _trace(path: Path, content: dict[str, Any], counters: list[dict[str, Any]]) -> Trace:
@@ -254,5 +266,6 @@ def _trace(path: Path, content: dict[str, Any], counters: list[dict[str, Any]]) 
                 DetailRecord(event["name"], event["args"].get("generation"), event["ts"] / 1e6, event["dur"] / 1e6)
             )
     head = {key: value for key, value in content.items() if key in Trace.__dataclass_fields__}
-    events = _clock_events(counters)
-    return Trace(file=path.name, stages=stages, details=details, clock_events=events, **head)
+    events = _readings(counters, clock_events.TRACK, clock_events.LINE)
+    energy = _energy_counter(counters)
+    return Trace(file=path.name, stages=stages, details=details, clock_events=events, energy_counter=energy, **head)

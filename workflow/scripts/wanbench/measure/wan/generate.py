@@ -11,7 +11,6 @@ from PIL import Image
 
 from wanbench.cases.case import Case
 from wanbench.measure.stage_clock import StageClock
-from wanbench.measure.wan.observe import observe
 from wanbench.models import MODELS
 from wanbench.trace import names
 
@@ -38,17 +37,16 @@ def pipeline_arguments(case: Case) -> dict[str, Any]:
 
 
 def generate(pipe: DiffusionPipeline, case: Case, video: Path, clock: StageClock) -> np.ndarray:
-    """Run one generation under observation and write the video.
+    """Run one generation of a pipeline under observation (`observe`) and write the video.
 
     Returns:
         Frames in [0, 1], shape (frames, height, width, 3).
     """
-    with observe(pipe, clock):
-        clock.begin(names.PREPROCESS)
-        frames = pipe(**pipeline_arguments(case)).frames[0]
-        with clock.span("Video_Encoding", "detail"):
-            _export(frames, video, MODELS[case.model].fps)
-        clock.end()
+    clock.begin(names.PREPROCESS)
+    frames = pipe(**pipeline_arguments(case)).frames[0]
+    with clock.span("Video_Encoding", "detail"):
+        _export(frames, video, MODELS[case.model].fps)
+    clock.end()
     return frames
 
 

@@ -1,6 +1,6 @@
 """Observe the stages of an unmodified Wan pipeline, from outside.
 
-The pipeline's own methods are wrapped for the length of one generation. In the order in which
+The pipeline's own methods are wrapped for the length of a block. In the order in which
 `WanPipeline.__call__` (diffusers 0.42.1) runs them:
 
     TI2V_Preprocess begins before the call

@@ -136,9 +136,9 @@ def _software(environment: dict[str, Any]) -> dict[str, Any]:
 
 
 def _figures(trace: Trace) -> dict[str, Figure]:
-    steps = steps_of(stage for stage in trace.stages if stage.counted)
+    steps = steps_of((stage for stage in trace.stages if stage.counted), trace.energy_counter)
     typical = typical_steps(steps)
-    generations = generations_of(trace.stages)
+    generations = generations_of(trace.stages, trace.energy_counter)
     further = [generation.without_compilation() for generation in warm(generations) or cold(generations)]
     peaks = figures_of(trace)
     # Making random weights is no loading, and its time says nothing.

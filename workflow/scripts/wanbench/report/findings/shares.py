@@ -137,6 +137,27 @@ def _slow_first_step(context: Context) -> Iterator[Finding]:
     yield Finding("slow_first_step", NOTE, evidence, text, advice)
 
 
+def _slow_placement(context: Context) -> Iterator[Finding]:
+    placement_s, generation_s = context.number("placement_s"), context.number("first_generation_s")
+    if placement_s is None or not generation_s:
+        return
+    share = Share(placement_s, placement_s + generation_s, 1)
+    share_pct = 100 * share.part_s / share.whole_s
+    if share_pct < context.thresholds.dominant_stage_pct:
+        return
+    official = for_high_share(context, share, context.thresholds.dominant_stage_pct)
+    offload, steps = context.case["offload"], context.case["steps"]
+    text = (
+        f"Placing the weights as `offload: {offload}` wants them (Placement, in {names.MODEL_INITIALIZATION}) takes "
+        f"{fixed(placement_s)} s, {share_pct:.0f} % of that and the first generation of {steps} steps together"
+        f"{official.in_brackets()}."
+    )
+    pinned = "All are copied into page-locked memory, which is what lets later copies overlap computing. "
+    advice = f"{pinned if offload == 'group_stream' else ''}It is paid once: generate more than one video per start."
+    evidence = {"placement_s": placement_s, "share_pct": share_pct} | official.evidence
+    yield Finding("slow_placement", official.severity, evidence, text, advice)
+
+
 RULES = (
     Rule(
         "dominant_stage",
@@ -147,6 +168,15 @@ RULES = (
         "it would be there is computed from the median step, and where that is below the threshold, the finding is a "
         "note.",
         _dominant_stage,
+    ),
+    Rule(
+        "slow_placement",
+        "Before the first generation the weights are put where the way of offloading wants them: on the GPU, or in "
+        "page-locked memory of the host. The time is the detail Placement of Model_Initialization, and means the same "
+        "with random weights. It counts from `dominant_stage_pct` of itself and the first generation together on; "
+        "where it would be below that at the model's official number of steps, by the median step, the finding is a "
+        "note. Every process pays it once, however many videos it makes.",
+        _slow_placement,
     ),
     Rule(
         "expert_switch",
