@@ -189,9 +189,14 @@ def energy_change_pct(case: pd.Series, other: pd.Series, steps: int | None = Non
 
 
 def _energy(case: pd.Series, neighbour: Neighbour) -> list[str]:
-    change_pct = energy_change_pct(case, neighbour.row)
+    """Energy of a generation of the case's steps, and of the official ones: what is paid once weighs less there."""
+    change_pct, official = energy_change_pct(case, neighbour.row), MODELS[case["model"]].steps
     if change_pct is None:
         return []
-    if abs(change_pct) < 1:
-        return ["the same energy"]
-    return [f"{abs(change_pct):.0f} % {'more' if change_pct > 0 else 'less'} energy"]
+    text = f"{_changed(change_pct)} energy"
+    full_pct = None if official == int(case["steps"]) else energy_change_pct(case, neighbour.row, official)
+    return [text if full_pct is None else f"{text} ({_changed(full_pct)} at the official {official} steps)"]
+
+
+def _changed(change_pct: float) -> str:
+    return "the same" if abs(change_pct) < 1 else f"{abs(change_pct):.0f} % {'more' if change_pct > 0 else 'less'}"
