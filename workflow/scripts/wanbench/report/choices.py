@@ -54,7 +54,8 @@ class Choice:
         kind: of the generation: warm or cold; None for one that does not fit.
         peak_bytes, reserved_bytes, used_bytes: highest GPU memory that torch had allocated and reserved, and that was
             used on the whole device; None for one that does not fit, which came to no peak.
-        placement_s, compilation_s: of the whole process, which pays them once, outside of `time_s`.
+        placement_s, compilation_s: of the whole process, which pays them once, outside of `time_s`. The former is None
+            where the case compiles.
         fits: it ran to its end, and not out of the GPU's memory.
     """
 
