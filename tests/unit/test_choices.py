@@ -261,6 +261,17 @@ def test_memory_is_shown_as_allocated_reserved_and_used(make: Make, tmp_path: Pa
     assert [found["offloaded"][column] for column in columns] == ["25.00", "36.00", "37.00"]
 
 
+def test_cases_without_a_gpu_are_a_group(make: Make, tmp_path: Path) -> None:
+    """The name of the GPU is missing in the table as it comes out of its file, and stood as it is in the heading."""
+    cpu = GPU | {"device": "cpu", "gpu": None}
+    traces = [make(full_case(name, steps=3), gpu=cpu) for name in ("one", "other")]
+    write_table(cases_table(traces), tmp_path / "cases.csv", tmp_path / "cases.parquet")
+    section = which_settings(pd.read_parquet(tmp_path / "cases.parquet"), ALIKE_PCT, ALIKE_GENERATION_PCT)
+    assert [line for line in section.splitlines() if line.startswith("###")] == [
+        r"### TI2V-5B t2v, 1280\*704, 121 frames, random weights, GPU n/a"
+    ]
+
+
 # --- the section ------------------------------------------------------------------------------------------------
 
 
