@@ -171,6 +171,15 @@ def test_advice_that_was_measured_to_bring_nothing(tmp_path: Path, environment: 
         )
 
 
+def test_what_two_gpus_differ_by_is_no_gain(tmp_path: Path) -> None:
+    """As `native` on 5B_704p_cudnn_compiled, whose steps on another GPU are 2 % shorter."""
+    busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
+    own = steady_case(tmp_path, "own", 2.04, settings={"attention": "_native_cudnn"}, measures=busy)
+    elsewhere = rules(own, steady_case(tmp_path, "native", environment=OTHER_GPU))["compute_bound"].advice
+    assert "Measured here without a clear gain in speed: `attention: native` (case native, on another" in elsewhere
+    assert "Measured here: `attention: native`" in rules(own, steady_case(tmp_path, "here"))["compute_bound"].advice
+
+
 def test_what_group_offloading_costs_is_told(tmp_path: Path) -> None:
     def offloaded(name: str, offload: str, step_s: float, placement_s: float, host_gb: float) -> Trace:
         def place(content: dict[str, Any]) -> None:

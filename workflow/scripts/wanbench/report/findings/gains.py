@@ -48,11 +48,13 @@ def step_gain_pct(case: pd.Series, neighbour: Neighbour) -> float | None:
 
 
 def speeds_up(context: Context, neighbour: Neighbour) -> bool | None:
-    """Whether the neighbour's setting made it faster by more than equal cases differ; None where not known."""
+    """Whether the neighbour's setting made it faster by more than equal cases (and GPUs) differ; None if not known."""
     limits = context.thresholds
     if neighbour.key in _OF_STEPS:
         gain_pct = step_gain_pct(context.case, neighbour)
         least_pct = limits.no_effect_compile_pct if neighbour.key == "compile" else limits.no_effect_attention_pct
+        if not neighbour.same_gpu:
+            least_pct = max(least_pct, 100 * _ALIKE_ELSEWHERE)
         return None if gain_pct is None else gain_pct >= least_pct
     ratio = speed_ratio(context.case, neighbour)
     return None if ratio is None else 100 * (ratio - 1) >= limits.faster_elsewhere_pct
