@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from conftest import ROOT
 from reports import case_trace, full_case, made, report, tables, with_measures
 from tiny import tiny_case
 from traces import GPU, records, write
@@ -20,6 +21,7 @@ from wanbench.report.which_settings import which_settings
 from wanbench.trace.reader import Trace, read_trace
 
 DATA = Path(__file__).parents[1] / "data"
+KEPT = ROOT / "results/reference/h200/traces"
 GB = 1_000_000_000
 ALIKE_PCT, ALIKE_GENERATION_PCT = 2, 2.5
 Make = Callable[..., Trace]
@@ -259,6 +261,17 @@ def test_memory_is_shown_as_allocated_reserved_and_used(make: Make, tmp_path: Pa
     assert [found["offloaded"][column] for column in columns] == ["25.00", "36.00", "37.00"]
 
 
+def test_cases_without_a_gpu_are_a_group(make: Make, tmp_path: Path) -> None:
+    """The name of the GPU is missing in the table as it comes out of its file, and stood as it is in the heading."""
+    cpu = GPU | {"device": "cpu", "gpu": None}
+    traces = [make(full_case(name, steps=3), gpu=cpu) for name in ("one", "other")]
+    write_table(cases_table(traces), tmp_path / "cases.csv", tmp_path / "cases.parquet")
+    section = which_settings(pd.read_parquet(tmp_path / "cases.parquet"), ALIKE_PCT, ALIKE_GENERATION_PCT)
+    assert [line for line in section.splitlines() if line.startswith("###")] == [
+        r"### TI2V-5B t2v, 1280\*704, 121 frames, random weights, GPU n/a"
+    ]
+
+
 # --- the section ------------------------------------------------------------------------------------------------
 
 
@@ -277,6 +290,18 @@ def test_what_a_process_pays_once_is_told_from_a_second_on(make: Make) -> None:
     assert f"{once}placing the weights 83.13 s (long); compilation 9.00 s (long), 20.50 s (short)." in text
     table["placement_s"], table["compilation_s"] = None, 0.5
     assert once not in which_settings(table, ALIKE_PCT, ALIKE_GENERATION_PCT)
+
+
+def test_what_compilation_prepares_is_no_placing_of_weights() -> None:
+    """Kept cases without offload place theirs in 0.1 s, and those that compile have 0.8 to 1.3 s in the same detail."""
+    kept = (KEPT / f"T2V_A14B_480p{name}.json.gz" for name in ("", "_compiled", "_group_stream"))
+    table = cases_table(list(map(read_trace, kept)))
+    eager_s, compiled_s, streamed_s = table["placement_s"]
+    assert eager_s < 0.1
+    assert pd.isna(compiled_s)
+    assert streamed_s > 80
+    text = which_settings(table, ALIKE_PCT, ALIKE_GENERATION_PCT)
+    assert "placing the weights 83.13 s (T2V_A14B_480p_group_stream); compilation 12.35 s (T2V_A14B_480p_comp" in text
 
 
 def test_the_section_as_it_is_printed(make: Make, tmp_path: Path) -> None:

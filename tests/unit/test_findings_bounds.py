@@ -40,8 +40,24 @@ def test_low_activity_of_all_names_where_the_gpu_idles(tmp_path: Path) -> None:
     assert "Open the trace in Perfetto" in finding.advice
     moving = found(tmp_path, measures | {"VAE_Decoding": MOVES["VAE_Decoding"]}, settings={"offload": "model"})
     assert "Weights on their way" in moving["low_sm_activity"].advice
-    assert "The GPU idles most in VAE_Decoding (3.00 s at 5 %)" in text
+    assert "the GPU idles most in VAE_Decoding (3.00 s at 5 %)" in text
     assert "low_sm_activity" not in found(tmp_path, measures | {"Total_Execution": activity(80.0)})
+
+
+def test_steps_that_have_no_activity_of_their_own_are_named_together(tmp_path: Path) -> None:
+    """As T2V_A14B_480p_sequential: its steps are half idle, and decoding was named as what idles most."""
+    rest = {
+        "TI2V_Preprocess|T5_Encoding|VAE_Decoding|Video_Export": activity(10.0),
+        "Model_Initialization": activity(0.0),
+    }
+    measures = rest | {"Total_Execution": activity(30.0)}
+    finding = found(tmp_path, measures, init_s=1.0)["low_sm_activity"]
+    # 30 % of 13.75 s, less 10 % of the 4.75 s outside the steps.
+    assert "idles most in Step_0_Loading to Step_3_Inference (8.00 s at 46 %), VAE_Decoding (" in finding.text
+    assert finding.evidence["Step_0_Loading to Step_3_Inference_idle_s"] == pytest.approx(8 - 0.3 * 13.75 + 0.475)
+    assert "Of the stages with a figure" not in finding.text
+    several = found(tmp_path, measures, settings={"repeats": 3})["low_sm_activity"].text
+    assert "Of the stages with a figure, the GPU idles most in VAE_Decoding (" in several
 
 
 def test_the_making_of_random_weights_is_no_idling(tmp_path: Path) -> None:

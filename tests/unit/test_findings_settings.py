@@ -171,6 +171,15 @@ def test_advice_that_was_measured_to_bring_nothing(tmp_path: Path, environment: 
         )
 
 
+def test_what_two_gpus_differ_by_is_no_gain(tmp_path: Path) -> None:
+    """As `native` on 5B_704p_cudnn_compiled, whose steps on another GPU are 2 % shorter."""
+    busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
+    own = steady_case(tmp_path, "own", 2.04, settings={"attention": "_native_cudnn"}, measures=busy)
+    elsewhere = rules(own, steady_case(tmp_path, "native", environment=OTHER_GPU))["compute_bound"].advice
+    assert "Measured here without a clear gain in speed: `attention: native` (case native, on another" in elsewhere
+    assert "Measured here: `attention: native`" in rules(own, steady_case(tmp_path, "here"))["compute_bound"].advice
+
+
 def test_what_group_offloading_costs_is_told(tmp_path: Path) -> None:
     def offloaded(name: str, offload: str, step_s: float, placement_s: float, host_gb: float) -> Trace:
         def place(content: dict[str, Any]) -> None:
@@ -185,6 +194,29 @@ def test_what_group_offloading_costs_is_told(tmp_path: Path) -> None:
     text = rules(own, streamed)["faster_elsewhere"].text
     assert "31.14 s instead of 0.07 to place the weights once for each process" in text
     assert "the same GPU memory, 11.00 GB more host memory" in text
+
+
+def test_energy_is_told_at_the_official_steps_too(tmp_path: Path) -> None:
+    """As H200's 01_Speed_Preview_704p: streaming saves the energy of moving, once, and costs more in each step."""
+
+    def case(name: str, offload: str, steps: int, step_j: float, rest_j: float) -> Trace:
+        energy = {r"Step_\d+_Inference": {"energy_j": step_j}, "VAE_Decoding": {"energy_j": rest_j}}
+        # Stages of no energy of their own would make that of a generation unknown.
+        other = {"TI2V_Preprocess|T5_Encoding|Video_Export": {"energy_j": 0.0}}
+        longer = {"decode_s": 12.0} if offload == "model" else {}
+        return steady_case(
+            tmp_path, name, steps=steps, settings={"offload": offload}, measures=energy | other, **longer
+        )
+
+    own, streamed = case("own", "model", 5, 1600, 8000), case("streamed", "group_stream", 4, 1800, 5000)
+    text = rules(own, streamed)["faster_elsewhere"].text
+    # 16000 J against 14000 at 5 steps, and 88000 against 95000 at 50.
+    assert text.endswith("12 % less energy (8 % more at the official 50 steps).")
+    official = case("official", "model", 50, 1600, 8000)
+    assert rules(official, streamed)["faster_elsewhere"].text.endswith(" 8 % more energy.")
+    alike = case("alike", "group_stream", 5, 1600, 5000)
+    text = rules(own, alike)["faster_elsewhere"].text
+    assert text.endswith("19 % less energy (3 % less at the official 50 steps).")
 
 
 def test_lower_precision_is_marked_as_lossy(tmp_path: Path) -> None:

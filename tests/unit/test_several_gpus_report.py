@@ -67,7 +67,7 @@ def test_speed_and_energy_of_several_gpus_are_told_with_their_efficiency(tmp_pat
     text = other_way["faster_elsewhere"].text
     assert "differs only in `gpus: 2` and is 1.68x faster per generation of 10 steps and " in text
     assert "84 % parallel efficiency, 1.00 s/step instead of 2.00, " in text
-    assert text.endswith("6 % more energy.")
+    assert text.endswith("6 % more energy (7 % more at the official 50 steps).")
     assert "parallel_efficiency" not in rules(two)
 
 

@@ -20,7 +20,7 @@ from wanbench.report.comparisons import (
     warmth,
 )
 from wanbench.report.gpus import gpu_letters
-from wanbench.report.numbers import plain
+from wanbench.report.numbers import NOT_MEASURED, plain
 
 _SAME = ("model", "task", "size", "frames", "weights", "gpu_name")
 SETTINGS = (
@@ -54,7 +54,8 @@ class Choice:
         kind: of the generation: warm or cold; None for one that does not fit.
         peak_bytes, reserved_bytes, used_bytes: highest GPU memory that torch had allocated and reserved, and that was
             used on the whole device; None for one that does not fit, which came to no peak.
-        placement_s, compilation_s: of the whole process, which pays them once, outside of `time_s`.
+        placement_s, compilation_s: of the whole process, which pays them once, outside of `time_s`. The former is None
+            where the case compiles.
         fits: it ran to its end, and not out of the GPU's memory.
     """
 
@@ -100,7 +101,7 @@ def groups_of(cases: pd.DataFrame) -> dict[tuple[Any, ...], list[Choice]]:
 
 
 def _same(case: pd.Series) -> tuple[Any, ...]:
-    return tuple(case[key] for key in _SAME)
+    return tuple(None if pd.isna(case[key]) else case[key] for key in _SAME)
 
 
 def _group(ran: Sequence[pd.Series], too_big: Sequence[pd.Series], letters: Mapping[str, str]) -> list[Choice]:
@@ -119,9 +120,9 @@ def differ(choices: Sequence[Choice]) -> bool:
     return any(choice.settings != choices[0].settings for choice in choices)
 
 
-def group_name(model: str, task: str, size: str, frames: int, weights: str, gpu: str) -> str:
+def group_name(model: str, task: str, size: str, frames: int, weights: str, gpu: str | None) -> str:
     """What the cases of a group made, and on what."""
-    return f"{model} {task}, {size}, {frames} frames, {weights} weights, GPU {gpu}"
+    return f"{model} {task}, {size}, {frames} frames, {weights} weights, GPU {gpu or NOT_MEASURED}"
 
 
 def _choice(case: pd.Series, gpu: str | None, kind: str) -> Choice:

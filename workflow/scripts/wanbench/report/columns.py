@@ -121,12 +121,13 @@ STATISTICS = {
 }
 
 DETAILS = {
-    "Part": "a part of a stage. Process_Group: the processes of several GPUs find each other; Initialize_...: building "
-    "or loading one component; Placement: putting weights where the offload mode wants them; VAE_Encoding: of the "
-    "image; CFG_cond and CFG_uncond: the pass of a step with the prompt and the one without. A pass lasts as long as "
-    "it took, so loading and compilation that happen in it are in it, mostly in CFG_cond, which comes first; in the "
-    "stage table they are stages of their own. Video_Postprocess: from the device to frames on the host; Offload_All: "
-    "weights leave the GPU at the end; Video_Encoding: the file",
+    "Part": "a part of a stage. Process_Group: the processes of several GPUs find each other; Initialize_...: "
+    "building or loading one component; Placement: putting weights where the offload mode wants them, and what "
+    "torch.compile prepares where the case compiles; VAE_Encoding: of the image; CFG_cond and CFG_uncond: the pass of "
+    "a step with the prompt and the one without. A pass lasts as long as it took, so loading and compilation that "
+    "happen in it are in it, mostly in CFG_cond, which comes first; in the stage table they are stages of their own. "
+    "Video_Postprocess: from the device to frames on the host; Offload_All: weights leave the GPU at the end; "
+    "Video_Encoding: the file",
     "Count": "how often it ran in the generations that count",
     "Median (s), Sum (s)": "of the time of each run",
 }

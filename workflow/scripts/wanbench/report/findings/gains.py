@@ -48,11 +48,13 @@ def step_gain_pct(case: pd.Series, neighbour: Neighbour) -> float | None:
 
 
 def speeds_up(context: Context, neighbour: Neighbour) -> bool | None:
-    """Whether the neighbour's setting made it faster by more than equal cases differ; None where not known."""
+    """Whether the neighbour's setting made it faster by more than equal cases (and GPUs) differ; None if not known."""
     limits = context.thresholds
     if neighbour.key in _OF_STEPS:
         gain_pct = step_gain_pct(context.case, neighbour)
         least_pct = limits.no_effect_compile_pct if neighbour.key == "compile" else limits.no_effect_attention_pct
+        if not neighbour.same_gpu:
+            least_pct = max(least_pct, 100 * _ALIKE_ELSEWHERE)
         return None if gain_pct is None else gain_pct >= least_pct
     ratio = speed_ratio(context.case, neighbour)
     return None if ratio is None else 100 * (ratio - 1) >= limits.faster_elsewhere_pct
@@ -189,9 +191,14 @@ def energy_change_pct(case: pd.Series, other: pd.Series, steps: int | None = Non
 
 
 def _energy(case: pd.Series, neighbour: Neighbour) -> list[str]:
-    change_pct = energy_change_pct(case, neighbour.row)
+    """Energy of a generation of the case's steps, and of the official ones: what is paid once weighs less there."""
+    change_pct, official = energy_change_pct(case, neighbour.row), MODELS[case["model"]].steps
     if change_pct is None:
         return []
-    if abs(change_pct) < 1:
-        return ["the same energy"]
-    return [f"{abs(change_pct):.0f} % {'more' if change_pct > 0 else 'less'} energy"]
+    text = f"{_changed(change_pct)} energy"
+    full_pct = None if official == int(case["steps"]) else energy_change_pct(case, neighbour.row, official)
+    return [text if full_pct is None else f"{text} ({_changed(full_pct)} at the official {official} steps)"]
+
+
+def _changed(change_pct: float) -> str:
+    return "the same" if abs(change_pct) < 1 else f"{abs(change_pct):.0f} % {'more' if change_pct > 0 else 'less'}"

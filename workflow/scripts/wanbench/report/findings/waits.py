@@ -1,6 +1,6 @@
 """Rules about a GPU that waits: for the host that launches its work, or for anything else."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from wanbench.report.breakdown import Row
 from wanbench.report.findings.advice import alternatives, can_compile
@@ -13,12 +13,16 @@ from wanbench.report.findings.basis import (
     executed,
     in_typical_steps,
     made_at_random,
+    total_of,
 )
 from wanbench.report.findings.gains import advisable
 from wanbench.report.findings.official import AtOfficialSteps, Share, for_low_share, typical_busy_s
 from wanbench.report.findings.transfers import is_moving, moving_pct
 from wanbench.report.numbers import fixed
 from wanbench.trace import names
+
+# What else has no figure must be next to nothing, if the rest is to be that of the steps.
+_MIN_SHARE_OF_TIME = 0.99
 
 
 def _low_sm_inference(context: Context) -> Iterator[Finding]:
@@ -61,12 +65,33 @@ def _low_sm_activity(context: Context) -> Iterator[Finding]:
     if sm_pct is None or sm_pct >= context.thresholds.low_sm_activity_pct:
         return
     leaves = [row for row in context.rows if names.is_stage(row.stage) and row.stage not in names.NOT_LEAVES]
-    idlest = _idlest(row for row in leaves if row is not made)
+    steps = [row for row in leaves if names.step_index(row.stage) is not None]
+    unknown = steps if all(row.sm_activity_pct is None for row in steps) else []
+    together = _together(unknown, leaves, total)
+    idlest = _idlest([*(row for row in leaves if row is not made), *together])
     official = _busy_at_official_steps(context, sm_pct, base[0])
     in_full = official.in_brackets(f"{context.case['steps']} steps")
-    text = f"SM activity is {sm_pct:.1f} % over {base[1]}{in_full}. The GPU idles most in {_listed(idlest)}."
+    where = f" {'The' if together or not unknown else 'Of the stages with a figure, the'} GPU idles most in "
+    text = f"SM activity is {sm_pct:.1f} % over {base[1]}{in_full}.{where + _listed(idlest) + '.' if idlest else ''}"
     evidence = {"sm_activity_pct": sm_pct} | official.evidence | _idle_s(idlest)
     yield Finding("low_sm_activity", official.severity, evidence, text, _idle_advice(context))
+
+
+def _together(steps: Sequence[Row], leaves: Sequence[Row], total: Row) -> list[Row]:
+    """Steps without a figure as one row, with what the other stages leave of the whole; none where that is not theirs.
+
+    Args:
+        steps: of the leaves; where loading and inference take turns, they have none of the sampled figures.
+        leaves: the stages that the whole consists of.
+        total: the whole, whose SM activity is known.
+    """
+    known = [row for row in leaves if row.sm_activity_pct is not None]
+    left_s = total.time_s - total_of(row.time_s for row in known)
+    steps_s = total_of(row.time_s for row in steps)
+    if not steps_s or steps_s < _MIN_SHARE_OF_TIME * left_s:
+        return []
+    left_pct_s = total.sm_activity_pct * total.time_s - total_of(row.sm_activity_pct * row.time_s for row in known)
+    return [Row(f"{steps[0].stage} to {steps[-1].stage}", steps_s, sm_activity_pct=max(0.0, left_pct_s) / left_s)]
 
 
 def _busy_at_official_steps(context: Context, sm_pct: float, base_s: float) -> AtOfficialSteps:
@@ -143,7 +168,8 @@ RULES = (
         "low_sm_activity",
         "The multiprocessors had work for less than `low_sm_activity_pct` of Total_Execution. It counts loading, "
         "decoding and export, and initialisation with weights from a checkpoint, not the making of random ones. The "
-        "stages named have the most idle time of those with samples. The trace shows what is busy there instead. A GPU "
+        "stages named have the most idle time; steps whose loading and inference take turns too fast for a figure each "
+        "are one, with what the other stages leave of the whole. The trace shows what is busy there instead. A GPU "
         "that is rented by the hour is paid for that time too. Where a case of fewer steps than the model's official "
         "number would reach the threshold there, by its typical steps, the finding is a note.",
         _low_sm_activity,
