@@ -56,6 +56,7 @@ class Choice:
             used on the whole device; None for one that does not fit, which came to no peak.
         placement_s, compilation_s: of the whole process, which pays them once, outside of `time_s`. The former is None
             where the case compiles.
+        host_bytes: highest memory of the processes on the host.
         fits: it ran to its end, and not out of the GPU's memory.
     """
 
@@ -75,6 +76,7 @@ class Choice:
     used_bytes: float | None = None
     placement_s: float | None = None
     compilation_s: float | None = None
+    host_bytes: float | None = None
     fits: bool = True
 
     @property
@@ -143,6 +145,7 @@ def _choice(case: pd.Series, gpu: str | None, kind: str) -> Choice:
         used_bytes=_known(case["gpu_mem_used_bytes"]),
         placement_s=_known(case["placement_s"]),
         compilation_s=_known(case["compilation_s"]),
+        host_bytes=_known(case["process_mem_bytes"]),
     )
 
 

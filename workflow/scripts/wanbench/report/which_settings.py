@@ -45,7 +45,12 @@ def which_settings(cases: pd.DataFrame, alike_memory_pct: float, alike_generatio
     parts = ["## Which settings to use"]
     for same, choices in groups.items():
         marks = marks_of(choices, alike_memory_pct, alike_generation_pct)
-        parts += [f"### {plain(group_name(*same))}", _table(choices, MODELS[same[0]].steps, marks), *_once(choices)]
+        parts += [
+            f"### {plain(group_name(*same))}",
+            _table(choices, MODELS[same[0]].steps, marks),
+            *_once(choices),
+            *_on_the_host(choices),
+        ]
     lossy = any(choice.lossy for choices in groups.values() for choice in choices)
     named = any(map(_on_several_gpus, groups.values()))
     notes = [f"The column GPU says on which a row was measured: {gpus_named(gpu_letters(cases))}."] if named else []
@@ -64,6 +69,18 @@ def _once(choices: Sequence[Choice]) -> list[str]:
         if long:
             texts.append(f"{what} {', '.join(long)}")
     return [f"Once for each process, and not in the times above: {'; '.join(texts)}."] if texts else []
+
+
+def _on_the_host(choices: Sequence[Choice]) -> list[str]:
+    """What offloading costs in memory of the host, which can be as scarce as the GPU's."""
+    memory = [
+        f"{gigabytes(choice.host_bytes)} GB ({choice.label})"
+        for choice in choices
+        if choice.settings["offload"] != "none" and choice.host_bytes is not None
+    ]
+    if not memory:
+        return []
+    return [f"With offload the weights wait in the host's memory, of which the processes held {', '.join(memory)}."]
 
 
 def _on_several_gpus(choices: Sequence[Choice]) -> bool:
