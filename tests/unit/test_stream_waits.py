@@ -9,11 +9,13 @@ import torch
 from diffusers.hooks.group_offloading import ModuleGroup, apply_group_offloading
 from torch import nn
 
+from tiny import CPU
 from wanbench.measure.event_log import EventLog, EventTail
 from wanbench.measure.spans import read_records, stages_of
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.measure.wan import stream_waits
 from wanbench.measure.wan.stream_waits import group_hooks, observe_stream_waits
+from wanbench.measure.wan.weight_moves import observe_weight_moves
 
 MS = 1_000_000
 
@@ -117,6 +119,19 @@ def test_copies_that_are_slower_than_computing_cost_the_difference(
 def test_groups_without_a_stream_are_left_to_the_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = run_layers(tmp_path, monkeypatch, copy_ms=10, compute_ms=3, streamed=False)
     assert "moves" not in stages["Step_0_Loading"].args
+
+
+def test_a_group_that_holds_nothing_moves_nothing(tmp_path: Path) -> None:
+    """Streams give a module one for its prefetching, without a stream, if it has no parameters of its own."""
+    meta = torch.device("meta")
+    layer = nn.Linear(4, 4)
+    groups = [ModuleGroup(modules, meta, CPU, offload_leader=layer) for modules in ([], [layer])]
+    clock = StageClock(EventLog(tmp_path / "events"), lambda: None, NoPeakMemory())
+    with observe_weight_moves(clock):
+        for group in groups:
+            group.onload_()
+    moves = read_records(EventTail(tmp_path / "events").new_records()).moves
+    assert [(move.module, move.size_bytes) for move in moves] == [("Linear", 80)]
 
 
 def test_observation_leaves_nothing_behind(tmp_path: Path) -> None:

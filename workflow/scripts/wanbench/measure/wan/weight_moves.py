@@ -70,7 +70,8 @@ def _sequential_will_load(hook: AlignDevicesHook, module: nn.Module) -> bool:
 
 
 def _group_will_move(hook: ModuleGroup, module: None) -> bool:
-    return hook.stream is None and _elsewhere(hook.offload_device, hook.onload_device)
+    holds = hook.modules or hook.parameters or hook.buffers
+    return hook.stream is None and bool(holds) and _elsewhere(hook.offload_device, hook.onload_device)
 
 
 def _elsewhere(device: torch.device, target: torch.device) -> bool:
