@@ -29,6 +29,8 @@ from wanbench.trace.writer import write_trace
         ((1, None, None, False), "error", "exit code 1"),
         ((-9, None, None, False), "killed", "SIGKILL"),
         ((-11, None, None, False), "killed", "SIGSEGV"),
+        # Of the real-time signals Python names the first and the last.
+        ((-40, None, None, False), "killed", "ended by signal 40"),
         ((-9, TimeLimit(5, "5 s"), None, False), "timeout", "5 s"),
         ((78, None, ReportedError("OutOfMemoryError", "CUDA out of memory", True, 1), False), "oom", "CUDA"),
         ((78, None, ReportedError("ValueError", "x", False, 1), False), "error", "x"),
