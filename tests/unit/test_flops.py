@@ -1,6 +1,7 @@
 """Closed forms against torch's own counter, on full-size modules that hold no data."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, UMT5EncoderModel
 
 from tiny import CPU, record, tiny_case
+from wanbench.duration import _architecture
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.measure.wan.flops import _VAES, StageFlops, stage_flops, text_encoder_flops, transformer_flops
 from wanbench.report.peaks import mfu_pct, peak_flops_per_s
@@ -83,6 +85,22 @@ def test_vae(model: str) -> None:
     scale = config.scale_factor_spatial
     video = meta(1, 3, 4 * (latent_frames - 1) + 1, height * scale, width * scale)
     assert counted(lambda: vae.encode(video)) == encoder.flops(latent_frames, height * width)
+
+
+@pytest.mark.parametrize("size", ["1280*704", "256*704", "256*256"])
+@pytest.mark.parametrize("model", ["TI2V-5B", "I2V-A14B"])
+def test_tiles_of_a_vae_overlap_and_each_counts_whole(model: str, size: str) -> None:
+    settings = {"task": "i2v", "size": size, "unofficial_size": True, "frames": 5, "vae_tiling": True}
+    case = replace(tiny_case(model, **settings), scale="full")
+    with torch.device("meta"):
+        vae = AutoencoderKLWan.from_config(AutoencoderKLWan.load_config(FULL / model / "vae"))
+    vae.enable_tiling()
+    scale = vae.config.scale_factor_spatial
+    latents = meta(1, vae.config.z_dim, 2, case.height_px // scale, case.width_px // scale)
+    video = meta(1, 3, 1 if model == "TI2V-5B" else 5, case.height_px, case.width_px)
+    flops = stage_flops(_architecture(model), case)
+    assert flops.vae_decoding == counted(lambda: vae.decode(latents, return_dict=False))
+    assert flops.vae_encoding == counted(lambda: vae.encode(video))
 
 
 def test_a_case_counts_its_passes_and_what_it_encodes(tmp_path: Path) -> None:

@@ -124,6 +124,25 @@ def test_one_that_had_told_of_its_error_keeps_it(tmp_path: Path, out_of_memory: 
     assert ("tiny" in failures(order.places.results)) == (not out_of_memory)
 
 
+def test_one_that_was_killed_right_after_weights_had_moved_has_a_trace_that_can_be_read(tmp_path: Path) -> None:
+    """A move is told of when it is over, and no sample or border need come after it."""
+    order = order_of(tiny_case(), places_in(tmp_path, tiny_case()))
+    job = measured(order)
+    told = EventTail(job.events).new_records()
+    step = next(i for i, record in enumerate(told) if record["record"] == "begin" and record["kind"] == "step")
+    begun_ns = told[step]["time_ns"]
+    move = {"record": "moves", "span": told[step]["span"], "intervals": [(begun_ns, begun_ns + 2 * S)], "bytes": 8}
+    job.events.unlink()
+    log = EventLog(job.events)
+    for record in [*told[: step + 1], move | {"direction": "load", "module": "Linear", "moves": 1}]:
+        log.write(record)
+    record_lost_attempt(order)
+    trace = read_trace(order.places.trace)
+    assert trace.total_duration_s == begun_ns / S + 2
+    (loading,) = [stage for stage in trace.stages if stage.name == "Step_0_Loading"]
+    assert loading.measures["time_s"] == 2
+
+
 def test_what_an_earlier_run_left_is_not_taken_for_this_runs(tmp_path: Path) -> None:
     before = tiny_case(steps=3)
     write_trace_of(order_of(before, places_in(tmp_path, before)), "error")

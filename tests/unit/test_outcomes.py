@@ -1,12 +1,15 @@
-"""How an attempt ended, what it says meanwhile, and what it writes down: no process is started."""
+"""How an attempt ended, what it says meanwhile, and what it writes down: nothing is measured."""
 
 import errno
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from conftest import ROOT
 from wanbench.measure.event_log import EventLog, EventTail
 from wanbench.measure.outcome import ReportedError, TimeLimit, is_out_of_memory, outcome_of
 from wanbench.measure.progress import Progress
@@ -26,6 +29,8 @@ from wanbench.trace.writer import write_trace
         ((1, None, None, False), "error", "exit code 1"),
         ((-9, None, None, False), "killed", "SIGKILL"),
         ((-11, None, None, False), "killed", "SIGSEGV"),
+        # Of the real-time signals Python names the first and the last.
+        ((-40, None, None, False), "killed", "ended by signal 40"),
         ((-9, TimeLimit(5, "5 s"), None, False), "timeout", "5 s"),
         ((78, None, ReportedError("OutOfMemoryError", "CUDA out of memory", True, 1), False), "oom", "CUDA"),
         ((78, None, ReportedError("ValueError", "x", False, 1), False), "error", "x"),
@@ -70,6 +75,17 @@ def test_progress_lines_tell_the_stage_the_step_and_the_time_left() -> None:
     assert end(4, 16) == "[case] Step_1 (2/92): 2.00 s, about 3 min of denoising left"
     begin(5, "CFG_cond", 16, "detail")
     assert end(5, 17) is None
+
+
+def test_a_terminal_that_is_gone_costs_no_case_and_no_line_of_the_log(tmp_path: Path) -> None:
+    code = "import sys; from wanbench.measure.say import say; log = open(sys.argv[1], 'a'); [say(log, x) for x in 'ab']"
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-c", code, str(tmp_path / "log")]
+    done = subprocess.run(command, cwd=ROOT / "workflow/scripts", stderr=writing)
+    os.close(writing)
+    assert done.returncode == 0
+    assert [line.split()[1] for line in (tmp_path / "log").read_text().splitlines()] == ["a", "b"]
 
 
 def test_secrets_and_home_are_redacted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,7 +142,10 @@ def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples
         if span.kind == "detail" and span.end_ns is not None
     ]
     events += [
-        slice_(f"{move.direction} {move.module}", "move", *interval, {"bytes": move.size_bytes, "moves": move.count})
+        # Of moves that are told of together nobody knows which of them an interval waited for.
+        slice_(
+            f"{move.direction} {move.module}", "move", *interval, {"bytes": move.size_bytes} if move.count == 1 else {}
+        )
         for move, interval in _first_moves(recording)
     ]
     for time_ns, values in zip(samples.times_ns, samples.values):

@@ -65,8 +65,10 @@ def _conclude_lost(order: Order) -> None:
         job = Job(order.case, [], places.events, places.video, time.monotonic_ns(), None, now)
         message = _NOT_BEGUN
     events, samples = EventTail(places.events).new_records(), EventTail(places.samples).new_records()
-    instants_ns = [record["time_ns"] for record in events + samples if "time_ns" in record]
     recording = read_records(events)
+    instants_ns = [record["time_ns"] for record in events + samples if "time_ns" in record]
+    # The last thing that is known may be that weights had moved.
+    instants_ns += [end_ns for move in recording.moves for _, end_ns in move.intervals]
     outcome = reported_outcome(recording.error, recording.result is not None) or Outcome(KILLED, message)
     conclude(order, job, max([job.spawned_ns, *instants_ns]), recording, outcome)
     with places.log.open("a", encoding="utf-8") as log:

@@ -72,7 +72,8 @@ def outcome_of(return_code: int, passed: TimeLimit | None, error: ReportedError 
     if passed is not None:
         return Outcome(TIMEOUT, f"ended after {passed.reason}")
     if return_code < 0:
-        name = signal.Signals(-return_code).name
+        number = -return_code
+        name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
         hint = "; the kernel's out-of-memory killer does this" if name == "SIGKILL" else ""
         return Outcome(KILLED, f"ended by signal {name}{hint}")
     if return_code == EXIT_DISK_FULL:

@@ -4,12 +4,16 @@ Matrix products, convolutions and attention are counted, elementwise work is not
 same (the tests compare both on meta devices).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from wanbench.cases.case import Case
 
 _TEXT_TOKENS = 512  # Wan pads every prompt to this length
+# Edge of the tiles in which diffusers' VAE works with tiling (0.42.1), and how far from each other they begin: they
+# overlap. In pixels of the decoded video, or of the patches that are encoded.
+_TILE_PX, _TILES_APART_PX = 256, 192
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ def stage_flops(pipe: Any, case: Case) -> StageFlops:
     """
     vae = pipe.vae.config
     latent_frames = (case.frames - 1) // vae.scale_factor_temporal + 1
-    positions = (case.height_px // vae.scale_factor_spatial) * (case.width_px // vae.scale_factor_spatial)
+    latent_size = (case.height_px // vae.scale_factor_spatial, case.width_px // vae.scale_factor_spatial)
+    positions = math.prod(latent_size)
     # Guidance above 1 means a second pass without the prompt, and a second prompt to encode.
     passes = 2 if case.guidance[0] > 1 else 1
     per_token_timesteps = bool(pipe.config.expand_timesteps)
@@ -68,12 +73,32 @@ def stage_flops(pipe: Any, case: Case) -> StageFlops:
     decoder, encoder = _VAES.get((vae.base_dim, vae.decoder_base_dim, vae.z_dim), (None, None))
     # TI2V-5B encodes the image; I2V-A14B a whole video that begins with it.
     encoded_frames = 0 if case.task == "t2v" else 1 if per_token_timesteps else latent_frames
+    decoded, encoded = (
+        _tiles(latent_size, vae.scale_factor_spatial // patch) if case.vae_tiling else [positions]
+        for patch in (1, vae.patch_size or 1)
+    )
     return StageFlops(
         text_encoding=passes * text_encoder_flops(pipe.text_encoder.config, _TEXT_TOKENS),
         step=passes * transformer if case.cache == "none" else None,
-        vae_decoding=decoder.flops(latent_frames, positions) if decoder else None,
-        vae_encoding=encoder.flops(encoded_frames, positions) if encoder and encoded_frames else None,
+        vae_decoding=sum(decoder.flops(latent_frames, tile) for tile in decoded) if decoder else None,
+        vae_encoding=sum(encoder.flops(encoded_frames, tile) for tile in encoded)
+        if encoder and encoded_frames
+        else None,
     )
+
+
+def _tiles(latent_size: tuple[int, int], scale: int) -> list[int]:
+    """Latent positions of each tile; of the whole where it is no larger than one.
+
+    Args:
+        latent_size: height and width of a latent frame.
+        scale: pixels along the edge of a latent position.
+    """
+    edge, apart = _TILE_PX // scale, _TILES_APART_PX // scale
+    if max(latent_size) <= edge:
+        return [math.prod(latent_size)]
+    heights, widths = ([min(edge, side - start) for start in range(0, side, apart)] for side in latent_size)
+    return [height * width for height in heights for width in widths]
 
 
 def transformer_flops(config: Any, latent_frames: int, positions: int, per_token_timesteps: bool) -> int:

@@ -26,7 +26,10 @@ LOAD, OFFLOAD = "load", "offload"
 
 @contextmanager
 def observe_weight_moves(clock: StageClock) -> Iterator[None]:
-    """Write every real move of weights inside the block to the clock; a call that moves nothing is none."""
+    """Write the moves of weights inside the block to the clock; a call that moves nothing is none.
+
+    Not those of the pipeline itself, which with model offload takes off the device what is left on it at the end.
+    """
     with patching() as patches:
         for cls, method, direction, will_move in (
             (CpuOffload, "pre_forward", LOAD, _model_will_load),
@@ -70,7 +73,8 @@ def _sequential_will_load(hook: AlignDevicesHook, module: nn.Module) -> bool:
 
 
 def _group_will_move(hook: ModuleGroup, module: None) -> bool:
-    return hook.stream is None and _elsewhere(hook.offload_device, hook.onload_device)
+    holds = hook.modules or hook.parameters or hook.buffers
+    return hook.stream is None and bool(holds) and _elsewhere(hook.offload_device, hook.onload_device)
 
 
 def _elsewhere(device: torch.device, target: torch.device) -> bool:
