@@ -12,8 +12,8 @@ A cluster is asked for this time and ends what takes longer, so the rates are we
                 download of a checkpoint.
     starting    2 minutes for imports from a cold file system; 5 more to compile.
 
-The sum is 5 to 14 times what the 27 recorded cases of an H200 took, and at least 2.9 times every published time of one
-GPU.
+The sum is 5 to 14 times what the 50 kept cases of H200s and H100s took, and at least 2.9 times every published time of
+one GPU.
 """
 
 import json

@@ -84,9 +84,12 @@ def outcome_of(return_code: int, passed: TimeLimit | None, error: ReportedError 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that host or device memory ran out.
 
-    torch raises its own class for CUDA; its CPU allocator raises a plain RuntimeError with a fixed text.
+    torch raises its own class for CUDA; its CPU allocator raises a plain RuntimeError with a fixed text, and so do
+    cuBLAS and cuDNN where they get no memory of their own (CUBLAS_STATUS_ALLOC_FAILED in cuBLAS's documentation).
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     text = str(error)
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
+    return isinstance(error, RuntimeError) and any(
+        sign in text for sign in ("can't allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
+    )
