@@ -6,7 +6,7 @@ min_version("9.27.1")
 include: "workflow/rules/common.smk"
 
 
-configfile: GRID_FILE
+configfile: str(named_path(GRID_FILE))
 
 
 report: "workflow/report/workflow.rst"

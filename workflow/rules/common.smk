@@ -18,6 +18,7 @@ from wanbench.conda import CONDA, NONE
 from wanbench.errors import InputError
 from wanbench.measure.failures import failures
 from wanbench.models import MODELS
+from wanbench.named_files import named_path
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
 from wanbench.run_id import run_id
 from wanbench.stale_lock import free_of_killed_runs
@@ -63,7 +64,7 @@ def baseline():
     if "baseline" not in options:
         return "", []
     named = str(options["baseline"] or "")
-    return named, baseline_files(Path(named), Path("results"))
+    return named, baseline_files(named_path(named), Path("results"))
 
 
 def thresholds():
@@ -91,7 +92,7 @@ def software_deployment():
 # cases of one name win.
 try:
     GRID_FILE = grid_file()
-    RESOLVED = resolve_cases(read_yaml(Path(shown_path(GRID_FILE))), shown_path(GRID_FILE))
+    RESOLVED = resolve_cases(read_yaml(named_path(shown_path(GRID_FILE))), shown_path(GRID_FILE))
     BASELINE, BASELINE_FILES = baseline()
     THRESHOLDS = thresholds()
     FAILURES = failures(Path("results"))

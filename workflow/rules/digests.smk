@@ -7,6 +7,7 @@ MEASURE_DIGEST = code_digest(
         "measure_case.py",
         "wanbench/counter.py",
         "wanbench/models.py",
+        "wanbench/named_files.py",
         "wanbench/redact.py",
         "wanbench/text.py",
         "wanbench/cases/case.py",

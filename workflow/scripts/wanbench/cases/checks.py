@@ -7,7 +7,6 @@ mistake is none. So all mistakes of a case can be said at once.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from wanbench.cases.images import check_image
@@ -15,6 +14,7 @@ from wanbench.cases.parallel import check_beside_gpus, check_gpus
 from wanbench.cases.schema import not_allowed, shown
 from wanbench.errors import InputError
 from wanbench.models import ModelFacts
+from wanbench.named_files import named_path
 
 Settings = dict[str, Any]
 
@@ -100,7 +100,7 @@ def _check_image(settings: Settings, facts: ModelFacts, where: str) -> None:
         return
     if settings.get("image") is None:
         raise InputError(f"{where}: image is missing; allowed: path of a PNG, JPEG or WebP file (task: i2v)")
-    check_image(Path(settings["image"]).expanduser(), f"{where}: image: {shown(settings['image'])}")
+    check_image(named_path(settings["image"]), f"{where}: image: {shown(settings['image'])}")
 
 
 def _beside_gpus(key: str, settings: Settings, facts: ModelFacts, where: str) -> None:

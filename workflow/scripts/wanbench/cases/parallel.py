@@ -10,6 +10,7 @@ from typing import Any
 
 from wanbench.cases.schema import not_allowed
 from wanbench.models import ModelFacts
+from wanbench.named_files import named_path
 from wanbench.parallel import PARALLEL_ATTENTION, PARALLEL_OFFLOAD
 
 _ARCHITECTURES = Path(__file__).parents[1] / "measure/wan/architectures"
@@ -56,7 +57,7 @@ def _tokens(settings: dict[str, Any], facts: ModelFacts) -> int:
 
 def _attention_heads(settings: dict[str, Any]) -> int:
     """Heads of the denoiser: of a checkpoint folder what it says itself, else those of the published model."""
-    own = Path(str(settings.get("checkpoint") or "")).expanduser() / "transformer/config.json"
+    own = named_path(str(settings.get("checkpoint") or "")) / "transformer/config.json"
     if settings["weights"] == "pretrained" and settings.get("checkpoint") and own.is_file():
         return _heads_in(own)
     scale = "tiny" if settings["scale"] == "tiny" else "full"

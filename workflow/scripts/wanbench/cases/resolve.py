@@ -15,6 +15,7 @@ from wanbench.cases.schema import check, faults_of, not_allowed, shown
 from wanbench.digests import checkpoint_digest, sha256_of_file
 from wanbench.errors import InputError
 from wanbench.models import DEFAULT_NEGATIVE_PROMPT, DEFAULT_PROMPT, MODELS, ModelFacts
+from wanbench.named_files import named_path
 
 # Settings that every model shares; what a model fixes itself comes from MODELS.
 _COMMON_DEFAULTS: dict[str, Any] = {
@@ -241,7 +242,7 @@ def _drop_inapplicable(settings: dict[str, Any], own: dict[str, Any], faulty: se
 
 def _image(settings: dict[str, Any], digests: _Digests) -> dict[str, str | None]:
     image = settings["image"]
-    return {"image_sha256": None if image is None else digests.file(Path(image).expanduser())}
+    return {"image_sha256": None if image is None else digests.file(named_path(image))}
 
 
 def _checkpoint(settings: dict[str, Any], facts: ModelFacts, digests: _Digests, where: str) -> dict[str, str | None]:
@@ -249,7 +250,7 @@ def _checkpoint(settings: dict[str, Any], facts: ModelFacts, digests: _Digests, 
         return {"checkpoint": None, "revision": None, "checkpoint_sha256": None}
     checkpoint = settings.get("checkpoint") or facts.hub_id
     revision = settings.get("revision")
-    folder = Path(checkpoint).expanduser()
+    folder = named_path(checkpoint)
     if folder.is_dir():
         check_checkpoint(folder, f"{where}: checkpoint: {shown(checkpoint)}")
         if revision is not None:

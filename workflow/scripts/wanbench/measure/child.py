@@ -17,6 +17,7 @@ from wanbench.measure.error_report import leave, reported
 from wanbench.measure.event_log import EventLog
 from wanbench.measure.job import Job
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
+from wanbench.named_files import named_path
 from wanbench.trace import names
 
 
@@ -132,9 +133,9 @@ def multiply_matrices(clock: StageClock) -> None:
 
 def _loaded(case: Case, before_bytes: int | None) -> dict[str, int]:
     """What initialisation read of a checkpoint folder; nothing of the hub's cache, which may hold more than one."""
-    if case.checkpoint is None or not Path(case.checkpoint).expanduser().is_dir():
+    if case.checkpoint is None or not named_path(case.checkpoint).is_dir():
         return {}
-    loaded = {"checkpoint_bytes": weights_bytes(Path(case.checkpoint).expanduser())}
+    loaded = {"checkpoint_bytes": weights_bytes(named_path(case.checkpoint))}
     after_bytes = disk_read_bytes()
     if before_bytes is not None and after_bytes is not None:
         loaded["disk_read_bytes"] = after_bytes - before_bytes

@@ -1,9 +1,9 @@
 """Is a case of full scale, which no CPU gets through? Answered before any weights are made or downloaded."""
 
 from functools import cache
-from pathlib import Path
 
 from wanbench.cases.case import Case
+from wanbench.named_files import named_path
 
 # The least of the published checkpoints has 34e9; tiny ones made for tests have some 1e6.
 _LEAST_FULL_BYTES = 1_000_000_000
@@ -20,4 +20,4 @@ def is_full_scale(case: Case) -> bool:
 # A grid of many cases may name one folder.
 @cache
 def _weights_bytes(folder: str) -> int:
-    return sum(file.stat().st_size for file in Path(folder).expanduser().rglob("*.safetensors"))
+    return sum(file.stat().st_size for file in named_path(folder).rglob("*.safetensors"))

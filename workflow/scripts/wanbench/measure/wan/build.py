@@ -17,6 +17,7 @@ from wanbench.cases.case import Case
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.random_weights import Placement, random_module
 from wanbench.measure.wan.tokenizer import letter_tokenizer
+from wanbench.named_files import named_path
 
 ARCHITECTURES = Path(__file__).parent / "architectures"
 _PIPELINES = {"t2v": WanPipeline, "i2v": WanImageToVideoPipeline}
@@ -90,7 +91,7 @@ def _initialisation(clock: StageClock, component: str) -> AbstractContextManager
 def _pretrained(
     case: Case, dtypes: dict[str, torch.dtype], keep_on: torch.device, clock: StageClock
 ) -> DiffusionPipeline:
-    source = Path(str(case.checkpoint)).expanduser()
+    source = named_path(str(case.checkpoint))
     with _components_as_details(clock):
         return _PIPELINES[case.task].from_pretrained(
             source if source.is_dir() else case.checkpoint,

@@ -12,6 +12,7 @@ from PIL import Image
 from wanbench.cases.case import Case
 from wanbench.measure.stage_clock import StageClock
 from wanbench.models import MODELS
+from wanbench.named_files import named_path
 from wanbench.trace import names
 
 
@@ -32,7 +33,7 @@ def pipeline_arguments(case: Case) -> dict[str, Any]:
     if len(case.guidance) == 2:
         arguments["guidance_scale_2"] = case.guidance[1]
     if case.image is not None:
-        arguments["image"] = Image.open(Path(case.image).expanduser()).convert("RGB")
+        arguments["image"] = Image.open(named_path(case.image)).convert("RGB")
     return arguments
 
 
