@@ -3,6 +3,7 @@
 Columns that are explained together share a key, with commas between them.
 """
 
+from wanbench.report import differing
 from wanbench.report.outliers import MAX_Z, MIN_GENERATIONS
 
 _COUNTING = (
@@ -196,6 +197,13 @@ CHOICES = {
     "(lossy)": _LOSSY,
 }
 
+DIFFERING = {
+    "Case": "a table for each model of which several cases differ",
+    ", ".join(differing.SETTINGS): "the settings in which the cases of the table differ, by their keys in the grid "
+    "file; n/a for one that has no effect in a case",
+    "s/step, Time(s), Mem(GB), RAM(GB)": "those of the summary, s/step to a millisecond",
+}
+
 # By the heading that they are explained under.
 OF_CASES = {
     "Summary columns": SUMMARY,
@@ -205,4 +213,8 @@ OF_CASES = {
     "Details columns": DETAILS,
 }
 # By the heading of the section that they stand in; a report without the section does without them.
-OF_SECTIONS = {"Which settings to use": CHOICES, "Against published figures": PUBLISHED}
+OF_SECTIONS = {
+    "Which settings to use": CHOICES,
+    differing.HEADING: DIFFERING,
+    "Against published figures": PUBLISHED,
+}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from wanbench.report.case_section import case_section
+from wanbench.report.differing import settings_that_differ
 from wanbench.report.findings.basis import Finding
 from wanbench.report.findings.thresholds import Thresholds
 from wanbench.report.gpus import gpu_letters
@@ -68,7 +69,8 @@ def content_of(
     """
     stages_of, details_of, letters = records_by_case(stages), records_by_case(details), gpu_letters(cases)
     choices = which_settings(cases, thresholds.no_effect_memory_pct, thresholds.alike_generation_pct)
-    found = [choices, against_published(cases, published)]
+    # A table of choices says what they differ in.
+    found = [choices or settings_that_differ(cases), against_published(cases, published)]
     comparisons = [section for section in found if section is not None]
     compared = [section.partition("\n")[0].removeprefix("## ") for section in comparisons]
     return Content(

@@ -1,0 +1,66 @@
+"""The section on what cases differ in, where none of them is a choice of settings: at tiny scale, or on the CPU."""
+
+from typing import Any
+
+import pandas as pd
+
+from wanbench.report.layout import table
+from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
+
+HEADING = "Settings that differ"
+SETTINGS = (
+    "task",
+    "size",
+    "frames",
+    "steps",
+    "guidance",
+    "shift",
+    "offload",
+    "compile",
+    "cache",
+    "cache_threshold",
+    "attention",
+    "dtype",
+    "vae_dtype",
+    "vae_tiling",
+    "gpus",
+    "weights",
+    "warmup",
+    "repeats",
+    "seed",
+)
+
+
+def settings_that_differ(cases: pd.DataFrame) -> str | None:
+    """A table for each model of which several cases differ; None where there is none.
+
+    Args:
+        cases: the cases table.
+    """
+    parts = []
+    for model in cases["model"].drop_duplicates():
+        of_model = cases[cases["model"] == model]
+        differing = [key for key in SETTINGS if of_model[key].nunique(dropna=False) > 1]
+        if differing:
+            rows = [_row(case, differing) for _, case in of_model.iterrows()]
+            parts += [f"### {plain(model)}", table(rows, ("Case", *differing))]
+    return "\n\n".join([f"## {HEADING}", *parts]) if parts else None
+
+
+def _row(case: pd.Series, differing: list[str]) -> dict[str, str]:
+    return {
+        "Case": case["case"],
+        **{key: _shown(case[key]) for key in differing},
+        "s/step": fixed(case["step_s"], 3),
+        "Time(s)": fixed(case["total_duration_s"]),
+        "Mem(GB)": gigabytes(case["gpu_mem_allocated_bytes"]),
+        "RAM(GB)": gigabytes(case["process_mem_bytes"]),
+    }
+
+
+def _shown(value: Any) -> str:
+    if pd.isna(value):
+        return NOT_MEASURED
+    if pd.api.types.is_bool(value):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else plain(value)
