@@ -50,6 +50,12 @@ def test_half_the_precision_of_the_vae_is_named(tmp_path: Path) -> None:
     assert advice == "`vae_dtype: bfloat16` halves the bytes it reads and writes (lossy: lower precision of the VAE)."
 
 
+def test_lower_precision_is_no_advice_for_speed_on_the_cpu(tmp_path: Path) -> None:
+    finding = found(tmp_path, decode_s=20.0, environment=HOST)["dominant_stage"]
+    assert finding.advised == ()
+    assert finding.advice == "More steps or longer videos make its share smaller, not its time."
+
+
 def test_compilation_can_dominate(tmp_path: Path) -> None:
     finding = found(tmp_path, compile_s=30.0, settings={"compile": "repeated_blocks"})["dominant_stage"]
     assert finding.text.startswith("Compilation takes 30.00 s")

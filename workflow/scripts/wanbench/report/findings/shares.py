@@ -58,7 +58,8 @@ Advised = tuple[tuple[str, ...], ...]
 
 def _decoding_advice(context: Context) -> tuple[str, Advised]:
     case, advice = context.case, {}
-    if case["vae_dtype"] == "float32" and advisable(context, "vae_dtype: bfloat16"):
+    # Many CPUs emulate bfloat16, slower than float32, and no case on a CPU is a neighbour that could show otherwise.
+    if case["vae_dtype"] == "float32" and not on_the_cpu(context) and advisable(context, "vae_dtype: bfloat16"):
         advice["vae_dtype: bfloat16"] = (
             f"`vae_dtype: bfloat16` halves the bytes it reads and writes ({LOWER_PRECISION})."
         )
