@@ -225,6 +225,11 @@ def test_an_outlier_and_memory_that_is_counted_twice_are_explained_with_their_so
         assert re.search(rf"^- \*\*{re.escape(column)}\*\*: .* count once for each", text, re.M), column
 
 
+def test_both_figures_of_the_cpu_are_said_to_be_the_whole_machine_s() -> None:
+    for of in (columns.STAGES["CPU (%)"], columns.STATISTICS["Avg SM Activity, Avg CPU Utilization"]):
+        assert "the whole machine's, of all logical cores" in of
+
+
 def test_memory_of_the_processes_is_no_part_of_the_machine_s() -> None:
     (compiled,) = (trace for trace in KEPT if trace.case["name"] == "5B_704p_compiled")
     assert (

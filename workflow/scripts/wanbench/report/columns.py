@@ -102,8 +102,8 @@ STAGES = {
 STATISTICS = {
     "Avg Time per Step": "mean over all steps of the generations that count, loading included",
     "Avg SM Activity, Avg CPU Utilization": "SM Act and CPU of all inference stages of the generations that count, "
-    "weighted by time; n/a where less than nine tenths of their time have a figure: steps that are shorter than a "
-    "sampling interval have none",
+    "weighted by time. CPU is the whole machine's, of all logical cores, with what other processes used. n/a where "
+    "less than nine tenths of their time have a figure: steps that are shorter than a sampling interval have none",
     "Total Inference Load": "Comp Load of the same stages, added up; n/a where it is not known of all",
     "Median Time per Step (without first and switch step)": "s/step of the summary; (1 step): of a single one",
     "First Step": "median time of step 0 of the generations that count, loading included, without compilation",
