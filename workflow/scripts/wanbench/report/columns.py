@@ -86,9 +86,11 @@ STAGES = {
     "MFU (%)": "these operations over the stage's time, as a share of the peak that the head of the report names (of "
     "several GPUs: of all of them for a step, which they share, and of one for what each does by itself); only where "
     "the stage computes in 16 bit",
-    "Samples": "samples taken in the stage. Sampled columns are n/a where it is shorter than the time between two "
-    "samples, though one may lie in it, and where it is pieces too short to be told from what lies between them; of "
-    "several generations that count, where one of them has no figure",
+    "Samples": "samples taken in the stage, one every 0.105 s. Sampled columns are n/a where it is shorter than that, "
+    "though one may lie in it, and where it is pieces too short to be told from what lies between them; of several "
+    "generations that count, where one of them has no figure. Pieces less than 0.105 s apart are one stretch; they are "
+    "too short where more than half of their time is in stretches that are shorter than 0.105 s, or of which the "
+    "pieces are less than nine tenths",
     "Loading (s)": "time in the stage in which weights moved to the GPU; with group_stream, in which the GPU had "
     "nothing to do for want of them. The column is there where some moved; n/a where moves are not watched, outside "
     "of the generations and in Video_Export, whose offloading is the detail Offload_All",
