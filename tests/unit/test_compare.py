@@ -16,7 +16,7 @@ from wanbench.report.compare.markdown import render
 from wanbench.report.compare.match import Pair, match
 from wanbench.report.compare.measured import Figure, MeasuredCase, measured_case
 from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, MetricPolicy
-from wanbench.report.compare.verdict import ComparedCase, compare, compared, regressions, verdict_of
+from wanbench.report.compare.verdict import ComparedCase, Comparison, compare, compared, regressions, verdict_of
 from wanbench.trace.reader import Trace, read_trace
 
 GOLDEN = ROOT / "tests/data/comparison.json"
@@ -43,6 +43,12 @@ def measured_earlier(trace: Trace) -> MeasuredCase:
 
 def verdict(result: ComparedCase, name: str) -> str:
     return next(row.verdict for row in result.rows if row.name == name)
+
+
+def overview(comparison: Comparison) -> str:
+    """What the overview says of the one case."""
+    row = next(line for line in render(comparison).splitlines() if line.startswith(("| a ", "| full ")))
+    return row.strip("|").split("|")[-1].strip()
 
 
 # --- rules ------------------------------------------------------------------------------------------------------
@@ -145,6 +151,27 @@ def test_on_a_busy_machine_nothing_is_said_of_what_the_cpu_decides(sides: tuple[
     assert verdict(compare("old", *([case] for case in offloaded)).cases[0], "s/step") == BUSY
 
 
+def test_the_overview_says_which_measures_are_the_same_where_others_have_no_verdict() -> None:
+    """As a case on the CPU whose step took 0.08 of the time: its memory was the same."""
+
+    def said(gpu: str, slower: float = 1.0, **changes: Any) -> str:
+        old, new = on_machine(66.0, gpu), on_machine(30.0, gpu, slower)
+        return overview(compare("old", [old], [replace(new, **changes)]))
+
+    assert said("none", 0.08) == "same: memory; others: no verdict: busy machine"
+    assert said("G", 1.0) == "same: s/step, VAE decoding, memory; others: no verdict: busy machine"
+    slower = "s/step slower, VAE decoding slower; same: memory; others: no verdict: busy machine"
+    assert said("G", 20.0) == slower
+    more = said("none", figures=on_machine(None, "none").figures | {"gpu_mem_bytes": Figure(4e9)})
+    assert more == "Peak GPU memory more; others: no verdict: busy machine"
+    assert said("none", figures={"step_s": Figure(1.0)}) == "no verdict: busy machine"
+    sides = [replace(on_machine(66.0, "G"), gpu_uuid=f"GPU-{number}") for number in range(2)]
+    both = "same: s/step, memory; others: no verdict: another GPU of this name, busy machine"
+    assert overview(compare("old", sides[:1], sides[1:])) == both
+    quiet = on_machine(None, "G")
+    assert overview(compare("old", [quiet], [on_machine(None, "G", 1.001)])) == "same"
+
+
 def test_on_a_machine_that_was_not_busy_everything_has_its_verdict() -> None:
     quiet = compare("old", [on_machine(None, "none")], [on_machine(None, "none", 20)])
     assert {verdict(quiet.cases[0], name) for name in ("s/step", "First step", "T5 encoding")} == {"slower"}
@@ -212,7 +239,9 @@ def test_figures_of_a_cold_generation_beside_those_of_warm_ones_have_no_verdict(
             assert verdict(comparison.cases[0], name) == "no verdict: a cold generation beside warm ones", name
         assert verdict(comparison.cases[0], "Cold generation") == "same"
         assert verdict(comparison.cases[0], "Total duration") == "not judged"
-        assert "same; others: no verdict: a cold generation beside warm ones" in render(comparison)
+        assert overview(comparison) == (
+            "same: Cold generation, memory; others: no verdict: a cold generation beside warm ones"
+        )
     assert verdict(compared(Pair(often, more)), "s/step") == "same"
 
 
@@ -306,7 +335,10 @@ def test_another_gpu_of_the_name_is_named_and_only_what_holds_across_gpus_is_jud
     assert regressions(comparison) == []
     text = render(comparison)
     assert "differ in all cases**: GPU: another one of this name\n" in text
-    assert "same; others: no verdict: another GPU of this name" in text
+    assert overview(comparison) == "same: s/step, memory; others: no verdict: another GPU of this name"
+    held = [replace(side, figures=side.figures | {"process_mem_bytes": Figure(4e9)}) for side in (here, there)]
+    text = "same: s/step, Peak GPU memory; others: no verdict: another GPU of this name"
+    assert overview(compare("old", [held[0]], [held[1]])) == text
     assert as_json(comparison)["differences"] == [{"kind": "another GPU", "what": "GPU", "old": "G", "new": "G"}]
     assert "another GPU" not in render(compare("old", [here], [replace(there, gpu_uuid="GPU-0")])).split("## Rules")[0]
     assert "another one" not in render(compare("old", [here], [replace(there, gpu_uuid=None)]))

@@ -121,7 +121,8 @@ def test_rules_fire_and_stay_silent(read: Reader, rows: dict, fires: set) -> Non
 def test_advice_does_not_ask_for_what_the_case_has(read: Reader) -> None:
     def advice(**settings: Any) -> str:
         case = tiny_case(**settings)
-        return rules(read(records([1.0] * 3, decode_s=30.0, case=case), case=case))["dominant_stage"].advice
+        rows = records([1.0] * 3, decode_s=30.0, environment=GPU, case=case)
+        return rules(read(rows, case=case))["dominant_stage"].advice
 
     assert "`vae_dtype: bfloat16`" in advice()
     assert "bfloat16" not in advice(vae_dtype="bfloat16")

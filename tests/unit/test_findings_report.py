@@ -17,6 +17,7 @@ from traces import LIMITS
 from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check
 from wanbench.errors import InputError
 from wanbench.measure.outcome import Outcome
+from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.report import columns
 from wanbench.report.findings.registry import RULES
 from wanbench.report.findings.table import findings_of_table, findings_table
@@ -223,6 +224,18 @@ def test_an_outlier_and_memory_that_is_counted_twice_are_explained_with_their_so
     assert "Iglewicz and Hoaglin 1993" in text
     for column in ("RAM(GB)", "Process Mem (GB)"):
         assert re.search(rf"^- \*\*{re.escape(column)}\*\*: .* count once for each", text, re.M), column
+
+
+def test_both_figures_of_the_cpu_are_said_to_be_the_whole_machine_s() -> None:
+    for of in (columns.STAGES["CPU (%)"], columns.STATISTICS["Avg SM Activity, Avg CPU Utilization"]):
+        assert "the whole machine's, of all logical cores" in of
+
+
+def test_how_short_is_too_short_for_samples_is_said_in_figures() -> None:
+    explained, interval = columns.STAGES["Samples"], f"{SAMPLING_INTERVAL_S} s"
+    assert f"one every {interval}. Sampled columns are n/a where it is shorter than that" in explained
+    assert f"Pieces less than {interval} apart are one stretch" in explained
+    assert f"more than half of their time is in stretches that are shorter than {interval}, or" in explained
 
 
 def test_memory_of_the_processes_is_no_part_of_the_machine_s() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reports import full_case, made, rules
-from traces import GPU
+from traces import GPU, HOST
 
 EXPERTS = ["high_noise"] * 3 + ["low_noise"] * 2
 
@@ -48,6 +48,12 @@ def test_tiling_is_only_left_out_where_the_memory_is_there(tmp_path: Path) -> No
 def test_half_the_precision_of_the_vae_is_named(tmp_path: Path) -> None:
     advice = found(tmp_path, decode_s=20.0)["dominant_stage"].advice
     assert advice == "`vae_dtype: bfloat16` halves the bytes it reads and writes (lossy: lower precision of the VAE)."
+
+
+def test_lower_precision_is_no_advice_for_speed_on_the_cpu(tmp_path: Path) -> None:
+    finding = found(tmp_path, decode_s=20.0, environment=HOST)["dominant_stage"]
+    assert finding.advised == ()
+    assert finding.advice == "More steps or longer videos make its share smaller, not its time."
 
 
 def test_compilation_can_dominate(tmp_path: Path) -> None:
@@ -102,7 +108,7 @@ def test_an_expert_that_is_loaded_at_the_switch(tmp_path: Path) -> None:
 
     finding = found(tmp_path, steps_s=steps_s, measures=loading, alter=moved, **options)["expert_switch"]
     assert finding.evidence == pytest.approx(
-        {"switch_step_s": 8.0, "step_s": 2.0, "extra_s": 6.0, "loading_s": 6.0}
+        {"switch_step_s": 8.0, "step_s": 2.0, "extra_s": 6.0, "loading_s": 6.0, "typical_loading_s": 0.0}
         | {"share_pct": 100 * 6 / 20.75, "official_steps_share_pct": 100 * 6 / (20.75 + 35 * 2)}
     )
     assert "(29 % of a generation of 5 steps; with the official 40 it would be 7 %)" in finding.text
@@ -116,11 +122,44 @@ def test_an_expert_that_is_loaded_at_the_switch(tmp_path: Path) -> None:
     assert "expert_switch" not in found(tmp_path, steps_s=steps_s)
 
 
+def switched(folder: Path, loading: dict[str, Any], **options: Any) -> Any:
+    """The finding about a switch that takes 3 s more than a step of 2 s, with offload, unless options differ."""
+    settings = {"settings": {"steps": 5, "offload": "model"}, "steps_s": [2.0, 2.0, 2.0, 5.0, 2.0], "experts": EXPERTS}
+    return found(folder, "T2V-A14B", measures=loading, **settings | options).get("expert_switch")
+
+
 def test_a_switch_that_is_short_beside_the_official_steps_is_a_note(tmp_path: Path) -> None:
-    steps_s = [2.0, 2.0, 2.0, 5.0, 2.0]
-    finding = found(tmp_path, "T2V-A14B", experts=EXPERTS, steps_s=steps_s, settings={"offload": "model"})
-    assert finding["expert_switch"].severity == "note"
-    assert "with the official 40 it would be 3 %" in finding["expert_switch"].text
+    finding = switched(tmp_path, {"Step_3_Loading": {"time_s": 3.0}}, steps_s=[2.0] * 5)
+    assert finding.severity == "note"
+    assert finding.text.endswith("with the official 40 it would be 3 %); 3.00 s of it move weights.")
+    assert finding.advised == (("offload: none",),)
+
+
+def test_a_switch_that_takes_longer_without_weights_that_move_is_not_for_want_of_memory(tmp_path: Path) -> None:
+    few, official = {"Step_3_Loading": {"time_s": 0.6}}, {"steps": 40, "offload": "model"}
+    seldom = {"experts": ["high_noise"] * 26 + ["low_noise"] * 14, "steps_s": [2.0] * 26 + [22.0] + [2.0] * 13}
+    for finding in (switched(tmp_path, few), switched(tmp_path, {}, settings=official, **seldom)):
+        assert (finding.severity, finding.advised) == ("note", ())
+        assert "Without offload" not in finding.advice
+        assert finding.advice.startswith("The rest is not the weights: kernels are loaded and chosen when an expert")
+        assert finding.advice.endswith("and compare warm generations (`warmup: 1`).")
+    assert "s of it move weights." in finding.text
+    # Every step of a sequential case moves weights: those that a typical one moves as well are not the switch's.
+    as_ever = {r"Step_\d_Loading": {"time_s": 1.5, "loading_s": 1.5}}
+    sequential = switched(tmp_path, as_ever, settings={"steps": 5, "offload": "sequential"})
+    assert (sequential.severity, sequential.advised) == ("note", ())
+    assert sequential.text.endswith("; 1.50 s of it move weights, and 1.50 s of a typical one.")
+
+
+def test_warm_generations_are_not_asked_for_where_they_are(tmp_path: Path) -> None:
+    finding = switched(tmp_path, {}, settings={"steps": 5, "warmup": 1, "repeats": 2})
+    assert finding.advice == "The rest is not the weights."
+
+
+def test_nothing_is_said_of_the_switch_on_the_cpu(tmp_path: Path) -> None:
+    """As a tiny case of five steps of which the one with the switch was disturbed: nothing moves there."""
+    for offload in ("model", "sequential", "none"):
+        assert switched(tmp_path, {}, settings={"steps": 5, "offload": offload}, environment=HOST) is None
 
 
 def test_a_slow_first_step(tmp_path: Path) -> None:

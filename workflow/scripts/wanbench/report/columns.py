@@ -87,9 +87,11 @@ STAGES = {
     "MFU (%)": "these operations over the stage's time, as a share of the peak that the head of the report names (of "
     "several GPUs: of all of them for a step, which they share, and of one for what each does by itself); only where "
     "the stage computes in 16 bit",
-    "Samples": "samples taken in the stage. Sampled columns are n/a where it is shorter than the time between two "
-    "samples, though one may lie in it, and where it is pieces too short to be told from what lies between them; of "
-    "several generations that count, where one of them has no figure",
+    "Samples": "samples taken in the stage, one every 0.105 s. Sampled columns are n/a where it is shorter than that, "
+    "though one may lie in it, and where it is pieces too short to be told from what lies between them; of several "
+    "generations that count, where one of them has no figure. Pieces less than 0.105 s apart are one stretch; they are "
+    "too short where more than half of their time is in stretches that are shorter than 0.105 s, or of which the "
+    "pieces are less than nine tenths",
     "Loading (s)": "time in the stage in which weights moved to the GPU; with group_stream, in which the GPU had "
     "nothing to do for want of them. The column is there where some moved; n/a where moves are not watched, outside "
     "of the generations and in Video_Export, whose offloading is the detail Offload_All",
@@ -103,8 +105,8 @@ STAGES = {
 STATISTICS = {
     "Avg Time per Step": "mean over all steps of the generations that count, loading included",
     "Avg SM Activity, Avg CPU Utilization": "SM Act and CPU of all inference stages of the generations that count, "
-    "weighted by time; n/a where less than nine tenths of their time have a figure: steps that are shorter than a "
-    "sampling interval have none",
+    "weighted by time. CPU is the whole machine's, of all logical cores, with what other processes used. n/a where "
+    "less than nine tenths of their time have a figure: steps that are shorter than a sampling interval have none",
     "Total Inference Load": "Comp Load of the same stages, added up; n/a where it is not known of all",
     "Median Time per Step (without first and switch step)": "s/step of the summary; (1 step): of a single one",
     "First Step": "median time of step 0 of the generations that count, loading included, without compilation",

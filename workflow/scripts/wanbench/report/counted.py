@@ -10,6 +10,9 @@ from wanbench.trace.names import OK
 
 Findings = Mapping[str, Sequence[Finding]]
 
+# More names hide the counts, and the report has a place that names them.
+_MOST_NAMED = 5
+
 
 def of_failed_check(cases: pd.DataFrame) -> list[str]:
     """Names of the cases that ran to their end and did not pass their check."""
@@ -35,8 +38,12 @@ def counted(cases: pd.DataFrame, findings: Findings, shown: Callable[[str], str]
     parts += [f"{len(names)} {status} ({_named(names, shown)})" for status, names in by_status.items()]
     text = ", ".join(parts) or "none"
     failed, warned = of_failed_check(cases), with_warnings(cases, findings)
-    doubts = [f"{len(failed)} did not pass {_its(failed)} check ({_named(failed, shown)})"] if failed else []
-    doubts += [f"{len(warned)} with warnings ({_named(warned, shown)})"] if warned else []
+    doubts = [f"{len(failed)} did not pass {_its(failed)} check ({_few(failed, shown, 'Check')})"] if failed else []
+    if len(warned) == len(_ok(cases)) > 0:
+        doubts.append("all with warnings")
+    elif warned:
+        # Not each warning stands in the column Check: a memory that is nearly full makes no figure doubtful.
+        doubts.append(f"{len(warned)} with warnings ({_few(warned, shown, 'Performance Analysis')})")
     return f"{text}; of those that are {OK}: {', '.join(doubts)}" if doubts else text
 
 
@@ -46,6 +53,10 @@ def _ok(cases: pd.DataFrame) -> pd.DataFrame:
 
 def _its(names: Sequence[str]) -> str:
     return "its" if len(names) == 1 else "their"
+
+
+def _few(names: Sequence[str], shown: Callable[[str], str], where: str) -> str:
+    return f"see {where}" if len(names) > _MOST_NAMED else _named(names, shown)
 
 
 def _named(names: Sequence[str], shown: Callable[[str], str]) -> str:

@@ -26,6 +26,7 @@ from wanbench.report.numbers import NOT_MEASURED, fixed, plain
 
 # Unit of a rule: unit in print, decimals, factor.
 _PRINTED = {"s": ("s", 3, 1.0), "bytes": ("GB", 2, 1e-9), "J": ("J", 0, 1.0), "pct_s": ("%·s", 0, 1.0)}
+_NO_VERDICT = "no verdict: "
 _NOTE = (
     "Ratio: this run over the baseline; below 1 is faster or less. `slower`, `faster`, `more` and `less` need a change "
     "that is more than a share of the baseline's value, more than an absolute bound (both under Rules), and more than "
@@ -100,17 +101,30 @@ def _summary_row(case: ComparedCase) -> dict[str, str]:
 
 
 def _verdicts(case: ComparedCase) -> str:
-    """What changed, in a few words."""
+    """What changed, in a few words; where some measures have no verdict, which of the others are the same."""
     if case.withheld is not None:
         return case.withheld
     measures = [row for row in case.rows if row.kind == "measure"]
     changed = [f"{row.name} {row.verdict}" for row in measures if row.verdict in (*WORSE, *BETTER, WITHIN_SPREAD)]
-    judged = any(row.verdict == SAME for row in measures)
-    text = ", ".join(changed) or (SAME if judged else NOT_MEASURED)
+    same = [row for row in measures if row.verdict == SAME]
     unsaid = [
         why for why in (ON_ANOTHER_GPU, BUSY_MACHINE, COLD_BESIDE_WARM) if any(row.verdict == why for row in measures)
     ]
-    return "; others: ".join([text, *unsaid])
+    if not unsaid:
+        return ", ".join(changed) or (SAME if same else NOT_MEASURED)
+    parts = [", ".join(changed)] if changed else []
+    # Beside the ratio of s/step a bare `same` would be read as that of s/step.
+    parts += [f"{SAME}: {', '.join(_in_short(same, measures))}"] if same else []
+    why = ", ".join([unsaid[0], *(other.removeprefix(_NO_VERDICT) for other in unsaid[1:])])
+    return "; ".join([*parts, f"others: {why}" if parts else why])
+
+
+def _in_short(same: Sequence[ComparedRow], measures: Sequence[ComparedRow]) -> list[str]:
+    """Names of measures, with one word for all kinds of memory where none of them is left out."""
+    memory = [row for row in measures if row.unit == "bytes" and row.verdict != NOT_MEASURED]
+    if not memory or any(row.verdict != SAME for row in memory):
+        return [row.name for row in same]
+    return [*(row.name for row in same if row not in memory), "memory"]
 
 
 def _label(case: ComparedCase) -> str:
