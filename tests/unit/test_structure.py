@@ -139,3 +139,12 @@ def test_a_checkpoint_digest_sees_sizes_and_configs(tmp_path: Path) -> None:
     changed = checkpoint_digest(tmp_path)
     (tmp_path / "weights.safetensors").write_bytes(b"123")
     assert len({before, changed, checkpoint_digest(tmp_path)}) == 3
+
+
+def test_what_the_readme_has_people_write_beside_the_results_is_no_change_of_the_checkout(tmp_path: Path) -> None:
+    archives = re.findall(r"--report (\S+)", (ROOT / "README.md").read_text("utf-8"))
+    assert archives
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text("utf-8"))
+    for archive in archives:
+        assert subprocess.run(["git", "-C", str(tmp_path), "check-ignore", "-q", archive]).returncode == 0, archive
