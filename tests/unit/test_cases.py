@@ -190,6 +190,7 @@ def test_a_grid_is_the_product_of_its_axes_without_the_excluded() -> None:
         ({"name": "{modle}", "axes": {"model": ["TI2V-5B"]}}, "unknown axis {modle}"),
         ({"name": "{model", "axes": {"model": ["TI2V-5B"]}}, "no pattern"),
         ({"name": "{model}", "axes": {"model": ["TI2V-5B"]}, "exclude": [{"size": "832*480"}]}, "unknown key 'size'"),
+        ({"name": "{model}", "axes": {"model": ["TI2V-5B"]}, "exclude": [{7: 1}]}, "unknown key 7; allowed: model"),
         ({"name": "{model}", "axes": {"model": ["TI2V-5B"]}, "exclude": [{"model": "T2V-A14B"}]}, "matches no"),
         ({"name": "{model}", "axes": {"model": ["TI2V-5B"]}, "exclude": [{"model": "TI2V-5B"}]}, "no cases"),
         ({"name": "{model}", "axes": {"model": ["TI2V-5B", "TI2V-5B"]}}, "a value twice"),
