@@ -62,6 +62,10 @@ class FakeNvml:
     def nvmlDeviceGetUUID(self, handle: str) -> str:
         return handle
 
+    def nvmlDeviceGetName(self, handle: str) -> str:
+        self._check("name")
+        return "NVIDIA H200"
+
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
         if uuid not in (*self.uuids, MIG):
             raise real.NVMLError(real.NVML_ERROR_NOT_FOUND)

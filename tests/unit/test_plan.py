@@ -1,15 +1,24 @@
 """What a grid will need, before anything runs."""
 
+import os
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
+from fake_nvml import H200, SECOND, FakeNvml
 from tiny import tiny_case
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.duration import estimated_duration_s
+from wanbench.machine import Device, Machine, this_machine
+from wanbench.measure.telemetry.nvml import NvmlUnavailable
 from wanbench.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.plan import Needs, needs_of, plan_text, time_text
 
 FULL = {"model": "TI2V-5B", "steps": 10}
+L40S = Device("NVIDIA L40S", 48_000_000_000)
+ONE_GPU = Machine((L40S,), "", 64_000_000_000)
 
 
 def full_case(**settings: object) -> Case:
@@ -18,8 +27,8 @@ def full_case(**settings: object) -> Case:
 
 def test_the_needs_of_a_case_are_the_estimates() -> None:
     case = full_case(gpus=2)
-    needs = Needs("full", 2, estimated_peak_bytes(case), estimated_host_bytes(case), estimated_duration_s(case))
-    assert needs_of(case) == needs
+    memory = estimated_peak_bytes(case), estimated_host_bytes(case)
+    assert needs_of(case) == Needs("full", 2, *memory, estimated_duration_s(case), full_scale=True, flat_time=False)
 
 
 def test_a_case_takes_no_longer_than_it_may() -> None:
@@ -28,13 +37,16 @@ def test_a_case_takes_no_longer_than_it_may() -> None:
 
 def test_what_has_no_estimate_is_not_zero() -> None:
     assert needs_of(tiny_case()).gpu_bytes is None
-    (row,) = (line for line in plan_text([needs_of(tiny_case())]).splitlines() if line.startswith("tiny"))
+    (row,) = (line for line in plan_text([needs_of(tiny_case())], ONE_GPU).splitlines() if line.startswith("tiny"))
     assert row.split()[:3] == ["tiny", "1", "n/a"]
 
 
 def test_the_table_has_a_row_for_each_case_and_the_sum_of_their_times() -> None:
-    rows = [Needs("a", 1, 15_940_000_000, 6_000_000_000, 4000), Needs("longer_name", 2, None, 12_500_000_000, 3300)]
-    assert plan_text(rows).splitlines()[:5] == [
+    rows = [
+        some_needs("a", gpu_bytes=15_940_000_000, time_s=4000),
+        some_needs("longer_name", gpus=2, host_bytes=12_500_000_000, time_s=3300),
+    ]
+    assert plan_text(rows, ONE_GPU).splitlines()[:5] == [
         "Case         GPUs  GPU memory  Host memory        Time",
         "a               1     15.9 GB       6.0 GB  1 h 07 min",
         "longer_name     2         n/a      12.5 GB  0 h 55 min",
@@ -44,9 +56,115 @@ def test_the_table_has_a_row_for_each_case_and_the_sum_of_their_times() -> None:
 
 
 def test_the_text_says_what_kind_of_estimates_these_are() -> None:
-    text = plan_text([needs_of(full_case())])
+    text = words_of([needs_of(full_case())], ONE_GPU)
     assert "5 to 14 times" in text
-    assert "as if nothing of the grid was measured yet" in " ".join(text.split())
+    assert "as if nothing of the grid was measured yet" in text
+    assert "flat allowance" not in text
+
+
+def test_time_of_tiny_cases_is_said_to_be_a_flat_allowance() -> None:
+    tiny = needs_of(tiny_case())
+    compiled = needs_of(tiny_case(compile="repeated_blocks"))
+    assert (tiny.time_s, compiled.time_s) == (2 * 60, 7 * 60)
+    text = words_of([tiny], ONE_GPU)
+    assert "time is a flat allowance, 2 minutes to start and 5 more to compile" in text
+    assert "5 to 14 times" not in text
+    assert "results/reference" not in text
+    both = words_of([tiny, needs_of(full_case())], ONE_GPU)
+    assert "flat allowance" in both
+    assert "5 to 14 times" in both
+
+
+def some_needs(name: str, **values: Any) -> Needs:
+    known = {"gpus": 1, "gpu_bytes": None, "host_bytes": 6_000_000_000, "time_s": 60}
+    return Needs(name, **known | {"full_scale": True, "flat_time": False} | values)
+
+
+def words_of(needs: list[Needs], machine: Machine) -> str:
+    return " ".join(plan_text(needs, machine).split())
+
+
+def machine_lines(needs: list[Needs], machine: Machine) -> list[str]:
+    lines = plan_text(needs, machine).splitlines()
+    return lines[
+        next(i for i, line in enumerate(lines) if line.startswith("What the machine has where plan was run")) :
+    ]
+
+
+def test_cases_that_need_more_than_the_machine_has_are_named() -> None:
+    needs = [
+        some_needs("fits", gpu_bytes=47_000_000_000),
+        *(some_needs(f"large_{i}", gpu_bytes=49_000_000_000) for i in range(5)),
+        some_needs("offloaded", host_bytes=65_000_000_000),
+        some_needs("on_two", gpus=2, gpu_bytes=90_000_000_000),
+    ]
+    assert machine_lines(needs, ONE_GPU)[1:] == [
+        "GPUs that may be used: 1 x NVIDIA L40S, 48.0 GB",
+        "Host memory: 64.0 GB",
+        "Needs more GPUs: 1 case: on_two",
+        "Needs more GPU memory: 5 cases: large_0, large_1, large_2 and 2 more",
+        "May need more host memory: 1 case: offloaded",
+    ]
+
+
+def test_what_fits_is_said_to_fit() -> None:
+    assert machine_lines([some_needs("fits", gpu_bytes=47_000_000_000)], ONE_GPU)[-1].startswith("No case needs more")
+
+
+def test_a_case_on_several_gpus_needs_the_memory_on_each() -> None:
+    machine = Machine((L40S, Device("NVIDIA H200", 150_000_000_000), L40S), "", 64_000_000_000)
+    lines = machine_lines([some_needs(f"on_{n}", gpus=n, gpu_bytes=90_000_000_000) for n in (1, 2)], machine)
+    assert "GPUs that may be used: 2 x NVIDIA L40S, 48.0 GB; 1 x NVIDIA H200, 150.0 GB" in lines
+    assert "Needs more GPU memory: 1 case: on_2" in lines
+
+
+def test_without_a_gpu_only_what_cannot_do_without_is_named() -> None:
+    needs = [some_needs("big", gpu_bytes=1), some_needs("tiny_on_two", gpus=2, full_scale=False)]
+    lines = machine_lines(needs, Machine((), "", 64_000_000_000))
+    assert lines[1] == "GPUs that may be used: none that NVML knows of"
+    assert lines[3:] == ["Needs a GPU: 1 case: big"]
+
+
+def test_where_nvml_cannot_be_asked_no_case_is_named_for_want_of_a_gpu() -> None:
+    lines = machine_lines([some_needs("big", gpus=2, gpu_bytes=10**12)], Machine(None, "it fails", 64_000_000_000))
+    assert lines[1] == "GPUs that may be used: not known, since it fails"
+    assert lines[3].startswith("No case needs more")
+
+
+@pytest.fixture
+def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeNvml | None], None]:
+    def install(fake: FakeNvml | None) -> None:
+        def initialised() -> FakeNvml:
+            if fake is None:
+                raise NvmlUnavailable("no driver")
+            return fake
+
+        monkeypatch.setattr("wanbench.machine.initialised_nvml", initialised)
+
+    monkeypatch.setattr(FakeNvml, "nvmlShutdown", lambda self: None, raising=False)
+    return install
+
+
+def test_the_machine_has_the_gpus_that_may_be_used(nvml: Callable[[FakeNvml | None], None]) -> None:
+    nvml(FakeNvml((H200, SECOND)))
+    device = Device("NVIDIA H200", 150_754_820_096)
+    assert this_machine({}).gpus == (device, device)
+    assert this_machine({"CUDA_VISIBLE_DEVICES": "1"}).gpus == (device,)
+    assert this_machine({"CUDA_VISIBLE_DEVICES": ""}).gpus == ()
+    assert this_machine({}).host_bytes == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_a_driver_that_fails_is_no_machine_without_gpus(
+    nvml: Callable[[FakeNvml | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nvml(None)
+    assert this_machine({}).gpus == ()
+    failing = FakeNvml()
+    failing.refused.add("name")
+    nvml(failing)
+    assert (this_machine({}).gpus, "Not Supported" in this_machine({}).no_answer) == (None, True)
+    monkeypatch.setattr("wanbench.machine.find_spec", lambda name: None)
+    assert (this_machine({}).gpus, "nvidia-ml-py" in this_machine({}).no_answer) == (None, True)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(1, "0 h 01 min"), (3600, "1 h 00 min"), (360_001, "100 h 01 min")])

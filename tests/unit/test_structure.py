@@ -39,6 +39,18 @@ def test_a_wing_imports_nothing_of_the_other(parts: tuple[str, ...], forbidden: 
     assert done.returncode == 0, done.stderr
 
 
+def test_a_plan_needs_the_packages_of_no_wing() -> None:
+    """It runs in the report's environment, and asks the measure wing what the machine has."""
+    blocked = "import sys\nfor name in {}: sys.modules[name] = None\n".format(
+        sorted(MEASURE_ONLY | REPORT_ONLY | {"psutil"})
+    )
+    code = (
+        blocked + "from wanbench.machine import this_machine\nimport wanbench.plan\nprint(this_machine({}).no_answer)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True)
+    assert done.stdout == "the environment that plan ran in has no nvidia-ml-py\n", done.stderr
+
+
 def test_the_package_knows_nothing_of_snakemake() -> None:
     for file in (SCRIPTS / "wanbench").rglob("*.py"):
         assert not re.search(r"^\s*(from|import) snakemake", file.read_text("utf-8"), re.M), file
@@ -139,3 +151,12 @@ def test_a_checkpoint_digest_sees_sizes_and_configs(tmp_path: Path) -> None:
     changed = checkpoint_digest(tmp_path)
     (tmp_path / "weights.safetensors").write_bytes(b"123")
     assert len({before, changed, checkpoint_digest(tmp_path)}) == 3
+
+
+def test_what_the_readme_has_people_write_beside_the_results_is_no_change_of_the_checkout(tmp_path: Path) -> None:
+    archives = re.findall(r"--report (\S+)", (ROOT / "README.md").read_text("utf-8"))
+    assert archives
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text("utf-8"))
+    for archive in archives:
+        assert subprocess.run(["git", "-C", str(tmp_path), "check-ignore", "-q", archive]).returncode == 0, archive

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import SMALL, SMALL_DEFAULTS, Project, simulated_gpus
+from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project, simulated_gpus
+from wanbench.trace.reader import read_trace
 
-GPU_MISSING = "Warning: full scale needs a GPU, and NVML knows of none that may be used here. Cases: big, real"
+GPU_MISSING = "2 cases need a GPU, and NVML knows of none that may be used here: big, real. "
 
 
 @pytest.fixture
@@ -19,16 +20,67 @@ def full_scale(new_project: Callable[[], Project]) -> Project:
     return project
 
 
-def test_full_scale_without_a_gpu_is_said_in_one_line_before_anything_runs(full_scale: Project) -> None:
+def test_full_scale_without_a_gpu_ends_before_any_job_and_leaves_the_report_alone(full_scale: Project) -> None:
+    report = full_scale.folder / "results/report.md"
+    report.parent.mkdir()
+    report.write_text("good")
+    for _ in range(2):
+        run = full_scale.snakemake()
+        assert run.code == 1
+        assert run.jobs == set()
+        assert run.output.splitlines()[-1].startswith(f"Nothing was started: {GPU_MISSING}")
+        assert run.output.count("need a GPU") == 1
+        assert "Traceback" not in run.output
+    assert report.read_text() == "good"
+    assert not (full_scale.folder / "results/traces").exists()
+    assert full_scale.snakemake("results/traces/small.json").code == 0
+
+
+def test_a_dry_run_warns_of_full_scale_without_a_gpu_and_ends_well(full_scale: Project) -> None:
     run = full_scale.snakemake("--dry-run")
     assert run.code == 0
-    assert run.output.splitlines().count(GPU_MISSING) == 1
-    assert "full scale needs" not in full_scale.snakemake("--dry-run", environment=simulated_gpus("GPU-0")).output
+    assert [line.startswith(f"Warning: {GPU_MISSING}") for line in run.output.splitlines() if "a GPU" in line] == [True]
+    assert "need a GPU" in full_scale.snakemake("--dry-run", "--jobs", "4").output
+    assert "need a GPU" not in full_scale.snakemake("--dry-run", environment=simulated_gpus("GPU-0")).output
+    assert "need a GPU" not in full_scale.snakemake("--dry-run", "results/traces/small.json").output
+    one = full_scale.snakemake("--dry-run", "results/traces/small.json", "results/traces/big.json")
+    assert "Warning: 1 case needs a GPU, and NVML knows of none that may be used here: big. " in one.output
+
+
+def test_a_case_that_failed_for_want_of_a_gpu_is_not_tried_again_without_one(full_scale: Project) -> None:
+    target = "results/traces/big.json"
+    assert "torch sees none here" in full_scale.snakemake(target, environment=simulated_gpus("GPU-0")).output
+    before = full_scale.read(target)
+    run = full_scale.snakemake(target)
+    assert run.code == 1
+    assert "Nothing was started: 1 case needs a GPU" in run.output
+    assert full_scale.read(target) == before
+
+
+def test_what_measures_nothing_needs_no_gpu(full_scale: Project) -> None:
     traces = full_scale.folder / "results/traces"
     traces.mkdir(parents=True)
     for name in ("big", "real"):
         (traces / f"{name}.json").write_text("{}")
-    assert "full scale needs" not in full_scale.snakemake("--dry-run").output
+    runs = [
+        full_scale.snakemake(*target)
+        for target in (["plan"], ["results/tables/cases.parquet"], ["--touch", "-R", "measure"])
+    ]
+    assert [run.code for run in runs] == [0, 0, 0]
+    assert "tabulate" in {rule for rule, _ in runs[1].jobs}
+
+
+def test_on_a_cluster_the_nodes_need_the_gpus(full_scale: Project) -> None:
+    """A job runs Snakemake again, which must not be kept from writing the row of its case."""
+    target = "results/traces/big.json"
+    cluster = ("--executor", "simulated", "--jobs", "1", "--seconds-between-status-checks", "1", target)
+    environment = {"PYTHONPATH": os.fspath(ROOT / "tests/simulated_cluster")}
+    assert "needs a GPU" not in full_scale.snakemake("--dry-run", *cluster, environment=environment).output
+    run = full_scale.snakemake(*cluster, environment=environment)
+    assert "Nothing was started" not in run.output
+    assert (
+        read_trace(full_scale.folder / target).error["message"] == "scale: full needs a GPU, and torch sees none here"
+    )
 
 
 def test_where_nvml_cannot_be_asked_nothing_is_said(full_scale: Project, tmp_path: Path) -> None:

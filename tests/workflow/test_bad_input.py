@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+import yaml
 
 from conftest import SMALL, SMALL_DEFAULTS, Project, Run
 
@@ -186,3 +187,22 @@ def test_a_grid_file_given_on_the_command_line_takes_the_place_of_the_default(
     assert len(measured) == 29
     assert {"03_Max_Quality_704p", "I2V-A14B_832x480_group"} <= measured
     assert "01_5B_Speed_Preview_64p" not in measured
+
+
+def test_snakemakes_own_option_for_a_grid_file_differs_only_where_the_file_cannot_be_read(
+    new_project: Callable[[], Project],
+) -> None:
+    project = new_project()
+    (project.folder / "mine.yaml").write_text(yaml.safe_dump({"cases": {"a": SMALL | SMALL_DEFAULTS}}))
+    assert project.snakemake("results/traces/a.json", "--configfile", "mine.yaml").jobs == {("measure", "a")}
+    assert project.snakemake("results/traces/a.json", "--config", "grid=mine.yaml").jobs == set()
+    missing = project.snakemake("plan", "--configfile", "nowhere.yaml")
+    assert missing.code == 1
+    assert "Traceback" in missing.output
+    assert "No such file or directory: 'nowhere.yaml'" in missing.output
+    (project.folder / "empty.yaml").write_text("")
+    (project.folder / "tab.yaml").write_text("cases:\n\ta: {model: TI2V-5B}\n")
+    for file in ("empty", "tab"):
+        refused = project.snakemake("plan", "--configfile", f"{file}.yaml")
+        assert refused.code == 1
+        assert file not in refused.output.replace("tab indentation", "")

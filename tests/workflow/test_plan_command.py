@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from conftest import Project
+from conftest import Project, simulated_gpus
 
 
 def test_a_plan_measures_nothing_and_names_every_case(new_project: Callable[[], Project]) -> None:
@@ -16,3 +16,8 @@ def test_a_plan_measures_nothing_and_names_every_case(new_project: Callable[[], 
     assert table[30].startswith("Sum")
     assert "I2V-A14B_1280x720_sequential" in {line.split()[0] for line in table[1:30]}
     assert not (project.folder / "results/traces").exists()
+    assert "GPUs that may be used: none that NVML knows of" in lines
+    assert next(line for line in lines if line.startswith("Needs a GPU: 29 cases: ")).endswith(" and 26 more")
+    simulated = project.snakemake("plan", "--config", "grid=config/wan22.yaml", environment=simulated_gpus("GPU-0"))
+    assert "GPUs that may be used: 1 x NVIDIA H200, 150.8 GB" in simulated.output.splitlines()
+    assert "Needs a GPU" not in simulated.output

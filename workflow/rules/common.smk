@@ -37,7 +37,7 @@ def grid_file():
     """The file named by --config grid=FILE, in place of the default grid and not merged with it.
 
     Snakemake's own --configfile names it as well; but a file that is missing or is no YAML is then refused by
-    Snakemake, which does not say which file it was.
+    Snakemake, with a traceback or without saying which file it was.
     """
     options = dict(workflow.config_settings.config)
     options.pop("baseline", None)

@@ -1,10 +1,11 @@
 # What a run says and checks beside its jobs, where it was started.
 
+import atexit
 from importlib.util import find_spec
 
 from wanbench.faults import of_failed_case, of_no_case
 from wanbench.measure.full_scale import is_full_scale
-from wanbench.text import one_line
+from wanbench.missing import of_no_gpu
 from wanbench.trace.writer import read_head
 
 
@@ -25,6 +26,29 @@ def gpu_is_missing():
         return False
 
 
+def jobs_run_here():
+    """Not on a cluster. Known once rules have been read."""
+    # A dry run has an executor of its own, and threads where the one in whose place it stands runs no job here.
+    imitates_cluster = workflow.dryrun and workflow.execution_settings.use_threads
+    return workflow.local_exec and not imitates_cluster
+
+
+def cases_without_gpu():
+    """Names of cases that are about to be measured on this machine, and need a GPU that it does not have."""
+    if workflow.touch or not jobs_run_here():
+        return []
+    # After a dry run all jobs count as finished.
+    jobs = workflow.dag.needrun_jobs(exclude_finished=False)
+    measured = {job.wildcards.case for job in jobs if job.rule.name == "measure"}
+    full_scale = sorted(case.name for case in RESOLVED if case.name in measured and is_full_scale(case))
+    return full_scale if full_scale and gpu_is_missing() else []
+
+
+def warn_of_cases_without_gpu():
+    if workflow.dryrun and workflow.dag is not None and (cases := cases_without_gpu()):
+        warn(of_no_gpu(cases))
+
+
 def failed_in_this_run():
     """A line for each case of the grid whose attempt in this run failed, as rule outcome says it."""
     lines = []
@@ -39,12 +63,8 @@ def failed_in_this_run():
 if workflow.is_main_process:
     if OTHER_TRACES:
         warn(of_no_case(OTHER_TRACES, shown_path(GRID_FILE)))
-    # How a case that was tried before ended is known, and to look into its trace would take long for many cases.
-    TRIED = TRACED.union(FAILURES)
-    UNTRIED = sorted(case.name for case in RESOLVED if case.name not in TRIED and is_full_scale(case))
-    if UNTRIED and workflow.resource_settings.nodes is None and gpu_is_missing():
-        cases = one_line(", ".join(UNTRIED))
-        warn(f"full scale needs a GPU, and NVML knows of none that may be used here. Cases: {cases}")
+    # For a dry run Snakemake calls no hook, and which cases will be measured is not known before.
+    atexit.register(warn_of_cases_without_gpu)
 
 
 # Not in a dry run.
@@ -57,6 +77,10 @@ onstart:
     unwritable = [path for path in written if Path(path).exists() and not os.access(path, os.W_OK)]
     if unwritable:
         sys.exit(f"{', '.join(unwritable)}: cannot be written to (permissions, or a read-only file system)")
+    # On a cluster it is the node that needs a GPU, and there a job runs Snakemake again.
+    without_gpu = cases_without_gpu() if workflow.is_main_process else []
+    if without_gpu:
+        sys.exit(visible(f"Nothing was started: {of_no_gpu(without_gpu)}"))
 
 
 # Where rule outcome has no part in the run, such as of one case, or of a comparison.

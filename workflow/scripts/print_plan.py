@@ -1,5 +1,6 @@
-"""Rule plan: says what the grid will need, and measures nothing."""
+"""Rule plan: says what the grid will need and what of it this machine has, and measures nothing."""
 
+import os
 from pathlib import Path
 
 from wanbench.entry import enter_job
@@ -7,8 +8,10 @@ from wanbench.entry import enter_job
 enter_job("envs/report.yaml", snakemake.config)
 
 from wanbench.cases.case import Case
+from wanbench.machine import this_machine
 from wanbench.plan import needs_of, plan_text
 
-text = plan_text([needs_of(Case.from_settings(dict(settings))) for settings in snakemake.params.cases])
+needs = [needs_of(Case.from_settings(dict(settings))) for settings in snakemake.params.cases]
+text = plan_text(needs, this_machine(os.environ))
 Path(snakemake.log[0]).write_text(text, "utf-8")
 print(text)

@@ -61,7 +61,7 @@ def _check_axes(axes: dict[str, list[Any]], fixed: dict[str, Any], excluded: lis
     for pattern in excluded:
         for key in pattern:
             if key not in axes:
-                hint = nearest(key, axes)
+                hint = nearest(str(key), axes)
                 raise InputError(f"{where}: exclude: unknown key {key!r}{hint}; allowed: {', '.join(axes)}")
 
 

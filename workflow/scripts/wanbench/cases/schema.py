@@ -19,6 +19,9 @@ _SCHEMAS = Path(__file__).parents[3] / "schemas"
 SCHEMA_FILE = _SCHEMAS / "config.schema.json"
 THRESHOLDS_SCHEMA_FILE = _SCHEMAS / "thresholds.schema.json"
 
+# As YAML reads them where they stand without quotes.
+_TRUTH_VALUES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+
 
 @cache
 def _schema(file: Path) -> dict[str, Any]:
@@ -71,9 +74,10 @@ def setting_names() -> list[str]:
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """A question with the nearest spelling, or nothing."""
-    matches = difflib.get_close_matches(word, list(allowed), n=1)
-    return f" (did you mean {matches[0]!r}?)" if matches else ""
+    """A question with the nearest spelling, in capitals or not; or nothing."""
+    written = {name.casefold(): name for name in allowed}
+    matches = difflib.get_close_matches(word.casefold(), list(written), n=1)
+    return f" (did you mean {written[matches[0]]!r}?)" if matches else ""
 
 
 def shown(value: Any) -> str:
@@ -120,13 +124,26 @@ def _missing_key(schema: dict[str, Any], missing: str, key: str, where: str) -> 
 
 
 def _value_sentence(error: ValidationError) -> str:
+    hint = _unquoted(error)
     if "enum" in error.schema:
         allowed_values = error.schema["enum"]
-        hint = nearest(str(error.instance), [str(value) for value in allowed_values])
+        hint = hint or nearest(str(error.instance), [value for value in allowed_values if isinstance(value, str)])
         listed = ", ".join(value if isinstance(value, str) else json.dumps(value) for value in allowed_values)
         return f"{shown(error.instance)} is not allowed{hint}; allowed: {listed}"
-    hint = _with_a_star(error.instance) if error.validator == "pattern" else ""
+    hint = hint or (_with_a_star(error.instance) if error.validator == "pattern" else "")
     return f"{shown(error.instance)} is not allowed{hint}; allowed: {error.schema.get('description', error.message)}"
+
+
+def _unquoted(error: ValidationError) -> str:
+    """What to write for a number or a truth value in quotes, where it would be allowed; else nothing."""
+    if not isinstance(error.instance, str):
+        return ""
+    meant = _TRUTH_VALUES.get(error.instance.lower())
+    if meant is None and re.fullmatch(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?", error.instance, re.ASCII):
+        meant = json.loads(error.instance)
+    if meant is None or not Draft202012Validator(error.schema).is_valid(meant):
+        return ""
+    return f" (write {json.dumps(meant)} without quotes)"
 
 
 def _with_a_star(value: str) -> str:

@@ -12,6 +12,7 @@ from wanbench.errors import InputError
 # Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
 _MOST_VALUES = 1_000_000
 _DEEPEST = 100
+_TAB = "a tab, which YAML does not allow there; allowed: blanks"
 
 
 class _StrictLoader(yaml.CSafeLoader):
@@ -68,6 +69,11 @@ def _check_depth(text: str) -> None:
             raise InputError(f"line {event.start_mark.line + 1}: nests more than {_DEEPEST} deep")
 
 
+def _is_tab(text: str, mark: yaml.Mark) -> bool:
+    lines = text.split("\n")
+    return mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
+
+
 def _load(text: str) -> Any:
     _check_depth(text)
     loader = _StrictLoader(text)
@@ -90,8 +96,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         InputError: the file is missing, is not YAML, holds a key twice or text that is no Unicode, nests or repeats
             itself without end, or is no mapping.
     """
+    text = ""
     try:
-        content = _load(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        content = _load(text)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -99,7 +107,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise InputError(f"{path}: {where}not valid YAML: {error.problem or error.context}") from None
+        # Of most of them YAML says no more than that there is a character.
+        problem = _TAB if mark and _is_tab(text, mark) else error.problem or error.context
+        raise InputError(f"{path}: {where}not valid YAML: {problem}") from None
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     except (ValueError, KeyError, AttributeError) as error:

@@ -1,0 +1,58 @@
+"""What this machine has of what cases need: its GPUs that may be used, and its memory."""
+
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from wanbench.measure.gpus import visible_gpus
+from wanbench.measure.telemetry.nvml import NvmlUnavailable, initialised_nvml
+
+
+@dataclass(frozen=True)
+class Device:
+    """A GPU, or a MIG instance: its name, and its memory in bytes."""
+
+    name: str
+    mem_total_bytes: int
+
+
+@dataclass(frozen=True)
+class Machine:
+    """GPUs and memory of a machine.
+
+    Attributes:
+        gpus: those that may be used; None where NVML cannot be asked.
+        no_answer: why it cannot; empty where it can.
+        host_bytes: memory of the host.
+    """
+
+    gpus: tuple[Device, ...] | None
+    no_answer: str
+    host_bytes: int
+
+
+def this_machine(environment: Mapping[str, str]) -> Machine:
+    """What there is here.
+
+    Args:
+        environment: CUDA_VISIBLE_DEVICES in it says which GPUs may be used.
+    """
+    host_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # The report's environment has not the module, and no rule but `plan` would need it there.
+    if find_spec("pynvml") is None:
+        return Machine(None, "the environment that plan ran in has no nvidia-ml-py", host_bytes)
+    try:
+        nvml = initialised_nvml()
+    except NvmlUnavailable:
+        return Machine((), "", host_bytes)
+    try:
+        handles = [nvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in visible_gpus(environment, nvml)]
+        gpus = tuple(Device(nvml.nvmlDeviceGetName(each), nvml.nvmlDeviceGetMemoryInfo(each).total) for each in handles)
+    except nvml.NVMLError as error:
+        return Machine(None, f"NVML cannot list the GPUs: {error}", host_bytes)
+    finally:
+        with suppress(nvml.NVMLError):
+            nvml.nvmlShutdown()
+    return Machine(gpus, "", host_bytes)
