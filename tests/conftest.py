@@ -16,6 +16,8 @@ from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# Hundreds of processes import the same modules: none needs to compile what another one has compiled.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Test processes share the cores: each keeps to its own, and so does what it starts.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 if hasattr(os, "sched_setaffinity") and "PYTEST_XDIST_WORKER" in os.environ:

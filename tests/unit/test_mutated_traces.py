@@ -17,7 +17,7 @@ from wanbench.report.compare.verdict import compare
 from wanbench.trace.writer import write_trace
 
 KEPT = ROOT / "results/reference/h200/traces"
-MUTATIONS = 250
+MUTATIONS = 120
 DELETED = object()
 _BY_HAND = (DELETED, None, 0, -1, 0.5, 10**18, "text", [], {})
 

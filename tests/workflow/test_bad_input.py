@@ -201,8 +201,6 @@ def test_snakemakes_own_option_for_a_grid_file_differs_only_where_the_file_canno
     assert "Traceback" in missing.output
     assert "No such file or directory: 'nowhere.yaml'" in missing.output
     (project.folder / "empty.yaml").write_text("")
-    (project.folder / "tab.yaml").write_text("cases:\n\ta: {model: TI2V-5B}\n")
-    for file in ("empty", "tab"):
-        refused = project.snakemake("plan", "--configfile", f"{file}.yaml")
-        assert refused.code == 1
-        assert file not in refused.output.replace("tab indentation", "")
+    refused = project.snakemake("plan", "--configfile", "empty.yaml")
+    assert refused.code == 1
+    assert "empty" not in refused.output

@@ -73,8 +73,10 @@ def stage_flops(pipe: Any, case: Case) -> StageFlops:
     decoder, encoder = _VAES.get((vae.base_dim, vae.decoder_base_dim, vae.z_dim), (None, None))
     # TI2V-5B encodes the image; I2V-A14B a whole video that begins with it.
     encoded_frames = 0 if case.task == "t2v" else 1 if per_token_timesteps else latent_frames
+    # The VAE asks for the size in pixels, also where it encodes patches.
+    tiled = case.vae_tiling and max(case.height_px, case.width_px) > _TILE_PX
     decoded, encoded = (
-        _tiles(latent_size, vae.scale_factor_spatial // patch) if case.vae_tiling else [positions]
+        _tiles(latent_size, vae.scale_factor_spatial // patch) if tiled else [positions]
         for patch in (1, vae.patch_size or 1)
     )
     return StageFlops(
@@ -88,15 +90,13 @@ def stage_flops(pipe: Any, case: Case) -> StageFlops:
 
 
 def _tiles(latent_size: tuple[int, int], scale: int) -> list[int]:
-    """Latent positions of each tile; of the whole where it is no larger than one.
+    """Latent positions of each tile.
 
     Args:
         latent_size: height and width of a latent frame.
         scale: pixels along the edge of a latent position.
     """
     edge, apart = _TILE_PX // scale, _TILES_APART_PX // scale
-    if max(latent_size) <= edge:
-        return [math.prod(latent_size)]
     heights, widths = ([min(edge, side - start) for start in range(0, side, apart)] for side in latent_size)
     return [height * width for height in heights for width in widths]
 
