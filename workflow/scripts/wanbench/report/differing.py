@@ -4,31 +4,13 @@ from typing import Any
 
 import pandas as pd
 
+from wanbench.report import choices
 from wanbench.report.layout import table
 from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
 
 HEADING = "Settings that differ"
-SETTINGS = (
-    "task",
-    "size",
-    "frames",
-    "steps",
-    "guidance",
-    "shift",
-    "offload",
-    "compile",
-    "cache",
-    "cache_threshold",
-    "attention",
-    "dtype",
-    "vae_dtype",
-    "vae_tiling",
-    "gpus",
-    "weights",
-    "warmup",
-    "repeats",
-    "seed",
-)
+_OF_THE_VIDEO = ("task", "size", "frames", "steps", "guidance", "shift")
+SETTINGS = tuple(dict.fromkeys((*_OF_THE_VIDEO, *choices.SETTINGS, "weights", "warmup", "repeats", "seed")))
 
 
 def settings_that_differ(cases: pd.DataFrame) -> str | None:
