@@ -139,7 +139,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeNvml | None], None]:
                 raise NvmlUnavailable("no driver")
             return fake
 
-        monkeypatch.setattr("wanbench.machine.initialised_nvml", initialised)
+        monkeypatch.setattr("wanbench.measure.gpus.initialised_nvml", initialised)
 
     monkeypatch.setattr(FakeNvml, "nvmlShutdown", lambda self: None, raising=False)
     return install

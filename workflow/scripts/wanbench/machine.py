@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from wanbench.measure.gpus import visible_gpus
-from wanbench.measure.telemetry.nvml import NvmlUnavailable, initialised_nvml
+from wanbench.errors import InputError
+from wanbench.measure.gpus import usable_gpus
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,7 @@ def this_machine(environment: Mapping[str, str]) -> Machine:
     if find_spec("pynvml") is None:
         return Machine(None, "the environment that plan ran in has no nvidia-ml-py", host_bytes)
     try:
-        nvml = initialised_nvml()
-    except NvmlUnavailable:
-        return Machine((), "", host_bytes)
-    try:
-        handles = [nvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in visible_gpus(environment, nvml)]
-        gpus = tuple(Device(nvml.nvmlDeviceGetName(each), nvml.nvmlDeviceGetMemoryInfo(each).total) for each in handles)
-    except nvml.NVMLError as error:
-        return Machine(None, f"NVML cannot list the GPUs: {error}", host_bytes)
-    finally:
-        with suppress(nvml.NVMLError):
-            nvml.nvmlShutdown()
+        gpus = tuple(Device(gpu.name, gpu.mem_total_bytes) for gpu in usable_gpus(environment))
+    except InputError as error:
+        return Machine(None, str(error), host_bytes)
     return Machine(gpus, "", host_bytes)

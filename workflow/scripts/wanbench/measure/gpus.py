@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 
 from wanbench.errors import InputError
@@ -15,10 +15,12 @@ class Gpu:
 
     Attributes:
         mem_total_bytes: its memory.
+        name: what NVML calls it; many have the same.
     """
 
     uuid: str
     mem_total_bytes: int
+    name: str = field(default="", compare=False)
 
 
 def usable_gpus(environment: Mapping[str, str]) -> list[Gpu]:
@@ -32,9 +34,10 @@ def usable_gpus(environment: Mapping[str, str]) -> list[Gpu]:
     except NvmlUnavailable:
         return []
     try:
+        handles = [(uuid, nvml.nvmlDeviceGetHandleByUUID(uuid)) for uuid in visible_gpus(environment, nvml)]
         return [
-            Gpu(uuid, nvml.nvmlDeviceGetMemoryInfo(nvml.nvmlDeviceGetHandleByUUID(uuid)).total)
-            for uuid in visible_gpus(environment, nvml)
+            Gpu(uuid, nvml.nvmlDeviceGetMemoryInfo(handle).total, nvml.nvmlDeviceGetName(handle))
+            for uuid, handle in handles
         ]
     except nvml.NVMLError as error:
         raise InputError(f"NVML cannot list the GPUs: {error}; `nvidia-smi -L` must work") from None
