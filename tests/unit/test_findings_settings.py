@@ -55,7 +55,7 @@ def test_a_setting_without_effect(
 def test_a_setting_that_makes_it_worse_is_named_so(tmp_path: Path) -> None:
     own = steady_case(tmp_path, "own", step_s=2.1, settings={"attention": "_native_flash"})
     finding = rules(own, steady_case(tmp_path, "plain"))["no_effect"]
-    assert finding.text.endswith("the setting makes steps 4.8 % slower here.")
+    assert finding.text.endswith("the setting makes steps 5.0 % longer here.")
     assert finding.advised == (("attention: native",),)
 
 

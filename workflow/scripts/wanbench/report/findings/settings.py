@@ -50,7 +50,8 @@ def _same_step(context: Context, neighbour: Neighbour) -> Iterator[Finding]:
     if gain_pct >= least_pct:
         return
     one = " (from 1 step)" if is_of_one_step(context.case) or is_of_one_step(neighbour.row) else ""
-    effect = f"makes steps {-gain_pct:.1f} % slower" if gain_pct <= -least_pct else "gives no speed"
+    longer_pct = 100 * (own_s / plain_s - 1)
+    effect = f"makes steps {longer_pct:.1f} % longer" if longer_pct >= least_pct else "gives no speed"
     text = (
         f"`{neighbour.key}: {context.case[neighbour.key]}` takes {fixed(own_s)} s/step, and case "
         f"{neighbour.row['case']} with `{neighbour.setting}` {fixed(plain_s)}{one}: the setting {effect} here."
