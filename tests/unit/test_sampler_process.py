@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -64,9 +65,32 @@ def test_a_process_that_ended_has_no_figures_and_not_zeros(waited_for: bool) -> 
         after = source.read()
         assert {"sys_mem_bytes", "cpu_pct"} <= after.keys()
         assert not after.keys() & {"process_mem_bytes", "process_cpu_pct"}
+        source.close()
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_child_that_cannot_be_looked_at_holds_no_sample_up(
+    busy_process: subprocess.Popen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking, seen = threading.Event(), threading.Event()
+
+    def children(self: psutil.Process, recursive: bool) -> list[psutil.Process]:
+        looking.set()
+        seen.wait()
+        return [psutil.Process(busy_process.pid)]
+
+    monkeypatch.setattr(psutil.Process, "children", children)
+    source = HostSource(os.getpid())
+    assert looking.wait(5)
+    begin_s = time.monotonic()
+    assert source.read()["process_mem_bytes"] > 0
+    assert time.monotonic() - begin_s < 1
+    assert source.pids() == {os.getpid()}
+    seen.set()
+    wait_for(lambda: source.pids() == {os.getpid(), busy_process.pid})
+    source.close()
 
 
 def test_the_sampler_imports_neither_torch_nor_pandas() -> None:
