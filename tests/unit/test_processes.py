@@ -23,7 +23,7 @@ from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.gpus import Gpu
 from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
 from wanbench.measure.supervisor import supervise
-from wanbench.trace.reader import read_trace
+from wanbench.trace.reader import read_counters, read_trace
 
 SCRIPTS = ROOT / "workflow/scripts"
 
@@ -166,6 +166,14 @@ def test_out_of_memory_is_told_from_other_errors(tmp_path: Path) -> None:
     assert "can't allocate memory" in trace.error["message"]
     assert failures(tmp_path / "results") == {}
     assert not last_good_trace(tmp_path / "results", "tiny").exists()
+
+
+def test_a_failed_case_is_sampled_beyond_its_end(tmp_path: Path) -> None:
+    run(tiny_case(size="65536*65536", frames=4001), tmp_path)
+    file = places_in(tmp_path, tiny_case()).trace
+    total = next(stage for stage in read_trace(file).stages if stage.name == "Total_Execution")
+    times_s = read_counters(file)["CPU (%)"]["machine"].times_s
+    assert sum(time_s > total.start_s + total.extent_s for time_s in times_s) >= 2
 
 
 def test_full_scale_without_a_gpu_is_refused_before_it_builds_anything(

@@ -37,6 +37,8 @@ from wanbench.trace.writer import write_atomically
 _MIN_FREE_BYTES = 100_000_000
 _POLL_S = 0.2
 _SAMPLER_ENDS_WITHIN_S = 5.0
+# GPM's readings tell of up to two intervals before, when nothing new had been latched.
+_AFTER_THE_END_S = 3 * SAMPLING_INTERVAL_S
 # A rank that loses another tells so at once, or waits for it until it is ended.
 _RANKS_END_WITHIN_S = 1.0
 _PACKAGE_ROOT = Path(__file__).parents[2]
@@ -117,6 +119,9 @@ def _attempt(order: Order, conda_env: str | None, slot: Slot, log: IO[str], limi
             say(log, warning)
         ending = _wait(ranks, limit, _reporter(case, places.events, log))
         ended_ns = time.monotonic_ns()
+        if any(code != 0 for code in ending.return_codes):
+            # The end of a case that failed is the end of its last stage, which needs a reading on both sides.
+            time.sleep(_AFTER_THE_END_S)
         sampler.terminate()
         # One that hangs in the driver is killed on leaving the block; what it wrote is used all the same.
         with suppress(subprocess.TimeoutExpired):
