@@ -7,13 +7,14 @@ A cluster is asked for this time and ends what takes longer, so the rates are we
                 how much faster they are depends on how they are linked.
     moving      with offloading, what goes between host and GPU over 1.4e9 bytes a second, which an H200 took for
                 pageable memory: with `model` all weights there and back for each generation, else those of the denoiser
-                for each pass.
+                for each pass. With `group` a third of that: all goes there and back, the text encoder's for each of two
+                prompts and the VAE's for each four frames too, and an H200 took 1.4e9 to 1.7e9 for the way back alone.
     loading     weights that come from a checkpoint, or are made on the host, over 0.2e9 bytes a second; not the
                 download of a checkpoint.
     starting    2 minutes for imports from a cold file system; 5 more to compile.
 
-The sum is 5 to 14 times what the 50 kept cases of H200s and H100s took, and at least 2.9 times every published time of
-one GPU.
+The sum is 5 to 14 times what the 55 kept cases of H200s and H100s took that ran to their end, and at least 2.9 times
+every published time of one GPU.
 """
 
 import json
@@ -28,6 +29,7 @@ from wanbench.memory import weights_of
 
 _FLOPS_PER_S = {"bfloat16": 40e12, "float16": 40e12, "float32": 5e12}
 _MOVED_BYTES_PER_S = 1.4e9
+_GROUP_BYTES_PER_S = 0.5e9
 _LOADED_BYTES_PER_S = 0.2e9
 _STARTING_S = 120
 _COMPILING_S = 300
@@ -53,6 +55,10 @@ def _computing_s(case: Case) -> float:
 def _moving_s(case: Case) -> float:
     weights = weights_of(case)
     passes = case.steps * (2 if case.guidance[0] > 1 else 1)
+    if case.offload == "group":
+        latent_frames = (case.frames - 1) // 4 + 1
+        one_way = passes * weights.denoiser_bytes + 2 * weights.text_encoder_bytes + latent_frames * weights.vae_bytes
+        return 2 * one_way / _GROUP_BYTES_PER_S
     moved = {"none": 0, "model": 2 * weights.all_bytes}.get(case.offload, passes * weights.denoiser_bytes)
     return moved / _MOVED_BYTES_PER_S
 
