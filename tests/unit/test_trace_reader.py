@@ -65,6 +65,8 @@ def test_a_whole_trace_is_read(file: Path) -> None:
         (lambda c: c["traceEvents"].append(3), ["traceEvents[", "object"]),
         (lambda c: counter(c).update(ts="1"), ["traceEvents", "counter", "'1'"]),
         (lambda c: counter(c)["args"].update(machine=None), ["traceEvents", "CPU (%)", "numbers", "None"]),
+        (lambda c: counter(c)["args"].update(machine=1e300), ["traceEvents", "CPU (%)", "up to 9e+18", "1e+300"]),
+        (lambda c: counter(c).update(ts=1e300), ["counter 'CPU (%)' at 1e+300: later than any process ends"]),
         (lambda c: counter(c).update(ts=1e12), ["counter 'CPU (%)' goes back in time"]),
         (
             lambda c: stage_event(c).update(ts=0),

@@ -153,8 +153,9 @@ def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     events = content.get("traceEvents")
     counters: list[dict[str, Any]] = []
     if isinstance(events, list):
-        counters = [event for event in events if isinstance(event, dict) and event.get("ph") == "C"]
-        content["traceEvents"] = [event for event in events if not isinstance(event, dict) or event.get("ph") != "C"]
+        content["traceEvents"] = others = []
+        for event in events:
+            (counters if isinstance(event, dict) and event.get("ph") == "C" else others).append(event)
     try:
         _validator()(content)
     except fastjsonschema.JsonSchemaValueException as error:
@@ -178,16 +179,16 @@ def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
         name, time_us, lines = event.get("name"), event.get("ts"), event.get("args")
         if type(name) is not str or type(time_us) not in _NUMBERS or type(lines) is not dict:
             raise _refused(path, f"traceEvents: a counter needs a name, a number ts and args, got {str(event)[:80]}")
-        if not _LEAST <= time_us <= _LARGEST or any(
-            type(value) not in _NUMBERS or not _LEAST <= value <= _LARGEST for value in lines.values()
-        ):
-            raise _refused(
-                path,
-                f"traceEvents: counter {name[:80]!r} at {time_us}: args must be numbers, up to {_LARGEST:.0e}, "
-                f"got {str(lines)[:80]}",
-            )
-        if time_us < 0:
-            raise _refused(path, f"traceEvents: counter {name[:80]!r} at {time_us}: before the start of the process")
+        for value in lines.values():
+            if type(value) not in _NUMBERS or not _LEAST <= value <= _LARGEST:
+                raise _refused(
+                    path,
+                    f"traceEvents: counter {name[:80]!r} at {time_us}: args must be numbers, up to {_LARGEST:.0e}, "
+                    f"got {str(lines)[:80]}",
+                )
+        if not 0 <= time_us <= _LARGEST:
+            when = "before the start of the process" if time_us < 0 else "later than any process ends"
+            raise _refused(path, f"traceEvents: counter {name[:80]!r} at {time_us}: {when}")
         if time_us < latest_us.get(name, time_us):
             raise _refused(path, f"traceEvents: counter {name[:80]!r} goes back in time at {time_us}")
         latest_us[name] = time_us
