@@ -170,7 +170,7 @@ def test_a_case_that_failed_has_the_stages_up_to_there(tmp_path: Path) -> None:
 
 def test_not_a_number_is_refused(file: Path) -> None:
     file.write_text(file.read_text("utf-8").replace('"time_s":1.0', '"time_s":NaN', 1), "utf-8")
-    with pytest.raises(InputError, match="NaN is no JSON number"):
+    with pytest.raises(InputError, match=r"not valid JSON: unexpected character, .*: line \d+ column \d+"):
         read_trace(file)
 
 
