@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from wanbench.report.breakdown import Row
+from wanbench.report.case_rows import CaseRow
 from wanbench.report.figures import mean_over_time
 from wanbench.report.findings.thresholds import Thresholds
 from wanbench.trace import names
@@ -63,7 +64,7 @@ class Context:
         advised: settings that the findings before this rule advise, each alone.
     """
 
-    case: pd.Series
+    case: CaseRow
     rows: Sequence[Row]
     stages: Sequence[dict[str, Any]]
     neighbours: Sequence["Neighbour"]

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from wanbench.report.breakdown import breakdown
+from wanbench.report.case_rows import case_rows
 from wanbench.report.findings import (
     bounds,
     disturbed,
@@ -51,7 +52,7 @@ def findings_by_case(
         cases: the cases table.
         stages_of: rows of the stages table by case, None for what was not measured.
     """
-    listed = [case for _, case in cases.iterrows()]
+    listed = case_rows(cases)
     found: dict[str, list[Finding]] = {}
     neighbourhood, peers = Neighbourhood(listed), PeerIndex(listed)
     for case in listed:

@@ -1,9 +1,8 @@
 """Rules about where the time goes, outside the steps that are alike."""
 
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-
-import pandas as pd
 
 from wanbench.memory import estimated_peak_bytes
 from wanbench.report.findings.advice import LOWER_PRECISION, alternatives, case_of, fits
@@ -140,7 +139,7 @@ def _slow_first_step(context: Context) -> Iterator[Finding]:
     if not first or not typical or not generation_s:
         return
     first_s = min(first, key=lambda stage: stage["generation"])["time_s"]
-    typical_s = pd.Series([row.time_s for row in typical]).median()
+    typical_s = statistics.median(row.time_s for row in typical)
     extra_s = first_s - typical_s
     if 100 * extra_s < context.thresholds.slow_first_step_pct * generation_s:
         return
