@@ -11,4 +11,5 @@ CaseRow = Mapping[str, Any]
 
 def case_rows(cases: pd.DataFrame) -> list[CaseRow]:
     """The rows as dictionaries: to look into a Series takes fifty times as long, and each is looked into often."""
-    return [dict(zip(cases.columns, values)) for values in cases.to_numpy(object)]
+    names = list(cases.columns)
+    return [dict(zip(names, values)) for values in cases.to_numpy(object)]

@@ -110,9 +110,11 @@ def _cell(text: str) -> str:
 
 def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """Rows of a table by case, as plain values, None for what is empty."""
-    plain = table.astype(object).where(table.notna(), None)
+    names = list(table.columns)
+    columns = [table[name].array.to_numpy(object, na_value=None).tolist() for name in names]
     by_case: dict[str, list[dict[str, Any]]] = {}
-    for row in plain.to_dict("records"):
+    for values in zip(*columns):
+        row = dict(zip(names, values))
         by_case.setdefault(row["case"], []).append(row)
     return by_case
 
