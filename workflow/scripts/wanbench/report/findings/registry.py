@@ -20,7 +20,7 @@ from wanbench.report.findings import (
     trust,
     waits,
 )
-from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule
+from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule, typical_rows
 from wanbench.report.findings.neighbours import Neighbourhood
 from wanbench.report.findings.peers import PeerIndex
 from wanbench.report.findings.thresholds import Thresholds
@@ -57,7 +57,8 @@ def findings_by_case(
     neighbourhood, peers = Neighbourhood(listed), PeerIndex(listed)
     for case in listed:
         own = stages_of.get(case["case"], [])
-        context = Context(case, breakdown(own), own, neighbourhood.of(case), peers.of(case), thresholds)
+        rows = breakdown(own)
+        context = Context(case, rows, typical_rows(rows, own), own, neighbourhood.of(case), peers.of(case), thresholds)
         found[case["case"]] = findings_of(context)
     return found
 
