@@ -219,15 +219,16 @@ def test_a_dollar_is_no_formula_and_markup_is_no_markup_in_pictures(tmp_path: Pa
 @pytest.mark.parametrize(
     ("data", "part"),
     [
-        (b"[" * 1_000_000, "nests too deep"),
-        (b'{"a":' * 100_000, "nests too deep"),
+        (b"[" * 1_000_000, "not valid JSON: depth limit exceeded"),
+        (b'{"a":' * 100_000, "not valid JSON: depth limit exceeded"),
+        (b'{"schema_version": ' + b"[" * 1020 + b"]" * 1020 + b"}", "full.json: "),
         (b"{" * 1_000_000, "not valid JSON"),
         (b'{"schema_version": ' + b"9" * 5000 + b"}", "not valid JSON"),
         (b'{"schema_version": "\xed\xa0\x80"}', "not valid JSON"),
-        (b'{"schema_version": "\\ud800"}', "surrogates not allowed"),
+        (b'{"schema_version": "\\ud800"}', "no low surrogate in string"),
         (b'{"schema_version": "\\u001b\\u202e' + b"x" * 100_000 + b'"}', r"'\x1b\u202exxx"),
     ],
-    ids=["lists", "objects", "braces", "digits", "raw surrogate", "surrogate", "controls"],
+    ids=["lists", "objects", "deep value", "braces", "digits", "raw surrogate", "surrogate", "controls"],
 )
 def test_a_hostile_file_is_one_line_of_what_is_left_out(tmp_path: Path, data: bytes, part: str) -> None:
     (tmp_path / "full.json").write_bytes(data)

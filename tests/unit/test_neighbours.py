@@ -4,6 +4,7 @@ from pathlib import Path
 
 from reports import full_case, made, steady_case
 from traces import GPU
+from wanbench.report.case_rows import case_rows
 from wanbench.report.findings.neighbours import Neighbour, Neighbourhood
 from wanbench.report.tables import cases_table
 from wanbench.trace.reader import Trace
@@ -12,7 +13,7 @@ OTHER_GPU = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
 
 
 def nearest(own: Trace, *others: Trace) -> list[Neighbour]:
-    case, *rest = (row for _, row in cases_table([own, *others]).iterrows())
+    case, *rest = case_rows(cases_table([own, *others]))
     return Neighbourhood([case, *rest]).of(case)
 
 

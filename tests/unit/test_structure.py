@@ -14,7 +14,7 @@ from wanbench.measure.environment import git_state
 
 SCRIPTS = ROOT / "workflow/scripts"
 MEASURE_ONLY = {"torch", "diffusers", "transformers", "accelerate", "pynvml"}
-REPORT_ONLY = {"pandas", "pyarrow", "tabulate", "matplotlib"}
+REPORT_ONLY = {"pandas", "pyarrow", "matplotlib"}
 
 
 def modules(*parts: str) -> list[str]:

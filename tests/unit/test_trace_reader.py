@@ -6,14 +6,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from traces import LIMITS, change, records, trace_of, write
 from wanbench.errors import InputError
 from wanbench.measure.outcome import Outcome
-from wanbench.report.collect import Expected, LeftOut, collect, not_of_the_grid
+from wanbench.report.collect import FILES_OF_A_PART, Expected, LeftOut, collect, made_of_parts, not_of_the_grid
 from wanbench.report.outcome import faults_of
-from wanbench.report.tables import cases_table, left_out_table
+from wanbench.report.tables import cases_table, joined, left_out_table, stages_table, tables_of
 from wanbench.trace.reader import read_trace
 
 
@@ -64,6 +65,8 @@ def test_a_whole_trace_is_read(file: Path) -> None:
         (lambda c: c["traceEvents"].append(3), ["traceEvents[", "object"]),
         (lambda c: counter(c).update(ts="1"), ["traceEvents", "counter", "'1'"]),
         (lambda c: counter(c)["args"].update(machine=None), ["traceEvents", "CPU (%)", "numbers", "None"]),
+        (lambda c: counter(c)["args"].update(machine=1e300), ["traceEvents", "CPU (%)", "up to 9e+18", "1e+300"]),
+        (lambda c: counter(c).update(ts=1e300), ["counter 'CPU (%)' at 1e+300: later than any process ends"]),
         (lambda c: counter(c).update(ts=1e12), ["counter 'CPU (%)' goes back in time"]),
         (
             lambda c: stage_event(c).update(ts=0),
@@ -167,7 +170,7 @@ def test_a_case_that_failed_has_the_stages_up_to_there(tmp_path: Path) -> None:
 
 def test_not_a_number_is_refused(file: Path) -> None:
     file.write_text(file.read_text("utf-8").replace('"time_s":1.0', '"time_s":NaN', 1), "utf-8")
-    with pytest.raises(InputError, match="NaN is no JSON number"):
+    with pytest.raises(InputError, match=r"not valid JSON: unexpected character, .*: line \d+ column \d+"):
         read_trace(file)
 
 
@@ -278,9 +281,19 @@ def test_a_broken_trace_does_not_keep_the_others_from_being_used(file: Path, tmp
 def test_reading_in_several_processes_gives_the_same(file: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    assert collect([broken, file], expected(file), LIMITS, processes=2) == collect(
-        [broken, file], expected(file), LIMITS
-    )
+    traces, left_out = collect([broken, file], expected(file), LIMITS)
+    files = [broken, file] * (FILES_OF_A_PART + 1)
+    for processes in (1, 2):
+        parts, unused = made_of_parts(tables_of, files, expected(file), LIMITS, processes)
+        assert len(parts) == 3
+        assert unused == left_out * (FILES_OF_A_PART + 1)
+        pd.testing.assert_frame_equal(joined(parts).stages, stages_table(traces * (FILES_OF_A_PART + 1)))
+
+
+def test_tables_of_no_traces_have_their_columns() -> None:
+    parts, left_out = made_of_parts(tables_of, [], None, LIMITS, processes=2)
+    assert left_out == []
+    pd.testing.assert_frame_equal(joined(parts).cases, cases_table([]))
 
 
 def test_traces_that_are_left_out_fail_the_run_and_those_of_no_case_with_one_line(file: Path) -> None:

@@ -155,10 +155,10 @@ def test_where_activation_fails_nothing_runs(copied: Project, packages: list[Pac
 
 
 def test_a_package_that_only_snakemake_has_is_not_found(copied: Project, conda: Installation) -> None:
-    edit(copied, "report", lambda text: re.sub(".*tabulate=.*\n", "", text))
-    failed = run(copied, conda, "results/report.md")
+    edit(copied, "report", lambda text: re.sub(".*jinja2=.*\n", "", text))
+    failed = run(copied, conda, "results/report.html")
     assert failed.code == 1
-    assert "No module named 'tabulate'" in failed.output
+    assert "No module named 'jinja2'" in failed.output
 
 
 def test_without_a_conda_one_line_leads_on(new_project: Callable[[], Project]) -> None:

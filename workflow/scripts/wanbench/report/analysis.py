@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from wanbench.report.case_rows import CaseRow
 from wanbench.report.findings.basis import Finding
 from wanbench.report.layout import with_unit
 from wanbench.report.numbers import NOT_MEASURED, escaped_but_code, fixed, gigabytes
 from wanbench.trace.names import OK
 
 
-def analysis(case: pd.Series, findings: Sequence[Finding]) -> str:
+def analysis(case: CaseRow, findings: Sequence[Finding]) -> str:
     """The findings of a case, then its use of memory, who else was on the GPU, and how much of it was seen."""
     texts = [
         f"- {finding.severity.capitalize()}: {escaped_but_code(finding.sentences)} ([why](#{finding.rule}))"
@@ -32,14 +33,14 @@ def analysis(case: pd.Series, findings: Sequence[Finding]) -> str:
     )
 
 
-def _nothing_found(case: pd.Series) -> str:
+def _nothing_found(case: CaseRow) -> str:
     if case["status"] == OK:
         return "No rule found anything in what was measured."
     reached = "" if pd.isna(case["stage_reached"]) else f" in {escaped_but_code(case['stage_reached'])}"
     return f"The case ended with status {case['status']}{reached}; no rule found anything in what was measured."
 
 
-def _gpu_memory(case: pd.Series) -> str:
+def _gpu_memory(case: CaseRow) -> str:
     peak_bytes, total_bytes = case["gpu_mem_allocated_bytes"], case["gpu_mem_total_bytes"]
     if pd.isna(peak_bytes):
         on_cpu = pd.notna(case["device"]) and case["device"] == "cpu"
@@ -49,7 +50,7 @@ def _gpu_memory(case: pd.Series) -> str:
     return f"Peak GPU Memory reached {gigabytes(peak_bytes)} GB{of_total}{_estimate(case)}.{_beyond_allocated(case)}"
 
 
-def _beyond_allocated(case: pd.Series) -> str:
+def _beyond_allocated(case: CaseRow) -> str:
     """What torch's allocator and the device held, and what of it a case needs; empty where neither was measured."""
     held = {
         "were reserved by torch's allocator": case["gpu_mem_reserved_bytes"],
@@ -65,7 +66,7 @@ def _beyond_allocated(case: pd.Series) -> str:
     )
 
 
-def _estimate(case: pd.Series) -> str:
+def _estimate(case: CaseRow) -> str:
     estimated_bytes = case["estimated_peak_bytes"]
     if pd.isna(estimated_bytes):
         return ""
@@ -78,7 +79,7 @@ def _estimate(case: pd.Series) -> str:
     return f"{text} ({difference_pct:+d} %)" if difference_pct else f"{text} (0 %)"
 
 
-def _host_memory(case: pd.Series) -> str:
+def _host_memory(case: CaseRow) -> str:
     if pd.isna(case["sys_mem_bytes"]):
         return "System memory was not measured."
     of_total = "" if pd.isna(case["sys_mem_total_bytes"]) else f" of {gigabytes(case['sys_mem_total_bytes'])} GB"
@@ -88,7 +89,7 @@ def _host_memory(case: pd.Series) -> str:
     )
 
 
-def _gpu_state(case: pd.Series) -> str:
+def _gpu_state(case: CaseRow) -> str:
     if pd.isna(case["foreign_processes"]):
         return "Other processes on the GPU and throttling were not measured."
     others = int(case["foreign_processes"])
@@ -97,7 +98,7 @@ def _gpu_state(case: pd.Series) -> str:
     return f"Processes of others on the GPU: {others}{memory}. Clocks held down by: {held}."
 
 
-def _coverage(case: pd.Series) -> str:
+def _coverage(case: CaseRow) -> str:
     if pd.isna(case["stage_coverage_pct"]):
         return "Total\\_Execution was not reached, so coverage is not known."
     return (

@@ -105,17 +105,8 @@ def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
         counted = counted or stages
     if not counted:
         return None
-    values: dict[str, Any] = {}
-    for measures, summarise in ((_MEDIANS, statistics.median), (_HIGHEST, max)):
-        for measure in measures:
-            known = [stage[measure] for stage in counted if stage[measure] is not None]
-            # Of some of them it would stand beside the time of all.
-            values[measure] = summarise(known) if len(known) == len(counted) else None
-    if len(counted) > 1:
-        values |= {
-            "min_s": min(stage["time_s"] for stage in counted),
-            "max_s": max(stage["time_s"] for stage in counted),
-        }
+    # Of one generation, as most cases have, medians and highest values are its own.
+    values = _of_several(counted) if len(counted) > 1 else {key: counted[0][key] for key in (*_MEDIANS, *_HIGHEST)}
     first = next((stage for stage in stages if stage["generation"] == 0 and not stage["left_out"]), None)
     return Row(
         stage=name,
@@ -124,3 +115,16 @@ def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
         interrupted=any(stage["interrupted"] for stage in counted),
         **values,
     )
+
+
+def _of_several(stages: list[Mapping[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "min_s": min(stage["time_s"] for stage in stages),
+        "max_s": max(stage["time_s"] for stage in stages),
+    }
+    for measures, summarise in ((_MEDIANS, statistics.median), (_HIGHEST, max)):
+        for measure in measures:
+            known = [stage[measure] for stage in stages if stage[measure] is not None]
+            # Of some of them it would stand beside the time of all.
+            values[measure] = summarise(known) if len(known) == len(stages) else None
+    return values

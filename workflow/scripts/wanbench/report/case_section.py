@@ -9,6 +9,7 @@ import pandas as pd
 from wanbench.report import provenance
 from wanbench.report.analysis import analysis
 from wanbench.report.breakdown import Row, breakdown
+from wanbench.report.case_rows import CaseRow
 from wanbench.report.comparisons import is_of_one_step
 from wanbench.report.findings.basis import Finding
 from wanbench.report.layout import table, with_unit
@@ -22,7 +23,7 @@ _APART = "the first of the process is cold and stands apart"
 
 
 def case_section(
-    case: pd.Series,
+    case: CaseRow,
     stages: list[dict[str, Any]],
     details: list[dict[str, Any]],
     findings: Sequence[Finding],
@@ -60,7 +61,7 @@ def case_section(
     return parts
 
 
-def _settings(case: pd.Series, gpu_letter: str | None) -> str:
+def _settings(case: CaseRow, gpu_letter: str | None) -> str:
     precision = f"{case['dtype']}, VAE {case['vae_dtype']}{', VAE tiling' if case['vae_tiling'] else ''}"
     source = case["checkpoint"] if pd.notna(case["checkpoint"]) else f"{case['weights']}, {case['scale']} scale"
     if pd.notna(case["revision"]):
@@ -81,11 +82,11 @@ def _settings(case: pd.Series, gpu_letter: str | None) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _gpus(case: pd.Series) -> str:
+def _gpus(case: CaseRow) -> str:
     return "" if case["gpus"] == 1 else f", gpus {case['gpus']} (context parallel, Ulysses)"
 
 
-def _generations(case: pd.Series, stages: list[dict[str, Any]]) -> str:
+def _generations(case: CaseRow, stages: list[dict[str, Any]]) -> str:
     """How many there are, and of which the figures are; empty where none began."""
     that_count = {stage["generation"] for stage in stages if stage["counted"]} - {None}
     if not that_count:
@@ -101,7 +102,7 @@ def _generations(case: pd.Series, stages: list[dict[str, Any]]) -> str:
     return f"\n- Generations: {asked}, of which {counts}; {which}{without}"
 
 
-def _accelerations(case: pd.Series) -> str:
+def _accelerations(case: CaseRow) -> str:
     compiled = "" if case["compile"] == "none" else f", compile {plain(case['compile'])}"
     if case["cache"] == "none":
         return compiled
@@ -122,7 +123,7 @@ def _checkpoint(stages: list[dict[str, Any]]) -> str:
     return f"{line}; {from_disk} GB of it came from a disk, the rest from memory (page cache)"
 
 
-def _duration(case: pd.Series, rows: list[Row]) -> str:
+def _duration(case: CaseRow, rows: list[Row]) -> str:
     """What the life of the process consists of: start-up, execution, and what no stage covers."""
     times_s = {row.stage: row.time_s for row in rows}
     startup_s, total_s = times_s.get(names.PROCESS_STARTUP), times_s.get(names.TOTAL_EXECUTION)
@@ -137,14 +138,14 @@ def _duration(case: pd.Series, rows: list[Row]) -> str:
     return f"\n- Total Duration is the life of the process: {', '.join(parts)}"
 
 
-def _failure(case: pd.Series) -> str:
+def _failure(case: CaseRow) -> str:
     reached = "" if pd.isna(case["stage_reached"]) else f" in {case['stage_reached']}"
     message = plain(case["error_message"])
     kind = "" if pd.isna(case["error_type"]) else f"{plain(case['error_type'])}: "
     return f"**Ended with status {case['status']}{reached}**: {kind}{message}"
 
 
-def _stage_table(rows: list[Row], case: pd.Series, moved: bool) -> str:
+def _stage_table(rows: list[Row], case: CaseRow, moved: bool) -> str:
     if not rows:
         return "No stage was reached."
     cells = [_stage_row(row, case, moved) for row in rows]
@@ -153,7 +154,7 @@ def _stage_table(rows: list[Row], case: pd.Series, moved: bool) -> str:
     return table(cells, ("Stage",))
 
 
-def _stage_row(row: Row, case: pd.Series, moved: bool) -> dict[str, str]:
+def _stage_row(row: Row, case: CaseRow, moved: bool) -> dict[str, str]:
     cells = {
         "Stage": row.stage,
         "Time (s)": fixed(row.time_s),
@@ -181,7 +182,7 @@ def _stage_row(row: Row, case: pd.Series, moved: bool) -> dict[str, str]:
     return cells
 
 
-def _mfu_pct(row: Row, case: pd.Series) -> float | None:
+def _mfu_pct(row: Row, case: CaseRow) -> float | None:
     """None where the stage computes in a type that the peak is not for: float32 has another."""
     dtype = case["vae_dtype"] if row.stage in (names.VAE_DECODING, names.PREPROCESS) else case["dtype"]
     # Both are None where the GPU or its rate is not known.
@@ -192,7 +193,7 @@ def _mfu_pct(row: Row, case: pd.Series) -> float | None:
     return mfu_pct(row.flops, row.time_s, peak[0] * gpus_that_share(row.stage, case["gpus"]))
 
 
-def _statistics(case: pd.Series) -> str:
+def _statistics(case: CaseRow) -> str:
     of_one = " (1 step)" if is_of_one_step(case) else ""
     lines = [
         ("Avg Time per Step", fixed(case["step_mean_s"]), "s"),
@@ -224,7 +225,7 @@ def _unusual(stages: list[dict[str, Any]]) -> str:
     )
 
 
-def _passes_reused(case: pd.Series) -> str:
+def _passes_reused(case: CaseRow) -> str:
     if pd.isna(case["passes"]):
         return NOT_MEASURED
     return f"{case['passes_reused']:.0f} of {case['passes']:.0f}"

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from wanbench.models import MODELS
+from wanbench.report.case_rows import CaseRow
 from wanbench.report.comparisons import (
     COLD,
     at_steps,
@@ -91,8 +92,8 @@ def groups_of(cases: pd.DataFrame) -> dict[tuple[Any, ...], list[Choice]]:
     Args:
         cases: the cases table.
     """
-    ran: dict[tuple[Any, ...], list[pd.Series]] = {}
-    too_big: dict[tuple[Any, ...], list[pd.Series]] = {}
+    ran: dict[tuple[Any, ...], list[CaseRow]] = {}
+    too_big: dict[tuple[Any, ...], list[CaseRow]] = {}
     for case in comparable(cases):
         if not case["faults"]:
             ran.setdefault(_same(case), []).append(case)
@@ -102,18 +103,18 @@ def groups_of(cases: pd.DataFrame) -> dict[tuple[Any, ...], list[Choice]]:
     return {same: _group(ran.get(same, []), too_big.get(same, []), letters) for same in ran | too_big}
 
 
-def _same(case: pd.Series) -> tuple[Any, ...]:
+def _same(case: CaseRow) -> tuple[Any, ...]:
     return tuple(None if pd.isna(case[key]) else case[key] for key in _SAME)
 
 
-def _group(ran: Sequence[pd.Series], too_big: Sequence[pd.Series], letters: Mapping[str, str]) -> list[Choice]:
+def _group(ran: Sequence[CaseRow], too_big: Sequence[CaseRow], letters: Mapping[str, str]) -> list[Choice]:
     kind = kind_of_all(ran) or COLD
     choices = [_choice(case, _gpu(case, letters), kind if has_kind(case, kind) else warmth(case)) for case in ran]
     choices.sort(key=lambda choice: (choice.time_s is None, choice.time_s or 0))
     return choices + [_too_big(case, _gpu(case, letters)) for case in too_big]
 
 
-def _gpu(case: pd.Series, letters: Mapping[str, str]) -> str | None:
+def _gpu(case: CaseRow, letters: Mapping[str, str]) -> str | None:
     return None if pd.isna(case["gpu_uuid"]) else letters.get(case["gpu_uuid"])
 
 
@@ -127,7 +128,7 @@ def group_name(model: str, task: str, size: str, frames: int, weights: str, gpu:
     return f"{model} {task}, {size}, {frames} frames, {weights} weights, GPU {gpu or NOT_MEASURED}"
 
 
-def _choice(case: pd.Series, gpu: str | None, kind: str) -> Choice:
+def _choice(case: CaseRow, gpu: str | None, kind: str) -> Choice:
     facts = MODELS[case["model"]]
     generation = at_steps(case, facts.steps, kind)
     video_s = int(case["frames"]) / facts.fps
@@ -149,17 +150,17 @@ def _choice(case: pd.Series, gpu: str | None, kind: str) -> Choice:
     )
 
 
-def _too_big(case: pd.Series, gpu: str | None) -> Choice:
+def _too_big(case: CaseRow, gpu: str | None) -> Choice:
     return replace(_row_of(case, gpu), fits=False)
 
 
-def _row_of(case: pd.Series, gpu: str | None) -> Choice:
+def _row_of(case: CaseRow, gpu: str | None) -> Choice:
     """A case without the figures of a generation."""
     settings = {key: _setting(case, key) for key in SETTINGS}
     return Choice(label(case), gpu, is_lossy(case), settings, step_text(case))
 
 
-def _setting(case: pd.Series, key: str) -> str:
+def _setting(case: CaseRow, key: str) -> str:
     if key == "cache_threshold":
         return "none" if pd.isna(case[key]) else f"{case[key]:g}"
     return str(case[key]).lower() if key == "vae_tiling" else plain(case[key])

@@ -2,11 +2,12 @@
 
 import gc
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from wanbench.errors import InputError
 from wanbench.lifeline import end_with
@@ -14,6 +15,11 @@ from wanbench.report.judged import judged
 from wanbench.text import one_line
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.verdict import Limits
+
+# Few enough for all processes to have work, and enough that making tables of them takes little beside reading them.
+FILES_OF_A_PART = 8
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -50,9 +56,7 @@ def without_trace(cases: Iterable[str], grid: str) -> list[LeftOut]:
     return [LeftOut(case, f"{grid} has this case, and there is no trace of it: it was not measured") for case in cases]
 
 
-def collect(
-    files: list[Path], expected: Expected | None, limits: Limits, processes: int = 1
-) -> tuple[list[Trace], list[LeftOut]]:
+def collect(files: Sequence[Path], expected: Expected | None, limits: Limits) -> tuple[list[Trace], list[LeftOut]]:
     """Traces that describe the grid, judged, in the order of `files`, and those that do not.
 
     Snakemake's record of what made a file can be lost or overruled (`--touch`); the trace's own cannot.
@@ -60,16 +64,41 @@ def collect(
     Args:
         expected: None for traces that stand for themselves, as those of another machine do.
         limits: for the verdict on each.
-        processes: that read at the same time.
     """
-    read = partial(_read, expected=expected, limits=limits)
-    if processes == 1:
-        read_files = list(map(read, files))
-    else:
-        with ProcessPoolExecutor(processes, initializer=_start_reader, initargs=(os.getpid(),)) as pool:
-            read_files = list(pool.map(read, files, chunksize=8))
+    read_files = [_read(file, expected, limits) for file in files]
     traces = [item for item in read_files if isinstance(item, Trace)]
     return traces, [item for item in read_files if isinstance(item, LeftOut)]
+
+
+def made_of_parts(
+    make: Callable[[list[Trace]], Made],
+    files: Sequence[Path],
+    expected: Expected | None,
+    limits: Limits,
+    processes: int = 1,
+) -> tuple[list[Made], list[LeftOut]]:
+    """What is made of the traces that `collect` gives, some of them at a time, so that nobody holds all of them.
+
+    Args:
+        make: one that other processes can import. It is called where the traces were read, since they are long.
+        files, expected, limits: as `collect` takes them.
+        processes: that work at the same time.
+    """
+    parts = [files[start : start + FILES_OF_A_PART] for start in range(0, len(files), FILES_OF_A_PART)]
+    made_of = partial(_made_of_part, make=make, expected=expected, limits=limits)
+    if processes == 1:
+        results = list(map(made_of, parts))
+    else:
+        with ProcessPoolExecutor(processes, initializer=_start_reader, initargs=(os.getpid(),)) as pool:
+            results = list(pool.map(made_of, parts))
+    return [made for made, _ in results], [item for _, left_out in results for item in left_out]
+
+
+def _made_of_part(
+    files: Sequence[Path], make: Callable[[list[Trace]], Made], expected: Expected | None, limits: Limits
+) -> tuple[Made, list[LeftOut]]:
+    traces, left_out = collect(files, expected, limits)
+    return make(traces), left_out
 
 
 def _start_reader(pid: int) -> None:

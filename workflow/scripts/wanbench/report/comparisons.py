@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from wanbench.report.case_rows import CaseRow, case_rows
 from wanbench.report.numbers import NOT_MEASURED, fixed
 from wanbench.trace.names import OK, OOM
 
@@ -37,7 +38,7 @@ class AtSteps:
     scaled: bool
 
 
-def at_steps(case: pd.Series, steps: int, kind: str | None = None) -> AtSteps:
+def at_steps(case: CaseRow, steps: int, kind: str | None = None) -> AtSteps:
     """A generation of a case (a row of the cases table) as if it had run `steps` steps.
 
     Args:
@@ -64,60 +65,60 @@ def scaled_text(value: float | None, scaled: bool, decimals: int = 2, scale: flo
     return f"{text} (scaled)" if scaled and text != NOT_MEASURED else text
 
 
-def is_of_one_step(case: pd.Series) -> bool:
+def is_of_one_step(case: CaseRow) -> bool:
     """Whether s/step of a case is the time of a single step."""
     return bool(case["typical_steps"] == 1)
 
 
-def step_text(case: pd.Series) -> str:
+def step_text(case: CaseRow) -> str:
     """s/step of a case, marked where it is of a single step."""
     text = fixed(case["step_s"])
     return f"{text} (1 step)" if is_of_one_step(case) else text
 
 
-def comparable(cases: pd.DataFrame) -> list[pd.Series]:
+def comparable(cases: pd.DataFrame) -> list[CaseRow]:
     """Cases that ran to their end, of the real models."""
     return _of_real_models(cases[cases["status"] == OK])
 
 
-def did_not_fit(cases: pd.DataFrame) -> list[pd.Series]:
+def did_not_fit(cases: pd.DataFrame) -> list[CaseRow]:
     """Cases of the real models that ran out of the memory of a GPU that they had for themselves."""
     alone = cases["foreign_processes"].fillna(0) == 0
     return _of_real_models(cases[(cases["status"] == OOM) & alone & cases["gpu_name"].notna()])
 
 
-def _of_real_models(cases: pd.DataFrame) -> list[pd.Series]:
+def _of_real_models(cases: pd.DataFrame) -> list[CaseRow]:
     # A checkpoint has no scale: it brings its own size.
-    return [case for _, case in cases[cases["scale"].fillna("") != "tiny"].iterrows()]
+    return case_rows(cases[cases["scale"].fillna("") != "tiny"])
 
 
-def warmth(case: pd.Series) -> str:
+def warmth(case: CaseRow) -> str:
     """Whether a case's figures are of later generations of its process, or of the first for want of those."""
     return COLD if pd.isna(case["generation_s"]) else WARM
 
 
-def has_kind(case: pd.Series, kind: str) -> bool:
+def has_kind(case: CaseRow, kind: str) -> bool:
     """Whether a case has a generation of a kind; one that is contaminated is none."""
     return bool(pd.notna(case["generation_s" if kind == WARM else "cold_generation_s"]))
 
 
-def kind_of_all(cases: Sequence[pd.Series]) -> str | None:
+def kind_of_all(cases: Sequence[CaseRow]) -> str | None:
     """The kind of generation in which cases compare, warm where all have one; None where not all have the same."""
     return next((kind for kind in (WARM, COLD) if all(has_kind(case, kind) for case in cases)), None)
 
 
-def kinds_compared(case: pd.Series, other: pd.Series) -> tuple[str, str]:
+def kinds_compared(case: CaseRow, other: CaseRow) -> tuple[str, str]:
     """The kind of generation of each of two cases that are held against each other: the same where both have it."""
     kind = kind_of_all((case, other))
     return (kind, kind) if kind else (warmth(case), warmth(other))
 
 
-def is_lossy(case: pd.Series) -> bool:
+def is_lossy(case: CaseRow) -> bool:
     """Whether a setting changes the video that comes out: its content, or the precision that it is computed with."""
     reduced = case["vae_dtype"] != "float32" or case["dtype"] == "float16"
     return bool(case["cache"] != "none" or case["attention"].startswith("sage") or case["vae_tiling"] or reduced)
 
 
-def label(case: pd.Series) -> str:
+def label(case: CaseRow) -> str:
     """Name of a case, marked where it is lossy."""
     return case["case"] + (" (lossy)" if is_lossy(case) else "")

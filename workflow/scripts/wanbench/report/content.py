@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from wanbench.report.case_rows import case_rows
 from wanbench.report.case_section import case_section
 from wanbench.report.differing import settings_that_differ
 from wanbench.report.findings.basis import Finding
@@ -79,16 +80,16 @@ def content_of(
         overview=([left_out_section(left_out)] if len(left_out) else []) + comparisons,
         cases=[
             CaseContent(
-                name,
+                case["case"],
                 case_section(
                     case,
-                    stages_of.get(name, []),
-                    details_of.get(name, []),
-                    findings.get(name, []),
+                    stages_of.get(case["case"], []),
+                    details_of.get(case["case"], []),
+                    findings.get(case["case"], []),
                     letters.get(case["gpu_uuid"]) if pd.notna(case["gpu_uuid"]) else None,
                 ),
             )
-            for name, case in zip(cases["case"], (case for _, case in cases.iterrows()))
+            for case in case_rows(cases)
         ],
         how_to_read=how_to_read([finding for of_case in findings.values() for finding in of_case], compared),
     )

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from wanbench.report import choices
+from wanbench.report.case_rows import CaseRow, case_rows
 from wanbench.report.layout import table
 from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
 
@@ -24,12 +25,12 @@ def settings_that_differ(cases: pd.DataFrame) -> str | None:
         of_model = cases[cases["model"] == model]
         differing = [key for key in SETTINGS if of_model[key].nunique(dropna=False) > 1]
         if differing:
-            rows = [_row(case, differing) for _, case in of_model.iterrows()]
+            rows = [_row(case, differing) for case in case_rows(of_model)]
             parts += [f"### {plain(model)}", table(rows, ("Case", *differing))]
     return "\n\n".join([f"## {HEADING}", *parts]) if parts else None
 
 
-def _row(case: pd.Series, differing: list[str]) -> dict[str, str]:
+def _row(case: CaseRow, differing: list[str]) -> dict[str, str]:
     return {
         "Case": case["case"],
         **{key: _shown(case[key]) for key in differing},

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pandas as pd
 
 from wanbench.report import provenance
+from wanbench.report.case_rows import CaseRow, case_rows
 from wanbench.report.counted import Findings, counted
 from wanbench.report.gpus import gpu_letters, gpus_named
 from wanbench.report.numbers import plain, some
@@ -37,15 +38,15 @@ def _dates(cases: pd.DataFrame) -> str:
     return f"{first} UTC" if first == last else f"{first} to {last} UTC"
 
 
-def _variants(cases: pd.DataFrame, describe: Callable[[pd.Series], str]) -> str:
-    described = pd.Series([describe(case) for _, case in cases.iterrows()], dtype="string")
+def _variants(cases: pd.DataFrame, describe: Callable[[CaseRow], str]) -> str:
+    described = pd.Series([describe(case) for case in case_rows(cases)], dtype="string")
     counts = described.value_counts(sort=True)
     if len(counts) == 1:
         return plain(counts.index[0])
     return "; ".join(f"{plain(text)} (cases: {count})" for text, count in counts.items()) or "unknown"
 
 
-def _peak(case: pd.Series) -> str:
+def _peak(case: CaseRow) -> str:
     name, measured = (case[key] if pd.notna(case[key]) else None for key in ("gpu_name", "matmul_flops_per_s"))
     peak = peak_flops_per_s(name, measured)
     if peak is None:
@@ -86,7 +87,7 @@ def _rate(cases: pd.DataFrame, letter: str | None, notes: list[str]) -> str:
 
 
 def _commits(cases: pd.DataFrame) -> str:
-    return " and ".join(sorted({plain(provenance.code(case)) for _, case in cases.iterrows()}))
+    return " and ".join(sorted({plain(provenance.code(case)) for case in case_rows(cases)}))
 
 
 def _counts(cases: pd.DataFrame, left_out: pd.DataFrame, findings: Findings) -> str:

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from wanbench.faults import of_failed_case, of_no_case
+from wanbench.report.case_rows import CaseRow, case_rows
 from wanbench.report.counted import Findings, of_failed_check, with_warnings
 from wanbench.trace.names import FINISHED
 
@@ -23,12 +24,12 @@ def faults_of(cases: pd.DataFrame, left_out: pd.DataFrame, grid: str) -> list[st
         grid: the grid file, as the user would write it.
     """
     failed = cases[~cases["status"].isin(FINISHED)]
-    lines = [_failed(case) for _, case in failed.iterrows()]
+    lines = [_failed(case) for case in case_rows(failed)]
     lines += [f"{item.case}: left out: {item.reason}" for item in left_out.itertuples() if item.of_grid]
     strangers = [f"results/traces/{item.case}.json" for item in left_out.itertuples() if not item.of_grid]
     return lines + ([of_no_case(strangers, grid)] if strangers else [])
 
 
-def _failed(case: pd.Series) -> str:
+def _failed(case: CaseRow) -> str:
     stage, error_type = (None if pd.isna(case[key]) else case[key] for key in ("stage_reached", "error_type"))
     return of_failed_case(case["case"], case["status"], stage, error_type, case["error_message"])

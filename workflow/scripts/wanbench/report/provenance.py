@@ -2,12 +2,13 @@
 
 import pandas as pd
 
+from wanbench.report.case_rows import CaseRow
 from wanbench.report.numbers import gigabytes
 
 _UNKNOWN = "unknown: the process ended before it said"
 
 
-def machine(case: pd.Series, gpu_letter: str | None) -> str:
+def machine(case: CaseRow, gpu_letter: str | None) -> str:
     """GPU, so that it can be told from others of its name, and host.
 
     Args:
@@ -24,7 +25,7 @@ def machine(case: pd.Series, gpu_letter: str | None) -> str:
     return f"{gpu(case)}{uuid}; {host(case)}"
 
 
-def gpu(case: pd.Series) -> str:
+def gpu(case: CaseRow) -> str:
     """GPU, its memory and what drives it; of several, how many and what each has."""
     if pd.isna(case["device"]):
         return _UNKNOWN
@@ -39,12 +40,12 @@ def gpu(case: pd.Series) -> str:
     return text
 
 
-def counted_gpu(case: pd.Series) -> str:
+def counted_gpu(case: CaseRow) -> str:
     """Name of the GPU, with how many of them worked on the case where it is not one."""
     return case["gpu_name"] if case["gpus"] == 1 else f"{case['gpus']} x {case['gpu_name']}"
 
 
-def host(case: pd.Series) -> str:
+def host(case: CaseRow) -> str:
     """Processor and memory of the machine."""
     if pd.isna(case["sys_mem_total_bytes"]):
         return _UNKNOWN
@@ -53,21 +54,21 @@ def host(case: pd.Series) -> str:
     return f"{case['cpu_name']}, {cores}, {memory} GB, {case['platform']}"
 
 
-def software(case: pd.Series) -> str:
+def software(case: CaseRow) -> str:
     """Versions of what the measuring process ran."""
     if pd.isna(case["packages"]):
         return _UNKNOWN
     return ", ".join([f"Python {case['python']}", *(item.replace("=", " ", 1) for item in case["packages"].split())])
 
 
-def deployment(case: pd.Series) -> str:
+def deployment(case: CaseRow) -> str:
     """Where the software was from."""
     if pd.isna(case["software_deployment"]):
         return "with or without conda: n/a"
     return "without conda" if pd.isna(case["conda_env"]) else f"conda environment {case['conda_env']}"
 
 
-def code(case: pd.Series) -> str:
+def code(case: CaseRow) -> str:
     """Commit of the measuring code."""
     if pd.isna(case["git_commit"]):
         return "unknown commit"
@@ -75,7 +76,7 @@ def code(case: pd.Series) -> str:
     return f"commit {case['git_commit'][:12]}{', with changes' if changed else ''}"
 
 
-def weights(case: pd.Series) -> str:
+def weights(case: CaseRow) -> str:
     """Where the weights are from."""
     if case["weights"] == "pretrained":
         return f"{case['checkpoint']}{'' if pd.isna(case['revision']) else ' at ' + case['revision']}"

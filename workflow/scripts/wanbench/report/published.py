@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from wanbench.report.case_rows import CaseRow
 from wanbench.report.comparisons import (
     LOSSY_NOTE,
     at_steps,
@@ -87,7 +88,7 @@ def _published(row: dict[str, str]) -> Published:
     return Published(task=row["task"].lower(), **text, **whole, **figures)
 
 
-def pairs(cases: pd.DataFrame, published: Sequence[Published]) -> list[tuple[pd.Series, Published]]:
+def pairs(cases: pd.DataFrame, published: Sequence[Published]) -> list[tuple[CaseRow, Published]]:
     """Each case (a row of the cases table) with each figure published for what it made.
 
     In the order of both, but those of the case's kind of GPU first.
@@ -104,7 +105,7 @@ def pairs(cases: pd.DataFrame, published: Sequence[Published]) -> list[tuple[pd.
     ]
 
 
-def _same_gpu(case: pd.Series, figure: Published) -> bool:
+def _same_gpu(case: CaseRow, figure: Published) -> bool:
     """Whether a GPU's full name has the words of a published one, which may be one of several: "H100/H800"."""
     if pd.isna(case["gpu_name"]):
         return False
@@ -112,11 +113,11 @@ def _same_gpu(case: pd.Series, figure: Published) -> bool:
     return any(words.issuperset(name.split()) for name in figure.gpu.split("/"))
 
 
-def _work(case: pd.Series) -> tuple[str, str, str, int, int]:
+def _work(case: CaseRow) -> tuple[str, str, str, int, int]:
     return case["model"], case["task"], case["size"], int(case["frames"]), int(case["gpus"])
 
 
-def _guided(case: pd.Series) -> bool:
+def _guided(case: CaseRow) -> bool:
     """Guidance of 1 or less leaves out every second pass, which all published runs have."""
     return float(case["guidance"].split(" / ")[0]) > 1
 
@@ -132,7 +133,7 @@ def against_published(cases: pd.DataFrame, published: Sequence[Published]) -> st
     return "\n\n".join(["## Against published figures", table(rows, _TEXT_COLUMNS), *notes])
 
 
-def _row(case: pd.Series, figure: Published, with_energy: bool) -> dict[str, str]:
+def _row(case: CaseRow, figure: Published, with_energy: bool) -> dict[str, str]:
     here = at_steps(case, figure.steps)
     cells = {
         "Case": label(case),

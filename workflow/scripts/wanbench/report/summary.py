@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from wanbench.report.case_rows import CaseRow, case_rows
 from wanbench.report.counted import Findings
 from wanbench.report.findings import disturbed
 from wanbench.report.findings.basis import Finding
@@ -18,7 +19,7 @@ def summary(cases: pd.DataFrame, findings: Findings) -> str:
     if not len(cases):
         return "No case has a usable trace."
     rows = table(
-        [_summary_row(case, _doubts(findings.get(case["case"], ()))) for _, case in cases.iterrows()], _TEXT_COLUMNS
+        [_summary_row(case, _doubts(findings.get(case["case"], ()))) for case in case_rows(cases)], _TEXT_COLUMNS
     )
     return "\n\n".join([rows, *_unlike_work(cases), *_single_steps(cases)])
 
@@ -41,7 +42,7 @@ def _single_steps(cases: pd.DataFrame) -> list[str]:
     return [f"{which}: {some(found)}."] if found else []
 
 
-def _summary_row(case: pd.Series, doubts: Sequence[str]) -> dict[str, str]:
+def _summary_row(case: CaseRow, doubts: Sequence[str]) -> dict[str, str]:
     return {
         "Case": case["case"],
         "Res": case["size"] + (" (unofficial)" if case["unofficial_size"] else ""),
@@ -76,7 +77,7 @@ def _doubts(findings: Sequence[Finding]) -> list[str]:
     return [rule.name.replace("_", " ") for rule in disturbed.RULES if rule.name in fired]
 
 
-def _check(case: pd.Series, doubts: Sequence[str]) -> str:
+def _check(case: CaseRow, doubts: Sequence[str]) -> str:
     if case["status"] != "ok":
         return NOT_MEASURED
     left_out = int(case["generations_left_out"])

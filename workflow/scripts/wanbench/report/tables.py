@@ -1,7 +1,7 @@
 """Typed tables of all cases, stages and details. Empty means not measured; 0 means measured, and zero."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,31 @@ from wanbench.trace.reader import Trace
 _FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # A cell of Excel holds 32,767 characters.
 _LONGEST_CELL = 30_000
+
+
+@dataclass(frozen=True)
+class TraceTables:
+    """The tables that are made of traces."""
+
+    cases: pd.DataFrame
+    stages: pd.DataFrame
+    details: pd.DataFrame
+
+
+def tables_of(traces: Sequence[Trace]) -> TraceTables:
+    return TraceTables(cases_table(traces), stages_table(traces), details_table(traces))
+
+
+def joined(parts: Iterable[TraceTables]) -> TraceTables:
+    """The tables of all traces, from those of some at a time."""
+    # Of no traces there are tables without rows.
+    together = [tables_of([]), *parts]
+    return TraceTables(
+        *(
+            pd.concat([getattr(part, name) for part in together], ignore_index=True)
+            for name in TraceTables.__dataclass_fields__
+        )
+    )
 
 
 def cases_table(traces: Iterable[Trace]) -> pd.DataFrame:
@@ -85,9 +110,11 @@ def _cell(text: str) -> str:
 
 def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """Rows of a table by case, as plain values, None for what is empty."""
-    plain = table.astype(object).where(table.notna(), None)
+    names = list(table.columns)
+    columns = [table[name].array.to_numpy(object, na_value=None).tolist() for name in names]
     by_case: dict[str, list[dict[str, Any]]] = {}
-    for row in plain.to_dict("records"):
+    for values in zip(*columns):
+        row = dict(zip(names, values))
         by_case.setdefault(row["case"], []).append(row)
     return by_case
 

@@ -2,8 +2,6 @@
 
 import gzip
 import hashlib
-import json
-import re
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import fastjsonschema
+import orjson
 
 from wanbench.errors import InputError
 from wanbench.text import one_line
@@ -25,7 +24,6 @@ _NUMBERS = (int, float)
 _LEAST, _LARGEST = -9e18, 9e18
 # A day of sampling; a small compressed file can hold a thousand times its size.
 _MOST_BYTES = 1_000_000_000
-_HALF_CHARACTER = re.compile(r"\\u[dD][89a-fA-F]")
 SCHEMA_FILE = Path(__file__).parents[3] / "schemas" / "trace.schema.json"
 
 
@@ -131,20 +129,34 @@ def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
 
 def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What a trace file holds, as its schema says, without its counter events; and these."""
+    data, content = _parsed(path)
     try:
-        text = _bytes_of(path).decode("utf-8")
-        content = json.loads(text, parse_constant=_no_constant)
-        if _HALF_CHARACTER.search(text):
-            # Escapes for one character come in pairs; half a pair is no text, and no file could hold it.
-            json.dumps(content, ensure_ascii=False).encode("utf-8")
+        counters = _checked_content(path, content)
+    except RecursionError:
+        # Of what nests as deep as can just be read, the beginning cannot be shown.
+        raise _refused(path, "nests too deep") from None
+    _check_unchanged(path, content, data)
+    return content, counters
+
+
+def _parsed(path: Path) -> tuple[bytes, Any]:
+    """A file's bytes, and what they say."""
+    try:
+        data = _bytes_of(path)
+        # A third of the time of json.loads; it refuses NaN and half a pair of surrogates, which no file could hold.
+        return data, orjson.loads(data)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise _refused(path, f"not valid gzip: {error}") from None
     except OSError as error:
         raise _refused(path, f"cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise _refused(path, f"not valid JSON: {error}") from None
-    except (RecursionError, MemoryError):
-        raise _refused(path, "not valid JSON: nests too deep, or is too large for the memory here") from None
+    except MemoryError:
+        raise _refused(path, "is too large for the memory here") from None
+
+
+def _checked_content(path: Path, content: Any) -> list[dict[str, Any]]:
+    """The counter events, which are taken out of the content."""
     if not isinstance(content, dict):
         raise _refused(path, "is no trace: not a JSON object")
     version = content.get("schema_version")
@@ -153,21 +165,21 @@ def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     events = content.get("traceEvents")
     counters: list[dict[str, Any]] = []
     if isinstance(events, list):
-        counters = [event for event in events if isinstance(event, dict) and event.get("ph") == "C"]
-        content["traceEvents"] = [event for event in events if not isinstance(event, dict) or event.get("ph") != "C"]
+        content["traceEvents"] = others = []
+        for event in events:
+            (counters if isinstance(event, dict) and event.get("ph") == "C" else others).append(event)
     try:
         _validator()(content)
     except fastjsonschema.JsonSchemaValueException as error:
         raise _refused(path, _readable(error)) from None
     _check_counters(path, counters)
-    _check_unchanged(path, content, text)
-    return content, counters
+    return counters
 
 
-def _check_unchanged(path: Path, content: dict[str, Any], text: str) -> None:
-    checksum = CHECKSUM.format(content["sha256"])
-    measured = text.removesuffix(checksum)
-    if measured == text or hashlib.sha256(measured.encode()).hexdigest() != content["sha256"]:
+def _check_unchanged(path: Path, content: dict[str, Any], data: bytes) -> None:
+    checksum = CHECKSUM.format(content["sha256"]).encode()
+    measured = memoryview(data)[: -len(checksum)]
+    if not data.endswith(checksum) or hashlib.sha256(measured).hexdigest() != content["sha256"]:
         raise _refused(path, "sha256: the file was changed after it was measured; run again with --forcerun")
 
 
@@ -178,16 +190,16 @@ def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
         name, time_us, lines = event.get("name"), event.get("ts"), event.get("args")
         if type(name) is not str or type(time_us) not in _NUMBERS or type(lines) is not dict:
             raise _refused(path, f"traceEvents: a counter needs a name, a number ts and args, got {str(event)[:80]}")
-        if not _LEAST <= time_us <= _LARGEST or any(
-            type(value) not in _NUMBERS or not _LEAST <= value <= _LARGEST for value in lines.values()
-        ):
-            raise _refused(
-                path,
-                f"traceEvents: counter {name[:80]!r} at {time_us}: args must be numbers, up to {_LARGEST:.0e}, "
-                f"got {str(lines)[:80]}",
-            )
-        if time_us < 0:
-            raise _refused(path, f"traceEvents: counter {name[:80]!r} at {time_us}: before the start of the process")
+        for value in lines.values():
+            if type(value) not in _NUMBERS or not _LEAST <= value <= _LARGEST:
+                raise _refused(
+                    path,
+                    f"traceEvents: counter {name[:80]!r} at {time_us}: args must be numbers, up to {_LARGEST:.0e}, "
+                    f"got {str(lines)[:80]}",
+                )
+        if not 0 <= time_us <= _LARGEST:
+            when = "before the start of the process" if time_us < 0 else "later than any process ends"
+            raise _refused(path, f"traceEvents: counter {name[:80]!r} at {time_us}: {when}")
         if time_us < latest_us.get(name, time_us):
             raise _refused(path, f"traceEvents: counter {name[:80]!r} goes back in time at {time_us}")
         latest_us[name] = time_us
@@ -195,7 +207,7 @@ def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
 
 @cache
 def _validator() -> Callable[[Any], Any]:
-    return fastjsonschema.compile(_bounded(json.loads(SCHEMA_FILE.read_text("utf-8"))), use_default=False)
+    return fastjsonschema.compile(_bounded(orjson.loads(SCHEMA_FILE.read_bytes())), use_default=False)
 
 
 def _bounded(schema: Any) -> Any:
@@ -227,10 +239,6 @@ def _readable(error: fastjsonschema.JsonSchemaValueException) -> str:
     if error.rule == "required":
         return f"{key}: {next(name for name in error.rule_definition if name not in error.value)} is missing"
     return f"{key}: {error.message.removeprefix(str(error.name)).strip()}, got {str(error.value)[:80]!r}"
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _readings(counters: list[dict[str, Any]], track: str, line: str) -> Readings | None:

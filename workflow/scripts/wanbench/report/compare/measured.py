@@ -77,6 +77,14 @@ class MeasuredCase:
         )
 
 
+def measured_cases(traces: Iterable[Trace], busy_machine_pct: float) -> list[MeasuredCase]:
+    """
+    Args:
+        busy_machine_pct: as `measured_case` takes it.
+    """
+    return [measured_case(trace, busy_machine_pct) for trace in traces]
+
+
 def measured_case(trace: Trace, busy_machine_pct: float = 100.0) -> MeasuredCase:
     """
     Args:

@@ -8,6 +8,7 @@ import pandas as pd
 from wanbench.cases.case import Case
 from wanbench.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.parallel import PARALLEL_OFFLOAD
+from wanbench.report.case_rows import CaseRow
 from wanbench.report.findings.basis import Context
 from wanbench.report.numbers import gigabytes
 
@@ -90,19 +91,19 @@ def fits(context: Context, peak_bytes: float | None) -> bool | None:
     return bool(peak_bytes <= context.thresholds.full_gpu_memory_pct / 100 * total_bytes)
 
 
-def can_compile(case: pd.Series) -> bool:
+def can_compile(case: CaseRow) -> bool:
     """Whether compiling is advice that a case could follow: it does not yet, and its offload allows it."""
     return bool(case["compile"] == "none" and case["offload"] in _COMPILES_WITH)
 
 
-def can_cache(case: pd.Series) -> bool:
+def can_cache(case: CaseRow) -> bool:
     """Whether a cache is advice that a case could follow."""
     return bool(case["cache"] == "none" and case["gpus"] == 1)
 
 
-def case_of(row: pd.Series) -> Case:
+def case_of(row: CaseRow) -> Case:
     """The case of a row of the cases table, as far as the memory estimate looks at it."""
-    values = {key: row[key] if key in row.index and pd.notna(row[key]) else None for key in Case.__dataclass_fields__}
+    values = {key: row[key] if key in row and pd.notna(row[key]) else None for key in Case.__dataclass_fields__}
     return Case(**values | {"guidance": ()})
 
 

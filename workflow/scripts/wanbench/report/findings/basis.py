@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from wanbench.report.breakdown import Row
+from wanbench.report.case_rows import CaseRow
 from wanbench.report.figures import mean_over_time
 from wanbench.report.findings.thresholds import Thresholds
 from wanbench.trace import names
@@ -57,14 +58,16 @@ class Context:
     Attributes:
         case: the case's row of the cases table.
         rows: its stages as the report lists them.
+        typical_rows: of those, inference of the steps after the first and without the expert-switch step, in order.
         stages: its rows of the stages table, None for what was not measured.
         neighbours: cases of the report that differ in one setting (and maybe in the GPU and the steps).
         peers: cases of the report that made the same video on the same kind of GPU.
         advised: settings that the findings before this rule advise, each alone.
     """
 
-    case: pd.Series
+    case: CaseRow
     rows: Sequence[Row]
+    typical_rows: Sequence[Row]
     stages: Sequence[dict[str, Any]]
     neighbours: Sequence["Neighbour"]
     peers: "Peers"
@@ -129,10 +132,10 @@ def made_at_random(context: Context) -> Row | None:
     return context.row(names.MODEL_INITIALIZATION) if context.case["weights"] == "random" else None
 
 
-def typical_rows(context: Context) -> list[Row]:
-    """Inference of the steps after the first and without the expert-switch step, in order."""
-    switches = switch_steps(context)
-    indices = ((names.step_index(row.stage), row) for row in context.rows)
+def typical_rows(rows: Iterable[Row], stages: Iterable[dict[str, Any]]) -> list[Row]:
+    """Those that a `Context` has by this name."""
+    switches = switch_steps(stages)
+    indices = ((names.step_index(row.stage), row) for row in rows)
     return [
         row
         for index, row in indices
@@ -140,20 +143,20 @@ def typical_rows(context: Context) -> list[Row]:
     ]
 
 
-def switch_steps(context: Context) -> set[int]:
+def switch_steps(stages: Iterable[dict[str, Any]]) -> set[int]:
     """Numbers of the steps that are the first of another expert."""
-    experts = {stage["step"]: stage["expert"] for stage in context.stages if stage["step"] is not None}
+    experts = {stage["step"]: stage["expert"] for stage in stages if stage["step"] is not None}
     return {step for step in experts if step - 1 in experts and experts[step] != experts[step - 1]}
 
 
 def in_typical_steps(context: Context) -> str:
     """The steps that figures of denoising rest on, in words: one step is weak evidence."""
-    return "typical steps" if len(typical_rows(context)) > 1 else "the only typical step"
+    return "typical steps" if len(context.typical_rows) > 1 else "the only typical step"
 
 
 def denoising_mean(context: Context, measure: str) -> float | None:
     """Mean of a share over the typical steps, weighted by time."""
-    return mean_over_time((getattr(row, measure), row.time_s) for row in typical_rows(context))
+    return mean_over_time((getattr(row, measure), row.time_s) for row in context.typical_rows)
 
 
 def generation_stages(context: Context) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from wanbench.report.findings.basis import (
     Rule,
     denoising_mean,
     in_typical_steps,
-    typical_rows,
 )
 from wanbench.report.findings.gains import advisable, speeds_up
 from wanbench.report.peaks import MEASURED, mfu_pct, peak_flops_per_s
@@ -117,7 +116,7 @@ def _typical_mfu(context: Context) -> tuple[float, float, str] | None:
     if peak is None or case["dtype"] == "float32":
         return None
     all_per_s = peak[0] * int(case["gpus"])
-    shares = [mfu_pct(row.flops, row.time_s, all_per_s) for row in typical_rows(context)]
+    shares = [mfu_pct(row.flops, row.time_s, all_per_s) for row in context.typical_rows]
     known = [share for share in shares if share is not None]
     return (statistics.median(known), all_per_s, peak[1]) if known else None
 
@@ -172,7 +171,7 @@ def _typical_clock(context: Context) -> tuple[dict[str, float], str]:
 
 
 def _typical_stages(context: Context) -> list[dict]:
-    typical = {row.stage for row in typical_rows(context)}
+    typical = {row.stage for row in context.typical_rows}
     return [stage for stage in context.stages if stage["stage"] in typical and stage["counted"]]
 
 

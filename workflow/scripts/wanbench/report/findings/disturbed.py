@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Iterator
 
 from wanbench.report.breakdown import Row
-from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, on_the_cpu, typical_rows
+from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, on_the_cpu
 from wanbench.report.numbers import fixed
 from wanbench.trace import names
 
@@ -50,7 +50,7 @@ def _step_times_scatter(context: Context) -> Iterator[Finding]:
     # A cache makes steps unlike by design, and a change between two times has a finding of its own.
     if context.case["cache"] != "none" or "step_time_changed" in context.faults:
         return
-    typical = {row.stage for row in typical_rows(context)}
+    typical = {row.stage for row in context.typical_rows}
     times_s = [
         stage["time_s"]
         for stage in context.stages

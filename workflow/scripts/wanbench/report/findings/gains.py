@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from wanbench.models import MODELS
+from wanbench.report.case_rows import CaseRow
 from wanbench.report.comparisons import (
     COLD,
     WARM,
@@ -29,19 +28,19 @@ _OF_STEPS = ("compile", "attention")
 _FEW_BYTES, _SHORT_S = 1e9, 1.0
 
 
-def speed_ratio(case: pd.Series, neighbour: Neighbour, steps: int | None = None) -> float | None:
+def speed_ratio(case: CaseRow, neighbour: Neighbour, steps: int | None = None) -> float | None:
     """How many times faster the neighbour makes a video, at a number of steps (else the case's); above 1 is faster."""
     steps = steps or int(case["steps"])
     own_s, other_s = (generation.time_s for generation in _held_together(case, neighbour.row, steps))
     return own_s / other_s if own_s and other_s and other_s > 0 else None
 
 
-def _held_together(case: pd.Series, other: pd.Series, steps: int) -> tuple[AtSteps, AtSteps]:
+def _held_together(case: CaseRow, other: CaseRow, steps: int) -> tuple[AtSteps, AtSteps]:
     own_kind, other_kind = kinds_compared(case, other)
     return at_steps(case, steps, own_kind), at_steps(other, steps, other_kind)
 
 
-def step_gain_pct(case: pd.Series, neighbour: Neighbour) -> float | None:
+def step_gain_pct(case: CaseRow, neighbour: Neighbour) -> float | None:
     """By how much the case's median step is longer than the neighbour's."""
     own_s, other_s = known(case["step_s"]), known(neighbour.row["step_s"])
     return 100 * (own_s / other_s - 1) if own_s and other_s else None
@@ -84,13 +83,13 @@ def measured_here(context: Context, advised: Sequence[str], for_speed: bool) -> 
     )
 
 
-def _described(case: pd.Series, neighbour: Neighbour) -> str:
+def _described(case: CaseRow, neighbour: Neighbour) -> str:
     elsewhere = "" if neighbour.same_gpu else ", on another GPU of this kind"
     lossy = " (lossy)" if is_lossy(neighbour.row) and not is_lossy(case) else ""
     return f"`{neighbour.setting}`{lossy} (case {neighbour.row['case']}{elsewhere}): {gain_text(case, neighbour)}"
 
 
-def gain_text(case: pd.Series, neighbour: Neighbour) -> str:
+def gain_text(case: CaseRow, neighbour: Neighbour) -> str:
     """What the neighbour's setting brings and costs, in figures: time, memory and energy of one generation."""
     texts = [*_step_speed(case, neighbour), *_once(case, neighbour), *_memory(case, neighbour)]
     if _only_steps_compare(neighbour):
@@ -103,7 +102,7 @@ def _only_steps_compare(neighbour: Neighbour) -> bool:
     return not neighbour.same_gpu and neighbour.key in _OF_STEPS
 
 
-def _speed(case: pd.Series, neighbour: Neighbour) -> list[str]:
+def _speed(case: CaseRow, neighbour: Neighbour) -> list[str]:
     ratio, steps, official = speed_ratio(case, neighbour), int(case["steps"]), MODELS[case["model"]].steps
     if ratio is None:
         return []
@@ -116,14 +115,14 @@ def _speed(case: pd.Series, neighbour: Neighbour) -> list[str]:
     return [text]
 
 
-def _kinds(case: pd.Series, other: pd.Series) -> list[str]:
+def _kinds(case: CaseRow, other: CaseRow) -> list[str]:
     """Which generations are compared, where a figure that the report shows first is of another kind."""
     own, others = kinds_compared(case, other)
     kinds_differ = own != others or (own == COLD and (has_kind(case, WARM) or has_kind(other, WARM)))
     return [f"{others} against {own}"] if kinds_differ else []
 
 
-def _efficiency(case: pd.Series, neighbour: Neighbour) -> list[str]:
+def _efficiency(case: CaseRow, neighbour: Neighbour) -> list[str]:
     """What share of the neighbour's further GPUs became speed."""
     ratio, more = speed_ratio(case, neighbour), int(neighbour.row["gpus"]) / int(case["gpus"])
     return [f"{100 * ratio / more:.0f} % parallel efficiency"] if ratio is not None and more > 1 else []
@@ -133,11 +132,11 @@ def _in_brackets(notes: Sequence[str]) -> str:
     return f" ({', '.join(notes)})" if notes else ""
 
 
-def _one_step(case: pd.Series, neighbour: Neighbour) -> bool:
+def _one_step(case: CaseRow, neighbour: Neighbour) -> bool:
     return is_of_one_step(case) or is_of_one_step(neighbour.row)
 
 
-def _step_speed(case: pd.Series, neighbour: Neighbour) -> list[str]:
+def _step_speed(case: CaseRow, neighbour: Neighbour) -> list[str]:
     gain_pct = step_gain_pct(case, neighbour)
     if gain_pct is None:
         return []
@@ -155,7 +154,7 @@ def _in_words(ratio: float) -> str:
     return f"{ratio:.2f}x faster" if ratio > 1 else f"{1 / ratio:.2f}x slower"
 
 
-def _once(case: pd.Series, neighbour: Neighbour) -> list[str]:
+def _once(case: CaseRow, neighbour: Neighbour) -> list[str]:
     """What is paid at each start of a process."""
     texts = []
     compile_s = known(neighbour.row["compilation_s"])
@@ -167,7 +166,7 @@ def _once(case: pd.Series, neighbour: Neighbour) -> list[str]:
     return texts
 
 
-def _memory(case: pd.Series, neighbour: Neighbour) -> list[str]:
+def _memory(case: CaseRow, neighbour: Neighbour) -> list[str]:
     texts = []
     own, other = (known(row["gpu_mem_allocated_bytes"]) for row in (case, neighbour.row))
     if own is not None and other is not None:
@@ -183,14 +182,14 @@ def _more(change_bytes: float) -> str:
     return f"{gigabytes(abs(change_bytes))} GB {'more' if change_bytes > 0 else 'less'}"
 
 
-def energy_change_pct(case: pd.Series, other: pd.Series, steps: int | None = None) -> float | None:
+def energy_change_pct(case: CaseRow, other: CaseRow, steps: int | None = None) -> float | None:
     """By how much the other case takes more energy for a generation, at a number of steps (else the case's)."""
     steps = steps or int(case["steps"])
     own_j, other_j = (generation.energy_j for generation in _held_together(case, other, steps))
     return 100 * (other_j / own_j - 1) if own_j and other_j else None
 
 
-def _energy(case: pd.Series, neighbour: Neighbour) -> list[str]:
+def _energy(case: CaseRow, neighbour: Neighbour) -> list[str]:
     """Energy of a generation of the case's steps, and of the official ones: what is paid once weighs less there."""
     change_pct, official = energy_change_pct(case, neighbour.row), MODELS[case["model"]].steps
     if change_pct is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from wanbench.report.case_rows import CaseRow
 from wanbench.report.comparisons import COLD, WARM, at_steps, has_kind, kinds_compared, warmth
 from wanbench.report.findings.advice import shown_setting
 from wanbench.report.findings.basis import known
@@ -44,7 +45,7 @@ class Neighbour:
         same_steps: it ran as many steps.
     """
 
-    row: pd.Series
+    row: CaseRow
     key: str
     value: str
     same_gpu: bool
@@ -62,16 +63,16 @@ class _Alike:
     They have generations of the same kinds, so that the same kind is compared of all.
     """
 
-    by_steps: dict[int, pd.Series] = field(default_factory=dict)
+    by_steps: dict[int, CaseRow] = field(default_factory=dict)
     most_steps: int = 0
 
-    def add(self, case: pd.Series) -> None:
+    def add(self, case: CaseRow) -> None:
         steps = int(case["steps"])
         self.most_steps = max(self.most_steps, steps)
         if steps not in self.by_steps or _time_s(case) < _time_s(self.by_steps[steps]):
             self.by_steps[steps] = case
 
-    def nearest(self, steps: int) -> pd.Series:
+    def nearest(self, steps: int) -> CaseRow:
         # Of those that must be scaled, the one with the most steps is the best evidence.
         return self.by_steps.get(steps, self.by_steps[self.most_steps])
 
@@ -79,7 +80,7 @@ class _Alike:
 class Neighbourhood:
     """The cases of a report by what they have in common, so that each finds its neighbours without a look at all."""
 
-    def __init__(self, cases: Iterable[pd.Series]) -> None:
+    def __init__(self, cases: Iterable[CaseRow]) -> None:
         """Takes rows of the cases table."""
         self._values: dict[str, tuple[str, ...]] = {}
         # By what must be the same, by the value of the setting that differs, by GPU and kinds of generations.
@@ -88,7 +89,7 @@ class Neighbourhood:
             if _comparable(case):
                 self._add(case)
 
-    def of(self, case: pd.Series) -> list[Neighbour]:
+    def of(self, case: CaseRow) -> list[Neighbour]:
         """For each other value of each setting, the nearest case that differs from `case` in it.
 
         The same GPU is nearest, then one with a generation of the same kind (a warm one first, if this has one), then
@@ -108,14 +109,14 @@ class Neighbourhood:
             ]
         return found
 
-    def _add(self, case: pd.Series) -> None:
+    def _add(self, case: CaseRow) -> None:
         self._values[case["case"]] = tuple(_value(case, key) for key in SETTINGS)
         for _, value, place in self._places_of(case):
             kinds = self._places.setdefault(place, {}).setdefault(value, {})
             alike = (_plain(case["gpu_uuid"]), has_kind(case, WARM), has_kind(case, COLD))
             kinds.setdefault(alike, _Alike()).add(case)
 
-    def _places_of(self, case: pd.Series) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
+    def _places_of(self, case: CaseRow) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
         """Each setting with its value, and what must be the same for cases to differ in it alone."""
         same = tuple(_plain(case[key]) for key in _SAME)
         values = self._values[case["case"]]
@@ -123,10 +124,10 @@ class Neighbourhood:
             yield key, values[i], (key, same, values[:i] + values[i + 1 :])
 
 
-def _nearest(case: pd.Series, key: str, value: str, kinds: dict[tuple[Any, ...], _Alike]) -> Neighbour:
+def _nearest(case: CaseRow, key: str, value: str, kinds: dict[tuple[Any, ...], _Alike]) -> Neighbour:
     steps, gpu = int(case["steps"]), _plain(case["gpu_uuid"])
 
-    def distance(row: pd.Series) -> tuple[Any, ...]:
+    def distance(row: CaseRow) -> tuple[Any, ...]:
         other_gpu, other_steps = _plain(row["gpu_uuid"]) != gpu, int(row["steps"])
         own_kind, kind = kinds_compared(case, row)
         unlike = 2 if kind != own_kind else int(kind != warmth(case))
@@ -138,18 +139,18 @@ def _nearest(case: pd.Series, key: str, value: str, kinds: dict[tuple[Any, ...],
     return Neighbour(row, key, value, same_gpu, int(row["steps"]) == steps)
 
 
-def alike_warm(case: pd.Series, other: pd.Series) -> bool:
+def alike_warm(case: CaseRow, other: CaseRow) -> bool:
     """Whether the generations that are compared are both the first of their process, or both later ones."""
     own, others = kinds_compared(case, other)
     return own == others
 
 
-def _time_s(case: pd.Series, kind: str | None = None) -> float:
+def _time_s(case: CaseRow, kind: str | None = None) -> float:
     time_s = at_steps(case, int(case["steps"]), kind).time_s
     return math.inf if time_s is None else time_s
 
 
-def _comparable(case: pd.Series) -> bool:
+def _comparable(case: CaseRow) -> bool:
     return bool(
         case["status"] == OK
         and not case["faults"]
@@ -158,7 +159,7 @@ def _comparable(case: pd.Series) -> bool:
     )
 
 
-def _value(case: pd.Series, key: str) -> str:
+def _value(case: CaseRow, key: str) -> str:
     """A setting's value; a cache's threshold belongs to it."""
     value = shown_setting(key, _plain(case[key])).removeprefix(f"{key}: ")
     threshold = known(case["cache_threshold"])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from wanbench.models import MODELS
 from wanbench.report.breakdown import Row
-from wanbench.report.findings.basis import BOTTLENECK, NOTE, Context, total_of, typical_rows
+from wanbench.report.findings.basis import BOTTLENECK, NOTE, Context, total_of
 from wanbench.trace import names
 
 
@@ -67,15 +67,13 @@ def typical_moving_s(context: Context) -> float:
 
 def typical_busy_s(context: Context) -> float | None:
     """Seconds of a typical step's inference in which the multiprocessors have work; None where not measured."""
-    busy_s = [
-        row.sm_activity_pct / 100 * row.time_s for row in typical_rows(context) if row.sm_activity_pct is not None
-    ]
+    busy_s = [row.sm_activity_pct / 100 * row.time_s for row in context.typical_rows if row.sm_activity_pct is not None]
     return statistics.median(busy_s) if busy_s else None
 
 
 def _typical_steps(context: Context) -> list[list[Row]]:
     steps = []
-    for inference in typical_rows(context):
+    for inference in context.typical_rows:
         loading = context.row(names.step_loading(names.step_index(inference.stage) or 0))
         steps.append([inference] if loading is None else [inference, loading])
     return steps

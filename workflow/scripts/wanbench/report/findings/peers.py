@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from wanbench.models import MODELS
+from wanbench.report.case_rows import CaseRow
 from wanbench.report.comparisons import at_steps
 from wanbench.report.findings.advice import shown_setting
 from wanbench.report.findings.neighbours import SETTINGS
@@ -39,17 +40,17 @@ class Peers:
         eager: one whose steps differ in nothing but that they are not compiled, whether or not it ended well.
     """
 
-    fitting: pd.Series | None = None
-    eager: pd.Series | None = None
+    fitting: CaseRow | None = None
+    eager: CaseRow | None = None
 
 
 class PeerIndex:
     """The cases of a report, so that each finds its peers without a look at all."""
 
-    def __init__(self, cases: Iterable[pd.Series]) -> None:
+    def __init__(self, cases: Iterable[CaseRow]) -> None:
         """Takes rows of the cases table."""
-        self._fitting: dict[tuple[Any, ...], pd.Series] = {}
-        self._eager: dict[tuple[Any, ...], pd.Series] = {}
+        self._fitting: dict[tuple[Any, ...], CaseRow] = {}
+        self._eager: dict[tuple[Any, ...], CaseRow] = {}
         for case in cases:
             # With random weights, what a cache saves would not be true of real ones.
             if not _at_full_scale(case) or (case["cache"] != "none" and case["weights"] == "random"):
@@ -63,13 +64,13 @@ class PeerIndex:
                 if place not in self._eager or case["steps_done"] > self._eager[place]["steps_done"]:
                     self._eager[place] = case
 
-    def of(self, case: pd.Series) -> Peers:
+    def of(self, case: CaseRow) -> Peers:
         if not _at_full_scale(case):
             return Peers()
         return Peers(self._fitting.get(_values(case, _VIDEO_ON_GPU)), self._eager.get(_values(case, _STEP)))
 
 
-def differing_settings(case: pd.Series, other: pd.Series) -> list[str]:
+def differing_settings(case: CaseRow, other: CaseRow) -> list[str]:
     """The settings of another case that this one has not, as a grid file has them."""
     return [
         shown_setting(key, other[key])
@@ -78,19 +79,19 @@ def differing_settings(case: pd.Series, other: pd.Series) -> list[str]:
     ]
 
 
-def _at_full_scale(case: pd.Series) -> bool:
+def _at_full_scale(case: CaseRow) -> bool:
     return not pd.isna(case["device"]) and case["device"] == "cuda" and _values(case, ("scale",)) != ("tiny",)
 
 
-def _is_eager(case: pd.Series) -> bool:
+def _is_eager(case: CaseRow) -> bool:
     moves_whole_models = case["offload"] in ("none", "model")
     return bool(case["compile"] == "none" and moves_whole_models and not case["faults"] and pd.notna(case["step_s"]))
 
 
-def _time_s(case: pd.Series) -> float:
+def _time_s(case: CaseRow) -> float:
     time_s = at_steps(case, MODELS[case["model"]].steps).time_s
     return math.inf if time_s is None else time_s
 
 
-def _values(case: pd.Series, keys: Iterable[str]) -> tuple[Any, ...]:
+def _values(case: CaseRow, keys: Iterable[str]) -> tuple[Any, ...]:
     return tuple(None if pd.isna(case[key]) else case[key] for key in keys)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from wanbench.report.breakdown import breakdown
+from wanbench.report.case_rows import case_rows
 from wanbench.report.findings import (
     bounds,
     disturbed,
@@ -19,7 +20,7 @@ from wanbench.report.findings import (
     trust,
     waits,
 )
-from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule
+from wanbench.report.findings.basis import SEVERITIES, Context, Finding, Rule, typical_rows
 from wanbench.report.findings.neighbours import Neighbourhood
 from wanbench.report.findings.peers import PeerIndex
 from wanbench.report.findings.thresholds import Thresholds
@@ -51,12 +52,13 @@ def findings_by_case(
         cases: the cases table.
         stages_of: rows of the stages table by case, None for what was not measured.
     """
-    listed = [case for _, case in cases.iterrows()]
+    listed = case_rows(cases)
     found: dict[str, list[Finding]] = {}
     neighbourhood, peers = Neighbourhood(listed), PeerIndex(listed)
     for case in listed:
         own = stages_of.get(case["case"], [])
-        context = Context(case, breakdown(own), own, neighbourhood.of(case), peers.of(case), thresholds)
+        rows = breakdown(own)
+        context = Context(case, rows, typical_rows(rows, own), own, neighbourhood.of(case), peers.of(case), thresholds)
         found[case["case"]] = findings_of(context)
     return found
 

@@ -1,9 +1,8 @@
 """Rules about where the time goes, outside the steps that are alike."""
 
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-
-import pandas as pd
 
 from wanbench.memory import estimated_peak_bytes
 from wanbench.report.findings.advice import LOWER_PRECISION, alternatives, case_of, fits
@@ -16,7 +15,6 @@ from wanbench.report.findings.basis import (
     on_the_cpu,
     switch_steps,
     total_of,
-    typical_rows,
 )
 from wanbench.report.findings.gains import advisable
 from wanbench.report.findings.official import Share, for_high_share, typical_moving_s
@@ -104,7 +102,7 @@ def _expert_switch(context: Context) -> Iterator[Finding]:
     if 100 * extra_s < limit_pct * generation_s:
         return
     official = for_high_share(context, Share(extra_s, generation_s, 1), limit_pct)
-    loading = [context.row(names.step_loading(step)) for step in switch_steps(context)]
+    loading = [context.row(names.step_loading(step)) for step in switch_steps(context.stages)]
     loading_s, typical_s = total_of(row.time_s for row in loading if row is not None), typical_moving_s(context)
     typical = f", and {fixed(typical_s)} s of a typical one" if typical_s else ""
     text = (
@@ -136,11 +134,11 @@ def _not_the_weights(context: Context) -> str:
 def _slow_first_step(context: Context) -> Iterator[Finding]:
     first_name = names.step_inference(0)
     first = [stage for stage in context.stages if stage["stage"] == first_name and not stage["interrupted"]]
-    typical, generation_s = typical_rows(context), context.number("first_generation_s")
+    typical, generation_s = context.typical_rows, context.number("first_generation_s")
     if not first or not typical or not generation_s:
         return
     first_s = min(first, key=lambda stage: stage["generation"])["time_s"]
-    typical_s = pd.Series([row.time_s for row in typical]).median()
+    typical_s = statistics.median(row.time_s for row in typical)
     extra_s = first_s - typical_s
     if 100 * extra_s < context.thresholds.slow_first_step_pct * generation_s:
         return

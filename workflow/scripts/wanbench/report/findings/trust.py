@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, on_the_cpu, typical_rows
+from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, on_the_cpu
 from wanbench.report.findings.disturbed import look_for_the_cause
 from wanbench.report.numbers import fixed, gigabytes
 from wanbench.trace.verdict import SLOWED_DOWN
@@ -80,7 +80,7 @@ def _step_time_drift(context: Context) -> Iterator[Finding]:
     # A cache makes steps unlike by design, and a sudden change is not a drift.
     if context.case["cache"] != "none" or "step_time_changed" in context.faults:
         return
-    times_s = [row.time_s for row in typical_rows(context)]
+    times_s = [row.time_s for row in context.typical_rows]
     if len(times_s) < context.thresholds.step_drift_steps:
         return
     slope_s = theil_sen_slope(times_s)

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from wanbench.report.breakdown import Row, breakdown
+from wanbench.report.case_rows import CaseRow, case_rows
 from wanbench.report.plots import style
 from wanbench.report.plots.picture import Picture, notice
 from wanbench.report.plots.segments import look_of
@@ -82,7 +83,7 @@ def bars_of(cases: pd.DataFrame, stages: pd.DataFrame, measure: str, scale: floa
     """Bars of the cases that have the measure, in the order of the table."""
     stages_of = records_by_case(stages)
     bars = []
-    for _, case in cases.iterrows():
+    for case in case_rows(cases):
         rows = stages_of.get(case["case"], [])
         if measure == "time_s" or any(_is_total(row) and row[measure] is not None for row in rows):
             parts = {look: scale * value for look, value in _parts(rows, measure).items()}
@@ -90,7 +91,7 @@ def bars_of(cases: pd.DataFrame, stages: pd.DataFrame, measure: str, scale: floa
     return bars
 
 
-def _ending(case: pd.Series) -> str:
+def _ending(case: CaseRow) -> str:
     if case["status"] != OK:
         return case["status"] + ("" if pd.isna(case["stage_reached"]) else f" in {case['stage_reached']}")
     return f"{case['generations']} generations" if case["generations"] > 1 else ""
