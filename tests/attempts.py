@@ -21,7 +21,7 @@ def places_in(folder: Path, case: Case) -> Places:
         trace=folder / "results/traces" / f"{case.name}.json",
         log=folder / "log",
         video=folder / "results/videos" / f"{case.name}.mp4",
-        work=folder / "results/work" / case.name,
+        work=folder / "results/attempts" / case.name,
         results=folder / "results",
     )
 

@@ -94,7 +94,7 @@ class Soak:
         results = self.project.folder / "results"
         assert set(self.finished) == {case_of(kind) for kind in KINDS} | ({"kept"} if self.kept else set())
         assert not list(results.rglob(".*"))
-        assert {file.name for file in (results / "work").glob("*/*")} == {"run", "trace.json"}
+        assert {file.name for file in (results / "attempts").glob("*/*")} == {"run", "trace.json"}
 
     def _start(self, arguments: list[str], log) -> subprocess.Popen:
         self.runs += 1

@@ -64,7 +64,7 @@ def wait_for(condition: Callable[[], object], within_s: float = 90) -> None:
 
 def hang(project: Project, cases: list[str]) -> dict[str, psutil.Process]:
     """Wait for the measuring processes of cases, and let them do nothing more."""
-    job_files = {f"results/work/{case}/job.json": case for case in cases}
+    job_files = {f"results/attempts/{case}/job.json": case for case in cases}
     found: dict[str, psutil.Process] = {}
 
     def all_hang() -> bool:

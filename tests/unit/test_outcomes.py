@@ -34,7 +34,7 @@ from wanbench.trace.writer import write_trace
         ((-9, TimeLimit(5, "5 s"), None, False), "timeout", "5 s"),
         ((78, None, ReportedError("OutOfMemoryError", "CUDA out of memory", True, 1), False), "oom", "CUDA"),
         ((78, None, ReportedError("ValueError", "x", False, 1), False), "error", "x"),
-        ((79, None, None, False), "error", "the disk of results/work is full"),
+        ((79, None, None, False), "error", "the disk of results/attempts is full"),
     ],
 )
 def test_outcomes(arguments: tuple, status: str, part: str | None) -> None:

@@ -48,7 +48,7 @@ def test_what_a_case_waits_for_a_gpu_is_taken_from_the_time_of_its_job(tmp_path:
 
 def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_and_the_last_good_trace(tmp_path: Path) -> None:
     case = tiny_case(steps=1000)
-    kill_child_of(tmp_path / "results/work" / case.name, signal.SIGKILL)
+    kill_child_of(tmp_path / "results/attempts" / case.name, signal.SIGKILL)
     outcome, trace = run(case, tmp_path)
     assert outcome.status == trace.status == "killed"
     assert "SIGKILL" in trace.error["message"]
@@ -77,7 +77,7 @@ def test_a_gpu_that_is_lost_in_the_middle_leaves_absent_values_and_a_fault(
     for name, value in (simulated_gpus(H200) | {"SIMULATED_GPUS_LOST": str(lost)}).items():
         monkeypatch.setenv(name, value)
     case = tiny_case(steps=50)
-    when_it_measures(tmp_path / "results/work" / case.name, lost.touch)
+    when_it_measures(tmp_path / "results/attempts" / case.name, lost.touch)
     outcome, trace = run(case, tmp_path)
     assert outcome.status == trace.status == "ok"
     assert "sampling_gaps" in trace.quality["faults"]
@@ -95,7 +95,7 @@ def test_a_clock_that_is_set_back_changes_no_time(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/simulated_clock"))
     monkeypatch.setenv("SIMULATED_CLOCK_SET_BACK", str(set_back))
     case = tiny_case(steps=50)
-    when_it_measures(tmp_path / "results/work" / case.name, set_back.touch)
+    when_it_measures(tmp_path / "results/attempts" / case.name, set_back.touch)
     began_s = time.monotonic()
     outcome, trace = run(case, tmp_path)
     lasted_s = time.monotonic() - began_s

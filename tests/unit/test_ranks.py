@@ -105,7 +105,7 @@ def test_a_killed_rank_ends_the_case_at_once_and_is_named(tmp_path: Path) -> Non
                 process.send_signal(signal.SIGKILL)
                 killed_at_s.append(time.monotonic())
 
-    when_steps_are_done(tmp_path / "results/work/tiny", kill)
+    when_steps_are_done(tmp_path / "results/attempts/tiny", kill)
     outcome, trace = run(tiny_case(steps=1000, gpus=2), tmp_path)
     assert time.monotonic() - killed_at_s[0] < 5
     assert outcome.status == trace.status == "killed"
@@ -198,7 +198,7 @@ BROKEN = ReportedError("ValueError", "broken", False, 10)
         ([(-6, None), (None, None)], "killed", "ended by signal SIGABRT"),
         ([(78, LOST), (78, OOM)], "oom", "rank 1: CUDA out of memory"),
         ([(78, OOM), (78, replace(OOM, time_ns=5))], "oom", "rank 1: CUDA out of memory"),
-        ([(None, None), (None, None), (79, None)], "error", "rank 2: the disk of results/work is full"),
+        ([(None, None), (None, None), (79, None)], "error", "rank 2: the disk of results/attempts is full"),
     ],
 )
 def test_the_rank_that_failed_first_says_how_the_case_ended(

@@ -106,7 +106,7 @@ def test_a_sampler_that_is_killed_leaves_its_samples_and_a_fault(tmp_path: Path)
                 process.kill()
 
     case = tiny_case(steps=50)
-    when_it_measures(tmp_path / "results/work" / case.name, kill)
+    when_it_measures(tmp_path / "results/attempts" / case.name, kill)
     outcome, trace = run(case, tmp_path)
     assert outcome.status == trace.status == "ok"
     assert trace.quality["samples"] > 0

@@ -130,7 +130,7 @@ def test_a_second_run_does_nothing_and_is_quick(finished: Finished) -> None:
 
 
 def test_nothing_is_left_at_work(finished: Finished) -> None:
-    left = {file.name for file in (finished.project.folder / "results/work").glob("*/*")}
+    left = {file.name for file in (finished.project.folder / "results/attempts").glob("*/*")}
     assert left == {"run", "trace.json"}
     hidden = list((finished.project.folder / "results").rglob(".*"))
     assert hidden == []

@@ -43,7 +43,7 @@ def run(project: Project) -> Run:
 
 def kill_job_of(project: Project, case: str) -> None:
     """Kill what measures a case, and with it the process that would write its trace."""
-    job_file = f"results/work/{case}/job.json"
+    job_file = f"results/attempts/{case}/job.json"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         for process in psutil.process_iter(["cmdline", "cwd"]):

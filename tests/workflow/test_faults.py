@@ -56,7 +56,7 @@ def test_results_that_cannot_be_written_to_are_one_line_before_anything_starts(p
     output = project.read("readonly.txt")
     (line,) = lines_with(output, "cannot be written to")
     assert line == (
-        "results, results/traces, results/work, results/videos, results/last_good: cannot be written to "
+        "results, results/traces, results/attempts, results/videos, results/last_good: cannot be written to "
         "(permissions, or a read-only file system)"
     )
     assert output.endswith("code 1\n")
@@ -78,7 +78,7 @@ def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(projec
         head -c 60M /dev/zero > results/filler
         run nearly.txt results/traces/b.json
         rm results/filler
-        while [ ! -s results/work/b/events.jsonl ]; do sleep 0.02; done && cat /dev/zero > results/filler &
+        while [ ! -s results/attempts/b/events.jsonl ]; do sleep 0.02; done && cat /dev/zero > results/filler &
         run full.txt results/traces/b.json
         cp -a results/traces full
         rm results/filler

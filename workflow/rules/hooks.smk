@@ -71,7 +71,7 @@ if workflow.is_main_process:
 onstart:
     written = [
         "results",
-        *(f"results/{name}" for name in ("traces", "work", "videos", "last_good", "failures")),
+        *(f"results/{name}" for name in ("traces", "attempts", "videos", "last_good", "failures")),
         "logs",
     ]
     unwritable = [path for path in written if Path(path).exists() and not os.access(path, os.W_OK)]

@@ -29,7 +29,7 @@ class Places:
     def of_case(cls, name: str, trace: Path, log: Path) -> "Places":
         """Where a run of the grid writes; `trace` is in a folder of its results."""
         results = trace.parents[1]
-        return cls(trace, log, results / "videos" / f"{name}.mp4", results / "work" / name, results)
+        return cls(trace, log, results / "videos" / f"{name}.mp4", results / "attempts" / name, results)
 
     @property
     def claim(self) -> Path:

@@ -77,7 +77,9 @@ def outcome_of(return_code: int, passed: TimeLimit | None, error: ReportedError 
         hint = "; the kernel's out-of-memory killer does this" if name == "SIGKILL" else ""
         return Outcome(KILLED, f"ended by signal {name}{hint}")
     if return_code == EXIT_DISK_FULL:
-        return Outcome(ERROR, "the disk of results/work is full: what happened could not be written down", "OSError")
+        return Outcome(
+            ERROR, "the disk of results/attempts is full: what happened could not be written down", "OSError"
+        )
     return Outcome(ERROR, f"ended with exit code {return_code} and without a report")
 
 
