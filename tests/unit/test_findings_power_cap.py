@@ -45,7 +45,6 @@ def test_the_power_cap_is_a_note_with_share_and_clock_of_typical_steps(tmp_path:
     finding = found(tmp_path, clock, alter=capped(16.0, IDLE_S + HELD_S + IDLE_S))["power_cap"]
     assert finding.severity == "note"
     assert finding.evidence == {
-        "power_cap_pct": 16.0,
         "power_cap_typical_pct": pytest.approx(100 * 5 / 6),
         "power_limit_w": 700.0,
         "sm_clock_mhz": 1700.0,
@@ -58,11 +57,9 @@ def test_the_power_cap_is_a_note_with_share_and_clock_of_typical_steps(tmp_path:
     assert "power_cap" not in found(tmp_path, clock, alter=capped(16.0, IDLE_S + [1] * 6 + IDLE_S))
 
 
-def test_the_power_cap_without_samples_of_typical_steps_is_of_the_whole(tmp_path: Path) -> None:
-    text = found(tmp_path, {}, alter=capped(80.0, IDLE_S + HELD_S))["power_cap"].text
-    assert text.startswith("The power limit of 700 W held the clocks down in 80.0 % of the samples of Total_Execution,")
-    assert "MHz" not in text
-    assert "power_cap" not in found(tmp_path, {}, alter=capped(2.0))
+def test_nothing_is_said_of_the_power_cap_where_typical_steps_have_no_samples(tmp_path: Path) -> None:
+    """As T2V_A14B_480p_group on an H200: NVML told it in 36 % of the samples, at a mean of 172 W of 700."""
+    assert "power_cap" not in found(tmp_path, {}, alter=capped(36.4, IDLE_S))
     assert "power_cap" not in found(tmp_path, {})
 
 

@@ -57,8 +57,9 @@ def test_clocks_of_a_group(tmp_path: Path) -> None:
 
 def test_every_reason_that_is_read_has_a_rule(tmp_path: Path) -> None:
     none = dict.fromkeys(CLOCK_EVENT_REASONS, 0.0)
-    ruled = {"power_cap", "sync_boost", "slowed_down"}
-    for reason in CLOCK_EVENT_REASONS:
+    ruled = {"sync_boost", "slowed_down"}
+    # That of the power limit is judged by the samples of typical steps, and its tests are its own.
+    for reason in CLOCK_EVENT_REASONS.keys() - {"power_cap"}:
         assert ruled & found(tmp_path, alter=quality(throttled_pct=none | {reason: 50.0})).keys(), reason
 
 

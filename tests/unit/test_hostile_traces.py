@@ -101,7 +101,7 @@ def everything_of(file: Path) -> dict[str, str]:
     (folder / "report.html").write_text(re.sub("base64,[A-Za-z0-9+/=]+", "", page), "utf-8")
     (folder / "terminal").write_text("\n".join(faults_of(tables[0], tables[3], "grid.yaml")), "utf-8")
     save(case_pictures(file, None, LIMITS), "full", folder)
-    save({"times": stage_times(*tables[:2]), "settings": time_memory(tables[0], 2)}, None, folder)
+    save({"times": stage_times(*tables[:2]), "settings": time_memory(tables[0], 2, 2.5)}, None, folder)
     for picture in folder.glob("*.svg"):
         ElementTree.parse(picture)
     return {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.suffix not in (".png", ".parquet")}
@@ -211,7 +211,7 @@ def test_a_dollar_is_no_formula_and_markup_is_no_markup_in_pictures(tmp_path: Pa
         environment = GPU | {"gpu": GPU["gpu"] | {"name": r"$\frac{1}{$ <b>&amp;</b>"}}
         trace = trace_of(records([2.0] * 50, environment=environment, case=case, peak_bytes=10**10), case=case)
         traces += collect([write(tmp_path, trace)], None, LIMITS)[0]
-    save({"settings": time_memory(cases_table(traces), 2)}, None, tmp_path)
+    save({"settings": time_memory(cases_table(traces), 2, 2.5)}, None, tmp_path)
     text = "".join(ElementTree.parse(tmp_path / "settings.svg").getroot().itertext())
     assert r"GPU $\frac{1}{$ <b>&amp;</b>" in text
 

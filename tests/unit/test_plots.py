@@ -281,7 +281,7 @@ def test_pictures_without_any_data_say_so(tmp_path: Path) -> None:
     trace = read_back(tmp_path, records([1.0]))
     cases, stages = cases_table([trace]), stages_table([trace])
     assert energy(cases, stages).alt == "Energy by stage: No case has energy figures."
-    assert "No two full-scale cases" in time_memory(cases, 2).alt
+    assert "No two full-scale cases" in time_memory(cases, 2, 2.5).alt
     assert stage_times(cases_table([]), stages_table([])).alt == "Time by stage: No case has a usable trace."
 
 
@@ -292,13 +292,13 @@ def test_time_and_memory_are_those_of_the_choices_with_their_front(tmp_path: Pat
     traces = [run("fast", 1.0, 60), run("small", 2.0, 20, offload="model"), run("worse", 3.0, 60, vae_tiling=True)]
     cases = cases_table(traces)
     ((_, choices),) = groups_of(cases).items()
-    points = points_of(choices, 2)
+    points = points_of(choices, 2, 2.5)
     assert [(point.label, point.on_front) for point in points] == [
         ("fast", True),
         ("small", True),
         ("worse (lossy)", False),
     ]
-    picture = time_memory(cases, 2)
+    picture = time_memory(cases, 2, 2.5)
     drawn = texts(picture.figure)
     for point in points:
         assert f"{point.label}\n{point.text}" in drawn
@@ -310,7 +310,7 @@ def test_cases_that_lie_on_one_another_share_a_label_that_names_each(tmp_path: P
     def run(name: str, step_s: float, **settings: Any) -> Trace:
         return case_trace(tmp_path, full_case(name, **settings), step_s, peak_bytes=60 * 10**9)
 
-    picture = time_memory(cases_table([run("one", 1.0), run("other", 1.01, offload="model")]), 2)
+    picture = time_memory(cases_table([run("one", 1.0), run("other", 1.01, offload="model")]), 2, 2.5)
     assert "one\nother\n54.8 to 55.2 s, 60.0 GB" in texts(picture.figure)
 
 

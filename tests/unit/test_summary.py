@@ -34,8 +34,8 @@ def test_how_much_was_made_stands_next_to_the_columns_of_the_reference(make: Mak
 def test_sums_over_unlike_amounts_of_work_are_named(make: Make) -> None:
     """As 5B_704p_warm, which made three videos and has twice the energy of the case above it."""
     whole = (
-        "Time(s), Load and Energy(kJ) are of the whole process, so they compare only where Generations and Steps are "
-        "the same."
+        "Time(s) is of the whole process, Load and Energy(kJ) are of all of Total\\_Execution, so they compare only "
+        "where Generations and Steps are the same."
     )
     one, three = make(full_case("one", steps=3)), make(full_case("th_ree", steps=3, repeats=3))
     assert notes(one, three) == [f"{whole} Several videos were made by: th\\_ree (3)."]

@@ -55,6 +55,7 @@ rule plot_grid:
         "../../envs/report.yaml"
     params:
         alike_memory_pct=THRESHOLDS["no_effect_memory_pct"],
+        alike_generation_pct=THRESHOLDS["alike_generation_pct"],
         report_digest=REPORT_DIGEST,
         env_digest=REPORT_ENV_DIGEST,
     script:

@@ -19,7 +19,7 @@ sys.stderr = open_log(snakemake.log[0])
 cases, stages = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages"))
 pictures = {
     "stage_times": stage_times(cases, stages),
-    "time_memory": time_memory(cases, snakemake.params.alike_memory_pct),
+    "time_memory": time_memory(cases, snakemake.params.alike_memory_pct, snakemake.params.alike_generation_pct),
     "energy": energy(cases, stages),
 }
 save(pictures, None, Path(snakemake.output.words).parent)

@@ -83,10 +83,13 @@ def _host_memory(case: CaseRow) -> str:
     if pd.isna(case["sys_mem_bytes"]):
         return "System memory was not measured."
     of_total = "" if pd.isna(case["sys_mem_total_bytes"]) else f" of {gigabytes(case['sys_mem_total_bytes'])} GB"
-    return (
-        f"System memory reached {gigabytes(case['sys_mem_bytes'])} GB{of_total}. The measured processes, added up with "
-        f"shared pages once for each, held up to {with_unit(gigabytes(case['process_mem_bytes']), 'GB')}."
-    )
+    held = f"The measured processes held up to {with_unit(gigabytes(case['process_mem_bytes']), 'GB')}"
+    if pd.notna(case["process_mem_bytes"]) and case["process_mem_bytes"] > case["sys_mem_bytes"]:
+        held += (
+            ", added up: more than the machine, since a page that several share counts for each, and so do those of a "
+            "checkpoint that is being read"
+        )
+    return f"System memory reached {gigabytes(case['sys_mem_bytes'])} GB{of_total}. {held}."
 
 
 def _gpu_state(case: CaseRow) -> str:

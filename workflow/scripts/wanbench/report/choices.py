@@ -14,6 +14,7 @@ from wanbench.report.comparisons import (
     comparable,
     did_not_fit,
     has_kind,
+    host_mem_bytes,
     is_lossy,
     kind_of_all,
     label,
@@ -57,7 +58,7 @@ class Choice:
             used on the whole device; None for one that does not fit, which came to no peak.
         placement_s, compilation_s: of the whole process, which pays them once, outside of `time_s`. The former is None
             where the case compiles.
-        host_bytes: highest memory of the processes on the host.
+        host_bytes: highest memory on the host, see `host_mem_bytes`.
         fits: it ran to its end, and not out of the GPU's memory.
     """
 
@@ -146,7 +147,7 @@ def _choice(case: CaseRow, gpu: str | None, kind: str) -> Choice:
         used_bytes=_known(case["gpu_mem_used_bytes"]),
         placement_s=_known(case["placement_s"]),
         compilation_s=_known(case["compilation_s"]),
-        host_bytes=_known(case["process_mem_bytes"]),
+        host_bytes=host_mem_bytes(case),
     )
 
 

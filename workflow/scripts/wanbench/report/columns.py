@@ -37,8 +37,8 @@ SUMMARY = {
     "Weights": "random or pretrained, and the size of random ones",
     "Exec(s)": "time of Total_Execution, of cases that ran to their end: initialisation, compilation and all "
     "generations, warm-ups too",
-    "RAM(GB)": "highest resident memory of the measured process and its children, added up. Pages that they share, as "
-    "the workers of torch.compile do, count once for each, so this can be more than the machine used (Sys Mem)",
+    "RAM(GB)": "highest memory of the case on the host: what the measured process and its children held, added up "
+    "(Process Mem), or what the whole machine used (Sys Mem) where that is less",
     "Energy(kJ)": "difference of NVML's energy counter over Total_Execution: with initialisation, compilation and all "
     "generations; of one generation see Energy per Second of Video",
     "Power(W)": "that energy over the time of Total_Execution",
@@ -78,8 +78,9 @@ STAGES = {
     "Power (W)": "mean power, of the samples: it may differ from the counter's energy over the time, by tens of watts "
     "in stages of a few samples",
     "Process CPU (%)": "the measured process tree's share of all logical cores",
-    "Process Mem (GB)": "highest resident memory of the measured process tree, added up; pages that its processes "
-    "share count once for each",
+    "Process Mem (GB)": "highest resident memory of the measured process tree, added up. Pages that several of "
+    "them share, as the workers of torch.compile do, count for each, and so do those of a checkpoint that is being "
+    "read, which need not stay: it can be more than Sys Mem",
     "GPU Reserved (GB)": "what torch's allocator held at most",
     "GPU Used (GB)": "what was used of the whole device at most (NVML)",
     "TFLOP": "counted operations of the stage (1e12); n/a for a VAE that is not of Wan2.2's sizes, as in tiny cases, "
@@ -117,7 +118,7 @@ STATISTICS = {
     "inference take turns too fast for an energy each, it is the counter's difference over the step",
     "Energy per Second of Video (one generation, without initialisation and compilation)": "median energy of the warm "
     "generations that count, or else of the cold one, over the seconds of the video; Energy(kJ) of the summary is of "
-    "all that the process did",
+    "all of Total_Execution",
     "Unusual Generation": f"of {MIN_GENERATIONS} or more generations that count, one whose time without compilation "
     f"has a modified z-score beyond {MAX_Z}: its distance from the median, over 1.4826 median absolute deviations "
     '(Iglewicz and Hoaglin 1993, "How to Detect and Handle Outliers"). It stays among them: it hardly moves a median',
@@ -190,10 +191,10 @@ CHOICES = {
     "than GPU Used holds the case as it ran here",
     "Energy (J/s of video)": "energy of the same generation, on all its GPUs, for each second of its video; stages too "
     "short for a figure are left out, up to 1 % of its time; above that it is the counter's difference over all of it",
-    "Best at": "`fastest`, `least memory (allocated)`, `least energy` of the table, shared by rows that differ by no "
-    "more than equal cases do (`alike_generation_pct` of time and energy, `no_effect_memory_pct` of memory); `Pareto`: "
-    "no other settings (steps aside) are at least as good in time and GPU Allocated, and better in one; peaks within "
-    "`no_effect_memory_pct` are the same memory. `does not fit`: the case ran out of the memory of its GPU",
+    "Best at": "`fastest`, `least memory (allocated)`, `least energy` of the table; `Pareto`: no other settings (steps "
+    "aside) are at least as good in time and GPU Allocated, and better in one. What differs by no more than equal "
+    "cases do is the same (`alike_generation_pct` of time and energy, `no_effect_memory_pct` of memory). "
+    "`does not fit`: the case ran out of the memory of its GPU",
     "(scaled)": _SCALED,
     "(1 step)": _ONE_STEP,
     "(lossy)": _LOSSY,

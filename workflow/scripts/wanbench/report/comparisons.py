@@ -113,6 +113,16 @@ def kinds_compared(case: CaseRow, other: CaseRow) -> tuple[str, str]:
     return (kind, kind) if kind else (warmth(case), warmth(other))
 
 
+def host_mem_bytes(case: CaseRow) -> float | None:
+    """Highest memory of a case on the host, in bytes; None where it was not measured.
+
+    It is what its processes held, added up, or what the whole machine had in use where that is less: the sum has a page
+    that several of them share for each, and the pages of a checkpoint that is being read, which need not stay.
+    """
+    known = [case[key] for key in ("process_mem_bytes", "sys_mem_bytes") if pd.notna(case[key])]
+    return min(known) if pd.notna(case["process_mem_bytes"]) else None
+
+
 def is_lossy(case: CaseRow) -> bool:
     """Whether a setting changes the video that comes out: its content, or the precision that it is computed with."""
     reduced = case["vae_dtype"] != "float32" or case["dtype"] == "float16"

@@ -6,6 +6,7 @@ import pandas as pd
 
 from wanbench.report import choices
 from wanbench.report.case_rows import CaseRow, case_rows
+from wanbench.report.comparisons import host_mem_bytes
 from wanbench.report.layout import table
 from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
 
@@ -37,7 +38,7 @@ def _row(case: CaseRow, differing: list[str]) -> dict[str, str]:
         "s/step": fixed(case["step_s"], 3),
         "Time(s)": fixed(case["total_duration_s"]),
         "Mem(GB)": gigabytes(case["gpu_mem_allocated_bytes"]),
-        "RAM(GB)": gigabytes(case["process_mem_bytes"]),
+        "RAM(GB)": gigabytes(host_mem_bytes(case)),
     }
 
 

@@ -31,10 +31,11 @@ def header(cases: pd.DataFrame, left_out: pd.DataFrame, findings: Findings) -> s
 
 
 def _dates(cases: pd.DataFrame) -> str:
-    days = sorted(cases["started_at"].dropna())
-    if not days:
+    begun = pd.to_datetime(cases["started_at"], format="ISO8601", utc=True)
+    ended = begun + pd.to_timedelta(cases["total_duration_s"].astype(float), unit="s")
+    if begun.isna().all():
         return "nothing"
-    first, last = days[0][:16].replace("T", " "), days[-1][:16].replace("T", " ")
+    first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (begun.min(), ended.max()))
     return f"{first} UTC" if first == last else f"{first} to {last} UTC"
 
 
@@ -102,7 +103,10 @@ def _counts(cases: pd.DataFrame, left_out: pd.DataFrame, findings: Findings) -> 
 def _notes(cases: pd.DataFrame) -> list[str]:
     notes = ["`n/a` is what was not measured; 0 is measured, and zero. GB = 1e9 bytes."]
     if (cases["weights"] == "random").any():
-        notes.append("With random weights, the time of Model\\_Initialization and the picture mean nothing.")
+        notes.append(
+            "With random weights, the picture means nothing, nor does the time of Model\\_Initialization but for its "
+            "part Placement."
+        )
     if ((cases["weights"] == "random") & (cases["cache"] != "none")).any():
         notes.append(
             "With a lossy cache and random weights, how often the cache serves, and so the time of a step, says "

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from wanbench.report.case_rows import CaseRow, case_rows
+from wanbench.report.comparisons import host_mem_bytes
 from wanbench.report.counted import Findings
 from wanbench.report.findings import disturbed
 from wanbench.report.findings.basis import Finding
@@ -28,8 +29,8 @@ def _unlike_work(cases: pd.DataFrame) -> list[str]:
     if len(cases[["generations", "steps"]].drop_duplicates()) == 1:
         return []
     text = (
-        "Time(s), Load and Energy(kJ) are of the whole process, so they compare only where Generations and Steps are "
-        "the same."
+        "Time(s) is of the whole process, Load and Energy(kJ) are of all of Total\\_Execution, so they compare only "
+        "where Generations and Steps are the same."
     )
     several = cases[cases["generations"] > 1]
     counted = [f"{plain(name)} ({count})" for name, count in zip(several["case"], several["generations"])]
@@ -61,7 +62,7 @@ def _summary_row(case: CaseRow, doubts: Sequence[str]) -> dict[str, str]:
         "Frames": str(case["frames"]),
         "Weights": case["weights"] if pd.isna(case["scale"]) else f"{case['weights']}, {case['scale']}",
         "Exec(s)": fixed(case["total_execution_s"] if case["status"] == "ok" else None),
-        "RAM(GB)": gigabytes(case["process_mem_bytes"]),
+        "RAM(GB)": gigabytes(host_mem_bytes(case)),
         "Energy(kJ)": fixed(case["energy_j"], 2, 1e-3),
         "Power(W)": fixed(case["power_mean_w"], 0),
         "Cold gen(s)": fixed(case["first_generation_s"]),

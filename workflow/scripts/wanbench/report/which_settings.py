@@ -25,9 +25,9 @@ _NOTE = (
     "its median step stands for the difference; with a cache, whose steps are not alike, that is rough. "
     "Allocated memory is what the tensors need at least; reserved and used contain what the allocator keeps cached and "
     "can give back when a smaller card runs out, so the need lies between. "
-    "Rows within `alike_generation_pct` of `config/thresholds.yaml` share `fastest` and `least energy`. Pareto: no "
-    "other settings are at least as good in both time and allocated memory, and better in one; peaks that differ by "
-    "less than `no_effect_memory_pct` are the same memory. `does not fit`: the case ran out of the memory of its GPU. "
+    "Times and energies within `alike_generation_pct` of `config/thresholds.yaml`, and peaks within "
+    "`no_effect_memory_pct`, are the same. Pareto: no other settings are at least as good in both time and allocated "
+    "memory, and better in one. `does not fit`: the case ran out of the memory of its GPU. "
     "Cases whose check was not passed are not here, and GPUs of one name share a table, though they differ by some "
     "percent."
 )
@@ -80,7 +80,7 @@ def _on_the_host(choices: Sequence[Choice]) -> list[str]:
     ]
     if not memory:
         return []
-    return [f"With offload the weights wait in the host's memory, of which the processes held {', '.join(memory)}."]
+    return [f"With offload the weights wait in the host's memory, of which these cases used {', '.join(memory)}."]
 
 
 def _on_several_gpus(choices: Sequence[Choice]) -> bool:

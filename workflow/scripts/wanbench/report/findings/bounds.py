@@ -15,9 +15,8 @@ from wanbench.report.findings.basis import (
     denoising_mean,
     in_typical_steps,
 )
-from wanbench.report.findings.gains import advisable, speeds_up
+from wanbench.report.findings.gains import advisable, speeds_up, step_gain_pct
 from wanbench.report.peaks import MEASURED, mfu_pct, peak_flops_per_s
-from wanbench.trace import names
 
 
 def _memory_bandwidth_bound(context: Context) -> Iterator[Finding]:
@@ -56,14 +55,25 @@ def _kernel_bound(context: Context) -> Iterator[Finding]:
         return
     sm_pct, tensor_pct = busy
     evidence, reached = _evidence(context, sm_pct, tensor_pct)
-    compilable = _should_compile(context)
-    advice = "`compile: repeated_blocks` joins them." if compilable else "Another `attention` may need fewer of them."
+    why, advice, advised = _slow_kernels(context)
     text = (
         f"Denoising keeps the multiprocessors {sm_pct:.1f} % busy and the tensor cores only {tensor_pct:.1f} % in "
-        f"{in_typical_steps(context)}{reached}: much of a step goes to the kernels between its matrix products."
+        f"{in_typical_steps(context)}{reached}: {why}."
     )
-    advised = alternatives("compile: repeated_blocks" if compilable else "attention")
-    yield Finding("kernel_bound", BOTTLENECK, evidence, text, advice, advised)
+    yield Finding("kernel_bound", BOTTLENECK, evidence, text, advice, alternatives(advised))
+
+
+def _slow_kernels(context: Context) -> tuple[str, str, str]:
+    """Which kernels take the time, what to do, and the setting of that."""
+    faster = [near for near in context.neighbours if near.key == "attention" and speeds_up(context, near)]
+    if faster:
+        best = max(faster, key=lambda near: step_gain_pct(context.case, near))
+        why = f"`attention: {context.case['attention']}` takes more of a step than others do"
+        return why, f"Set `{best.setting}`.", best.setting
+    why = "much of a step goes to the kernels between its matrix products"
+    if _should_compile(context):
+        return why, "`compile: repeated_blocks` joins them.", "compile: repeated_blocks"
+    return why, "Another `attention` may need fewer of them.", "attention"
 
 
 def _busy(context: Context) -> tuple[float, float] | None:
@@ -137,23 +147,18 @@ def _faster_arithmetic(context: Context) -> tuple[str, tuple[tuple[str, ...], ..
 
 
 def _power_cap(context: Context) -> Iterator[Finding]:
-    all_pct, typical_pct = context.number("power_cap_pct"), context.number("power_cap_typical_pct")
-    share_pct = all_pct if typical_pct is None else typical_pct
+    # Of a GPU that mostly waits NVML tells it too, at a quarter of the limit.
+    share_pct = context.number("power_cap_typical_pct")
     if share_pct is None or share_pct < context.thresholds.power_cap_pct:
         return
-    shares = {"power_cap_pct": all_pct, "power_cap_typical_pct": typical_pct}
-    evidence = {key: value for key, value in shares.items() if value is not None}
+    clocks, clock = _typical_clock(context)
+    evidence = {"power_cap_typical_pct": share_pct} | clocks
     limit_w, limit = context.number("gpu_power_limit_w"), ""
     if limit_w is not None:
         evidence["power_limit_w"], limit = limit_w, f" of {limit_w:.0f} W"
-    where, clock = names.TOTAL_EXECUTION, ""
-    if typical_pct is not None:
-        where = in_typical_steps(context)
-        clocks, clock = _typical_clock(context)
-        evidence |= clocks
     text = (
-        f"The power limit{limit} held the clocks down in {share_pct:.1f} % of the samples of {where}{clock}, which is "
-        "normal at full load."
+        f"The power limit{limit} held the clocks down in {share_pct:.1f} % of the samples of "
+        f"{in_typical_steps(context)}{clock}, which is normal at full load."
     )
     yield Finding("power_cap", NOTE, evidence, text, "Compare times only with GPUs of the same limit.")
 
@@ -189,7 +194,8 @@ RULES = (
         "The GPU always has work, but much of it is not what its tensor cores do: elementwise operations, norms and "
         "casts between matrix products, each a kernel of its own. It is seen in the columns SM Act and Tensor of "
         "typical steps, weighted by time: at least `compute_bound_sm_pct`, below `compute_bound_tensor_pct`, and DRAM "
-        "below `memory_bound_dram_pct`. Compiling joins such kernels into few.",
+        "below `memory_bound_dram_pct`. Compiling joins such kernels into few. Where a case with another attention has "
+        "shorter steps, it is this case's attention that takes the time.",
         _kernel_bound,
     ),
     Rule(
@@ -205,10 +211,10 @@ RULES = (
     Rule(
         "power_cap",
         "The board drew all the power that it may, and lowered its clocks to stay there. The share is that of the "
-        "samples in typical steps with NVML's clock event reason for it, or of Total_Execution, which it then names, "
-        "where typical steps have no samples of their own; from `power_cap_pct` on it shows in the time. It is how a "
-        "GPU runs under full load and nothing to mend; it says that another GPU, or the same one with another limit, "
-        "has other times.",
+        "samples in typical steps with NVML's clock event reason for it; from `power_cap_pct` on it shows in the time. "
+        "Where these steps have no samples of their own, nothing is said: NVML gives this reason for a GPU that mostly "
+        "waits, too. It is how a GPU runs under full load and nothing to mend; it says that another GPU, or the same "
+        "one with another limit, has other times.",
         _power_cap,
     ),
 )

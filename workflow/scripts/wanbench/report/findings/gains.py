@@ -10,6 +10,7 @@ from wanbench.report.comparisons import (
     AtSteps,
     at_steps,
     has_kind,
+    host_mem_bytes,
     is_lossy,
     is_of_one_step,
     kinds_compared,
@@ -92,12 +93,12 @@ def _described(case: CaseRow, neighbour: Neighbour) -> str:
 def gain_text(case: CaseRow, neighbour: Neighbour) -> str:
     """What the neighbour's setting brings and costs, in figures: time, memory and energy of one generation."""
     texts = [*_step_speed(case, neighbour), *_once(case, neighbour), *_memory(case, neighbour)]
-    if _only_steps_compare(neighbour):
+    if only_steps_compare(neighbour):
         return ", ".join(texts)
     return ", ".join([*_speed(case, neighbour), *_efficiency(case, neighbour), *texts, *_energy(case, neighbour)])
 
 
-def _only_steps_compare(neighbour: Neighbour) -> bool:
+def only_steps_compare(neighbour: Neighbour) -> bool:
     """Whether the rest of a generation differs by the machine and not by the setting: it moves weights and encodes."""
     return not neighbour.same_gpu and neighbour.key in _OF_STEPS
 
@@ -142,7 +143,7 @@ def _step_speed(case: CaseRow, neighbour: Neighbour) -> list[str]:
         return []
     notes = ["from 1 step"] if _one_step(case, neighbour) else []
     if abs(gain_pct) < 100 * (_ALIKE if neighbour.same_gpu else _ALIKE_ELSEWHERE):
-        if not _only_steps_compare(neighbour):
+        if not only_steps_compare(neighbour):
             return []
         notes.append("no more than two GPUs differ by")
     return [f"{fixed(neighbour.row['step_s'])} s/step instead of {fixed(case['step_s'])}{_in_brackets(notes)}"]
@@ -172,7 +173,7 @@ def _memory(case: CaseRow, neighbour: Neighbour) -> list[str]:
     if own is not None and other is not None:
         alike = abs(other - own) < _ALIKE * own
         texts.append("the same GPU memory" if alike else f"{_more(other - own)} GPU memory")
-    own, other = (known(row["process_mem_bytes"]) for row in (case, neighbour.row))
+    own, other = (host_mem_bytes(row) for row in (case, neighbour.row))
     if own is not None and other is not None and abs(other - own) >= _FEW_BYTES:
         texts.append(f"{_more(other - own)} host memory")
     return texts
@@ -194,10 +195,17 @@ def _energy(case: CaseRow, neighbour: Neighbour) -> list[str]:
     change_pct, official = energy_change_pct(case, neighbour.row), MODELS[case["model"]].steps
     if change_pct is None:
         return []
-    text = f"{_changed(change_pct)} energy"
+    text = f"{'the same' if _is_alike(change_pct) else _changed(change_pct)} energy"
     full_pct = None if official == int(case["steps"]) else energy_change_pct(case, neighbour.row, official)
-    return [text if full_pct is None else f"{text} ({_changed(full_pct)} at the official {official} steps)"]
+    if full_pct is None:
+        return [text]
+    full = "as much" if _is_alike(full_pct) else _changed(full_pct)
+    return [f"{text} ({full} at the official {official} steps)"]
+
+
+def _is_alike(change_pct: float) -> bool:
+    return abs(change_pct) < 1
 
 
 def _changed(change_pct: float) -> str:
-    return "the same" if abs(change_pct) < 1 else f"{abs(change_pct):.0f} % {'more' if change_pct > 0 else 'less'}"
+    return f"{abs(change_pct):.0f} % {'more' if change_pct > 0 else 'less'}"

@@ -1,12 +1,13 @@
-"""Rules about settings, from cases on the same GPU: what had no effect, and what would be faster."""
+"""Rules about settings, from cases that differ in one: what had no effect, and what would be faster."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from wanbench.models import MODELS
 from wanbench.report.comparisons import is_lossy, is_of_one_step
 from wanbench.report.findings.advice import alternatives
 from wanbench.report.findings.basis import NOTE, Context, Finding, Rule, known, matches
-from wanbench.report.findings.gains import gain_text, speed_ratio
+from wanbench.report.findings.gains import gain_text, only_steps_compare, speed_ratio
 from wanbench.report.findings.neighbours import Neighbour, alike_warm
 from wanbench.report.numbers import fixed, gigabytes
 
@@ -80,25 +81,56 @@ def _back_to(neighbour: Neighbour, evidence: dict[str, float], text: str) -> Fin
     return Finding("no_effect", NOTE, evidence, text, f"Set `{neighbour.setting}`.", alternatives(neighbour.setting))
 
 
+@dataclass(frozen=True)
+class _Faster:
+    """A neighbour that is faster, and how many times: at this case's number of steps, and at the official one."""
+
+    neighbour: Neighbour
+    ratio: float
+    official_ratio: float
+
+    def is_beaten_by(self, other: "_Faster") -> bool:
+        """Whether another value of the same setting is faster still, in no more memory."""
+        own, others = (known(each.neighbour.row["gpu_mem_allocated_bytes"]) for each in (self, other))
+        if own is None or others is None or other.neighbour.key != self.neighbour.key:
+            return False
+        return other.ratio > self.ratio and other.official_ratio > self.official_ratio and others <= own
+
+
 def _faster_elsewhere(context: Context) -> Iterator[Finding]:
-    for neighbour in context.neighbours:
-        if not neighbour.same_gpu or not alike_warm(context.case, neighbour.row):
+    faster = [each for neighbour in context.neighbours if (each := _as_faster(context, neighbour))]
+    for each in faster:
+        neighbour = each.neighbour
+        if any(matches(advice, neighbour.setting) for advice in context.advised):
             continue
-        ratio, full = (speed_ratio(context.case, neighbour, steps) for steps in _numbers_of_steps(context))
-        if ratio is None or 100 * (ratio - 1) < context.thresholds.faster_elsewhere_pct:
-            continue
-        # What is faster in a short preview alone does not speak for a setting.
-        if full is None or full < 1 or any(matches(advice, neighbour.setting) for advice in context.advised):
+        if any(each.is_beaten_by(other) for other in faster):
             continue
         lossy = " (lossy)" if is_lossy(neighbour.row) and not is_lossy(context.case) else ""
+        elsewhere = "" if neighbour.same_gpu else " (on another GPU of this kind)"
         differs = (
             f"differs only in `{neighbour.setting}`{lossy}"
             if neighbour.same_steps
             else f"differs in `{neighbour.setting}`{lossy} and in its {neighbour.row['steps']} steps,"
         )
-        text = f"Case {neighbour.row['case']} {differs} and is {gain_text(context.case, neighbour)}."
-        evidence = {"speed_ratio": ratio, "official_steps_speed_ratio": full} | _memory_change(context, neighbour)
+        text = f"Case {neighbour.row['case']}{elsewhere} {differs} and is {gain_text(context.case, neighbour)}."
+        ratios = {"speed_ratio": each.ratio, "official_steps_speed_ratio": each.official_ratio}
+        evidence = ratios | _memory_change(context, neighbour)
         yield Finding("faster_elsewhere", NOTE, evidence, text, advised=alternatives(neighbour.setting))
+
+
+def _as_faster(context: Context, neighbour: Neighbour) -> _Faster | None:
+    """None where it is not faster by what counts, or only in a short preview, which does not speak for a setting."""
+    # Of these another GPU tells no more than the times of steps.
+    if not alike_warm(context.case, neighbour.row) or only_steps_compare(neighbour):
+        return None
+    limits = context.thresholds
+    least, official_least = 1 + limits.faster_elsewhere_pct / 100, 1.0
+    if not neighbour.same_gpu:
+        least = official_least = 1 + limits.faster_on_another_gpu_pct / 100
+    ratio, official = (speed_ratio(context.case, neighbour, steps) for steps in _numbers_of_steps(context))
+    if ratio is None or official is None or ratio < least or official < official_least:
+        return None
+    return _Faster(neighbour, ratio, official)
 
 
 def _memory_change(context: Context, neighbour: Neighbour) -> dict[str, float]:
@@ -124,13 +156,15 @@ RULES = (
     ),
     Rule(
         "faster_elsewhere",
-        "Another case of this report makes the same video faster on the very same GPU, differs in one setting (and "
-        "maybe in its steps, which it then says), and no finding above says so. Times are of one generation without "
+        "Another case of this report makes the same video faster, differs in one setting (and maybe in its steps, "
+        "which it then says), and no finding above says so. Of several values of a setting, one that is slower than "
+        "another and needs no less memory is not named. Times are of one generation without "
         "initialisation and compilation, brought to this case's number of steps by the median step; at the model's "
         "official number it must not be slower. Warm generations are compared where both cases have one, or else the "
         "cold ones. Cases whose check was not passed are left out, and caches with random weights. It speaks from "
-        "`faster_elsewhere_pct` on, above what equal runs differ by. Look at the memory, and at the video where the "
-        "setting is lossy.",
+        "`faster_elsewhere_pct` on, above what equal runs differ by; of a case on another GPU of the "
+        "same kind from `faster_on_another_gpu_pct` on, at both numbers of steps. Look at the memory, and at the "
+        "video where the setting is lossy.",
         _faster_elsewhere,
     ),
 )

@@ -22,6 +22,9 @@ from wanbench.report.findings.savings import without_offload
 from wanbench.report.numbers import fixed, gigabytes
 from wanbench.trace import names
 
+# Less is not worth a word.
+_MOVING_SHOWS_S = 0.1
+
 
 def _dominant_stage(context: Context) -> Iterator[Finding]:
     base = executed(context)
@@ -33,9 +36,10 @@ def _dominant_stage(context: Context) -> Iterator[Finding]:
             continue
         parts = [part for part in context.stages if part["stage"] == stage]
         # Weights that move inside the stage are another rule's (transfer_bound).
-        time_s = sum(part["time_s"] - total_of((part["loading_s"], part["offloading_s"])) for part in parts)
+        moving_s = total_of(part[key] for part in parts for key in ("loading_s", "offloading_s"))
         if stage == names.VIDEO_EXPORT:
-            time_s -= len(parts) * (context.number("offload_all_s") or 0.0)
+            moving_s += len(parts) * (context.number("offload_all_s") or 0.0)
+        time_s = total_of(part["time_s"] for part in parts) - moving_s
         share_pct = 100 * time_s / base_s
         if share_pct < context.thresholds.dominant_stage_pct:
             continue
@@ -47,7 +51,8 @@ def _dominant_stage(context: Context) -> Iterator[Finding]:
         # The stage table has the time of one.
         count = len({part["generation"] for part in parts})
         summed = f" in {count} generations" if count > 1 else ""
-        text = f"{stage} takes {fixed(time_s)} s{summed}, {share_pct:.0f} % of {of_what}{in_full}."
+        alone = f" (without {fixed(moving_s)} s that weights move in it)" if moving_s >= _MOVING_SHOWS_S else ""
+        text = f"{stage} takes {fixed(time_s)} s{summed}{alone}, {share_pct:.0f} % of {of_what}{in_full}."
         yield Finding("dominant_stage", official.severity, evidence, text, advice, advised)
 
 
@@ -81,10 +86,7 @@ _IN_OWN_CODE = "No setting here changes it: in your own code with diffusers"
 _ADVICE: dict[str, Callable[[Context], tuple[str, Advised]]] = {
     names.MODEL_INITIALIZATION: _plain("Generate more than one video per start: it is paid once."),
     names.TEXT_ENCODING: _plain(f"{_IN_OWN_CODE}, encode a prompt once and pass its embeddings when it is used again."),
-    names.COMPILATION: lambda context: (
-        "It is paid once for each process: generate more than one video per start, or set `compile: none`.",
-        alternatives("compile: none"),
-    ),
+    names.COMPILATION: _plain("It is paid once for each process: generate more than one video per start."),
     names.VAE_DECODING: _decoding_advice,
     names.VIDEO_EXPORT: _plain(
         f"It runs on the CPU. {_IN_OWN_CODE}, export in another process while the next video is made."
@@ -108,7 +110,7 @@ def _expert_switch(context: Context) -> Iterator[Finding]:
     text = (
         f"The step in which the low-noise expert takes over takes {fixed(switch_s)} s, {fixed(extra_s)} s more than "
         f"a typical one ({100 * extra_s / generation_s:.0f} % of a generation of {context.case['steps']} steps"
-        f"{official.and_words}); {fixed(loading_s)} s of it move weights{typical}."
+        f"{official.and_words}); {fixed(loading_s)} s of the step move weights{typical}."
     )
     evidence = {"switch_step_s": switch_s, "step_s": step_s, "extra_s": extra_s, "loading_s": loading_s}
     evidence |= {"typical_loading_s": typical_s, "share_pct": 100 * extra_s / generation_s} | official.evidence

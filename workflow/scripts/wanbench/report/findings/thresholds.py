@@ -30,4 +30,5 @@ class Thresholds(Limits):
     no_effect_attention_pct: float
     no_effect_memory_pct: float
     faster_elsewhere_pct: float
+    faster_on_another_gpu_pct: float
     alike_generation_pct: float

@@ -66,9 +66,11 @@ def _low_sm_activity(context: Context) -> Iterator[Finding]:
         return
     leaves = [row for row in context.rows if names.is_stage(row.stage) and row.stage not in names.NOT_LEAVES]
     steps = [row for row in leaves if names.step_index(row.stage) is not None]
-    unknown = steps if all(row.sm_activity_pct is None for row in steps) else []
-    together = _together(unknown, leaves, total)
-    idlest = _idlest([*(row for row in leaves if row is not made), *together])
+    without_s = total_of(row.time_s for row in steps if row.sm_activity_pct is None)
+    unknown = steps if without_s > (1 - _MIN_SHARE_OF_TIME) * total_of(row.time_s for row in steps) else []
+    others = [row for row in leaves if row not in unknown]
+    together = _together(unknown, others, total)
+    idlest = _idlest([*(row for row in (others if together else leaves) if row is not made), *together])
     official = _busy_at_official_steps(context, sm_pct, base[0])
     in_full = official.in_brackets(f"{context.case['steps']} steps")
     where = f" {'The' if together or not unknown else 'Of the stages with a figure, the'} GPU idles most in "
@@ -77,15 +79,15 @@ def _low_sm_activity(context: Context) -> Iterator[Finding]:
     yield Finding("low_sm_activity", official.severity, evidence, text, _idle_advice(context))
 
 
-def _together(steps: Sequence[Row], leaves: Sequence[Row], total: Row) -> list[Row]:
+def _together(steps: Sequence[Row], others: Sequence[Row], total: Row) -> list[Row]:
     """Steps without a figure as one row, with what the other stages leave of the whole; none where that is not theirs.
 
     Args:
-        steps: of the leaves; where loading and inference take turns, they have none of the sampled figures.
-        leaves: the stages that the whole consists of.
+        steps: where loading and inference take turns, most of them have none of the sampled figures.
+        others: with the steps, the stages that the whole consists of.
         total: the whole, whose SM activity is known.
     """
-    known = [row for row in leaves if row.sm_activity_pct is not None]
+    known = [row for row in others if row.sm_activity_pct is not None]
     left_s = total.time_s - total_of(row.time_s for row in known)
     steps_s = total_of(row.time_s for row in steps)
     if not steps_s or steps_s < _MIN_SHARE_OF_TIME * left_s:

@@ -38,24 +38,26 @@ class Point:
         return _figures([self])
 
 
-def points_of(choices: Sequence[Choice], alike_memory_pct: float) -> list[Point]:
+def points_of(choices: Sequence[Choice], alike_memory_pct: float, alike_generation_pct: float) -> list[Point]:
     """Cases whose time and memory are both known, the fastest first."""
     points = [
         Point(choice.label, choice.time_s, choice.peak_bytes / 1e9, "Pareto" in marks, choice.scaled)
-        for choice, marks in zip(choices, marks_of(choices, alike_memory_pct))
+        for choice, marks in zip(choices, marks_of(choices, alike_memory_pct, alike_generation_pct))
         if choice.time_s is not None and choice.peak_bytes is not None
     ]
     return sorted(points, key=lambda point: (point.time_s, point.memory_gb, point.label))
 
 
-def time_memory(cases: pd.DataFrame, alike_memory_pct: float) -> Picture:
+def time_memory(cases: pd.DataFrame, alike_memory_pct: float, alike_generation_pct: float) -> Picture:
     """A panel for each group of cases that the report's section on settings compares.
 
     Args:
-        alike_memory_pct: as `wanbench.report.best_at.marks_of` takes it.
+        alike_memory_pct, alike_generation_pct: as `wanbench.report.best_at.marks_of` takes them.
     """
     panels = {
-        f"{group_name(*same)}, {MODELS[same[0]].steps} steps": points_of(choices, alike_memory_pct)
+        f"{group_name(*same)}, {MODELS[same[0]].steps} steps": points_of(
+            choices, alike_memory_pct, alike_generation_pct
+        )
         for same, choices in groups_of(cases).items()
         if differ([choice for choice in choices if choice.fits])
     }
