@@ -66,7 +66,7 @@ def every(period_s: float, length_s: float, count: int) -> list[tuple[int, int]]
 def test_a_stage_in_pieces_has_sampled_measures_only_where_samples_can_tell_it_apart(
     intervals: list[tuple[int, int]], seen: bool
 ) -> None:
-    assert was_seen(intervals, S) is seen
+    assert was_seen(intervals, S, 0.9) is seen
 
 
 def test_waits_between_kernels_do_not_take_the_kernels_load() -> None:
@@ -83,6 +83,16 @@ def test_pieces_in_turn_with_others_do_not_take_the_others_load() -> None:
     loading = every(0.01, 0.0058, 700)
     assert stage_measures(mixed, loading).keys() == {"samples"}
     assert stage_measures(mixed, subtract([(0, 7 * S)], loading)).keys() == {"samples"}
+
+
+def test_loading_does_not_take_the_load_of_what_is_computed_in_between() -> None:
+    """As Step_2_Loading of T2V_A14B_480p_group: 90 % of its step, and a quarter of the step's load."""
+    mixed = samples([{"sm_activity_pct": 8.0, "energy_j": i * 19.0} for i in range(80)], 0.1)
+    loading = every(0.4, 0.365, 15)
+    assert "sm_activity_pct" in stage_measures(mixed, loading)
+    assert stage_measures(mixed, loading, is_loading=True).keys() == {"samples"}
+    # As with model offload, in one piece.
+    assert "sm_activity_pct" in stage_measures(mixed, [(0, 5 * S)], is_loading=True)
 
 
 def test_memory_is_the_highest_and_the_mean_of_the_samples_inside() -> None:

@@ -179,7 +179,7 @@ def _stage_args(stage: Stage, recording: Recording, samples: Samples) -> dict[st
     flops = _flops(stage, recording.flops)
     if flops is not None:
         head["flops"] = flops
-    return head | stage.args | stage_measures(samples, stage.intervals)
+    return head | stage.args | stage_measures(samples, stage.intervals, names.is_step_loading(stage.name))
 
 
 def _flops(stage: Stage, flops: dict[str, int | None]) -> int | None:

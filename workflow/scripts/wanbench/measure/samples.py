@@ -28,8 +28,12 @@ MEAN_METRICS = ("power_w", "sm_clock_mhz", "mem_clock_mhz")
 
 # A tick that is this much later than due leaves a gap: the samples on both sides say nothing about it.
 _LATE = 1.5
-# A mean over less of a stage than this does not stand for the stage, nor do samples of which the stage is less.
+# A mean over less of a stage than this does not stand for the stage.
 _MIN_SHARE_OF_STAGE = 0.9
+# Samples of which a stage is less than this are not of the stage.
+_FILLED = 0.9
+# Between the pieces of loading the GPU computes: a tenth of that was most of what they were said to have.
+_FILLED_BY_LOADING = 0.98
 # A stage of which less than this lies in stretches that samples tell apart was not seen.
 _MIN_SHARE_SEEN = 0.5
 
@@ -118,7 +122,7 @@ def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
     )
 
 
-def stage_measures(samples: Samples, intervals: list[Interval]) -> dict[str, float | int]:
+def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool = False) -> dict[str, float | int]:
     """Sampled measures of a stage, and `samples`, the number of samples taken in it.
 
     Shares and rates are means weighted by time, with a reading cut where a border cuts it; where readings cover
@@ -130,7 +134,7 @@ def stage_measures(samples: Samples, intervals: list[Interval]) -> dict[str, flo
     inside = [series_index for start, end in intervals for series_index in _between(samples.times_ns, start, end)]
     measures: dict[str, float | int] = {"samples": len(inside)}
     length_ns = total(intervals)
-    if not was_seen(intervals, samples.interval_s * 1e9):
+    if not was_seen(intervals, samples.interval_s * 1e9, _FILLED_BY_LOADING if is_loading else _FILLED):
         return measures
     for metric in INTERVAL_METRICS:
         if metric in samples.series:
@@ -152,15 +156,16 @@ def stage_measures(samples: Samples, intervals: list[Interval]) -> dict[str, flo
     return measures
 
 
-def was_seen(intervals: list[Interval], resolution_ns: float) -> bool:
+def was_seen(intervals: list[Interval], resolution_ns: float, filled: float) -> bool:
     """Whether samples that are `resolution_ns` apart tell what happened in these intervals, and not around them.
 
     Intervals that are closer together than that are one stretch to the samples. It was seen if it is no shorter than
-    that and filled to nine tenths. Half of the time must lie in such stretches. One interval was seen if it is no
+    that and filled enough. Half of the time must lie in such stretches. One interval was seen if it is no
     shorter.
 
     Args:
         intervals: sorted and disjoint, in nanoseconds.
+        filled: share of a stretch that must be the intervals'.
     """
     seen_ns = 0
     stretch: list[Interval] = []
@@ -169,7 +174,7 @@ def was_seen(intervals: list[Interval], resolution_ns: float) -> bool:
         if after is not None and after[0] - interval[1] < resolution_ns:
             continue
         filled_ns, length_ns = total(stretch), interval[1] - stretch[0][0]
-        if length_ns >= resolution_ns and filled_ns >= _MIN_SHARE_OF_STAGE * length_ns:
+        if length_ns >= resolution_ns and filled_ns >= filled * length_ns:
             seen_ns += filled_ns
         stretch = []
     return seen_ns > 0 and seen_ns >= _MIN_SHARE_SEEN * total(intervals)

@@ -92,7 +92,7 @@ STAGES = {
     "though one may lie in it, and where it is pieces too short to be told from what lies between them; of several "
     "generations that count, where one of them has no figure. Pieces less than 0.105 s apart are one stretch; they are "
     "too short where more than half of their time is in stretches that are shorter than 0.105 s, or of which the "
-    "pieces are less than nine tenths",
+    "pieces are less than nine tenths (of loading, 98 %, since a GPU that computes in between does much more)",
     "Loading (s)": "time in the stage in which weights moved to the GPU; with group_stream, in which the GPU had "
     "nothing to do for want of them. The column is there where some moved; n/a where moves are not watched, outside "
     "of the generations and in Video_Export, whose offloading is the detail Offload_All",

@@ -30,6 +30,11 @@ def step_loading(index: int) -> str:
     return f"Step_{index}_Loading"
 
 
+def is_step_loading(stage: str) -> bool:
+    index = step_index(stage)
+    return index is not None and stage == step_loading(index)
+
+
 def step_inference(index: int) -> str:
     return f"Step_{index}_Inference"
 
