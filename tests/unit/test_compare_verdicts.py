@@ -42,11 +42,14 @@ def test_a_change_counts_only_past_the_share_the_bound_and_the_spread(measure: s
     assert changed(even, 1.3 * policy.absolute, 0.4 * policy.absolute) == worse
 
 
-def test_the_larger_spread_of_both_sides_decides() -> None:
+def test_the_spread_of_both_sides_decides() -> None:
     policy = POLICIES["step_s"]
     assert verdict_of(policy, Figure(1.0, 0.001), Figure(1.1, 0.001)) == "slower"
     for errors in ((0.04, 0.001), (0.001, 0.04)):
         assert verdict_of(policy, Figure(1.0, errors[0]), Figure(1.1, errors[1])) == "within the spread"
+    # Neither alone would be enough: the errors of a difference add up as squares.
+    assert verdict_of(policy, Figure(1.0, 0.03), Figure(1.1, None)) == "slower"
+    assert verdict_of(policy, Figure(1.0, 0.03), Figure(1.1, 0.03)) == "within the spread"
 
 
 def test_a_change_within_the_spread_is_never_the_same_and_is_named_beside_what_is_worse() -> None:
@@ -133,7 +136,7 @@ def test_the_overview_says_which_measures_are_the_same_where_others_have_no_verd
     more = said("none", figures=on_machine(None, "none").figures | {"gpu_mem_bytes": Figure(4e9)})
     assert more == "Peak GPU memory more; others: no verdict: busy machine"
     assert said("none", figures={"step_s": Figure(1.0)}) == "no verdict: busy machine"
-    sides = [replace(on_machine(66.0, "G"), gpu_uuid=f"GPU-{number}") for number in range(2)]
+    sides = [replace(on_machine(66.0, "G"), gpu_uuids=frozenset({f"GPU-{number}"})) for number in range(2)]
     both = "same: s/step, memory; others: no verdict: another GPU of this name, busy machine"
     assert overview(compare("old", sides[:1], sides[1:])) == both
     quiet = on_machine(None, "G")

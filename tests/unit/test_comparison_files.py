@@ -79,7 +79,14 @@ def test_the_comparison_as_json(tmp_path: Path) -> None:
 
 def test_the_environment_is_hardware_and_software(tmp_path: Path) -> None:
     on_cpu = measured_case(read_back(tmp_path, records([1.0] * 3, environment=HOST)))
-    assert on_cpu.hardware == {"GPU": "none", "power limit (W)": None, "CPU": "Some CPU"}
+    assert on_cpu.hardware == {
+        "GPU": "none",
+        "GPU memory (bytes)": None,
+        "power limit (W)": None,
+        "platform": "Linux x86_64",
+        "CPU": "Some CPU",
+        "logical cores": 16,
+    }
     assert on_cpu.software["torch"] == "2.11.0"
     assert on_cpu.software["Python"] == "3.12.3"
 

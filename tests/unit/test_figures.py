@@ -57,10 +57,16 @@ def test_a_load_of_part_of_the_inference_is_not_the_load_of_all(tmp_path: Path) 
 
 def test_the_life_of_the_process_is_accounted_for(read: Reader) -> None:
     text = report(read(records([1.0] * 3)))
-    assert "Process\\_Startup 5.00 s, Total\\_Execution 9.75 s, and 0.50 s to check the output and end" in text
+    assert (
+        "Process\\_Startup 5.00 s, Total\\_Execution 9.75 s, and 0.50 s in between, to check the output and to end"
+        in text
+    )
     pulse = {"record": "matmul", "time_s": 0.3, "flops_per_s": 8e14, "busy_ns": None}
     text = report(read([*records([1.0] * 3), pulse]))
-    assert "9.75 s, 0.30 s to measure the rate of matrix products, and 0.20 s to check the output and end" in text
+    assert (
+        "9.75 s, 0.30 s to measure the rate of matrix products, and 0.20 s in between, to check the output and to end"
+        in text
+    )
 
 
 def test_one_step_gives_no_seconds_per_step(read: Reader) -> None:

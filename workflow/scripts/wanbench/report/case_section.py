@@ -134,7 +134,8 @@ def _duration(case: CaseRow, rows: list[Row]) -> str:
     if pd.notna(case["matmul_s"]):
         end_s -= case["matmul_s"]
         parts.append(f"{fixed(case['matmul_s'])} s to measure the rate of matrix products")
-    parts.append(f"and {fixed(end_s)} s to check the output and end")
+    check = ", to check the output" if case["status"] == names.OK else ""
+    parts.append(f"and {fixed(end_s)} s in between{check} and to end")
     return f"\n- Total Duration is the life of the process: {', '.join(parts)}"
 
 

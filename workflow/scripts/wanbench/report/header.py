@@ -127,7 +127,8 @@ def _notes(cases: pd.DataFrame) -> list[str]:
     if letters := gpu_letters(cases):
         alike = len(letters) > cases["gpu_name"].dropna().nunique()
         differ = " GPUs of one name differ by some percent, and so may cases." if alike else ""
-        notes.append(f"The cases ran on {len(letters)} GPUs, each named in its case: {gpus_named(letters)}.{differ}")
+        which = "The first GPUs of the cases are" if (cases["gpus"] > 1).any() else "The cases ran on"
+        notes.append(f"{which} {len(letters)} GPUs, each named in its case: {gpus_named(letters)}.{differ}")
     for error in cases["gpu_telemetry_error"].dropna().unique():
         notes.append(f"GPU telemetry could not be read: {plain(error)}.")
     if cases["unofficial_size"].fillna(False).any():

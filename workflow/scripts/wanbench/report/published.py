@@ -41,9 +41,9 @@ _NOTE = (
     "differ between sources, and a ratio between different GPUs compares the GPUs too. "
     "Total(s) is one generation without model initialisation and compilation: warm, the median of those after the "
     "first of the process, or cold, the first where it is the only one. Published totals are mostly of warm "
-    "generations (Published note says of which): a cold one here is longer than those by what loading and choosing "
-    "kernels takes. (scaled): the case ran another number of steps than was published, and its median step stands for "
-    "the difference. Check in the summary says which cases have doubtful figures."
+    "generations (Published note says of which): a cold one here may be longer than those, by what loading and "
+    "choosing kernels takes. (scaled): the case ran another number of steps than was published, and its median step "
+    "stands for the difference. Check in the summary says which cases have doubtful figures."
 )
 
 

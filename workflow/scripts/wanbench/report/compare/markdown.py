@@ -28,20 +28,21 @@ from wanbench.report.numbers import NOT_MEASURED, fixed, plain
 _PRINTED = {"s": ("s", 3, 1.0), "bytes": ("GB", 2, 1e-9), "J": ("J", 0, 1.0), "pct_s": ("%·s", 0, 1.0)}
 _NO_VERDICT = "no verdict: "
 _NOTE = (
-    "Ratio: this run over the baseline; below 1 is faster or less. `slower`, `faster`, `more` and `less` need a change "
-    "that is more than a share of the baseline's value, more than an absolute bound (both under Rules), and more than "
-    "the spread: three of the larger standard error of the two medians, from the median absolute deviation (Rousseeuw "
-    "and Croux 1993) of the steps or generations of each side. Where each side has one value there is no spread "
-    "(`none`), and the bounds alone decide. `same`: within the bounds. `within the spread`: past both bounds and not "
-    "past the spread, so it may be chance, and nothing is said. `not judged`: shown for information. Stages say where "
-    "a change lies; whether a case got worse, its measures say. `n/a`: not measured on one side. Two GPUs of one name "
-    "differ more than one GPU from run to run: where the cases ran on two, only measures with a share for that (under "
-    "Rules) have a verdict. Where one side has its first, cold generation alone and the other has warm ones, only "
-    "measures of the whole process and of the cold generation have one. `not measured again`: the trace is the "
-    "baseline's own, so that nothing could differ. `no verdict: busy machine`: in one of the two cases other processes "
-    "had more than `busy_machine_pct` (config/thresholds.yaml) of the machine's CPU, and the CPU decides the measure: "
-    "of a case on the CPU all times; of one on a GPU all times but s/step and VAE decoding, and the energy of a "
-    "generation, and where weights are offloaded these as well. Memory has its verdict."
+    "Ratio: this run over the baseline; below 1 is faster or less. `slower`, `faster`, `more` and `less` need a "
+    "change that is more than a share of the baseline's value, more than an absolute bound (both under Rules), and "
+    "more than the spread: three standard errors of the difference of the two medians, from the median absolute "
+    "deviation (Rousseeuw and Croux 1993) of the steps or generations of each side; of few values it is rough. Where "
+    "each side has one value there is no spread (`none`), and the bounds alone decide. `same`: within the bounds. "
+    "`within the spread`: past both bounds and not past the spread, so it may be chance, and nothing is said. `not "
+    "judged`: shown for information. Stages say where a change lies; whether a case got worse, its measures say. "
+    "`n/a`: not measured on one side. Two GPUs of one name differ more than one GPU from run to run: where the cases "
+    "ran on two, only measures with a share for that (under Rules) have a verdict. Where one side has its first, cold "
+    "generation alone and the other has warm ones, only loading, GPU memory and the cold generation have one. `not "
+    "measured again`: the trace is the baseline's own, so that nothing could differ. `no verdict: busy machine`: in "
+    "one of the two cases other processes had more than `busy_machine_pct` (config/thresholds.yaml) of the machine's "
+    "CPU, and the CPU decides the measure: of a case on the CPU all times; of one on a GPU all times but s/step and "
+    "VAE decoding, and the energy of a generation, and where weights are offloaded these as well. Memory has its "
+    "verdict."
 )
 
 
@@ -70,7 +71,7 @@ def render(comparison: Comparison) -> str:
 def _head(comparison: Comparison, common: Sequence[Difference]) -> str:
     counts = ", ".join(f"{count} {_plain(verdict)}" for verdict, count in verdict_counts(comparison).items())
     unknown = any(case.withheld == HARDWARE_UNKNOWN for case in comparison.cases)
-    nothing = "the baseline does not say what it ran on" if unknown else "nothing"
+    nothing = "not known, of a report as the baseline no hardware is read" if unknown else "nothing"
     differing = ", ".join(_plain(str(difference)) for difference in common) or nothing
     lines = [
         f"- **Baseline**: {_plain(comparison.baseline)}",
@@ -136,7 +137,7 @@ def _case_section(case: ComparedCase, common: Sequence[Difference]) -> list[str]
     own = [_plain(str(difference)) for difference in case.differences if difference not in common]
     lines = [f"- Differs in: {', '.join(own)}"] if own else []
     if case.withheld is not None:
-        lines.append(f"- No verdicts: {_plain(case.withheld)}")
+        lines.append(f"- No verdicts: {_plain(case.withheld.removeprefix(_NO_VERDICT))}")
     if case.busy is not None:
         lines.append(f"- Busy machine: {_plain(case.busy)}")
     if lines:

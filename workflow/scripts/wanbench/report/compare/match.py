@@ -82,7 +82,7 @@ def differences(pair: Pair) -> list[Difference]:
         if of_old and of_new:
             found += _differing(kind, of_old, of_new)
     names = {case.hardware.get("GPU") for case in (old, new)}
-    if len(names) == 1 and old.gpu_uuid and new.gpu_uuid and old.gpu_uuid != new.gpu_uuid:
+    if len(names) == 1 and old.gpu_uuids and new.gpu_uuids and old.gpu_uuids != new.gpu_uuids:
         # Its UUID is in the trace. Here the name is enough, and is the same in all cases of two machines with several.
         (name,) = names
         found.append(Difference(ANOTHER_GPU, "GPU", name, name))
@@ -90,7 +90,9 @@ def differences(pair: Pair) -> list[Difference]:
 
 
 def _differing(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
-    return [Difference(kind, key, value, new[key]) for key, value in old.items() if value != new[key]]
+    # Not all versions of a package list name the same packages.
+    keys = [*old, *(key for key in new if key not in old)]
+    return [Difference(kind, key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key)]
 
 
 def other_video(found: Sequence[Difference]) -> list[Difference]:

@@ -48,7 +48,8 @@ class MeasuredCase:
         busy_pct: share of the machine's CPU that other processes had, where that is too much; else None.
         cold_only: its figures are those of its first, cold generation, for want of another; None where unknown.
         hardware, software: names and versions; empty where unknown.
-        gpu_uuid: which of the GPUs of its name it ran on; None where unknown, or on none.
+        gpu_uuids: which GPUs of their name it ran on; empty where unknown, or on none.
+        output_finite: whether the video consists of numbers; None where it does not say.
         figures: by measure of the rules in `policy`.
         stages: times by stage, in order, the steps as three: first, typical and expert switch.
     """
@@ -61,11 +62,16 @@ class MeasuredCase:
     software: dict[str, Any]
     figures: dict[str, Figure]
     stages: dict[str, Figure]
-    gpu_uuid: str | None = None
+    gpu_uuids: frozenset[str] = frozenset()
+    output_finite: bool | None = None
     how_often: dict[str, Any] = field(default_factory=dict)
     cold_only: bool | None = None
     started_at: str | None = None
     busy_pct: float | None = None
+
+    @property
+    def ended_well(self) -> bool:
+        return self.status == names.OK and self.output_finite is not False
 
     def same_measurement(self, other: "MeasuredCase") -> bool:
         """Both are what one and the same run measured, whatever their files are called or hold beside it."""
@@ -101,7 +107,8 @@ def measured_case(trace: Trace, busy_machine_pct: float = 100.0) -> MeasuredCase
         software=_software(environment) | {"measuring code": trace.digests["measure"]},
         figures=_figures(trace),
         stages=_stages(trace, rows),
-        gpu_uuid=(environment.get("gpu") or {}).get("uuid"),
+        gpu_uuids=_gpu_uuids(environment),
+        output_finite=trace.quality["output_finite"],
         how_often={key: trace.case[key] for key in _HOW_OFTEN},
         cold_only=not warm(generations_of(trace.stages)),
         started_at=trace.started_at,
@@ -122,24 +129,33 @@ def _deciding(case: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in case.items() if key not in no_effect}
 
 
+def _gpu_uuids(environment: dict[str, Any]) -> frozenset[str]:
+    gpu, telemetry = environment.get("gpu") or {}, environment.get("gpu_telemetry") or {}
+    return frozenset(telemetry.get("gpus") or filter(None, [gpu.get("uuid")]))
+
+
 def _hardware(environment: dict[str, Any]) -> dict[str, Any]:
     if not environment:
         return {}
     gpu, telemetry = environment.get("gpu") or {}, environment.get("gpu_telemetry") or {}
     return {
         "GPU": gpu.get("name", "none"),
+        "GPU memory (bytes)": gpu.get("mem_total_bytes"),
         "power limit (W)": telemetry.get("power_limit_w"),
+        "platform": environment.get("platform"),
         "CPU": environment.get("cpu_name"),
+        "logical cores": environment.get("cpu_cores_logical"),
     }
 
 
 def _software(environment: dict[str, Any]) -> dict[str, Any]:
-    packages = environment.get("packages", {})
     return {
         "software deployment": environment.get("software_deployment"),
         "Python": environment.get("python"),
-        **{package: packages.get(package) for package in ("torch", "diffusers", "transformers")},
+        **environment.get("packages", {}),
+        "CUDA": environment.get("cuda"),
         "driver": (environment.get("gpu_telemetry") or {}).get("driver"),
+        "threads of torch": environment.get("cpu_threads_torch"),
     }
 
 
@@ -183,7 +199,7 @@ def _stages(trace: Trace, rows: Iterable[Row]) -> dict[str, Figure]:
     for row in rows:
         if names.step_index(row.stage) is None:
             # Rows that only the breakdown has, and a compilation in a warm-up, have the one value that stands there.
-            times[row.stage] = Figure.of(_times_s(trace, row.stage) or [row.time_s])
+            times[row.stage] = Figure.of(_times_s(trace, row.stage) or [None if row.interrupted else row.time_s])
         elif FIRST_STEP not in times:
             times[FIRST_STEP] = Figure.of(step.time_s for step in steps if step.index == 0)
             times[TYPICAL_STEP] = Figure.of(step.time_s for step in typical_steps(steps))

@@ -1,6 +1,6 @@
 """A report in the form of the reference report as a baseline: what it says, without what it cannot know.
 
-0 in its columns is what was not measured. It names no hardware, so nothing held against it has a verdict.
+0 in its columns is what was not measured. No hardware is read from it, so nothing held against it has a verdict.
 """
 
 from dataclasses import dataclass

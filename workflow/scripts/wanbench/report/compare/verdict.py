@@ -1,5 +1,6 @@
 """What changed between two runs, and whether it counts."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,6 @@ from wanbench.report.compare.match import (
 from wanbench.report.compare.measured import Figure, MeasuredCase
 from wanbench.report.compare.policy import OF_ANY_GENERATION, POLICIES, MetricPolicy, cpu_decides, stage_policy
 from wanbench.report.numbers import NOT_MEASURED
-from wanbench.trace.names import OK
 
 SAME, WITHIN_SPREAD, NOT_JUDGED, HARDWARE_UNKNOWN = "same", "within the spread", "not judged", "hardware unknown"
 NOT_MEASURED_AGAIN = "not measured again"
@@ -26,7 +26,8 @@ BUSY_MACHINE = "no verdict: busy machine"
 COLD_BESIDE_WARM = "no verdict: a cold generation beside warm ones"
 WORSE = ("slower", "more")
 BETTER = ("faster", "less")
-# A median further off than three of its standard errors is so by chance in 0.3 % of normal cases.
+# Chance seldom takes the difference of two medians further. Of few values the error itself is rough, and it does more
+# often: then it is the bounds of the rule that decide.
 _ERRORS = 3.0
 
 
@@ -38,7 +39,8 @@ class ComparedRow:
         case: its name in this run.
         kind: "measure" or "stage".
         ratio: new over old; None where one side was not measured, or old is 0.
-        spread: the change that chance could make: three of the larger standard error; None with one value a side.
+        spread: the change that chance could make: three standard errors of the difference of the medians; None with one
+            value a side.
     """
 
     case: str
@@ -60,7 +62,7 @@ class ComparedCase:
         withheld: why no figure has a verdict; None where figures have one.
         busy: of which side other processes used the CPU, and how much of it; None where of neither.
         failed: it ended well in the baseline, and in this run, of the same settings and hardware (if on another GPU of
-            the same name), did not.
+            the same name), did not, or its video does not consist of numbers any more.
     """
 
     case: str
@@ -139,7 +141,7 @@ def compared(pair: Pair) -> ComparedCase:
     found = differences(pair)
     withheld = _withheld(pair, found)
     moved = any(difference.kind in (SETTING, HARDWARE) for difference in found)
-    failed = pair.old.status == OK and pair.new.status != OK and not moved
+    failed = pair.old.ended_well and not pair.new.ended_well and not moved
     return ComparedCase(
         case=pair.new.name,
         old_case=pair.old.name,
@@ -162,9 +164,9 @@ def _withheld(pair: Pair, found: Sequence[Difference]) -> str | None:
     if pair.old.same_measurement(pair.new):
         return NOT_MEASURED_AGAIN
     settings = [str(difference) for difference in found if difference.kind == SETTING]
-    if settings:
-        return f"not comparable: {', '.join(settings)}"
     doubts = [f"{side} {case.doubt}" for side, case in (("baseline", pair.old), ("this run", pair.new)) if case.doubt]
+    if settings:
+        return f"not comparable: {'; '.join([', '.join(settings), *doubts])}"
     if doubts:
         return f"no verdict: {'; '.join(doubts)}"
     if not pair.old.hardware or not pair.new.hardware:
@@ -213,7 +215,7 @@ def _verdict(policy: MetricPolicy, old: Figure, new: Figure, withheld: str | Non
 def spread_of(old: Figure, new: Figure) -> float | None:
     """The change that has to be passed, in the unit of the figures; None where neither side has a spread."""
     errors = [figure.error for figure in (old, new) if figure.error is not None]
-    return _ERRORS * max(errors) if errors else None
+    return _ERRORS * math.hypot(*errors) if errors else None
 
 
 def verdict_of(policy: MetricPolicy, old: Figure, new: Figure) -> str:

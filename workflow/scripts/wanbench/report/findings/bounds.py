@@ -95,11 +95,11 @@ def _evidence(context: Context, sm_pct: float, tensor_pct: float) -> tuple[dict[
     measured_per_s = context.number("matmul_flops_per_s")
     if measured_per_s is None or source == MEASURED:
         return evidence, text
-    measured_per_s *= int(context.case["gpus"])
-    evidence["mfu_of_measured_pct"] = mfu[0] * peak_per_s / measured_per_s
-    return evidence, (
-        f"{text} and {evidence['mfu_of_measured_pct']:.0f} % of the {measured_per_s / 1e12:.0f} TFLOP/s measured here"
-    )
+    gpus = int(context.case["gpus"])
+    evidence["mfu_of_measured_pct"] = mfu[0] * peak_per_s / (gpus * measured_per_s)
+    one = f"{measured_per_s / 1e12:.0f} TFLOP/s measured here"
+    of = f"the {one}" if gpus == 1 else f"{gpus} times the {one} on one"
+    return evidence, f"{text} and {evidence['mfu_of_measured_pct']:.0f} % of {of}"
 
 
 def _compute_bound(context: Context) -> Iterator[Finding]:

@@ -173,10 +173,16 @@ def _memory(case: CaseRow, neighbour: Neighbour) -> list[str]:
     if own is not None and other is not None:
         alike = abs(other - own) < _ALIKE * own
         texts.append("the same GPU memory" if alike else f"{_more(other - own)} GPU memory")
-    own, other = (host_mem_bytes(row) for row in (case, neighbour.row))
+    own, other = _host_bytes(case, neighbour.row)
     if own is not None and other is not None and abs(other - own) >= _FEW_BYTES:
         texts.append(f"{_more(other - own)} host memory")
     return texts
+
+
+def _host_bytes(*cases: CaseRow) -> list[float | None]:
+    """Memory of cases on the host by one measure: the machine's, where processes of one of them share pages."""
+    shared = any(host_mem_bytes(case) != known(case["process_mem_bytes"]) for case in cases)
+    return [known(case["sys_mem_bytes" if shared else "process_mem_bytes"]) for case in cases]
 
 
 def _more(change_bytes: float) -> str:

@@ -7,7 +7,10 @@ from wanbench.report.findings.basis import NOTE, Context, Finding, Rule
 from wanbench.report.findings.gains import energy_change_pct, speed_ratio, step_gain_pct
 from wanbench.report.findings.neighbours import Neighbour, alike_warm
 
-_ADVICE = "What gets no faster is what the GPUs do not share: text encoding, VAE decoding and the export."
+_ADVICE = (
+    "What gets no faster is what the GPUs do not share: text encoding, VAE decoding, the export and, with offload, "
+    "moving weights; and what they exchange in each layer takes time that one GPU does not need."
+)
 
 
 def _parallel_efficiency(context: Context) -> Iterator[Finding]:
