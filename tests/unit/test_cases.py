@@ -216,7 +216,7 @@ def test_a_name_in_cases_and_in_grid_is_refused() -> None:
         ("cases:\n  a: {model: TI2V-5B\n  b: 3\n", "line 3, column 4: not valid YAML"),
         (
             "cases:\n\ta: 1\n",
-            "line 2, column 1: not valid YAML: a tab, which YAML does not allow there; allowed: blanks",
+            "line 2, column 1: not valid YAML: a tab, which YAML does not allow there; allowed: spaces",
         ),
         ("a:\n  b: 1\n \tc: 2\n", "line 3, column 2: not valid YAML: a tab, which"),
         ("ä: |\n\tb\n", "line 2, column 1: not valid YAML: a tab, which"),

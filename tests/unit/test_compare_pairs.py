@@ -271,7 +271,7 @@ def test_equal_runs_of_one_gpu_of_the_kept_results_are_no_change() -> None:
 
 def test_without_a_pair_nothing_is_said_of_differences() -> None:
     text = render(compare("old", [case("a")], [with_settings("b", seed=3)]))
-    assert "0 compared, 1 only in the baseline, 1 only in this run" in text
+    assert "0 of both sides, 1 only in the baseline, 1 only in this run" in text
     assert "differ in all cases" not in text
 
 

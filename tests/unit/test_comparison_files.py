@@ -49,7 +49,7 @@ def test_a_comparison_ends_with_its_counts() -> None:
     assert ending(nothing) == ["Cases: none", "Verdicts of measures: none"]
     some = {"cases": [{"case": "a"}, {"case": "b"}], "verdicts": {"same": 9, "slower": 1}, "only_old": ["c"]}
     assert ending(nothing | some | {"not_measured_again": ["a"]}) == [
-        "Cases: 2 compared, 1 not measured again, 1 only in the baseline",
+        "Cases: 2 of both sides, 1 not measured again, 1 only in the baseline",
         "Verdicts of measures: 9 same, 1 slower",
     ]
 

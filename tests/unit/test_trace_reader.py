@@ -205,7 +205,7 @@ def test_a_trace_that_somebody_changed_is_refused(file: Path, edit: Callable[[st
     assert file.read_text("utf-8") != before
     with pytest.raises(InputError) as error:
         read_trace(file)
-    assert str(error.value) == f"{file}: sha256: the file was changed after it was measured; run again with --forcerun"
+    assert str(error.value) == f"{file}: sha256: the file was changed after it was measured"
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"schema_version": 1, "status"'])
@@ -268,6 +268,7 @@ def test_a_trace_under_another_name_is_not_used(file: Path) -> None:
     other = file.rename(file.with_name("other.json"))
     _, left_out = collect([other], Expected({"other": "0" * 64}, "m", "e"), LIMITS)
     assert "holds case 'tiny'" in left_out[0].reason
+    assert left_out[0].reason.endswith(f"; --forcerun {other} measures it again")
 
 
 def test_a_broken_trace_does_not_keep_the_others_from_being_used(file: Path, tmp_path: Path) -> None:

@@ -51,7 +51,8 @@ def test_a_copy_of_the_results_is_the_same(measured: Project) -> None:
     assert run.jobs >= COMPARISON | {("report", ""), ("page", "")}
     assert "\nThe comparison: results/comparison.md, results/comparison.json\n" in run.output
     assert (
-        "\nThe report: results/report.md, results/report.html\nCases: 2 compared\nVerdicts of measures: " in run.output
+        "\nThe report: results/report.md, results/report.html\nCases: 2 of both sides\nVerdicts of measures: "
+        in run.output
     )
     comparison = json.loads(measured.read("results/comparison.json"))
     assert set(comparison["verdicts"]) == {"same", "not judged", "n/a"}

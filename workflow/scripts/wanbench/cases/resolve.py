@@ -38,6 +38,8 @@ _COMMON_DEFAULTS: dict[str, Any] = {
     "repeats": 1,
     "timeout_s": 14400,
 }
+# What rule checkpoint writes.
+_WRITTEN = re.compile(rf"results/checkpoints/(full|tiny)/({'|'.join(MODELS)})")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -257,7 +259,10 @@ def _checkpoint(settings: dict[str, Any], facts: ModelFacts, digests: _Digests, 
             raise not_allowed(where, "revision", revision, "none for a folder; only a hub id has revisions")
         return {"checkpoint": checkpoint, "revision": None, "checkpoint_sha256": digests.folder(folder)}
     if not _HUB_ID.fullmatch(checkpoint):
-        raise not_allowed(where, "checkpoint", checkpoint, f"an existing folder, or a hub id such as {facts.hub_id}")
+        allowed = f"a folder that exists, or a hub id such as {facts.hub_id}"
+        if _WRITTEN.fullmatch(checkpoint):
+            allowed += f" (`snakemake --cores 1 {checkpoint}` writes this one)"
+        raise not_allowed(where, "checkpoint", checkpoint, allowed)
     if revision is None and checkpoint == facts.hub_id:
         revision = facts.revision
     if revision is None:

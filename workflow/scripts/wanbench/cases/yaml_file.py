@@ -12,7 +12,7 @@ from wanbench.errors import InputError
 # Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
 _MOST_VALUES = 1_000_000
 _DEEPEST = 100
-_TAB = "a tab, which YAML does not allow there; allowed: blanks"
+_TAB = "a tab, which YAML does not allow there; allowed: spaces"
 
 
 class _StrictLoader(yaml.CSafeLoader):

@@ -118,9 +118,16 @@ def _read(file: Path, expected: Expected | None, limits: Limits) -> Trace | Left
     try:
         trace = read_trace(file)
     except InputError as error:
-        return LeftOut(case, str(error))
+        return LeftOut(case, str(error) + _remedy(file, expected))
     reason = _stale(trace, case, expected)
-    return judged(trace, limits) if reason is None else LeftOut(case, f"{file}: {reason}")
+    if reason is None:
+        return judged(trace, limits)
+    return LeftOut(case, f"{file}: {reason}{_remedy(file, expected)}")
+
+
+def _remedy(file: Path, expected: Expected | None) -> str:
+    # Traces that stand for themselves cannot be measured again here.
+    return "" if expected is None else f"; --forcerun {file} measures it again"
 
 
 def _stale(trace: Trace, case: str, expected: Expected | None) -> str | None:
@@ -135,5 +142,5 @@ def _stale(trace: Trace, case: str, expected: Expected | None) -> str | None:
     ):
         if trace.digests[key] != now:
             what = {"case_sha256": "settings of this case", "measure": "measuring code", "env": "measuring environment"}
-            return f"digests.{key}: measured with other {what[key]}; run again with --forcerun"
+            return f"digests.{key}: measured with other {what[key]}"
     return None

@@ -180,7 +180,7 @@ def _check_unchanged(path: Path, content: dict[str, Any], data: bytes) -> None:
     checksum = CHECKSUM.format(content["sha256"]).encode()
     measured = memoryview(data)[: -len(checksum)]
     if not data.endswith(checksum) or hashlib.sha256(measured).hexdigest() != content["sha256"]:
-        raise _refused(path, "sha256: the file was changed after it was measured; run again with --forcerun")
+        raise _refused(path, "sha256: the file was changed after it was measured")
 
 
 def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:

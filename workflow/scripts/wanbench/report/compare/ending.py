@@ -12,7 +12,7 @@ def ending(comparison: dict[str, Any]) -> list[str]:
         comparison: as `as_json` gives it.
     """
     counts = {
-        "compared": len(comparison["cases"]),
+        "of both sides": len(comparison["cases"]),
         "not measured again": len(comparison["not_measured_again"]),
         "only in the baseline": len(comparison["only_old"]),
         "only in this run": len(comparison["only_new"]),

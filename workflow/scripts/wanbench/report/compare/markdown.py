@@ -9,7 +9,6 @@ from wanbench.report.compare.verdict import (
     BETTER,
     BUSY_MACHINE,
     COLD_BESIDE_WARM,
-    HARDWARE_UNKNOWN,
     HOW_TO_MEASURE_AGAIN,
     ON_ANOTHER_GPU,
     SAME,
@@ -70,12 +69,12 @@ def render(comparison: Comparison) -> str:
 
 def _head(comparison: Comparison, common: Sequence[Difference]) -> str:
     counts = ", ".join(f"{count} {_plain(verdict)}" for verdict, count in verdict_counts(comparison).items())
-    unknown = any(case.withheld == HARDWARE_UNKNOWN for case in comparison.cases)
+    unknown = not all(case.hardware_known for case in comparison.cases)
     nothing = "not known, of a report as the baseline no hardware is read" if unknown else "nothing"
     differing = ", ".join(_plain(str(difference)) for difference in common) or nothing
     lines = [
         f"- **Baseline**: {_plain(comparison.baseline)}",
-        f"- **Cases**: {len(comparison.cases)} compared, {len(comparison.only_old)} only in the baseline, "
+        f"- **Cases**: {len(comparison.cases)} of both sides, {len(comparison.only_old)} only in the baseline, "
         f"{len(comparison.only_new)} only in this run",
         f"- **Verdicts of measures**: {counts or 'none'}",
     ]

@@ -60,6 +60,7 @@ class ComparedCase:
 
     Attributes:
         withheld: why no figure has a verdict; None where figures have one.
+        hardware_known: both sides say what they ran on.
         busy: of which side other processes used the CPU, and how much of it; None where of neither.
         failed: it ended well in the baseline, and in this run, of the same settings and hardware (if on another GPU of
             the same name), did not, or its video does not consist of numbers any more.
@@ -69,6 +70,7 @@ class ComparedCase:
     old_case: str
     differences: tuple[Difference, ...]
     withheld: str | None
+    hardware_known: bool
     busy: str | None
     failed: str | None
     rows: tuple[ComparedRow, ...]
@@ -147,6 +149,7 @@ def compared(pair: Pair) -> ComparedCase:
         old_case=pair.old.name,
         differences=tuple(found),
         withheld=withheld,
+        hardware_known=bool(pair.old.hardware and pair.new.hardware),
         busy=_busy(pair),
         failed=pair.new.doubt if failed else None,
         rows=() if other_video(found) else tuple(_rows(pair, found, withheld)),

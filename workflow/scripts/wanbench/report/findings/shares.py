@@ -136,17 +136,21 @@ def _not_the_weights(context: Context) -> str:
 def _slow_first_step(context: Context) -> Iterator[Finding]:
     first_name = names.step_inference(0)
     first = [stage for stage in context.stages if stage["stage"] == first_name and not stage["interrupted"]]
-    typical, generation_s = context.typical_rows, context.number("first_generation_s")
-    if not first or not typical or not generation_s:
+    names_of_typical = {row.stage for row in context.typical_rows}
+    typical_times_s = [
+        stage["time_s"] for stage in context.stages if stage["stage"] in names_of_typical and stage["counted"]
+    ]
+    generation_s = context.number("first_generation_s")
+    if not first or not typical_times_s or not generation_s:
         return
     first_s = min(first, key=lambda stage: stage["generation"])["time_s"]
-    typical_s = statistics.median(row.time_s for row in typical)
+    typical_s = statistics.median(typical_times_s)
     extra_s = first_s - typical_s
     if 100 * extra_s < context.thresholds.slow_first_step_pct * generation_s:
         return
     text = (
         f"Inference of the first step of the first (cold) generation takes {fixed(first_s)} s, {fixed(extra_s)} s more "
-        "than of a typical one, beside compilation and loading: kernels are loaded and chosen then."
+        "than of a typical one, beside compilation and loading: as a rule, kernels are loaded and chosen then."
     )
     has_warm = context.number("generation_s") is not None
     advice = "" if has_warm else _WARM_UP
