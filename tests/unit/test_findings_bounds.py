@@ -218,7 +218,9 @@ def test_an_attention_that_is_slower_than_another_is_named_before_other_kernels(
     assert "`attention: _native_efficient` takes more of a step than others do" in finding.text
     assert finding.advised == (("attention: native",),)
     assert "2.00 s/step instead of 4.00" in finding.advice
-    for alone in (rules(slow), rules(native, slow)):
+    sage = steady_case(tmp_path, "sage", step_s=1.0, settings={"attention": "sage"}, measures=busy)
+    assert rules(slow, native, sage)["kernel_bound"].advised == (("attention: native",),)
+    for alone in (rules(slow), rules(native, slow), rules(native, sage)):
         assert alone["kernel_bound"].advised == (("compile: repeated_blocks",),)
 
 

@@ -131,6 +131,17 @@ def test_warm_cases_are_compared_warm(tmp_path: Path) -> None:
     assert "against" not in finding.text
 
 
+def test_what_is_faster_at_a_cost_of_quality_hides_nothing(tmp_path: Path) -> None:
+    own = steady_case(tmp_path, "own", step_s=8.0)
+    cudnn = steady_case(tmp_path, "cudnn", step_s=4.0, settings={"attention": "_native_cudnn"})
+    sage = steady_case(tmp_path, "sage", step_s=2.0, settings={"attention": "sage"})
+    texts = [each.text for each in findings(own, cudnn, sage)["own"] if each.rule == "faster_elsewhere"]
+    assert [text.partition(" and is ")[0] for text in texts] == [
+        "Case cudnn differs only in `attention: _native_cudnn`",
+        "Case sage differs only in `attention: sage` (lossy)",
+    ]
+
+
 def test_another_gpu_shows_only_what_is_far_beyond_what_two_differ_by(tmp_path: Path) -> None:
     """As T2V_A14B_480p_group beside group_stream on another H200: 57.78 s/step and 7.08, in the same memory."""
     own = steady_case(tmp_path, "own", settings={"offload": "group"}, step_s=4.0, peak_gb=20)

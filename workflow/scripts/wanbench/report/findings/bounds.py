@@ -15,7 +15,7 @@ from wanbench.report.findings.basis import (
     denoising_mean,
     in_typical_steps,
 )
-from wanbench.report.findings.gains import advisable, speeds_up, step_gain_pct
+from wanbench.report.findings.gains import advisable, costs_quality, speeds_up, step_gain_pct
 from wanbench.report.peaks import MEASURED, mfu_pct, peak_flops_per_s
 
 
@@ -65,7 +65,8 @@ def _kernel_bound(context: Context) -> Iterator[Finding]:
 
 def _slow_kernels(context: Context) -> tuple[str, str, str]:
     """Which kernels take the time, what to do, and the setting of that."""
-    faster = [near for near in context.neighbours if near.key == "attention" and speeds_up(context, near)]
+    others = [near for near in context.neighbours if near.key == "attention" and not costs_quality(context.case, near)]
+    faster = [near for near in others if speeds_up(context, near)]
     if faster:
         best = max(faster, key=lambda near: step_gain_pct(context.case, near))
         why = f"`attention: {context.case['attention']}` takes more of a step than others do"

@@ -84,9 +84,14 @@ def measured_here(context: Context, advised: Sequence[str], for_speed: bool) -> 
     )
 
 
+def costs_quality(case: CaseRow, neighbour: Neighbour) -> bool:
+    """Whether the neighbour's setting is lossy, and what the case has is not."""
+    return is_lossy(neighbour.row) and not is_lossy(case)
+
+
 def _described(case: CaseRow, neighbour: Neighbour) -> str:
     elsewhere = "" if neighbour.same_gpu else ", on another GPU of this kind"
-    lossy = " (lossy)" if is_lossy(neighbour.row) and not is_lossy(case) else ""
+    lossy = " (lossy)" if costs_quality(case, neighbour) else ""
     return f"`{neighbour.setting}`{lossy} (case {neighbour.row['case']}{elsewhere}): {gain_text(case, neighbour)}"
 
 

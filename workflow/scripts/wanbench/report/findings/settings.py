@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from wanbench.models import MODELS
-from wanbench.report.comparisons import is_lossy, is_of_one_step
+from wanbench.report.comparisons import is_of_one_step
 from wanbench.report.findings.advice import alternatives
 from wanbench.report.findings.basis import NOTE, Context, Finding, Rule, known, matches
-from wanbench.report.findings.gains import gain_text, only_steps_compare, speed_ratio
+from wanbench.report.findings.gains import costs_quality, gain_text, only_steps_compare, speed_ratio
 from wanbench.report.findings.neighbours import Neighbour, alike_warm
 from wanbench.report.numbers import fixed, gigabytes
 
@@ -90,9 +90,11 @@ class _Faster:
     official_ratio: float
 
     def is_beaten_by(self, other: "_Faster") -> bool:
-        """Whether another value of the same setting is faster still, in no more memory."""
+        """Whether another value of the same setting is faster still, in no more memory and at no cost of quality."""
         own, others = (known(each.neighbour.row["gpu_mem_allocated_bytes"]) for each in (self, other))
         if own is None or others is None or other.neighbour.key != self.neighbour.key:
+            return False
+        if costs_quality(self.neighbour.row, other.neighbour):
             return False
         return other.ratio > self.ratio and other.official_ratio > self.official_ratio and others <= own
 
@@ -105,7 +107,7 @@ def _faster_elsewhere(context: Context) -> Iterator[Finding]:
             continue
         if any(each.is_beaten_by(other) for other in faster):
             continue
-        lossy = " (lossy)" if is_lossy(neighbour.row) and not is_lossy(context.case) else ""
+        lossy = " (lossy)" if costs_quality(context.case, neighbour) else ""
         elsewhere = "" if neighbour.same_gpu else " (on another GPU of this kind)"
         differs = (
             f"differs only in `{neighbour.setting}`{lossy}"
