@@ -228,6 +228,18 @@ def test_what_group_offloading_costs_is_told(tmp_path: Path) -> None:
     assert "the same GPU memory, 11.00 GB more host memory" in text
 
 
+def test_host_memory_is_compared_by_one_measure_and_without_pages_that_processes_share(tmp_path: Path) -> None:
+    """As T2V_A14B_480p_2_gpus_compiled on H100s: the processes add up to 35.14 GB, and the machine used 10.20."""
+
+    def held(name: str, process_gb: float, machine_gb: float, step_s: float, **settings: str) -> Trace:
+        host = {".*": {"process_mem_bytes": process_gb * 1e9, "sys_mem_bytes": machine_gb * 1e9}}
+        return steady_case(tmp_path, name, step_s, settings=settings, measures=host)
+
+    eager = held("eager", 5.72, 5.85, 4.0)
+    text = rules(eager, held("compiled", 35.14, 10.20, 2.0, compile="repeated_blocks"))["faster_elsewhere"].text
+    assert ", 4.35 GB more host memory" in text
+
+
 def test_energy_is_told_at_the_official_steps_too(tmp_path: Path) -> None:
     """As H200's 01_Speed_Preview_704p: streaming saves the energy of moving, once, and costs more in each step."""
 

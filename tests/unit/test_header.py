@@ -24,6 +24,21 @@ def test_cases_on_several_gpus_of_one_name_are_told_apart(tmp_path: Path) -> Non
     assert "each named in its case" not in report(traces[0], traces[2])
 
 
+def test_measuring_lasts_until_the_last_case_ended(tmp_path: Path) -> None:
+    trace = case_trace(tmp_path, full_case("a"))
+    short = replace(trace, started_at="2026-11-23T18:20:50+00:00", total_duration_s=5.0)
+    assert "- **Measured**: 2026-11-23 18:20 UTC\n" in report(short)
+    long = replace(short, total_duration_s=700.0)
+    assert "- **Measured**: 2026-11-23 18:20 to 2026-11-23 18:32 UTC\n" in report(long)
+
+
+def test_of_several_gpus_for_a_case_the_head_names_the_first(tmp_path: Path) -> None:
+    other = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
+    cases = (full_case("a"), GPU), (full_case("b", gpus=2), other)
+    text = report(*(case_trace(tmp_path, case, gpu=gpu) for case, gpu in cases))
+    assert "The first GPUs of the cases are 2 GPUs, each named in its case: GPU A is GPU-0, GPU B is GPU-1." in text
+
+
 def at_rate(trace: Trace, tflops_per_s: float, digest: str) -> Trace:
     environment = {**trace.environment, "matmul_flops_per_s": tflops_per_s * 1e12}
     return replace(trace, environment=environment, digests=trace.digests | {"measure": digest})
