@@ -97,7 +97,7 @@ def _rules() -> _Rules:
 
 @cache
 def _compiled(secrets: frozenset[str], homes: frozenset[str], names: frozenset[str]) -> _Rules:
-    # Within a longer path, a folder such as /root is another: /mnt/root.
+    # A home of one name is another folder within a longer path: /mnt/server is not /server.
     roots = [re.escape(folder) if folder.count("/") > 1 else rf"(?<![\w.-]){re.escape(folder)}" for folder in homes]
     alone = [re.escape(name) for name in names if len(name) >= _SHORTEST_NAME and not name.isdecimal()]
     parts = [re.escape(name) for name in names]
