@@ -65,7 +65,13 @@ def test_in_messages_names_are_redacted_as_words_too(planted: None, text: str, s
 @pytest.mark.parametrize(
     ("account", "machine", "home", "text", "shown"),
     [
-        ("server", "gpu", "/server", "a server: gpu in /server/x and /mnt/server", "a server: gpu in ~/x and /mnt/server"),
+        (
+            "server",
+            "gpu",
+            "/server",
+            "a server: gpu in /server/x and /mnt/server",
+            "a server: gpu in ~/x and /mnt/server",
+        ),
         ("bob", "n1", "/home/bob", "bob on n1 has /data/bob/x", "bob on n1 has /data/***/x"),
         ("user", "localhost", "/", "the user of localhost in /usr/x", "the user of localhost in /usr/x"),
         ("1000", "4711", "/nonexistent", "1000 of 4711", "1000 of 4711"),

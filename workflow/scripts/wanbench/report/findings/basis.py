@@ -149,6 +149,12 @@ def switch_steps(stages: Iterable[dict[str, Any]]) -> set[int]:
     return {step for step in experts if step - 1 in experts and experts[step] != experts[step - 1]}
 
 
+def typical_stages(context: Context) -> list[dict[str, Any]]:
+    """What `typical_rows` sums up: each of these stages in each of the generations that count, in order."""
+    names_of_typical = {row.stage for row in context.typical_rows}
+    return [stage for stage in context.stages if stage["stage"] in names_of_typical and stage["counted"]]
+
+
 def in_typical_steps(context: Context) -> str:
     """The steps that figures of denoising rest on, in words: one step is weak evidence."""
     return "typical steps" if len(context.typical_rows) > 1 else "the only typical step"

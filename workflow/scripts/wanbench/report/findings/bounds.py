@@ -14,6 +14,7 @@ from wanbench.report.findings.basis import (
     Rule,
     denoising_mean,
     in_typical_steps,
+    typical_stages,
 )
 from wanbench.report.findings.gains import advisable, costs_quality, speeds_up, step_gain_pct
 from wanbench.report.peaks import MEASURED, mfu_pct, peak_flops_per_s
@@ -166,7 +167,7 @@ def _power_cap(context: Context) -> Iterator[Finding]:
 
 def _typical_clock(context: Context) -> tuple[dict[str, float], str]:
     """The SM clock in typical steps, and in words."""
-    clocks = [stage["sm_clock_mhz"] for stage in _typical_stages(context) if stage["sm_clock_mhz"] is not None]
+    clocks = [stage["sm_clock_mhz"] for stage in typical_stages(context) if stage["sm_clock_mhz"] is not None]
     if not clocks:
         return {}, ""
     evidence, most_mhz = {"sm_clock_mhz": statistics.median(clocks)}, context.number("gpu_sm_clock_max_mhz")
@@ -174,11 +175,6 @@ def _typical_clock(context: Context) -> tuple[dict[str, float], str]:
     if most_mhz is None:
         return evidence, text
     return evidence | {"sm_clock_max_mhz": most_mhz}, f"{text} of {most_mhz:.0f} MHz at most"
-
-
-def _typical_stages(context: Context) -> list[dict]:
-    typical = {row.stage for row in context.typical_rows}
-    return [stage for stage in context.stages if stage["stage"] in typical and stage["counted"]]
 
 
 RULES = (

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable, Iterator
 
 from wanbench.report.breakdown import Row
-from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, on_the_cpu
+from wanbench.report.findings.basis import WARNING, Context, Finding, Rule, on_the_cpu, typical_stages
 from wanbench.report.numbers import fixed
 from wanbench.trace import names
 
@@ -50,12 +50,7 @@ def _step_times_scatter(context: Context) -> Iterator[Finding]:
     # A cache makes steps unlike by design, and a change between two times has a finding of its own.
     if context.case["cache"] != "none" or "step_time_changed" in context.faults:
         return
-    typical = {row.stage for row in context.typical_rows}
-    times_s = [
-        stage["time_s"]
-        for stage in context.stages
-        if stage["stage"] in typical and stage["counted"] and not stage["interrupted"]
-    ]
+    times_s = [stage["time_s"] for stage in typical_stages(context)]
     if len(times_s) < _MIN_STEPS:
         return
     lower_s, median_s, upper_s = statistics.quantiles(times_s, n=4)

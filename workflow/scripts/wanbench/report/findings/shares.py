@@ -15,6 +15,7 @@ from wanbench.report.findings.basis import (
     on_the_cpu,
     switch_steps,
     total_of,
+    typical_stages,
 )
 from wanbench.report.findings.gains import advisable
 from wanbench.report.findings.official import Share, for_high_share, typical_moving_s
@@ -136,15 +137,11 @@ def _not_the_weights(context: Context) -> str:
 def _slow_first_step(context: Context) -> Iterator[Finding]:
     first_name = names.step_inference(0)
     first = [stage for stage in context.stages if stage["stage"] == first_name and not stage["interrupted"]]
-    names_of_typical = {row.stage for row in context.typical_rows}
-    typical_times_s = [
-        stage["time_s"] for stage in context.stages if stage["stage"] in names_of_typical and stage["counted"]
-    ]
-    generation_s = context.number("first_generation_s")
-    if not first or not typical_times_s or not generation_s:
+    typical, generation_s = typical_stages(context), context.number("first_generation_s")
+    if not first or not typical or not generation_s:
         return
     first_s = min(first, key=lambda stage: stage["generation"])["time_s"]
-    typical_s = statistics.median(typical_times_s)
+    typical_s = statistics.median(stage["time_s"] for stage in typical)
     extra_s = first_s - typical_s
     if 100 * extra_s < context.thresholds.slow_first_step_pct * generation_s:
         return
