@@ -26,6 +26,7 @@ from types import SimpleNamespace
 from wanbench.cases.case import Case
 from wanbench.measure.wan.flops import stage_flops
 from wanbench.memory import weights_of
+from wanbench.models import latent_frames
 
 _FLOPS_PER_S = {"bfloat16": 40e12, "float16": 40e12, "float32": 5e12}
 _MOVED_BYTES_PER_S = 1.4e9
@@ -56,8 +57,8 @@ def _moving_s(case: Case) -> float:
     weights = weights_of(case)
     passes = case.steps * (2 if case.guidance[0] > 1 else 1)
     if case.offload == "group":
-        latent_frames = (case.frames - 1) // 4 + 1
-        one_way = passes * weights.denoiser_bytes + 2 * weights.text_encoder_bytes + latent_frames * weights.vae_bytes
+        decoding_bytes = latent_frames(case.frames) * weights.vae_bytes
+        one_way = passes * weights.denoiser_bytes + 2 * weights.text_encoder_bytes + decoding_bytes
         return 2 * one_way / _GROUP_BYTES_PER_S
     moved = {"none": 0, "model": 2 * weights.all_bytes}.get(case.offload, passes * weights.denoiser_bytes)
     return moved / _MOVED_BYTES_PER_S

@@ -26,6 +26,7 @@ what the 55 kept cases took that ran to their end: on a cluster, too little ends
 from dataclasses import dataclass
 
 from wanbench.cases.case import Case
+from wanbench.models import latent_frames
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -159,8 +160,7 @@ def weights_of(case: Case) -> Weights:
 
 
 def _denoising_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> float:
-    latent_frames = (case.frames - 1) // 4 + 1
-    tokens = latent_frames * (case.width_px // sizes.token_px) * (case.height_px // sizes.token_px)
+    tokens = latent_frames(case.frames) * (case.width_px // sizes.token_px) * (case.height_px // sizes.token_px)
     live = sizes.live_eager if case.compile == "none" else sizes.live_compiled
     if case.cache == "first_block":
         live += _CACHED_TENSORS

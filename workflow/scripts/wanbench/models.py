@@ -85,3 +85,8 @@ DEFAULT_NEGATIVE_PROMPT = (
     "JPEG压缩残留，丑陋的，残缺的，多余的手指，画得不好的手部，画得不好的脸部，畸形的，毁容的，形态畸形的肢体，"
     "手指融合，静止不动的画面，杂乱的背景，三条腿，背景人很多，倒着走"
 )
+
+
+def latent_frames(frames: int) -> int:
+    """Frames of a video's latents: `AutoencoderKLWan` encodes the first by itself, and then four as one."""
+    return (frames - 1) // 4 + 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wanbench.cases.schema import not_allowed
-from wanbench.models import ModelFacts
+from wanbench.models import ModelFacts, latent_frames
 from wanbench.named_files import named_path
 from wanbench.parallel import PARALLEL_ATTENTION, PARALLEL_OFFLOAD
 
@@ -51,8 +51,7 @@ def check_beside_gpus(key: str, settings: dict[str, Any], where: str) -> None:
 
 def _tokens(settings: dict[str, Any], facts: ModelFacts) -> int:
     width_px, height_px = (int(part) for part in settings["size"].split("*"))
-    latent_frames = (settings["frames"] - 1) // 4 + 1
-    return latent_frames * (width_px // facts.size_multiple) * (height_px // facts.size_multiple)
+    return latent_frames(settings["frames"]) * (width_px // facts.size_multiple) * (height_px // facts.size_multiple)
 
 
 def _attention_heads(settings: dict[str, Any]) -> int:
