@@ -88,14 +88,15 @@ def test_models_are_no_choice_of_settings(make: Make) -> None:
 )
 def test_one_setting_makes_a_choice_and_has_a_column(make: Make, setting: dict[str, Any]) -> None:
     (key,) = setting
-    traces = [make(full_case("one", steps=3)), make(full_case("another", **{"steps": 3} | setting))]
-    found = rows(*traces)["one"]
+    same = {"steps": 3, "weights": "pretrained"}
+    found = rows(make(full_case("one", **same)), make(full_case("another", **same | setting)))["one"]
     expected = ["cache", "cache_threshold"] if key == "cache" else [key]
     assert list(found)[1 : 1 + len(expected) + 1] == [*expected, "s/step"]
 
 
 def test_two_thresholds_of_a_cache_are_a_choice(make: Make) -> None:
-    cases = [full_case(f"at_{at}", steps=3, cache="first_block", cache_threshold=at) for at in (0.05, 0.1)]
+    same = {"steps": 3, "weights": "pretrained", "cache": "first_block"}
+    cases = [full_case(f"at_{at}", cache_threshold=at, **same) for at in (0.05, 0.1)]
     found = rows(*(make(case) for case in cases))
     assert [row["cache_threshold"] for row in found.values()] == ["0.05", "0.1"]
 
@@ -222,7 +223,8 @@ def test_energy_is_for_a_second_of_video_at_the_official_steps(make: Make, tmp_p
     ],
 )
 def test_what_changes_the_video_is_marked_and_explained(make: Make, setting: dict[str, Any], lossy: bool) -> None:
-    traces = [make(full_case("exact", steps=3)), make(full_case("other", steps=3, **setting))]
+    same = {"steps": 3, "weights": "pretrained"}
+    traces = [make(full_case("exact", **same)), make(full_case("other", **same, **setting))]
     section = which_settings(cases_table(traces), ALIKE_PCT, ALIKE_GENERATION_PCT)
     assert ("| other (lossy) " in section, "| exact (lossy) " in section) == (lossy, False)
     assert ("(lossy): a setting of the case changes the video" in section) == lossy
@@ -316,3 +318,13 @@ def test_the_section_as_it_is_printed(make: Make, tmp_path: Path) -> None:
     write_table(cases_table(traces), tmp_path / "cases.csv", tmp_path / "cases.parquet")
     section = which_settings(pd.read_parquet(tmp_path / "cases.parquet"), ALIKE_PCT, ALIKE_GENERATION_PCT)
     assert section == (DATA / "which_settings.md").read_text("utf-8").rstrip("\n")
+
+
+def test_a_cache_with_random_weights_is_no_setting_to_use(make: Make) -> None:
+    """As 5B_704p_cache: the fastest of all, for how often it serves random weights."""
+    cache = {"cache": "first_block", "cache_threshold": 0.1}
+    plain, cached = make(full_case("plain")), make(full_case("cached", **cache), 0.5)
+    assert groups(plain, cached) == [["plain"]]
+    real = {"weights": "pretrained"}
+    plain, cached = make(full_case("plain", **real)), make(full_case("cached", **cache, **real), 0.5)
+    assert groups(plain, cached) == [["cached (lossy)", "plain"]]

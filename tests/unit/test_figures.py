@@ -9,12 +9,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from conftest import ROOT
 from reports import full_case, made, read_back, report, rules, tables, told, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, write
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.samples import Samples
 from wanbench.memory import estimated_peak_bytes
+from wanbench.report.compare.measured import Figure, measured_case
 from wanbench.report.figures import figures_of
 from wanbench.report.numbers import escaped_but_code, fixed, plain
 from wanbench.report.outcome import faults_of, outcome_of
@@ -23,6 +25,7 @@ from wanbench.trace import names
 from wanbench.trace.reader import Trace, read_trace
 
 Reader = Callable[..., Trace]
+KEPT = ROOT / "results/reference/h200/traces"
 
 
 @pytest.fixture
@@ -67,6 +70,34 @@ def test_the_life_of_the_process_is_accounted_for(read: Reader) -> None:
         "9.75 s, 0.30 s to measure the rate of matrix products, and 0.20 s in between, to check the output and to end"
         in text
     )
+
+
+def test_with_a_cache_a_step_is_the_mean_of_a_generation(read: Reader) -> None:
+    """As 5B_704p_cache: seven steps of 0.12 s and two of 2.4 s have a median that says nothing of a video."""
+    case = full_case(steps=5, cache="first_block", cache_threshold=1.0, repeats=2)
+    times_s = [3.5, 0.1, 0.1, 0.1, 2.5]
+    cached = read(records(times_s, generations=2, case=case), case=case)
+    assert figures_of(cached).step_s == pytest.approx(0.7)
+    (row,) = tables(told(cached), "Case")[0]
+    assert row["s/step"] == "0.70"
+    assert "- **Mean Time per Step (without first and switch step)**: 0.70 s\n" in told(cached)
+    no_cache = full_case(steps=5, repeats=2)
+    without = read(records(times_s, generations=2, case=no_cache), case=no_cache)
+    assert figures_of(without).step_s == pytest.approx(0.1)
+    assert "- **Median Time per Step (without first and switch step)**: 0.10 s\n" in told(without)
+    # The comparison judges the same figure; one generation that counts says nothing of how it scatters.
+    assert measured_case(cached, 25).figures["step_s"] == Figure(pytest.approx(0.7), None)
+
+
+def test_steps_too_short_for_an_energy_have_that_of_all_together() -> None:
+    def joules(name: str) -> float:
+        return figures_of(read_trace(KEPT / f"{name}.json.gz")).step_energy_j
+
+    # Two steps in full and one half are 2.5 of 9; a step in full takes 1.64 kJ.
+    assert joules("5B_704p_cache") == pytest.approx((2.5 * 1640 + 6.5 * 85) / 9, rel=0.05)
+    # On four GPUs, of 0.67 s each, and with a switch of experts in between.
+    assert joules("5B_704p_4_gpus") == pytest.approx(4 * 690 * 0.685, rel=0.05)
+    assert joules("T2V_A14B_480p_cache") == pytest.approx((6.6 * 690 + 7 * 0.18 * 690) / 8, rel=0.1)
 
 
 def test_one_step_gives_no_seconds_per_step(read: Reader) -> None:

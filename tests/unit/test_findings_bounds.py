@@ -24,7 +24,7 @@ def found(folder: Path, measures: dict[str, dict[str, Any]], **options: Any) -> 
 
 def test_low_activity_of_denoising(tmp_path: Path) -> None:
     finding = found(tmp_path, {STEPS: activity(40.0)})["low_sm_inference"]
-    assert finding.evidence == {"sm_activity_pct": 40.0} | {
+    assert finding.evidence == {"sm_activity_pct": 40.0, "official_steps_share_pct": pytest.approx(40.0)} | {
         f"Step_{step}_Inference_idle_s": pytest.approx(1.2) for step in range(3)
     }
     assert "most in Step_0_Inference (2.00 s at 40 %)" in finding.text
@@ -257,3 +257,15 @@ def test_arithmetic_has_its_share_of_the_rate_that_was_measured_too(tmp_path: Pa
 def test_arithmetic_in_float32_has_no_share_of_a_peak_of_16_bit(tmp_path: Path) -> None:
     busy = {STEPS: activity(98.0, tensor=70.0) | {"flops": 10**15}}
     assert "mfu_pct" not in found(tmp_path, busy, settings={"dtype": "float32"})["compute_bound"].evidence
+
+
+def test_low_activity_of_a_preview_is_a_note_where_more_steps_would_lift_it(tmp_path: Path) -> None:
+    """As 5B_704p_4_gpus: four steps, of which the first waits for 4 s."""
+    measures = {"Step_0_Inference": activity(13.0), r"Step_[123]_Inference": activity(85.0)}
+    times_s = [4.8, 0.7, 0.7, 0.7]
+    finding = found(tmp_path, measures, steps_s=times_s)["low_sm_inference"]
+    assert finding.severity == "note"
+    assert "(4 steps; with the official 50 it would be 76 %): the GPU waits" in finding.text
+    measures[r"Step_[123]_Inference"] = activity(45.0)
+    finding = found(tmp_path, measures, steps_s=times_s)["low_sm_inference"]
+    assert finding.severity == "bottleneck"

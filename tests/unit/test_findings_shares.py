@@ -208,3 +208,48 @@ def test_advice_that_is_no_setting_says_so(tmp_path: Path) -> None:
 
 def test_compilation_and_loading_are_no_part_of_a_slow_first_step(tmp_path: Path) -> None:
     assert "slow_first_step" not in found(tmp_path, compile_s=30.0, settings={"compile": "repeated_blocks"})
+
+
+# --- with a cache -----------------------------------------------------------------------------------------------
+
+CACHED = {"cache": "first_block", "cache_threshold": 1.0, "weights": "pretrained"}
+
+
+@pytest.mark.parametrize("first_s", [3.5, 2.5])
+def test_a_first_step_is_held_against_those_that_a_cache_did_not_shorten(tmp_path: Path, first_s: float) -> None:
+    """As 5B_704p_cache, whose first step was said to take 3.42 s more than a typical one, and took 1.15 more."""
+    measures = {r"Step_[123]_Inference": {"passes_reused": 2}, r"Step_[04]_Inference": {"passes_reused": 0}}
+    times_s = [first_s, 0.1, 0.1, 0.1, 2.4]
+    rules_found = found(tmp_path, settings=CACHED, steps_s=times_s, measures=measures)
+    assert ("slow_first_step" in rules_found) == (first_s == 3.5)
+    if first_s == 3.5:
+        finding = rules_found["slow_first_step"]
+        assert finding.evidence["extra_s"] == pytest.approx(1.1)
+        assert "1.10 s more than of a typical one that the cache did not shorten" in finding.text
+
+
+def test_a_first_step_that_nothing_compares_with_is_not_judged(tmp_path: Path) -> None:
+    measures = {r"Step_[1234]_Inference": {"passes_reused": 2}}
+    assert "slow_first_step" not in found(tmp_path, settings=CACHED, steps_s=[9.0, *[0.1] * 4], measures=measures)
+
+
+@pytest.mark.parametrize("switch_s", [2.1, 6.0])
+def test_a_switch_of_experts_is_held_against_those_that_a_cache_did_not_shorten(
+    tmp_path: Path, switch_s: float
+) -> None:
+    """The second expert has a cache of its own, which is empty when it begins."""
+    reused = {r"Step_[14]_Inference": {"passes_reused": 2}, r"Step_[023]_Inference": {"passes_reused": 0}}
+    times_s = [2.1, 0.1, 2.0, switch_s, 0.1]
+    options = {"settings": CACHED, "steps_s": times_s, "measures": reused, "experts": EXPERTS}
+    rules_found = found(tmp_path, model="T2V-A14B", **options)
+    assert ("expert_switch" in rules_found) == (switch_s == 6.0)
+    if switch_s == 6.0:
+        assert rules_found["expert_switch"].evidence["extra_s"] == pytest.approx(4.0)
+
+
+@pytest.mark.parametrize(("weights", "told"), [("random", False), ("pretrained", True)])
+def test_what_a_cache_would_do_at_more_steps_is_not_known_of_random_weights(
+    tmp_path: Path, weights: str, told: bool
+) -> None:
+    finding = found(tmp_path, decode_s=20.0, settings=CACHED | {"weights": weights})["dominant_stage"]
+    assert ("with the official 50" in finding.text) == told

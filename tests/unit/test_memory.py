@@ -54,6 +54,16 @@ def test_what_lowers_memory_lowers_the_estimate() -> None:
     assert estimate(cache="first_block", vae_tiling=True) > estimate(vae_tiling=True)
 
 
+@pytest.mark.parametrize("name", ["5B_704p_cache", "T2V_A14B_480p_cache"])
+def test_what_a_cache_keeps_is_in_the_estimate_of_decoding(name: str) -> None:
+    trace = read_trace(ROOT / f"results/reference/h200/traces/{name}.json.gz")
+    peak_in = {stage.name: stage.measures.get("gpu_mem_allocated_bytes") for stage in trace.stages}
+    without = estimated_peak_bytes(Case.from_settings(trace.case | {"cache": "none", "cache_threshold": None}))
+    # Within 1 %, which what it keeps is more than: 1.0 GB of TI2V-5B, 4.0 GB of the two experts of A14B.
+    assert estimated_peak_bytes(Case.from_settings(trace.case)) == pytest.approx(peak_in["VAE_Decoding"], rel=0.01)
+    assert without < 0.975 * peak_in["VAE_Decoding"]
+
+
 def test_a_text_encoder_in_float16_keeps_a_part_in_float32() -> None:
     difference = weights_of(full_case(dtype="float16")).all_bytes - weights_of(full_case()).all_bytes
     assert difference == 2 * 1_006_632_960

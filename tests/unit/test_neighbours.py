@@ -89,3 +89,15 @@ def test_thresholds_of_a_cache_are_one_setting_with_it(tmp_path: Path) -> None:
     plain, low, high = cached("plain", None), cached("low", 0.05), cached("high", 0.2)
     assert keys(plain, low) == ["cache: first_block, cache_threshold: 0.05"]
     assert keys(low, high) == ["cache: first_block, cache_threshold: 0.2"]
+
+
+def test_a_cache_with_random_weights_is_no_neighbour(tmp_path: Path) -> None:
+    """How often it serves differs by chance, also between two that have one."""
+    cache = {"cache": "first_block", "cache_threshold": 0.1}
+    own = steady_case(tmp_path, "own", settings=cache)
+    compiled = steady_case(tmp_path, "compiled", settings=cache | {"compile": "repeated_blocks"})
+    plain = steady_case(tmp_path, "plain")
+    assert keys(own, compiled, plain) == keys(plain, own, compiled) == []
+    real = {"weights": "pretrained"}
+    own, plain = (steady_case(tmp_path, name, settings=real | more) for name, more in (("r", cache), ("s", {})))
+    assert keys(own, plain) == ["cache: none"]

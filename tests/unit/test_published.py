@@ -192,8 +192,8 @@ def test_a_lossy_case_is_marked_and_explained(make: Make) -> None:
     def section(**settings: Any) -> str:
         return against_published(cases_table([make(full_case(steps=3, **settings))]), [HERE])
 
-    assert "| full (lossy) " in section(cache="first_block")
-    assert "(lossy): a setting of the case changes the video" in section(cache="first_block")
+    assert "| full (lossy) " in section(vae_tiling=True)
+    assert "(lossy): a setting of the case changes the video" in section(vae_tiling=True)
     assert "lossy" not in section(compile="repeated_blocks")
 
 
@@ -218,3 +218,11 @@ def test_the_section_as_it_is_printed(make: Make, tmp_path: Path) -> None:
     write_table(cases, tmp_path / "cases.csv", tmp_path / "cases.parquet")
     section = against_published(pd.read_parquet(tmp_path / "cases.parquet"), [HERE, figure(task="i2v")])
     assert section == (DATA / "against_published.md").read_text("utf-8").rstrip("\n")
+
+
+def test_a_cache_with_random_weights_stands_beside_no_published_figure(make: Make) -> None:
+    cache = {"cache": "first_block", "cache_threshold": 0.1}
+    cached = make(full_case("cached", **cache))
+    assert against_published(cases_table([cached]), [figure()]) is None
+    real = make(full_case("real", weights="pretrained", **cache))
+    assert "| real (lossy) " in against_published(cases_table([real]), [figure()])

@@ -34,8 +34,10 @@ def test_no_recorded_case_would_have_run_out_of_time_or_memory() -> None:
         assert 1.04 * used_bytes < estimated_host_bytes(case), file
         # One that ran out of memory ended early, and has made no video.
         if trace.status == "ok":
-            assert estimated_duration_s(case) < 15 * trace.total_duration_s, file
-            assert estimated_host_bytes(case) < 3.3 * used_bytes, file
+            # Several GPUs count as one, and what a cache will save is not known.
+            most = 15 if case.gpus == 1 and case.cache == "none" else 25
+            assert estimated_duration_s(case) < most * trace.total_duration_s, file
+            assert estimated_host_bytes(case) < 3 * used_bytes, file
 
 
 def test_each_published_time_of_one_gpu_is_well_below_the_estimate() -> None:

@@ -176,3 +176,14 @@ def test_a_change_of_step_time_is_a_fault_and_the_first_step_does_not_count() ->
 
     assert run([9.0] + [1.0] * 10) == []
     assert run([9.0] + [2.0] * 5 + [1.0] * 5) == ["step_time_changed"]
+
+
+def test_below_a_second_there_is_neither_energy_nor_power() -> None:
+    """The counter moves every 0.1 s: a step of 0.12 s was said to take 131 J, and its neighbours 78."""
+    busy = samples([{"sm_activity_pct": 90.0, "energy_j": i * 70.0, "power_w": 700.0} for i in range(40)], 0.1)
+    short, long = stage_measures(busy, [(S, 2 * S - 1)]), stage_measures(busy, [(S, 2 * S)])
+    assert short["sm_activity_pct"] == long["sm_activity_pct"] == 90.0
+    assert not {"energy_j", "power_w"} & short.keys()
+    assert (long["energy_j"], long["power_w"]) == (pytest.approx(700.0), 700.0)
+    # Half of the time must lie in pieces of that length.
+    assert "energy_j" not in stage_measures(busy, [(0, S), (2 * S + 1, 3 * S), (4 * S + 2, 5 * S)])

@@ -101,7 +101,9 @@ def test_a_report_of_ours_has_no_contradictions() -> None:
     assert [case.name for case in report.cases if case.doubt] == []
     by_name = {case.name: case for case in report.cases}
     # The step in which the experts change, 37 s, is no typical one.
-    assert by_name["T2V_A14B_480p_offload_compiled"].figures["step_s"].value == pytest.approx(5.70, abs=0.01)
+    assert by_name["T2V_A14B_480p_offload_compiled"].figures["step_s"].value == pytest.approx(5.75, abs=0.01)
+    # With a cache steps are unlike by design, and s/step is their mean.
+    assert by_name["5B_704p_cache"].figures["step_s"].value == pytest.approx(0.75, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def test_energy_of_what_was_taken_out_does_not_count() -> None:
     assert energy_of(stages, COUNTER, [stage(11.0, 2.0)]) is None
 
 
-@pytest.mark.parametrize("case", ["5B_704p_compiled", "5B_704p_image", "I2V_A14B_720p_offload_compiled"])
+@pytest.mark.parametrize("case", ["5B_704p_compiled", "02_Efficiency_Quality_704p", "I2V_A14B_720p_offload_compiled"])
 def test_counter_and_stages_agree_where_both_are_known(case: str) -> None:
     trace = kept(case)
     bare = [replace(stage, measures=stage.measures | {"energy_j": None}) for stage in trace.stages]

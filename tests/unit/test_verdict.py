@@ -1,5 +1,6 @@
 """The verdict on a case: what limits do to it, and which generations are left out for it."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from conftest import ROOT
 from reports import report, rules, tables
 from tiny import tiny_case
 from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
@@ -18,6 +20,8 @@ from wanbench.report.judged import judged
 from wanbench.report.tables import cases_table, stages_table
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.verdict import Limits, step_time_change
+
+KEPT = ROOT / "results/reference/h200/traces"
 
 
 def steps(times_s: list[float]) -> list[tuple[int, float]]:
@@ -213,3 +217,33 @@ def test_a_trace_that_does_not_tell_the_generation_leaves_none_out(tmp_path: Pat
     del content["quality"]["parts"]
     trace = read(tmp_path, content)
     assert (trace.quality["left_out"], trace.quality["faults"]) == ([], ["foreign_process"])
+
+
+def test_steps_that_a_cache_shortens_are_no_change_of_step_time(tmp_path: Path) -> None:
+    """As 5B_704p_cache: it served in steps 1 to 5, 7 and 9."""
+    case = tiny_case(cache="first_block", cache_threshold=1.0)
+    times_s = [3.5, *[0.12] * 5, 2.38, 0.12, 2.39, 1.26]
+    reused = {r"Step_([1-5]|7)_Inference": 2, r"Step_[068]_Inference": 0, "Step_9_Inference": 1}
+
+    def faults(reused: dict[str, int]) -> list[str]:
+        trace = trace_of(records(times_s, case=case), case=case)
+        for event in trace["traceEvents"]:
+            for pattern, count in reused.items():
+                if re.fullmatch(pattern, event["name"]):
+                    event["args"]["passes_reused"] = count
+        return judged(read_trace(write(tmp_path, trace)), LIMITS).quality["faults"]
+
+    assert faults(reused) == []
+    assert faults({}) == ["step_time_changed"]
+    # What changed of the steps that it left as they are is found all the same.
+    times_s = [3.0, *[2.4] * 4, 0.1, *[4.8] * 4]
+    assert faults({"Step_5_Inference": 2}) == ["step_time_changed"]
+
+
+def test_the_measuring_wing_makes_the_same_verdict_of_a_cache(tmp_path: Path) -> None:
+    assert read_trace(KEPT / "5B_704p_cache_low.json.gz").quality["faults"] == []
+    rows = records([3.5, *[0.12] * 5, 2.38, 0.12, 2.39, 2.4], case=tiny_case(cache="first_block"))
+    for row in rows:
+        if row["record"] == "begin" and row["name"] in [f"Step_{step}" for step in (1, 2, 3, 4, 5, 7)]:
+            row["args"]["passes_reused"] = 2
+    assert trace_of(rows, case=tiny_case(cache="first_block"))["quality"]["faults"] == []

@@ -13,8 +13,8 @@ A cluster is asked for this time and ends what takes longer, so the rates are we
                 download of a checkpoint.
     starting    2 minutes for imports from a cold file system; 5 more to compile.
 
-The sum is 5 to 14 times what the 55 kept cases of H200s and H100s took that ran to their end, and at least 2.9 times
-every published time of one GPU.
+The sum is 5 to 14 times what the kept cases of one H200 or H100 took that ran to their end (up to 20 times on several
+of them, and 24 where a cache served in most passes), and at least 2.9 times every published time of one GPU.
 """
 
 import json

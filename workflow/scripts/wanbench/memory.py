@@ -9,18 +9,19 @@ the allocator's reserve and CUDA itself need some gigabytes more.
 Working memory, each fitted to peaks measured on an H200 (torch 2.11, diffusers 0.42.1). Of all cases kept with the
 project (H100, H200) the estimate meets the peak within 3 %, and that of denoising alone within 6 %:
 
-    denoising      tokens x width of the denoiser x bytes that live tensors hold of each, in units of its data type
+    denoising      tokens x width of the denoiser x bytes that live tensors hold of each, in units of its data type;
+                   what a cache keeps stays for VAE decoding
     VAE decoding   pixels of a frame x bytes that live tensors hold of each, and the decoded video; convolutions run
                    over chunks of four frames, so the length of the video hardly counts
     VAE encoding   the same, with less of each
 
 Of several GPUs it is the need of each: all weights are on every one, and so is the work of the VAE; of the tokens each
-has its part, and some tensors of all of them: within a tenth of what denoising took on two H100s. What NCCL holds, some
-2 GB there, is outside of torch's allocator.
+has its part, and some tensors of all of them, as seen on two and on four GPUs. What NCCL holds, some 2 GB there, is
+outside of torch's allocator.
 
 On the host: what the interpreter, CUDA and the decoded video need, and the weights that wait there (with offloading)
-or pass through (from a checkpoint); for each process of a case on several GPUs all of that. It is 1.04 to 3.3 times
-what the 55 kept cases took that ran to their end: on a cluster, too little ends a case.
+or pass through (from a checkpoint), for each process of a case on several GPUs; and what compiling needs, once. It is
+1.04 to 3 times what the 69 kept cases took that ran to their end: on a cluster, too little ends a case.
 """
 
 from dataclasses import dataclass
@@ -71,7 +72,8 @@ _DECODED_PX_BYTES = 23_500
 _ENCODED_PX_BYTES = 15_000
 # Tiles of 256 x 256 pixels in flight, whatever the frame's size.
 _TILES_BYTES = 5_000_000_000
-# A first-block cache keeps residuals of the first and the last block, for both guidance passes.
+# A first-block cache keeps the first block's output, its residual and that of the other blocks, for both guidance
+# passes of each expert, until the video is made.
 _CACHED_TENSORS = 6
 # Tensors of all tokens that each of several GPUs holds: embedded before they are shared out, gathered at the end, and
 # queries, keys and values on their way through attention.
@@ -101,6 +103,8 @@ def estimated_peak_bytes(case: Case) -> int | None:
     weights = weights_of(case)
     denoising = _denoising_bytes(case, sizes, item_bytes)
     decoding, encoding = _vae_bytes(case, vae_item_bytes)
+    cached = _cached_bytes(case, sizes, item_bytes)
+    denoising, decoding = denoising + cached, decoding + cached
     if case.offload == "none":
         peak = weights.all_bytes + max(denoising, decoding, encoding)
     elif case.offload == "model":
@@ -120,7 +124,7 @@ def estimated_host_bytes(case: Case) -> int:
     """Highest memory of the case's processes on the host, in bytes."""
     video_bytes = _HOST_VIDEO_COPIES * 3 * case.frames * case.width_px * case.height_px * 4
     compiling_bytes = 0 if case.compile == "none" else _HOST_COMPILING_BYTES
-    return case.gpus * round(_HOST_BASE_BYTES + compiling_bytes + video_bytes + _weights_on_host_bytes(case))
+    return case.gpus * round(_HOST_BASE_BYTES + video_bytes + _weights_on_host_bytes(case)) + compiling_bytes
 
 
 def _weights_on_host_bytes(case: Case) -> float:
@@ -160,13 +164,20 @@ def weights_of(case: Case) -> Weights:
 
 
 def _denoising_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> float:
-    tokens = latent_frames(case.frames) * (case.width_px // sizes.token_px) * (case.height_px // sizes.token_px)
     live = sizes.live_eager if case.compile == "none" else sizes.live_compiled
-    if case.cache == "first_block":
-        live += _CACHED_TENSORS
     if case.gpus > 1:
         live = live / case.gpus + _WHOLE_TENSORS
-    return live * tokens * sizes.width * item_bytes
+    return live * _tokens(case, sizes) * sizes.width * item_bytes
+
+
+def _cached_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> int:
+    if case.cache == "none":
+        return 0
+    return sizes.experts * _CACHED_TENSORS * _tokens(case, sizes) * sizes.width * item_bytes
+
+
+def _tokens(case: Case, sizes: _Sizes) -> int:
+    return latent_frames(case.frames) * (case.width_px // sizes.token_px) * (case.height_px // sizes.token_px)
 
 
 def _vae_bytes(case: Case, item_bytes: int) -> tuple[float, float]:

@@ -21,13 +21,13 @@ _ANY_SCALE = (
     "more than a case's timeout_s."
 )
 _FULL_SCALE = (
-    "Time is an upper one: 5 to 14 times what the cases took that are kept in results/reference; the download of a "
-    "checkpoint is not in it. GPU memory is what torch allocates on each GPU; its reserve and CUDA need some gigabytes "
-    "more. Host memory is 1.04 to 3.3 times what those cases used."
+    "Time is an upper one: 5 to 14 times what the cases took that are kept in results/reference, and up to 24 times "
+    "with a cache or on several GPUs; the download of a checkpoint is not in it. GPU memory is what torch allocates on "
+    "each GPU; its reserve and CUDA need some gigabytes more. Host memory is 1.04 to 3 times what those cases used."
 )
 _TINY_SCALE = (
     "At tiny scale time is a flat allowance, 2 minutes to start and 5 more to compile, whatever a case computes; host "
-    "memory is 6 GB, 10 GB more to compile, and the decoded video twice, for each of a case's processes."
+    "memory is 6 GB and the decoded video twice for each of a case's processes, and 10 GB more to compile."
 )
 _NO_ESTIMATE = "n/a: no estimate."
 

@@ -112,6 +112,7 @@ def _generation_times(stages: list[Stage], counted: Mapping[int, bool]) -> list[
     for stage in stages:
         step = stage.args.get("step", 0)
         is_later_step = step > 0 and stage.name == names.step_inference(step) and not stage.interrupted
-        if stage.generation is not None and is_later_step:
+        # A cache that serves makes a step short by design.
+        if stage.generation is not None and is_later_step and not stage.args.get("passes_reused"):
             steps_s[stage.generation].append((step, stage.time_ns / 1e9))
     return [GenerationTimes(number, counted[number] and number in ended, steps_s[number]) for number in numbers]

@@ -11,6 +11,7 @@ from wanbench.measure.latches import PERIOD_NS, Latches
 from wanbench.measure.publications import Publications, publications
 from wanbench.measure.telemetry.gpm import LATCH_TO_PUBLISHED_S, METRICS, PUBLISHED_NS
 from wanbench.measure.telemetry.nvml import SM_SOURCE_GPM
+from wanbench.trace.energy_counter import SHORTEST_S
 
 # What a metric's readings mean decides how they are joined with a stage.
 # These describe the time since the reading before: their mean is weighted by time.
@@ -129,13 +130,15 @@ def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool
     less than nine tenths of the stage, there is none. Memory and temperature are given as their highest value,
     memory also as `_mean_bytes`, power and clocks as their mean. `comp_load_pct_s` is SM activity times time.
     `energy_j` is the counter's difference over the stage. A stage of which not enough was seen has none of them, see
-    `was_seen`.
+    `was_seen`; energy, and power, whose single readings are rough, need stretches of a second.
     """
     inside = [series_index for start, end in intervals for series_index in _between(samples.times_ns, start, end)]
     measures: dict[str, float | int] = {"samples": len(inside)}
     length_ns = total(intervals)
-    if not was_seen(intervals, samples.interval_s * 1e9, _FILLED_BY_LOADING if is_loading else _FILLED):
+    filled = _FILLED_BY_LOADING if is_loading else _FILLED
+    if not was_seen(intervals, samples.interval_s * 1e9, filled):
         return measures
+    has_energy = was_seen(intervals, SHORTEST_S * 1e9, filled)
     for metric in INTERVAL_METRICS:
         if metric in samples.series:
             mean, weight_ns = weighted_mean(samples.series[metric], intervals)
@@ -143,14 +146,14 @@ def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool
                 measures[metric] = mean
     for metric in (*PEAK_METRICS, *MEAN_METRICS):
         readings = [samples.values[i][metric] for i in inside if metric in samples.values[i]]
-        if readings:
+        if readings and (has_energy or metric != "power_w"):
             mean = sum(readings) / len(readings)
             measures[metric] = max(readings) if metric in PEAK_METRICS else mean
             if metric in PEAK_METRICS and metric.endswith("_bytes"):
                 measures[metric.replace("_bytes", "_mean_bytes")] = mean
     if "sm_activity_pct" in measures:
         measures["comp_load_pct_s"] = measures["sm_activity_pct"] * length_ns / 1e9
-    energy_j = energy_of(samples.energy, intervals)
+    energy_j = energy_of(samples.energy, intervals) if has_energy else None
     if energy_j is not None:
         measures["energy_j"] = energy_j
     return measures

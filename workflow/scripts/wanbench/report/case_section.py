@@ -196,12 +196,13 @@ def _mfu_pct(row: Row, case: CaseRow) -> float | None:
 
 def _statistics(case: CaseRow) -> str:
     of_one = " (1 step)" if is_of_one_step(case) else ""
+    kind = "Median" if case["cache"] == "none" else "Mean"
     lines = [
         ("Avg Time per Step", fixed(case["step_mean_s"]), "s"),
         ("Avg SM Activity", fixed(case["inference_sm_activity_pct"], 1), "%"),
         ("Avg CPU Utilization", fixed(case["inference_cpu_pct"], 1), "%"),
         ("Total Inference Load", fixed(case["inference_comp_load_pct_s"], 0), ""),
-        ("Median Time per Step (without first and switch step)", fixed(case["step_s"]), f"s{of_one}"),
+        (f"{kind} Time per Step (without first and switch step)", fixed(case["step_s"]), f"s{of_one}"),
         ("First Step", fixed(case["first_step_s"]), "s"),
     ]
     if case["generations"] > 1:
@@ -211,7 +212,7 @@ def _statistics(case: CaseRow) -> str:
     if case["cache"] != "none":
         lines.append(("Passes Reused by the Cache", _passes_reused(case), ""))
     lines += [
-        ("Median Energy per Step", fixed(case["step_energy_j"], 0), f"J{of_one}"),
+        (f"{kind} Energy per Step", fixed(case["step_energy_j"], 0), f"J{of_one}"),
         (_VIDEO_SECOND, fixed(case["video_second_energy_j"], 0), "J"),
     ]
     return "\n".join(f"- **{label}**: {with_unit(value, unit)}" for label, value, unit in lines)

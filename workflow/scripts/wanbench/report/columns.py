@@ -18,7 +18,8 @@ SUMMARY = {
     "Time(s)": "life of the measuring process: start-up, Total_Execution with all generations, and its end (output "
     "checked)",
     "s/step": "median over the steps after the first and without the expert-switch step, loading included, of "
-    f"{_COUNTING}; Avg Time per Step is the mean of all",
+    f"{_COUNTING}; with a cache, whose steps are short or long by design, the mean of a generation's; Avg Time per "
+    "Step is the mean of all",
     "Mem(GB)": "highest memory that torch had allocated on the GPU",
     "SM(%)": "share of the steps' inference time, in the generations that count, in which multiprocessors had work "
     "(GPM; before Hopper NVML's GPU utilisation, and the report says so)",
@@ -74,9 +75,10 @@ STAGES = {
     "Comp Load": "SM activity times time, in percent-seconds",
     "Tensor (%)": "activity of the tensor cores (GPM)",
     "DRAM (%)": "activity of the GPU's memory bandwidth (GPM)",
-    "Energy (J)": "difference of NVML's energy counter",
+    "Energy (J)": "difference of NVML's energy counter, which moves every 0.1 s: n/a below a second, and exact to a "
+    "tenth at that",
     "Power (W)": "mean power, of the samples: it may differ from the counter's energy over the time, by tens of watts "
-    "in stages of a few samples",
+    "in stages of a few samples; n/a below a second",
     "Process CPU (%)": "the measured process tree's share of all logical cores",
     "Process Mem (GB)": "highest resident memory of the measured process tree, added up. Pages that several of "
     "them share, as the workers of torch.compile do, count for each, and so do those of a checkpoint that is being "
@@ -103,19 +105,22 @@ STAGES = {
     "Interrupted": "whether the case ended in the stage, which then has the time up to that; there where one did",
 }
 
+_TIME_PER_STEP = "Time per Step (without first and switch step)"
 STATISTICS = {
     "Avg Time per Step": "mean over all steps of the generations that count, loading included",
     "Avg SM Activity, Avg CPU Utilization": "SM Act and CPU of all inference stages of the generations that count, "
     "weighted by time. CPU is the whole machine's, of all logical cores, with what other processes used. n/a where "
     "less than nine tenths of their time have a figure: steps that are shorter than a sampling interval have none",
     "Total Inference Load": "Comp Load of the same stages, added up; n/a where it is not known of all",
-    "Median Time per Step (without first and switch step)": "s/step of the summary; (1 step): of a single one",
+    f"Median {_TIME_PER_STEP}, Mean {_TIME_PER_STEP}": "s/step of the summary: the mean with a "
+    "cache. (1 step): of a single one",
     "First Step": "median time of step 0 of the generations that count, loading included, without compilation",
     "First Step of the Cold Generation": "the same of the first generation of the process, where there are several",
     "Expert Switch Step": "median time of the step in which A14B's second expert begins, with the loading of it",
     "Passes Reused by the Cache": "guidance passes that a cache served, of all in the generations that count",
-    "Median Energy per Step": "over the steps that s/step is of; (1 step) where that is one. Where loading and "
-    "inference take turns too fast for an energy each, it is the counter's difference over the step",
+    "Median Energy per Step, Mean Energy per Step": "over the steps that s/step is of; (1 step) where that is one. "
+    "Where loading and inference take turns too fast for an energy each, it is the counter's difference over the step; "
+    "where steps take less than a second, and with a cache, the mean of a generation's",
     "Energy per Second of Video (one generation, without initialisation and compilation)": "median energy of the warm "
     "generations that count, or else of the cold one, over the seconds of the video; Energy(kJ) of the summary is of "
     "all of Total_Execution",
@@ -139,7 +144,7 @@ DETAILS = {
 _GENERATION = (
     "`warm`: the median of those that count after the first of the process; `cold`: the first, where it is the only one"
 )
-_SCALED = "the case ran another number of steps, and s/step (or the median energy of a step) stands for the difference"
+_SCALED = "the case ran another number of steps, and s/step (or the energy of a step) stands for the difference"
 _ONE_STEP = "s/step, and what is scaled by it, is of a single step: the others were the first and the expert switch"
 _LOSSY = "a cache, sage attention, VAE tiling, a VAE in 16 bit or float16: the setting changes the video"
 

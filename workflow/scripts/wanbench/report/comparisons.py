@@ -30,7 +30,7 @@ class AtSteps:
 
     Attributes:
         time_s, energy_j: None where it, or a step to add to it, was not measured.
-        scaled: the case ran another number of steps; its median step stands for those that differ.
+        scaled: the case ran another number of steps; its typical step (s/step) stands for those that differ.
     """
 
     time_s: float | None
@@ -77,8 +77,13 @@ def step_text(case: CaseRow) -> str:
 
 
 def comparable(cases: pd.DataFrame) -> list[CaseRow]:
-    """Cases that ran to their end, of the real models."""
-    return _of_real_models(cases[cases["status"] == OK])
+    """Cases that ran to their end, of the real models, and whose times say something of those."""
+    return [case for case in _of_real_models(cases[cases["status"] == OK]) if not is_cache_at_random(case)]
+
+
+def is_cache_at_random(case: CaseRow) -> bool:
+    """Whether a cache had random weights: how often it serves, and so all times, would not be true of real ones."""
+    return bool(case["cache"] != "none" and case["weights"] == "random")
 
 
 def did_not_fit(cases: pd.DataFrame) -> list[CaseRow]:

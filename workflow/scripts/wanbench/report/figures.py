@@ -22,7 +22,7 @@ class CaseFigures:
 
     Attributes:
         total_execution_s: from the start of model initialisation to the end of the last stage.
-        step_s: median time of a step (loading and inference), without the first and the expert-switch step.
+        step_s: time of a typical step (loading and inference), see `typical_times_s`.
         typical_steps: number of the steps that `step_s` is of.
         step_mean_s: mean time of all steps, as the reference report's "Avg Time per Step".
         first_step_s, switch_step_s: median time of step 0, and of the first step of the low-noise expert.
@@ -45,7 +45,7 @@ class CaseFigures:
         inference_comp_load_pct_s: sum over the inference stages; None where less than 99 % of their time have one.
         total_comp_load_pct_s: of `Total_Execution`, which is that of its leaf stages and the unaccounted rest, once.
         energy_j, power_mean_w: energy of `Total_Execution`, and that energy over its time.
-        step_energy_j: median energy of a step, over the same steps as `step_s`.
+        step_energy_j: energy of the same steps, see `typical_energies_j`.
         video_second_energy_j: `generation_energy_j` for each second of the video.
         passes_reused, passes: guidance passes for which a cache served, and of how many; over complete steps.
     """
@@ -97,6 +97,7 @@ class Step:
     energy_j: float | None
     expert: str | None
     is_switch: bool
+    stages: tuple[StageRecord, ...]
 
 
 def figures_of(trace: Trace) -> CaseFigures:
@@ -106,7 +107,6 @@ def figures_of(trace: Trace) -> CaseFigures:
     total = next((stage for stage in stages if stage.name == names.TOTAL_EXECUTION), None)
     inference = [stage for stage in stages if names.step_inference(stage.measures.get("step", -1)) == stage.name]
     steps = steps_of(stages, trace.energy_counter)
-    typical = typical_steps(steps)
     energy_j = total.measures.get("energy_j") if total else None
     generations = generations_of(trace.stages, trace.energy_counter)
     further = uncompiled(trace, warm(generations) or cold(generations))
@@ -114,8 +114,8 @@ def figures_of(trace: Trace) -> CaseFigures:
     passes_reused, passes = _passes(trace, inference)
     return CaseFigures(
         total_execution_s=total.measures["time_s"] if total else None,
-        step_s=_median(step.time_s for step in typical),
-        typical_steps=len(typical),
+        step_s=_median(typical_times_s(trace, steps)),
+        typical_steps=len(typical_steps(steps)),
         step_mean_s=_mean([step.time_s for step in steps]),
         first_step_s=_median(step.time_s for step in steps if step.index == 0),
         cold_first_step_s=_cold_first_step_s(trace),
@@ -144,7 +144,7 @@ def figures_of(trace: Trace) -> CaseFigures:
         total_comp_load_pct_s=total.measures.get("comp_load_pct_s") if total else None,
         energy_j=energy_j,
         power_mean_w=energy_j / total.measures["time_s"] if total and energy_j is not None else None,
-        step_energy_j=_median(step.energy_j for step in typical if step.energy_j is not None),
+        step_energy_j=_median(typical_energies_j(trace, steps)),
         video_second_energy_j=_of_video_second(trace, further.energy_j),
         passes_reused=passes_reused,
         passes=passes,
@@ -192,6 +192,7 @@ def steps_of(stages: Iterable[StageRecord], energy_counter: Readings | None = No
             energy_of(of_step, energy_counter),
             experts[generation, index],
             index > 0 and experts[generation, index] != experts.get((generation, index - 1)),
+            tuple(of_step),
         )
         for (generation, index), of_step in sorted(parts.items())
         if not any(part.measures.get("interrupted") for part in of_step)
@@ -201,6 +202,42 @@ def steps_of(stages: Iterable[StageRecord], energy_counter: Readings | None = No
 def typical_steps(steps: Iterable[Step]) -> list[Step]:
     """Without the first, which launches kernels for the first time, and the expert switch, which moves weights."""
     return [step for step in steps if step.index > 0 and not step.is_switch]
+
+
+def typical_times_s(trace: Trace, steps: Sequence[Step]) -> list[float]:
+    """The times in seconds that s/step is the median of: those of the typical steps.
+
+    With a cache steps are short or long by design, and a median would be one or the other: then it is the mean of each
+    generation's.
+    """
+    if trace.case["cache"] == "none":
+        return [step.time_s for step in typical_steps(steps)]
+    return [statistics.fmean(step.time_s for step in of_one) for of_one in _by_generation(typical_steps(steps))]
+
+
+def typical_energies_j(trace: Trace, steps: Sequence[Step]) -> list[float]:
+    """The energies in joules that the energy of a step is the median of, as `typical_times_s`.
+
+    Where steps are too short for an energy each, it is the mean of each generation's as well.
+    """
+    typical = typical_steps(steps)
+    each = [step.energy_j for step in typical]
+    if trace.case["cache"] == "none" and any(energy_j is not None for energy_j in each):
+        return [energy_j for energy_j in each if energy_j is not None]
+    means = []
+    for of_one in _by_generation(typical):
+        switches = [step for step in steps if step.is_switch and step.generation == of_one[0].generation]
+        between = [stage for step in switches for stage in step.stages]
+        energy_j = energy_of([stage for step in of_one for stage in step.stages], trace.energy_counter, between)
+        means += [] if energy_j is None else [energy_j / len(of_one)]
+    return means
+
+
+def _by_generation(steps: Iterable[Step]) -> list[list[Step]]:
+    found: dict[int, list[Step]] = {}
+    for step in steps:
+        found.setdefault(step.generation, []).append(step)
+    return list(found.values())
 
 
 def weighted_mean(stages: Sequence[StageRecord], measure: str) -> float | None:

@@ -110,7 +110,7 @@ def _notes(cases: pd.DataFrame) -> list[str]:
     if ((cases["weights"] == "random") & (cases["cache"] != "none")).any():
         notes.append(
             "With a lossy cache and random weights, how often the cache serves, and so the time of a step, says "
-            "nothing about real weights."
+            "nothing about real weights: such cases stand neither among settings to use nor beside published figures."
         )
     if (cases["scale"] == "tiny").any():
         notes.append("Cases at tiny scale show that everything works; their times say nothing about the real models.")

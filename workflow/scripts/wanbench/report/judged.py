@@ -58,4 +58,6 @@ def _generation_times(trace: Trace) -> list[GenerationTimes]:
 
 def _is_later_step(stage: StageRecord) -> bool:
     step = stage.measures.get("step", 0)
-    return step > 0 and stage.name == names.step_inference(step) and not stage.measures.get("interrupted")
+    is_complete = stage.name == names.step_inference(step) and not stage.measures.get("interrupted")
+    # A cache that serves makes a step short by design.
+    return step > 0 and is_complete and not stage.measures.get("passes_reused")

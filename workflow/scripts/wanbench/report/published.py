@@ -42,7 +42,7 @@ _NOTE = (
     "Total(s) is one generation without model initialisation and compilation: warm, the median of those after the "
     "first of the process, or cold, the first where it is the only one. Published totals are mostly of warm "
     "generations (Published note says of which): a cold one here may be longer than those, by what loading and "
-    "choosing kernels takes. (scaled): the case ran another number of steps than was published, and its median step "
+    "choosing kernels takes. (scaled): the case ran another number of steps than was published, and its s/step "
     "stands for the difference. Check in the summary says which cases have doubtful figures."
 )
 

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 from wanbench.counter import growth
+from wanbench.trace.energy_counter import SHORTEST_S
 from wanbench.trace.reader import Readings, StageRecord
 
 # Stages shorter than the sampling interval have no sampled values. A sum over less of the time is not the whole.
 _MIN_SHARE_OF_TIME = 0.99
-# The counter moves every 0.1 s: over less than ten of these, what flowed evenly in between would weigh.
-_MIN_COUNTED_S = 1.0
 
 
 def sum_of(stages: Sequence[StageRecord], measure: str) -> float | None:
@@ -41,7 +40,7 @@ def energy_of(
     start_s = min(stage.start_s for stage in together)
     end_s = max(stage.start_s + stage.extent_s for stage in together)
     named_s = sum(stage.measures["time_s"] for stage in together)
-    if end_s - start_s < _MIN_COUNTED_S or named_s < _MIN_SHARE_OF_TIME * (end_s - start_s):
+    if end_s - start_s < SHORTEST_S or named_s < _MIN_SHARE_OF_TIME * (end_s - start_s):
         return None
     whole_j = growth(counter.times_s, counter.values, start_s, end_s)
     others_j = sum_of(taken_out, "energy_j") if taken_out else 0.0

@@ -22,14 +22,14 @@ _NOTE = (
     "number of steps, and decoding and moving weights are of the same generation: of all cases of a table a warm one "
     "(the median of those after the first of the process) where all have one, or else the cold one (the first, which "
     "loads and chooses kernels); the column Generation says which. (scaled): the case ran another number of steps, and "
-    "its median step stands for the difference; with a cache, whose steps are not alike, that is rough. "
+    "its s/step stands for the difference; with a cache, that is rough. "
     "Allocated memory is what the tensors need at least; reserved and used contain what the allocator keeps cached and "
     "can give back when a smaller card runs out, so the need lies between. "
     "Times and energies within `alike_generation_pct` of `config/thresholds.yaml`, and peaks within "
     "`no_effect_memory_pct`, are the same. Pareto: no other settings are at least as good in both time and allocated "
     "memory, and better in one. `does not fit`: the case ran out of the memory of its GPU. "
-    "Cases whose check was not passed are not here, and GPUs of one name share a table, though they differ by some "
-    "percent."
+    "Cases whose check was not passed are not here, nor caches with random weights. GPUs of one name share a table, "
+    "though they differ by some percent."
 )
 
 

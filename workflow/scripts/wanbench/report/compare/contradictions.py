@@ -87,6 +87,8 @@ def other_offload(case: PrintedCase, cases: Sequence[PrintedCase]) -> str | None
 def step_change(case: PrintedCase, cases: Sequence[PrintedCase]) -> str | None:
     """Another process had the GPU for a part of the time."""
     times = typical_steps_s(case)
+    if has_cache(case):
+        return None
     if not times or max(times) < _STEADY * min(times):
         return None
     return f"{min(times):.2f} s to {max(times):.2f} s, median {statistics.median(times):.2f} s"
@@ -145,6 +147,11 @@ def steps_s(case: PrintedCase) -> list[tuple[int, float]]:
         if index is not None:
             times[index] = times.get(index, 0.0) + (stage.time_s or 0.0)
     return sorted(times.items())
+
+
+def has_cache(case: PrintedCase) -> bool:
+    """Whether steps are short or long by design; only reports of ours tell."""
+    return "**Passes Reused by the Cache**" in case.text
 
 
 def typical_steps_s(case: PrintedCase) -> list[float]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wanbench.report.breakdown import Row, breakdown
-from wanbench.report.figures import figures_of, steps_of, typical_steps
+from wanbench.report.figures import figures_of, steps_of, typical_energies_j, typical_times_s
 from wanbench.report.findings.disturbed import others_cpu_pct
 from wanbench.report.generations import cold, generations_of, warm
 from wanbench.report.robust import median_error
@@ -161,14 +161,13 @@ def _software(environment: dict[str, Any]) -> dict[str, Any]:
 
 def _figures(trace: Trace) -> dict[str, Figure]:
     steps = steps_of((stage for stage in trace.stages if stage.counted), trace.energy_counter)
-    typical = typical_steps(steps)
     generations = generations_of(trace.stages, trace.energy_counter)
     further = [generation.without_compilation() for generation in warm(generations) or cold(generations)]
     peaks = figures_of(trace)
     # Making random weights is no loading, and its time says nothing.
     loaded = trace.case["weights"] == "pretrained"
     return {
-        "step_s": Figure.of(step.time_s for step in typical),
+        "step_s": Figure.of(typical_times_s(trace, steps)),
         "first_step_s": Figure.of(step.time_s for step in steps if step.index == 0),
         "text_encoding_s": Figure.of(_times_s(trace, names.TEXT_ENCODING)),
         "vae_decoding_s": Figure.of(_times_s(trace, names.VAE_DECODING)),
@@ -177,7 +176,7 @@ def _figures(trace: Trace) -> dict[str, Figure]:
         "model_initialization_s": Figure.of(_times_s(trace, names.MODEL_INITIALIZATION)) if loaded else Figure(),
         "gpu_mem_bytes": Figure.of([peaks.gpu_mem_allocated_bytes]),
         "process_mem_bytes": Figure.of([peaks.process_mem_bytes]),
-        "step_energy_j": Figure.of(step.energy_j for step in typical),
+        "step_energy_j": Figure.of(typical_energies_j(trace, steps)),
         "generation_energy_j": Figure.of(generation.energy_j for generation in further),
         "total_duration_s": Figure.of([trace.total_duration_s]),
         "comp_load_pct_s": Figure.of([peaks.total_comp_load_pct_s]),
@@ -202,6 +201,6 @@ def _stages(trace: Trace, rows: Iterable[Row]) -> dict[str, Figure]:
             times[row.stage] = Figure.of(_times_s(trace, row.stage) or [None if row.interrupted else row.time_s])
         elif FIRST_STEP not in times:
             times[FIRST_STEP] = Figure.of(step.time_s for step in steps if step.index == 0)
-            times[TYPICAL_STEP] = Figure.of(step.time_s for step in typical_steps(steps))
+            times[TYPICAL_STEP] = Figure.of(typical_times_s(trace, steps))
             times[SWITCH_STEP] = Figure.of(step.time_s for step in steps if step.is_switch)
     return {stage: figure for stage, figure in times.items() if figure.value is not None}

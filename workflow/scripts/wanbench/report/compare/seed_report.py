@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wanbench.report.compare.contradictions import (
+    has_cache,
     notes_of,
     other_offload,
     other_size,
@@ -84,7 +85,7 @@ def _stages(case: PrintedCase) -> dict[str, Figure]:
                 times[stage.name] = _known(stage.time_s)
         elif FIRST_STEP not in times:
             times[FIRST_STEP] = Figure.of(step_s for index, step_s in steps if index == 0)
-            times[TYPICAL_STEP] = Figure.of(typical_steps_s(case))
+            times[TYPICAL_STEP] = Figure.of([case.step_s] if has_cache(case) else typical_steps_s(case))
     return {name: figure for name, figure in times.items() if figure.value is not None}
 
 

@@ -155,6 +155,11 @@ def typical_stages(context: Context) -> list[dict[str, Any]]:
     return [stage for stage in context.stages if stage["stage"] in names_of_typical and stage["counted"]]
 
 
+def computed_in_full(context: Context) -> list[dict[str, Any]]:
+    """Of `typical_stages` those in which a cache served no pass: they compare with steps that it cannot serve."""
+    return [stage for stage in typical_stages(context) if not stage["passes_reused"]]
+
+
 def in_typical_steps(context: Context) -> str:
     """The steps that figures of denoising rest on, in words: one step is weak evidence."""
     return "typical steps" if len(context.typical_rows) > 1 else "the only typical step"

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from wanbench.report.case_rows import CaseRow
-from wanbench.report.comparisons import COLD, WARM, at_steps, has_kind, kinds_compared, warmth
+from wanbench.report.comparisons import COLD, WARM, at_steps, has_kind, is_cache_at_random, kinds_compared, warmth
 from wanbench.report.findings.advice import shown_setting
 from wanbench.report.findings.basis import known
 from wanbench.trace.names import OK
@@ -94,16 +94,13 @@ class Neighbourhood:
 
         The same GPU is nearest, then one with a generation of the same kind (a warm one first, if this has one), then
         the same number of steps, then the greatest number, then the fastest. Only cases that passed their checks, of
-        the real models, on a GPU of the same name with the same software; none if the case itself is not one. With
-        random weights, a cache differs in nothing that would be true of real ones, so that such cases are no
-        neighbours.
+        the real models and none with a cache at random weights, on a GPU of the same name with the same software; none
+        if the case itself is not one.
         """
         if case["case"] not in self._values:
             return []
         found: list[Neighbour] = []
         for key, value, place in self._places_of(case):
-            if key == "cache" and case["weights"] == "random":
-                continue
             found += [
                 _nearest(case, key, other, kinds) for other, kinds in self._places[place].items() if other != value
             ]
@@ -154,6 +151,7 @@ def _comparable(case: CaseRow) -> bool:
     return bool(
         case["status"] == OK
         and not case["faults"]
+        and not is_cache_at_random(case)
         and _plain(case["scale"]) != "tiny"
         and _plain(case["device"]) == "cuda"
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from wanbench.models import MODELS
 from wanbench.report.breakdown import Row
+from wanbench.report.comparisons import is_cache_at_random
 from wanbench.report.findings.basis import BOTTLENECK, NOTE, Context, total_of
 from wanbench.trace import names
 
@@ -81,7 +82,7 @@ def _typical_steps(context: Context) -> list[list[Row]]:
 
 def _official_pct(context: Context, share: Share) -> float | None:
     more, step_s = MODELS[context.case["model"]].steps - int(context.case["steps"]), context.number("step_s")
-    if more <= 0 or step_s is None or not context.ran_to_its_end:
+    if more <= 0 or step_s is None or not context.ran_to_its_end or is_cache_at_random(context.case):
         return None
     added = share.generations * more
     return 100 * (share.part_s + added * share.step_part_s) / (share.whole_s + added * step_s)

@@ -25,7 +25,7 @@ def _beside_one(context: Context, one: Neighbour) -> Iterator[Finding]:
     if brought is None:
         return
     gpus = int(context.case["gpus"])
-    evidence = {"gpus": gpus} | brought
+    evidence = {"gpus": float(gpus)} | brought
     elsewhere = "" if one.same_gpu else ", on another GPU of this kind"
     text = f"{gpus} GPUs make a video of {steps} steps {_in_words(brought)} (against case {one.row['case']}{elsewhere})"
     in_full = None if steps == official else _brought(context, one, official)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from wanbench.models import MODELS
 from wanbench.report.case_rows import CaseRow
-from wanbench.report.comparisons import at_steps
+from wanbench.report.comparisons import at_steps, is_cache_at_random
 from wanbench.report.findings.advice import shown_setting
 from wanbench.report.findings.neighbours import SETTINGS
 from wanbench.trace.names import OK
@@ -52,8 +52,7 @@ class PeerIndex:
         self._fitting: dict[tuple[Any, ...], CaseRow] = {}
         self._eager: dict[tuple[Any, ...], CaseRow] = {}
         for case in cases:
-            # With random weights, what a cache saves would not be true of real ones.
-            if not _at_full_scale(case) or (case["cache"] != "none" and case["weights"] == "random"):
+            if not _at_full_scale(case) or is_cache_at_random(case):
                 continue
             if case["status"] == OK:
                 place = _values(case, _VIDEO_ON_GPU)

@@ -11,11 +11,11 @@ from wanbench.report.findings.basis import (
     Context,
     Finding,
     Rule,
+    computed_in_full,
     executed,
     on_the_cpu,
     switch_steps,
     total_of,
-    typical_stages,
 )
 from wanbench.report.findings.gains import advisable
 from wanbench.report.findings.official import Share, for_high_share, typical_moving_s
@@ -96,7 +96,7 @@ _ADVICE: dict[str, Callable[[Context], tuple[str, Advised]]] = {
 
 
 def _expert_switch(context: Context) -> Iterator[Finding]:
-    switch_s, step_s = context.number("switch_step_s"), context.number("step_s")
+    switch_s, step_s = context.number("switch_step_s"), _full_step_s(context)
     generation_s = context.number("uncompiled_generation_s")
     # Both experts are in the one memory of the CPU: what a single step took longer there is chance.
     if on_the_cpu(context) or switch_s is None or step_s is None or not generation_s:
@@ -110,8 +110,8 @@ def _expert_switch(context: Context) -> Iterator[Finding]:
     typical = f", and {fixed(typical_s)} s of a typical one" if typical_s else ""
     text = (
         f"The step in which the low-noise expert takes over takes {fixed(switch_s)} s, {fixed(extra_s)} s more than "
-        f"a typical one ({100 * extra_s / generation_s:.0f} % of a generation of {context.case['steps']} steps"
-        f"{official.and_words}); {fixed(loading_s)} s of the step move weights{typical}."
+        f"a typical one{_in_full(context)} ({100 * extra_s / generation_s:.0f} % of a generation of "
+        f"{context.case['steps']} steps{official.and_words}); {fixed(loading_s)} s of the step move weights{typical}."
     )
     evidence = {"switch_step_s": switch_s, "step_s": step_s, "extra_s": extra_s, "loading_s": loading_s}
     evidence |= {"typical_loading_s": typical_s, "share_pct": 100 * extra_s / generation_s} | official.evidence
@@ -128,6 +128,18 @@ def _expert_switch(context: Context) -> Iterator[Finding]:
     yield Finding("expert_switch", severity, evidence, text, advice, advised)
 
 
+def _full_step_s(context: Context) -> float | None:
+    """s/step, or with a cache that of the steps which it left as they are; None where there is none."""
+    if context.case["cache"] == "none":
+        return context.number("step_s")
+    inference_s = [stage["time_s"] for stage in computed_in_full(context)]
+    return statistics.median(inference_s) + typical_moving_s(context) if inference_s else None
+
+
+def _in_full(context: Context) -> str:
+    return "" if context.case["cache"] == "none" else " that the cache did not shorten"
+
+
 def _not_the_weights(context: Context) -> str:
     if context.number("generation_s") is not None:
         return "The rest is not the weights."
@@ -137,7 +149,7 @@ def _not_the_weights(context: Context) -> str:
 def _slow_first_step(context: Context) -> Iterator[Finding]:
     first_name = names.step_inference(0)
     first = [stage for stage in context.stages if stage["stage"] == first_name and not stage["interrupted"]]
-    typical, generation_s = typical_stages(context), context.number("first_generation_s")
+    typical, generation_s = computed_in_full(context), context.number("first_generation_s")
     if not first or not typical or not generation_s:
         return
     first_s = min(first, key=lambda stage: stage["generation"])["time_s"]
@@ -147,7 +159,8 @@ def _slow_first_step(context: Context) -> Iterator[Finding]:
         return
     text = (
         f"Inference of the first step of the first (cold) generation takes {fixed(first_s)} s, {fixed(extra_s)} s more "
-        "than of a typical one, beside compilation and loading: as a rule, kernels are loaded and chosen then."
+        f"than of a typical one{_in_full(context)}, beside compilation and loading: as a rule, kernels are loaded and "
+        "chosen then."
     )
     has_warm = context.number("generation_s") is not None
     advice = "" if has_warm else _WARM_UP
@@ -199,7 +212,8 @@ RULES = (
     Rule(
         "expert_switch",
         "A14B denoises with two experts, one after the other. The cost is the step in which the second begins, less "
-        "the median of the typical steps; its loading is what the stage Step_i_Loading shows. It counts from "
+        "the median of the typical steps (with a cache, of those that it did not shorten); its loading is what the "
+        "stage Step_i_Loading shows. It counts from "
         "`expert_switch_pct` of a generation on. It is paid once in each generation, so with few steps it weighs more: "
         "where it would be below that at the model's official number of steps, by the median step, the finding is a "
         "note. Keeping both experts on the GPU saves what weights move beyond those of a typical step: where that is "
@@ -211,9 +225,9 @@ RULES = (
         "slow_first_step",
         "The first step of a process is slower than the others, beside compilation and loading, which are stages of "
         "their own: libraries load and choose kernels, and the allocator grows. It is the first generation's "
-        "Step_0_Inference less the median of the typical steps, and counts from `slow_first_step_pct` of that "
-        "generation on. s/step leaves it out. Later generations of the process do not pay it, so that the line "
-        "First Step is less where those are what counts.",
+        "Step_0_Inference less the median of the typical steps (with a cache, of those that it did not shorten), and "
+        "counts from `slow_first_step_pct` of that generation on. s/step leaves it out. Later generations of the "
+        "process do not pay it, so that the line First Step is less where those are what counts.",
         _slow_first_step,
     ),
 )

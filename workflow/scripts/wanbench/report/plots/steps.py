@@ -80,6 +80,7 @@ def step_times(trace: Trace) -> Picture:
     if not bars:
         return notice(f"{title}: time of each step", "No denoising step ran to its end.")
     step_s, change = figures_of(trace).step_s, trace.quality["step_time_change"]
+    kind = _kind(trace, bars)
     looks = list(dict.fromkeys(bar.look for bar in bars))
     looks += [style.LOADING] if any(bar.loading_s for bar in bars) else []
     marks = (any(len(bar.times_s) > 1 for bar in bars), any(bar.others_s for bar in bars), bool(change))
@@ -92,18 +93,22 @@ def step_times(trace: Trace) -> Picture:
     if step_s is not None:
         axes.axhline(step_s, color=style.BLACK, linestyle="--", linewidth=1)
         end = (1.01, step_s)
-        label = f"{'1 step' if _one_typical(bars) else 'median'}\n{rounded(step_s)} s"
+        label = f"{kind.replace('typical ', '')}\n{rounded(step_s)} s"
         axes.annotate(label, end, xycoords=("axes fraction", "data"), va="center", fontsize=8)
     if change:
         axes.axvline(change["step"] - 0.5, color=style.BLACK, linestyle="-.", linewidth=1.2)
         handles.append(Line2D([], [], color=style.BLACK, linestyle="-.", label=_change(change)))
     style.legend(figure, looks, 0.4, handles)
-    return Picture(figure, _alt(title, bars, step_s, change), _caption(trace))
+    return Picture(
+        figure, _alt(title, bars, f"{kind} {rounded(step_s)} s" if step_s is not None else "", change), _caption(trace)
+    )
 
 
-def _one_typical(bars: Sequence[StepBar]) -> bool:
-    """Whether s/step is of a single step, and so the median of nothing."""
-    return sum(len(bar.times_s) for bar in bars if not bar.marked) == 1
+def _kind(trace: Trace, bars: Sequence[StepBar]) -> str:
+    """What s/step is of the steps; one is the median of nothing."""
+    if sum(len(bar.times_s) for bar in bars if not bar.marked) == 1:
+        return "1 typical step"
+    return "median" if trace.case["cache"] == "none" else "mean"
 
 
 def _draw_bars(axes: Axes, bars: Sequence[StepBar]) -> None:
@@ -180,13 +185,14 @@ def _caption(trace: Trace) -> str:
     several = "; bars are medians over the generations that count" if trace.case["repeats"] > 1 else ""
     return (
         f"Time of each step of {trace.case['name']}, inference and the loading of weights stacked{several}. The "
-        "dashed line is the median without the first and the expert-switch step."
+        f"dashed line is the {'median' if trace.case['cache'] == 'none' else 'mean'} without the first and the "
+        "expert-switch step."
     )
 
 
-def _alt(title: str, bars: Sequence[StepBar], step_s: float | None, change: dict[str, Any] | None) -> str:
+def _alt(title: str, bars: Sequence[StepBar], typical: str, change: dict[str, Any] | None) -> str:
     parts = [f"{len(bars)} steps"]
-    parts += [] if step_s is None else [f"{'1 typical step' if _one_typical(bars) else 'median'} {rounded(step_s)} s"]
+    parts += [typical] if typical else []
     parts += [f"{bar.marked} step {rounded(median(bar.times_s))} s" for bar in bars if bar.marked]
     loading_s = sum(bar.loading_s for bar in bars)
     parts += [f"loading of weights {rounded(loading_s)} s in all"] if loading_s else []

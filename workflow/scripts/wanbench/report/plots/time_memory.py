@@ -78,7 +78,7 @@ def time_memory(cases: pd.DataFrame, alike_memory_pct: float, alike_generation_p
 
 _CAPTION = (
     "Each point is a case; further down and to the left is better. Time is of one generation at the model's official "
-    "number of steps, without initialisation and compilation (scaled: from the median step). The line joins the cases "
+    "number of steps, without initialisation and compilation (scaled: from s/step). The line joins the cases "
     "than which no other settings are better in both (Pareto)."
 )
 
