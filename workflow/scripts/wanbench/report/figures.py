@@ -222,15 +222,16 @@ def typical_energies_j(trace: Trace, steps: Sequence[Step]) -> list[float]:
     """
     typical = typical_steps(steps)
     each = [step.energy_j for step in typical]
-    if trace.case["cache"] == "none" and any(energy_j is not None for energy_j in each):
-        return [energy_j for energy_j in each if energy_j is not None]
+    alike = [energy_j for energy_j in each if energy_j is not None] if trace.case["cache"] == "none" else []
+    if alike and None not in each:
+        return alike
     means = []
     for of_one in _by_generation(typical):
         switches = [step for step in steps if step.is_switch and step.generation == of_one[0].generation]
         between = [stage for step in switches for stage in step.stages]
         energy_j = energy_of([stage for step in of_one for stage in step.stages], trace.energy_counter, between)
         means += [] if energy_j is None else [energy_j / len(of_one)]
-    return means
+    return means or alike
 
 
 def _by_generation(steps: Iterable[Step]) -> list[list[Step]]:

@@ -43,7 +43,7 @@ class GenerationTimes:
         number: from 0, in the order of the process.
         counts: it is no warm-up, and ran to its end.
         steps_s: number and inference time in seconds of its complete steps, in order, without the first, which is
-            slow for its own reasons.
+            slow for its own reasons, and those that a cache shortened.
     """
 
     number: int
