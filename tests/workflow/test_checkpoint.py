@@ -9,11 +9,21 @@ from conftest import SMALL, SMALL_DEFAULTS, copy_project
 def test_a_written_checkpoint_is_loaded_and_what_it_read_is_told(tmp_path: Path) -> None:
     project = copy_project(tmp_path / "project")
     folder = "results/checkpoints/tiny/TI2V-5B"
+    case = {key: value for key, value in (SMALL_DEFAULTS | SMALL).items() if key != "scale"}
+    loaded = case | {"weights": "pretrained", "checkpoint": folder}
+    project.write_grid({"cases": {"loaded": loaded, "another": SMALL_DEFAULTS | SMALL}})
+    # It need not be there for other cases of the grid, and no job starts for a run that needs it.
+    assert project.snakemake("-n", "results/traces/another.json").code == 0
+    for targets in ([], ["results/traces/loaded.json"]):
+        run = project.snakemake(*targets)
+        assert run.code == 1
+        assert run.jobs == set()
+        assert f"config/config.yaml: case 'loaded': checkpoint: \"{folder}\" is not there yet" in run.output
+        assert f"`snakemake --cores 1 {folder}` writes it" in run.output
+        assert "Traceback" not in run.output
     run = project.snakemake(folder)
     assert run.code == 0, run.output
     assert run.jobs == {("checkpoint", "")}
-    case = {key: value for key, value in (SMALL_DEFAULTS | SMALL).items() if key != "scale"}
-    project.write_grid({"cases": {"loaded": case | {"weights": "pretrained", "checkpoint": folder}}})
     run = project.snakemake("results/traces/loaded.json", "results/report.md")
     assert run.code == 0, run.output
     trace = json.loads(project.read("results/traces/loaded.json"))

@@ -17,6 +17,7 @@ from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check, nearest
 from wanbench.conda import CONDA, NONE
 from wanbench.errors import InputError
 from wanbench.measure.failures import failures
+from wanbench.missing import of_no_checkpoint
 from wanbench.models import MODELS
 from wanbench.named_files import named_path
 from wanbench.report.compare.baseline import baseline_digest, baseline_files
@@ -117,6 +118,7 @@ config["run_id"] = run_id(begins_here=workflow.is_main_process)
 
 # Sorted, so that another order in the file changes no parameter and runs nothing again.
 CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case: case.name)}
+WITHOUT_CHECKPOINT = {case.name: case.checkpoint for case in RESOLVED if case.needs_writing}
 CASE_SHA256 = {name: case_sha256(settings) for name, settings in CASES.items()}
 
 TRACED = {file.stem for file in Path("results/traces").glob("*.json")}
@@ -143,6 +145,8 @@ def asked_for_each_case(function):
 def case_settings(wildcards):
     if wildcards.case not in CASES:
         refuse(f"{shown_path(GRID_FILE)}: no case {wildcards.case!r}{nearest(wildcards.case, CASES)}")
+    if wildcards.case in WITHOUT_CHECKPOINT:
+        refuse(of_no_checkpoint(shown_path(GRID_FILE), wildcards.case, WITHOUT_CHECKPOINT[wildcards.case]))
     return CASES[wildcards.case]
 
 

@@ -12,6 +12,14 @@ def a_few(names: Sequence[str]) -> str:
     return f"{named} and {more} more" if more > 0 else named
 
 
+def of_no_checkpoint(file: str, name: str, checkpoint: str) -> str:
+    """One line for a case that is to load what this project writes, and has not written yet."""
+    return (
+        f'{file}: case {name!r}: checkpoint: "{checkpoint}" is not there yet; allowed: a folder that exists '
+        f"(`snakemake --cores 1 {checkpoint}` writes it)"
+    )
+
+
 def of_no_gpu(names: Sequence[str]) -> str:
     """One line for cases that cannot be measured here: which, what is missing, and what can be done.
 

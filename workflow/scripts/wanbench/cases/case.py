@@ -16,7 +16,7 @@ class Case:
         weights: "random" or "pretrained".
         scale: size of a random model, "full" or "tiny"; None with a checkpoint, which brings its own.
         checkpoint, revision: hub id and commit, or a local folder and None; None with random weights.
-        checkpoint_sha256: digest of a local folder.
+        checkpoint_sha256: digest of a local folder; None as well where that is still to be written.
         size: width*height in pixels.
         guidance: classifier-free guidance scale; for A14B (high-noise expert, low-noise expert).
         offload: where weights wait while they are not used: "none", or one of diffusers' ways ("group_stream" is group
@@ -71,6 +71,11 @@ class Case:
     @property
     def height_px(self) -> int:
         return int(self.size.split("*")[1])
+
+    @property
+    def needs_writing(self) -> bool:
+        """Whether its checkpoint is one that this project writes, and has not written yet."""
+        return self.checkpoint is not None and self.revision is None and self.checkpoint_sha256 is None
 
     def settings(self) -> dict[str, Any]:
         """The case as plain JSON values, in the order of the attributes."""

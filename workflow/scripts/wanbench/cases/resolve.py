@@ -258,11 +258,11 @@ def _checkpoint(settings: dict[str, Any], facts: ModelFacts, digests: _Digests, 
         if revision is not None:
             raise not_allowed(where, "revision", revision, "none for a folder; only a hub id has revisions")
         return {"checkpoint": checkpoint, "revision": None, "checkpoint_sha256": digests.folder(folder)}
+    if _WRITTEN.fullmatch(checkpoint):
+        # Other cases of the grid do not need it, nor does the rule that writes it.
+        return {"checkpoint": checkpoint, "revision": None, "checkpoint_sha256": None}
     if not _HUB_ID.fullmatch(checkpoint):
-        allowed = f"a folder that exists, or a hub id such as {facts.hub_id}"
-        if _WRITTEN.fullmatch(checkpoint):
-            allowed += f" (`snakemake --cores 1 {checkpoint}` writes this one)"
-        raise not_allowed(where, "checkpoint", checkpoint, allowed)
+        raise not_allowed(where, "checkpoint", checkpoint, f"a folder that exists, or a hub id such as {facts.hub_id}")
     if revision is None and checkpoint == facts.hub_id:
         revision = facts.revision
     if revision is None:
