@@ -71,11 +71,21 @@ def test_speed_and_energy_of_several_gpus_are_told_with_their_efficiency(tmp_pat
     assert "parallel_efficiency" not in rules(two)
 
 
-def test_which_settings_to_use_takes_the_number_of_gpus_for_one(tmp_path: Path) -> None:
-    text = report(trace(tmp_path, "one"), trace(tmp_path, "two", 2, 1.1))
-    choices = tables(text.partition("## Which settings to use")[2], "Case")[0]
-    assert [(row["Case"], row["gpus"]) for row in choices] == [("two", "2"), ("one", "1")]
-    assert "fastest" in choices[0]["Best at"]
+def test_who_has_one_gpu_is_told_the_best_settings_on_one(tmp_path: Path) -> None:
+    """As 5B_704p_compiled, which was beaten by 5B_704p_4_gpus_compiled."""
+    made = [
+        trace(tmp_path, f"{gpus}_{compiled}", gpus, step_s / gpus, settings={"compile": compiled})
+        for gpus in (1, 2)
+        for compiled, step_s in (("none", 2.0), ("repeated_blocks", 1.5))
+    ]
+    section = report(*made).partition("## Which settings to use")[2]
+    alone, together = tables(section, "Case")[:2]
+    assert [row["Case"] for row in alone] == ["1_repeated_blocks", "1_none"]
+    assert [row["Case"] for row in together] == ["2_repeated_blocks", "2_none"]
+    assert "fastest" in alone[0]["Best at"]
+    assert "fastest" in together[0]["Best at"]
+    assert "random weights, GPU NVIDIA H200\n" in section
+    assert "random weights, GPU 2 x NVIDIA H200\n" in section
 
 
 def test_a_published_figure_stands_beside_cases_on_as_many_gpus(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ from wanbench.report.comparisons import (
 from wanbench.report.gpus import gpu_letters
 from wanbench.report.numbers import NOT_MEASURED, plain
 
-_SAME = ("model", "task", "size", "frames", "weights", "gpu_name")
+# More GPUs are no setting that who has one could choose, and memory is that of each.
+_SAME = ("model", "task", "size", "frames", "weights", "gpu_name", "gpus")
 SETTINGS = (
     "offload",
     "compile",
@@ -124,9 +125,10 @@ def differ(choices: Sequence[Choice]) -> bool:
     return any(choice.settings != choices[0].settings for choice in choices)
 
 
-def group_name(model: str, task: str, size: str, frames: int, weights: str, gpu: str | None) -> str:
+def group_name(model: str, task: str, size: str, frames: int, weights: str, gpu: str | None, gpus: int) -> str:
     """What the cases of a group made, and on what."""
-    return f"{model} {task}, {size}, {frames} frames, {weights} weights, GPU {gpu or NOT_MEASURED}"
+    count = "" if gpus == 1 else f"{gpus} x "
+    return f"{model} {task}, {size}, {frames} frames, {weights} weights, GPU {count}{gpu or NOT_MEASURED}"
 
 
 def _choice(case: CaseRow, gpu: str | None, kind: str) -> Choice:
