@@ -47,9 +47,26 @@ def test_a_step_is_held_against_all_gpus_and_what_each_does_by_itself_against_on
             tables(told(one, two), "Stage")]  # fmt: skip
     assert rows[0] == rows[1]
     assert rows[0]["Step_1_Inference"] == pytest.approx(100 * FLOPS / 2 / 989.4e12, abs=0.1)
-    busy = rules(trace(tmp_path, "busy", 2, 1.0, measures=BUSY))["compute_bound"]
-    assert "MFU 52.6 % of 1978.8 TFLOP/s (datasheet)" in busy.text
-    assert busy.evidence["mfu_pct"] == pytest.approx(52.6, abs=0.1)
+
+
+IDLE = {STEPS: {"sm_activity_pct": 40.0, "tensor_activity_pct": 20.0, "process_cpu_pct": 25.0}}
+
+
+@pytest.mark.parametrize(
+    ("measures", "fires"),
+    [
+        (BUSY, "compute_bound"),
+        (BUSY | {STEPS: BUSY[STEPS] | {"tensor_activity_pct": 66.0}}, "kernel_bound"),
+        (IDLE, "low_sm_inference"),
+        (IDLE, "launch_bound"),
+    ],
+)
+def test_nothing_is_concluded_from_the_activity_of_gpus_that_wait_for_each_other(
+    tmp_path: Path, measures: dict[str, dict[str, float]], fires: str
+) -> None:
+    """As T2V_A14B_480p_4_gpus_compiled: 74.8 % of the tensor cores on one GPU, and 66.2 with the exchange."""
+    assert fires in rules(trace(tmp_path, "one", measures=measures))
+    assert fires not in rules(trace(tmp_path, "two", 2, 1.0, measures=measures))
 
 
 def test_speed_and_energy_of_several_gpus_are_told_with_their_efficiency(tmp_path: Path) -> None:
@@ -64,10 +81,7 @@ def test_speed_and_energy_of_several_gpus_are_told_with_their_efficiency(tmp_pat
     assert found.evidence["efficiency_pct"] == pytest.approx(84.0, abs=0.2)
     other_way = rules(one, two)
     assert "parallel_efficiency" not in other_way
-    text = other_way["faster_elsewhere"].text
-    assert "differs only in `gpus: 2` and is 1.68x faster per generation of 10 steps and " in text
-    assert "84 % parallel efficiency, 1.00 s/step instead of 2.00, " in text
-    assert text.endswith("6 % more energy (7 % more at the official 50 steps).")
+    assert "faster_elsewhere" not in other_way
     assert "parallel_efficiency" not in rules(two)
 
 

@@ -59,10 +59,11 @@ def _beyond_allocated(case: CaseRow) -> str:
     known = [f"{gigabytes(size_bytes)} GB {how}" for how, size_bytes in held.items() if pd.notna(size_bytes)]
     if not known:
         return ""
+    of_several = "" if case["gpus"] == 1 else " Used is of the GPU that used most, with what NCCL holds, which stays."
     return (
         f" That was allocated, and {' and '.join(known)}: allocated is what the tensors need at least; the others "
         "contain what the allocator keeps cached and can give back when a smaller card runs out, so the need lies "
-        "between."
+        f"between.{of_several}"
     )
 
 

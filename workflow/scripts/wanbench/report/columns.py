@@ -49,10 +49,10 @@ SUMMARY = {
     "whose figures are all cold",
     "Est. Mem(GB)": "Mem(GB) as estimated from the settings alone; n/a for tiny models",
     "GPUs": "number of GPUs that the case ran on together, each with a process that has all weights: they share the "
-    "steps, and each encodes the text and decodes the video by itself. Of several, shares of activity and clocks are "
-    "means over them; energy and power are their sums; what torch allocated and reserved is that of the first, and "
-    "GPU Used of the one that used most; a multiprocessor that waits for another GPU counts as active; throttling is "
-    "that of any. On the CPU it is the number of processes",
+    "steps, and each encodes the text and decodes the video by itself. Of several, shares of activity, the load that "
+    "is made of them, and clocks are means over them; energy and power are their sums; what torch allocated and "
+    "reserved is that of the first, and GPU Used of the one that used most; a multiprocessor that waits for another "
+    "GPU counts as active; throttling is that of any. On the CPU it is the number of processes",
 }
 
 CASE = {
@@ -120,7 +120,7 @@ STATISTICS = {
     "Passes Reused by the Cache": "guidance passes that a cache served, of all in the generations that count",
     "Median Energy per Step, Mean Energy per Step": "over the steps that s/step is of; (1 step) where that is one. "
     "Where loading and inference take turns too fast for an energy each, it is the counter's difference over the step; "
-    "where steps take less than a second, and with a cache, the mean of a generation's",
+    "where steps take less than a second, and with a cache, it is the power of all of them times s/step",
     "Energy per Second of Video (one generation, without initialisation and compilation)": "median energy of the warm "
     "generations that count, or else of the cold one, over the seconds of the video; Energy(kJ) of the summary is of "
     "all of Total_Execution",

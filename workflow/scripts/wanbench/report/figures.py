@@ -218,20 +218,21 @@ def typical_times_s(trace: Trace, steps: Sequence[Step]) -> list[float]:
 def typical_energies_j(trace: Trace, steps: Sequence[Step]) -> list[float]:
     """The energies in joules that the energy of a step is the median of, as `typical_times_s`.
 
-    Where steps are too short for an energy each, it is the mean of each generation's as well.
+    Where steps are too short for an energy each, it is what s/step takes at the power of all steps of a generation.
     """
     typical = typical_steps(steps)
     each = [step.energy_j for step in typical]
     alike = [energy_j for energy_j in each if energy_j is not None] if trace.case["cache"] == "none" else []
     if alike and None not in each:
         return alike
-    means = []
+    step_s = _median(typical_times_s(trace, steps))
+    at_mean_power = []
     for of_one in _by_generation(typical):
         switches = [step for step in steps if step.is_switch and step.generation == of_one[0].generation]
         between = [stage for step in switches for stage in step.stages]
         energy_j = energy_of([stage for step in of_one for stage in step.stages], trace.energy_counter, between)
-        means += [] if energy_j is None else [energy_j / len(of_one)]
-    return means or alike
+        at_mean_power += [] if energy_j is None else [energy_j * step_s / sum(step.time_s for step in of_one)]
+    return at_mean_power or alike
 
 
 def _by_generation(steps: Iterable[Step]) -> list[list[Step]]:

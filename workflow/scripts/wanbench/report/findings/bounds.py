@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from wanbench.report.figures import mean_over_time
 from wanbench.report.findings.advice import alternatives, can_cache, can_compile
 from wanbench.report.findings.basis import (
     BOTTLENECK,
@@ -79,7 +80,12 @@ def _slow_kernels(context: Context) -> tuple[str, str, str]:
 
 
 def _busy(context: Context) -> tuple[float, float] | None:
-    """SM and tensor activity of typical steps in percent; None where not measured, or where the GPU waits."""
+    """SM and tensor activity of typical steps in percent; None where not measured, or where the GPU waits.
+
+    Also on several GPUs, where the exchange keeps multiprocessors active that wait.
+    """
+    if context.case["gpus"] > 1:
+        return None
     sm_pct, tensor_pct = denoising_mean(context, "sm_activity_pct"), denoising_mean(context, "tensor_activity_pct")
     if sm_pct is None or tensor_pct is None or sm_pct < context.thresholds.compute_bound_sm_pct:
         return None
@@ -97,11 +103,9 @@ def _evidence(context: Context, sm_pct: float, tensor_pct: float) -> tuple[dict[
     measured_per_s = context.number("matmul_flops_per_s")
     if measured_per_s is None or source == MEASURED:
         return evidence, text
-    gpus = int(context.case["gpus"])
-    evidence["mfu_of_measured_pct"] = mfu[0] * peak_per_s / (gpus * measured_per_s)
-    one = f"{measured_per_s / 1e12:.0f} TFLOP/s measured here"
-    of = f"the {one}" if gpus == 1 else f"{gpus} times the {one} on one"
-    return evidence, f"{text} and {evidence['mfu_of_measured_pct']:.0f} % of {of}"
+    evidence["mfu_of_measured_pct"] = mfu[0] * peak_per_s / measured_per_s
+    of_measured = f"{evidence['mfu_of_measured_pct']:.0f} % of the {measured_per_s / 1e12:.0f} TFLOP/s measured here"
+    return evidence, f"{text} and {of_measured}"
 
 
 def _compute_bound(context: Context) -> Iterator[Finding]:
@@ -127,10 +131,9 @@ def _typical_mfu(context: Context) -> tuple[float, float, str] | None:
     # The peak is that of 16 bit.
     if peak is None or case["dtype"] == "float32":
         return None
-    all_per_s = peak[0] * int(case["gpus"])
-    shares = [mfu_pct(row.flops, row.time_s, all_per_s) for row in context.typical_rows]
+    shares = [mfu_pct(row.flops, row.time_s, peak[0]) for row in context.typical_rows]
     known = [share for share in shares if share is not None]
-    return (statistics.median(known), all_per_s, peak[1]) if known else None
+    return (statistics.median(known), *peak) if known else None
 
 
 def _faster_arithmetic(context: Context) -> tuple[str, tuple[tuple[str, ...], ...]]:
@@ -166,11 +169,11 @@ def _power_cap(context: Context) -> Iterator[Finding]:
 
 
 def _typical_clock(context: Context) -> tuple[dict[str, float], str]:
-    """The SM clock in typical steps, and in words."""
-    clocks = [stage["sm_clock_mhz"] for stage in typical_stages(context) if stage["sm_clock_mhz"] is not None]
-    if not clocks:
+    """The mean SM clock of typical steps, weighted by time, and in words."""
+    clock_mhz = mean_over_time((stage["sm_clock_mhz"], stage["time_s"]) for stage in typical_stages(context))
+    if clock_mhz is None:
         return {}, ""
-    evidence, most_mhz = {"sm_clock_mhz": statistics.median(clocks)}, context.number("gpu_sm_clock_max_mhz")
+    evidence, most_mhz = {"sm_clock_mhz": clock_mhz}, context.number("gpu_sm_clock_max_mhz")
     text = f", to {evidence['sm_clock_mhz']:.0f} MHz"
     if most_mhz is None:
         return evidence, text
@@ -192,7 +195,8 @@ RULES = (
         "casts between matrix products, each a kernel of its own. It is seen in the columns SM Act and Tensor of "
         "typical steps, weighted by time: at least `compute_bound_sm_pct`, below `compute_bound_tensor_pct`, and DRAM "
         "below `memory_bound_dram_pct`. Compiling joins such kernels into few. Where a case with another attention has "
-        "shorter steps, it is this case's attention that takes the time.",
+        "shorter steps, it is this case's attention that takes the time. On several GPUs the rule is silent: there "
+        "multiprocessors that wait for another GPU count as active.",
         _kernel_bound,
     ),
     Rule(

@@ -100,7 +100,7 @@ def gain_text(case: CaseRow, neighbour: Neighbour) -> str:
     texts = [*_step_speed(case, neighbour), *_once(case, neighbour), *_memory(case, neighbour)]
     if only_steps_compare(neighbour):
         return ", ".join(texts)
-    return ", ".join([*_speed(case, neighbour), *_efficiency(case, neighbour), *texts, *_energy(case, neighbour)])
+    return ", ".join([*_speed(case, neighbour), *texts, *_energy(case, neighbour)])
 
 
 def only_steps_compare(neighbour: Neighbour) -> bool:
@@ -126,12 +126,6 @@ def _kinds(case: CaseRow, other: CaseRow) -> list[str]:
     own, others = kinds_compared(case, other)
     kinds_differ = own != others or (own == COLD and (has_kind(case, WARM) or has_kind(other, WARM)))
     return [f"{others} against {own}"] if kinds_differ else []
-
-
-def _efficiency(case: CaseRow, neighbour: Neighbour) -> list[str]:
-    """What share of the neighbour's further GPUs became speed."""
-    ratio, more = speed_ratio(case, neighbour), int(neighbour.row["gpus"]) / int(case["gpus"])
-    return [f"{100 * ratio / more:.0f} % parallel efficiency"] if ratio is not None and more > 1 else []
 
 
 def _in_brackets(notes: Sequence[str]) -> str:

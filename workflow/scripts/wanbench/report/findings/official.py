@@ -46,7 +46,10 @@ class Share:
 
 
 def for_high_share(context: Context, share: Share, limit_pct: float) -> AtOfficialSteps:
-    """For a finding that speaks of a share of at least `limit_pct`."""
+    """For a finding that speaks of a share of at least `limit_pct`.
+
+    What it would be with a cache at random weights nobody knows: then it is a note, and no words.
+    """
     official_pct = _official_pct(context, share)
     return _judged(context, official_pct, official_pct is None or official_pct >= limit_pct)
 
@@ -81,15 +84,20 @@ def _typical_steps(context: Context) -> list[list[Row]]:
 
 
 def _official_pct(context: Context, share: Share) -> float | None:
-    more, step_s = MODELS[context.case["model"]].steps - int(context.case["steps"]), context.number("step_s")
+    more, step_s = _steps_missing(context), context.number("step_s")
     if more <= 0 or step_s is None or not context.ran_to_its_end or is_cache_at_random(context.case):
         return None
     added = share.generations * more
     return 100 * (share.part_s + added * share.step_part_s) / (share.whole_s + added * step_s)
 
 
+def _steps_missing(context: Context) -> int:
+    return MODELS[context.case["model"]].steps - int(context.case["steps"])
+
+
 def _judged(context: Context, official_pct: float | None, speaks: bool) -> AtOfficialSteps:
     if official_pct is None:
-        return AtOfficialSteps()
+        is_unknown = is_cache_at_random(context.case) and _steps_missing(context) > 0
+        return AtOfficialSteps(NOTE) if is_unknown else AtOfficialSteps()
     words = f"with the official {MODELS[context.case['model']].steps} it would be {official_pct:.0f} %"
     return AtOfficialSteps(BOTTLENECK if speaks else NOTE, words, {"official_steps_share_pct": official_pct})

@@ -61,7 +61,7 @@ RULES = (
         "How much of several GPUs became speed: a note. It compares with a case of this report that ran on one GPU of "
         "the same name and differs in nothing else (maybe in its steps): how many times as fast a generation is, "
         "without initialisation and compilation, over the number of GPUs. Of few steps it is less than of the official "
-        "number, for which the median step stands where the case ran another. The rest "
+        "number, for which s/step stands where the case ran another. The rest "
         "went to what each GPU does by itself, and to the exchange between them. Where a video need not be ready "
         "sooner, as many cases on one GPU each make more videos in the same time, if the weights fit.",
         _parallel_efficiency,

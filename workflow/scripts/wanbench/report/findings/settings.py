@@ -122,17 +122,22 @@ def _faster_elsewhere(context: Context) -> Iterator[Finding]:
 
 def _as_faster(context: Context, neighbour: Neighbour) -> _Faster | None:
     """None where it is not faster by what counts, or only in a short preview, which does not speak for a setting."""
+    # More GPUs are no setting that who has one could choose: parallel_efficiency tells what they bring.
+    if neighbour.key == "gpus":
+        return None
     # Of these another GPU tells no more than the times of steps.
     if not alike_warm(context.case, neighbour.row) or only_steps_compare(neighbour):
         return None
     limits = context.thresholds
-    least, official_least = 1 + limits.faster_elsewhere_pct / 100, 1.0
-    if not neighbour.same_gpu:
-        least = official_least = 1 + limits.faster_on_another_gpu_pct / 100
     ratio, official = (speed_ratio(context.case, neighbour, steps) for steps in _numbers_of_steps(context))
-    if ratio is None or official is None or ratio < least or official < official_least:
+    if ratio is None or official is None:
         return None
-    return _Faster(neighbour, ratio, official)
+    if neighbour.same_gpu:
+        least = 1 + limits.faster_elsewhere_pct / 100
+        counts = official >= least or (ratio >= least and official >= 1)
+    else:
+        counts = min(ratio, official) >= 1 + limits.faster_on_another_gpu_pct / 100
+    return _Faster(neighbour, ratio, official) if counts else None
 
 
 def _memory_change(context: Context, neighbour: Neighbour) -> dict[str, float]:
@@ -159,14 +164,14 @@ RULES = (
     Rule(
         "faster_elsewhere",
         "Another case of this report makes the same video faster, differs in one setting (and maybe in its steps, "
-        "which it then says), and no finding above says so. Of several values of a setting, one that is slower than "
-        "another and needs no less memory is not named. Times are of one generation without "
-        "initialisation and compilation, brought to this case's number of steps by the median step; at the model's "
-        "official number it must not be slower. Warm generations are compared where both cases have one, or else the "
-        "cold ones. Cases whose check was not passed are left out, and caches with random weights. It speaks from "
-        "`faster_elsewhere_pct` on, above what equal runs differ by; of a case on another GPU of the "
-        "same kind from `faster_on_another_gpu_pct` on, at both numbers of steps. Look at the memory, and at the "
-        "video where the setting is lossy.",
+        "which it then says), and no finding above says so; the number of GPUs is no such setting. Of several values "
+        "of a setting, one that is slower than another and needs no less memory is not named. Times are of one "
+        "generation without initialisation and compilation, brought to this case's number of steps by s/step, and to "
+        "the model's official number, at which it must not be slower. Warm generations are compared where both cases "
+        "have one, or else the cold ones. Cases whose check was not passed are left out, and caches with random "
+        "weights. It speaks from `faster_elsewhere_pct` on, at one of these numbers, above what equal runs differ by; "
+        "of a case on another GPU of the same kind from `faster_on_another_gpu_pct` on, at both. Look at the memory, "
+        "and at the video where the setting is lossy.",
         _faster_elsewhere,
     ),
 )

@@ -27,7 +27,8 @@ _MIN_SHARE_OF_TIME = 0.99
 
 def _low_sm_inference(context: Context) -> Iterator[Finding]:
     sm_pct = context.number("inference_sm_activity_pct")
-    if sm_pct is None or sm_pct >= context.thresholds.low_sm_activity_pct:
+    # Each of several processes keeps a core busy while it waits, and multiprocessors that wait count as active.
+    if context.case["gpus"] > 1 or sm_pct is None or sm_pct >= context.thresholds.low_sm_activity_pct:
         return
     steps = [row for row in context.rows if row.stage.endswith("_Inference")]
     idlest = _idlest(steps)
@@ -130,7 +131,8 @@ def _without(total: Row, part: Row | None) -> float | None:
 def _launch_bound(context: Context) -> Iterator[Finding]:
     sm_pct, cpu_pct = denoising_mean(context, "sm_activity_pct"), denoising_mean(context, "process_cpu_pct")
     logical_cores = context.number("cpu_cores_logical")
-    if sm_pct is None or cpu_pct is None or logical_cores is None:
+    # As for low_sm_inference.
+    if context.case["gpus"] > 1 or sm_pct is None or cpu_pct is None or logical_cores is None:
         return
     cores = cpu_pct * logical_cores / 100
     weights_pct = moving_pct(context)
@@ -168,7 +170,8 @@ RULES = (
         "The multiprocessors had work for less than `low_sm_activity_pct` of the steps' inference time (the column SM "
         "Act, weighted by time; loading is not in it). Below half, something else than the GPU sets the pace of "
         "denoising: launches, a slow first step, or other processes. Where a case of fewer steps than the model's "
-        "official number would reach the threshold there, by its typical steps, the finding is a note.",
+        "official number would reach the threshold there, by its typical steps, the finding is a note. On several GPUs "
+        "the rule is silent: multiprocessors that wait for another GPU count as active.",
         _low_sm_inference,
     ),
     Rule(
