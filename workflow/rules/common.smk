@@ -101,6 +101,8 @@ try:
     # the other way round, measures nothing again.
     config["software_deployment"] = software_deployment()
     config["snakemake_pid"] = os.getpid()
+    # Seen from where Snakemake was started, as `--directory` has it.
+    config["results_in"] = str(workflow.overwrite_workdir or "")
 except InputError as error:
     refuse(str(error))
 

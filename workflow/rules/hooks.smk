@@ -56,13 +56,13 @@ def failed_in_this_run():
         if failure.run_id == config["run_id"] and name in CASES:
             error = (read_head(Path(f"results/traces/{name}.json")) or {}).get("error") or {}
             stage, error_type = error.get("stage_reached"), error.get("type")
-            lines.append(of_failed_case(name, failure.status, stage, error_type, str(failure.message)))
+            lines.append(of_failed_case(name, failure.status, stage, error_type, str(failure.message), config["results_in"]))
     return lines
 
 
 if workflow.is_main_process:
     if OTHER_TRACES:
-        warn(of_no_case(OTHER_TRACES, shown_path(GRID_FILE)))
+        warn(of_no_case(OTHER_TRACES, shown_path(GRID_FILE), config["results_in"]))
     # For a dry run Snakemake calls no hook, and which cases will be measured is not known before.
     atexit.register(warn_of_cases_without_gpu)
 

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 from wanbench.text import one_line
 
@@ -9,22 +10,30 @@ from wanbench.text import one_line
 _ASIDE = "results/aside/traces"
 
 
-def of_failed_case(case: str, status: str, stage: str | None, error_type: str | None, message: str) -> str:
-    """One line that names a case, what happened to it and where its log is."""
+def of_failed_case(
+    case: str, status: str, stage: str | None, error_type: str | None, message: str, folder: str = ""
+) -> str:
+    """One line that names a case, what happened to it and where its log is.
+
+    Args:
+        folder: where results are made, as the user would write it; empty for where Snakemake was started.
+    """
     where = f" in {stage}" if stage else ""
     said = one_line(f"{error_type}: {message}" if error_type else message)
-    return f"{case}: {status}{where}: {said} (logs/measure/{case}.log)"
+    return f"{case}: {status}{where}: {said} ({Path(folder, 'logs/measure', f'{case}.log')})"
 
 
-def of_no_case(files: Iterable[str], grid: str) -> str:
+def of_no_case(files: Iterable[str], grid: str, folder: str = "") -> str:
     """One line that names traces of cases that the grid does not have, and says what to do.
 
     Args:
         grid: the grid file, as the user would write it.
+        folder: as for `of_failed_case`.
     """
     listed = shlex.join(one_line(file) for file in files)
+    move = f"mkdir -p {_ASIDE} && mv -n {listed} {_ASIDE}"
     return (
         f"{grid} has no cases for these traces, so they are left out. Put the cases back, delete what they left "
         "(README.md, 'Only what changed runs again'), or keep the traces for another grid (moved back for it, they are "
-        f"not measured again): mkdir -p {_ASIDE} && mv -n {listed} {_ASIDE}"
+        f"not measured again): {f'(cd {shlex.quote(folder)} && {move})' if folder else move}"
     )

@@ -17,19 +17,20 @@ def outcome_of(cases: pd.DataFrame, findings: Findings) -> dict[str, int]:
     }
 
 
-def faults_of(cases: pd.DataFrame, left_out: pd.DataFrame, grid: str) -> list[str]:
+def faults_of(cases: pd.DataFrame, left_out: pd.DataFrame, grid: str, folder: str = "") -> list[str]:
     """A line for each case that failed and each whose trace could not be used, and one for traces of no case.
 
     Args:
         grid: the grid file, as the user would write it.
+        folder: as for `wanbench.faults.of_failed_case`.
     """
     failed = cases[~cases["status"].isin(FINISHED)]
-    lines = [_failed(case) for case in case_rows(failed)]
+    lines = [_failed(case, folder) for case in case_rows(failed)]
     lines += [f"{item.case}: left out: {item.reason}" for item in left_out.itertuples() if item.of_grid]
     strangers = [f"results/traces/{item.case}.json" for item in left_out.itertuples() if not item.of_grid]
-    return lines + ([of_no_case(strangers, grid)] if strangers else [])
+    return lines + ([of_no_case(strangers, grid, folder)] if strangers else [])
 
 
-def _failed(case: CaseRow) -> str:
+def _failed(case: CaseRow, folder: str) -> str:
     stage, error_type = (None if pd.isna(case[key]) else case[key] for key in ("stage_reached", "error_type"))
-    return of_failed_case(case["case"], case["status"], stage, error_type, case["error_message"])
+    return of_failed_case(case["case"], case["status"], stage, error_type, case["error_message"], folder)

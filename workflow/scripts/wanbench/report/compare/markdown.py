@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from wanbench.report.compare.export import verdict_counts
 from wanbench.report.compare.match import Difference, in_all
-from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
+from wanbench.report.compare.policy import ON_CPU_TIMES, OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
 from wanbench.report.compare.verdict import (
     BETTER,
     BUSY_MACHINE,
@@ -63,8 +63,14 @@ def render(comparison: Comparison) -> str:
             parts += [f"## {title}", "\n".join(f"- {_plain(line)}" for line in lines)]
     for case in comparison.cases:
         parts += _case_section(case, common)
-    parts += ["## Rules", _rules()]
+    parts += ["## Rules", _ON_CPU, _rules()]
     return "\n\n".join(parts) + "\n"
+
+
+_ON_CPU = (
+    f"Of cases on the CPU only times count of which one is more than {ON_CPU_TIMES} times the other, whatever the "
+    "table says: equal ones differ by half on a machine whose host has other guests."
+)
 
 
 def _head(comparison: Comparison, common: Sequence[Difference]) -> str:

@@ -15,7 +15,14 @@ from wanbench.report.compare.match import (
     other_video,
 )
 from wanbench.report.compare.measured import Figure, MeasuredCase
-from wanbench.report.compare.policy import OF_ANY_GENERATION, POLICIES, MetricPolicy, cpu_decides, stage_policy
+from wanbench.report.compare.policy import (
+    OF_ANY_GENERATION,
+    ON_CPU_TIMES,
+    POLICIES,
+    MetricPolicy,
+    cpu_decides,
+    stage_policy,
+)
 from wanbench.report.numbers import NOT_MEASURED
 
 SAME, WITHIN_SPREAD, NOT_JUDGED, HARDWARE_UNKNOWN = "same", "within the spread", "not judged", "hardware unknown"
@@ -196,6 +203,9 @@ def _rows(pair: Pair, found: Sequence[Difference], withheld: str | None) -> list
         of_another_kind = unlike and policy.judged and key not in OF_ANY_GENERATION
         waited = busy and policy.judged and cpu_decides(key, policy, on_gpu, offload)
         why_none = withheld or (BUSY_MACHINE if waited else COLD_BESIDE_WARM if of_another_kind else None)
+        if not on_gpu and policy.judged and policy.unit == "s" and known:
+            least = ON_CPU_TIMES - 1 if after.value > before.value else 1 - 1 / ON_CPU_TIMES
+            policy = replace(policy, share=least)
         verdict = _verdict(policy, before, after, why_none, another_gpu)
         spread = spread_of(before, after)
         rows.append(ComparedRow(new.name, kind, name, policy.unit, before.value, after.value, ratio, spread, verdict))
