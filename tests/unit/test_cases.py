@@ -128,7 +128,10 @@ def test_defaults_of_the_file_are_passed_over_where_they_do_not_apply_but_a_case
         ({"task": "i2v", "image": "nowhere.png"}, ["image", "nowhere.png", "No such file"]),
         ({"task": "i2v", "image": "Makefile"}, ["image", "Makefile", "not an image"]),
         ({"task": "i2v", "image": "config"}, ["image", "config", "directory"]),
-        ({"weights": "pretrained", "checkpoint": "someone/model"}, ["revision", "someone/model"]),
+        (
+            {"weights": "pretrained", "checkpoint": "someone/model"},
+            ['checkpoint: "someone/model" is no folder here, and as a hub id it lacks its revision; allowed: a folder'],
+        ),
         ({"weights": "pretrained", "checkpoint": "./nowhere"}, ["checkpoint", "./nowhere"]),
         ({"weights": "pretrained", "checkpoint": "results/checkpoints/huge/TI2V-5B"}, ["a folder that exists"]),
         ({"weights": "pretrained", "checkpoint": "config"}, ["checkpoint", "config", "model_index.json"]),

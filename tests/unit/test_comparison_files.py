@@ -25,7 +25,11 @@ GOLDEN = ROOT / "tests/data/comparison.json"
 @pytest.mark.parametrize(
     ("cases", "why"),
     [
-        ([], "no case of the baseline has the name or the settings of one of this grid"),
+        (
+            [],
+            "no case of the baseline has the name or the settings of one of this grid "
+            "(--config grid=FILE names another)",
+        ),
         ([{"case": "a"}], "all cases that belong together made different videos"),
     ],
     ids=["no pairs", "other videos"],

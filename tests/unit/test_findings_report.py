@@ -107,9 +107,9 @@ def test_warnings_come_first_then_bottlenecks_then_notes(busy: Trace, tmp_path: 
 
 
 def test_a_case_that_ended_early_is_not_said_to_be_without_findings(tmp_path: Path) -> None:
-    timeout = Outcome("timeout", "TimeLimit", "2 s were over")
-    ended = made(tmp_path, full_case("early"), until="Process_Startup", outcome=timeout)
-    line = "- The case ended with status timeout in Process\\_Startup; no rule found anything in what was measured."
+    killed = Outcome("killed", "ended by signal SIGKILL")
+    ended = made(tmp_path, full_case("early"), until="Process_Startup", outcome=killed)
+    line = "- The case ended with status killed in Process\\_Startup; no rule found anything in what was measured."
     assert line in report(ended)
     assert "- No rule found anything in what was measured." in report(made(tmp_path, full_case("whole")))
 

@@ -253,3 +253,9 @@ def test_what_a_cache_would_do_at_more_steps_is_not_known_of_random_weights(
 ) -> None:
     finding = found(tmp_path, decode_s=20.0, settings=CACHED | {"weights": weights})["dominant_stage"]
     assert ("with the official 50" in finding.text) == told
+
+
+def test_on_the_cpu_a_slow_first_step_is_no_finding(tmp_path: Path) -> None:
+    times_s = [6.0, 2.0, 2.0, 2.0, 2.0]
+    assert "slow_first_step" in found(tmp_path, steps_s=times_s)
+    assert "slow_first_step" not in found(tmp_path, steps_s=times_s, environment=HOST)

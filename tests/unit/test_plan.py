@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,6 +41,14 @@ def test_what_has_no_estimate_is_not_zero() -> None:
     assert needs_of(tiny_case()).gpu_bytes is None
     (row,) = (line for line in plan_text([needs_of(tiny_case())], ONE_GPU).splitlines() if line.startswith("tiny"))
     assert row.split()[:3] == ["tiny", "1", "n/a"]
+
+
+def test_a_checkpoint_of_a_tiny_model_needs_as_little_as_one(tmp_path: Path) -> None:
+    """It was said to need 45.7 GB of GPU memory, and ran in half a gigabyte of the host's."""
+    (tmp_path / "weights.safetensors").write_bytes(b"0" * 1000)
+    small = replace(full_case(), weights="pretrained", scale=None, checkpoint=str(tmp_path), checkpoint_sha256="0")
+    assert needs_of(small) == replace(needs_of(tiny_case()), name="full", host_bytes=needs_of(small).host_bytes)
+    assert needs_of(small).host_bytes < 9e9
 
 
 def test_the_table_has_a_row_for_each_case_and_the_sum_of_their_times() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import case_trace, full_case, made, report, tables
+from reports import case_trace, full_case, made, report, tables, told
 from wanbench.report.summary import summary
 from wanbench.report.tables import cases_table
 from wanbench.trace.reader import Trace
@@ -76,3 +76,14 @@ def test_a_median_of_a_single_step_is_named_and_its_cell_stays_a_number(make: Ma
 def test_no_more_than_some_names_are_told(make: Make) -> None:
     (told,) = notes(*(make(full_case(f"c{i}", steps=2)) for i in range(25)))
     assert told.endswith("c18, c19 and 5 more.")
+
+
+def test_a_checkpoint_of_a_tiny_model_has_no_estimate(tmp_path: Path) -> None:
+    def cell(size_bytes: int) -> str:
+        loaded = {"Model_Initialization": {"checkpoint_bytes": size_bytes}}
+        case = full_case(steps=3, weights="pretrained")
+        ((row,), *_) = tables(told(made(tmp_path, case, measures=loaded)), "Case")
+        return row["Est. Mem(GB)"]
+
+    assert cell(4_500_000) == "n/a"
+    assert float(cell(34_000_000_000)) > 40

@@ -132,7 +132,9 @@ def test_a_report_is_a_baseline_and_to_compare_nothing_is_an_error(measured: Pro
     shutil.copy(ROOT / "tests/data/seed_report.md", measured.folder / "seed.md")
     run = measured.snakemake("compare", "--config", "baseline=seed.md")
     assert run.code == 1
-    nothing = "no case of the baseline has the name or the settings of one of this grid"
+    nothing = (
+        "no case of the baseline has the name or the settings of one of this grid (--config grid=FILE names another)"
+    )
     assert f"The comparison results/comparison.md is complete, but nothing was compared:\n{nothing}" in run.output
     comparison = json.loads(measured.read("results/comparison.json"))
     assert len(comparison["only_old"]) == 10

@@ -6,6 +6,9 @@ negative prompt), the `*-Diffusers` repositories on the hub (revisions).
 
 from dataclasses import dataclass
 
+# Weights of a checkpoint that is none of a tiny model: the least published one has 34e9, those made for tests some 1e6.
+LEAST_FULL_BYTES = 1_000_000_000
+
 
 @dataclass(frozen=True)
 class ModelFacts:

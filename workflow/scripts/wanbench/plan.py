@@ -4,7 +4,7 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wanbench.cases.case import Case
 from wanbench.duration import estimated_duration_s
@@ -51,9 +51,12 @@ class Needs:
 
 
 def needs_of(case: Case) -> Needs:
-    time_s = min(case.timeout_s, estimated_duration_s(case))
-    memory = estimated_peak_bytes(case), estimated_host_bytes(case)
-    return Needs(case.name, case.gpus, *memory, time_s, is_full_scale(case), case.scale == "tiny")
+    full_scale = is_full_scale(case)
+    # A checkpoint of a tiny model needs as little as one made of random weights.
+    sized = case if full_scale else replace(case, scale="tiny")
+    time_s = min(case.timeout_s, estimated_duration_s(sized))
+    memory = estimated_peak_bytes(sized), estimated_host_bytes(sized)
+    return Needs(case.name, case.gpus, *memory, time_s, full_scale, not full_scale)
 
 
 def plan_text(needs: Sequence[Needs], machine: Machine) -> str:

@@ -266,7 +266,8 @@ def _checkpoint(settings: dict[str, Any], facts: ModelFacts, digests: _Digests, 
     if revision is None and checkpoint == facts.hub_id:
         revision = facts.revision
     if revision is None:
-        raise not_allowed(
-            where, "revision", None, f"a commit of the hub's {checkpoint} (there is no such folder), 40 hex digits"
+        raise InputError(
+            f"{where}: checkpoint: {shown(checkpoint)} is no folder here, and as a hub id it lacks its revision; "
+            "allowed: a folder that exists, or a hub id with a revision (a commit, 40 hex digits)"
         )
     return {"checkpoint": checkpoint, "revision": revision, "checkpoint_sha256": None}

@@ -3,10 +3,8 @@
 from functools import cache
 
 from wanbench.cases.case import Case
+from wanbench.models import LEAST_FULL_BYTES
 from wanbench.named_files import named_path
-
-# The least of the published checkpoints has 34e9; tiny ones made for tests have some 1e6.
-_LEAST_FULL_BYTES = 1_000_000_000
 
 
 def is_full_scale(case: Case) -> bool:
@@ -14,7 +12,7 @@ def is_full_scale(case: Case) -> bool:
     if case.checkpoint is None:
         return case.scale == "full"
     # Of a hub id nothing is here to look at. That takes one of a tiny model for a full one.
-    return case.checkpoint_sha256 is None or _weights_bytes(case.checkpoint) >= _LEAST_FULL_BYTES
+    return case.checkpoint_sha256 is None or _weights_bytes(case.checkpoint) >= LEAST_FULL_BYTES
 
 
 # A grid of many cases may name one folder.

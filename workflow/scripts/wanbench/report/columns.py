@@ -31,7 +31,7 @@ SUMMARY = {
     "Check": "passed, or what makes the figures doubtful: gaps, time without a stage, a change of step time, other "
     "processes on the GPU, throttling, output that is not finite; then the findings busy machine and step "
     "times scatter, which no check stands for and which leave times in doubt; in brackets, how many contaminated "
-    "generations it and all medians are without",
+    "generations it and all medians are without. `--forcerun results/traces/CASE.json` measures a case again",
     "Model": "the Wan2.2 model",
     "Task": "t2v, text to video, or i2v, image to video",
     "Frames": "length of the video, in frames",
@@ -79,7 +79,8 @@ STAGES = {
     "tenth at that",
     "Power (W)": "mean power, of the samples: it may differ from the counter's energy over the time, by tens of watts "
     "in stages of a few samples; n/a below a second",
-    "Process CPU (%)": "the measured process tree's share of all logical cores",
+    "Process CPU (%)": "the measured process tree's share of all logical cores, counted in the same ticks: in a stage "
+    "of a few samples it may be some percent above CPU, of which it is a part",
     "Process Mem (GB)": "highest resident memory of the measured process tree, added up. Pages that several of "
     "them share, as the workers of torch.compile do, count for each, and so do those of a checkpoint that is being "
     "read, which need not stay: it can be more than Sys Mem",

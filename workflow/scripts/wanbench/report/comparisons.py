@@ -77,8 +77,9 @@ def step_text(case: CaseRow) -> str:
 
 
 def comparable(cases: pd.DataFrame) -> list[CaseRow]:
-    """Cases that ran to their end, of the real models, and whose times say something of those."""
-    return [case for case in _of_real_models(cases[cases["status"] == OK]) if not is_cache_at_random(case)]
+    """Cases that ran to their end, of the real models and not on the CPU, and whose times say something of those."""
+    ended = _of_real_models(cases[(cases["status"] == OK) & (cases["device"].fillna("") != "cpu")])
+    return [case for case in ended if not is_cache_at_random(case)]
 
 
 def is_cache_at_random(case: CaseRow) -> bool:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from wanbench.cases.case import Case
 from wanbench.memory import estimated_peak_bytes
+from wanbench.models import LEAST_FULL_BYTES
 from wanbench.report.collect import LeftOut
 from wanbench.report.figures import figures_of
 from wanbench.report.moves import none_unless_told
@@ -124,6 +125,12 @@ def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.
     return frame.astype(dict(columns))
 
 
+def _is_tiny(trace: Trace) -> bool:
+    """Whether what was loaded is too small for the model that its case names; random weights have a scale."""
+    loaded = (stage.measures.get("checkpoint_bytes") for stage in trace.stages)
+    return any(size_bytes is not None and size_bytes < LEAST_FULL_BYTES for size_bytes in loaded)
+
+
 def _case_row(trace: Trace) -> dict[str, Any]:
     # What was applied wins over what was asked for; a case that failed early has only the latter.
     ran = trace.case | (trace.applied or {})
@@ -141,7 +148,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "guidance": " / ".join(f"{scale:g}" for scale in ran["guidance"]),
         "total_duration_s": trace.total_duration_s,
         "placement_s": _placement_s(trace, ran["compile"]),
-        "estimated_peak_bytes": estimated_peak_bytes(Case.from_settings(trace.case)),
+        "estimated_peak_bytes": None if _is_tiny(trace) else estimated_peak_bytes(Case.from_settings(trace.case)),
         "generations": len(generations),
         "generations_left_out": len({stage.generation for stage in trace.stages if stage.left_out}),
         "steps_done": sum(stage.counted and stage.name.endswith("_Inference") for stage in trace.stages),

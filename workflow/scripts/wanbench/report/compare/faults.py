@@ -23,7 +23,8 @@ def faults_of(comparison: dict[str, Any]) -> dict[str, list[str]]:
 
 def _why_nothing(comparison: dict[str, Any]) -> list[str]:
     if not comparison["cases"]:
-        return ["no case of the baseline has the name or the settings of one of this grid"]
+        none = "no case of the baseline has the name or the settings of one of this grid"
+        return [f"{none} (--config grid=FILE names another)"]
     if not comparison["rows"]:
         return ["all cases that belong together made different videos"]
     # Such a comparison would pass whatever was changed since.
