@@ -56,7 +56,9 @@ def failed_in_this_run():
         if failure.run_id == config["run_id"] and name in CASES:
             error = (read_head(Path(f"results/traces/{name}.json")) or {}).get("error") or {}
             stage, error_type = error.get("stage_reached"), error.get("type")
-            lines.append(of_failed_case(name, failure.status, stage, error_type, str(failure.message), config["results_in"]))
+            lines.append(
+                of_failed_case(name, failure.status, stage, error_type, str(failure.message), config["results_in"])
+            )
     return lines
 
 
