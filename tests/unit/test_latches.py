@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from conftest import ROOT
+from traces import GPU, records, trace_of
 from wanbench.measure.intervals import Interval, overlap
 from wanbench.measure.latch_phase import placed_by_load
 from wanbench.measure.publications import publications
@@ -206,3 +207,12 @@ def test_every_load_of_a_recording_finds_the_same_latches() -> None:
     # The GPU's clock and the host's: 100.004 ms here are 100 ms there.
     off_ms = [(time_ns - found_ns[0]) / MS % 100.004 for time_ns in found_ns]
     assert max(min(off, 100.004 - off) for off in off_ms) < 5
+
+
+@pytest.mark.parametrize(("skipped", "published"), [(0.0, True), (0.2, False)])
+def test_a_trace_says_what_was_not_found(skipped: float, published: bool) -> None:
+    """Of a recording without the load that tells the latches; without publications nothing could."""
+    seen = simulated(30, 0.98, skipped).samples
+    trace = trace_of(records([5.0] * 3, environment=GPU), samples=seen)
+    telemetry = trace["environment"]["gpu_telemetry"]
+    assert (telemetry["gpm_latches_found"], telemetry["gpm_publications_found"]) == (False, published)

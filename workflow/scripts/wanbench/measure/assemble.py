@@ -100,7 +100,10 @@ def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | Non
     matmul = recording.matmul or {}
     telemetry = samples.gpu_telemetry
     if samples.by_gpm:
-        telemetry = telemetry | {"gpm_latches_found": samples.latches is not None}
+        telemetry = telemetry | {
+            "gpm_latches_found": samples.latches is not None,
+            "gpm_publications_found": samples.published is not None,
+        }
     return redacted(
         recording.environment
         | {
