@@ -100,6 +100,17 @@ def test_steps_too_short_for_an_energy_have_that_of_all_together() -> None:
     assert joules("T2V_A14B_480p_cache") == pytest.approx((6.6 * 690 + 7 * 0.18 * 690) / 8, rel=0.1)
 
 
+def test_short_steps_of_two_experts_have_the_energy_of_their_stretches(read: Reader) -> None:
+    """The switch between them is too short for an energy as well, and theirs was lost with it."""
+    experts = ["high_noise"] * 4 + ["low_noise"] * 4
+    rows = records([1.5, *[0.7] * 7], experts=experts, environment=GPU)
+    values = [{"cpu_pct": 9.0, "energy_j": 70.0 * i} for i in range(300)]
+    seen = Samples(
+        [round(i * 0.1 * S) for i in range(300)], values, 0.1, 0, {"sm_activity_source": "nvml_gpu_utilisation"}
+    )
+    assert figures_of(read(rows, samples=seen)).step_energy_j == pytest.approx(0.7 * 700)
+
+
 def test_one_step_gives_no_seconds_per_step(read: Reader) -> None:
     figures = figures_of(read(records([9.0])))
     assert (figures.step_s, figures.first_step_s, figures.switch_step_s) == (None, 9.0, None)

@@ -265,3 +265,16 @@ def test_low_activity_of_a_preview_is_a_note_where_more_steps_would_lift_it(tmp_
     measures[r"Step_[123]_Inference"] = activity(45.0)
     finding = found(tmp_path, measures, steps_s=times_s)["low_sm_inference"]
     assert finding.severity == "bottleneck"
+
+
+def test_with_a_cache_a_share_at_the_official_steps_is_of_mean_steps(tmp_path: Path) -> None:
+    """Steps that it shortened have no figure here: they were taken for the others, and the share was 165 %."""
+    settings = {"cache": "first_block", "cache_threshold": 0.1, "weights": "pretrained", "steps": 8}
+    times_s = [12.0, *[0.1, 2.4] * 3, 0.1]
+    unseen = {"Step_0_Inference": activity(5.0), r"Step_[246]_Inference": activity(99.0)}
+    finding = found(tmp_path, unseen, settings=settings, steps_s=times_s)["low_sm_inference"]
+    # 3 of 7 typical steps are in full, and they are 95 % of the time.
+    official_pct = 100 * (0.6 + 7.2 * 0.99 + 42 * 0.99 * 7.6 / 7) / (19.6 + 42 * 7.6 / 7)
+    assert finding.evidence["official_steps_share_pct"] == pytest.approx(official_pct, abs=2)
+    seen = unseen | {r"Step_[1357]_Inference": activity(60.0)}
+    assert found(tmp_path, seen, settings=settings, steps_s=times_s)["low_sm_inference"].severity == "note"

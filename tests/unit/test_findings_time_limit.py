@@ -43,3 +43,8 @@ def test_without_a_typical_step_no_time_is_told(tmp_path: Path) -> None:
 def test_other_ends_are_no_timeout(tmp_path: Path) -> None:
     assert "timed_out" not in found(tmp_path, "Step_6", Outcome("killed", "ended by signal SIGKILL"))
     assert "timed_out" not in rules(made(tmp_path, full_case(steps=3)))
+
+
+def test_a_warm_up_tells_how_long_steps_take_too(tmp_path: Path) -> None:
+    finding = found(tmp_path, "Step_3", steps=5, warmup=1)["timed_out"]
+    assert "with 3 of 10 steps done. At 2.00 s/step the others take 14.00 s" in finding.text

@@ -64,6 +64,14 @@ def test_what_a_cache_keeps_is_in_the_estimate_of_decoding(name: str) -> None:
     assert without < 0.975 * peak_in["VAE_Decoding"]
 
 
+def test_a_cache_keeps_as_much_for_each_guidance_pass() -> None:
+    def kept(**settings: Any) -> int:
+        return estimate(cache="first_block", **settings) - estimate(**settings)
+
+    assert kept(guidance=5) == 2 * kept(guidance=1) > 0
+    assert kept(model="T2V-A14B", size="832*480") == pytest.approx(4.03e9, rel=0.01)
+
+
 def test_a_text_encoder_in_float16_keeps_a_part_in_float32() -> None:
     difference = weights_of(full_case(dtype="float16")).all_bytes - weights_of(full_case()).all_bytes
     assert difference == 2 * 1_006_632_960

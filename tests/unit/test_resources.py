@@ -132,3 +132,14 @@ def test_the_head_of_a_trace_is_read_without_its_events(tmp_path: Path) -> None:
     assert read_head(file)["total_duration_s"] == 2.5
     file.write_text('{"case": {}, "traceEvents": []}')
     assert read_head(file) is None
+
+
+def test_a_checkpoint_of_a_tiny_model_asks_for_little(tmp_path: Path) -> None:
+    (tmp_path / "weights.safetensors").write_bytes(b"0" * 1000)
+    full = full_case(weights="pretrained")
+    small = replace(full, checkpoint=str(tmp_path), revision=None, checkpoint_sha256="0")
+    asked, of_full = (resources_of(case, None, None) for case in (small, full))
+    assert asked.runtime_min < 10 < of_full.runtime_min
+    assert asked.mem_mb < of_full.mem_mb / 2
+    unwritten = replace(small, checkpoint="results/checkpoints/tiny/TI2V-5B", checkpoint_sha256=None)
+    assert resources_of(unwritten, None, None) == asked

@@ -187,3 +187,12 @@ def test_below_a_second_there_is_neither_energy_nor_power() -> None:
     assert (long["energy_j"], long["power_w"]) == (pytest.approx(700.0), 700.0)
     # Half of the time must lie in pieces of that length.
     assert "energy_j" not in stage_measures(busy, [(0, S), (2 * S + 1, 3 * S), (4 * S + 2, 5 * S)])
+
+
+def test_pieces_of_seconds_have_an_energy_though_they_lie_near_each_other() -> None:
+    busy = samples([{"sm_activity_pct": 5.0, "energy_j": i * 10.0, "power_w": 100.0} for i in range(140)], 0.1)
+    pieces = [(S, 6 * S), (round(6.3 * S), round(11.3 * S))]
+    assert stage_measures(busy, pieces, is_loading=True)["energy_j"] == pytest.approx(1000)
+    halves = [(round(i * 0.8 * S), round((i * 0.8 + 0.5) * S)) for i in range(12)]
+    assert "sm_activity_pct" in stage_measures(busy, halves)
+    assert "energy_j" not in stage_measures(busy, halves)

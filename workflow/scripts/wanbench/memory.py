@@ -72,9 +72,9 @@ _DECODED_PX_BYTES = 23_500
 _ENCODED_PX_BYTES = 15_000
 # Tiles of 256 x 256 pixels in flight, whatever the frame's size.
 _TILES_BYTES = 5_000_000_000
-# A first-block cache keeps the first block's output, its residual and that of the other blocks, for both guidance
-# passes of each expert, until the video is made.
-_CACHED_TENSORS = 6
+# A first-block cache keeps the first block's output, its residual and that of the other blocks, for each guidance pass
+# of each expert, until the video is made.
+_CACHED_TENSORS = 3
 # Tensors of all tokens that each of several GPUs holds: embedded before they are shared out, gathered at the end, and
 # queries, keys and values on their way through attention.
 _WHOLE_TENSORS = 4
@@ -173,7 +173,9 @@ def _denoising_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> float:
 def _cached_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> int:
     if case.cache == "none":
         return 0
-    return sizes.experts * _CACHED_TENSORS * _tokens(case, sizes) * sizes.width * item_bytes
+    # The first expert's guidance decides for both.
+    passes = 2 if case.guidance[0] > 1 else 1
+    return sizes.experts * passes * _CACHED_TENSORS * _tokens(case, sizes) * sizes.width * item_bytes
 
 
 def _tokens(case: Case, sizes: _Sizes) -> int:

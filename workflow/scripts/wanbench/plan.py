@@ -4,12 +4,12 @@ import math
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wanbench.cases.case import Case
 from wanbench.duration import estimated_duration_s
 from wanbench.machine import Machine
-from wanbench.measure.full_scale import is_full_scale
+from wanbench.measure.full_scale import as_sized, is_full_scale
 from wanbench.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.missing import a_few
 from wanbench.text import one_line
@@ -52,8 +52,7 @@ class Needs:
 
 def needs_of(case: Case) -> Needs:
     full_scale = is_full_scale(case)
-    # A checkpoint of a tiny model needs as little as one made of random weights.
-    sized = case if full_scale else replace(case, scale="tiny")
+    sized = as_sized(case)
     time_s = min(case.timeout_s, estimated_duration_s(sized))
     memory = estimated_peak_bytes(sized), estimated_host_bytes(sized)
     return Needs(case.name, case.gpus, *memory, time_s, full_scale, not full_scale)

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from wanbench.cases.case import Case
 from wanbench.duration import estimated_duration_s
+from wanbench.measure.full_scale import as_sized
 from wanbench.memory import estimated_host_bytes
 from wanbench.trace.names import KILLED, TIMEOUT
 
@@ -55,7 +56,7 @@ def resources_of(case: Case, earlier: Earlier | None, last_failure: str | None) 
         earlier: the last good attempt under this case's name, perhaps with other settings.
         last_failure: status of the last attempt that failed.
     """
-    bytes_ = _MEMORY_MARGIN * estimated_host_bytes(case) * (2 if last_failure == KILLED else 1)
+    bytes_ = _MEMORY_MARGIN * estimated_host_bytes(as_sized(case)) * (2 if last_failure == KILLED else 1)
     time_s = min(case.timeout_s, math.inf if last_failure == TIMEOUT else _expected_s(case, earlier))
     return Resources(case.gpus, math.ceil(bytes_ / 1e6), math.ceil((time_s + _RESERVE_S) / 60))
 
@@ -67,10 +68,10 @@ def limit_s(runtime_min: float) -> float:
 
 
 def _expected_s(case: Case, earlier: Earlier | None) -> float:
-    estimate_s = estimated_duration_s(case)
+    estimate_s = estimated_duration_s(as_sized(case))
     if earlier is None:
         return estimate_s
-    change = estimate_s / estimated_duration_s(earlier.case)
+    change = estimate_s / estimated_duration_s(as_sized(earlier.case))
     # The estimates take several GPUs for one: fewer than before may take longer by as much, more need not be faster.
     change *= max(1.0, earlier.case.gpus / case.gpus)
     return _EARLIER_MARGIN * earlier.duration_s * change + _STARTING_S

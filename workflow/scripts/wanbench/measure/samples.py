@@ -138,7 +138,7 @@ def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool
     filled = _FILLED_BY_LOADING if is_loading else _FILLED
     if not was_seen(intervals, samples.interval_s * 1e9, filled):
         return measures
-    has_energy = was_seen(intervals, SHORTEST_S * 1e9, filled)
+    has_energy = was_seen(intervals, samples.interval_s * 1e9, filled, SHORTEST_S * 1e9)
     for metric in INTERVAL_METRICS:
         if metric in samples.series:
             mean, weight_ns = weighted_mean(samples.series[metric], intervals)
@@ -159,7 +159,7 @@ def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool
     return measures
 
 
-def was_seen(intervals: list[Interval], resolution_ns: float, filled: float) -> bool:
+def was_seen(intervals: list[Interval], resolution_ns: float, filled: float, least_ns: float = 0.0) -> bool:
     """Whether samples that are `resolution_ns` apart tell what happened in these intervals, and not around them.
 
     Intervals that are closer together than that are one stretch to the samples. It was seen if it is no shorter than
@@ -169,6 +169,7 @@ def was_seen(intervals: list[Interval], resolution_ns: float, filled: float) -> 
     Args:
         intervals: sorted and disjoint, in nanoseconds.
         filled: share of a stretch that must be the intervals'.
+        least_ns: how long a stretch must be as well.
     """
     seen_ns = 0
     stretch: list[Interval] = []
@@ -177,7 +178,7 @@ def was_seen(intervals: list[Interval], resolution_ns: float, filled: float) -> 
         if after is not None and after[0] - interval[1] < resolution_ns:
             continue
         filled_ns, length_ns = total(stretch), interval[1] - stretch[0][0]
-        if length_ns >= resolution_ns and filled_ns >= filled * length_ns:
+        if length_ns >= max(resolution_ns, least_ns) and filled_ns >= filled * length_ns:
             seen_ns += filled_ns
         stretch = []
     return seen_ns > 0 and seen_ns >= _MIN_SHARE_SEEN * total(intervals)

@@ -18,6 +18,7 @@ from wanbench.errors import InputError
 from wanbench.measure.claim import claimed
 from wanbench.measure.conclude import conclude
 from wanbench.measure.event_log import EventTail
+from wanbench.measure.full_scale import as_sized
 from wanbench.measure.gpu_slots import Slot, own_slot
 from wanbench.measure.gpus import Gpu, usable_gpus
 from wanbench.measure.job import Job
@@ -189,7 +190,7 @@ def _usable_cores() -> int:
 
 def _will_not_fit(case: Case, gpus: list[Gpu]) -> str | None:
     """A warning, and no more: an estimate can be wrong, and out of memory is a result."""
-    needed_bytes = estimated_peak_bytes(case)
+    needed_bytes = estimated_peak_bytes(as_sized(case))
     if needed_bytes is None or not gpus or needed_bytes <= gpus[0].mem_total_bytes:
         return None
     return (

@@ -78,8 +78,7 @@ def step_text(case: CaseRow) -> str:
 
 def comparable(cases: pd.DataFrame) -> list[CaseRow]:
     """Cases that ran to their end, of the real models and not on the CPU, and whose times say something of those."""
-    ended = _of_real_models(cases[(cases["status"] == OK) & (cases["device"].fillna("") != "cpu")])
-    return [case for case in ended if not is_cache_at_random(case)]
+    return _of_real_models(cases[(cases["status"] == OK) & (cases["device"].fillna("") != "cpu")])
 
 
 def is_cache_at_random(case: CaseRow) -> bool:
@@ -95,7 +94,8 @@ def did_not_fit(cases: pd.DataFrame) -> list[CaseRow]:
 
 def _of_real_models(cases: pd.DataFrame) -> list[CaseRow]:
     # A checkpoint has no scale: it brings its own size.
-    return case_rows(cases[cases["scale"].fillna("") != "tiny"])
+    real = case_rows(cases[cases["scale"].fillna("") != "tiny"])
+    return [case for case in real if not is_cache_at_random(case)]
 
 
 def warmth(case: CaseRow) -> str:

@@ -226,13 +226,24 @@ def typical_energies_j(trace: Trace, steps: Sequence[Step]) -> list[float]:
     if alike and None not in each:
         return alike
     step_s = _median(typical_times_s(trace, steps))
-    at_mean_power = []
-    for of_one in _by_generation(typical):
-        switches = [step for step in steps if step.is_switch and step.generation == of_one[0].generation]
-        between = [stage for step in switches for stage in step.stages]
-        energy_j = energy_of([stage for step in of_one for stage in step.stages], trace.energy_counter, between)
-        at_mean_power += [] if energy_j is None else [energy_j * step_s / sum(step.time_s for step in of_one)]
-    return at_mean_power or alike
+    powers_w = [_mean_power_w(of_one, trace.energy_counter) for of_one in _by_generation(typical)]
+    return [power_w * step_s for power_w in powers_w if power_w is not None] or alike
+
+
+def _mean_power_w(steps: Sequence[Step], energy_counter: Readings | None) -> float | None:
+    """Mean power in watts of steps of one generation, stretch by stretch: the expert switch may lie between them."""
+    stretches: list[list[Step]] = []
+    for step in steps:
+        if stretches and stretches[-1][-1].index == step.index - 1:
+            stretches[-1].append(step)
+        else:
+            stretches.append([step])
+    powers: list[tuple[float | None, float]] = []
+    for stretch in stretches:
+        energy_j = energy_of([stage for step in stretch for stage in step.stages], energy_counter)
+        time_s = sum(step.time_s for step in stretch)
+        powers.append((None if energy_j is None else energy_j / time_s, time_s))
+    return mean_over_time(powers)
 
 
 def _by_generation(steps: Iterable[Step]) -> list[list[Step]]:

@@ -104,7 +104,7 @@ def can_cache(case: CaseRow) -> bool:
 def case_of(row: CaseRow) -> Case:
     """The case of a row of the cases table, as far as the memory estimate looks at it."""
     values = {key: row[key] if key in row and pd.notna(row[key]) else None for key in Case.__dataclass_fields__}
-    return Case(**values | {"guidance": ()})
+    return Case(**values | {"guidance": tuple(float(scale) for scale in row["guidance"].split(" / "))})
 
 
 def shown_setting(key: str, value: Any) -> str:

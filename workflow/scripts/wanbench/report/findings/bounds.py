@@ -205,8 +205,8 @@ RULES = (
         "SM Act and Tensor of typical steps, weighted by time: at least `compute_bound_sm_pct` and "
         "`compute_bound_tensor_pct`. MFU is the counted operations of a typical step over its time, against the peak "
         "that the head of the report names, and against the rate that matrix products alone reached at the end of this "
-        "case. Matrix products and attention alone reach about 75 % of tensor activity on "
-        "an H200.",
+        "case. Matrix products and attention alone reach about 75 % of tensor activity on an H200. On several GPUs the "
+        "rule is silent, as kernel_bound.",
         _compute_bound,
     ),
     Rule(

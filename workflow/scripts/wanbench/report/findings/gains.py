@@ -42,7 +42,7 @@ def _held_together(case: CaseRow, other: CaseRow, steps: int) -> tuple[AtSteps, 
 
 
 def step_gain_pct(case: CaseRow, neighbour: Neighbour) -> float | None:
-    """By how much the case's median step is longer than the neighbour's."""
+    """By how much the case's s/step is longer than the neighbour's."""
     own_s, other_s = known(case["step_s"]), known(neighbour.row["step_s"])
     return 100 * (own_s / other_s - 1) if own_s and other_s else None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from wanbench.models import MODELS
 from wanbench.report.breakdown import Row
 from wanbench.report.comparisons import is_cache_at_random
+from wanbench.report.figures import mean_over_time
 from wanbench.report.findings.basis import BOTTLENECK, NOTE, Context, total_of
 from wanbench.trace import names
 
@@ -46,10 +47,7 @@ class Share:
 
 
 def for_high_share(context: Context, share: Share, limit_pct: float) -> AtOfficialSteps:
-    """For a finding that speaks of a share of at least `limit_pct`.
-
-    What it would be with a cache at random weights nobody knows: then it is a note, and no words.
-    """
+    """For a finding that speaks of a share of at least `limit_pct`."""
     official_pct = _official_pct(context, share)
     return _judged(context, official_pct, official_pct is None or official_pct >= limit_pct)
 
@@ -60,19 +58,35 @@ def for_low_share(context: Context, share: Share, limit_pct: float) -> AtOfficia
     return _judged(context, official_pct, official_pct is None or official_pct < limit_pct)
 
 
+def not_known(context: Context) -> AtOfficialSteps:
+    """Without words; and a note for a preview of a cache at random weights, of which nobody knows more steps."""
+    is_preview = is_cache_at_random(context.case) and _steps_missing(context) > 0
+    return AtOfficialSteps(NOTE) if is_preview else AtOfficialSteps()
+
+
 def typical_moving_s(context: Context) -> float:
     """Seconds of a typical step in which weights move."""
     moving_s = [
         total_of(value for part in parts for value in (part.loading_s, part.offloading_s))
         for parts in _typical_steps(context)
     ]
-    return statistics.median(moving_s) if moving_s else 0.0
+    return _typical(context, moving_s) if moving_s else 0.0
 
 
 def typical_busy_s(context: Context) -> float | None:
     """Seconds of a typical step's inference in which the multiprocessors have work; None where not measured."""
-    busy_s = [row.sm_activity_pct / 100 * row.time_s for row in context.typical_rows if row.sm_activity_pct is not None]
-    return statistics.median(busy_s) if busy_s else None
+    rows = context.typical_rows
+    # Steps that a cache shortened may be too short for a figure, and those that have one are the others.
+    if context.case["cache"] != "none":
+        sm_pct = mean_over_time((row.sm_activity_pct, row.time_s) for row in rows)
+        return None if sm_pct is None else sm_pct / 100 * _typical(context, [row.time_s for row in rows])
+    busy_s = [row.sm_activity_pct / 100 * row.time_s for row in rows if row.sm_activity_pct is not None]
+    return _typical(context, busy_s) if busy_s else None
+
+
+def _typical(context: Context, values: list[float]) -> float:
+    """What stands for a step, as s/step does: with a cache the mean."""
+    return statistics.median(values) if context.case["cache"] == "none" else statistics.fmean(values)
 
 
 def _typical_steps(context: Context) -> list[list[Row]]:
@@ -97,7 +111,6 @@ def _steps_missing(context: Context) -> int:
 
 def _judged(context: Context, official_pct: float | None, speaks: bool) -> AtOfficialSteps:
     if official_pct is None:
-        is_unknown = is_cache_at_random(context.case) and _steps_missing(context) > 0
-        return AtOfficialSteps(NOTE) if is_unknown else AtOfficialSteps()
+        return not_known(context)
     words = f"with the official {MODELS[context.case['model']].steps} it would be {official_pct:.0f} %"
     return AtOfficialSteps(BOTTLENECK if speaks else NOTE, words, {"official_steps_share_pct": official_pct})

@@ -132,8 +132,16 @@ def _full_step_s(context: Context) -> float | None:
     """s/step, or with a cache that of the steps which it left as they are; None where there is none."""
     if context.case["cache"] == "none":
         return context.number("step_s")
-    inference_s = [stage["time_s"] for stage in computed_in_full(context)]
-    return statistics.median(inference_s) + typical_moving_s(context) if inference_s else None
+    loading_s = {
+        (stage["generation"], stage["step"]): stage["time_s"]
+        for stage in context.stages
+        if stage["step"] is not None and stage["stage"] == names.step_loading(stage["step"])
+    }
+    full_s = [
+        stage["time_s"] + loading_s.get((stage["generation"], stage["step"]), 0.0)
+        for stage in computed_in_full(context)
+    ]
+    return statistics.median(full_s) if full_s else None
 
 
 def _in_full(context: Context) -> str:
@@ -197,7 +205,7 @@ RULES = (
         "generations, without the weights that moved in it. With random weights, which are made and not loaded, "
         "initialisation neither counts nor is part of the whole. Above a third, a faster denoiser gains less than work "
         "on that stage. With fewer steps than the model's official number the share is greater than in full use; what "
-        "it would be there is computed from the median step, and where that is below the threshold, the finding is a "
+        "it would be there is computed from s/step, and where that is below the threshold, the finding is a "
         "note; so it is where nobody knows that, with a cache at random weights.",
         _dominant_stage,
     ),
@@ -206,7 +214,7 @@ RULES = (
         "Before the first generation the weights are put where the way of offloading wants them: on the GPU, or in "
         "page-locked memory of the host. The time is the detail Placement of Model_Initialization, and means the same "
         "with random weights. It counts from `dominant_stage_pct` of itself and the first generation together on; "
-        "where it would be below that at the model's official number of steps, by the median step, the finding is a "
+        "where it would be below that at the model's official number of steps, by s/step, the finding is a "
         "note. Every process pays it once, however many videos it makes.",
         _slow_placement,
     ),
@@ -216,7 +224,7 @@ RULES = (
         "the median of the typical steps (with a cache, of those that it did not shorten); its loading is what the "
         "stage Step_i_Loading shows. It counts from "
         "`expert_switch_pct` of a generation on. It is paid once in each generation, so with few steps it weighs more: "
-        "where it would be below that at the model's official number of steps, by the median step, the finding is a "
+        "where it would be below that at the model's official number of steps, by s/step, the finding is a "
         "note. Keeping both experts on the GPU saves what weights move beyond those of a typical step: where that is "
         "less than `expert_switch_pct`, the finding is a note as well, and no advice on offload. On the CPU nothing "
         "moves, and the rule is silent.",

@@ -1,6 +1,7 @@
 """The rule about a case that was ended for the time that it took."""
 
 import math
+import statistics
 from collections.abc import Iterator
 
 from wanbench.report.findings.basis import WARNING, Context, Finding, Rule
@@ -15,11 +16,14 @@ def _timed_out(context: Context) -> Iterator[Finding]:
     case, took_s = context.case, context.number("total_duration_s")
     if case["status"] != names.TIMEOUT or took_s is None:
         return
-    done = sum(names.step_index(stage["stage"]) is not None and _is_whole(stage) for stage in context.stages)
+    whole = [stage for stage in context.stages if names.step_index(stage["stage"]) is not None and _is_whole(stage)]
+    done = len(whole)
     of_all = int(case["steps"]) * int(case["warmup"] + case["repeats"])
     text = f"The case was ended after {fixed(took_s)} s, with {done} of {of_all} steps done."
     evidence = {"total_duration_s": took_s, "steps_done": float(done), "steps": float(of_all)}
-    step_s = context.number("step_s")
+    # In a warm-up no step counts, and they take as long all the same.
+    later_s = [stage["time_s"] for stage in whole if stage["step"] > 0]
+    step_s = context.number("step_s") or (statistics.fmean(later_s) if later_s else None)
     if step_s is None:
         yield Finding("timed_out", WARNING, evidence, text, "Raise `timeout_s`.")
         return

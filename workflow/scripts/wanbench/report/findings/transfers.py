@@ -135,7 +135,7 @@ RULES = (
         "waiting counts, not the copies that computing hides. Rates are bytes over the time in which they move. "
         "Copies from ordinary (pageable) memory reach a few GB/s, far below the bus. From `transfer_bound_pct` on, "
         "another offload or a larger GPU is worth it. With fewer steps than the model's official number the share is "
-        "mostly greater than in full use; where it would be below the threshold there, by the median step and what "
+        "mostly greater than in full use; where it would be below the threshold there, by s/step and what "
         "moves in it, the finding is a note.",
         _transfer_bound,
     ),

@@ -16,7 +16,7 @@ from wanbench.report.findings.basis import (
     total_of,
 )
 from wanbench.report.findings.gains import advisable
-from wanbench.report.findings.official import AtOfficialSteps, Share, for_low_share, typical_busy_s
+from wanbench.report.findings.official import AtOfficialSteps, Share, for_low_share, not_known, typical_busy_s
 from wanbench.report.findings.transfers import is_moving, moving_pct
 from wanbench.report.numbers import fixed
 from wanbench.trace import names
@@ -63,7 +63,8 @@ def _idle_s(rows: Iterable[Row]) -> dict[str, float]:
 
 def _low_sm_activity(context: Context) -> Iterator[Finding]:
     total, base = context.row(names.TOTAL_EXECUTION), executed(context)
-    if total is None or base is None or total.sm_activity_pct is None:
+    # As for low_sm_inference.
+    if context.case["gpus"] > 1 or total is None or base is None or total.sm_activity_pct is None:
         return
     made = made_at_random(context)
     sm_pct = _without(total, made)
@@ -104,7 +105,7 @@ def _together(steps: Sequence[Row], others: Sequence[Row], total: Row) -> list[R
 def _busy_at_official_steps(context: Context, sm_pct: float, base_s: float, generations: int) -> AtOfficialSteps:
     step_busy_s = typical_busy_s(context)
     if step_busy_s is None:
-        return AtOfficialSteps()
+        return not_known(context)
     share = Share(sm_pct / 100 * base_s, base_s, generations, step_busy_s)
     return for_low_share(context, share, context.thresholds.low_sm_activity_pct)
 
@@ -181,7 +182,8 @@ RULES = (
         "stages named have the most idle time; steps whose loading and inference take turns too fast for a figure each "
         "are one, with what the other stages leave of the whole. The trace shows what is busy there instead. A GPU "
         "that is rented by the hour is paid for that time too. Where a case of fewer steps than the model's official "
-        "number would reach the threshold there, by its typical steps, the finding is a note.",
+        "number would reach the threshold there, by its typical steps, the finding is a note. On several GPUs the rule "
+        "is silent, as low_sm_inference.",
         _low_sm_activity,
     ),
 )
