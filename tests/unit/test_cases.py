@@ -283,3 +283,10 @@ def test_a_file_that_many_cases_use_is_read_once(tmp_path: Path, monkeypatch: py
     grid = {"name": "{seed}", "axes": {"seed": list(range(20))}, "set": GOOD | shared}
     assert len(resolve_cases({"grid": grid}, "grid.yaml")) == 20
     assert sorted(read) == sorted([Path("config/first_frame.png"), tmp_path])
+
+
+def test_a_checkpoint_still_to_be_written_has_the_heads_of_its_scale() -> None:
+    """Three divides the 24 heads of TI2V-5B and not the four of the tiny model."""
+    loads = GOOD | {"weights": "pretrained", "gpus": 3}
+    message = refusal({"cases": {"a": loads | {"checkpoint": "results/checkpoints/tiny/TI2V-5B"}}})
+    assert "the 4 attention heads" in message

@@ -14,10 +14,10 @@ from wanbench.report.compare.faults import faults_of
 comparison = json.loads(Path(snakemake.input.json).read_text("utf-8"))
 faults = faults_of(comparison)
 Path(snakemake.log[0]).write_text("".join(f"{line}\n" for lines in faults.values() for line in lines), "utf-8")
-folder = snakemake.config["results_in"]
-print(f"The comparison: {Path(folder, snakemake.input.markdown)}, {Path(folder, snakemake.input.json)}")
-print(f"The report: {Path(folder, snakemake.input.report)}, {Path(folder, snakemake.input.page)}")
+markdown, as_json, report, page = (Path(snakemake.config["results_in"], path) for path in snakemake.input)
+print(f"The comparison: {markdown}, {as_json}")
+print(f"The report: {report}, {page}")
 print("\n".join(ending(comparison)))
 if faults:
     parts = ["\n".join([f"{what}:", *lines]) for what, lines in faults.items()]
-    sys.exit(f"The comparison {Path(folder, snakemake.input.markdown)} is complete, " + "\n\n".join(parts))
+    sys.exit(f"The comparison {markdown} is complete, " + "\n\n".join(parts))

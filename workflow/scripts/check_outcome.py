@@ -21,9 +21,10 @@ left_out = pd.read_parquet(snakemake.input.left_out)
 findings = findings_of_table(pd.read_parquet(snakemake.input.findings))
 folder = snakemake.config["results_in"]
 faults = faults_of(cases, left_out, snakemake.params.grid, folder)
+report, page = (Path(folder, path) for path in (snakemake.input.report, snakemake.input.page))
 Path(snakemake.log[0]).write_text("".join(f"{fault}\n" for fault in faults), "utf-8")
 print(f"Cases: {counted(cases, findings, visible)}")
 if faults:
-    sys.exit("\n".join([f"The report {Path(folder, snakemake.input.report)} is complete, but:", *faults]))
-print(f"The report: {Path(folder, snakemake.input.report)}, {Path(folder, snakemake.input.page)}")
+    sys.exit("\n".join([f"The report {report} is complete, but:", *faults]))
+print(f"The report: {report}, {page}")
 write_atomically(Path(snakemake.output[0]), json.dumps(outcome_of(cases, findings), indent=1) + "\n")

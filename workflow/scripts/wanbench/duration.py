@@ -26,7 +26,7 @@ from types import SimpleNamespace
 from wanbench.cases.case import Case
 from wanbench.measure.wan.flops import stage_flops
 from wanbench.memory import weights_of
-from wanbench.models import latent_frames
+from wanbench.models import latent_frames, passes_per_step
 
 _FLOPS_PER_S = {"bfloat16": 40e12, "float16": 40e12, "float32": 5e12}
 _MOVED_BYTES_PER_S = 1.4e9
@@ -55,7 +55,7 @@ def _computing_s(case: Case) -> float:
 
 def _moving_s(case: Case) -> float:
     weights = weights_of(case)
-    passes = case.steps * (2 if case.guidance[0] > 1 else 1)
+    passes = case.steps * passes_per_step(case.guidance)
     if case.offload == "group":
         decoding_bytes = latent_frames(case.frames) * weights.vae_bytes
         one_way = passes * weights.denoiser_bytes + 2 * weights.text_encoder_bytes + decoding_bytes

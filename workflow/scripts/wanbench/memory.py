@@ -27,7 +27,7 @@ or pass through (from a checkpoint), for each process of a case on several GPUs;
 from dataclasses import dataclass
 
 from wanbench.cases.case import Case
-from wanbench.models import latent_frames
+from wanbench.models import MODELS, passes_per_step, tokens
 
 _BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -40,7 +40,6 @@ class _Sizes:
         denoiser: parameters of one expert, of which `denoiser_float32` stay in float32.
         experts: number of denoisers.
         width: of the denoiser, in channels.
-        token_px: width and height in pixels of the square that a token stands for.
         vae: parameters.
         live_eager, live_compiled: tensors of tokens x width that denoising holds at its peak.
     """
@@ -49,7 +48,6 @@ class _Sizes:
     denoiser_float32: int
     experts: int
     width: int
-    token_px: int
     vae: int
     live_eager: float
     live_compiled: float
@@ -60,10 +58,10 @@ _TEXT_ENCODER = 5_680_910_336
 _TEXT_ENCODER_FLOAT32 = 24 * 10_240 * 4_096
 # UMT5's embedding, the largest single layer of all models.
 _LARGEST_LAYER = 256_384 * 4_096
-_A14B = {"experts": 2, "width": 5120, "token_px": 16, "vae": 126_892_531, "live_eager": 11.7, "live_compiled": 6.6}
+_A14B = {"experts": 2, "width": 5120, "vae": 126_892_531, "live_eager": 11.7, "live_compiled": 6.6}
 _SIZES = {
     # Every token of TI2V-5B has a timestep of its own, whose modulation is held for all of them.
-    "TI2V-5B": _Sizes(4_999_787_712, 10_973_184, 1, 3072, 32, 704_688_668, live_eager=33.7, live_compiled=19.4),
+    "TI2V-5B": _Sizes(4_999_787_712, 10_973_184, 1, 3072, 704_688_668, live_eager=33.7, live_compiled=19.4),
     "T2V-A14B": _Sizes(14_288_491_584, 29_184_000, **_A14B),
     "I2V-A14B": _Sizes(14_288_901_184, 29_184_000, **_A14B),
 }
@@ -167,19 +165,18 @@ def _denoising_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> float:
     live = sizes.live_eager if case.compile == "none" else sizes.live_compiled
     if case.gpus > 1:
         live = live / case.gpus + _WHOLE_TENSORS
-    return live * _tokens(case, sizes) * sizes.width * item_bytes
+    return live * _tokens(case) * sizes.width * item_bytes
 
 
 def _cached_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> int:
     if case.cache == "none":
         return 0
-    # The first expert's guidance decides for both.
-    passes = 2 if case.guidance[0] > 1 else 1
-    return sizes.experts * passes * _CACHED_TENSORS * _tokens(case, sizes) * sizes.width * item_bytes
+    tensors = sizes.experts * passes_per_step(case.guidance) * _CACHED_TENSORS
+    return tensors * _tokens(case) * sizes.width * item_bytes
 
 
-def _tokens(case: Case, sizes: _Sizes) -> int:
-    return latent_frames(case.frames) * (case.width_px // sizes.token_px) * (case.height_px // sizes.token_px)
+def _tokens(case: Case) -> int:
+    return tokens(MODELS[case.model], case.frames, case.width_px, case.height_px)
 
 
 def _vae_bytes(case: Case, item_bytes: int) -> tuple[float, float]:

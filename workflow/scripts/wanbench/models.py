@@ -4,10 +4,8 @@ Sources: the model cards and `wan/configs` of Wan-Video/Wan2.2 (sizes, frames, s
 negative prompt), the `*-Diffusers` repositories on the hub (revisions).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-# Weights of a checkpoint that is none of a tiny model: the least published one has 34e9, those made for tests some 1e6.
-LEAST_FULL_BYTES = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -93,3 +91,13 @@ DEFAULT_NEGATIVE_PROMPT = (
 def latent_frames(frames: int) -> int:
     """Frames of a video's latents: `AutoencoderKLWan` encodes the first by itself, and then four as one."""
     return (frames - 1) // 4 + 1
+
+
+def tokens(facts: ModelFacts, frames: int, width_px: int, height_px: int) -> int:
+    """Tokens that the denoiser sees of a video: one for each latent frame and square of `size_multiple` pixels."""
+    return latent_frames(frames) * (width_px // facts.size_multiple) * (height_px // facts.size_multiple)
+
+
+def passes_per_step(guidance: Sequence[float]) -> int:
+    """Guidance of 1 or less leaves out the pass without the prompt. The first expert's decides for both."""
+    return 2 if guidance[0] > 1 else 1

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from wanbench.cases.schema import not_allowed
-from wanbench.models import ModelFacts, latent_frames
+from wanbench.checkpoint_scale import scale_written
+from wanbench.models import ModelFacts, tokens
 from wanbench.named_files import named_path
 from wanbench.parallel import PARALLEL_ATTENTION, PARALLEL_OFFLOAD
 
@@ -51,7 +52,7 @@ def check_beside_gpus(key: str, settings: dict[str, Any], where: str) -> None:
 
 def _tokens(settings: dict[str, Any], facts: ModelFacts) -> int:
     width_px, height_px = (int(part) for part in settings["size"].split("*"))
-    return latent_frames(settings["frames"]) * (width_px // facts.size_multiple) * (height_px // facts.size_multiple)
+    return tokens(facts, settings["frames"], width_px, height_px)
 
 
 def _attention_heads(settings: dict[str, Any]) -> int:
@@ -59,7 +60,7 @@ def _attention_heads(settings: dict[str, Any]) -> int:
     own = named_path(str(settings.get("checkpoint") or "")) / "transformer/config.json"
     if settings["weights"] == "pretrained" and settings.get("checkpoint") and own.is_file():
         return _heads_in(own)
-    scale = "tiny" if settings["scale"] == "tiny" else "full"
+    scale = settings["scale"] or scale_written(settings.get("checkpoint") or "") or "full"
     return _heads_in(_ARCHITECTURES / scale / settings["model"] / "transformer/config.json")
 
 

@@ -12,6 +12,7 @@ from wanbench.cases.checkpoint import check_checkpoint
 from wanbench.cases.checks import CHECKS, CONDITIONS
 from wanbench.cases.grid import expand_grid
 from wanbench.cases.schema import check, faults_of, not_allowed, shown
+from wanbench.checkpoint_scale import scale_written
 from wanbench.digests import checkpoint_digest, sha256_of_file
 from wanbench.errors import InputError
 from wanbench.models import DEFAULT_NEGATIVE_PROMPT, DEFAULT_PROMPT, MODELS, ModelFacts
@@ -38,8 +39,6 @@ _COMMON_DEFAULTS: dict[str, Any] = {
     "repeats": 1,
     "timeout_s": 14400,
 }
-# What rule checkpoint writes.
-_WRITTEN = re.compile(rf"results/checkpoints/(full|tiny)/({'|'.join(MODELS)})")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -258,7 +257,7 @@ def _checkpoint(settings: dict[str, Any], facts: ModelFacts, digests: _Digests, 
         if revision is not None:
             raise not_allowed(where, "revision", revision, "none for a folder; only a hub id has revisions")
         return {"checkpoint": checkpoint, "revision": None, "checkpoint_sha256": digests.folder(folder)}
-    if _WRITTEN.fullmatch(checkpoint):
+    if scale_written(checkpoint):
         # Other cases of the grid do not need it, nor does the rule that writes it.
         return {"checkpoint": checkpoint, "revision": None, "checkpoint_sha256": None}
     if not _HUB_ID.fullmatch(checkpoint):

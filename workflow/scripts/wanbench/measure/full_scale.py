@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import cache
 
 from wanbench.cases.case import Case
-from wanbench.models import LEAST_FULL_BYTES
+from wanbench.checkpoint_scale import LEAST_FULL_BYTES, scale_written
 from wanbench.named_files import named_path
 
 
@@ -13,7 +13,7 @@ def is_full_scale(case: Case) -> bool:
     if case.checkpoint is None:
         return case.scale == "full"
     if case.needs_writing:
-        return "/tiny/" not in case.checkpoint
+        return scale_written(case.checkpoint) == "full"
     # Of a hub id nothing is here to look at. That takes one of a tiny model for a full one.
     return case.checkpoint_sha256 is None or _weights_bytes(case.checkpoint) >= LEAST_FULL_BYTES
 

@@ -11,7 +11,7 @@ from wanbench.measure.latches import PERIOD_NS, Latches
 from wanbench.measure.publications import Publications, publications
 from wanbench.measure.telemetry.gpm import LATCH_TO_PUBLISHED_S, METRICS, PUBLISHED_NS
 from wanbench.measure.telemetry.nvml import SM_SOURCE_GPM
-from wanbench.trace.energy_counter import SHORTEST_S
+from wanbench.trace.energy_counter import SHORTEST_WITH_ENERGY_S
 
 # What a metric's readings mean decides how they are joined with a stage.
 # These describe the time since the reading before: their mean is weighted by time.
@@ -138,7 +138,7 @@ def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool
     filled = _FILLED_BY_LOADING if is_loading else _FILLED
     if not was_seen(intervals, samples.interval_s * 1e9, filled):
         return measures
-    has_energy = was_seen(intervals, samples.interval_s * 1e9, filled, SHORTEST_S * 1e9)
+    has_energy = was_seen(intervals, samples.interval_s * 1e9, filled, SHORTEST_WITH_ENERGY_S * 1e9)
     for metric in INTERVAL_METRICS:
         if metric in samples.series:
             mean, weight_ns = weighted_mean(samples.series[metric], intervals)

@@ -78,7 +78,7 @@ def step_text(case: CaseRow) -> str:
 
 def comparable(cases: pd.DataFrame) -> list[CaseRow]:
     """Cases that ran to their end, of the real models and not on the CPU, and whose times say something of those."""
-    return _of_real_models(cases[(cases["status"] == OK) & (cases["device"].fillna("") != "cpu")])
+    return _of_real_use(cases[(cases["status"] == OK) & (cases["device"].fillna("") != "cpu")])
 
 
 def is_cache_at_random(case: CaseRow) -> bool:
@@ -89,10 +89,10 @@ def is_cache_at_random(case: CaseRow) -> bool:
 def did_not_fit(cases: pd.DataFrame) -> list[CaseRow]:
     """Cases of the real models that ran out of the memory of a GPU that they had for themselves."""
     alone = cases["foreign_processes"].fillna(0) == 0
-    return _of_real_models(cases[(cases["status"] == OOM) & alone & cases["gpu_name"].notna()])
+    return _of_real_use(cases[(cases["status"] == OOM) & alone & cases["gpu_name"].notna()])
 
 
-def _of_real_models(cases: pd.DataFrame) -> list[CaseRow]:
+def _of_real_use(cases: pd.DataFrame) -> list[CaseRow]:
     # A checkpoint has no scale: it brings its own size.
     real = case_rows(cases[cases["scale"].fillna("") != "tiny"])
     return [case for case in real if not is_cache_at_random(case)]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wanbench.models import MODELS
+from wanbench.models import MODELS, passes_per_step
 from wanbench.report.generations import cold, generations_of, warm
 from wanbench.report.sums import energy_of, sum_of
 from wanbench.report.uncompiled import computing_s, offload_all_s, uncompiled
@@ -155,9 +155,7 @@ def _passes(trace: Trace, inference: Sequence[StageRecord]) -> tuple[int | None,
     known = _known((stage for stage in inference if not stage.measures.get("interrupted")), "passes_reused")
     if not known:
         return None, None
-    # Guidance of 1 or less leaves out the pass without the prompt. The first expert's decides for both.
-    passes_per_step = 2 if trace.case["guidance"][0] > 1 else 1
-    return sum(known), passes_per_step * len(known)
+    return sum(known), passes_per_step(trace.case["guidance"]) * len(known)
 
 
 def _of_video_second(trace: Trace, generation_energy_j: float | None) -> float | None:
@@ -222,12 +220,11 @@ def typical_energies_j(trace: Trace, steps: Sequence[Step]) -> list[float]:
     """
     typical = typical_steps(steps)
     each = [step.energy_j for step in typical]
-    alike = [energy_j for energy_j in each if energy_j is not None] if trace.case["cache"] == "none" else []
-    if alike and None not in each:
-        return alike
+    if trace.case["cache"] == "none" and None not in each:
+        return each
     step_s = _median(typical_times_s(trace, steps))
     powers_w = [_mean_power_w(of_one, trace.energy_counter) for of_one in _by_generation(typical)]
-    return [power_w * step_s for power_w in powers_w if power_w is not None] or alike
+    return [power_w * step_s for power_w in powers_w if power_w is not None]
 
 
 def _mean_power_w(steps: Sequence[Step], energy_counter: Readings | None) -> float | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from wanbench.counter import growth
-from wanbench.trace.energy_counter import SHORTEST_S
+from wanbench.trace.energy_counter import SHORTEST_WITH_ENERGY_S
 from wanbench.trace.reader import Readings, StageRecord
 
 # Stages shorter than the sampling interval have no sampled values. A sum over less of the time is not the whole.
@@ -40,7 +40,7 @@ def energy_of(
     start_s = min(stage.start_s for stage in together)
     end_s = max(stage.start_s + stage.extent_s for stage in together)
     named_s = sum(stage.measures["time_s"] for stage in together)
-    if end_s - start_s < SHORTEST_S or named_s < _MIN_SHARE_OF_TIME * (end_s - start_s):
+    if end_s - start_s < SHORTEST_WITH_ENERGY_S or named_s < _MIN_SHARE_OF_TIME * (end_s - start_s):
         return None
     whole_j = growth(counter.times_s, counter.values, start_s, end_s)
     others_j = sum_of(taken_out, "energy_j") if taken_out else 0.0

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from wanbench.cases.case import Case
+from wanbench.checkpoint_scale import LEAST_FULL_BYTES
 from wanbench.memory import estimated_peak_bytes
-from wanbench.models import LEAST_FULL_BYTES
 from wanbench.report.collect import LeftOut
 from wanbench.report.figures import figures_of
 from wanbench.report.moves import none_unless_told

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wanbench.cases.case import Case
+from wanbench.models import passes_per_step
 
 _TEXT_TOKENS = 512  # Wan pads every prompt to this length
 # Edge of the tiles in which diffusers' VAE works with tiling (0.42.1), and how far from each other they begin: they
@@ -67,7 +68,7 @@ def stage_flops(pipe: Any, case: Case) -> StageFlops:
     latent_size = (case.height_px // vae.scale_factor_spatial, case.width_px // vae.scale_factor_spatial)
     positions = math.prod(latent_size)
     # Guidance above 1 means a second pass without the prompt, and a second prompt to encode.
-    passes = 2 if case.guidance[0] > 1 else 1
+    passes = passes_per_step(case.guidance)
     per_token_timesteps = bool(pipe.config.expand_timesteps)
     transformer = transformer_flops(pipe.transformer.config, latent_frames, positions, per_token_timesteps)
     decoder, encoder = _VAES.get((vae.base_dim, vae.decoder_base_dim, vae.z_dim), (None, None))

@@ -87,9 +87,7 @@ def other_offload(case: PrintedCase, cases: Sequence[PrintedCase]) -> str | None
 def step_change(case: PrintedCase, cases: Sequence[PrintedCase]) -> str | None:
     """Another process had the GPU for a part of the time."""
     times = typical_steps_s(case)
-    if has_cache(case):
-        return None
-    if not times or max(times) < _STEADY * min(times):
+    if has_cache(case) or not times or max(times) < _STEADY * min(times):
         return None
     return f"{min(times):.2f} s to {max(times):.2f} s, median {statistics.median(times):.2f} s"
 

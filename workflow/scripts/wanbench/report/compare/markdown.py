@@ -43,6 +43,10 @@ _NOTE = (
     "VAE decoding, and the energy of a generation, and where weights are offloaded these as well. Memory has its "
     "verdict."
 )
+_ON_CPU = (
+    f"Of cases on the CPU only times count of which one is more than {ON_CPU_TIMES} times the other, whatever the "
+    "table says: equal ones differ by half on a machine whose host has other guests."
+)
 
 
 def render(comparison: Comparison) -> str:
@@ -65,12 +69,6 @@ def render(comparison: Comparison) -> str:
         parts += _case_section(case, common)
     parts += ["## Rules", _ON_CPU, _rules()]
     return "\n\n".join(parts) + "\n"
-
-
-_ON_CPU = (
-    f"Of cases on the CPU only times count of which one is more than {ON_CPU_TIMES} times the other, whatever the "
-    "table says: equal ones differ by half on a machine whose host has other guests."
-)
 
 
 def _head(comparison: Comparison, common: Sequence[Difference]) -> str:

@@ -37,8 +37,8 @@ def _shown(measure: str, label: str, unit: str, reason: str) -> MetricPolicy:
     return MetricPolicy(measure, label, unit, 0.0, 0.0, False, reason, None, "has no verdict on one GPU either")
 
 
-# How many times as long a time of a case on the CPU must be, or the baseline's, in place of the share: equal tiny cases
-# were up to 1.5 times apart on a virtual machine whose host others use too, which no figure of the machine tells.
+# On the CPU a time counts that is more than so many times the other, in place of the share: equal tiny cases were up to
+# 1.5 times apart on a virtual machine whose host others use too, which no figure of the machine tells.
 ON_CPU_TIMES = 2
 
 _RULES = (

@@ -203,16 +203,15 @@ def _rows(pair: Pair, found: Sequence[Difference], withheld: str | None) -> list
         of_another_kind = unlike and policy.judged and key not in OF_ANY_GENERATION
         waited = busy and policy.judged and cpu_decides(key, policy, on_gpu, offload)
         why_none = withheld or (BUSY_MACHINE if waited else COLD_BESIDE_WARM if of_another_kind else None)
-        if not on_gpu and policy.judged and policy.unit == "s" and known:
-            least = ON_CPU_TIMES - 1 if after.value > before.value else 1 - 1 / ON_CPU_TIMES
-            policy = replace(policy, share=least)
-        verdict = _verdict(policy, before, after, why_none, another_gpu)
+        verdict = _verdict(policy, before, after, why_none, another_gpu, on_gpu)
         spread = spread_of(before, after)
         rows.append(ComparedRow(new.name, kind, name, policy.unit, before.value, after.value, ratio, spread, verdict))
     return rows
 
 
-def _verdict(policy: MetricPolicy, old: Figure, new: Figure, withheld: str | None, another_gpu: bool) -> str:
+def _verdict(
+    policy: MetricPolicy, old: Figure, new: Figure, withheld: str | None, another_gpu: bool, on_gpu: bool
+) -> str:
     # What was not measured has no verdict to withhold.
     if old.value is None or new.value is None:
         return NOT_MEASURED
@@ -222,6 +221,8 @@ def _verdict(policy: MetricPolicy, old: Figure, new: Figure, withheld: str | Non
         if policy.other_gpu_share is None:
             return ON_ANOTHER_GPU
         policy = replace(policy, share=policy.other_gpu_share)
+    if not on_gpu and policy.unit == "s":
+        policy = replace(policy, share=ON_CPU_TIMES - 1 if new.value > old.value else 1 - 1 / ON_CPU_TIMES)
     return verdict_of(policy, old, new)
 
 

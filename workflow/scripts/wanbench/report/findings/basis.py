@@ -97,11 +97,14 @@ class Rule:
     Attributes:
         explanation: for readers: what it means, what it is measured from, why the threshold, what to do.
         check: findings in a case; none where the figures that it needs were not measured.
+        of_activity: it rests on the activity of multiprocessors, so that it has no say of several GPUs, whose waiting
+            for each other counts as activity, and keeps a core of the CPU busy for each.
     """
 
     name: str
     explanation: str
     check: Callable[[Context], Iterator[Finding]]
+    of_activity: bool = False
 
 
 def known(value: Any) -> float | None:

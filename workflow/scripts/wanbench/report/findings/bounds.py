@@ -80,12 +80,7 @@ def _slow_kernels(context: Context) -> tuple[str, str, str]:
 
 
 def _busy(context: Context) -> tuple[float, float] | None:
-    """SM and tensor activity of typical steps in percent; None where not measured, or where the GPU waits.
-
-    Also on several GPUs, where the exchange keeps multiprocessors active that wait.
-    """
-    if context.case["gpus"] > 1:
-        return None
+    """SM and tensor activity of typical steps in percent; None where not measured, or where the GPU waits."""
     sm_pct, tensor_pct = denoising_mean(context, "sm_activity_pct"), denoising_mean(context, "tensor_activity_pct")
     if sm_pct is None or tensor_pct is None or sm_pct < context.thresholds.compute_bound_sm_pct:
         return None
@@ -198,6 +193,7 @@ RULES = (
         "shorter steps, it is this case's attention that takes the time. On several GPUs the rule is silent: there "
         "multiprocessors that wait for another GPU count as active.",
         _kernel_bound,
+        of_activity=True,
     ),
     Rule(
         "compute_bound",
@@ -208,6 +204,7 @@ RULES = (
         "case. Matrix products and attention alone reach about 75 % of tensor activity on an H200. On several GPUs the "
         "rule is silent, as kernel_bound.",
         _compute_bound,
+        of_activity=True,
     ),
     Rule(
         "power_cap",

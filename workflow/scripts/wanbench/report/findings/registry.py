@@ -75,7 +75,12 @@ def findings_of(context: Context) -> list[Finding]:
 
 
 def _rules_for(context: Context) -> list[Rule]:
-    return [rule for rule in RULES if context.case["status"] != OOM or rule not in _OF_SPEED]
+    does_not_fit, has_several_gpus = context.case["status"] == OOM, context.case["gpus"] > 1
+    return [
+        rule
+        for rule in RULES
+        if not (does_not_fit and rule in _OF_SPEED) and not (has_several_gpus and rule.of_activity)
+    ]
 
 
 def _with_gains(context: Context, found: list[Finding]) -> Iterator[Finding]:

@@ -27,8 +27,7 @@ _MIN_SHARE_OF_TIME = 0.99
 
 def _low_sm_inference(context: Context) -> Iterator[Finding]:
     sm_pct = context.number("inference_sm_activity_pct")
-    # Each of several processes keeps a core busy while it waits, and multiprocessors that wait count as active.
-    if context.case["gpus"] > 1 or sm_pct is None or sm_pct >= context.thresholds.low_sm_activity_pct:
+    if sm_pct is None or sm_pct >= context.thresholds.low_sm_activity_pct:
         return
     steps = [row for row in context.rows if row.stage.endswith("_Inference")]
     idlest = _idlest(steps)
@@ -63,8 +62,7 @@ def _idle_s(rows: Iterable[Row]) -> dict[str, float]:
 
 def _low_sm_activity(context: Context) -> Iterator[Finding]:
     total, base = context.row(names.TOTAL_EXECUTION), executed(context)
-    # As for low_sm_inference.
-    if context.case["gpus"] > 1 or total is None or base is None or total.sm_activity_pct is None:
+    if total is None or base is None or total.sm_activity_pct is None:
         return
     made = made_at_random(context)
     sm_pct = _without(total, made)
@@ -132,8 +130,7 @@ def _without(total: Row, part: Row | None) -> float | None:
 def _launch_bound(context: Context) -> Iterator[Finding]:
     sm_pct, cpu_pct = denoising_mean(context, "sm_activity_pct"), denoising_mean(context, "process_cpu_pct")
     logical_cores = context.number("cpu_cores_logical")
-    # As for low_sm_inference.
-    if context.case["gpus"] > 1 or sm_pct is None or cpu_pct is None or logical_cores is None:
+    if sm_pct is None or cpu_pct is None or logical_cores is None:
         return
     cores = cpu_pct * logical_cores / 100
     weights_pct = moving_pct(context)
@@ -165,6 +162,7 @@ RULES = (
         "move. A process that waits for the GPU keeps a core busy too, so only both together count. Compiling makes "
         "fewer, larger kernels.",
         _launch_bound,
+        of_activity=True,
     ),
     Rule(
         "low_sm_inference",
@@ -174,6 +172,7 @@ RULES = (
         "official number would reach the threshold there, by its typical steps, the finding is a note. On several GPUs "
         "the rule is silent: multiprocessors that wait for another GPU count as active.",
         _low_sm_inference,
+        of_activity=True,
     ),
     Rule(
         "low_sm_activity",
@@ -185,5 +184,6 @@ RULES = (
         "number would reach the threshold there, by its typical steps, the finding is a note. On several GPUs the rule "
         "is silent, as low_sm_inference.",
         _low_sm_activity,
+        of_activity=True,
     ),
 )
