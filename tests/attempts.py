@@ -10,7 +10,7 @@ import psutil
 
 from traces import LIMITS
 from wanbench.cases.case import Case, case_sha256
-from wanbench.measure.order import Order, Places
+from wanbench.measure.attempt import Order, Places
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.supervisor import supervise
 from wanbench.trace.reader import Trace, read_trace

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wanbench.errors import InputError
+from wanbench.util.errors import InputError
 
 MARKUP = '</script><script>alert(1)</script> <img src=x onerror="alert(2)"> | [a](javascript:alert(3)) $x^2$ `b` **c**'
 CONTROLS = "a\x00b\x1b[31mc\x9bd\u202ee\u2066f\x7fg\u2028h"

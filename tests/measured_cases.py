@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from wanbench.report.compare.markdown import render
-from wanbench.report.compare.measured import Figure, MeasuredCase, measured_case
-from wanbench.report.compare.verdict import ComparedCase, Comparison
+from wanbench.compare.change_verdict import ComparedCase, Comparison
+from wanbench.compare.measured_cases import Figure, MeasuredCase, measured_case
+from wanbench.report.comparison_markdown import render
 from wanbench.trace.reader import Trace
 
 

@@ -11,19 +11,19 @@ import pandas as pd
 from conftest import ROOT
 from tiny import tiny_case
 from traces import GPU, LIMITS, OK, records, trace_of, write
+from wanbench.analysis.collect import Excluded
+from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.tables import cases_table, details_table, excluded_table, records_by_case, stages_table
 from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
+from wanbench.findings.basis import Finding
+from wanbench.findings.rules import findings_by_case
+from wanbench.findings.thresholds import Thresholds
 from wanbench.measure.outcome import Outcome
-from wanbench.models import MODELS
-from wanbench.report.collect import LeftOut
+from wanbench.models.facts import MODELS
 from wanbench.report.content import Content, content_of
-from wanbench.report.findings.basis import Finding
-from wanbench.report.findings.registry import findings_by_case
-from wanbench.report.findings.thresholds import Thresholds
-from wanbench.report.judged import judged
 from wanbench.report.markdown import to_markdown
 from wanbench.report.published import Published
-from wanbench.report.tables import cases_table, details_table, left_out_table, records_by_case, stages_table
 from wanbench.trace.reader import Trace, read_trace
 
 THRESHOLDS = Thresholds(**read_yaml(ROOT / "config/thresholds.yaml"))
@@ -95,8 +95,8 @@ def steady_case(
     return made(folder, case, [step_s] * steps, peak_bytes=round(peak_gb * 1e9), **options)
 
 
-def report(*traces: Trace, left_out: Sequence[LeftOut] = (), published: Sequence[Published] = ()) -> str:
-    tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table(left_out)
+def report(*traces: Trace, excluded: Sequence[Excluded] = (), published: Sequence[Published] = ()) -> str:
+    tables = cases_table(traces), stages_table(traces), details_table(traces), excluded_table(excluded)
     return to_markdown(content_from(*tables, published))
 
 
@@ -109,12 +109,12 @@ def content_from(
     cases: pd.DataFrame,
     stages: pd.DataFrame,
     details: pd.DataFrame,
-    left_out: pd.DataFrame,
+    excluded: pd.DataFrame,
     published: Sequence[Published] = (),
 ) -> Content:
     """The content of a report that is made of these tables."""
     found = findings_by_case(cases, records_by_case(stages), THRESHOLDS)
-    return content_of(cases, stages, details, left_out, found, THRESHOLDS, published)
+    return content_of(cases, stages, details, excluded, found, THRESHOLDS, published)
 
 
 def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, list[Finding]]:

@@ -33,8 +33,8 @@ from wanbench.trace.reader import read_trace
 
 KINDS = ("sampler", "measuring process", "supervisor", "snakemake")
 _IN_COMMAND = {
-    "sampler": "wanbench.measure.telemetry.sampler",
-    "measuring process": "wanbench.measure.child",
+    "sampler": "wanbench.telemetry.sampler",
+    "measuring process": "wanbench.measure.measured_process",
     "supervisor": ".measure_case.py",
 }
 _RUN_S = 40.0

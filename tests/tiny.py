@@ -9,9 +9,9 @@ import torch
 from conftest import ROOT
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
-from wanbench.measure.event_log import EventLog, EventTail
 from wanbench.measure.spans import Recording, read_records
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
+from wanbench.util.event_log import EventLog, EventTail
 
 CPU = torch.device("cpu")
 IMAGE = str(ROOT / "config/first_frame.png")

@@ -12,9 +12,9 @@ from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.measure.assemble import Attempt, assemble
 from wanbench.measure.outcome import Outcome
-from wanbench.measure.samples import Samples
 from wanbench.measure.spans import read_records
-from wanbench.trace import names
+from wanbench.registry import stages as stage_names
+from wanbench.telemetry.samples import Samples
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_trace
 
@@ -94,25 +94,25 @@ def records(
     """Records of a run whose stages take the given times; compilation is in the first step of all."""
     recorder = Recorder()
     peak = {} if peak_bytes is None else {"gpu_mem_allocated_bytes": peak_bytes, "gpu_mem_reserved_bytes": peak_bytes}
-    recorder.stage(names.PROCESS_STARTUP, 5.0)
+    recorder.stage(stage_names.PROCESS_STARTUP, 5.0)
     recorder.records.append({"record": "environment", "values": environment or HOST})
-    total = recorder.begin(names.TOTAL_EXECUTION)
-    recorder.stage(names.MODEL_INITIALIZATION, init_s, end=peak)
+    total = recorder.begin(stage_names.TOTAL_EXECUTION)
+    recorder.stage(stage_names.MODEL_INITIALIZATION, init_s, end=peak)
     for generation in range(generations):
-        recorder.records.append({"record": "generation", "number": generation, "counted": generation >= warmup})
-        preprocess = recorder.begin(names.PREPROCESS)
-        recorder.stage(names.TEXT_ENCODING, 0.5, end=peak)
+        recorder.records.append({"record": "generation", "number": generation, "measured": generation >= warmup})
+        preprocess = recorder.begin(stage_names.PREPROCESS)
+        recorder.stage(stage_names.TEXT_ENCODING, 0.5, end=peak)
         recorder.now_s += 0.25
         recorder.end(preprocess, **peak)
         for i, step_s in enumerate(steps_s):
             which = {"expert": experts[i]} if experts else {}
             step = recorder.begin(f"Step_{i}", "step", step=i, steps=len(steps_s))
             if compile_s and generation == i == 0:
-                recorder.stage(names.COMPILATION, compile_s)
+                recorder.stage(stage_names.COMPILATION, compile_s)
             recorder.now_s += step_s
             recorder.end(step, **peak | which)
-        recorder.stage(names.VAE_DECODING, decode_s, end=peak)
-        recorder.stage(names.VIDEO_EXPORT, 1.0, end=peak)
+        recorder.stage(stage_names.VAE_DECODING, decode_s, end=peak)
+        recorder.stage(stage_names.VIDEO_EXPORT, 1.0, end=peak)
         recorder.now_s += unnamed_s
     recorder.end(total, **peak)
     settings = (case or tiny_case()).settings()
@@ -144,9 +144,9 @@ def trace_of(
 
 def _run_as_recorded(rows: list[dict[str, Any]]) -> dict[str, int]:
     """The settings of a case that say how many stages of each name there are."""
-    counted = [row["counted"] for row in rows if row["record"] == "generation"]
+    measured = [row["measured"] for row in rows if row["record"] == "generation"]
     steps = {row["args"]["steps"] for row in rows if row.get("kind") == "step"}
-    return {"steps": steps.pop(), "warmup": counted.count(False), "repeats": counted.count(True)}
+    return {"steps": steps.pop(), "warmup": measured.count(False), "repeats": measured.count(True)}
 
 
 def write(folder: Path, trace: dict[str, Any]) -> Path:

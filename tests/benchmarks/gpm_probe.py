@@ -22,11 +22,11 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "workflow/scripts")]
 
-from wanbench.measure.gpus import visible_gpus
-from wanbench.measure.publications import publications
-from wanbench.measure.telemetry.gpm import PERIOD_S, PROBE_AFTER_S, Gpm
-from wanbench.measure.telemetry.nvml import initialised_nvml
-from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
+from wanbench.telemetry.driver_refresh import publications
+from wanbench.telemetry.gpm import PERIOD_S, PROBE_AFTER_S, Gpm
+from wanbench.telemetry.gpus import visible_gpus
+from wanbench.telemetry.nvml import initialised_nvml
+from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 
 EVERY_S = 2.0
 POLL_S = 0.004

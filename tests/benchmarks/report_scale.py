@@ -37,12 +37,12 @@ _COMPARE = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {scripts!r})
-from wanbench.report.compare.markdown import render
-from wanbench.report.compare.runs import compared_runs
+from wanbench.report.comparison_markdown import render
+from wanbench.compare.runs import compared_runs
 from wanbench.trace.verdict import Limits
 files = sorted(Path({folder!r}, "traces").glob("*.json.gz"))
 comparison = compared_runs("itself", files, files, {{}}, Limits(**{limits}), 10.0, processes=2)
-assert len(comparison.cases) == len(files) and not comparison.left_out
+assert len(comparison.cases) == len(files) and not comparison.excluded
 render(comparison)
 """
 

@@ -27,16 +27,16 @@ import torch
 
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
-from wanbench.measure.event_log import EventLog
-from wanbench.measure.gpus import visible_gpus
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
-from wanbench.measure.telemetry.nvml import NvmlUnavailable, initialised_nvml
-from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.observe import observe
 from wanbench.measure.wan.setup import apply_settings
-from wanbench.trace import names
+from wanbench.registry import stages as stage_names
+from wanbench.telemetry.gpus import visible_gpus
+from wanbench.telemetry.nvml import NvmlUnavailable, initialised_nvml
+from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
+from wanbench.util.event_log import EventLog
 
 PLAIN, SAMPLED, TRACED = "plain", "sampled", "sampled and traced"
 
@@ -87,7 +87,7 @@ def _seconds_per_step(pipe: object, case: Case, clock: StageClock, mode: str, fo
             around.enter_context(sampler(folder / "samples"))
         if mode == TRACED:
             around.enter_context(observe(pipe, clock))
-            clock.begin(names.PREPROCESS)
+            clock.begin(stage_names.PREPROCESS)
         start_s = time.perf_counter()
         pipe(**arguments)
         if torch.cuda.is_available():
@@ -107,7 +107,7 @@ def sampler(file: Path) -> Iterator[None]:
         gpus = []
     arguments = [str(part) for part in (os.getpid(), file, os.getpid(), SAMPLING_INTERVAL_S, *gpus)]
     file.unlink(missing_ok=True)
-    process = subprocess.Popen([sys.executable, "-m", "wanbench.measure.telemetry.sampler", *arguments], cwd=SCRIPTS)
+    process = subprocess.Popen([sys.executable, "-m", "wanbench.telemetry.sampler", *arguments], cwd=SCRIPTS)
     watched = psutil.Process(process.pid)
     # Until its first sample is written it starts and opens NVML, which is not what sampling costs.
     while process.poll() is None and not (file.exists() and b"time_ns" in file.read_bytes()):

@@ -22,12 +22,12 @@ import torch
 from sampling_cost import sampler
 
 from wanbench.measure.cuda import run_matmul
-from wanbench.measure.event_log import EventTail
-from wanbench.measure.intervals import Interval, overlap
-from wanbench.measure.latch_phase import placed_by_load
-from wanbench.measure.latches import PERIOD_NS, Latches
-from wanbench.measure.samples import Samples, read_samples, stage_measures
-from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
+from wanbench.telemetry.counter_refresh import PERIOD_NS, Latches
+from wanbench.telemetry.refresh_phase import placed_by_load
+from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
+from wanbench.telemetry.samples import Samples, read_samples, stage_measures
+from wanbench.util.event_log import EventTail
+from wanbench.util.intervals import Interval, overlap
 
 DUTIES = (0.0, 0.25, 0.5, 0.75, 1.0)
 PERIOD_S = 0.04

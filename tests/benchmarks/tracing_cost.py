@@ -17,13 +17,13 @@ import torch
 
 from tiny import tiny_case
 from wanbench.cases.case import Case
-from wanbench.measure.event_log import EventLog
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.observe import observe
 from wanbench.measure.wan.setup import apply_settings
-from wanbench.trace import names
+from wanbench.registry import stages as stage_names
+from wanbench.util.event_log import EventLog
 
 
 def main(pairs: int) -> None:
@@ -62,7 +62,7 @@ def once(pipe: object, case: Case, clock: StageClock, observed: bool) -> float:
     start_s = time.perf_counter()
     if observed:
         with observe(pipe, clock):
-            clock.begin(names.PREPROCESS)
+            clock.begin(stage_names.PREPROCESS)
             pipe(**arguments)
             clock.end()
     else:

@@ -9,8 +9,8 @@ from selenium.webdriver.common.by import By
 from reports import content_from
 from tiny import tiny_case
 from traces import Outcome, records, trace_of, write
+from wanbench.analysis.tables import cases_table, details_table, excluded_table, stages_table
 from wanbench.report.page import PagePicture, to_page
-from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table
 from wanbench.trace.reader import read_trace
 
 RUN = "window.ran = true"
@@ -30,7 +30,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trace["error"]["stage_reached"] = "VAE_Decoding"
     file = write(folder, trace)
     traces = [read_trace(file)]
-    tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table([])
+    tables = cases_table(traces), stages_table(traces), details_table(traces), excluded_table([])
     picture = PagePicture("tiny", "data:image/png;base64,AA==", f'"{HOSTILE}', HOSTILE, "plots/tiny/steps.png")
     text = to_page(content_from(*tables), [picture], {"tiny": file})
     (folder / "report.html").write_text(text, "utf-8")

@@ -16,7 +16,7 @@ from kubernetes_rules import job_faults
 
 from conftest import ROOT, SMALL, SMALL_DEFAULTS, Run, copy_project
 from wanbench.cases.resolve import resolve_cases
-from wanbench.resources import resources_of
+from wanbench.estimate.resources import resources_of
 
 # A file system in the place of S3, which nobody serves here.
 STORAGE = "snakemake-storage-plugin-fs==1.1.3"

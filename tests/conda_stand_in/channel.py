@@ -119,7 +119,7 @@ def _needed(found: Distribution) -> Iterator[str]:
 
 
 def _files(found: Distribution) -> Iterator[PurePosixPath]:
-    """What it has in site-packages; commands are left out."""
+    """What it has in site-packages; commands are excluded."""
     for file in found.files or []:
         if ".." not in file.parts and "__pycache__" not in file.parts:
             yield PurePosixPath(file)

@@ -10,16 +10,16 @@ from diffusers import DiffusionPipeline
 
 from tiny import CPU, record, tiny_case
 from wanbench.cases.case import Case
-from wanbench.errors import InputError
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan import setup
 from wanbench.measure.wan.build import build_pipeline
-from wanbench.measure.wan.flops import stage_flops
 from wanbench.measure.wan.generate import generate, pipeline_arguments
 from wanbench.measure.wan.observe import observe
 from wanbench.measure.wan.setup import SettingError, apply_settings, check_gpu, check_possible, settings_in_force
-from wanbench.trace import names
+from wanbench.models.flops import stage_flops
+from wanbench.registry import stages as stage_names
+from wanbench.util.errors import InputError
 
 CUDA = torch.device("cuda")
 
@@ -34,7 +34,7 @@ def generations(pipe: DiffusionPipeline, case: Case, tmp_path: Path, count: int 
     def run(clock: StageClock) -> Any:
         with observe(pipe, clock):
             for number in range(count):
-                clock.note("generation", number=number, counted=True)
+                clock.note("generation", number=number, measured=True)
                 frames = generate(pipe, case, tmp_path / "video.mp4", clock)
         return frames
 
@@ -64,14 +64,14 @@ def test_compilation_is_a_stage_and_no_part_of_a_step(model: str, tmp_path: Path
     frames, recording = generations(pipe, case, tmp_path, count=2)
     assert np.abs(frames - expected).max() < 1e-4
     first, second = by_name(recording), by_name(recording, generation=1)
-    spans = [span for span in recording.spans.values() if span.name == names.COMPILATION]
+    spans = [span for span in recording.spans.values() if span.name == stage_names.COMPILATION]
     compiled_ns = sum(span.end_ns - span.start_ns for span in spans)
-    assert first[names.COMPILATION].time_ns == compiled_ns > 1e9
+    assert first[stage_names.COMPILATION].time_ns == compiled_ns > 1e9
     step = next(span for span in recording.spans.values() if span.name == "Step_0")
     inside_ns = sum(span.end_ns - span.start_ns for span in spans if step.start_ns < span.start_ns < step.end_ns)
     assert inside_ns > 0
     assert first["Step_0_Inference"].time_ns == step.end_ns - step.start_ns - inside_ns
-    assert names.COMPILATION not in second
+    assert stage_names.COMPILATION not in second
 
 
 def test_only_some_compiled_blocks_are_not_what_was_asked_for(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wanbench.cases.resolve import resolve_cases
-from wanbench.errors import InputError
+from wanbench.util.errors import InputError
 
 GOOD = {"model": "TI2V-5B"}
 

@@ -10,11 +10,11 @@ import pytest
 from conftest import ROOT
 from fake_nvml import H200, FakeNvml
 from tiny import CPU, tiny_case
-from wanbench.measure.event_log import EventLog
-from wanbench.measure.latches import Latches
-from wanbench.measure.samples import Samples
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.measure.wan.build import build_pipeline
+from wanbench.telemetry.counter_refresh import Latches
+from wanbench.telemetry.samples import Samples
+from wanbench.util.event_log import EventLog
 
 BENCHMARKS = ROOT / "tests/benchmarks"
 S = 1_000_000_000

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from wanbench.report.best_at import marks_of
-from wanbench.report.choices import Choice
+from wanbench.analysis.best_at import marks_of
+from wanbench.analysis.choices import Choice
 
 ALIKE_PCT, ALIKE_GENERATION_PCT = 2, 2.5
 LEAST_MEMORY = "least memory (allocated)"
@@ -21,7 +21,7 @@ def choice(offload: str, time_s: float | None, peak_bytes: float | None, energy_
         settings={"offload": offload, "steps": f"{time_s}"},
         step_s="n/a",
         vae_computing_s=None,
-        moving_weights_s=None,
+        weight_transfer_s=None,
         time_s=time_s,
         energy_j=energy_j,
         scaled=False,

@@ -9,8 +9,8 @@ from wanbench.cases import resolve as resolve_module
 from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.resolve import case_names, resolve_cases
 from wanbench.cases.yaml_file import read_yaml
-from wanbench.errors import InputError
-from wanbench.models import MODELS
+from wanbench.models.facts import MODELS
+from wanbench.util.errors import InputError
 
 GOOD = {"model": "TI2V-5B"}
 

@@ -13,10 +13,10 @@ from conftest import ROOT
 from reports import case_trace, full_case, made, report, tables, with_measures
 from tiny import tiny_case
 from traces import GPU, records, write
+from wanbench.analysis.choices import groups_of
+from wanbench.analysis.tables import cases_table, write_table
 from wanbench.cases.case import Case
 from wanbench.measure.outcome import Outcome
-from wanbench.report.choices import groups_of
-from wanbench.report.tables import cases_table, write_table
 from wanbench.report.which_settings import which_settings
 from wanbench.trace.reader import Trace, read_trace
 
@@ -130,7 +130,7 @@ def test_what_did_not_fit_is_a_row_beside_what_did(make: Make, tmp_path: Path) -
 def test_a_case_that_found_the_gpu_filled_by_others_may_fit(tmp_path: Path) -> None:
     cases = cases_table([out_of_memory(tmp_path, full_case(steps=3))])
     assert len(groups_of(cases)) == 1
-    assert groups_of(cases.assign(foreign_processes=1)) == {}
+    assert groups_of(cases.assign(other_processes=1)) == {}
 
 
 def test_cases_that_are_tiny_or_failed_a_check_are_no_choice(make: Make) -> None:
@@ -246,7 +246,7 @@ def test_weights_that_move_are_no_part_of_decoding_and_have_a_column(make: Make,
         detail = {"name": "Offload_All", "cat": "detail", "dur": 0.75e6, "args": {"generation": 0}}
         content["traceEvents"].append(event | detail)
 
-    moving = {"VAE_Decoding": {"offloading_s": 2.5, "moves": 1}, "T5_Encoding": {"loading_s": 0.25, "moves": 1}}
+    moving = {"VAE_Decoding": {"offloading_s": 2.5, "transfers": 1}, "T5_Encoding": {"loading_s": 0.25, "transfers": 1}}
     offloaded = made(tmp_path, full_case("offloaded", steps=3, offload="model"), measures=moving, alter=offload_all)
     found = rows(make(full_case("resident", steps=3)), offloaded)
     columns = ("VAE decoding (s)", "Moving weights as run (s)")

@@ -10,13 +10,13 @@ from conftest import ROOT
 from measured_cases import case, overview, verdict, with_settings
 from reports import case_trace, full_case, read_back
 from traces import records
+from wanbench.compare.change_verdict import compare, compared, regressions
+from wanbench.compare.export import as_json
+from wanbench.compare.match import Pair, match
+from wanbench.compare.measured_cases import Figure, MeasuredCase, measured_case
+from wanbench.compare.policy import OTHER_STAGE, POLICIES, MetricPolicy
 from wanbench.measure.outcome import Outcome
-from wanbench.report.compare.export import as_json
-from wanbench.report.compare.markdown import render
-from wanbench.report.compare.match import Pair, match
-from wanbench.report.compare.measured import Figure, MeasuredCase, measured_case
-from wanbench.report.compare.policy import OTHER_STAGE, POLICIES, MetricPolicy
-from wanbench.report.compare.verdict import compare, compared, regressions
+from wanbench.report.comparison_markdown import render
 from wanbench.trace.reader import read_trace
 
 # --- which cases belong together ----------------------------------------------------------------------------------

@@ -11,12 +11,12 @@ from conftest import ROOT
 from measured_cases import case, measured_earlier, overview, verdict, with_settings
 from reports import case_trace, full_case, made, read_back
 from traces import records
-from wanbench.report.compare.export import as_json
-from wanbench.report.compare.markdown import render
-from wanbench.report.compare.match import Pair
-from wanbench.report.compare.measured import Figure, MeasuredCase, measured_case
-from wanbench.report.compare.policy import POLICIES
-from wanbench.report.compare.verdict import compare, compared, regressions, verdict_of
+from wanbench.compare.change_verdict import compare, compared, regressions, verdict_of
+from wanbench.compare.export import as_json
+from wanbench.compare.match import Pair
+from wanbench.compare.measured_cases import Figure, MeasuredCase, measured_case
+from wanbench.compare.policy import POLICIES
+from wanbench.report.comparison_markdown import render
 
 GOLDEN = ROOT / "tests/data/comparison.json"
 STEPS = [3.0, 1.0, 1.01, 0.99, 1.0]

@@ -11,13 +11,13 @@ from conftest import ROOT
 from reports import read_back
 from tiny import tiny_case
 from traces import GPU, HOST, LIMITS, records, trace_of, write
-from wanbench.errors import InputError
-from wanbench.report.compare.baseline import baseline_digest, baseline_files
-from wanbench.report.compare.ending import ending
-from wanbench.report.compare.export import as_json, as_table
-from wanbench.report.compare.faults import faults_of
-from wanbench.report.compare.measured import measured_case
-from wanbench.report.compare.runs import compared_runs
+from wanbench.compare.baseline import baseline_digest, baseline_files
+from wanbench.compare.ending import ending
+from wanbench.compare.export import as_json, as_table
+from wanbench.compare.failed import faults_of
+from wanbench.compare.measured_cases import measured_case
+from wanbench.compare.runs import compared_runs
+from wanbench.util.errors import InputError
 
 GOLDEN = ROOT / "tests/data/comparison.json"
 
@@ -35,12 +35,12 @@ GOLDEN = ROOT / "tests/data/comparison.json"
     ids=["no pairs", "other videos"],
 )
 def test_a_comparison_of_nothing_is_a_fault(cases: list[dict], why: str) -> None:
-    content: dict[str, Any] = {"worse": [], "left_out": [], "cases": cases, "rows": [], "not_measured_again": []}
+    content: dict[str, Any] = {"worse": [], "excluded": [], "cases": cases, "rows": [], "not_measured_again": []}
     assert faults_of(content) == {"but nothing was compared": [why]}
 
 
 def test_a_comparison_of_traces_with_themselves_is_a_fault() -> None:
-    content: dict[str, Any] = {"worse": [], "left_out": [], "cases": [{"case": "a"}, {"case": "b"}]}
+    content: dict[str, Any] = {"worse": [], "excluded": [], "cases": [{"case": "a"}, {"case": "b"}]}
     content["rows"] = [{"case": "a"}, {"case": "b"}]
     assert faults_of(content | {"not_measured_again": ["a"]}) == {}
     (line,) = faults_of(content | {"not_measured_again": ["a", "b"]})["but nothing was compared"]
@@ -48,7 +48,7 @@ def test_a_comparison_of_traces_with_themselves_is_a_fault() -> None:
 
 
 def test_a_comparison_ends_with_its_counts() -> None:
-    lists = {"not_measured_again": [], "only_old": [], "only_new": [], "left_out": []}
+    lists = {"not_measured_again": [], "only_old": [], "only_new": [], "excluded": []}
     nothing: dict[str, Any] = {"cases": [], "verdicts": {}} | lists
     assert ending(nothing) == ["Cases: none", "Verdicts of measures: none"]
     some = {"cases": [{"case": "a"}, {"case": "b"}], "verdicts": {"same": 9, "slower": 1}, "only_old": ["c"]}
@@ -74,7 +74,7 @@ def test_the_comparison_as_json(tmp_path: Path) -> None:
         "old", [tmp_path / "old/broken.json", *sides[0]], sides[1], {"b": "b.json: stale"}, LIMITS, 10.0
     )
     content = json.loads(json.dumps(as_json(comparison)))
-    content["left_out"] = [line.replace(f"{tmp_path}/", "") for line in content["left_out"]]
+    content["excluded"] = [line.replace(f"{tmp_path}/", "") for line in content["excluded"]]
     assert content == json.loads(GOLDEN.read_text("utf-8"))
     table = as_table(comparison)
     assert table["verdict"].tolist() == [row["verdict"] for row in content["rows"]]

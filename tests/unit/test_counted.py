@@ -3,20 +3,20 @@
 from pathlib import Path
 
 from reports import case_trace, findings, full_case, made, report
+from wanbench.analysis.numbers import plain
+from wanbench.analysis.tables import cases_table
+from wanbench.findings.case_counts import case_counts
 from wanbench.measure.outcome import Outcome
-from wanbench.report.counted import counted
-from wanbench.report.numbers import plain
-from wanbench.report.outcome import outcome_of
-from wanbench.report.tables import cases_table
-from wanbench.text import visible
+from wanbench.report.grid_outcome import outcome_of
 from wanbench.trace.reader import Trace
+from wanbench.util.text import visible
 
 # Half of the machine was somebody else's.
 BUSY = {".*": {"cpu_pct": 80.0, "process_cpu_pct": 10.0}}
 
 
 def said(*traces: Trace) -> str:
-    return counted(cases_table(traces), findings(*traces), visible)
+    return case_counts(cases_table(traces), findings(*traces), visible)
 
 
 def test_cases_that_passed_without_a_warning_are_counted_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 
 from tiny import record
 from wanbench.measure import cuda
-from wanbench.measure.child import multiply_matrices
+from wanbench.measure.measured_process import multiply_matrices
 
 
 class _Event:

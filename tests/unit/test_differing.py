@@ -8,8 +8,8 @@ from typing import Any
 from reports import case_trace, full_case, report, tables
 from tiny import tiny_case
 from traces import HOST
+from wanbench.analysis.tables import cases_table
 from wanbench.report.differing import settings_that_differ
-from wanbench.report.tables import cases_table
 from wanbench.trace.reader import Trace
 
 

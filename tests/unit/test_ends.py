@@ -13,11 +13,11 @@ import pytest
 from attempts import left_in, order_of, run, wait_for
 from conftest import ROOT
 from tiny import tiny_case
+from wanbench.measure.attempt import Places
 from wanbench.measure.failures import failures
 from wanbench.measure.gpu_slots import own_slot
-from wanbench.measure.lost import record_lost_attempt
-from wanbench.measure.order import Places
 from wanbench.measure.outcome import Outcome
+from wanbench.measure.recover import record_lost_attempt
 from wanbench.measure.supervisor import _process
 from wanbench.trace.reader import read_trace
 
@@ -31,7 +31,7 @@ def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp
     code = (
         "import json, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from wanbench.cases.case import Case\n"
-        "from wanbench.measure.order import Order, Places\n"
+        "from wanbench.measure.attempt import Order, Places\n"
         "from wanbench.measure.supervisor import supervise\n"
         "here = Path(sys.argv[2])\n"
         "case = Case.from_settings(json.loads((here / 'case.json').read_text()))\n"
@@ -45,7 +45,9 @@ def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp
     assert len(children) == 1 + gpus
     # The processes that would compute on the GPUs keep them from others until they are gone themselves.
     holding = [child for child in children if any("machine.lock" in file.path for file in child.open_files())]
-    assert [child.cmdline()[2] for child in holding] == ["wanbench.measure.child", "wanbench.measure.rank"][:gpus]
+    assert [child.cmdline()[2] for child in holding] == ["wanbench.measure.measured_process", "wanbench.measure.rank"][
+        :gpus
+    ]
     supervisor.kill()
     supervisor.wait()
     _, alive = psutil.wait_procs(children, timeout=5)
@@ -69,7 +71,7 @@ def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp
 def test_a_process_whose_supervisor_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    command = [sys.executable, "-m", "wanbench.measure.child", str(gone.pid), str(tmp_path / "job.json")]
+    command = [sys.executable, "-m", "wanbench.measure.measured_process", str(gone.pid), str(tmp_path / "job.json")]
     assert subprocess.run(command, cwd=SCRIPTS, timeout=20).returncode == -signal.SIGKILL
 
 
@@ -88,7 +90,7 @@ def test_a_job_ends_with_its_snakemake_though_a_shell_lives_between_them() -> No
     snakemake = subprocess.Popen(["sleep", "60"])
     code = (
         "import os; vars(os).pop('pidfd_open', None)\n"
-        f"import time, wanbench.lifeline as l; l.end_with({snakemake.pid}); print(flush=True); time.sleep(60)"
+        f"import time, wanbench.util.lifeline as l; l.end_with({snakemake.pid}); print(flush=True); time.sleep(60)"
     )
     job = subprocess.Popen([sys.executable, "-c", code], cwd=SCRIPTS, stdout=subprocess.PIPE)
     job.stdout.readline()

@@ -12,8 +12,8 @@ import torch
 from conda_stand_in.channel import Package, pinned
 from conda_stand_in.installation import Installation, install_stand_in
 from conftest import ROOT
-from wanbench.conda import CONDA, NONE, enter_environment
 from wanbench.measure.environment import software_and_hardware
+from wanbench.util.conda_env import CONDA, NONE, enter_environment
 
 ENV_FILES = [ROOT / "envs" / name for name in ("measure.yaml", "report.yaml")]
 

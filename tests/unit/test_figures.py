@@ -13,15 +13,15 @@ from conftest import ROOT
 from reports import full_case, made, read_back, report, rules, tables, told, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, write
+from wanbench.analysis.figures import figures_of
+from wanbench.analysis.numbers import escaped_but_code, fixed, plain
+from wanbench.analysis.tables import cases_table, excluded_table, stages_table, write_table
+from wanbench.compare.measured_cases import Figure, measured_case
+from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.measure.outcome import Outcome
-from wanbench.measure.samples import Samples
-from wanbench.memory import estimated_peak_bytes
-from wanbench.report.compare.measured import Figure, measured_case
-from wanbench.report.figures import figures_of
-from wanbench.report.numbers import escaped_but_code, fixed, plain
-from wanbench.report.outcome import faults_of, outcome_of
-from wanbench.report.tables import cases_table, left_out_table, stages_table, write_table
-from wanbench.trace import names
+from wanbench.registry import stages as stage_names
+from wanbench.report.grid_outcome import faults_of, outcome_of
+from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace, read_trace
 
 Reader = Callable[..., Trace]
@@ -141,11 +141,11 @@ def test_a_case_that_died_in_startup_is_a_row_without_figures(read: Reader) -> N
     assert "\n- Ran on: the CPU, without a GPU; Some CPU, 16 logical cores" in report(read(records([1.0])))
 
 
-def test_the_run_fails_for_failed_cases_and_left_out_traces_but_not_for_out_of_memory(read: Reader) -> None:
+def test_the_run_fails_for_failed_cases_and_excluded_traces_but_not_for_out_of_memory(read: Reader) -> None:
     ok = read(records([1.0] * 3))
     oom = read(records([1.0] * 3)[:4], outcome=Outcome("oom", "CUDA out of memory", "OutOfMemoryError"))
     killed = read(records([1.0] * 3)[:4], outcome=Outcome("killed", "ended by signal SIGKILL"))
-    none = left_out_table([])
+    none = excluded_table([])
     assert faults_of(cases_table([ok, oom]), none, "g.yaml") == []
     assert outcome_of(cases_table([ok, oom]), {}) == {"ok": 1, "oom": 1, "check_not_passed": 0, "with_warnings": 0}
     (fault,) = faults_of(cases_table([ok, killed]), none, "g.yaml")
@@ -193,7 +193,7 @@ def test_host_memory_margin(read: Reader) -> None:
 def slower(rows: list[dict[str, Any]], generation: int, by_s: float) -> list[dict[str, Any]]:
     """The records of a run with one generation's export longer, and all that follows later."""
     start = next(i for i, row in enumerate(rows) if row["record"] == "generation" and row["number"] == generation)
-    export = next(i for i, row in enumerate(rows) if i > start and row.get("name") == names.VIDEO_EXPORT)
+    export = next(i for i, row in enumerate(rows) if i > start and row.get("name") == stage_names.VIDEO_EXPORT)
     for row in rows[export + 1 :]:
         if "time_ns" in row:
             row["time_ns"] += round(by_s * S)
@@ -205,7 +205,7 @@ def test_the_first_generation_is_cold_and_the_warm_one_is_the_median_of_those_af
     trace = read(rows, case=tiny_case(repeats=4))
     figures = figures_of(trace)
     assert figures.first_generation_s == pytest.approx(10.75 + 9 + 3)
-    assert figures.generation_s == figures.uncompiled_generation_s == pytest.approx(10.75)
+    assert figures.generation_s == figures.generation_excl_compilation_s == pytest.approx(10.75)
     (summary,) = tables(report(trace), "Case")
     assert list(summary[0])[-4:-1] == ["Cold gen(s)", "Warm gen(s)", "Est. Mem(GB)"]
     assert (summary[0]["Cold gen(s)"], summary[0]["Warm gen(s)"]) == ("22.75", "10.75")
@@ -215,7 +215,7 @@ def test_a_single_generation_is_cold_and_what_one_more_costs_has_no_compilation(
     trace = read(records([2.0] * 3, compile_s=9.0))
     figures = figures_of(trace)
     assert (figures.first_generation_s, figures.generation_s) == (pytest.approx(19.75), None)
-    assert figures.uncompiled_generation_s == pytest.approx(10.75)
+    assert figures.generation_excl_compilation_s == pytest.approx(10.75)
     assert tables(report(trace), "Case")[0][0]["Warm gen(s)"] == "n/a"
 
 
@@ -228,12 +228,12 @@ def test_warm_up_is_the_cold_generation_or_none(read: Reader) -> None:
 def test_a_generation_that_was_cut_short_is_none(read: Reader) -> None:
     rows = records([2.0] * 3, generations=2)
     case = tiny_case(repeats=2)
-    last = [i for i, row in enumerate(rows) if row["record"] == "begin" and row["name"] == names.VIDEO_EXPORT][-1]
+    last = [i for i, row in enumerate(rows) if row["record"] == "begin" and row["name"] == stage_names.VIDEO_EXPORT][-1]
     figures = figures_of(read(rows[: last + 1], case=case, outcome=Outcome("killed", "ended by signal SIGKILL")))
     assert (figures.first_generation_s, figures.generation_s) == (pytest.approx(10.75), None)
-    decoding = next(i for i, row in enumerate(rows) if row.get("name") == names.VAE_DECODING)
+    decoding = next(i for i, row in enumerate(rows) if row.get("name") == stage_names.VAE_DECODING)
     figures = figures_of(read(rows[: decoding + 1], outcome=Outcome("oom", "CUDA out of memory")))
-    assert figures.first_generation_s is figures.uncompiled_generation_s is figures.vae_decoding_s is None
+    assert figures.first_generation_s is figures.generation_excl_compilation_s is figures.vae_decoding_s is None
 
 
 def test_the_energy_of_a_generation_is_that_of_its_stages_if_nearly_all_have_one(tmp_path: Path) -> None:

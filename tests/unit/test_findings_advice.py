@@ -11,11 +11,11 @@ import yaml
 from conftest import ROOT
 from reports import findings
 from traces import LIMITS
+from wanbench.analysis.measured_runs import judged
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
-from wanbench.memory import estimated_peak_bytes
-from wanbench.report.findings.basis import Finding
-from wanbench.report.judged import judged
+from wanbench.estimate.memory import estimated_peak_bytes
+from wanbench.findings.basis import Finding
 from wanbench.trace.reader import Trace, read_trace
 
 # One of each kind of settings.

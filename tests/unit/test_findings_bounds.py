@@ -74,7 +74,7 @@ def test_the_making_of_random_weights_is_no_idling(tmp_path: Path) -> None:
         ({STEPS: activity(60.0) | ONE_CORE}, True),
         ({STEPS: activity(60.0) | IDLE}, False),
         ({STEPS: activity(95.0) | ONE_CORE}, False),
-        ({STEPS: activity(60.0) | ONE_CORE, "VAE_Decoding": {"moves": 1, "loading_s": 2.5}}, False),
+        ({STEPS: activity(60.0) | ONE_CORE, "VAE_Decoding": {"transfers": 1, "loading_s": 2.5}}, False),
         ({STEPS: ONE_CORE}, False),
     ],
     ids=["held by launches", "an idle process", "a busy GPU", "weights on the move", "not measured"],
@@ -94,9 +94,15 @@ def test_compiling_is_not_advised_where_it_cannot_be_or_is(tmp_path: Path) -> No
 
 
 MOVES = {
-    "T5_Encoding": {"moves": 1, "loading_s": 0.25, "offloading_s": 0.0, "loaded_bytes": 10**9, "offloaded_bytes": 0},
+    "T5_Encoding": {
+        "transfers": 1,
+        "loading_s": 0.25,
+        "offloading_s": 0.0,
+        "loaded_bytes": 10**9,
+        "offloaded_bytes": 0,
+    },
     "VAE_Decoding": {
-        "moves": 2,
+        "transfers": 2,
         "loading_s": 0.25,
         "offloading_s": 2.0,
         "loaded_bytes": 10**9,
@@ -128,7 +134,7 @@ def test_transfers_that_are_few_at_the_official_steps_are_a_note(tmp_path: Path)
     assert "of a generation of 4 steps (with the official 50 it would be 2 %):" in preview.text
     whole = found(tmp_path, MOVES, settings={"offload": "model", "steps": 50}, decode_s=20.0, init_s=0.0)
     assert "transfer_bound" not in whole
-    in_steps = {STEPS: {"moves": 9, "loading_s": 1.0, "loaded_bytes": 10**9}}
+    in_steps = {STEPS: {"transfers": 9, "loading_s": 1.0, "loaded_bytes": 10**9}}
     each = found(tmp_path, in_steps, settings={"offload": "sequential"})["transfer_bound"]
     assert each.severity == "bottleneck"
     assert each.evidence["official_steps_share_pct"] == pytest.approx(100 * 50 / (12.75 + 92))
@@ -155,7 +161,7 @@ def test_what_leaves_the_gpu_at_the_end_is_a_transfer(tmp_path: Path) -> None:
         detail = {"name": "Offload_All", "cat": "detail", "dur": 0.8e6, "args": {"generation": 0}}
         content["traceEvents"].append(event | detail)
 
-    few = {"VAE_Decoding": {"moves": 1, "loading_s": 0.5, "loaded_bytes": 10**9}}
+    few = {"VAE_Decoding": {"transfers": 1, "loading_s": 0.5, "loaded_bytes": 10**9}}
     finding = found(tmp_path, few, settings={"offload": "model"}, alter=offload_all)["transfer_bound"]
     assert finding.evidence["share_pct"] == pytest.approx(100 * 1.3 / 12.75)
     assert finding.text.startswith("Moving weights takes 1.30 s, 10 % of a generation of 4 steps (with the official ")
@@ -174,7 +180,7 @@ def test_nothing_is_transferred_on_the_cpu(tmp_path: Path) -> None:
 
 
 def test_few_transfers_are_nothing_to_mend(tmp_path: Path) -> None:
-    few = {"VAE_Decoding": {"moves": 1, "loading_s": 0.5, "loaded_bytes": 10**9}}
+    few = {"VAE_Decoding": {"transfers": 1, "loading_s": 0.5, "loaded_bytes": 10**9}}
     assert "transfer_bound" not in found(tmp_path, few, settings={"offload": "model"})
     assert "transfer_bound" not in found(tmp_path, {})
 

@@ -7,8 +7,8 @@ import pytest
 
 from reports import full_case, made, rules
 from traces import GPU
+from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.measure.outcome import Outcome
-from wanbench.memory import estimated_peak_bytes
 
 MESSAGE = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 39.39 GiB"
 

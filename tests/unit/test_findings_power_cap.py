@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from reports import full_case, made, rules
 from wanbench.measure.quality import CLOCK_EVENT_REASONS
-from wanbench.trace.clock_events import LINE, POWER_CAP, TRACK
+from wanbench.registry.clock_events import LINE, POWER_CAP, TRACK
 from wanbench.trace.reader import read_trace
 
 STEPS = r"Step_\d+_Inference"

@@ -14,18 +14,18 @@ from conftest import ROOT
 from reports import THRESHOLDS, case_trace, findings, full_case, made, report, tables
 from tiny import tiny_case
 from traces import LIMITS
+from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.tables import write_table
 from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check
-from wanbench.errors import InputError
+from wanbench.findings.findings_table import findings_of_table, findings_table
+from wanbench.findings.rules import RULES
+from wanbench.findings.thresholds import Thresholds
 from wanbench.measure.outcome import Outcome
-from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.report import columns
-from wanbench.report.findings.registry import RULES
-from wanbench.report.findings.table import findings_of_table, findings_table
-from wanbench.report.findings.thresholds import Thresholds
-from wanbench.report.judged import judged
 from wanbench.report.published import read_published
-from wanbench.report.tables import write_table
+from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.trace.reader import Trace, read_trace
+from wanbench.util.errors import InputError
 
 FILE = ROOT / "config/thresholds.yaml"
 PUBLISHED = [replace(row, energy_kj=1.0) for row in read_published()]
@@ -168,7 +168,7 @@ def test_findings_are_of_the_rule_that_makes_them_and_of_finite_figures() -> Non
 
 def test_every_column_and_line_is_explained(tmp_path: Path) -> None:
     """In a report that contains all that there can be."""
-    moved = {"VAE_Decoding": {"moves": 1, "loading_s": 1.0}, r"Step_\d_Inference": {"passes_reused": 1}}
+    moved = {"VAE_Decoding": {"transfers": 1, "loading_s": 1.0}, r"Step_\d_Inference": {"passes_reused": 1}}
     repeated = full_case("repeated", steps=3, repeats=5, offload="model", cache="first_block")
     others = [trace for trace in KEPT if trace.case["name"] != OOM.case["name"]]
     text = report(made(tmp_path, repeated, measures=moved, alter=odd_generation), OOM, *others, published=PUBLISHED)

@@ -7,13 +7,13 @@ import pytest
 
 from reports import full_case, made, rules
 from traces import GPU
+from wanbench.findings.basis import Finding
 from wanbench.measure.outcome import Outcome
-from wanbench.report.findings.basis import Finding
 from wanbench.trace.reader import Trace
 
 OOM = Outcome("oom", "CUDA out of memory", "OutOfMemoryError")
 EXPERTS = ["high_noise"] * 3
-MOVES = {"VAE_Decoding": {"moves": 2, "offloading_s": 2.0, "offloaded_bytes": 4 * 10**9}}
+MOVES = {"VAE_Decoding": {"transfers": 2, "offloading_s": 2.0, "offloaded_bytes": 4 * 10**9}}
 
 
 def gpu_of(size_gb: float) -> dict[str, Any]:

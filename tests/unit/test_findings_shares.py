@@ -19,7 +19,7 @@ def found(folder: Path, model: str = "TI2V-5B", **options: Any) -> dict[str, Any
 
 def test_decoding_without_the_weights_that_move_in_it(tmp_path: Path) -> None:
     assert found(tmp_path, decode_s=20.0)["dominant_stage"].evidence["time_s"] == 20.0
-    moving = {"VAE_Decoding": {"moves": 1, "offloading_s": 18.0, "offloaded_bytes": 1}}
+    moving = {"VAE_Decoding": {"transfers": 1, "offloading_s": 18.0, "offloaded_bytes": 1}}
     assert "dominant_stage" not in found(tmp_path, decode_s=20.0, measures=moving)
     assert "dominant_stage" not in found(tmp_path, decode_s=2.0)
 
@@ -37,7 +37,7 @@ def test_the_making_of_random_weights_is_no_part_of_the_whole(tmp_path: Path) ->
     assert loaded["dominant_stage"].text.startswith("Model_Initialization takes 40.00 s, 67 % of Total_Execution")
 
 
-def test_tiling_is_only_left_out_where_the_memory_is_there(tmp_path: Path) -> None:
+def test_tiling_is_only_excluded_where_the_memory_is_there(tmp_path: Path) -> None:
     def advice(size_gb: int) -> tuple:
         gpu = GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": size_gb * 10**9}}
         return found(tmp_path, decode_s=20.0, environment=gpu, settings={"vae_tiling": True})["dominant_stage"].advised

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from reports import full_case, made, rules
+from wanbench.findings.trust import theil_sen_slope
 from wanbench.measure.quality import CLOCK_EVENT_REASONS
-from wanbench.report.findings.trust import theil_sen_slope
 
 STEADY = [2.0] * 20
 DRIFTING = [2.0 + 0.02 * i for i in range(20)]
@@ -30,11 +30,11 @@ def quality(**values: Any) -> Any:
 
 
 def test_another_process(tmp_path: Path) -> None:
-    fault = quality(foreign_processes=2, foreign_mem_bytes=10**9)
-    finding = found(tmp_path, alter=fault)["foreign_process"]
-    assert finding.evidence == {"foreign_processes": 2.0, "foreign_mem_bytes": 1e9}
+    fault = quality(other_processes=2, other_processes_mem_bytes=10**9)
+    finding = found(tmp_path, alter=fault)["other_process"]
+    assert finding.evidence == {"other_processes": 2.0, "other_processes_mem_bytes": 1e9}
     assert finding.severity == "warning"
-    assert "foreign_process" not in found(tmp_path, alter=quality(foreign_processes=0))
+    assert "other_process" not in found(tmp_path, alter=quality(other_processes=0))
 
 
 def test_heat_slows_down_and_a_power_cap_does_not(tmp_path: Path) -> None:

@@ -11,16 +11,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, UMT5EncoderModel
 
 from tiny import CPU, record, tiny_case
-from wanbench.duration import _architecture
+from wanbench.analysis.mfu import mfu_pct, peak_flops_per_s
+from wanbench.estimate.duration import _architecture
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
-from wanbench.measure.wan.flops import _VAES, StageFlops, stage_flops, text_encoder_flops, transformer_flops
-from wanbench.report.peaks import mfu_pct, peak_flops_per_s
+from wanbench.models.flops import _VAES, StageFlops, stage_flops, text_encoder_flops, transformer_flops
 
 FULL = ARCHITECTURES / "full"
 MODELS = ["TI2V-5B", "T2V-A14B", "I2V-A14B"]
 
 
-def counted(run: Callable[[], object]) -> int:
+def case_counts(run: Callable[[], object]) -> int:
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         run()
     return counter.get_total_flops()
@@ -43,7 +43,7 @@ def test_denoiser(model: str) -> None:
         "encoder_hidden_states": meta(1, 512, 4096),
     }
     formula = transformer_flops(transformer.config, frames, height * width, per_token)
-    assert counted(lambda: transformer(**arguments, return_dict=False)) == formula
+    assert case_counts(lambda: transformer(**arguments, return_dict=False)) == formula
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_text_encoder() -> None:
     with torch.device("meta"):
         encoder = UMT5EncoderModel(config)
         ids = torch.zeros(1, 512, dtype=torch.long)
-    assert counted(lambda: encoder(ids)) == text_encoder_flops(config, 512)
+    assert case_counts(lambda: encoder(ids)) == text_encoder_flops(config, 512)
 
 
 @pytest.mark.parametrize("model", ["TI2V-5B", "T2V-A14B"])
@@ -81,10 +81,10 @@ def test_vae(model: str) -> None:
     decoder, encoder = _VAES[config.base_dim, config.decoder_base_dim, config.z_dim]
     latent_frames, height, width = 5, 6, 10
     latents = meta(1, config.z_dim, latent_frames, height, width)
-    assert counted(lambda: vae.decode(latents, return_dict=False)) == decoder.flops(latent_frames, height * width)
+    assert case_counts(lambda: vae.decode(latents, return_dict=False)) == decoder.flops(latent_frames, height * width)
     scale = config.scale_factor_spatial
     video = meta(1, 3, 4 * (latent_frames - 1) + 1, height * scale, width * scale)
-    assert counted(lambda: vae.encode(video)) == encoder.flops(latent_frames, height * width)
+    assert case_counts(lambda: vae.encode(video)) == encoder.flops(latent_frames, height * width)
 
 
 @pytest.mark.parametrize("size", ["320*448", "256*448", "256*256"])
@@ -99,8 +99,8 @@ def test_tiles_of_a_vae_overlap_and_each_counts_whole(model: str, size: str) -> 
     latents = meta(1, vae.config.z_dim, 2, case.height_px // scale, case.width_px // scale)
     video = meta(1, 3, 1 if model == "TI2V-5B" else 5, case.height_px, case.width_px)
     flops = stage_flops(_architecture(model), case)
-    assert flops.vae_decoding == counted(lambda: vae.decode(latents, return_dict=False))
-    assert flops.vae_encoding == counted(lambda: vae.encode(video))
+    assert flops.vae_decoding == case_counts(lambda: vae.decode(latents, return_dict=False))
+    assert flops.vae_encoding == case_counts(lambda: vae.encode(video))
 
 
 def test_a_case_counts_its_passes_and_what_it_encodes(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_case_counts_its_passes_and_what_it_encodes(tmp_path: Path) -> None:
         "timestep": torch.zeros(1, 8),
         "encoder_hidden_states": torch.zeros(1, 512, 32),
     }
-    assert guided.step == 2 * counted(lambda: pipe.transformer(**arguments, return_dict=False))
+    assert guided.step == 2 * case_counts(lambda: pipe.transformer(**arguments, return_dict=False))
     _, unguided = flops(guidance=1.0)
     assert (unguided.step, unguided.text_encoding) == (guided.step / 2, guided.text_encoding / 2)
     # The tiny VAE is none of the published ones, so nothing is claimed of it.

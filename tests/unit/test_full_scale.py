@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tiny import tiny_case
-from wanbench.measure.full_scale import is_full_scale
+from wanbench.cases.scale import is_full_scale
 
 
 @pytest.fixture

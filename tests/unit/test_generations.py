@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from reports import full_case, made, report, rules, tables
+from wanbench.analysis.figures import figures_of
+from wanbench.analysis.generations import kind_of
+from wanbench.analysis.tables import cases_table, stages_table
+from wanbench.compare.measured_cases import measured_case
 from wanbench.measure.outcome import Outcome
-from wanbench.report.compare.measured import measured_case
-from wanbench.report.figures import figures_of
-from wanbench.report.generations import kind_of
-from wanbench.report.plots.steps import step_times
-from wanbench.report.tables import cases_table, stages_table
+from wanbench.plots.steps import step_times
 from wanbench.trace.reader import Trace
 
 COLD_S = 4.0
@@ -89,7 +89,7 @@ def test_where_the_second_generation_is_cut_short_figures_are_of_the_first(tmp_p
 
     outcome = Outcome("oom", "CUDA out of memory")
     trace = made(tmp_path, full_case("cut", steps=3, repeats=2), alter=without_last_export, outcome=outcome)
-    assert {stage.generation for stage in trace.stages if stage.counted} == {None, 0}
+    assert {stage.generation for stage in trace.stages if stage.measured} == {None, 0}
     assert "of which 1 counts; it is the first of the process, and its figures are cold" in report(trace)
     assert {stage.generation: kind_of(stage, warmup=0) for stage in trace.stages} == {None: "", 0: "", 1: "cut short"}
 
@@ -113,8 +113,8 @@ def test_generations_that_do_not_count_are_named_for_what_they_are(tmp_path: Pat
 def test_the_tables_say_what_counts(tmp_path: Path) -> None:
     trace = repeated(tmp_path)
     stages = stages_table([trace])
-    assert set(stages[stages["counted"]]["generation"].dropna()) == {1}
-    assert stages["left_out"].isna().all()
+    assert set(stages[stages["measured"]]["generation"].dropna()) == {1}
+    assert stages["excluded"].isna().all()
     assert cases_table([trace])["cold_first_step_s"].item() == 2 + COLD_S
 
 

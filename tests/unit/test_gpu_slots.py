@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from wanbench.errors import InputError
 from wanbench.measure.gpu_slots import Slot, own_slot, slots_folder
-from wanbench.measure.gpus import Gpu
+from wanbench.telemetry.gpus import Gpu
+from wanbench.util.errors import InputError
 
 A, B, MIG = Gpu("GPU-a", 1), Gpu("GPU-b", 2), Gpu("MIG-GPU-c/1/0", 3)
 
@@ -23,7 +23,7 @@ A, B, MIG = Gpu("GPU-a", 1), Gpu("GPU-b", 2), Gpu("MIG-GPU-c/1/0", 3)
 TAKER = """
 import sys, time
 from wanbench.measure.gpu_slots import own_slot
-from wanbench.measure.gpus import Gpu
+from wanbench.telemetry.gpus import Gpu
 count, times, file = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 for _ in range(times):
     with own_slot([Gpu("GPU-a", 1), Gpu("GPU-b", 2)], count, lambda line: None) as slot:
@@ -36,7 +36,7 @@ for _ in range(times):
 HOLDER = """
 import subprocess, sys, time
 from wanbench.measure.gpu_slots import own_slot
-from wanbench.measure.gpus import Gpu
+from wanbench.telemetry.gpus import Gpu
 with own_slot([Gpu("GPU-a", 1)], 1, print) as slot:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=slot.locks)
     print(child.pid, flush=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from reports import case_trace, full_case, made, report
 from traces import GPU
+from wanbench.analysis.collect import without_trace
 from wanbench.measure.outcome import Outcome
-from wanbench.report.collect import without_trace
 from wanbench.trace.reader import Trace
 
 
@@ -77,7 +77,7 @@ def test_commits_with_the_same_measuring_code_are_said_to_have_it(tmp_path: Path
 
 
 def with_latches(trace: Trace, found: bool | None, source: str = "gpm_sm_utilisation") -> Trace:
-    telemetry = {"sm_activity_source": source} | ({} if found is None else {"gpm_latches_found": found})
+    telemetry = {"sm_activity_source": source} | ({} if found is None else {"gpm_counter_refresh_found": found})
     return replace(trace, environment=trace.environment | {"gpu_telemetry": telemetry})
 
 
@@ -100,11 +100,11 @@ def test_gpm_values_whose_time_is_not_known_are_called_rough(tmp_path: Path) -> 
 
 
 def test_cases_that_are_missing_are_named_at_the_top(tmp_path: Path) -> None:
-    text = report(case_trace(tmp_path, full_case()), left_out=without_trace(["b_1", "c"], "g.yaml"))
-    assert "- **Cases**: 1 ok; 2 left out, for the reasons below: b\\_1, c\n" in text
+    text = report(case_trace(tmp_path, full_case()), excluded=without_trace(["b_1", "c"], "g.yaml"))
+    assert "- **Cases**: 1 ok; 2 excluded, for the reasons below: b\\_1, c\n" in text
     assert "- **c**: g.yaml has this case, and there is no trace of it: it was not measured\n" in text
     many = without_trace([f"x{i}" for i in range(50)], "g.yaml")
-    assert "x18, x19 and 30 more\n" in report(case_trace(tmp_path, full_case()), left_out=many)
+    assert "x18, x19 and 30 more\n" in report(case_trace(tmp_path, full_case()), excluded=many)
 
 
 def test_cases_that_did_not_run_to_their_end_are_named(tmp_path: Path) -> None:

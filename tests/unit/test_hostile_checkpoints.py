@@ -14,7 +14,7 @@ from hostile import refused
 from tiny import CPU, record, tiny_case
 from wanbench.cases.case import Case
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
-from wanbench.measure.wan.checkpoint import write_checkpoint
+from wanbench.measure.wan.random_checkpoint import write_checkpoint
 
 
 class _Planted:

@@ -23,28 +23,28 @@ from conftest import ROOT
 from hostile import ACTIVE, CONTROLS, MARKUP, refused
 from reports import THRESHOLDS, content_from, full_case
 from traces import GPU, LIMITS, Outcome, records, trace_of, write
-from wanbench.report.collect import collect, not_of_the_grid
-from wanbench.report.findings.registry import findings_by_case
-from wanbench.report.findings.table import findings_table
-from wanbench.report.markdown import to_markdown
-from wanbench.report.numbers import plain
-from wanbench.report.outcome import faults_of
-from wanbench.report.page import to_page
-from wanbench.report.plots.case import case_pictures
-from wanbench.report.plots.grid import stage_times
-from wanbench.report.plots.picture import save
-from wanbench.report.plots.time_memory import time_memory
-from wanbench.report.tables import (
+from wanbench.analysis.collect import collect, not_of_the_grid
+from wanbench.analysis.numbers import plain
+from wanbench.analysis.tables import (
     cases_table,
     details_table,
-    left_out_table,
+    excluded_table,
     records_by_case,
     stages_table,
     write_table,
 )
-from wanbench.text import one_line, visible
+from wanbench.findings.findings_table import findings_table
+from wanbench.findings.rules import findings_by_case
+from wanbench.plots.case_pictures import case_pictures
+from wanbench.plots.grid_bars import stage_times
+from wanbench.plots.picture import save
+from wanbench.plots.time_memory import time_memory
+from wanbench.report.grid_outcome import faults_of
+from wanbench.report.markdown import to_markdown
+from wanbench.report.page import to_page
 from wanbench.trace import reader
 from wanbench.trace.writer import write_trace
+from wanbench.util.text import one_line, visible
 
 
 def test_text_that_acts_or_hides_is_shown_as_escapes_and_other_text_as_it_is() -> None:
@@ -89,10 +89,10 @@ def everything_of(file: Path) -> dict[str, str]:
     """All that is made of a trace, by file; of pictures the SVG, which must be XML."""
     folder = file.parent / "made"
     folder.mkdir(exist_ok=True)
-    traces, left_out = collect([file], None, LIMITS)
-    tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table(left_out)
+    traces, excluded = collect([file], None, LIMITS)
+    tables = cases_table(traces), stages_table(traces), details_table(traces), excluded_table(excluded)
     content = content_from(*tables)
-    for name, table in zip(("cases", "stages", "details", "left_out"), tables):
+    for name, table in zip(("cases", "stages", "details", "excluded"), tables):
         write_table(table, folder / f"{name}.csv", folder / f"{name}.parquet")
     found = findings_by_case(tables[0], records_by_case(tables[1]), THRESHOLDS)
     write_table(findings_table(found), folder / "findings.csv", folder / "findings.parquet")
@@ -139,11 +139,11 @@ def test_no_text_of_a_trace_is_anything_but_text_wherever_it_is_shown(tmp_path: 
             put(altered, path, hostile)
             file = tmp_path / "full.json"
             write_trace(file, altered)
-            _, left_out = collect([file], None, LIMITS)
-            for item in left_out:
+            _, excluded = collect([file], None, LIMITS)
+            for item in excluded:
                 assert "\n" not in item.reason
                 assert not ACTIVE.search(item.reason)
-            accepted += [] if left_out else [path]
+            accepted += [] if excluded else [path]
     shown = {("case", "prompt"), ("case", "image"), ("error", "message"), ("environment", "gpu_telemetry", "error")}
     assert shown <= set(accepted)
     assert not {("case", "name"), ("case", "model"), ("git_commit",), ("started_at",), ("status",)} & set(accepted)
@@ -154,7 +154,7 @@ def test_no_text_of_a_trace_is_anything_but_text_wherever_it_is_shown(tmp_path: 
             label = path[0] == "environment" and path[-1] != "error"
             put(altered, path, MARKUP.replace("`", "") if label else hostile)
         made = everything_of(write(tmp_path, altered))
-        assert "## Left out" not in made["report.md"]
+        assert "## Excluded" not in made["report.md"]
         for name, text in made.items():
             assert not ACTIVE.search(text), name
         # A host of Markdown that lets HTML through.
@@ -182,13 +182,13 @@ def elements_that_act(html: str) -> list[str]:
     return found
 
 
-def test_a_trace_that_names_another_file_is_left_out_and_leads_nowhere(tmp_path: Path) -> None:
+def test_a_trace_that_names_another_file_is_excluded_and_leads_nowhere(tmp_path: Path) -> None:
     trace = a_trace()
     trace["case"]["name"] = "../../planted"
     file = tmp_path / "full.json"
     write_trace(file, trace)
     made = everything_of(file)
-    assert "case.name: must match pattern" in made["left_out.csv"]
+    assert "case.name: must match pattern" in made["excluded.csv"]
     assert "planted" not in made["report.html"].replace("../../planted", "")
     assert "download=" not in made["report.html"]
     assert {item.name for item in tmp_path.parent.iterdir() if item.name.startswith("planted")} == set()
@@ -196,10 +196,10 @@ def test_a_trace_that_names_another_file_is_left_out_and_leads_nowhere(tmp_path:
 
 def test_a_file_of_any_name_among_the_traces_is_named_and_breaks_nothing(tmp_path: Path) -> None:
     name = os.fsdecode(b"results/traces/\xff\x1b[31m\n<b>.json")
-    left_out = left_out_table(not_of_the_grid([name]))
-    write_table(left_out, tmp_path / "t.csv", tmp_path / "t.parquet")
-    assert left_out["case"].tolist() == [r"\udcff\x1b[31m <b>"]
-    text = to_markdown(content_from(cases_table([]), stages_table([]), details_table([]), left_out))
+    excluded = excluded_table(not_of_the_grid([name]))
+    write_table(excluded, tmp_path / "t.csv", tmp_path / "t.parquet")
+    assert excluded["case"].tolist() == [r"\udcff\x1b[31m <b>"]
+    text = to_markdown(content_from(cases_table([]), stages_table([]), details_table([]), excluded))
     assert "&lt;b&gt;" in text
     assert not ACTIVE.search(text)
 
@@ -230,7 +230,7 @@ def test_a_dollar_is_no_formula_and_markup_is_no_markup_in_pictures(tmp_path: Pa
     ],
     ids=["lists", "objects", "deep value", "braces", "digits", "raw surrogate", "surrogate", "controls"],
 )
-def test_a_hostile_file_is_one_line_of_what_is_left_out(tmp_path: Path, data: bytes, part: str) -> None:
+def test_a_hostile_file_is_one_line_of_what_is_excluded(tmp_path: Path, data: bytes, part: str) -> None:
     (tmp_path / "full.json").write_bytes(data)
     assert part in refused(lambda: reader.read_trace(tmp_path / "full.json"))
 

@@ -10,12 +10,12 @@ import pytest
 
 from conftest import ROOT
 from traces import GPU, records, trace_of
-from wanbench.measure.intervals import Interval, overlap
-from wanbench.measure.latch_phase import placed_by_load
-from wanbench.measure.publications import publications
-from wanbench.measure.samples import Samples, read_samples, stage_measures
-from wanbench.measure.telemetry.gpm import published_ns
-from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
+from wanbench.telemetry.driver_refresh import publications
+from wanbench.telemetry.gpm import published_ns
+from wanbench.telemetry.refresh_phase import placed_by_load
+from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
+from wanbench.telemetry.samples import Samples, read_samples, stage_measures
+from wanbench.util.intervals import Interval, overlap
 
 MS, S = 1_000_000, 1_000_000_000
 PERIOD = 100 * MS
@@ -78,7 +78,7 @@ def simulated(
             made_ns, taken = sampled(due_ns - 10 * MS)
             now_ns = taken[1] + MS
             found_ns = published_ns(last[1], taken) if made_ns == last[0] else None
-            values |= {} if found_ns is None else {"gpm_published_ns": found_ns}
+            values |= {} if found_ns is None else {"gpm_driver_refresh_ns": found_ns}
         made_ns, taken = sampled(due_ns)
         if last is None or made_ns != last[0]:
             if last is not None:
@@ -215,4 +215,4 @@ def test_a_trace_says_what_was_not_found(skipped: float, published: bool) -> Non
     seen = simulated(30, 0.98, skipped).samples
     trace = trace_of(records([5.0] * 3, environment=GPU), samples=seen)
     telemetry = trace["environment"]["gpu_telemetry"]
-    assert (telemetry["gpm_latches_found"], telemetry["gpm_publications_found"]) == (False, published)
+    assert (telemetry["gpm_counter_refresh_found"], telemetry["gpm_driver_refresh_found"]) == (False, published)

@@ -11,19 +11,19 @@ from attempts import left_in, order_of, places_in
 from conftest import ROOT
 from tiny import tiny_case
 from traces import S, records
-from wanbench.errors import InputError
-from wanbench.measure.claim import claimed
-from wanbench.measure.conclude import conclude
-from wanbench.measure.event_log import EventLog, EventTail
+from wanbench.measure.attempt import Order
+from wanbench.measure.attempt_lock import claimed
 from wanbench.measure.failures import failures, last_good_trace
+from wanbench.measure.finalize import conclude
 from wanbench.measure.job import Job
-from wanbench.measure.lost import record_lost_attempt
-from wanbench.measure.order import Order
 from wanbench.measure.outcome import Outcome
+from wanbench.measure.recover import record_lost_attempt
 from wanbench.measure.spans import read_records
 from wanbench.measure.supervisor import supervise
 from wanbench.trace.reader import read_trace
 from wanbench.trace.writer import write_atomically
+from wanbench.util.errors import InputError
+from wanbench.util.event_log import EventLog, EventTail
 
 
 def measured(order: Order) -> Job:
@@ -72,7 +72,7 @@ def test_a_trace_that_its_jobs_end_took_away_is_put_back_and_counted_once(
 
 
 @pytest.mark.parametrize(
-    ("stop_at", "status"), [("written", "ok"), ("written", "error"), ("kept", "ok"), ("counted", "error")]
+    ("stop_at", "status"), [("written", "ok"), ("written", "error"), ("kept", "ok"), ("measured", "error")]
 )
 def test_a_kill_between_any_two_files_loses_no_result_and_no_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop_at: str, status: str
@@ -80,8 +80,8 @@ def test_a_kill_between_any_two_files_loses_no_result_and_no_count(
     """The trace is written, then kept or counted, then shown to Snakemake."""
     order = order_of(tiny_case(), places_in(tmp_path, tiny_case()))
     results = order.places.results
-    kept, counted = last_good_trace(results, "tiny"), results / "failures/tiny.json"
-    target = {"written": order.places.written, "counted": counted, "kept": kept}[stop_at]
+    kept, measured = last_good_trace(results, "tiny"), results / "failures/tiny.json"
+    target = {"written": order.places.written, "measured": measured, "kept": kept}[stop_at]
     whole = write_atomically
 
     def then_dies(path: Path, text: str) -> None:
@@ -131,10 +131,15 @@ def test_one_that_was_killed_right_after_weights_had_moved_has_a_trace_that_can_
     told = EventTail(job.events).new_records()
     step = next(i for i, record in enumerate(told) if record["record"] == "begin" and record["kind"] == "step")
     begun_ns = told[step]["time_ns"]
-    move = {"record": "moves", "span": told[step]["span"], "intervals": [(begun_ns, begun_ns + 2 * S)], "bytes": 8}
+    transfer = {
+        "record": "transfers",
+        "span": told[step]["span"],
+        "intervals": [(begun_ns, begun_ns + 2 * S)],
+        "bytes": 8,
+    }
     job.events.unlink()
     log = EventLog(job.events)
-    for record in [*told[: step + 1], move | {"direction": "load", "module": "Linear", "moves": 1}]:
+    for record in [*told[: step + 1], transfer | {"direction": "load", "module": "Linear", "transfers": 1}]:
         log.write(record)
     record_lost_attempt(order)
     trace = read_trace(order.places.trace)
@@ -195,7 +200,7 @@ def test_a_case_is_not_measured_while_an_earlier_attempt_at_it_lives(
     """As when the jobs of a cluster outlive the Snakemake that sent them, and another one was started."""
     order = order_of(tiny_case(timeout_s=0.2), places_in(tmp_path, tiny_case()))
     code = (
-        "import sys, time; from pathlib import Path; from wanbench.measure.claim import claimed\n"
+        "import sys, time; from pathlib import Path; from wanbench.measure.attempt_lock import claimed\n"
         "with claimed(Path(sys.argv[1]), print) as claim:\n"
         "    claim.begin('earlier'); claim.work.joinpath('events.jsonl').touch(); print(flush=True); time.sleep(60)"
     )
@@ -220,7 +225,7 @@ def test_where_there_are_no_locks_an_attempt_is_made_all_the_same(
     def unsupported(file: object, how: int) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr("wanbench.measure.claim.fcntl.flock", unsupported)
+    monkeypatch.setattr("wanbench.measure.attempt_lock.fcntl.flock", unsupported)
     order: Order = order_of(tiny_case(), places_in(tmp_path, tiny_case()))
     record_lost_attempt(order)
     assert read_trace(order.places.trace).status == "killed"

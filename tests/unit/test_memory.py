@@ -9,8 +9,8 @@ from conftest import ROOT
 from tiny import tiny_case
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
-from wanbench.memory import estimated_peak_bytes, weights_of
-from wanbench.trace import names
+from wanbench.estimate.memory import estimated_peak_bytes, weights_of
+from wanbench.registry import stages as stage_names
 from wanbench.trace.reader import read_trace
 
 TRACES = sorted((ROOT / "results/reference").glob("*/traces/*.json.gz"))
@@ -30,7 +30,7 @@ def test_the_estimate_is_within_3_percent_of_the_measured_peak(file: Path) -> No
     trace = read_trace(file)
     measured = max(stage.measures.get("gpu_mem_allocated_bytes", 0) for stage in trace.stages)
     estimated = estimated_peak_bytes(Case.from_settings(trace.case))
-    if trace.status == names.OOM:
+    if trace.status == stage_names.OOM:
         assert estimated > trace.environment["gpu"]["mem_total_bytes"]
     else:
         assert estimated == pytest.approx(measured, rel=0.03)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wanbench.missing import a_few, of_no_gpu
+from wanbench.cases.messages import a_few, of_no_gpu
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ import pytest
 from conftest import ROOT
 from reports import report
 from traces import LIMITS, read_content
-from wanbench.report.collect import collect
-from wanbench.report.compare.markdown import render
-from wanbench.report.compare.measured import measured_case
-from wanbench.report.compare.verdict import compare
+from wanbench.analysis.collect import collect
+from wanbench.compare.change_verdict import compare
+from wanbench.compare.measured_cases import measured_case
+from wanbench.report.comparison_markdown import render
 from wanbench.trace.writer import write_trace
 
 KEPT = ROOT / "results/reference/h200/traces"
@@ -60,7 +60,7 @@ def _at(value: Any, path: list[Any], new: Any) -> Any:
 
 def troubled(content: dict[str, Any]) -> dict[str, Any]:
     """A case that every check marks, so that each has something to say of the values."""
-    seen = {"foreign_processes": 1, "throttled_pct": {"power_cap": 50.0, "thermal_hardware": 50.0}}
+    seen = {"other_processes": 1, "throttled_pct": {"power_cap": 50.0, "thermal_hardware": 50.0}}
     covered = {"sample_coverage_pct": 50.0, "stage_coverage_pct": 50.0, "output_finite": False}
     parts = [{"generation": None, "samples": 9} | seen, {"generation": 0, "samples": 90} | seen]
     return content | {"quality": content["quality"] | seen | covered | {"parts": parts}}
@@ -85,9 +85,9 @@ def test_a_changed_value_is_refused_or_reported(tmp_path: Path, name: str, made:
     for _ in range(MUTATIONS):
         path, new = chance.choice(chance.choice(parts)), chance.choice(_BY_HAND)
         write_trace(file, changed(sound, path, new))
-        traces, left_out = collect([file], None, LIMITS)
-        outcomes["refused" if left_out else "reported"] += 1
-        if left_out:
+        traces, excluded = collect([file], None, LIMITS)
+        outcomes["refused" if excluded else "reported"] += 1
+        if excluded:
             continue
         try:
             report(*traces)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from wanbench.named_files import named_path
+from wanbench.util.paths import named_path
 
 
 def test_the_working_directory_goes_before_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

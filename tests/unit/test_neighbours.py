@@ -4,9 +4,9 @@ from pathlib import Path
 
 from reports import full_case, made, steady_case
 from traces import GPU
-from wanbench.report.case_rows import case_rows
-from wanbench.report.findings.neighbours import Neighbour, Neighbourhood
-from wanbench.report.tables import cases_table
+from wanbench.analysis.case_rows import case_rows
+from wanbench.analysis.one_factor_pairs import Neighbour, Neighbourhood
+from wanbench.analysis.tables import cases_table
 from wanbench.trace.reader import Trace
 
 OTHER_GPU = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}

@@ -10,11 +10,10 @@ import pytest
 
 import fake_nvml
 from fake_nvml import H200, MIG, SECOND, FakeNvml
-from wanbench.errors import InputError
-from wanbench.measure import gpus
-from wanbench.measure.gpus import Gpu, usable_gpus, visible_gpus
-from wanbench.measure.telemetry import gpm
-from wanbench.measure.telemetry.nvml import NvmlSource, NvmlUnavailable, initialised_nvml, open_nvml
+from wanbench.telemetry import gpm, gpus
+from wanbench.telemetry.gpus import Gpu, usable_gpus, visible_gpus
+from wanbench.telemetry.nvml import NvmlSource, NvmlUnavailable, initialised_nvml, open_nvml
+from wanbench.util.errors import InputError
 
 OURS = 414
 MS = 1_000_000
@@ -69,8 +68,8 @@ def test_a_reading_has_all_metrics_in_our_units() -> None:
         "sm_clock_mhz": 1710,
         "mem_clock_mhz": 3201,
         "clock_event_reasons": 4,
-        "foreign_processes": 0,
-        "foreign_mem_bytes": 0,
+        "other_processes": 0,
+        "other_processes_mem_bytes": 0,
     }
     assert source(nvml).describe() == {
         "gpus": [H200],
@@ -144,7 +143,7 @@ def test_without_gpm_there_is_utilisation_and_it_is_called_that() -> None:
     ("refused", "absent"),
     [
         ("energy", {"energy_j"}),
-        ("processes", {"foreign_processes", "foreign_mem_bytes", "gpu_mem_process_bytes"}),
+        ("processes", {"other_processes", "other_processes_mem_bytes", "gpu_mem_process_bytes"}),
         ("gpm_sample", {"sm_activity_pct", "tensor_activity_pct", "pcie_tx_bytes_per_s"}),
     ],
 )
@@ -167,7 +166,7 @@ def test_processes_of_others_are_counted_and_not_named() -> None:
     nvml = FakeNvml()
     nvml.processes = [(7, 679_477_248), (OURS, 1_000)]
     reading = source(nvml).read()
-    assert (reading["foreign_processes"], reading["foreign_mem_bytes"]) == (1, 679_477_248)
+    assert (reading["other_processes"], reading["other_processes_mem_bytes"]) == (1, 679_477_248)
     assert reading["gpu_mem_process_bytes"] == 1_000
 
 
@@ -175,12 +174,12 @@ def test_in_another_process_namespace_the_first_newcomer_is_ours() -> None:
     nvml = FakeNvml()
     nvml.processes = [(90_007, 5)]
     reader = source(nvml)
-    assert reader.read()["foreign_processes"] == 1
+    assert reader.read()["other_processes"] == 1
     nvml.processes = [(90_007, 5), (90_414, 100)]
-    assert reader.read()["foreign_processes"] == 1
+    assert reader.read()["other_processes"] == 1
     nvml.processes = [(90_007, 5), (90_414, 100), (90_500, 7)]
     reading = reader.read()
-    assert (reading["foreign_processes"], reading["foreign_mem_bytes"]) == (2, 12)
+    assert (reading["other_processes"], reading["other_processes_mem_bytes"]) == (2, 12)
     assert reading["gpu_mem_process_bytes"] == 100
 
 
@@ -188,8 +187,8 @@ def test_memory_of_others_that_nvml_does_not_tell_is_absent() -> None:
     nvml = FakeNvml()
     nvml.processes = [(7, None)]
     reading = source(nvml).read()
-    assert reading["foreign_processes"] == 1
-    assert "foreign_mem_bytes" not in reading
+    assert reading["other_processes"] == 1
+    assert "other_processes_mem_bytes" not in reading
 
 
 class UnlikeGpus(FakeNvml):
@@ -252,8 +251,8 @@ def test_of_several_gpus_shares_are_means_energy_is_a_sum_memory_the_highest_and
         "sm_clock_mhz": 1450,
         "mem_clock_mhz": 1450,
         "clock_event_reasons": 0x24,
-        "foreign_processes": 3,
-        "foreign_mem_bytes": 6,
+        "other_processes": 3,
+        "other_processes_mem_bytes": 6,
     }
     assert reader.describe()["gpus"] == [H200, SECOND]
     assert reader.describe()["power_limit_w"] == 700

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
-from wanbench.measure.event_log import EventLog, EventTail
 from wanbench.measure.outcome import ReportedError, TimeLimit, is_out_of_memory, outcome_of
 from wanbench.measure.progress import Progress
-from wanbench.redact import redacted
 from wanbench.trace.writer import write_trace
+from wanbench.util.event_log import EventLog, EventTail
+from wanbench.util.redaction import redacted
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_progress_lines_tell_the_stage_the_step_and_the_time_left() -> None:
 
 
 def test_a_terminal_that_is_gone_costs_no_case_and_no_line_of_the_log(tmp_path: Path) -> None:
-    code = "import sys; from wanbench.measure.say import say; log = open(sys.argv[1], 'a'); [say(log, x) for x in 'ab']"
+    code = "import sys; from wanbench.measure.log_lines import say; log = open(sys.argv[1], 'a'); [say(log, x) for x in 'ab']"
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-c", code, str(tmp_path / "log")]

@@ -13,16 +13,16 @@ import pytest
 from reports import case_trace, content_from, full_case, read_back
 from tiny import tiny_case
 from traces import records
+from wanbench.analysis.tables import cases_table, details_table, excluded_table, stages_table
 from wanbench.report import page
 from wanbench.report.content import Content
 from wanbench.report.page import PagePicture, read_pictures, to_page
 from wanbench.report.rendering import to_html, to_html_with_case_links
-from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table
 from wanbench.trace.reader import Trace
 
 
 def content(*traces: Trace) -> Content:
-    tables = cases_table(traces), stages_table(traces), details_table(traces), left_out_table([])
+    tables = cases_table(traces), stages_table(traces), details_table(traces), excluded_table([])
     return content_from(*tables)
 
 

@@ -26,7 +26,7 @@ from wanbench.measure.wan.setup import (
     settings_in_force,
     settings_of_output,
 )
-from wanbench.trace import names
+from wanbench.registry import stages as stage_names
 
 CASES = {
     "5B t2v": {"model": "TI2V-5B"},
@@ -44,7 +44,7 @@ def make(case: Case, tmp_path: Path) -> DiffusionPipeline:
 
 def observed(pipe: DiffusionPipeline, case: Case, tmp_path: Path) -> tuple[np.ndarray, Recording]:
     def run(clock: StageClock) -> np.ndarray:
-        clock.note("generation", number=0, counted=True)
+        clock.note("generation", number=0, measured=True)
         with observe(pipe, clock):
             return generate(pipe, case, tmp_path / "video.mp4", clock)
 
@@ -74,8 +74,8 @@ def test_every_stage_is_seen_once_and_they_cover_the_generation(settings: dict, 
     case = tiny_case(**settings)
     _, recording = observed(make(case, tmp_path), case, tmp_path)
     seen = stages(recording)
-    expected = {names.PREPROCESS, names.TEXT_ENCODING, names.VAE_DECODING, names.VIDEO_EXPORT}
-    expected |= {name(i) for i in range(case.steps) for name in (names.step_loading, names.step_inference)}
+    expected = {stage_names.PREPROCESS, stage_names.TEXT_ENCODING, stage_names.VAE_DECODING, stage_names.VIDEO_EXPORT}
+    expected |= {name(i) for i in range(case.steps) for name in (stage_names.step_loading, stage_names.step_inference)}
     assert sorted(stage.name for stage in seen) == sorted(expected)
     start, end = min(stage.extent[0] for stage in seen), max(stage.extent[1] for stage in seen)
     assert sum(stage.time_ns for stage in seen) == end - start
@@ -106,7 +106,7 @@ def test_vae_encoding_of_the_image_is_seen_inside_preprocessing(tmp_path: Path) 
     case = tiny_case(task="i2v")
     _, recording = observed(make(case, tmp_path), case, tmp_path)
     (encoding,) = named(recording, "VAE_Encoding")
-    assert recording.spans[encoding.parent].name == names.PREPROCESS
+    assert recording.spans[encoding.parent].name == stage_names.PREPROCESS
 
 
 @pytest.mark.parametrize("offload", ["model", "sequential", "group"])
@@ -170,14 +170,14 @@ def test_sequential_offload_loads_in_every_step(tmp_path: Path) -> None:
     _, recording = observed(pipe, case, tmp_path)
     weights_bytes = sum(parameter.nbytes for parameter in pipe.transformer.parameters())
     for i in range(case.steps):
-        (loading,) = [stage for stage in stages(recording) if stage.name == names.step_loading(i)]
-        (inference,) = [stage for stage in stages(recording) if stage.name == names.step_inference(i)]
+        (loading,) = [stage for stage in stages(recording) if stage.name == stage_names.step_loading(i)]
+        (inference,) = [stage for stage in stages(recording) if stage.name == stage_names.step_inference(i)]
         assert loading.time_ns > 0
         assert inference.time_ns > 0
         # Two guidance passes, each with all weights.
         assert loading.args["loaded_bytes"] == 2 * weights_bytes
     # The copies on the device are dropped after use: nothing goes back to the host.
-    assert {move.direction for move in recording.moves} == {"load"}
+    assert {transfer.direction for transfer in recording.transfers} == {"load"}
 
 
 class _Residency:
@@ -201,9 +201,9 @@ class _Residency:
         monkeypatch.setattr(hooks.CpuOffload, "init_hook", init_hook)
         # The pipeline itself takes off the device what is left on it, before it hooks its modules anew.
         monkeypatch.setattr(DiffusionPipeline, "to", lambda pipe, *_, **__: here.on_device.clear())
-        moves = "wanbench.measure.wan.weight_moves"
-        monkeypatch.setattr(f"{moves}._model_will_load", lambda hook, module: id(module) not in here.on_device)
-        monkeypatch.setattr(f"{moves}._model_will_offload", lambda hook, module: id(module) in here.on_device)
+        transfers = "wanbench.measure.wan.weight_transfers"
+        monkeypatch.setattr(f"{transfers}._model_will_load", lambda hook, module: id(module) not in here.on_device)
+        monkeypatch.setattr(f"{transfers}._model_will_offload", lambda hook, module: id(module) in here.on_device)
 
 
 def test_model_offload_loads_each_expert_once_and_in_the_step_that_needs_it(
@@ -213,12 +213,12 @@ def test_model_offload_loads_each_expert_once_and_in_the_step_that_needs_it(
     _Residency(monkeypatch)
     pipe = make(case, tmp_path)
     _, recording = observed(pipe, case, tmp_path)
-    loads = {stage.name: stage.args.get("moves", 0) for stage in stages(recording)}
+    loads = {stage.name: stage.args.get("transfers", 0) for stage in stages(recording)}
     # The text encoder leaves in step 0, the first expert at the switch, the second in decoding. The VAE leaves at the
     # end with no hook of its own, in the detail Offload_All.
     assert loads == {
-        names.PREPROCESS: 0,
-        names.TEXT_ENCODING: 1,
+        stage_names.PREPROCESS: 0,
+        stage_names.TEXT_ENCODING: 1,
         "Step_0_Loading": 2,
         "Step_0_Inference": 0,
         "Step_1_Loading": 0,
@@ -227,8 +227,8 @@ def test_model_offload_loads_each_expert_once_and_in_the_step_that_needs_it(
         "Step_2_Inference": 0,
         "Step_3_Loading": 2,
         "Step_3_Inference": 0,
-        names.VAE_DECODING: 2,
-        names.VIDEO_EXPORT: 0,
+        stage_names.VAE_DECODING: 2,
+        stage_names.VIDEO_EXPORT: 0,
     }
     switch = next(stage for stage in stages(recording) if stage.name == "Step_3_Loading")
     expert_bytes = sum(parameter.nbytes for parameter in pipe.transformer.parameters())

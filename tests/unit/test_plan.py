@@ -12,11 +12,11 @@ from fake_nvml import H200, SECOND, FakeNvml
 from tiny import tiny_case
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
-from wanbench.duration import estimated_duration_s
-from wanbench.machine import Device, Machine, this_machine
-from wanbench.measure.telemetry.nvml import NvmlUnavailable
-from wanbench.memory import estimated_host_bytes, estimated_peak_bytes
-from wanbench.plan import Needs, needs_of, plan_text, time_text
+from wanbench.estimate.duration import estimated_duration_s
+from wanbench.estimate.machine import Device, Machine, this_machine
+from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
+from wanbench.estimate.plan import Needs, needs_of, plan_text, time_text
+from wanbench.telemetry.nvml import NvmlUnavailable
 
 FULL = {"model": "TI2V-5B", "steps": 10}
 L40S = Device("NVIDIA L40S", 48_000_000_000)
@@ -149,7 +149,7 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeNvml | None], None]:
                 raise NvmlUnavailable("no driver")
             return fake
 
-        monkeypatch.setattr("wanbench.measure.gpus.initialised_nvml", initialised)
+        monkeypatch.setattr("wanbench.telemetry.gpus.initialised_nvml", initialised)
 
     monkeypatch.setattr(FakeNvml, "nvmlShutdown", lambda self: None, raising=False)
     return install
@@ -173,7 +173,7 @@ def test_a_driver_that_fails_is_no_machine_without_gpus(
     failing.refused.add("name")
     nvml(failing)
     assert (this_machine({}).gpus, "Not Supported" in this_machine({}).no_answer) == (None, True)
-    monkeypatch.setattr("wanbench.machine.find_spec", lambda name: None)
+    monkeypatch.setattr("wanbench.estimate.machine.find_spec", lambda name: None)
     assert (this_machine({}).gpus, "nvidia-ml-py" in this_machine({}).no_answer) == (None, True)
 
 

@@ -15,25 +15,25 @@ from conftest import ROOT
 from reports import case_trace, full_case, read_back, with_measures
 from tiny import tiny_case
 from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
-from wanbench.digests import code_digest
+from wanbench.analysis.choices import groups_of
+from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.measure.outcome import Outcome
-from wanbench.measure.samples import Samples
-from wanbench.report.choices import groups_of
-from wanbench.report.plots import style
-from wanbench.report.plots.case import case_pictures
-from wanbench.report.plots.grid import bars_of as case_bars
-from wanbench.report.plots.grid import energy, stage_times
-from wanbench.report.plots.labels import Label, clusters_of, middles_in
-from wanbench.report.plots.panels import panels_of
-from wanbench.report.plots.picture import save
-from wanbench.report.plots.segments import segments_of
-from wanbench.report.plots.series import drawable
-from wanbench.report.plots.steps import bars_of as step_bars
-from wanbench.report.plots.steps import step_times
-from wanbench.report.plots.time_memory import points_of, time_memory
-from wanbench.report.plots.timeline import timeline
-from wanbench.report.tables import cases_table, stages_table
+from wanbench.plots import style
+from wanbench.plots.case_pictures import case_pictures
+from wanbench.plots.grid_bars import bars_of as case_bars
+from wanbench.plots.grid_bars import energy, stage_times
+from wanbench.plots.labels import Label, clusters_of, middles_in
+from wanbench.plots.panels import panels_of
+from wanbench.plots.picture import save
+from wanbench.plots.segments import segments_of
+from wanbench.plots.series import drawable
+from wanbench.plots.steps import bars_of as step_bars
+from wanbench.plots.steps import step_times
+from wanbench.plots.time_memory import points_of, time_memory
+from wanbench.plots.timeline import timeline
+from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Readings, Trace, read_counters, read_trace
+from wanbench.util.digests import code_digest
 
 GPU_READING = {
     "cpu_pct": 25.0,
@@ -111,11 +111,18 @@ def test_compilation_of_a_second_expert_is_drawn_where_it_happened(tmp_path: Pat
 def test_loading_and_experts_look_different(tmp_path: Path) -> None:
     rows = records([1.0, 1.0], experts=["high_noise", "low_noise"])
     step = next(row["span"] for row in rows if row.get("kind") == "step")
-    move = {"record": "moves", "span": step, "direction": "load", "module": "transformer", "moves": 1, "bytes": 9}
+    transfer = {
+        "record": "transfers",
+        "span": step,
+        "direction": "load",
+        "module": "transformer",
+        "transfers": 1,
+        "bytes": 9,
+    }
     begin_ns = next(row["time_ns"] for row in rows if row.get("span") == step)
     rows.insert(
         rows.index(next(row for row in rows if row.get("span") == step)) + 1,
-        move | {"intervals": [[begin_ns, begin_ns + S // 2]]},
+        transfer | {"intervals": [[begin_ns, begin_ns + S // 2]]},
     )
     segments = segments_of(read_back(tmp_path, rows).stages)
     looks = {segment.stage: segment.look for segment in segments}
@@ -171,8 +178,8 @@ def test_a_timeline_says_what_it_shows(tmp_path: Path) -> None:
 
 
 def test_a_timeline_says_what_it_cannot_place(tmp_path: Path) -> None:
-    moves = {"moves": 2, "loading_s": 0.2, "offloading_s": 0.5, "loaded_bytes": 9, "offloaded_bytes": 9}
-    trace, counters = both(tmp_path, with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", moves))
+    transfers = {"transfers": 2, "loading_s": 0.2, "offloading_s": 0.5, "loaded_bytes": 9, "offloaded_bytes": 9}
+    trace, counters = both(tmp_path, with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", transfers))
     said = "moves of weights outside the steps, of 0.7 s in VAE decoding, are not drawn apart"
     assert said in timeline(trace, counters).caption
     trace, counters = both(tmp_path, trace_of(records([1.0])))
@@ -249,8 +256,8 @@ def test_bars_of_the_grid_add_up_to_total_execution(tmp_path: Path) -> None:
 
 
 def test_weights_that_move_within_a_stage_are_a_part_of_their_own(tmp_path: Path) -> None:
-    moves = {"moves": 2, "loading_s": 0.2, "offloading_s": 0.5, "loaded_bytes": 9, "offloaded_bytes": 9}
-    content = with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", moves)
+    transfers = {"transfers": 2, "loading_s": 0.2, "offloading_s": 0.5, "loaded_bytes": 9, "offloaded_bytes": 9}
+    content = with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", transfers)
     trace = read_trace(write(tmp_path, content))
     (bar,) = case_bars(cases_table([trace]), stages_table([trace]), "time_s")
     times_s = {stage.name: stage.measures["time_s"] for stage in trace.stages}
@@ -339,7 +346,7 @@ def test_a_trace_that_cannot_be_used_gives_pictures_that_say_why(tmp_path: Path)
     file = tmp_path / "broken.json"
     file.write_text("{")
     for picture in case_pictures(file, None, LIMITS).values():
-        assert "Left out:" in picture.alt
+        assert "Excluded:" in picture.alt
         assert picture.caption == ""
         assert "not valid JSON" in texts(picture.figure).replace("\n", " ")
     content = trace_of(records([1.0]))
@@ -369,7 +376,7 @@ def test_the_digest_of_a_case_s_pictures_covers_the_code_that_draws_them() -> No
     patterns = [line.strip().strip('",') for line in named.splitlines() if line.strip().startswith('"scripts/wanbench')]
     covered = {path for pattern in patterns for path in (ROOT / "workflow").glob(pattern)}
     code = (
-        "import sys, wanbench.report.plots.case\n"
+        "import sys, wanbench.plots.case_pictures\n"
         "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('wanbench.') and m.__file__), sep='\\n')"
     )
     scripts = ROOT / "workflow/scripts"

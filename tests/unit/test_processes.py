@@ -20,9 +20,9 @@ from fake_nvml import H200, SECOND
 from tiny import tiny_case
 from wanbench.measure.failures import Failures, failures, last_good_trace
 from wanbench.measure.gpu_slots import own_slot
-from wanbench.measure.gpus import Gpu
 from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
 from wanbench.measure.supervisor import supervise
+from wanbench.telemetry.gpus import Gpu
 from wanbench.trace.reader import read_counters, read_trace
 
 SCRIPTS = ROOT / "workflow/scripts"
@@ -80,13 +80,13 @@ def test_a_gpu_that_is_lost_in_the_middle_leaves_absent_values_and_a_fault(
     when_it_measures(tmp_path / "results/attempts" / case.name, lost.touch)
     outcome, trace = run(case, tmp_path)
     assert outcome.status == trace.status == "ok"
-    assert "sampling_gaps" in trace.quality["faults"]
+    assert "sampling_gaps" in trace.quality["failed_checks"]
     stages = {stage.name: stage.measures for stage in trace.stages}
     assert stages["Process_Startup"]["power_w"] > 0
     assert stages["Total_Execution"]["samples"] > 0
     assert {"power_w", "energy_j", "sm_activity_pct"}.isdisjoint(stages["VAE_Decoding"])
     # Nothing ran that would tell it, and none is claimed.
-    assert trace.environment["gpu_telemetry"]["gpm_latches_found"] is False
+    assert trace.environment["gpu_telemetry"]["gpm_counter_refresh_found"] is False
     assert {"energy_j", "sm_activity_pct"}.isdisjoint(stages["Total_Execution"])
 
 
@@ -103,7 +103,7 @@ def test_a_clock_that_is_set_back_changes_no_time(tmp_path: Path, monkeypatch: p
     seen = subprocess.run(clock, capture_output=True, text=True, check=True)
     assert all(time.time() - float(now_s) > 2 * 86400 for now_s in seen.stdout.split())
     assert outcome.status == "ok"
-    assert {"sampling_gaps", "unaccounted_time"}.isdisjoint(trace.quality["faults"])
+    assert {"sampling_gaps", "unaccounted_time"}.isdisjoint(trace.quality["failed_checks"])
     assert 1 < trace.total_duration_s < lasted_s
     assert all(0 <= stage.start_s <= stage.start_s + stage.extent_s < lasted_s for stage in trace.stages)
 

@@ -11,11 +11,11 @@ import pytest
 from reports import case_trace, content_from, full_case, read_back, report, tables, with_measures
 from tiny import tiny_case
 from traces import GPU, records, write
+from wanbench.analysis.tables import cases_table, details_table, excluded_table, stages_table, write_table
 from wanbench.measure.outcome import Outcome
-from wanbench.models import MODELS
+from wanbench.models.facts import MODELS
 from wanbench.report.markdown import to_markdown
 from wanbench.report.published import Published, against_published, pairs, read_published
-from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table, write_table
 from wanbench.trace.reader import Trace, read_trace
 
 DATA = Path(__file__).parents[1] / "data"
@@ -202,7 +202,7 @@ def test_a_lossy_case_is_marked_and_explained(make: Make) -> None:
 
 def test_the_section_stands_between_summary_and_cases_and_only_where_it_has_a_row(make: Make) -> None:
     def text(trace: Trace) -> str:
-        tables = cases_table([trace]), stages_table([trace]), details_table([trace]), left_out_table([])
+        tables = cases_table([trace]), stages_table([trace]), details_table([trace]), excluded_table([])
         return to_markdown(content_from(*tables, [HERE]))
 
     full = text(make(full_case(steps=3)))

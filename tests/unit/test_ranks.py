@@ -20,16 +20,16 @@ from fake_nvml import H200
 from tiny import CPU, tiny_case
 from wanbench.cases.case import Case
 from wanbench.cases.schema import SCHEMA_FILE, _schema
-from wanbench.errors import InputError
+from wanbench.cases.several_gpus import PARALLEL_ATTENTION
 from wanbench.measure.gpu_slots import Slot
-from wanbench.measure.gpus import Gpu
 from wanbench.measure.job import Job
 from wanbench.measure.outcome import Outcome, ReportedError, TimeLimit
 from wanbench.measure.rank_ends import RankEnd, outcome_of_ranks
 from wanbench.measure.supervisor import supervise
 from wanbench.measure.wan.setup import SettingError, check_enough_gpus, check_gpu
-from wanbench.parallel import PARALLEL_ATTENTION
+from wanbench.telemetry.gpus import Gpu
 from wanbench.trace.reader import Trace, read_trace
+from wanbench.util.errors import InputError
 
 CUDA = torch.device("cuda")
 
@@ -48,7 +48,9 @@ def video(folder: Path) -> np.ndarray:
 
 
 # What a process of a case runs before its own code.
-IN_RANKS = "import sys\nif sys.orig_argv[2].startswith(('wanbench.measure.child', 'wanbench.measure.rank')):\n"
+IN_RANKS = (
+    "import sys\nif sys.orig_argv[2].startswith(('wanbench.measure.measured_process', 'wanbench.measure.rank')):\n"
+)
 NO_PROCESS_GROUP = "    import torch.distributed\n    torch.distributed.init_process_group = None\n"
 # Traced as for any compiler, and run as it is: on one core, the code for two ranks would take a minute to make.
 TRACED = """\
@@ -128,7 +130,7 @@ FAILING = """\
 
 
 def test_what_a_rank_fails_of_is_what_the_case_fails_of(tmp_path: Path, before: Callable[[str], object]) -> None:
-    before(IN_RANKS.replace("'wanbench.measure.child', ", "") + FAILING)
+    before(IN_RANKS.replace("'wanbench.measure.measured_process', ", "") + FAILING)
     outcome, trace = run(tiny_case(steps=1000, gpus=2), tmp_path)
     assert (outcome.status, trace.error["stage_reached"]) == ("oom", "Step_2_Inference")
     assert outcome.message == "rank 1: CUDA out of memory. Tried to allocate 2.00 GiB."

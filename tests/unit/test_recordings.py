@@ -18,20 +18,20 @@ import pytest
 from reports import report, rules
 from tiny import tiny_case
 from traces import LIMITS
+from wanbench.analysis.figures import figures_of
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.assemble import Attempt, assemble
-from wanbench.measure.intervals import overlap, union
-from wanbench.measure.latch_phase import placed_by_load
 from wanbench.measure.outcome import Outcome
-from wanbench.measure.publications import publications
 from wanbench.measure.quality import quality_of
-from wanbench.measure.samples import Samples, energy_of, read_samples, stage_measures, weighted_mean
 from wanbench.measure.spans import Recording, Stage, read_records, stages_of
-from wanbench.measure.telemetry.gpm import METRICS, is_of_one_publication
-from wanbench.report.figures import figures_of
-from wanbench.trace import names
+from wanbench.registry import stages as stage_names
+from wanbench.telemetry.driver_refresh import publications
+from wanbench.telemetry.gpm import METRICS, is_of_one_publication
+from wanbench.telemetry.refresh_phase import placed_by_load
+from wanbench.telemetry.samples import Samples, energy_of, read_samples, stage_measures, weighted_mean
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_trace
+from wanbench.util.intervals import overlap, union
 
 DATA = Path(__file__).parents[1] / "data/h200"
 INTERVAL_S = 0.105
@@ -102,12 +102,12 @@ def alone() -> tuple[Recording, Samples]:
 def test_the_load_of_the_whole_is_that_of_its_stages_and_the_rest(alone: tuple[Recording, Samples]) -> None:
     record, samples = alone
     found = stages(record, samples)
-    total = found[names.TOTAL_EXECUTION]
+    total = found[stage_names.TOTAL_EXECUTION]
     sm = samples.series["sm_activity_pct"]
     loads = []
     for stage in found.values():
         mean_pct, weight_ns = weighted_mean(sm, stage.intervals)
-        if stage.name not in names.NOT_LEAVES and mean_pct is not None:
+        if stage.name not in stage_names.NOT_LEAVES and mean_pct is not None:
             loads.append(mean_pct * weight_ns / 1e9)
     whole = stage_measures(samples, total.intervals)["comp_load_pct_s"]
     assert sum(loads) == pytest.approx(whole, rel=0.001)
@@ -116,7 +116,7 @@ def test_the_load_of_the_whole_is_that_of_its_stages_and_the_rest(alone: tuple[R
 def test_energy_agrees_with_power_and_adds_up(alone: tuple[Recording, Samples]) -> None:
     record, samples = alone
     found = stages(record, samples)
-    total = found[names.TOTAL_EXECUTION]
+    total = found[stage_names.TOTAL_EXECUTION]
     energy_j = stage_measures(samples, total.intervals)["energy_j"]
     power = samples.series["power_w"]
     integrated_j = sum(
@@ -125,32 +125,32 @@ def test_energy_agrees_with_power_and_adds_up(alone: tuple[Recording, Samples]) 
         if total.extent[0] <= time_ns < total.extent[1]
     )
     assert energy_j == pytest.approx(integrated_j, rel=0.05)
-    leaves = [stage for stage in found.values() if stage.name not in names.NOT_LEAVES]
+    leaves = [stage for stage in found.values() if stage.name not in stage_names.NOT_LEAVES]
     assert sum(energy_of(samples.energy, leaf.intervals) or 0 for leaf in leaves) == pytest.approx(energy_j, rel=0.001)
 
 
 def test_stages_show_what_the_gpu_did(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
     trace = trace_of(tmp_path, *alone)
     measures = {stage.name: stage.measures for stage in trace.stages}
-    step, export = measures["Step_2_Inference"], measures[names.VIDEO_EXPORT]
+    step, export = measures["Step_2_Inference"], measures[stage_names.VIDEO_EXPORT]
     # A full step keeps the GPU busy up to its power limit; export runs on the CPU.
     assert step["sm_activity_pct"] > 90 > 20 > export["sm_activity_pct"]
     assert step["tensor_activity_pct"] > 40
     assert 600 < step["power_w"] < 720
     assert step["sm_clock_mhz"] < 1980
-    assert measures[names.PROCESS_STARTUP]["sm_activity_pct"] < 1
+    assert measures[stage_names.PROCESS_STARTUP]["sm_activity_pct"] < 1
     assert step["gpu_mem_allocated_bytes"] < step["gpu_mem_reserved_bytes"] < step["gpu_mem_used_bytes"]
     # Preprocessing takes 40 ms, less than a sampling interval.
-    assert "sm_activity_pct" not in measures[names.PREPROCESS]
+    assert "sm_activity_pct" not in measures[stage_names.PREPROCESS]
 
 
 def test_quality_of_the_case_alone(alone: tuple[Recording, Samples]) -> None:
     record, samples = alone
-    quality = quality_of(list(stages(record, samples).values()), record.counted, samples, True, LIMITS)
-    assert quality["faults"] == []
+    quality = quality_of(list(stages(record, samples).values()), record.measured, samples, True, LIMITS)
+    assert quality["failed_checks"] == []
     assert quality["sample_coverage_pct"] > 99
     assert quality["greatest_sample_gap_s"] < 0.25
-    assert quality["foreign_processes"] == 0
+    assert quality["other_processes"] == 0
     assert quality["throttled_pct"]["power_cap"] > 50
     assert quality["throttled_pct"]["thermal_hardware"] == 0
 
@@ -170,15 +170,15 @@ def test_the_report_of_the_recording(alone: tuple[Recording, Samples], tmp_path:
     # Three steps of 1.04 PFLOP each, and a GPU whose datasheet says 989.4 TFLOP/s.
     assert "- **Matrix products**: 789 TFLOP/s" in text
     assert re.search(r"^\| Step_1_Inference .* 1041\.3 \| +44\.8 \|", text, re.M)
-    assert set(rules(trace)) & {"foreign_process", "slowed_down", "sampling_gaps", "low_sm_activity"} == set()
+    assert set(rules(trace)) & {"other_process", "slowed_down", "sampling_gaps", "low_sm_activity"} == set()
 
 
 def test_another_process_on_the_gpu_is_found(tmp_path: Path) -> None:
     record, samples = recording("foreign")
     trace = trace_of(tmp_path, record, samples)
-    assert trace.quality["faults"] == ["foreign_process"]
-    assert trace.quality["foreign_mem_bytes"] == 916_455_424
-    assert "foreign_process" in rules(trace)
+    assert trace.quality["failed_checks"] == ["other_process"]
+    assert trace.quality["other_processes_mem_bytes"] == 916_455_424
+    assert "other_process" in rules(trace)
     assert "Processes of others on the GPU: 1, with up to 0.92 GB" in report(trace)
 
 
@@ -193,7 +193,7 @@ def test_missing_samples_are_a_gap_and_not_zero(alone: tuple[Recording, Samples]
         lambda i, reading: None if step.extent[0] < samples.times_ns[i] < step.extent[1] + 10**9 else reading,
     )
     trace = trace_of(tmp_path, record, gappy)
-    assert "sampling_gaps" in trace.quality["faults"]
+    assert "sampling_gaps" in trace.quality["failed_checks"]
     assert trace.quality["greatest_sample_gap_s"] > 2
     measures = next(stage.measures for stage in trace.stages if stage.name == "Step_1_Inference")
     assert "power_w" not in measures
@@ -212,9 +212,9 @@ def test_gpm_that_stops_leaves_its_columns_empty(alone: tuple[Recording, Samples
     measures = {stage.name: stage.measures for stage in trace.stages}
     assert "sm_activity_pct" in measures["Step_0_Inference"]
     assert "sm_activity_pct" not in measures["Step_1_Inference"]
-    assert "comp_load_pct_s" not in measures[names.TOTAL_EXECUTION]
+    assert "comp_load_pct_s" not in measures[stage_names.TOTAL_EXECUTION]
     assert "power_w" in measures["Step_1_Inference"]
-    assert "sampling_gaps" in trace.quality["faults"]
+    assert "sampling_gaps" in trace.quality["failed_checks"]
     assert "low_sm_activity" not in rules(trace)
 
 
@@ -224,10 +224,10 @@ def test_a_sampler_that_died_leaves_what_it_wrote(alone: tuple[Recording, Sample
     died = samples_of(rows[: len(rows) * 2 // 3])
     assert died.missed is None
     until_ns = record.spans[0].start_ns + 60 * 10**9
-    quality = quality_of(stages_of(record, until_ns), record.counted, died, True, LIMITS)
+    quality = quality_of(stages_of(record, until_ns), record.measured, died, True, LIMITS)
     assert quality["samples_missed"] is None
-    assert "sampling_gaps" in quality["faults"]
-    measures = stage_measures(died, stages(record, died)[names.VIDEO_EXPORT].intervals)
+    assert "sampling_gaps" in quality["failed_checks"]
+    measures = stage_measures(died, stages(record, died)[stage_names.VIDEO_EXPORT].intervals)
     assert measures == {"samples": 0}
 
 
@@ -235,7 +235,7 @@ def test_a_throttled_stretch_is_found(alone: tuple[Recording, Samples], tmp_path
     record, samples = alone
     hot = altered(samples, lambda i, reading: reading | ({"clock_event_reasons": 0x40} if i % 5 == 0 else {}))
     trace = trace_of(tmp_path, record, hot)
-    assert trace.quality["faults"] == ["slowed_down"]
+    assert trace.quality["failed_checks"] == ["slowed_down"]
     assert trace.quality["throttled_pct"]["thermal_hardware"] == pytest.approx(20, abs=1)
     assert "slowed_down" in rules(trace)
 
@@ -254,7 +254,7 @@ def test_a_gpu_without_an_energy_counter_has_no_energy(alone: tuple[Recording, S
     trace = trace_of(tmp_path, record, without(samples, "energy_j"))
     figures = figures_of(trace)
     assert figures.energy_j is figures.power_mean_w is figures.step_energy_j is figures.video_second_energy_j is None
-    assert trace.quality["faults"] == []
+    assert trace.quality["failed_checks"] == []
 
 
 @pytest.mark.parametrize("error", ["Driver Not Loaded", "Insufficient Permissions"])
@@ -267,9 +267,9 @@ def test_without_nvml_gpu_columns_are_empty_and_the_report_says_why(
     trace = trace_of(tmp_path, record, replace(blind, gpu_telemetry={"error": error}))
     text = report(trace)
     assert f"GPU telemetry could not be read: {error}." in text
-    assert trace.quality["foreign_processes"] is trace.quality["throttled_pct"] is None
+    assert trace.quality["other_processes"] is trace.quality["throttled_pct"] is None
     assert "Other processes on the GPU and throttling were not measured." in text
-    assert trace.quality["faults"] == []
+    assert trace.quality["failed_checks"] == []
     assert figures_of(trace).gpu_mem_allocated_bytes == 49_083_006_464
 
 

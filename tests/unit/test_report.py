@@ -11,9 +11,9 @@ import pytest
 from reports import full_case, made, read_back, report, rules, tables, told, with_measures
 from tiny import tiny_case
 from traces import GPU, S, host_samples, records, trace_of, write
-from wanbench.measure.samples import Samples
-from wanbench.report.figures import figures_of, steps_of
-from wanbench.report.tables import stages_table
+from wanbench.analysis.figures import figures_of, steps_of
+from wanbench.analysis.tables import stages_table
+from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace, read_trace
 
 SUMMARY = ["Case", "Res", "Offload", "Time(s)", "s/step", "Mem(GB)", "SM(%)", "Load"]
@@ -256,7 +256,7 @@ def test_without_a_cache_nothing_is_said_of_passes_and_without_a_count_no_number
 
 
 def test_weights_that_moved_have_columns_and_others_none(read: Reader, tmp_path: Path) -> None:
-    moved = with_measures(records([1.0] * 3), "VAE_Decoding", {"moves": 1, "loading_s": 0.5, "offloading_s": 1.25})
+    moved = with_measures(records([1.0] * 3), "VAE_Decoding", {"transfers": 1, "loading_s": 0.5, "offloading_s": 1.25})
     (stages,) = tables(report(read_trace(write(tmp_path, moved))), "Stage")
     rows = {row["Stage"]: row for row in stages}
     assert list(stages[0])[-3:] == ["Samples", "Loading (s)", "Offloading (s)"]
@@ -275,7 +275,7 @@ def test_a_stage_with_time_but_no_sampled_values_is_not_measured_in_any_place(tm
 
     def spread_over_waits(trace: dict[str, Any]) -> None:
         for event in (event for event in trace["traceEvents"] if event["name"] == "Step_0_Loading"):
-            event["args"] |= {"time_s": 0.5, "moves": 9, "loading_s": 0.5, "offloading_s": 0.0, "samples": 1}
+            event["args"] |= {"time_s": 0.5, "transfers": 9, "loading_s": 0.5, "offloading_s": 0.0, "samples": 1}
 
     case = full_case(steps=3, offload="group_stream")
     trace = made(tmp_path, case, measures={r"Step_\d_Inference": sampled}, alter=spread_over_waits)

@@ -10,10 +10,10 @@ from conftest import ROOT
 from tiny import IMAGE, tiny_case
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
-from wanbench.duration import estimated_duration_s
-from wanbench.memory import estimated_host_bytes
+from wanbench.estimate.duration import estimated_duration_s
+from wanbench.estimate.memory import estimated_host_bytes
+from wanbench.estimate.resources import Earlier, limit_s, resources_of
 from wanbench.report.published import read_published
-from wanbench.resources import Earlier, limit_s, resources_of
 from wanbench.trace.reader import read_trace
 from wanbench.trace.writer import read_head, write_trace
 

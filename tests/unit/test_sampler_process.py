@@ -13,14 +13,14 @@ import pytest
 from attempts import run, wait_for, when_it_measures
 from conftest import ROOT
 from tiny import tiny_case
-from wanbench.measure.event_log import EventTail
-from wanbench.measure.telemetry.host import HostSource
+from wanbench.telemetry.host import HostSource
+from wanbench.util.event_log import EventTail
 
 SCRIPTS = ROOT / "workflow/scripts"
 
 
 def sampler_command(file: Path, pid: int) -> list[str]:
-    return [sys.executable, "-m", "wanbench.measure.telemetry.sampler", str(os.getpid()), str(file), str(pid), "0.1"]
+    return [sys.executable, "-m", "wanbench.telemetry.sampler", str(os.getpid()), str(file), str(pid), "0.1"]
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_child_that_cannot_be_looked_at_holds_no_sample_up(
 
 
 def test_the_sampler_imports_neither_torch_nor_pandas() -> None:
-    code = "import sys, wanbench.measure.telemetry.sampler; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
+    code = "import sys, wanbench.telemetry.sampler; print({'torch', 'pandas', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 
@@ -102,7 +102,7 @@ def test_the_sampler_imports_neither_torch_nor_pandas() -> None:
 def test_a_sampler_that_is_killed_leaves_its_samples_and_a_fault(tmp_path: Path) -> None:
     def kill() -> None:
         for process in psutil.Process().children():
-            if "wanbench.measure.telemetry.sampler" in process.cmdline():
+            if "wanbench.telemetry.sampler" in process.cmdline():
                 process.kill()
 
     case = tiny_case(steps=50)
@@ -111,7 +111,7 @@ def test_a_sampler_that_is_killed_leaves_its_samples_and_a_fault(tmp_path: Path)
     assert outcome.status == trace.status == "ok"
     assert trace.quality["samples"] > 0
     assert trace.quality["samples_missed"] is None
-    assert "sampling_gaps" in trace.quality["faults"]
+    assert "sampling_gaps" in trace.quality["failed_checks"]
     decoding = next(stage for stage in trace.stages if stage.name == "VAE_Decoding")
     assert "sys_mem_bytes" not in decoding.measures
 

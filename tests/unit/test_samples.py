@@ -3,13 +3,13 @@
 import pytest
 
 from traces import LIMITS
-from wanbench.measure.intervals import subtract
-from wanbench.measure.latches import Latches
-from wanbench.measure.publications import Publications
 from wanbench.measure.quality import quality_of
-from wanbench.measure.samples import Samples, coverage, read_samples, stage_measures, was_seen
 from wanbench.measure.spans import Stage
-from wanbench.trace import names
+from wanbench.registry import stages as stage_names
+from wanbench.telemetry.counter_refresh import Latches
+from wanbench.telemetry.driver_refresh import Publications
+from wanbench.telemetry.samples import Samples, coverage, read_samples, stage_measures, was_seen
+from wanbench.util.intervals import subtract
 
 S = 1_000_000_000
 
@@ -147,32 +147,32 @@ def stage(name: str, start_s: float, end_s: float, generation: int | None = None
 
 
 def test_quality_names_unaccounted_time_and_sampling_gaps() -> None:
-    stages = [stage(names.TOTAL_EXECUTION, 0, 10), stage(names.MODEL_INITIALIZATION, 0, 9)]
+    stages = [stage(stage_names.TOTAL_EXECUTION, 0, 10), stage(stage_names.MODEL_INITIALIZATION, 0, 9)]
     quality = quality_of(stages, {}, samples([{}] * 4), True, LIMITS)
     assert quality["stage_coverage_pct"] == pytest.approx(90)
     assert quality["unaccounted_s"] == pytest.approx(1)
-    assert quality["faults"] == ["sampling_gaps", "unaccounted_time"]
+    assert quality["failed_checks"] == ["sampling_gaps", "unaccounted_time"]
 
 
 def test_quality_of_a_good_case_has_no_faults() -> None:
-    stages = [stage(names.TOTAL_EXECUTION, 0, 10), stage(names.MODEL_INITIALIZATION, 0, 9.95)]
-    assert quality_of(stages, {}, samples([{}] * 12), True, LIMITS)["faults"] == []
+    stages = [stage(stage_names.TOTAL_EXECUTION, 0, 10), stage(stage_names.MODEL_INITIALIZATION, 0, 9.95)]
+    assert quality_of(stages, {}, samples([{}] * 12), True, LIMITS)["failed_checks"] == []
 
 
 def test_quality_of_a_process_that_died_in_startup_is_unknown() -> None:
-    quality = quality_of([stage(names.PROCESS_STARTUP, 0, 1)], {}, samples([{}]), None, LIMITS)
+    quality = quality_of([stage(stage_names.PROCESS_STARTUP, 0, 1)], {}, samples([{}]), None, LIMITS)
     assert quality["stage_coverage_pct"] is quality["sample_coverage_pct"] is None
-    assert quality["faults"] == []
+    assert quality["failed_checks"] == []
 
 
 def test_output_that_is_not_finite_is_a_fault() -> None:
-    assert quality_of([], {}, samples([{}]), False, LIMITS)["faults"] == ["output_not_finite"]
+    assert quality_of([], {}, samples([{}]), False, LIMITS)["failed_checks"] == ["output_not_finite"]
 
 
 def test_a_change_of_step_time_is_a_fault_and_the_first_step_does_not_count() -> None:
     def run(times_s: list[float]) -> list[str]:
-        stages = [stage(names.step_inference(i), 0, time_s, 0, step=i) for i, time_s in enumerate(times_s)]
-        return quality_of(stages, {0: True}, samples([{}]), True, LIMITS)["faults"]
+        stages = [stage(stage_names.step_inference(i), 0, time_s, 0, step=i) for i, time_s in enumerate(times_s)]
+        return quality_of(stages, {0: True}, samples([{}]), True, LIMITS)["failed_checks"]
 
     assert run([9.0] + [1.0] * 10) == []
     assert run([9.0] + [2.0] * 5 + [1.0] * 5) == ["step_time_changed"]

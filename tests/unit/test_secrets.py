@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from traces import LIMITS, records, trace_of, write
+from wanbench.compare.runs import compared_runs
 from wanbench.measure.log_pipe import log_pipe
-from wanbench.redact import redacted, redacted_message
-from wanbench.report.compare.runs import compared_runs
-from wanbench.rule_log import open_log
+from wanbench.util.redaction import redacted, redacted_message
+from wanbench.util.rule_log import open_log
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_names_that_are_words_do_not_take_words_out_of_messages(
     monkeypatch.setenv("USER", account)
     monkeypatch.setenv("HOME", home)
     monkeypatch.setattr("socket.gethostname", lambda: machine)
-    monkeypatch.setattr("wanbench.redact._account", lambda: (account, home))
+    monkeypatch.setattr("wanbench.util.redaction._account", lambda: (account, home))
     assert redacted_message(text) == shown
 
 

@@ -8,10 +8,10 @@ import pytest
 from reports import findings, full_case, made, report, rules, tables, told
 from tiny import tiny_case
 from traces import records, trace_of, write
+from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
+from wanbench.estimate.resources import resources_of
 from wanbench.measure.outcome import Outcome
-from wanbench.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.report.published import read_published
-from wanbench.resources import resources_of
 from wanbench.trace.reader import Trace, read_trace
 
 STEPS = r"Step_\d+_Inference"

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from wanbench.measure.event_log import EventLog, EventTail
-from wanbench.measure.intervals import subtract, total, union
 from wanbench.measure.spans import Stage, read_records, stages_of
 from wanbench.measure.stage_clock import StageClock
-from wanbench.trace import names
+from wanbench.registry import stages as stage_names
+from wanbench.util.event_log import EventLog, EventTail
+from wanbench.util.intervals import subtract, total, union
 
 
 class FakeDevice:
@@ -60,20 +60,20 @@ def test_intervals() -> None:
 
 
 def test_a_stage_inside_another_is_taken_from_its_time(clock: StageClock, time: FakeTime, tmp_path: Path) -> None:
-    clock.begin(names.TOTAL_EXECUTION)
-    clock.begin(names.PREPROCESS)
+    clock.begin(stage_names.TOTAL_EXECUTION)
+    clock.begin(stage_names.PREPROCESS)
     time.now_ns = 10
-    with clock.span(names.TEXT_ENCODING):
+    with clock.span(stage_names.TEXT_ENCODING):
         time.now_ns = 40
     time.now_ns = 45
     clock.end()
     time.now_ns = 50
     clock.end()
     found = stages(tmp_path)
-    assert found[names.PREPROCESS].time_ns == 15
-    assert found[names.PREPROCESS].extent == (0, 45)
-    assert found[names.TEXT_ENCODING].time_ns == 30
-    assert found[names.TOTAL_EXECUTION].time_ns == 50
+    assert found[stage_names.PREPROCESS].time_ns == 15
+    assert found[stage_names.PREPROCESS].extent == (0, 45)
+    assert found[stage_names.TEXT_ENCODING].time_ns == 30
+    assert found[stage_names.TOTAL_EXECUTION].time_ns == 50
 
 
 def test_loading_is_taken_from_its_step_and_nested_moves_count_once(
@@ -83,9 +83,9 @@ def test_loading_is_taken_from_its_step_and_nested_moves_count_once(
     time.now_ns = 5
     clock.begin("CFG_cond", "detail")
     time.now_ns = 15
-    clock.move(10, "offload", "UMT5EncoderModel", 300)
+    clock.transfer(10, "offload", "UMT5EncoderModel", 300)
     time.now_ns = 30
-    clock.move(10, "load", "WanTransformer3DModel", 700)
+    clock.transfer(10, "load", "WanTransformer3DModel", 700)
     time.now_ns = 90
     clock.end()
     time.now_ns = 100
@@ -95,7 +95,7 @@ def test_loading_is_taken_from_its_step_and_nested_moves_count_once(
     assert (loading.time_ns, inference.time_ns) == (20, 80)
     assert loading.args == {
         "step": 0,
-        "moves": 2,
+        "transfers": 2,
         "loading_s": 15e-9,
         "offloading_s": 5e-9,
         "loaded_bytes": 700,
@@ -104,64 +104,64 @@ def test_loading_is_taken_from_its_step_and_nested_moves_count_once(
 
 
 def test_what_is_open_at_the_end_is_closed_there_and_marked(clock: StageClock, time: FakeTime, tmp_path: Path) -> None:
-    clock.begin(names.TOTAL_EXECUTION)
+    clock.begin(stage_names.TOTAL_EXECUTION)
     clock.begin("Step_0", "step", step=0, steps=2)
     time.now_ns = 100
     found = stages(tmp_path, ended_ns=700)
     assert found["Step_0_Inference"].time_ns == 700
     assert found["Step_0_Inference"].interrupted
-    assert found[names.TOTAL_EXECUTION].interrupted
+    assert found[stage_names.TOTAL_EXECUTION].interrupted
     recording = read_records(EventTail(tmp_path / "events").new_records())
     assert recording.stage_reached == "Step_0_Inference"
 
 
 def test_a_peak_is_credited_to_all_stages_that_were_open(clock: StageClock, device: FakeDevice, tmp_path: Path) -> None:
-    clock.begin(names.TOTAL_EXECUTION)
+    clock.begin(stage_names.TOTAL_EXECUTION)
     device.peak_bytes = 5
-    clock.begin(names.PREPROCESS)
+    clock.begin(stage_names.PREPROCESS)
     device.peak_bytes = 7
-    with clock.span(names.TEXT_ENCODING):
+    with clock.span(stage_names.TEXT_ENCODING):
         device.peak_bytes = 90
     device.peak_bytes = 8
     clock.end()
     device.peak_bytes = 6
     clock.end()
     peaks = {name: stage.args["gpu_mem_allocated_bytes"] for name, stage in stages(tmp_path).items()}
-    assert peaks == {names.TOTAL_EXECUTION: 90, names.PREPROCESS: 90, names.TEXT_ENCODING: 90}
+    assert peaks == {stage_names.TOTAL_EXECUTION: 90, stage_names.PREPROCESS: 90, stage_names.TEXT_ENCODING: 90}
 
 
 def test_a_failure_keeps_the_peaks_of_what_was_running(clock: StageClock, device: FakeDevice, tmp_path: Path) -> None:
-    clock.begin(names.TOTAL_EXECUTION)
+    clock.begin(stage_names.TOTAL_EXECUTION)
     clock.begin("Step_0", "step", step=0, steps=2)
     device.peak_bytes = 90
     clock.abandon()
     found = stages(tmp_path)
     assert found["Step_0_Inference"].args["gpu_mem_allocated_bytes"] == 90
-    assert found[names.TOTAL_EXECUTION].args["gpu_mem_allocated_bytes"] == 90
+    assert found[stage_names.TOTAL_EXECUTION].args["gpu_mem_allocated_bytes"] == 90
     assert found["Step_0_Inference"].interrupted
 
 
 def test_a_stage_does_not_get_the_peak_of_the_one_before(clock: StageClock, device: FakeDevice, tmp_path: Path) -> None:
-    clock.begin(names.TOTAL_EXECUTION)
-    with clock.span(names.MODEL_INITIALIZATION):
+    clock.begin(stage_names.TOTAL_EXECUTION)
+    with clock.span(stage_names.MODEL_INITIALIZATION):
         device.peak_bytes = 90
-    with clock.span(names.VIDEO_EXPORT):
+    with clock.span(stage_names.VIDEO_EXPORT):
         device.peak_bytes = 10
     clock.end()
-    assert stages(tmp_path)[names.VIDEO_EXPORT].args["gpu_mem_allocated_bytes"] == 10
+    assert stages(tmp_path)[stage_names.VIDEO_EXPORT].args["gpu_mem_allocated_bytes"] == 10
 
 
 def test_a_span_that_raises_stays_open(clock: StageClock, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="x"), clock.span(names.VAE_DECODING):
+    with pytest.raises(ValueError, match="x"), clock.span(stage_names.VAE_DECODING):
         raise ValueError("x")
-    assert stages(tmp_path)[names.VAE_DECODING].interrupted
+    assert stages(tmp_path)[stage_names.VAE_DECODING].interrupted
 
 
 def test_the_device_is_synchronised_at_every_border(tmp_path: Path) -> None:
     calls: list[int] = []
     clock = StageClock(EventLog(tmp_path / "events"), lambda: calls.append(1), FakeDevice())
-    clock.begin(names.PREPROCESS)
-    clock.next(names.VAE_DECODING)
+    clock.begin(stage_names.PREPROCESS)
+    clock.next(stage_names.VAE_DECODING)
     clock.end()
     assert len(calls) == 3
 
@@ -179,21 +179,21 @@ def test_a_record_that_is_being_written_is_left_for_the_next_read(tmp_path: Path
 
 def test_stages_are_ordered_as_in_the_reference_report() -> None:
     expected = [
-        names.PROCESS_STARTUP,
-        names.MODEL_INITIALIZATION,
-        names.PREPROCESS,
-        names.TEXT_ENCODING,
+        stage_names.PROCESS_STARTUP,
+        stage_names.MODEL_INITIALIZATION,
+        stage_names.PREPROCESS,
+        stage_names.TEXT_ENCODING,
         "Step_0_Loading",
         "Step_0_Inference",
         "Step_9_Loading",
         "Step_9_Inference",
         "Step_10_Loading",
-        names.VAE_DECODING,
-        names.VIDEO_EXPORT,
-        names.TOTAL_EXECUTION,
+        stage_names.VAE_DECODING,
+        stage_names.VIDEO_EXPORT,
+        stage_names.TOTAL_EXECUTION,
     ]
     shuffled = expected[5:] + expected[:5]
-    assert sorted(shuffled, key=names.stage_order) == expected
-    assert all(names.is_stage(name) for name in expected)
-    assert not names.is_stage("Unknown")
-    assert not names.is_stage("Step_0")
+    assert sorted(shuffled, key=stage_names.stage_order) == expected
+    assert all(stage_names.is_stage(name) for name in expected)
+    assert not stage_names.is_stage("Unknown")
+    assert not stage_names.is_stage("Step_0")

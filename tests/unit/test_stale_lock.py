@@ -15,7 +15,7 @@ def begin(folder: Path, *, jobs_run_here: bool = True, host: str = "here") -> su
     code = (
         "import platform, sys, time; from pathlib import Path\n"
         f"platform.node = lambda: {host!r}\n"
-        "from wanbench.stale_lock import free_of_killed_runs\n"
+        "from wanbench.util.stale_lock import free_of_killed_runs\n"
         f"free_of_killed_runs(Path({str(folder)!r}), {jobs_run_here})\n"
         "print(flush=True); time.sleep(60)"
     )

@@ -11,12 +11,12 @@ from torch import nn
 
 from tiny import CPU
 from traces import records, trace_of
-from wanbench.measure.event_log import EventLog, EventTail
 from wanbench.measure.spans import read_records, stages_of
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.measure.wan import stream_waits
 from wanbench.measure.wan.stream_waits import group_hooks, observe_stream_waits
-from wanbench.measure.wan.weight_moves import observe_weight_moves
+from wanbench.measure.wan.weight_transfers import observe_weight_transfers
+from wanbench.util.event_log import EventLog, EventTail
 
 MS = 1_000_000
 
@@ -105,7 +105,7 @@ def test_copies_that_hide_behind_computing_cost_only_the_first(tmp_path: Path, m
     stages = run_layers(tmp_path, monkeypatch, copy_ms=3, compute_ms=10)
     assert stages["Step_0_Loading"].time_ns == 3 * MS
     assert stages["Step_0_Inference"].time_ns == 40 * MS
-    assert stages["Step_0_Loading"].args["moves"] == 4
+    assert stages["Step_0_Loading"].args["transfers"] == 4
     assert stages["Step_0_Loading"].args["loaded_bytes"] == 4 * 4 * 4 * 4
 
 
@@ -119,23 +119,23 @@ def test_copies_that_are_slower_than_computing_cost_the_difference(
 
 def test_groups_without_a_stream_are_left_to_the_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = run_layers(tmp_path, monkeypatch, copy_ms=10, compute_ms=3, streamed=False)
-    assert "moves" not in stages["Step_0_Loading"].args
+    assert "transfers" not in stages["Step_0_Loading"].args
 
 
 def test_the_timeline_gives_no_wait_the_bytes_of_all_copies_since_the_border() -> None:
     rows = records([1.0])
     step = next(row for row in rows if row.get("kind") == "step")
-    start_ns, told = step["time_ns"], {"record": "moves", "span": step["span"], "direction": "load"}
+    start_ns, told = step["time_ns"], {"record": "transfers", "span": step["span"], "direction": "load"}
     rows.insert(
         rows.index(step) + 1,
         told
         | {"intervals": [(start_ns + i * MS, start_ns + (i + 1) * MS) for i in (0, 2)], "module": "stream"}
-        | {"moves": 40, "bytes": 4000},
+        | {"transfers": 40, "bytes": 4000},
     )
-    single = {"intervals": [(start_ns + 4 * MS, start_ns + 5 * MS)], "module": "Linear", "moves": 1, "bytes": 80}
+    single = {"intervals": [(start_ns + 4 * MS, start_ns + 5 * MS)], "module": "Linear", "transfers": 1, "bytes": 80}
     rows.insert(rows.index(step) + 2, told | single)
-    moves = [event for event in trace_of(rows)["traceEvents"] if event.get("cat") == "move"]
-    assert [(event["name"], event["args"]) for event in moves] == [
+    transfers = [event for event in trace_of(rows)["traceEvents"] if event.get("cat") == "transfer"]
+    assert [(event["name"], event["args"]) for event in transfers] == [
         ("load stream", {}),
         ("load stream", {}),
         ("load Linear", {"bytes": 80}),
@@ -148,11 +148,11 @@ def test_a_group_that_holds_nothing_moves_nothing(tmp_path: Path) -> None:
     layer = nn.Linear(4, 4)
     groups = [ModuleGroup(modules, meta, CPU, offload_leader=layer) for modules in ([], [layer])]
     clock = StageClock(EventLog(tmp_path / "events"), lambda: None, NoPeakMemory())
-    with observe_weight_moves(clock):
+    with observe_weight_transfers(clock):
         for group in groups:
             group.onload_()
-    moves = read_records(EventTail(tmp_path / "events").new_records()).moves
-    assert [(move.module, move.size_bytes) for move in moves] == [("Linear", 80)]
+    transfers = read_records(EventTail(tmp_path / "events").new_records()).transfers
+    assert [(transfer.module, transfer.size_bytes) for transfer in transfers] == [("Linear", 80)]
 
 
 def test_observation_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from conda_stand_in.channel import conda_name, pinned
 from conftest import ROOT
-from wanbench.digests import checkpoint_digest, code_digest, sha256_of, value_digest, without_comments
 from wanbench.measure.environment import git_state
+from wanbench.util.digests import checkpoint_digest, code_digest, sha256_of, value_digest, without_comments
 
 SCRIPTS = ROOT / "workflow/scripts"
 MEASURE_ONLY = {"torch", "diffusers", "transformers", "accelerate", "pynvml"}
@@ -45,7 +45,8 @@ def test_a_plan_needs_the_packages_of_no_wing() -> None:
         sorted(MEASURE_ONLY | REPORT_ONLY | {"psutil"})
     )
     code = (
-        blocked + "from wanbench.machine import this_machine\nimport wanbench.plan\nprint(this_machine({}).no_answer)\n"
+        blocked
+        + "from wanbench.estimate.machine import this_machine\nimport wanbench.estimate.plan\nprint(this_machine({}).no_answer)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True)
     assert done.stdout == "the environment that plan ran in has no nvidia-ml-py\n", done.stderr
@@ -80,7 +81,7 @@ def test_every_script_proves_its_environment_before_it_imports_from_it() -> None
         before, call, _ = (SCRIPTS / script).read_text("utf-8").partition(f'enter_job("{env_file}", ')
         assert call, script
         imported = set(re.findall(r"^(?:import|from) (\S+)", before, re.M))
-        assert imported <= sys.stdlib_module_names | {"wanbench.entry"}, script
+        assert imported <= sys.stdlib_module_names | {"wanbench.util.job_entry"}, script
 
 
 def test_the_snakefile_asks_for_the_version_that_is_installed() -> None:

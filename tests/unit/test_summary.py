@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from reports import case_trace, full_case, made, report, tables, told
+from wanbench.analysis.tables import cases_table
 from wanbench.report.summary import summary
-from wanbench.report.tables import cases_table
 from wanbench.trace.reader import Trace
 
 Make = Callable[..., Trace]

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from conftest import ROOT
-from wanbench.counter import growth
-from wanbench.report.compare.measured import measured_case
-from wanbench.report.figures import figures_of, steps_of, typical_steps
-from wanbench.report.generations import generations_of
-from wanbench.report.sums import energy_of
+from wanbench.analysis.figures import figures_of, steps_of, typical_steps
+from wanbench.analysis.generations import generations_of
+from wanbench.analysis.sums import energy_of
+from wanbench.compare.measured_cases import measured_case
 from wanbench.trace.reader import Readings, StageRecord, Trace, read_trace
+from wanbench.util.counter import growth
 
 KEPT = ROOT / "results/reference/h200/traces"
 # 300 W throughout, read every 0.1 s from 1 to 40 s.
@@ -64,12 +64,12 @@ def test_counter_and_stages_agree_where_both_are_known(case: str) -> None:
     trace = kept(case)
     bare = [replace(stage, measures=stage.measures | {"energy_j": None}) for stage in trace.stages]
     pairs = zip(generations_of(trace.stages), generations_of(bare, trace.energy_counter), strict=True)
-    for added_up, counted in pairs:
-        assert counted.energy_j == pytest.approx(added_up.energy_j, rel=0.01)
+    for added_up, measured in pairs:
+        assert measured.energy_j == pytest.approx(added_up.energy_j, rel=0.01)
         assert added_up.energy_j > 10_000
     steps = zip(typical_steps(steps_of(trace.stages)), typical_steps(steps_of(bare, trace.energy_counter)), strict=True)
-    for added_up, counted in steps:
-        assert counted.energy_j == pytest.approx(added_up.energy_j, rel=0.01)
+    for added_up, measured in steps:
+        assert measured.energy_j == pytest.approx(added_up.energy_j, rel=0.01)
 
 
 @pytest.mark.parametrize("case", ["T2V_A14B_480p_sequential", "T2V_A14B_480p_group_stream"])

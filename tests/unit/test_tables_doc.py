@@ -8,17 +8,17 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from wanbench.report.compare.export import as_table
-from wanbench.report.compare.verdict import Comparison
-from wanbench.report.findings.table import findings_table
-from wanbench.report.tables import cases_table, details_table, left_out_table, stages_table
+from wanbench.analysis.tables import cases_table, details_table, excluded_table, stages_table
+from wanbench.compare.change_verdict import Comparison
+from wanbench.compare.export import as_table
+from wanbench.findings.findings_table import findings_table
 
 # Made of nothing, a table has its columns and their types all the same.
 TABLES: dict[str, Callable[[], pd.DataFrame]] = {
     "cases": lambda: cases_table([]),
     "stages": lambda: stages_table([]),
     "details": lambda: details_table([]),
-    "left_out": lambda: left_out_table([]),
+    "excluded": lambda: excluded_table([]),
     "findings": lambda: findings_table({}),
     "comparison": lambda: as_table(Comparison("", (), (), (), (), ())),
 }

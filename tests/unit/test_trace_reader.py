@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from traces import LIMITS, change, records, trace_of, write
-from wanbench.errors import InputError
+from wanbench.analysis.collect import FILES_OF_A_PART, Excluded, Expected, collect, made_of_parts, not_of_the_grid
+from wanbench.analysis.tables import cases_table, excluded_table, joined, stages_table, tables_of
 from wanbench.measure.outcome import Outcome
-from wanbench.report.collect import FILES_OF_A_PART, Expected, LeftOut, collect, made_of_parts, not_of_the_grid
-from wanbench.report.outcome import faults_of
-from wanbench.report.tables import cases_table, joined, left_out_table, stages_table, tables_of
+from wanbench.report.grid_outcome import faults_of
 from wanbench.trace.reader import read_trace
+from wanbench.util.errors import InputError
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_a_whole_trace_is_read(file: Path) -> None:
         (lambda c: stage_event(c)["args"].update(step=2), ["traceEvents[", "args.step", "must be 1", "got 2"]),
         (lambda c: stage_event(c)["args"].pop("step"), ["args.step", "must be 1", "got None"]),
         (lambda c: stage_event(c)["args"].update(generation=1), ["args.generation", "1 generations from 0, got 1"]),
-        (lambda c: stage_event(c)["args"].update(counted=False), ["args.counted", "warm-up", "got False"]),
+        (lambda c: stage_event(c)["args"].update(measured=False), ["args.measured", "warm-up", "got False"]),
         (lambda c: stage_event(c)["args"].update(interrupted=True), ["args.interrupted", "'Step_1_Inference'"]),
         (lambda c: stage_event(c)["args"].update(generation=None), ["'Step_1_Inference' is of a generation, got None"]),
         (
@@ -91,7 +91,7 @@ def test_a_whole_trace_is_read(file: Path) -> None:
         ),
         (lambda c: c["quality"].update(greatest_sample_gap_s=None), ["quality.greatest_sample_gap_s", "got None"]),
         (lambda c: c["quality"].update(unaccounted_s=None), ["quality.unaccounted_s", "null", "Total_Execution"]),
-        (lambda c: c["quality"].update(foreign_processes=1), ["quality.foreign_processes", "quality.parts", "got 1"]),
+        (lambda c: c["quality"].update(other_processes=1), ["quality.other_processes", "quality.parts", "got 1"]),
         (lambda c: c["quality"]["parts"][1].update(throttled_pct={}), ["quality.throttled_pct", "quality.parts"]),
     ],
 )
@@ -218,8 +218,8 @@ def test_what_is_cut_short_or_no_object_is_refused(file: Path, text: str) -> Non
 def test_a_compressed_trace_is_the_same_trace(file: Path) -> None:
     packed = file.with_name("tiny.json.gz")
     packed.write_bytes(gzip.compress(file.read_bytes()))
-    traces, left_out = collect([packed], None, LIMITS)
-    assert left_out == []
+    traces, excluded = collect([packed], None, LIMITS)
+    assert excluded == []
     assert traces[0].stages == read_trace(file).stages
 
 
@@ -243,9 +243,9 @@ def expected(file: Path, **changes: str) -> Expected:
 
 
 def test_a_trace_of_the_grid_is_used(file: Path) -> None:
-    traces, left_out = collect([file], expected(file), LIMITS)
+    traces, excluded = collect([file], expected(file), LIMITS)
     assert [trace.case["name"] for trace in traces] == ["tiny"]
-    assert left_out == []
+    assert excluded == []
 
 
 @pytest.mark.parametrize(
@@ -257,54 +257,54 @@ def test_a_trace_of_the_grid_is_used(file: Path) -> None:
     ],
 )
 def test_a_stale_trace_is_named_and_not_used(file: Path, changes: dict, part: str) -> None:
-    traces, left_out = collect([file], expected(file, **changes), LIMITS)
+    traces, excluded = collect([file], expected(file, **changes), LIMITS)
     assert traces == []
-    assert [item.case for item in left_out] == ["tiny"]
-    assert part in left_out[0].reason
-    assert str(file) in left_out[0].reason
+    assert [item.case for item in excluded] == ["tiny"]
+    assert part in excluded[0].reason
+    assert str(file) in excluded[0].reason
 
 
 def test_a_trace_under_another_name_is_not_used(file: Path) -> None:
     other = file.rename(file.with_name("other.json"))
-    _, left_out = collect([other], Expected({"other": "0" * 64}, "m", "e"), LIMITS)
-    assert "holds case 'tiny'" in left_out[0].reason
-    assert left_out[0].reason.endswith(f"; --forcerun {other} measures it again")
+    _, excluded = collect([other], Expected({"other": "0" * 64}, "m", "e"), LIMITS)
+    assert "holds case 'tiny'" in excluded[0].reason
+    assert excluded[0].reason.endswith(f"; --forcerun {other} measures it again")
 
 
 def test_a_broken_trace_does_not_keep_the_others_from_being_used(file: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    traces, left_out = collect([broken, file], expected(file), LIMITS)
+    traces, excluded = collect([broken, file], expected(file), LIMITS)
     assert len(traces) == 1
-    assert left_out[0].case == "broken"
+    assert excluded[0].case == "broken"
 
 
 def test_reading_in_several_processes_gives_the_same(file: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    traces, left_out = collect([broken, file], expected(file), LIMITS)
+    traces, excluded = collect([broken, file], expected(file), LIMITS)
     files = [broken, file] * (FILES_OF_A_PART + 1)
     for processes in (1, 2):
         parts, unused = made_of_parts(tables_of, files, expected(file), LIMITS, processes)
         assert len(parts) == 3
-        assert unused == left_out * (FILES_OF_A_PART + 1)
+        assert unused == excluded * (FILES_OF_A_PART + 1)
         pd.testing.assert_frame_equal(joined(parts).stages, stages_table(traces * (FILES_OF_A_PART + 1)))
 
 
 def test_tables_of_no_traces_have_their_columns() -> None:
-    parts, left_out = made_of_parts(tables_of, [], None, LIMITS, processes=2)
-    assert left_out == []
+    parts, excluded = made_of_parts(tables_of, [], None, LIMITS, processes=2)
+    assert excluded == []
     pd.testing.assert_frame_equal(joined(parts).cases, cases_table([]))
 
 
-def test_traces_that_are_left_out_fail_the_run_and_those_of_no_case_with_one_line(file: Path) -> None:
+def test_traces_that_are_excluded_fail_the_run_and_those_of_no_case_with_one_line(file: Path) -> None:
     strangers = not_of_the_grid(["results/traces/old.json", "results/traces/x \x1by.json"])
-    assert strangers[0] == LeftOut("old", "results/traces/old.json: the grid has no such case", of_grid=False)
+    assert strangers[0] == Excluded("old", "results/traces/old.json: the grid has no such case", of_grid=False)
     cases = cases_table([read_trace(file)])
-    lacking = [LeftOut("tiny", "results/traces/tiny.json: not valid JSON")]
-    line, stranger = faults_of(cases, left_out_table([*strangers, *lacking]), "mine.yaml")
-    assert line == "tiny: left out: results/traces/tiny.json: not valid JSON"
-    assert stranger.startswith("mine.yaml has no cases for these traces, so they are left out. Put the cases back, ")
+    lacking = [Excluded("tiny", "results/traces/tiny.json: not valid JSON")]
+    line, stranger = faults_of(cases, excluded_table([*strangers, *lacking]), "mine.yaml")
+    assert line == "tiny: excluded: results/traces/tiny.json: not valid JSON"
+    assert stranger.startswith("mine.yaml has no cases for these traces, so they are excluded. Put the cases back, ")
     files = r"results/traces/old.json 'results/traces/x \x1by.json'"
     assert stranger.endswith(f": mkdir -p results/aside/traces && mv -n {files} results/aside/traces")
-    assert faults_of(cases, left_out_table([]), "mine.yaml") == []
+    assert faults_of(cases, excluded_table([]), "mine.yaml") == []

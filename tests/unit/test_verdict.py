@@ -1,4 +1,4 @@
-"""The verdict on a case: what limits do to it, and which generations are left out for it."""
+"""The verdict on a case: what limits do to it, and which generations are excluded for it."""
 
 import re
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from conftest import ROOT
 from reports import report, rules, tables
 from tiny import tiny_case
 from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
-from wanbench.measure.samples import Samples
-from wanbench.report.collect import collect
-from wanbench.report.compare.measured import measured_case
-from wanbench.report.figures import figures_of
-from wanbench.report.judged import judged
-from wanbench.report.tables import cases_table, stages_table
+from wanbench.analysis.collect import collect
+from wanbench.analysis.figures import figures_of
+from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.tables import cases_table, stages_table
+from wanbench.compare.measured_cases import measured_case
+from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.verdict import Limits, step_time_change
 
@@ -78,16 +78,16 @@ def test_a_long_gap_is_a_fault_however_long_the_case(tmp_path: Path) -> None:
         trace = read_trace(write(tmp_path, trace_of(records([40.0] * 10), samples=with_gap(gap_s))))
         assert trace.quality["sample_coverage_pct"] > 99
         assert trace.quality["greatest_sample_gap_s"] == pytest.approx(gap_s, abs=0.11)
-        assert trace.quality["faults"] == faults
+        assert trace.quality["failed_checks"] == faults
 
 
 def test_the_report_judges_with_the_limits_that_are_in_force(tmp_path: Path) -> None:
     file = write(tmp_path, trace_of(records([1.0] * 3, unnamed_s=2.0)))
-    assert read_trace(file).quality["faults"] == ["unaccounted_time"]
+    assert read_trace(file).quality["failed_checks"] == ["unaccounted_time"]
     assert Limits(**read_trace(file).quality["limits"]) == LIMITS
     for limits, faults in ((LIMITS, ["unaccounted_time"]), (replace(LIMITS, min_stage_coverage_pct=50), [])):
         ((trace,), _) = collect([file], None, limits)
-        assert trace.quality["faults"] == faults
+        assert trace.quality["failed_checks"] == faults
         assert Limits(**trace.quality["limits"]) == limits
 
 
@@ -95,14 +95,14 @@ def test_a_change_that_the_trace_passes_over_can_be_one_for_the_report(tmp_path:
     trace = read_trace(write(tmp_path, trace_of(records([1.0] * 5 + [1.08] * 5))))
     assert trace.quality["step_time_change"] is None
     stricter = judged(trace, replace(LIMITS, step_change_pct=5)).quality
-    assert stricter["faults"] == ["step_time_changed"]
+    assert stricter["failed_checks"] == ["step_time_changed"]
     assert stricter["step_time_change"] == {"step": 5, "before_s": 1.0, "after_s": pytest.approx(1.08)}
 
 
 # --- generations ------------------------------------------------------------------------------------------------
 
-CLEAN = {"foreign_processes": 0, "foreign_mem_bytes": 0, "clock_event_reasons": 0x4, "sm_activity_pct": 90.0}
-FOREIGN = CLEAN | {"foreign_processes": 1, "foreign_mem_bytes": 10**9}
+CLEAN = {"other_processes": 0, "other_processes_mem_bytes": 0, "clock_event_reasons": 0x4, "sm_activity_pct": 90.0}
+FOREIGN = CLEAN | {"other_processes": 1, "other_processes_mem_bytes": 10**9}
 HOT = CLEAN | {"clock_event_reasons": 0x40}
 
 # Model initialisation until 7 s, then generations of 10.75 s, the second and later ones from here on.
@@ -142,23 +142,23 @@ def read(folder: Path, trace: dict[str, Any]) -> Trace:
 
 
 @pytest.mark.parametrize(
-    ("reading", "why"), [(FOREIGN, "foreign_process"), (HOT, "slowed_down")], ids=["another process", "heat"]
+    ("reading", "why"), [(FOREIGN, "other_process"), (HOT, "slowed_down")], ids=["another process", "heat"]
 )
-def test_a_contaminated_generation_is_left_out_and_named(tmp_path: Path, reading: dict[str, float], why: str) -> None:
+def test_a_contaminated_generation_is_excluded_and_named(tmp_path: Path, reading: dict[str, float], why: str) -> None:
     content = slower(made(in_second(reading)), 1)
-    assert content["quality"]["left_out"] == [{"generation": 1, "faults": [why]}]
+    assert content["quality"]["excluded"] == [{"generation": 1, "failed_checks": [why]}]
     trace = read(tmp_path, content)
-    assert trace.quality["faults"] == []
+    assert trace.quality["failed_checks"] == []
     figures = figures_of(trace)
     assert (figures.step_s, figures.step_mean_s, figures.generation_s) == pytest.approx((2.0, 2.0, 10.75))
     assert figures.video_second_energy_j == pytest.approx(figures.generation_energy_j * 24 / 5)
     compared = measured_case(trace)
     assert compared.doubt is None
     assert compared.figures["step_s"].error == 0
-    assert (cases_table([trace])["generations"].item(), cases_table([trace])["generations_left_out"].item()) == (3, 1)
-    assert set(stages_table([trace]).query("generation == 1")["left_out"]) == {why}
-    finding = rules(trace)["generations_left_out"]
-    assert finding.evidence == {"generations_left_out": 1.0, "generations_that_count": 1.0}
+    assert (cases_table([trace])["generations"].item(), cases_table([trace])["generations_excluded"].item()) == (3, 1)
+    assert set(stages_table([trace]).query("generation == 1")["excluded"]) == {why}
+    finding = rules(trace)["generations_excluded"]
+    assert finding.evidence == {"generations_excluded": 1.0, "generations_that_count": 1.0}
     assert f"1 ({why.replace('_', ' ')})" in finding.text
     text = report(trace)
     assert tables(text, "Case")[0][0]["Check"] == "passed (without 1 of 3 generations)"
@@ -170,38 +170,38 @@ def test_a_contaminated_generation_is_left_out_and_named(tmp_path: Path, reading
 def test_clean_generations_all_count(tmp_path: Path) -> None:
     trace = read(tmp_path, slower(made(lambda time_s: CLEAN), 1))
     assert figures_of(trace).step_mean_s == pytest.approx((6 + 2) / 2)
-    assert "generations_left_out" not in rules(trace)
+    assert "generations_excluded" not in rules(trace)
     assert tables(report(trace), "Case")[0][0]["Check"] == "passed, step times scatter"
 
 
 def test_where_no_generation_is_clean_all_count_and_the_case_is_marked(tmp_path: Path) -> None:
     trace = read(tmp_path, slower(made(lambda time_s: FOREIGN if time_s > 8 else CLEAN), 1))
-    assert trace.quality["left_out"] == []
-    assert trace.quality["faults"] == ["foreign_process"]
+    assert trace.quality["excluded"] == []
+    assert trace.quality["failed_checks"] == ["other_process"]
     assert figures_of(trace).step_mean_s == pytest.approx((6 + 2) / 2)
-    assert "foreign_process" in rules(trace)
-    assert "generations_left_out" not in rules(trace)
+    assert "other_process" in rules(trace)
+    assert "generations_excluded" not in rules(trace)
 
 
 def test_another_process_outside_of_the_generations_still_marks_the_case(tmp_path: Path) -> None:
     seen = in_second(FOREIGN)
     trace = read(tmp_path, made(lambda time_s: FOREIGN if 5 < time_s < 6 else seen(time_s)))
-    assert [each["generation"] for each in trace.quality["left_out"]] == [1]
-    assert trace.quality["faults"] == ["foreign_process"]
+    assert [each["generation"] for each in trace.quality["excluded"]] == [1]
+    assert trace.quality["failed_checks"] == ["other_process"]
 
 
 def test_a_contaminated_first_generation_is_no_cold_one(tmp_path: Path) -> None:
     trace = read(tmp_path, made(lambda time_s: FOREIGN if 8 < time_s < 9 else CLEAN, warmup=1))
-    assert [each["generation"] for each in trace.quality["left_out"]] == [0]
+    assert [each["generation"] for each in trace.quality["excluded"]] == [0]
     figures = figures_of(trace)
     assert (figures.first_generation_s, figures.generation_s) == (None, pytest.approx(10.75))
     step = next(row for row in tables(report(trace), "Stage")[0] if row["Stage"] == "Step_1_Inference")
     assert step["First (s)"] == "n/a"
 
 
-def test_a_generation_whose_steps_changed_is_left_out(tmp_path: Path) -> None:
+def test_a_generation_whose_steps_changed_is_excluded(tmp_path: Path) -> None:
     trace = read(tmp_path, slower(made(lambda time_s: CLEAN, steps=8), 1, first_step=5))
-    assert trace.quality["left_out"] == [{"generation": 1, "faults": ["step_time_changed"]}]
+    assert trace.quality["excluded"] == [{"generation": 1, "failed_checks": ["step_time_changed"]}]
     assert trace.quality["step_time_change"] is None
     assert figures_of(trace).step_mean_s == pytest.approx(2.0)
 
@@ -209,14 +209,14 @@ def test_a_generation_whose_steps_changed_is_left_out(tmp_path: Path) -> None:
 def test_a_single_sample_of_heat_leaves_nothing_out(tmp_path: Path) -> None:
     """Two samples of a generation are more than 1 % of it, and less of the case, which passes."""
     trace = read(tmp_path, made(lambda time_s: HOT if 20 < time_s < 20.25 else CLEAN))
-    assert (trace.quality["left_out"], trace.quality["faults"]) == ([], [])
+    assert (trace.quality["excluded"], trace.quality["failed_checks"]) == ([], [])
 
 
 def test_a_trace_that_does_not_tell_the_generation_leaves_none_out(tmp_path: Path) -> None:
     content = made(in_second(FOREIGN))
     del content["quality"]["parts"]
     trace = read(tmp_path, content)
-    assert (trace.quality["left_out"], trace.quality["faults"]) == ([], ["foreign_process"])
+    assert (trace.quality["excluded"], trace.quality["failed_checks"]) == ([], ["other_process"])
 
 
 def test_steps_that_a_cache_shortens_are_no_change_of_step_time(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_steps_that_a_cache_shortens_are_no_change_of_step_time(tmp_path: Path) 
             for pattern, count in reused.items():
                 if re.fullmatch(pattern, event["name"]):
                     event["args"]["passes_reused"] = count
-        return judged(read_trace(write(tmp_path, trace)), LIMITS).quality["faults"]
+        return judged(read_trace(write(tmp_path, trace)), LIMITS).quality["failed_checks"]
 
     assert faults(reused) == []
     assert faults({}) == ["step_time_changed"]
@@ -241,9 +241,9 @@ def test_steps_that_a_cache_shortens_are_no_change_of_step_time(tmp_path: Path) 
 
 
 def test_the_measuring_wing_makes_the_same_verdict_of_a_cache(tmp_path: Path) -> None:
-    assert read_trace(KEPT / "5B_704p_cache_low.json.gz").quality["faults"] == []
+    assert read_trace(KEPT / "5B_704p_cache_low.json.gz").quality["failed_checks"] == []
     rows = records([3.5, *[0.12] * 5, 2.38, 0.12, 2.39, 2.4], case=tiny_case(cache="first_block"))
     for row in rows:
         if row["record"] == "begin" and row["name"] in [f"Step_{step}" for step in (1, 2, 3, 4, 5, 7)]:
             row["args"]["passes_reused"] = 2
-    assert trace_of(rows, case=tiny_case(cache="first_block"))["quality"]["faults"] == []
+    assert trace_of(rows, case=tiny_case(cache="first_block"))["quality"]["failed_checks"] == []

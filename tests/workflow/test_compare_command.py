@@ -87,7 +87,7 @@ def test_a_slower_case_ends_the_command_and_is_named_and_other_content_compares_
             file.write_text(kept)
 
 
-def test_a_trace_that_was_left_out_ends_the_command_and_a_case_that_the_grid_does_not_have_does_not(
+def test_a_trace_that_was_excluded_ends_the_command_and_a_case_that_the_grid_does_not_have_does_not(
     measured: Project,
 ) -> None:
     trace, other = measured.folder / "results/traces/b.json", measured.folder / "old/traces/not_in_the_grid.json"
@@ -105,7 +105,7 @@ def test_a_trace_that_was_left_out_ends_the_command_and_a_case_that_the_grid_doe
         assert f"{message}this run: results/traces/b.json: not valid JSON" in run.output
         assert "worse than the baseline" not in run.output
         assert "this run: results/traces/b.json: not valid JSON" in measured.read("logs/compare.log")
-        assert "## Left out, and why\n\n- this run: results/traces/b.json" in measured.read("results/comparison.md")
+        assert "## Excluded, and why\n\n- this run: results/traces/b.json" in measured.read("results/comparison.md")
     finally:
         trace.write_text(kept)
         other.unlink()

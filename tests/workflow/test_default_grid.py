@@ -34,7 +34,7 @@ def test_every_case_is_measured_and_passes_its_checks(finished: Finished) -> Non
     assert {trace.status for trace in finished.traces} == {"ok"}
     for trace in finished.traces:
         assert trace.quality["stage_coverage_pct"] >= 99, trace.file
-        assert "unaccounted_time" not in trace.quality["faults"], trace.file
+        assert "unaccounted_time" not in trace.quality["failed_checks"], trace.file
         assert trace.applied["size"] == trace.case["size"]
         assert trace.applied["offload"] == trace.case["offload"]
 
@@ -44,7 +44,7 @@ def test_every_trace_is_a_chrome_trace_with_one_track_a_kind(finished: Finished)
         events = json.loads(file.read_text("utf-8"))["traceEvents"]
         assert {event["ph"] for event in events} == {"M", "X", "C"}
         tracks = {event["args"]["name"]: event["tid"] for event in events if event["name"] == "thread_name"}
-        for kind, track in (("stage", "Stages"), ("detail", "Details"), ("move", "Weight moves")):
+        for kind, track in (("stage", "Stages"), ("detail", "Details"), ("transfer", "Weight transfers")):
             assert {event["tid"] for event in events if event.get("cat") == kind} <= {tracks[track]}
         slices = [event for event in events if event["ph"] == "X"]
         assert all(event["dur"] >= 0 for event in slices)
@@ -104,7 +104,7 @@ def test_every_case_and_the_grid_have_their_pictures(finished: Finished) -> None
     for case in (trace.case["name"] for trace in finished.traces):
         words = json.loads((plots / case / "pictures.json").read_text("utf-8"))
         assert [(entry["file"], entry["case"]) for entry in words] == [("timeline", case), ("steps", case)]
-        assert all("Left out" not in entry["alt"] for entry in words)
+        assert all("Excluded" not in entry["alt"] for entry in words)
     words = json.loads((plots / "pictures.json").read_text("utf-8"))
     assert [entry["file"] for entry in words] == ["stage_times", "time_memory", "energy"]
     assert len(list(plots.rglob("*.svg"))) == len(list(plots.rglob("*.png"))) == 2 * len(finished.traces) + 3

@@ -13,7 +13,7 @@ from conftest import SMALL, SMALL_DEFAULTS, Project, copy_project
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.trace.reader import read_trace
 
-TABLE = "results/tables/left_out.csv"
+TABLE = "results/tables/excluded.csv"
 _NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount", "bash", "-euc"]
 
 own_file_system = pytest.mark.skipif(
@@ -25,7 +25,7 @@ own_file_system = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """With one measured case."""
-    project = copy_project(tmp_path_factory.mktemp("faults") / "project")
+    project = copy_project(tmp_path_factory.mktemp("failed_checks") / "project")
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL}})
     run = project.snakemake(TABLE)
     assert run.code == 0, run.output

@@ -92,7 +92,7 @@ def test_no_file_tells_a_secret_a_home_folder_an_account_or_a_machine(project: P
     assert told == set()
 
 
-def test_what_was_left_out_leaves_the_rest_as_it_was(project: Project, run: Run) -> None:
+def test_what_was_excluded_leaves_the_rest_as_it_was(project: Project, run: Run) -> None:
     line = next(line for line in project.read("logs/measure/good.log").splitlines() if line.startswith("It says:"))
     assert line == r"It says: *** *** *** *** ~ *** https://***@hub/*** \x1b]0;title\x07"
     failure = project.read("results/failures/fails.json")

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, copy_project
+from wanbench.analysis.collect import case_of
 from wanbench.cases.yaml_file import read_yaml
-from wanbench.report.collect import case_of
 
 KEPT = ROOT / "results/reference"
 MACHINES = [folder.name for folder in sorted(KEPT.iterdir())]
@@ -21,7 +21,7 @@ def test_the_kept_report_is_what_the_kept_traces_give(machine: str, tmp_path: Pa
     run = project.snakemake(f"{folder}/report.md")
     assert run.code == 0, run.output
     assert run.jobs == {("tabulate_reference", ""), ("report_reference", "")}
-    for file in ("report.md", "tables/cases.csv", "tables/stages.csv", "tables/left_out.csv", "tables/findings.csv"):
+    for file in ("report.md", "tables/cases.csv", "tables/stages.csv", "tables/excluded.csv", "tables/findings.csv"):
         made = project.read(f"{folder}/{file}")
         assert made == (ROOT / folder / file).read_text("utf-8"), f"{file} is not that of this code: make it anew"
 
@@ -41,7 +41,7 @@ def test_every_kept_case_is_used_and_of_the_grid(machine: str) -> None:
     folder = KEPT / machine
     traced = {case_of(file) for file in (folder / "traces").iterdir()}
     assert traced == set(read_yaml(folder / "grid.yaml")["cases"])
-    assert (folder / "tables/left_out.csv").read_text("utf-8") == "case,reason,of_grid\n"
+    assert (folder / "tables/excluded.csv").read_text("utf-8") == "case,reason,of_grid\n"
 
 
 def test_cases_of_the_grid_without_a_kept_trace_are_named(tmp_path: Path) -> None:
@@ -53,9 +53,9 @@ def test_cases_of_the_grid_without_a_kept_trace_are_named(tmp_path: Path) -> Non
     )
     run = project.snakemake(str(folder / "report.md"))
     assert run.code == 0, run.output
-    _header, left_out = project.read(str(folder / "tables/left_out.csv")).splitlines()
-    assert left_out.startswith("5B_longer,")
-    assert "there is no trace of it: it was not measured" in left_out
+    _header, excluded = project.read(str(folder / "tables/excluded.csv")).splitlines()
+    assert excluded.startswith("5B_longer,")
+    assert "there is no trace of it: it was not measured" in excluded
     assert "5B_longer" in project.read(str(folder / "report.md")).split("| Case ")[0].replace("\\", "")
 
 

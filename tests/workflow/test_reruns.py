@@ -46,7 +46,7 @@ def project(measured: Project) -> Iterator[Project]:
     yield measured
     for part, folder in kept.items():
         shutil.rmtree(folder)
-        shutil.move(measured.folder / "kept" / part, folder)
+        shutil.transfer(measured.folder / "kept" / part, folder)
 
 
 def changed(change: Callable[[dict], object]) -> dict:
@@ -105,8 +105,8 @@ def test_an_edit_of_the_measuring_environment_runs_the_cases(project: Project) -
     "path",
     [
         "workflow/scripts/wanbench/report/markdown.py",
-        "workflow/scripts/wanbench/report/findings/trust.py",
-        "workflow/scripts/wanbench/memory.py",
+        "workflow/scripts/wanbench/findings/trust.py",
+        "workflow/scripts/wanbench/estimate/memory.py",
         "workflow/scripts/wanbench/report/published_figures.csv",
     ],
 )
@@ -171,9 +171,9 @@ def test_a_trace_that_snakemake_was_made_to_believe_is_named_and_not_used(measur
     run = project.snakemake("--forcerun", "tabulate")
     assert run.code == 1
     assert ("measure", "a") not in run.jobs
-    assert "a: left out: results/traces/a.json: digests.case_sha256: measured with other settings" in run.output
+    assert "a: excluded: results/traces/a.json: digests.case_sha256: measured with other settings" in run.output
     report = project.read("results/report.md")
-    assert "## Left out, and why" in report
+    assert "## Excluded, and why" in report
     assert "## Case: a\n" not in report
     assert "## Case: b\n" in report
 
@@ -199,7 +199,7 @@ def test_a_trace_of_a_removed_case_ends_the_run_with_what_to_do_and_costs_nothin
     assert run.jobs == REPORT
     # Back in the grid, the kept trace is still that of its case.
     project.write_grid(GRID)
-    shutil.move(project.folder / "results/aside/traces/b.json", project.folder / "results/traces")
+    shutil.transfer(project.folder / "results/aside/traces/b.json", project.folder / "results/traces")
     assert project.plan() == REPORT
 
 

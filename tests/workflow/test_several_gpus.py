@@ -35,9 +35,9 @@ def watched(project: Project) -> Iterator[list[dict[str, str]]]:
             for process in psutil.process_iter():
                 with suppress(psutil.Error):
                     command = process.cmdline()
-                    if "wanbench.measure.child" in command and process.cwd() == str(project.folder):
+                    if "wanbench.measure.measured_process" in command and process.cwd() == str(project.folder):
                         gpus[case_of(command[-1])] = process.environ().get("CUDA_VISIBLE_DEVICES", "")
-                    if "wanbench.measure.telemetry.sampler" in command and process.cwd() == str(project.folder):
+                    if "wanbench.telemetry.sampler" in command and process.cwd() == str(project.folder):
                         sampled[case_of(command[4])] = command[-1]
             if len(set(gpus.values())) < len(gpus):
                 faults.append(f"two cases on one GPU: {gpus}")

@@ -14,16 +14,16 @@ from wanbench.cases.case import case_sha256
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.cases.resolve import case_names, resolve_cases
 from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check, nearest
-from wanbench.conda import CONDA, NONE
-from wanbench.errors import InputError
+from wanbench.util.conda_env import CONDA, NONE
+from wanbench.util.errors import InputError
 from wanbench.measure.failures import failures
-from wanbench.missing import of_no_checkpoint
-from wanbench.models import MODELS
-from wanbench.named_files import named_path
-from wanbench.report.compare.baseline import baseline_digest, baseline_files
-from wanbench.run_id import run_id
-from wanbench.stale_lock import free_of_killed_runs
-from wanbench.text import visible
+from wanbench.cases.messages import of_no_checkpoint
+from wanbench.models.facts import MODELS
+from wanbench.util.paths import named_path
+from wanbench.compare.baseline import baseline_digest, baseline_files
+from wanbench.util.run_id import run_id
+from wanbench.util.stale_lock import free_of_killed_runs
+from wanbench.util.text import visible
 from wanbench.trace.verdict import Limits
 
 ROOT = Path(workflow.basedir)

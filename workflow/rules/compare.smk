@@ -4,7 +4,7 @@
 rule comparison:
     input:
         traces=compared_traces,
-        left_out="results/tables/left_out.parquet",
+        excluded="results/tables/excluded.parquet",
     output:
         markdown="results/comparison.md",
         json="results/comparison.json",

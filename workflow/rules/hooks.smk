@@ -3,9 +3,9 @@
 import atexit
 from importlib.util import find_spec
 
-from wanbench.faults import of_failed_case, of_no_case
-from wanbench.measure.full_scale import is_full_scale
-from wanbench.missing import of_no_gpu
+from wanbench.cases.messages import of_failed_case, of_no_case
+from wanbench.cases.scale import is_full_scale
+from wanbench.cases.messages import of_no_gpu
 from wanbench.trace.writer import read_head
 
 
@@ -18,7 +18,7 @@ def gpu_is_missing():
     # With conda, what runs Snakemake need not have the module.
     if find_spec("pynvml") is None:
         return False
-    from wanbench.measure.gpus import usable_gpus
+    from wanbench.telemetry.gpus import usable_gpus
 
     try:
         return not usable_gpus(os.environ)

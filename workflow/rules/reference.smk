@@ -24,7 +24,7 @@ use rule report as report_reference with:
         cases="results/reference/{machine}/tables/cases.parquet",
         stages="results/reference/{machine}/tables/stages.parquet",
         details="results/reference/{machine}/tables/details.parquet",
-        left_out="results/reference/{machine}/tables/left_out.parquet",
+        excluded="results/reference/{machine}/tables/excluded.parquet",
     output:
         report="results/reference/{machine}/report.md",
         findings_csv="results/reference/{machine}/tables/findings.csv",
@@ -66,7 +66,7 @@ use rule page as page_reference with:
         cases="results/reference/{machine}/tables/cases.parquet",
         stages="results/reference/{machine}/tables/stages.parquet",
         details="results/reference/{machine}/tables/details.parquet",
-        left_out="results/reference/{machine}/tables/left_out.parquet",
+        excluded="results/reference/{machine}/tables/excluded.parquet",
         findings="results/reference/{machine}/tables/findings.parquet",
         traces=reference_traces,
         pictures=reference_pictures,

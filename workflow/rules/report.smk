@@ -3,7 +3,7 @@ rule report:
         cases="results/tables/cases.parquet",
         stages="results/tables/stages.parquet",
         details="results/tables/details.parquet",
-        left_out="results/tables/left_out.parquet",
+        excluded="results/tables/excluded.parquet",
     output:
         report="results/report.md",
         findings_csv=report(
@@ -30,7 +30,7 @@ rule page:
         cases="results/tables/cases.parquet",
         stages="results/tables/stages.parquet",
         details="results/tables/details.parquet",
-        left_out="results/tables/left_out.parquet",
+        excluded="results/tables/excluded.parquet",
         findings="results/tables/findings.parquet",
         traces=expand("results/traces/{case}.json", case=CASES),
         pictures=["results/plots/pictures.json", *expand("results/plots/{case}/pictures.json", case=CASES)],
@@ -51,7 +51,7 @@ rule page:
 rule outcome:
     input:
         cases="results/tables/cases.parquet",
-        left_out="results/tables/left_out.parquet",
+        excluded="results/tables/excluded.parquet",
         findings="results/tables/findings.parquet",
         # The report is made before a failed case can end the run.
         report="results/report.md",

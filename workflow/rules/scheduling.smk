@@ -5,7 +5,7 @@ from snakemake.settings.types import SharedFSUsage
 
 from wanbench.cases.case import Case
 from wanbench.measure.failures import last_good_trace
-from wanbench.resources import TO_RECORD_A_LOST_ATTEMPT, Earlier, resources_of
+from wanbench.estimate.resources import TO_RECORD_A_LOST_ATTEMPT, Earlier, resources_of
 from wanbench.trace.writer import read_head
 
 # A case that is measured takes one of these, and a job that would disturb it takes all. The limit is set here and not

@@ -1,4 +1,4 @@
-TABLES = ["cases", "stages", "details", "left_out"]
+TABLES = ["cases", "stages", "details", "excluded"]
 EXPECTED = {"case_sha256": CASE_SHA256, "measure": MEASURE_DIGEST, "env": MEASURE_ENV_DIGEST}
 
 

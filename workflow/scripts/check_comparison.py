@@ -4,12 +4,12 @@ import json
 import sys
 from pathlib import Path
 
-from wanbench.entry import enter_job
+from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
-from wanbench.report.compare.ending import ending
-from wanbench.report.compare.faults import faults_of
+from wanbench.compare.ending import ending
+from wanbench.compare.failed import faults_of
 
 comparison = json.loads(Path(snakemake.input.json).read_text("utf-8"))
 faults = faults_of(comparison)

@@ -1,29 +1,29 @@
-"""Rule outcome: the run as a whole fails when a case failed or a trace was left out, and says which."""
+"""Rule outcome: the run as a whole fails when a case failed or a trace was excluded, and says which."""
 
 import json
 import sys
 from pathlib import Path
 
-from wanbench.entry import enter_job
+from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
 import pandas as pd
 
-from wanbench.report.counted import counted
-from wanbench.report.findings.table import findings_of_table
-from wanbench.report.outcome import faults_of, outcome_of
-from wanbench.text import visible
+from wanbench.findings.case_counts import case_counts
+from wanbench.findings.findings_table import findings_of_table
+from wanbench.report.grid_outcome import faults_of, outcome_of
 from wanbench.trace.writer import write_atomically
+from wanbench.util.text import visible
 
 cases = pd.read_parquet(snakemake.input.cases)
-left_out = pd.read_parquet(snakemake.input.left_out)
+excluded = pd.read_parquet(snakemake.input.excluded)
 findings = findings_of_table(pd.read_parquet(snakemake.input.findings))
 folder = snakemake.config["results_in"]
-faults = faults_of(cases, left_out, snakemake.params.grid, folder)
+faults = faults_of(cases, excluded, snakemake.params.grid, folder)
 report, page = (Path(folder, path) for path in (snakemake.input.report, snakemake.input.page))
 Path(snakemake.log[0]).write_text("".join(f"{fault}\n" for fault in faults), "utf-8")
-print(f"Cases: {counted(cases, findings, visible)}")
+print(f"Cases: {case_counts(cases, findings, visible)}")
 if faults:
     sys.exit("\n".join([f"The report {report} is complete, but:", *faults]))
 print(f"The report: {report}, {page}")

@@ -4,14 +4,14 @@ import sys
 from pathlib import Path
 from shutil import copyfile
 
-from wanbench.entry import enter_job
+from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
-from wanbench.errors import InputError
-from wanbench.rule_log import open_log
-from wanbench.trace.names import OK
+from wanbench.registry.stages import OK
 from wanbench.trace.reader import read_trace
+from wanbench.util.errors import InputError
+from wanbench.util.rule_log import open_log
 
 sys.stderr = open_log(snakemake.log[0])
 

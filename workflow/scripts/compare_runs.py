@@ -4,30 +4,30 @@ import json
 import sys
 from pathlib import Path
 
-from wanbench.entry import enter_job
+from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
 import pandas as pd
 
-from wanbench.errors import InputError
-from wanbench.report.compare.export import as_json, as_table
-from wanbench.report.compare.markdown import render
-from wanbench.report.compare.runs import compared_runs
-from wanbench.report.tables import write_table
-from wanbench.rule_log import open_log
+from wanbench.analysis.tables import write_table
+from wanbench.compare.export import as_json, as_table
+from wanbench.compare.runs import compared_runs
+from wanbench.report.comparison_markdown import render
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
+from wanbench.util.errors import InputError
+from wanbench.util.rule_log import open_log
 
 sys.stderr = open_log(snakemake.log[0])
 
-left_out = pd.read_parquet(snakemake.input.left_out).query("of_grid")
+excluded = pd.read_parquet(snakemake.input.excluded).query("of_grid")
 try:
     comparison = compared_runs(
         snakemake.params.baseline,
         [Path(file) for file in snakemake.params.baseline_files],
         [Path(file) for file in snakemake.input.traces],
-        dict(zip(left_out["case"], left_out["reason"])),
+        dict(zip(excluded["case"], excluded["reason"])),
         Limits(**snakemake.params.limits),
         snakemake.params.busy_machine_pct,
         snakemake.threads,

@@ -6,17 +6,17 @@ Where even that was impossible, the rule fails, and Snakemake's second try write
 import sys
 from pathlib import Path
 
-from wanbench.entry import enter_job
+from wanbench.util.job_entry import enter_job
 
 conda_env = enter_job("envs/measure.yaml", snakemake.config)
 
 from wanbench.cases.case import Case, case_sha256
-from wanbench.errors import InputError
-from wanbench.measure.lost import record_lost_attempt
-from wanbench.measure.order import Order, Places
+from wanbench.estimate.resources import limit_s
+from wanbench.measure.attempt import Order, Places
+from wanbench.measure.recover import record_lost_attempt
 from wanbench.measure.supervisor import supervise
-from wanbench.resources import limit_s
 from wanbench.trace.verdict import Limits
+from wanbench.util.errors import InputError
 
 case = Case.from_settings(dict(snakemake.params.case))
 places = Places.of_case(case.name, Path(snakemake.output.trace), Path(snakemake.log[0]))

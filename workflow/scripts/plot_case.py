@@ -3,15 +3,15 @@
 import sys
 from pathlib import Path
 
-from wanbench.entry import enter_job
+from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
-from wanbench.report.collect import Expected
-from wanbench.report.plots.case import case_pictures
-from wanbench.report.plots.picture import save
-from wanbench.rule_log import open_log
+from wanbench.analysis.collect import Expected
+from wanbench.plots.case_pictures import case_pictures
+from wanbench.plots.picture import save
 from wanbench.trace.verdict import Limits
+from wanbench.util.rule_log import open_log
 
 sys.stderr = open_log(snakemake.log[0])
 

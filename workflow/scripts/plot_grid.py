@@ -3,16 +3,16 @@
 import sys
 from pathlib import Path
 
-from wanbench.entry import enter_job
+from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
 import pandas as pd
 
-from wanbench.report.plots.grid import energy, stage_times
-from wanbench.report.plots.picture import save
-from wanbench.report.plots.time_memory import time_memory
-from wanbench.rule_log import open_log
+from wanbench.plots.grid_bars import energy, stage_times
+from wanbench.plots.picture import save
+from wanbench.plots.time_memory import time_memory
+from wanbench.util.rule_log import open_log
 
 sys.stderr = open_log(snakemake.log[0])
 

@@ -3,13 +3,13 @@
 import os
 from pathlib import Path
 
-from wanbench.entry import enter_job
+from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
 from wanbench.cases.case import Case
-from wanbench.machine import this_machine
-from wanbench.plan import needs_of, plan_text
+from wanbench.estimate.machine import this_machine
+from wanbench.estimate.plan import needs_of, plan_text
 
 needs = [needs_of(Case.from_settings(dict(settings))) for settings in snakemake.params.cases]
 text = plan_text(needs, this_machine(os.environ))

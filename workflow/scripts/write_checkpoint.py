@@ -4,14 +4,14 @@ import os
 import sys
 from pathlib import Path
 
-from wanbench.entry import enter_job
+from wanbench.util.job_entry import enter_job
 
 enter_job("envs/measure.yaml", snakemake.config)
 
-from wanbench.errors import InputError
 from wanbench.measure.gpu_slots import own_slot
-from wanbench.measure.gpus import usable_gpus
-from wanbench.rule_log import open_log
+from wanbench.telemetry.gpus import usable_gpus
+from wanbench.util.errors import InputError
+from wanbench.util.rule_log import open_log
 
 sys.stderr = open_log(snakemake.log[0])
 
@@ -25,7 +25,7 @@ try:
     with own_slot(usable_gpus(os.environ), 1, tell) as slot:
         os.environ |= slot.environment()
         # CUDA reads the variable once, and an import may be what first asks for a GPU.
-        from wanbench.measure.wan.checkpoint import write_checkpoint
+        from wanbench.measure.wan.random_checkpoint import write_checkpoint
 
         write_checkpoint(snakemake.wildcards.model, snakemake.wildcards.scale, Path(snakemake.output[0]))
 except InputError as error:

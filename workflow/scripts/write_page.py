@@ -3,24 +3,24 @@
 import sys
 from pathlib import Path
 
-from wanbench.entry import enter_job
+from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
 import pandas as pd
 
-from wanbench.report.collect import case_of
+from wanbench.analysis.collect import case_of
+from wanbench.findings.findings_table import findings_of_table
+from wanbench.findings.thresholds import Thresholds
 from wanbench.report.content import content_of
-from wanbench.report.findings.table import findings_of_table
-from wanbench.report.findings.thresholds import Thresholds
 from wanbench.report.page import read_pictures, to_page
 from wanbench.report.published import read_published
-from wanbench.rule_log import open_log
 from wanbench.trace.writer import write_atomically
+from wanbench.util.rule_log import open_log
 
 sys.stderr = open_log(snakemake.log[0])
 
-tables = [pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "details", "left_out")]
+tables = [pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "details", "excluded")]
 findings = findings_of_table(pd.read_parquet(snakemake.input.findings))
 content = content_of(*tables, findings, Thresholds(**snakemake.params.thresholds), read_published())
 traces = {case_of(Path(file)): Path(file) for file in snakemake.input.traces}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from wanbench.digests import sha256_of
+from wanbench.util.digests import sha256_of
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 
 from wanbench.cases.images import check_image
-from wanbench.cases.parallel import check_beside_gpus, check_gpus
 from wanbench.cases.schema import not_allowed, shown
-from wanbench.errors import InputError
-from wanbench.models import ModelFacts
-from wanbench.named_files import named_path
+from wanbench.cases.several_gpus import check_beside_gpus, check_gpus
+from wanbench.models.facts import ModelFacts
+from wanbench.util.errors import InputError
+from wanbench.util.paths import named_path
 
 Settings = dict[str, Any]
 

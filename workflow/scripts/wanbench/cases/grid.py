@@ -6,7 +6,7 @@ import string
 from typing import Any
 
 from wanbench.cases.schema import check, nearest, setting_names, shown
-from wanbench.errors import InputError
+from wanbench.util.errors import InputError
 
 # Far more than Snakemake can plan, and few enough to list.
 _MOST_COMBINATIONS = 1_000_000

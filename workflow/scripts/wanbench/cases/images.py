@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wanbench.errors import InputError
+from wanbench.util.errors import InputError
 
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": 0, b"\xff\xd8\xff": 0, b"WEBP": 8}
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from wanbench.cases.case import Case
-from wanbench.cases.checkpoint import check_checkpoint
+from wanbench.cases.checkpoint_folder import check_checkpoint
 from wanbench.cases.checks import CHECKS, CONDITIONS
 from wanbench.cases.grid import expand_grid
+from wanbench.cases.scale import scale_written
 from wanbench.cases.schema import check, faults_of, not_allowed, shown
-from wanbench.checkpoint_scale import scale_written
-from wanbench.digests import checkpoint_digest, sha256_of_file
-from wanbench.errors import InputError
-from wanbench.models import DEFAULT_NEGATIVE_PROMPT, DEFAULT_PROMPT, MODELS, ModelFacts
-from wanbench.named_files import named_path
+from wanbench.models.facts import DEFAULT_NEGATIVE_PROMPT, DEFAULT_PROMPT, MODELS, ModelFacts
+from wanbench.util.digests import checkpoint_digest, sha256_of_file
+from wanbench.util.errors import InputError
+from wanbench.util.paths import named_path
 
 # Settings that every model shares; what a model fixes itself comes from MODELS.
 _COMMON_DEFAULTS: dict[str, Any] = {

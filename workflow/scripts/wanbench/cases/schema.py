@@ -12,8 +12,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from wanbench.errors import InputError
-from wanbench.text import escape_in_json
+from wanbench.util.errors import InputError
+from wanbench.util.text import escape_in_json
 
 _SCHEMAS = Path(__file__).parents[3] / "schemas"
 SCHEMA_FILE = _SCHEMAS / "config.schema.json"

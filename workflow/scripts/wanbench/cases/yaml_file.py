@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from wanbench.errors import InputError
+from wanbench.util.errors import InputError
 
 # Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
 _MOST_VALUES = 1_000_000

@@ -8,21 +8,22 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from wanbench.measure.intervals import Interval
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.quality import quality_of
-from wanbench.measure.samples import Samples, stage_measures
-from wanbench.measure.spans import Move, Recording, Stage, stages_of
-from wanbench.redact import redacted
-from wanbench.trace import clock_events, energy_counter, names
+from wanbench.measure.spans import Recording, Stage, Transfer, stages_of
+from wanbench.registry import clock_events, energy_counter
+from wanbench.registry import stages as stage_names
+from wanbench.telemetry.samples import Samples, energy_of, stage_measures
 from wanbench.trace.verdict import Limits
+from wanbench.util.intervals import Interval
+from wanbench.util.redaction import redacted
 
 # Sequential offload moves weights thousands of times. The stages hold their sums; the timeline shows the first.
-_MOVES_SHOWN = 500
+_TRANSFERS_SHOWN = 500
 
 _PROCESS_ID = 1
-_TRACKS = {"stage": 2, "detail": 3, "move": 4}
-_TRACK_NAMES = {"stage": "Stages", "detail": "Details", "move": "Weight moves"}
+_TRACKS = {"stage": 2, "detail": 3, "transfer": 4}
+_TRACK_NAMES = {"stage": "Stages", "detail": "Details", "transfer": "Weight transfers"}
 
 # One track a kind: its name, and for each metric in it the name of its line and the factor to the track's unit.
 _COUNTERS = {
@@ -38,7 +39,7 @@ _COUNTERS = {
     "GPU memory (GB)": {
         "gpu_mem_used_bytes": ("device", 1e-9),
         "gpu_mem_process_bytes": ("measured process", 1e-9),
-        "foreign_mem_bytes": ("others", 1e-9),
+        "other_processes_mem_bytes": ("others", 1e-9),
     },
     "GPU power (W)": {"power_w": ("power", 1)},
     energy_counter.TRACK: {"energy_j": (energy_counter.LINE, 1 / energy_counter.J_PER_UNIT)},
@@ -46,7 +47,7 @@ _COUNTERS = {
     "GPU temperature (C)": {"temperature_c": ("temperature", 1)},
     "PCIe (GB/s)": {"pcie_tx_bytes_per_s": ("from GPU", 1e-9), "pcie_rx_bytes_per_s": ("to GPU", 1e-9)},
     clock_events.TRACK: {"clock_event_reasons": (clock_events.LINE, 1)},
-    "Foreign processes": {"foreign_processes": ("count", 1)},
+    "Other processes": {"other_processes": ("count", 1)},
 }
 
 
@@ -77,7 +78,7 @@ def assemble(attempt: Attempt, recording: Recording, samples: Samples, outcome: 
     stages = stages_of(recording, attempt.ended_ns)
     result = recording.result or {}
     return {
-        "schema_version": names.SCHEMA_VERSION,
+        "schema_version": stage_names.SCHEMA_VERSION,
         "status": outcome.status,
         "case": redacted(attempt.case),
         "digests": attempt.digests,
@@ -87,7 +88,7 @@ def assemble(attempt: Attempt, recording: Recording, samples: Samples, outcome: 
         "error": _error(outcome, recording),
         "applied": result.get("applied"),
         "environment": _environment(recording, samples),
-        "quality": quality_of(stages, recording.counted, samples, result.get("output_finite"), attempt.limits),
+        "quality": quality_of(stages, recording.measured, samples, result.get("output_finite"), attempt.limits),
         "video_bytes": result.get("video_bytes"),
         "displayTimeUnit": "ms",
         "traceEvents": _events(attempt, recording, stages, samples),
@@ -101,8 +102,8 @@ def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | Non
     telemetry = samples.gpu_telemetry
     if samples.by_gpm:
         telemetry = telemetry | {
-            "gpm_latches_found": samples.latches is not None,
-            "gpm_publications_found": samples.published is not None,
+            "gpm_counter_refresh_found": samples.latches is not None,
+            "gpm_driver_refresh_found": samples.published is not None,
         }
     return redacted(
         recording.environment
@@ -115,7 +116,7 @@ def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | Non
 
 
 def _error(outcome: Outcome, recording: Recording) -> dict[str, Any] | None:
-    if outcome.status == names.OK:
+    if outcome.status == stage_names.OK:
         return None
     return {"type": outcome.error_type, "message": outcome.message, "stage_reached": recording.stage_reached}
 
@@ -147,9 +148,12 @@ def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples
     events += [
         # Of moves that are told of together nobody knows which of them an interval waited for.
         slice_(
-            f"{move.direction} {move.module}", "move", *interval, {"bytes": move.size_bytes} if move.count == 1 else {}
+            f"{transfer.direction} {transfer.module}",
+            "transfer",
+            *interval,
+            {"bytes": transfer.size_bytes} if transfer.count == 1 else {},
         )
-        for move, interval in _first_moves(recording)
+        for transfer, interval in _first_transfers(recording)
     ]
     for time_ns, values in zip(samples.times_ns, samples.values):
         if time_ns >= attempt.spawned_ns:
@@ -160,9 +164,9 @@ def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples
     return events
 
 
-def _first_moves(recording: Recording) -> Iterator[tuple[Move, Interval]]:
-    each = ((move, interval) for move in recording.moves for interval in move.intervals)
-    return islice(each, _MOVES_SHOWN)
+def _first_transfers(recording: Recording) -> Iterator[tuple[Transfer, Interval]]:
+    each = ((transfer, interval) for transfer in recording.transfers for interval in transfer.intervals)
+    return islice(each, _TRANSFERS_SHOWN)
 
 
 def _counters(values: dict[str, float]) -> dict[str, dict[str, float]]:
@@ -175,14 +179,18 @@ def _counters(values: dict[str, float]) -> dict[str, dict[str, float]]:
 
 
 def _stage_args(stage: Stage, recording: Recording, samples: Samples) -> dict[str, Any]:
-    counted = True if stage.generation is None else recording.counted[stage.generation]
-    head = {"generation": stage.generation, "counted": counted, "time_s": stage.time_ns / 1e9}
+    measured = True if stage.generation is None else recording.measured[stage.generation]
+    head = {"generation": stage.generation, "measured": measured, "time_s": stage.time_ns / 1e9}
     if stage.interrupted:
         head["interrupted"] = True
     flops = _flops(stage, recording.flops)
     if flops is not None:
         head["flops"] = flops
-    return head | stage.args | stage_measures(samples, stage.intervals, names.is_step_loading(stage.name))
+    # With the stages that lie in it: of parts too short or too interleaved for a figure, the whole still has one.
+    extent_energy_j = energy_of(samples.energy, [stage.extent])
+    if extent_energy_j is not None:
+        head["extent_energy_j"] = extent_energy_j
+    return head | stage.args | stage_measures(samples, stage.intervals, stage_names.is_step_loading(stage.name))
 
 
 def _flops(stage: Stage, flops: dict[str, int | None]) -> int | None:
@@ -190,11 +198,11 @@ def _flops(stage: Stage, flops: dict[str, int | None]) -> int | None:
     if stage.interrupted:
         return None
     if "step" in stage.args:
-        return flops.get("step") if stage.name == names.step_inference(stage.args["step"]) else None
+        return flops.get("step") if stage.name == stage_names.step_inference(stage.args["step"]) else None
     kinds = {
-        names.TEXT_ENCODING: "text_encoding",
-        names.VAE_DECODING: "vae_decoding",
-        names.PREPROCESS: "vae_encoding",
+        stage_names.TEXT_ENCODING: "text_encoding",
+        stage_names.VAE_DECODING: "vae_decoding",
+        stage_names.PREPROCESS: "vae_encoding",
     }
     return flops.get(kinds.get(stage.name, ""))
 

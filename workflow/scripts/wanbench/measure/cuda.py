@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import torch
 
-from wanbench.measure.intervals import Interval
+from wanbench.util.intervals import Interval
 
 # GPM's latches come every 0.1 s and can be read up to 0.22 s later: so the load spans several, and its end is seen.
 _BUSY_S = 0.3

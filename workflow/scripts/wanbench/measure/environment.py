@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from wanbench.conda import CONDA, NONE
+from wanbench.util.conda_env import CONDA, NONE
 
 _PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg")
 

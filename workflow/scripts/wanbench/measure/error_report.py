@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-from wanbench.measure.event_log import EventLog
 from wanbench.measure.outcome import EXIT_DISK_FULL, EXIT_ERROR, is_out_of_memory
+from wanbench.util.event_log import EventLog
 
 
 def reported(run: Callable[[], None], log: EventLog) -> int:

@@ -8,10 +8,10 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from wanbench.errors import InputError
 from wanbench.measure.outcome import Outcome
-from wanbench.trace.names import FINISHED, OK
+from wanbench.registry.stages import FINISHED, OK
 from wanbench.trace.writer import write_atomically
+from wanbench.util.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ def record_outcome(results: Path, case_name: str, outcome: Outcome, trace_text: 
     before = _read(file) if file.exists() else None
     if before is None or before.run_id != run_id:
         failed_attempts = 1 + (before.failed_attempts if before else 0)
-        counted = Failures(failed_attempts, outcome.status, outcome.message, run_id)
-        write_atomically(file, json.dumps(asdict(counted)) + "\n")
+        measured = Failures(failed_attempts, outcome.status, outcome.message, run_id)
+        write_atomically(file, json.dumps(asdict(measured)) + "\n")
 
 
 def _read(file: Path) -> Failures:

@@ -15,8 +15,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wanbench.errors import InputError
-from wanbench.measure.gpus import Gpu
+from wanbench.telemetry.gpus import Gpu
+from wanbench.util.errors import InputError
 
 _POLL_S = 0.2
 _MACHINE = "machine"

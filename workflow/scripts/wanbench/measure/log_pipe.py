@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from wanbench.redact import message_redactor
-from wanbench.text import visible
+from wanbench.util.redaction import message_redactor
+from wanbench.util.text import visible
 
 _ENDS_WITHIN_S = 5.0
 

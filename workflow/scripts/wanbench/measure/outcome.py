@@ -3,7 +3,7 @@
 import signal
 from dataclasses import dataclass
 
-from wanbench.trace.names import ERROR, KILLED, OK, OOM, TIMEOUT
+from wanbench.registry.stages import ERROR, KILLED, OK, OOM, TIMEOUT
 
 # Exit codes that the measuring process chooses; 78 and 79 are not used by Python, shells or signals.
 EXIT_ERROR = 78

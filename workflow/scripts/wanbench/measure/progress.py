@@ -3,7 +3,7 @@
 import statistics
 from typing import Any
 
-from wanbench.trace import names
+from wanbench.registry import stages as stage_names
 
 
 class Progress:
@@ -31,7 +31,7 @@ class Progress:
         name, args, lasted_ns = begin["name"], begin["args"], end_ns - begin["time_ns"]
         own_ns = lasted_ns - self._inner_ns.pop(begin["span"], 0)
         outer = max(self._open, default=None)
-        if outer is not None and self._open[outer]["name"] != names.TOTAL_EXECUTION:
+        if outer is not None and self._open[outer]["name"] != stage_names.TOTAL_EXECUTION:
             self._inner_ns[outer] = self._inner_ns.get(outer, 0) + lasted_ns
         if "step" not in args:
             return f"{name}: {own_ns / 1e9:.2f} s"
@@ -44,7 +44,7 @@ class Progress:
 
 
 def starting(case_name: str) -> str:
-    return f"[{case_name}] {names.PROCESS_STARTUP} begins"
+    return f"[{case_name}] {stage_names.PROCESS_STARTUP} begins"
 
 
 def _duration(time_s: float) -> str:

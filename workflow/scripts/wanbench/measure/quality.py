@@ -4,11 +4,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from wanbench.measure.intervals import Interval, subtract, union
-from wanbench.measure.samples import Samples, Series, coverage
 from wanbench.measure.spans import Stage
-from wanbench.trace import names
+from wanbench.registry import stages as stage_names
+from wanbench.telemetry.samples import Samples, Series, coverage
 from wanbench.trace.verdict import GenerationTimes, Limits, verdict_on
+from wanbench.util.intervals import Interval, subtract, union
 
 # NVML's nvmlClocksEventReasons bits. An idle GPU and clocks set by somebody are not throttling.
 CLOCK_EVENT_REASONS = {
@@ -22,14 +22,14 @@ CLOCK_EVENT_REASONS = {
 
 
 def quality_of(
-    stages: list[Stage], counted: Mapping[int, bool], samples: Samples, output_finite: bool | None, limits: Limits
+    stages: list[Stage], measured: Mapping[int, bool], samples: Samples, output_finite: bool | None, limits: Limits
 ) -> dict[str, Any]:
     """The quality section of a trace: figures, and the verdict on them with these limits, which stand beside it.
 
     Args:
         counted: for each generation, whether it is no warm-up.
     """
-    total = next((stage for stage in stages if stage.name == names.TOTAL_EXECUTION), None)
+    total = next((stage for stage in stages if stage.name == stage_names.TOTAL_EXECUTION), None)
     quality: dict[str, Any] = {
         "sampling_interval_s": samples.interval_s,
         "samples": len(samples.times_ns),
@@ -40,21 +40,23 @@ def quality_of(
         "unaccounted_s": None,
         "output_finite": output_finite,
         "throttled_pct": None,
-        "foreign_processes": None,
-        "foreign_mem_bytes": None,
+        "other_processes": None,
+        "other_processes_mem_bytes": None,
         "parts": [],
     }
     if total is not None:
         covered_pct, gap_s = coverage(samples, total.extent)
-        leaves_ns = sum(stage.time_ns for stage in stages if stage.name not in names.NOT_LEAVES)
+        leaves_ns = sum(stage.time_ns for stage in stages if stage.name not in stage_names.NOT_LEAVES)
         quality["sample_coverage_pct"], quality["greatest_sample_gap_s"] = covered_pct, gap_s
         quality["unaccounted_s"] = (total.time_ns - leaves_ns) / 1e9
         quality["stage_coverage_pct"] = 100 * leaves_ns / max(1, total.time_ns)
         quality["throttled_pct"] = throttled_pct(samples.series.get("clock_event_reasons"), [total.extent])
-        quality["foreign_processes"] = _highest_in(samples.series.get("foreign_processes"), [total.extent])
-        quality["foreign_mem_bytes"] = _highest_in(samples.series.get("foreign_mem_bytes"), [total.extent])
+        quality["other_processes"] = _highest_in(samples.series.get("other_processes"), [total.extent])
+        quality["other_processes_mem_bytes"] = _highest_in(
+            samples.series.get("other_processes_mem_bytes"), [total.extent]
+        )
         quality["parts"] = _parts(total.extent, stages, samples)
-    verdict = verdict_on(quality, _generation_times(stages, counted), limits)
+    verdict = verdict_on(quality, _generation_times(stages, measured), limits)
     return quality | asdict(verdict) | {"limits": asdict(limits)}
 
 
@@ -82,7 +84,7 @@ def _parts(total: Interval, stages: list[Stage], samples: Samples) -> list[dict[
         {
             "generation": number,
             "samples": sum(start <= time_ns < end for start, end in intervals for time_ns in samples.times_ns),
-            "foreign_processes": _highest_in(samples.series.get("foreign_processes"), intervals),
+            "other_processes": _highest_in(samples.series.get("other_processes"), intervals),
             "throttled_pct": throttled_pct(samples.series.get("clock_event_reasons"), intervals),
         }
         for number, intervals in parts.items()
@@ -105,14 +107,14 @@ def _highest_in(series: Series | None, intervals: Collection[Interval]) -> int |
     return int(max(values)) if values else None
 
 
-def _generation_times(stages: list[Stage], counted: Mapping[int, bool]) -> list[GenerationTimes]:
-    ended = {stage.generation for stage in stages if stage.name == names.VIDEO_EXPORT and not stage.interrupted}
+def _generation_times(stages: list[Stage], measured: Mapping[int, bool]) -> list[GenerationTimes]:
+    ended = {stage.generation for stage in stages if stage.name == stage_names.VIDEO_EXPORT and not stage.interrupted}
     numbers = sorted({stage.generation for stage in stages if stage.generation is not None})
     steps_s: dict[int, list[tuple[int, float]]] = {number: [] for number in numbers}
     for stage in stages:
         step = stage.args.get("step", 0)
-        is_later_step = step > 0 and stage.name == names.step_inference(step) and not stage.interrupted
+        is_later_step = step > 0 and stage.name == stage_names.step_inference(step) and not stage.interrupted
         # A cache that serves makes a step short by design.
         if stage.generation is not None and is_later_step and not stage.args.get("passes_reused"):
             steps_s[stage.generation].append((step, stage.time_ns / 1e9))
-    return [GenerationTimes(number, counted[number] and number in ended, steps_s[number]) for number in numbers]
+    return [GenerationTimes(number, measured[number] and number in ended, steps_s[number]) for number in numbers]

@@ -1,6 +1,6 @@
 """A further process of a case on several GPUs: does the same work as the measured one, unobserved.
 
-Started by the supervisor beside `wanbench.measure.child`, which is rank 0, as
+Started by the supervisor beside `wanbench.measure.measured_process`, which is rank 0, as
 
     python -m wanbench.measure.rank SUPERVISOR_PID RANK JOB.json
 """
@@ -9,11 +9,11 @@ import os
 import sys
 from pathlib import Path
 
-from wanbench.lifeline import die_with_parent
 from wanbench.measure.error_report import leave, reported
-from wanbench.measure.event_log import EventLog
 from wanbench.measure.job import Job
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
+from wanbench.util.event_log import EventLog
+from wanbench.util.lifeline import die_with_parent
 
 
 def main(supervisor_pid: int, rank: int, job_file: Path) -> int:
@@ -29,7 +29,7 @@ def _work(job: Job, rank: int) -> None:
     from wanbench.measure.environment import software_and_hardware
     from wanbench.measure.wan.build import build_pipeline
     from wanbench.measure.wan.generate import pipeline_arguments
-    from wanbench.measure.wan.parallel import join_ranks
+    from wanbench.measure.wan.ranks import join_ranks
     from wanbench.measure.wan.setup import apply_settings, check_enough_gpus, check_gpu, check_possible
 
     case = job.case

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wanbench.measure.intervals import Interval, subtract, total, union
 from wanbench.measure.outcome import ReportedError
-from wanbench.redact import redacted_message
-from wanbench.trace import names
+from wanbench.registry import stages as stage_names
+from wanbench.util.intervals import Interval, subtract, total, union
+from wanbench.util.redaction import redacted_message
 
 
 @dataclass
@@ -31,7 +31,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Move:
+class Transfer:
     """Weights moving between host and device, inside span `span`.
 
     Attributes:
@@ -52,8 +52,8 @@ class Recording:
     """Everything that a measuring process wrote down before it ended."""
 
     spans: dict[int, Span] = field(default_factory=dict)
-    moves: list[Move] = field(default_factory=list)
-    counted: dict[int, bool] = field(default_factory=dict)
+    transfers: list[Transfer] = field(default_factory=list)
+    measured: dict[int, bool] = field(default_factory=dict)
     environment: dict[str, Any] | None = None
     flops: dict[str, int | None] = field(default_factory=dict)
     result: dict[str, Any] | None = None
@@ -101,7 +101,7 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
         if kind == "begin":
             span = record["span"]
             parent = open_spans[-1] if open_spans else None
-            inside = None if record["name"] == names.TOTAL_EXECUTION else generation
+            inside = None if record["name"] == stage_names.TOTAL_EXECUTION else generation
             recording.spans[span] = Span(
                 span, record["name"], record["kind"], record["time_ns"], None, record["args"], inside, parent
             )
@@ -113,14 +113,21 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
             open_spans.remove(span)
         elif kind == "peaks":
             recording.spans[record["span"]].args |= record["args"]
-        elif kind == "moves":
+        elif kind == "transfers":
             intervals = [(start_ns, end_ns) for start_ns, end_ns in record["intervals"]]
-            recording.moves.append(
-                Move(record["span"], intervals, record["direction"], record["module"], record["moves"], record["bytes"])
+            recording.transfers.append(
+                Transfer(
+                    record["span"],
+                    intervals,
+                    record["direction"],
+                    record["module"],
+                    record["transfers"],
+                    record["bytes"],
+                )
             )
         elif kind == "generation":
             generation = record["number"]
-            recording.counted[generation] = record["counted"]
+            recording.measured[generation] = record["measured"]
         elif kind == "environment":
             recording.environment = record["values"]
         elif kind == "flops":
@@ -139,13 +146,13 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
 def _stage_reached(spans: dict[int, Span], open_spans: list[int]) -> str | None:
     """Innermost stage that was running at the end, or the last one that ended."""
     running = [spans[number] for number in open_spans if spans[number].kind != "detail"]
-    inner = [span for span in running if span.name != names.TOTAL_EXECUTION]
+    inner = [span for span in running if span.name != stage_names.TOTAL_EXECUTION]
     if not inner:
-        ended = [span for span in spans.values() if span.kind != "detail" and span.name != names.TOTAL_EXECUTION]
+        ended = [span for span in spans.values() if span.kind != "detail" and span.name != stage_names.TOTAL_EXECUTION]
         inner = sorted(ended, key=lambda span: span.start_ns)[-1:]
     if not inner:
         return None
-    return names.step_inference(inner[-1].args["step"]) if inner[-1].kind == "step" else inner[-1].name
+    return stage_names.step_inference(inner[-1].args["step"]) if inner[-1].kind == "step" else inner[-1].name
 
 
 def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:
@@ -162,19 +169,19 @@ def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:
         parent = _stage_around(recording, span.parent)
         if span.kind != "detail" and parent is not None:
             inside.setdefault(parent, []).append((span.start_ns, span.end_ns or ended_ns))
-    moves = _moves_by_stage(recording)
+    transfers = _transfers_by_stage(recording)
     stages: list[Stage] = []
     for span in recording.spans.values():
         if span.kind == "detail":
             continue
         extent = (span.start_ns, span.end_ns or ended_ns)
-        own_moves = moves.get(span.number, [])
-        args = span.args | _movement(own_moves)
+        own_transfers = transfers.get(span.number, [])
+        args = span.args | _transfer_args(own_transfers)
         interrupted = span.end_ns is None
-        holes = [] if span.name == names.TOTAL_EXECUTION else union(inside.get(span.number, []))
+        holes = [] if span.name == stage_names.TOTAL_EXECUTION else union(inside.get(span.number, []))
         intervals = subtract([extent], holes)
         if span.kind == "step":
-            stages += _split_step(span, extent, intervals, own_moves, args, interrupted)
+            stages += _split_step(span, extent, intervals, own_transfers, args, interrupted)
         else:
             stages.append(Stage(span.name, span.generation, extent, intervals, args, interrupted))
     return _one_compilation(stages)
@@ -184,7 +191,7 @@ def _one_compilation(stages: list[Stage]) -> list[Stage]:
     """The stages with the compilations of each generation put together where the first of them stands."""
     kept: dict[Any, Stage] = {}
     for number, stage in enumerate(stages):
-        key = (stage.name, stage.generation) if stage.name == names.COMPILATION else number
+        key = (stage.name, stage.generation) if stage.name == stage_names.COMPILATION else number
         kept[key] = _together(kept[key], stage) if key in kept else stage
     return list(kept.values())
 
@@ -207,27 +214,27 @@ def _stage_around(recording: Recording, number: int | None) -> int | None:
     return number
 
 
-def _moves_by_stage(recording: Recording) -> dict[int, list[Move]]:
+def _transfers_by_stage(recording: Recording) -> dict[int, list[Transfer]]:
     """Moves by the stage or step that needed them."""
-    moves: dict[int, list[Move]] = {}
-    for move in recording.moves:
-        number = _stage_around(recording, move.span)
+    transfers: dict[int, list[Transfer]] = {}
+    for transfer in recording.transfers:
+        number = _stage_around(recording, transfer.span)
         if number is not None:
-            moves.setdefault(number, []).append(move)
-    return moves
+            transfers.setdefault(number, []).append(transfer)
+    return transfers
 
 
-def _movement(moves: list[Move]) -> dict[str, Any]:
-    if not moves:
+def _transfer_args(transfers: list[Transfer]) -> dict[str, Any]:
+    if not transfers:
         return {}
-    offloading = union(part for move in moves if move.direction == "offload" for part in move.intervals)
-    loading = subtract(union(part for move in moves for part in move.intervals), offloading)
+    offloading = union(part for transfer in transfers if transfer.direction == "offload" for part in transfer.intervals)
+    loading = subtract(union(part for transfer in transfers for part in transfer.intervals), offloading)
     return {
-        "moves": sum(move.count for move in moves),
+        "transfers": sum(transfer.count for transfer in transfers),
         "loading_s": total(loading) / 1e9,
         "offloading_s": total(offloading) / 1e9,
-        "loaded_bytes": sum(move.size_bytes for move in moves if move.direction == "load"),
-        "offloaded_bytes": sum(move.size_bytes for move in moves if move.direction == "offload"),
+        "loaded_bytes": sum(transfer.size_bytes for transfer in transfers if transfer.direction == "load"),
+        "offloaded_bytes": sum(transfer.size_bytes for transfer in transfers if transfer.direction == "offload"),
     }
 
 
@@ -235,26 +242,26 @@ def _split_step(
     span: Span,
     extent: Interval,
     intervals: list[Interval],
-    moves: list[Move],
+    transfers: list[Transfer],
     args: dict[str, Any],
     interrupted: bool,
 ) -> list[Stage]:
     """Memory peaks are those of the whole step, and stand with its inference; loading has none of its own."""
-    loading = union(part for move in moves for part in move.intervals)
+    loading = union(part for transfer in transfers for part in transfer.intervals)
     index = span.args["step"]
     about_step = {key: args[key] for key in ("step", "expert") if key in args}
     load_extent = (loading[0][0], loading[0][0] + total(loading)) if loading else (extent[0], extent[0])
     return [
         Stage(
-            names.step_loading(index),
+            stage_names.step_loading(index),
             span.generation,
             load_extent,
             loading,
-            about_step | _movement(moves),
+            about_step | _transfer_args(transfers),
             interrupted and not loading,
         ),
         Stage(
-            names.step_inference(index),
+            stage_names.step_inference(index),
             span.generation,
             extent,
             subtract(intervals, loading),

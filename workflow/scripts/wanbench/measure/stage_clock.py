@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from wanbench.measure.event_log import EventLog
+from wanbench.util.event_log import EventLog
 
 
 class PeakMemory(Protocol):
@@ -105,25 +105,25 @@ class StageClock:
         for span in self._open:
             self._log.write({"record": "peaks", "span": span.number, "args": span.peaks_bytes})
 
-    def move(self, start_ns: int, direction: str, module: str, size_bytes: int) -> None:
+    def transfer(self, start_ns: int, direction: str, module: str, size_bytes: int) -> None:
         """Record that weights moved from `start_ns` until now, inside the innermost open span."""
-        self._write_moves([(start_ns, self.now_ns())], direction, module, 1, size_bytes)
+        self._write_transfers([(start_ns, self.now_ns())], direction, module, 1, size_bytes)
 
-    def waits(self, intervals: list[tuple[int, int]], moves: int, size_bytes: int) -> None:
+    def waits(self, intervals: list[tuple[int, int]], transfers: int, size_bytes: int) -> None:
         """Record when the device waited for weights of which a number of moves brought `size_bytes` beside its work."""
-        self._write_moves(intervals, "load", "stream", moves, size_bytes)
+        self._write_transfers(intervals, "load", "stream", transfers, size_bytes)
 
-    def _write_moves(
-        self, intervals: list[tuple[int, int]], direction: str, module: str, moves: int, size_bytes: int
+    def _write_transfers(
+        self, intervals: list[tuple[int, int]], direction: str, module: str, transfers: int, size_bytes: int
     ) -> None:
         self._log.write(
             {
-                "record": "moves",
+                "record": "transfers",
                 "span": self._open[-1].number if self._open else None,
                 "intervals": intervals,
                 "direction": direction,
                 "module": module,
-                "moves": moves,
+                "transfers": transfers,
                 "bytes": size_bytes,
             }
         )

@@ -14,25 +14,25 @@ from pathlib import Path
 from typing import IO
 
 from wanbench.cases.case import Case
-from wanbench.errors import InputError
-from wanbench.measure.claim import claimed
-from wanbench.measure.conclude import conclude
-from wanbench.measure.event_log import EventTail
-from wanbench.measure.full_scale import as_sized
+from wanbench.cases.scale import as_sized
+from wanbench.estimate.memory import estimated_peak_bytes
+from wanbench.measure.attempt import Order, Places
+from wanbench.measure.attempt_lock import claimed
+from wanbench.measure.finalize import conclude
 from wanbench.measure.gpu_slots import Slot, own_slot
-from wanbench.measure.gpus import Gpu, usable_gpus
 from wanbench.measure.job import Job
+from wanbench.measure.log_lines import say
 from wanbench.measure.log_pipe import log_pipe
-from wanbench.measure.order import Order, Places
 from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
 from wanbench.measure.progress import Progress, starting
 from wanbench.measure.rank_ends import RankEnd, outcome_of_ranks
-from wanbench.measure.say import say
 from wanbench.measure.spans import read_records
-from wanbench.measure.telemetry.sampler import SAMPLING_INTERVAL_S
-from wanbench.memory import estimated_peak_bytes
-from wanbench.redact import redacted_message
+from wanbench.telemetry.gpus import Gpu, usable_gpus
+from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.trace.writer import write_atomically
+from wanbench.util.errors import InputError
+from wanbench.util.event_log import EventTail
+from wanbench.util.redaction import redacted_message
 
 # A trace takes up to some megabytes, a video some tens.
 _MIN_FREE_BYTES = 100_000_000
@@ -109,7 +109,7 @@ def _attempt(order: Order, conda_env: str | None, slot: Slot, log: IO[str], limi
         pids = ",".join(str(process.pid) for process in ranks)
         sampler = running.enter_context(
             _process(
-                "wanbench.measure.telemetry.sampler",
+                "wanbench.telemetry.sampler",
                 [places.samples, pids, SAMPLING_INTERVAL_S, *slot.uuids],
                 places.log,
                 {},

@@ -6,17 +6,17 @@ from typing import Any
 
 import pandas as pd
 
+from wanbench.analysis.breakdown import Row, breakdown
+from wanbench.analysis.case_rows import CaseRow
+from wanbench.analysis.comparable import is_of_one_step
+from wanbench.analysis.mfu import gpus_that_share, mfu_pct, peak_flops_per_s
+from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain
+from wanbench.analysis.outliers import unusual_generations
+from wanbench.findings.basis import Finding
+from wanbench.registry import stages as stage_names
 from wanbench.report import provenance
-from wanbench.report.analysis import analysis
-from wanbench.report.breakdown import Row, breakdown
-from wanbench.report.case_rows import CaseRow
-from wanbench.report.comparisons import is_of_one_step
-from wanbench.report.findings.basis import Finding
+from wanbench.report.case_findings import analysis
 from wanbench.report.layout import table, with_unit
-from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
-from wanbench.report.outliers import unusual_generations
-from wanbench.report.peaks import gpus_that_share, mfu_pct, peak_flops_per_s
-from wanbench.trace import names
 
 _VIDEO_SECOND = "Energy per Second of Video (one generation, without initialisation and compilation)"
 _APART = "the first of the process is cold and stands apart"
@@ -50,13 +50,13 @@ def case_section(
     ]
     if case["status"] != "ok":
         parts.append(_failure(case))
-    parts += ["### Stage Breakdown", _stage_table(rows, case, any(stage["moves"] for stage in stages))]
+    parts += ["### Stage Breakdown", _stage_table(rows, case, any(stage["transfers"] for stage in stages))]
     if case["steps_done"]:
         parts += ["### Inference Statistics", _statistics(case) + _unusual(stages)]
-    that_count = {stage["generation"] for stage in stages if stage["counted"]}
-    counted = [detail for detail in details if detail["generation"] is None or detail["generation"] in that_count]
-    if counted:
-        parts += ["### Details", _details(counted)]
+    that_count = {stage["generation"] for stage in stages if stage["measured"]}
+    measured = [detail for detail in details if detail["generation"] is None or detail["generation"] in that_count]
+    if measured:
+        parts += ["### Details", _details(measured)]
     parts += ["### Performance Analysis", analysis(case, findings)]
     return parts
 
@@ -88,7 +88,7 @@ def _gpus(case: CaseRow) -> str:
 
 def _generations(case: CaseRow, stages: list[dict[str, Any]]) -> str:
     """How many there are, and of which the figures are; empty where none began."""
-    that_count = {stage["generation"] for stage in stages if stage["counted"]} - {None}
+    that_count = {stage["generation"] for stage in stages if stage["measured"]} - {None}
     if not that_count:
         return ""
     if not case["warmup"] and case["repeats"] == 1:
@@ -96,8 +96,8 @@ def _generations(case: CaseRow, stages: list[dict[str, Any]]) -> str:
     of_first = that_count == {0}
     which = "it is the first of the process, and its figures are cold" if of_first else _APART
     counts = "1 counts" if len(that_count) == 1 else f"{len(that_count)} count"
-    left_out = case["generations_left_out"]
-    without = f"; {left_out} of all left out, which the findings name" if left_out else ""
+    excluded = case["generations_excluded"]
+    without = f"; {excluded} of all excluded, which the findings name" if excluded else ""
     asked = f"{case['warmup']} to warm up, then {case['repeats']} to measure"
     return f"\n- Generations: {asked}, of which {counts}; {which}{without}"
 
@@ -126,7 +126,7 @@ def _checkpoint(stages: list[dict[str, Any]]) -> str:
 def _duration(case: CaseRow, rows: list[Row]) -> str:
     """What the life of the process consists of: start-up, execution, and what no stage covers."""
     times_s = {row.stage: row.time_s for row in rows}
-    startup_s, total_s = times_s.get(names.PROCESS_STARTUP), times_s.get(names.TOTAL_EXECUTION)
+    startup_s, total_s = times_s.get(stage_names.PROCESS_STARTUP), times_s.get(stage_names.TOTAL_EXECUTION)
     if startup_s is None or total_s is None:
         return ""
     end_s = float(case["total_duration_s"]) - startup_s - total_s
@@ -134,7 +134,7 @@ def _duration(case: CaseRow, rows: list[Row]) -> str:
     if pd.notna(case["matmul_s"]):
         end_s -= case["matmul_s"]
         parts.append(f"{fixed(case['matmul_s'])} s to measure the rate of matrix products")
-    check = ", to check the output" if case["status"] == names.OK else ""
+    check = ", to check the output" if case["status"] == stage_names.OK else ""
     parts.append(f"and {fixed(end_s)} s in between{check} and to end")
     return f"\n- Total Duration is the life of the process: {', '.join(parts)}"
 
@@ -185,7 +185,7 @@ def _stage_row(row: Row, case: CaseRow, moved: bool) -> dict[str, str]:
 
 def _mfu_pct(row: Row, case: CaseRow) -> float | None:
     """None where the stage computes in a type that the peak is not for: float32 has another."""
-    dtype = case["vae_dtype"] if row.stage in (names.VAE_DECODING, names.PREPROCESS) else case["dtype"]
+    dtype = case["vae_dtype"] if row.stage in (stage_names.VAE_DECODING, stage_names.PREPROCESS) else case["dtype"]
     # Both are None where the GPU or its rate is not known.
     name, measured = (case[key] if pd.notna(case[key]) else None for key in ("gpu_name", "matmul_flops_per_s"))
     peak = peak_flops_per_s(name, measured)

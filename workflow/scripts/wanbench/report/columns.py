@@ -3,8 +3,8 @@
 Columns that are explained together share a key, with commas between them.
 """
 
+from wanbench.analysis.outliers import MAX_Z, MIN_GENERATIONS
 from wanbench.report import differing
-from wanbench.report.outliers import MAX_Z, MIN_GENERATIONS
 
 _COUNTING = (
     "the generations that count: those to measure that ran to their end, without the first of the process, which is "
@@ -44,7 +44,7 @@ SUMMARY = {
     "generations; of one generation see Energy per Second of Video",
     "Power(W)": "that energy over the time of Total_Execution",
     "Cold gen(s)": "time of the first generation of the process, a warm-up or not, from the pipeline's call to the "
-    "video file, with compilation; n/a where it is left out",
+    "video file, with compilation; n/a where it is excluded",
     "Warm gen(s)": "median of the same over the generations that count after the first; n/a with a single generation, "
     "whose figures are all cold",
     "Est. Mem(GB)": "Mem(GB) as estimated from the settings alone; n/a for tiny models",
@@ -196,7 +196,7 @@ CHOICES = {
     "(NVML): with what the allocator keeps cached and can give back when a smaller card runs out. A card with more "
     "than GPU Used holds the case as it ran here",
     "Energy (J/s of video)": "energy of the same generation, on all its GPUs, for each second of its video; stages too "
-    "short for a figure are left out, up to 1 % of its time; above that it is the counter's difference over all of it",
+    "short for a figure are excluded, up to 1 % of its time; above that it is the counter's difference over all of it",
     "Best at": "`fastest`, `least memory (allocated)`, `least energy` of the table; `Pareto`: no other settings (steps "
     "aside) are at least as good in time and GPU Allocated, and better in one. What differs by no more than equal "
     "cases do is the same (`alike_generation_pct` of time and energy, `no_effect_memory_pct` of memory). "

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from wanbench.report.case_rows import case_rows
+from wanbench.analysis.case_rows import case_rows
+from wanbench.analysis.gpu_letters import gpu_letters
+from wanbench.analysis.tables import records_by_case
+from wanbench.findings.basis import Finding
+from wanbench.findings.thresholds import Thresholds
 from wanbench.report.case_section import case_section
 from wanbench.report.differing import settings_that_differ
-from wanbench.report.findings.basis import Finding
-from wanbench.report.findings.thresholds import Thresholds
-from wanbench.report.gpus import gpu_letters
 from wanbench.report.header import header
 from wanbench.report.how_to_read import how_to_read
 from wanbench.report.published import Published, against_published
-from wanbench.report.summary import left_out_section, summary
-from wanbench.report.tables import records_by_case
+from wanbench.report.summary import excluded_section, summary
 from wanbench.report.which_settings import which_settings
 
 TITLE = "Wan2.2 Benchmark Report"
@@ -55,7 +55,7 @@ def content_of(
     cases: pd.DataFrame,
     stages: pd.DataFrame,
     details: pd.DataFrame,
-    left_out: pd.DataFrame,
+    excluded: pd.DataFrame,
     findings: Mapping[str, Sequence[Finding]],
     thresholds: Thresholds,
     published: Sequence[Published] = (),
@@ -63,7 +63,7 @@ def content_of(
     """What there is to say.
 
     Args:
-        cases, stages, details, left_out: the tables of `wanbench.report.tables`.
+        cases, stages, details, excluded: the tables of `wanbench.analysis.tables`.
         findings: by case; none for a case that is not there.
         thresholds: those that the findings spoke by.
         published: what others have published, to set beside the cases.
@@ -75,9 +75,9 @@ def content_of(
     comparisons = [section for section in found if section is not None]
     compared = [section.partition("\n")[0].removeprefix("## ") for section in comparisons]
     return Content(
-        about=header(cases, left_out, findings),
+        about=header(cases, excluded, findings),
         summary=summary(cases, findings),
-        overview=([left_out_section(left_out)] if len(left_out) else []) + comparisons,
+        overview=([excluded_section(excluded)] if len(excluded) else []) + comparisons,
         cases=[
             CaseContent(
                 case["case"],

@@ -4,11 +4,11 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.report import choices
-from wanbench.report.case_rows import CaseRow, case_rows
-from wanbench.report.comparisons import host_mem_bytes
+from wanbench.analysis import choices
+from wanbench.analysis.case_rows import CaseRow, case_rows
+from wanbench.analysis.comparable import host_mem_bytes
+from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain
 from wanbench.report.layout import table
-from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
 
 HEADING = "Settings that differ"
 _OF_THE_VIDEO = ("task", "size", "frames", "steps", "guidance", "shift")

@@ -4,15 +4,15 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from wanbench.analysis.case_rows import CaseRow, case_rows
+from wanbench.analysis.gpu_letters import gpu_letters, gpus_named
+from wanbench.analysis.mfu import MEASURED, peak_flops_per_s
+from wanbench.analysis.numbers import plain, some
+from wanbench.findings.case_counts import Findings, case_counts
 from wanbench.report import provenance
-from wanbench.report.case_rows import CaseRow, case_rows
-from wanbench.report.counted import Findings, counted
-from wanbench.report.gpus import gpu_letters, gpus_named
-from wanbench.report.numbers import plain, some
-from wanbench.report.peaks import MEASURED, peak_flops_per_s
 
 
-def header(cases: pd.DataFrame, left_out: pd.DataFrame, findings: Findings) -> str:
+def header(cases: pd.DataFrame, excluded: pd.DataFrame, findings: Findings) -> str:
     """Bullet lines about all cases together; where cases differ, every variant is named with its count."""
     lines = [
         ("Measured", _dates(cases)),
@@ -23,7 +23,7 @@ def header(cases: pd.DataFrame, left_out: pd.DataFrame, findings: Findings) -> s
         ("Software", _variants(cases, provenance.software)),
         ("Measuring code", _codes(cases)),
         ("Weights", _variants(cases, provenance.weights)),
-        ("Cases", _counts(cases, left_out, findings)),
+        ("Cases", _counts(cases, excluded, findings)),
     ]
     text = [f"- **{label}**: {value}" for label, value in lines]
     text += [f"- **Note**: {note}" for note in _notes(cases)]
@@ -91,12 +91,12 @@ def _commits(cases: pd.DataFrame) -> str:
     return " and ".join(sorted({plain(provenance.code(case)) for case in case_rows(cases)}))
 
 
-def _counts(cases: pd.DataFrame, left_out: pd.DataFrame, findings: Findings) -> str:
-    text = counted(cases, findings, plain)
-    if not len(left_out):
+def _counts(cases: pd.DataFrame, excluded: pd.DataFrame, findings: Findings) -> str:
+    text = case_counts(cases, findings, plain)
+    if not len(excluded):
         return text
     return (
-        f"{text}; {len(left_out)} left out, for the reasons below: {some([plain(name) for name in left_out['case']])}"
+        f"{text}; {len(excluded)} excluded, for the reasons below: {some([plain(name) for name in excluded['case']])}"
     )
 
 
@@ -138,7 +138,7 @@ def _notes(cases: pd.DataFrame) -> list[str]:
 
 def _rough_gpm(cases: pd.DataFrame) -> list[str]:
     by_gpm = cases["sm_activity_source"] == "gpm_sm_utilisation"
-    rough = int((by_gpm & ~cases["gpm_latches_found"].fillna(False)).sum())
+    rough = int((by_gpm & ~cases["gpm_counter_refresh_found"].fillna(False)).sum())
     if not rough:
         return []
     total = int(by_gpm.sum())

@@ -2,11 +2,11 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
+from wanbench.analysis.numbers import escaped_but_code
+from wanbench.findings.basis import Finding
+from wanbench.findings.rules import explained
+from wanbench.plots.picture_help import PICTURES
 from wanbench.report import columns
-from wanbench.report.findings.basis import Finding
-from wanbench.report.findings.registry import explained
-from wanbench.report.numbers import escaped_but_code
-from wanbench.report.plots.explained import PICTURES
 
 _FINDINGS = (
     "Warnings come first (the figures or the run are in danger), then bottlenecks (what holds the case back), then "

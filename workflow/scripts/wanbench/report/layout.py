@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from wanbench.report.numbers import NOT_MEASURED
+from wanbench.analysis.numbers import NOT_MEASURED
 
 
 def table(rows: list[dict[str, str]], text_columns: Iterable[str]) -> str:

@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from wanbench.report.case_rows import CaseRow
-from wanbench.report.numbers import gigabytes
+from wanbench.analysis.case_rows import CaseRow
+from wanbench.analysis.numbers import gigabytes
 
 _UNKNOWN = "unknown: the process ended before it said"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from wanbench.report.case_rows import CaseRow
-from wanbench.report.comparisons import (
+from wanbench.analysis.case_rows import CaseRow
+from wanbench.analysis.comparable import (
     LOSSY_NOTE,
     at_steps,
     comparable,
@@ -19,8 +19,8 @@ from wanbench.report.comparisons import (
     step_text,
     warmth,
 )
+from wanbench.analysis.numbers import fixed, gigabytes, plain
 from wanbench.report.layout import table
-from wanbench.report.numbers import fixed, gigabytes, plain
 from wanbench.report.provenance import counted_gpu
 
 FILE = Path(__file__).with_name("published_figures.csv")

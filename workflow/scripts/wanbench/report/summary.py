@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from wanbench.report.case_rows import CaseRow, case_rows
-from wanbench.report.comparisons import host_mem_bytes
-from wanbench.report.counted import Findings
-from wanbench.report.findings import disturbed
-from wanbench.report.findings.basis import Finding
+from wanbench.analysis.case_rows import CaseRow, case_rows
+from wanbench.analysis.comparable import host_mem_bytes
+from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain, some
+from wanbench.findings import disturbed
+from wanbench.findings.basis import Finding
+from wanbench.findings.case_counts import Findings
 from wanbench.report.layout import table
-from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain, some
 
 _TEXT_COLUMNS = ("Case", "Res", "Offload", "Status", "Check", "Model", "Task", "Weights")
 
@@ -33,8 +33,8 @@ def _unlike_work(cases: pd.DataFrame) -> list[str]:
         "where Generations and Steps are the same."
     )
     several = cases[cases["generations"] > 1]
-    counted = [f"{plain(name)} ({count})" for name, count in zip(several["case"], several["generations"])]
-    return [f"{text} Several videos were made by: {some(counted)}." if counted else text]
+    measured = [f"{plain(name)} ({count})" for name, count in zip(several["case"], several["generations"])]
+    return [f"{text} Several videos were made by: {some(measured)}." if measured else text]
 
 
 def _single_steps(cases: pd.DataFrame) -> list[str]:
@@ -81,13 +81,13 @@ def _doubts(findings: Sequence[Finding]) -> list[str]:
 def _check(case: CaseRow, doubts: Sequence[str]) -> str:
     if case["status"] != "ok":
         return NOT_MEASURED
-    left_out = int(case["generations_left_out"])
-    without = f" (without {left_out} of {case['generations']} generations)" if left_out else ""
-    verdict = case["faults"].replace("_", " ").strip() or "passed"
+    excluded = int(case["generations_excluded"])
+    without = f" (without {excluded} of {case['generations']} generations)" if excluded else ""
+    verdict = case["failed_checks"].replace("_", " ").strip() or "passed"
     return plain(", ".join([verdict, *doubts]) + without)
 
 
-def left_out_section(left_out: pd.DataFrame) -> str:
+def excluded_section(excluded: pd.DataFrame) -> str:
     """Traces that are not used, with the reason of each."""
-    lines = [f"- **{plain(item.case)}**: {plain(item.reason)}" for item in left_out.itertuples()]
-    return "\n".join(["## Left out, and why", "", *lines])
+    lines = [f"- **{plain(item.case)}**: {plain(item.reason)}" for item in excluded.itertuples()]
+    return "\n".join(["## Excluded, and why", "", *lines])

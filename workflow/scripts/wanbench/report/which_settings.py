@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from wanbench.models import MODELS
-from wanbench.report.best_at import marks_of
-from wanbench.report.choices import SETTINGS, Choice, group_name, groups_of
-from wanbench.report.comparisons import LOSSY_NOTE, scaled_text
-from wanbench.report.gpus import gpu_letters, gpus_named
+from wanbench.analysis.best_at import marks_of
+from wanbench.analysis.choices import SETTINGS, Choice, group_name, groups_of
+from wanbench.analysis.comparable import LOSSY_NOTE, scaled_text
+from wanbench.analysis.gpu_letters import gpu_letters, gpus_named
+from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain
+from wanbench.models.facts import MODELS
 from wanbench.report.layout import table
-from wanbench.report.numbers import NOT_MEASURED, fixed, gigabytes, plain
 
 _TEXT_COLUMNS = ("Case", "GPU", *(setting for setting in SETTINGS if setting != "steps"), "Generation", "Best at")
 # What is paid once is told from here on.
@@ -88,7 +88,7 @@ def _on_several_gpus(choices: Sequence[Choice]) -> bool:
 
 
 def _table(choices: Sequence[Choice], steps: int, marks: Sequence[Sequence[str]]) -> str:
-    several_gpus, moved = _on_several_gpus(choices), any(choice.moving_weights_s for choice in choices)
+    several_gpus, moved = _on_several_gpus(choices), any(choice.weight_transfer_s for choice in choices)
     shown = [key for key in SETTINGS if len({choice.settings[key] for choice in choices}) > 1] or _SHOWN_OF_ONE_WAY
     rows = [
         {"Case": choice.label}
@@ -98,7 +98,7 @@ def _table(choices: Sequence[Choice], steps: int, marks: Sequence[Sequence[str]]
             "s/step": choice.step_s,
             "VAE decoding (s)": fixed(choice.vae_computing_s),
         }
-        | ({"Moving weights as run (s)": fixed(choice.moving_weights_s)} if moved else {})
+        | ({"Moving weights as run (s)": fixed(choice.weight_transfer_s)} if moved else {})
         | {
             "Generation": choice.kind or NOT_MEASURED,
             f"Time at {steps} steps (s)": scaled_text(choice.time_s, choice.scaled),

@@ -12,12 +12,12 @@ from typing import Any
 import fastjsonschema
 import orjson
 
-from wanbench.errors import InputError
-from wanbench.text import one_line
-from wanbench.trace import clock_events, energy_counter
+from wanbench.registry import clock_events, energy_counter
+from wanbench.registry.stages import SCHEMA_VERSION
 from wanbench.trace.consistency import contradiction
-from wanbench.trace.names import SCHEMA_VERSION
 from wanbench.trace.writer import CHECKSUM
+from wanbench.util.errors import InputError
+from wanbench.util.text import one_line
 
 _NUMBERS = (int, float)
 # What a column of whole numbers can hold (2**63 - 1), rounded down. Larger figures are none that anybody measured.
@@ -33,18 +33,18 @@ class StageRecord:
 
     Attributes:
         counted: figures are made of its generation, or it is of none.
-        left_out: why its generation is contaminated and so not counted: the checks that it does not pass, with blanks
-            between them; None if it is not left out.
+        excluded: why its generation is contaminated and so not counted: the checks that it does not pass, with blanks
+            between them; None if it is not excluded.
         measures: values by measure, the unit in the key; a measure that was not taken is not in it.
     """
 
     name: str
     generation: int | None
-    counted: bool
+    measured: bool
     start_s: float
     extent_s: float
     measures: dict[str, Any]
-    left_out: str | None = None
+    excluded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Trace:
     """A whole, checked trace. Keys of the dictionaries are those of the schema.
 
     Attributes:
-        clock_events: what held the GPU's clocks down, as bits (`wanbench.trace.clock_events`); None where not sampled.
+        clock_events: what held the GPU's clocks down, as bits (`wanbench.registry.clock_events`); None where not sampled.
         energy_counter: energy of the GPU in joules, from any beginning, when it had moved; None where not sampled.
     """
 
@@ -265,9 +265,9 @@ def _trace(path: Path, content: dict[str, Any], counters: list[dict[str, Any]]) 
         kind = event.get("cat")
         if kind == "stage":
             measures = dict(event["args"])
-            generation, counted = measures.pop("generation"), measures.pop("counted")
+            generation, measured = measures.pop("generation"), measures.pop("measured")
             stages.append(
-                StageRecord(event["name"], generation, counted, event["ts"] / 1e6, event["dur"] / 1e6, measures)
+                StageRecord(event["name"], generation, measured, event["ts"] / 1e6, event["dur"] / 1e6, measures)
             )
         elif kind == "detail":
             details.append(

@@ -61,11 +61,11 @@ class StepTimeChange:
 
 
 @dataclass(frozen=True)
-class LeftOutGeneration:
+class ExcludedGeneration:
     """A generation that is not among those that figures are made of, and the checks that it does not pass."""
 
     generation: int
-    faults: list[str]
+    failed_checks: list[str]
 
 
 @dataclass(frozen=True)
@@ -73,13 +73,13 @@ class Verdict:
     """A verdict; its fields are keys of a trace's quality section.
 
     Attributes:
-        faults: the checks that the case, without the generations that are left out, does not pass.
-        left_out: contaminated generations; none where no clean one that counts would remain.
-        step_time_change: the first in a generation that is not left out.
+        faults: the checks that the case, without the generations that are excluded, does not pass.
+        excluded: contaminated generations; none where no clean one that counts would remain.
+        step_time_change: the first in a generation that is not excluded.
     """
 
-    faults: list[str]
-    left_out: list[LeftOutGeneration]
+    failed_checks: list[str]
+    excluded: list[ExcludedGeneration]
     step_time_change: StepTimeChange | None
 
 
@@ -94,7 +94,7 @@ def verdict_on(quality: Mapping[str, Any], generations: Sequence[GenerationTimes
         generations: all of the process.
     """
     nobodys = {"generation": None, "samples": 1} | {
-        key: quality.get(key) for key in ("foreign_processes", "throttled_pct")
+        key: quality.get(key) for key in ("other_processes", "throttled_pct")
     }
     parts = quality.get("parts") or [nobodys]
     changes = {each.number: step_time_change(each.steps_s, limits) for each in generations}
@@ -107,11 +107,13 @@ def verdict_on(quality: Mapping[str, Any], generations: Sequence[GenerationTimes
     not_passed = faults_of(everything)
     contaminated = {number: [fault for fault in faults_of([number]) if fault in not_passed] for number in changes}
     one_is_clean = any(each.counts and not contaminated[each.number] for each in generations)
-    left_out = {number: faults for number, faults in contaminated.items() if faults and one_is_clean}
-    kept = everything - left_out.keys()
+    excluded = {
+        number: failed_checks for number, failed_checks in contaminated.items() if failed_checks and one_is_clean
+    }
+    kept = everything - excluded.keys()
     return Verdict(
         _whole_faults(quality, limits) + faults_of(kept),
-        [LeftOutGeneration(number, faults) for number, faults in left_out.items()],
+        [ExcludedGeneration(number, failed_checks) for number, failed_checks in excluded.items()],
         next((change for number, change in changes.items() if number in kept and change), None),
     )
 
@@ -146,28 +148,28 @@ def step_time_change(steps_s: Sequence[tuple[int, float]], limits: Limits) -> St
 
 def _whole_faults(quality: Mapping[str, Any], limits: Limits) -> list[str]:
     """Faults that are of no generation."""
-    faults: list[str] = []
+    failed_checks: list[str] = []
     samples_pct, stages_pct = quality["sample_coverage_pct"], quality["stage_coverage_pct"]
     gap_s = quality.get("greatest_sample_gap_s")
     too_few = samples_pct is not None and samples_pct < limits.min_sample_coverage_pct
     if too_few or (gap_s is not None and gap_s > limits.max_sample_gap_s):
-        faults.append("sampling_gaps")
+        failed_checks.append("sampling_gaps")
     if stages_pct is not None and stages_pct < limits.min_stage_coverage_pct:
-        faults.append("unaccounted_time")
+        failed_checks.append("unaccounted_time")
     if quality.get("output_finite") is False:
-        faults.append("output_not_finite")
-    return faults
+        failed_checks.append("output_not_finite")
+    return failed_checks
 
 
 def _gpu_faults(parts: Sequence[Mapping[str, Any]], limits: Limits) -> list[str]:
-    faults = ["foreign_process"] if any(part["foreign_processes"] for part in parts) else []
+    failed_checks = ["other_process"] if any(part["other_processes"] for part in parts) else []
     read = [part for part in parts if part["throttled_pct"]]
     samples = sum(part["samples"] for part in read)
     for reason in SLOWED_DOWN:
         weighted_pct = sum(part["samples"] * part["throttled_pct"].get(reason, 0) for part in read)
         if weighted_pct > limits.slowed_down_pct * samples:
-            return [*faults, "slowed_down"]
-    return faults
+            return [*failed_checks, "slowed_down"]
+    return failed_checks
 
 
 def _deviation(times_s: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from wanbench.text import escape_in_json
+from wanbench.util.text import escape_in_json
 
 _EVENTS_BEGIN = ' "traceEvents": [\n'
 

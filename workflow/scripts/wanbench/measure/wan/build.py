@@ -17,9 +17,9 @@ from wanbench.cases.case import Case
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.random_weights import Placement, random_module
 from wanbench.measure.wan.tokenizer import letter_tokenizer
-from wanbench.named_files import named_path
+from wanbench.models.facts import ARCHITECTURES
+from wanbench.util.paths import named_path
 
-ARCHITECTURES = Path(__file__).parent / "architectures"
 _PIPELINES = {"t2v": WanPipeline, "i2v": WanImageToVideoPipeline}
 
 

@@ -11,9 +11,9 @@ from PIL import Image
 
 from wanbench.cases.case import Case
 from wanbench.measure.stage_clock import StageClock
-from wanbench.models import MODELS
-from wanbench.named_files import named_path
-from wanbench.trace import names
+from wanbench.models.facts import MODELS
+from wanbench.registry import stages as stage_names
+from wanbench.util.paths import named_path
 
 
 def pipeline_arguments(case: Case) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def generate(pipe: DiffusionPipeline, case: Case, video: Path, clock: StageClock
     Returns:
         Frames in [0, 1], shape (frames, height, width, 3).
     """
-    clock.begin(names.PREPROCESS)
+    clock.begin(stage_names.PREPROCESS)
     frames = pipe(**pipeline_arguments(case)).frames[0]
     with clock.span("Video_Encoding", "detail"):
         _export(frames, video, MODELS[case.model].fps)

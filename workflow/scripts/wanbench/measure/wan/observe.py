@@ -28,8 +28,8 @@ from torch._dynamo.callback import callback_handler
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.patching import Patches, patching
 from wanbench.measure.wan.stream_waits import observe_stream_waits
-from wanbench.measure.wan.weight_moves import observe_weight_moves
-from wanbench.trace import names
+from wanbench.measure.wan.weight_transfers import observe_weight_transfers
+from wanbench.registry import stages as stage_names
 
 EXPERTS = {"transformer": "high_noise", "transformer_2": "low_noise"}
 
@@ -42,11 +42,11 @@ def observe(pipe: DiffusionPipeline, clock: StageClock) -> Iterator[None]:
     """
     with ExitStack() as around:
         patches = around.enter_context(patching())
-        around.enter_context(observe_weight_moves(clock))
+        around.enter_context(observe_weight_transfers(clock))
         around.enter_context(_observe_compilation(clock))
         modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
         around.enter_context(observe_stream_waits(modules, clock))
-        _span_around(patches, clock, pipe, "encode_prompt", names.TEXT_ENCODING, "stage")
+        _span_around(patches, clock, pipe, "encode_prompt", stage_names.TEXT_ENCODING, "stage")
         _span_around(patches, clock, pipe.vae, "encode", "VAE_Encoding", "detail")
         _observe_steps(patches, clock, pipe)
         _observe_cache(patches, clock)
@@ -99,7 +99,7 @@ def _observe_steps(patches: Patches, clock: StageClock, pipe: DiffusionPipeline)
             if done < steps:
                 clock.next(f"Step_{done}", "step", step=done, steps=steps)
             else:
-                clock.next(names.VAE_DECODING)
+                clock.next(stage_names.VAE_DECODING)
                 done, in_steps = 0, False
             return result
 
@@ -117,7 +117,7 @@ def _observe_compilation(clock: StageClock) -> Iterator[None]:
     """A stage around each compilation, from torch's own callbacks: tracing, lowering and the compiler's work."""
 
     def begin(_: Any) -> None:
-        clock.begin(names.COMPILATION)
+        clock.begin(stage_names.COMPILATION)
 
     def end(_: Any) -> None:
         clock.end()
@@ -149,7 +149,7 @@ def _observe_decoding(patches: Patches, clock: StageClock, pipe: DiffusionPipeli
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def decode(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            clock.next(names.VIDEO_EXPORT)
+            clock.next(stage_names.VIDEO_EXPORT)
             return result
 
         return decode

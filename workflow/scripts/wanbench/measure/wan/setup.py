@@ -12,8 +12,8 @@ from diffusers.hooks.first_block_cache import FBCHeadBlockHook
 from torch import nn
 
 from wanbench.cases.case import Case
-from wanbench.measure.full_scale import is_full_scale
-from wanbench.measure.wan.parallel import enable_context_parallel, parallel_degree
+from wanbench.cases.scale import is_full_scale
+from wanbench.measure.wan.ranks import enable_context_parallel, parallel_degree
 from wanbench.measure.wan.stream_waits import group_hooks
 
 # Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.

@@ -50,7 +50,7 @@ class _Waits:
     pending: list[tuple[TimedEvent, TimedEvent]] = field(default_factory=list)
     copied: dict[int, TimedEvent] = field(default_factory=dict)
     spare: list[TimedEvent] = field(default_factory=list)
-    moves: int = 0
+    transfers: int = 0
     size_bytes: int = 0
 
     def record(self, stream: Any = None) -> TimedEvent:
@@ -85,10 +85,10 @@ def observe_stream_waits(
         nonlocal reference
         if reference is not None:
             intervals = _intervals(*reference, waits.pending)
-            if waits.moves:
-                clock.waits(intervals, waits.moves, waits.size_bytes)
+            if waits.transfers:
+                clock.waits(intervals, waits.transfers, waits.size_bytes)
             waits.spare += [event for pair in waits.pending for event in pair] + [reference[0]]
-            waits.pending, waits.moves, waits.size_bytes = [], 0, 0
+            waits.pending, waits.transfers, waits.size_bytes = [], 0, 0
         reference = waits.record(), time.monotonic_ns()
 
     with patching() as patches, clock.at_borders(write):
@@ -114,7 +114,7 @@ def _onload(original: Callable[..., Any], waits: _Waits) -> Callable[..., Any]:
         original(group)
         if group.stream is not None:
             waits.copied[id(group)] = waits.record(group.stream)
-            waits.moves += 1
+            waits.transfers += 1
             waits.size_bytes += sum(tensor.nbytes for tensor in weights_of(group))
 
     return torch.compiler.disable(onload)

@@ -1,0 +1,1 @@
+"""Traces become tables; everything else reads those."""

@@ -1,0 +1,130 @@
+"""The stages of a case as the report lists them: one row a stage, whatever the number of generations."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wanbench.registry import stages as stage_names
+
+UNACCOUNTED = "Unaccounted"
+FURTHER_GENERATIONS = "Further_Generations"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A stage over the generations that count.
+
+    Attributes:
+        time_s: median.
+        min_s, max_s: spread over the generations that count; None with one generation.
+        first_s: time in the first generation of the process, whether or not it counts; None if that is excluded or
+            has no such stage.
+        cpu_pct and the other shares, comp_load_pct_s, energy_j, power_w: medians.
+        gpu_mem_allocated_bytes and the other memory: highest. None of these where one of the generations lacks it.
+        samples: number of samples taken in the stage, over the generations that count.
+    """
+
+    stage: str
+    time_s: float
+    min_s: float | None = None
+    max_s: float | None = None
+    first_s: float | None = None
+    gpu_mem_allocated_bytes: float | None = None
+    gpu_mem_reserved_bytes: float | None = None
+    cpu_pct: float | None = None
+    sys_mem_bytes: float | None = None
+    sm_activity_pct: float | None = None
+    comp_load_pct_s: float | None = None
+    tensor_activity_pct: float | None = None
+    dram_activity_pct: float | None = None
+    energy_j: float | None = None
+    power_w: float | None = None
+    gpu_mem_used_bytes: float | None = None
+    process_cpu_pct: float | None = None
+    process_mem_bytes: float | None = None
+    flops: float | None = None
+    loading_s: float | None = None
+    offloading_s: float | None = None
+    samples: int | None = None
+    interrupted: bool = False
+
+
+_MEDIANS = (
+    "time_s",
+    "cpu_pct",
+    "sm_activity_pct",
+    "comp_load_pct_s",
+    "tensor_activity_pct",
+    "dram_activity_pct",
+    "energy_j",
+    "power_w",
+    "process_cpu_pct",
+    "flops",
+    "loading_s",
+    "offloading_s",
+)
+_HIGHEST = (
+    "gpu_mem_allocated_bytes",
+    "gpu_mem_reserved_bytes",
+    "gpu_mem_used_bytes",
+    "sys_mem_bytes",
+    "process_mem_bytes",
+)
+
+
+def breakdown(stages: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Rows in the order of the reference report, whose leaf times add up to `Total_Execution`.
+
+    With several generations a row is a median, so the other generations' time stands in a row of its own,
+    `Further_Generations`; what no stage covers stands in `Unaccounted`.
+
+    Args:
+        stages: the rows of one case in the stages table, None for what was not measured.
+    """
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for stage in stages:
+        by_name.setdefault(stage["stage"], []).append(stage)
+    rows = [_row(name, by_name[name]) for name in sorted(by_name, key=stage_names.stage_order)]
+    rows = [row for row in rows if row is not None]
+    total = next((row for row in rows if row.stage == stage_names.TOTAL_EXECUTION), None)
+    if total is None:
+        return rows
+    leaves_s = sum(row.time_s for row in rows if row.stage not in stage_names.NOT_LEAVES)
+    all_leaves_s = sum(stage["time_s"] for stage in stages if stage["stage"] not in stage_names.NOT_LEAVES)
+    rest = [Row(UNACCOUNTED, total.time_s - all_leaves_s)]
+    if len({stage["generation"] for stage in stages} - {None}) > 1:
+        rest.insert(0, Row(FURTHER_GENERATIONS, all_leaves_s - leaves_s))
+    return [row for row in rows if row is not total] + rest + [total]
+
+
+def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
+    """The row of a stage; None if it ran only in generations that do not count, as all stages but compilation may."""
+    measured = [stage for stage in stages if stage["measured"]]
+    if name == stage_names.COMPILATION:
+        measured = measured or stages
+    if not measured:
+        return None
+    # Of one generation, as most cases have, medians and highest values are its own.
+    values = _of_several(measured) if len(measured) > 1 else {key: measured[0][key] for key in (*_MEDIANS, *_HIGHEST)}
+    first = next((stage for stage in stages if stage["generation"] == 0 and not stage["excluded"]), None)
+    return Row(
+        stage=name,
+        first_s=first and first["time_s"],
+        samples=sum(stage["samples"] for stage in measured),
+        interrupted=any(stage["interrupted"] for stage in measured),
+        **values,
+    )
+
+
+def _of_several(stages: list[Mapping[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "min_s": min(stage["time_s"] for stage in stages),
+        "max_s": max(stage["time_s"] for stage in stages),
+    }
+    for measures, summarise in ((_MEDIANS, statistics.median), (_HIGHEST, max)):
+        for measure in measures:
+            known = [stage[measure] for stage in stages if stage[measure] is not None]
+            # Of some of them it would stand beside the time of all.
+            values[measure] = summarise(known) if len(known) == len(stages) else None
+    return values

@@ -1,0 +1,63 @@
+"""Numbers and text as the report prints them."""
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from wanbench.util.text import one_line
+
+NOT_MEASURED = "n/a"
+
+# More names in a line say no more.
+_MOST_NAMED = 20
+
+
+def fixed(value: float | None, decimals: int = 2, scale: float = 1.0) -> str:
+    """A number with fixed decimals, or n/a where nothing was measured.
+
+    A value that is not zero never prints as zero: it gets as many decimals as its first digit needs, so that
+    0.0042 prints as 0.004.
+    """
+    if value is None or pd.isna(value):
+        return NOT_MEASURED
+    shown = float(value) * scale
+    if not math.isfinite(shown):
+        return NOT_MEASURED
+    if shown == 0:
+        return f"{0:.{decimals}f}"
+    first_digit = -math.floor(math.log10(abs(shown)))
+    text = f"{shown:.{decimals}f}"
+    return f"{shown:.{first_digit}f}" if float(text) == 0 else text
+
+
+def gigabytes(value_bytes: float | None) -> str:
+    """Bytes as GB (1e9 bytes)."""
+    return fixed(value_bytes, 2, 1e-9)
+
+
+def plain(value: object) -> str:
+    """Text from outside (a prompt, an error message) as one line, cut and visible, that Markdown shows as it is."""
+    if value is None or pd.isna(value):
+        return NOT_MEASURED
+    return _escaped(one_line(str(value)))
+
+
+def some(names: Sequence[str]) -> str:
+    """Names in a line, of many the first and how many more there are."""
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def escaped_but_code(text: str) -> str:
+    """Our own text, escaped for Markdown but for what stands between backticks."""
+    return "`".join(part if i % 2 else _escaped(part) for i, part in enumerate(text.split("`")))
+
+
+def _escaped(text: str) -> str:
+    for character in "\\`*_{}[]#~":
+        text = text.replace(character, f"\\{character}")
+    # As entities, since a backslash does not keep HTML, a table's column border or a formula from being read as such.
+    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("$", "&#36;")):
+        text = text.replace(character, entity)
+    return text

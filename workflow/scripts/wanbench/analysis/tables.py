@@ -1,0 +1,201 @@
+"""Typed tables of all cases, stages and details. Empty means not measured; 0 means measured, and zero."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from wanbench.analysis.collect import Excluded
+from wanbench.analysis.figures import figures_of
+from wanbench.analysis.no_transfers import none_unless_told
+from wanbench.analysis.power_cap import typical_power_cap_pct
+from wanbench.analysis.table_columns import CASE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, STAGE_COLUMNS
+from wanbench.cases.case import Case
+from wanbench.cases.scale import LEAST_FULL_BYTES
+from wanbench.estimate.memory import estimated_peak_bytes
+from wanbench.trace.reader import Trace
+from wanbench.util.text import cut, visible
+
+# What Excel and its like take for the beginning of a formula (OWASP, "CSV Injection").
+_FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# A cell of Excel holds 32,767 characters.
+_LONGEST_CELL = 30_000
+
+
+@dataclass(frozen=True)
+class TraceTables:
+    """The tables that are made of traces."""
+
+    cases: pd.DataFrame
+    stages: pd.DataFrame
+    details: pd.DataFrame
+
+
+def tables_of(traces: Sequence[Trace]) -> TraceTables:
+    return TraceTables(cases_table(traces), stages_table(traces), details_table(traces))
+
+
+def joined(parts: Iterable[TraceTables]) -> TraceTables:
+    """The tables of all traces, from those of some at a time."""
+    # Of no traces there are tables without rows.
+    together = [tables_of([]), *parts]
+    return TraceTables(
+        *(
+            pd.concat([getattr(part, name) for part in together], ignore_index=True)
+            for name in TraceTables.__dataclass_fields__
+        )
+    )
+
+
+def cases_table(traces: Iterable[Trace]) -> pd.DataFrame:
+    """One row for each case: what ran, its figures, their quality, and what it ran on."""
+    return _frame((_case_row(trace) for trace in traces), CASE_COLUMNS)
+
+
+def stages_table(traces: Iterable[Trace]) -> pd.DataFrame:
+    """One row for each stage of each generation of each case."""
+    return _frame((row for trace in traces for row in stage_records(trace)), STAGE_COLUMNS)
+
+
+def stage_records(trace: Trace) -> list[dict[str, Any]]:
+    """The rows of one case, as plain values, None for what was not measured."""
+    empty = dict.fromkeys(STAGE_COLUMNS)
+    return [
+        empty
+        | {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation}
+        | {"measured": stage.measured, "excluded": stage.excluded, "start_s": stage.start_s, "extent_s": stage.extent_s}
+        | none_unless_told(stage)
+        | stage.measures
+        for stage in trace.stages
+    ]
+
+
+def details_table(traces: Iterable[Trace]) -> pd.DataFrame:
+    """One row for each detail: the parts that stages consist of."""
+    rows = (
+        {
+            "case": trace.case["name"],
+            "detail": detail.name,
+            "generation": detail.generation,
+            "start_s": detail.start_s,
+            "time_s": detail.time_s,
+        }
+        for trace in traces
+        for detail in trace.details
+    )
+    return _frame(rows, DETAIL_COLUMNS)
+
+
+def excluded_table(excluded: Iterable[Excluded]) -> pd.DataFrame:
+    """One row for each trace that is not used."""
+    return _frame((asdict(item) for item in excluded), EXCLUDED_COLUMNS)
+
+
+def write_table(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
+    """The same table as text for people and as typed columns for programs.
+
+    Texts in the CSV are made harmless: an apostrophe stands before what a spreadsheet would take for a formula, control
+    characters are escaped, and a cell ends where spreadsheets end it. The Parquet file holds them as they are.
+    """
+    harmless = {name: table[name].map(_cell, na_action="ignore") for name in table.select_dtypes("string").columns}
+    table.assign(**harmless).to_csv(csv, index=False)
+    table.to_parquet(parquet, index=False)
+
+
+def _cell(text: str) -> str:
+    text = visible(cut(text, _LONGEST_CELL))
+    return f"'{text}" if text.lstrip().startswith(_FORMULAS) else text
+
+
+def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Rows of a table by case, as plain values, None for what is empty."""
+    names = list(table.columns)
+    columns = [table[name].array.to_numpy(object, na_value=None).tolist() for name in names]
+    by_case: dict[str, list[dict[str, Any]]] = {}
+    for values in zip(*columns):
+        row = dict(zip(names, values))
+        by_case.setdefault(row["case"], []).append(row)
+    return by_case
+
+
+def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
+    return frame.astype(dict(columns))
+
+
+def _is_tiny(trace: Trace) -> bool:
+    """Whether what was loaded is too small for the model that its case names; random weights have a scale."""
+    loaded = (stage.measures.get("checkpoint_bytes") for stage in trace.stages)
+    return any(size_bytes is not None and size_bytes < LEAST_FULL_BYTES for size_bytes in loaded)
+
+
+def _case_row(trace: Trace) -> dict[str, Any]:
+    # What was applied wins over what was asked for; a case that failed early has only the latter.
+    ran = trace.case | (trace.applied or {})
+    environment, quality, error = trace.environment or {}, trace.quality, trace.error or {}
+    change = quality["step_time_change"] or {}
+    generations = {stage.generation for stage in trace.stages if stage.generation is not None}
+    row = {key: ran[key] for key in CASE_COLUMNS if key in ran}
+    row |= {key: environment[key] for key in CASE_COLUMNS if key in environment}
+    row |= {key: quality[key] for key in CASE_COLUMNS if key in quality}
+    row |= asdict(figures_of(trace)) | _gpu_columns(environment)
+    row |= {f"{reason}_pct": share for reason, share in (quality.get("throttled_pct") or {}).items()}
+    return row | {
+        "case": trace.case["name"],
+        "status": trace.status,
+        "guidance": " / ".join(f"{scale:g}" for scale in ran["guidance"]),
+        "total_duration_s": trace.total_duration_s,
+        "placement_s": _placement_s(trace, ran["compile"]),
+        "estimated_peak_bytes": None if _is_tiny(trace) else estimated_peak_bytes(Case.from_settings(trace.case)),
+        "generations": len(generations),
+        "generations_excluded": len({stage.generation for stage in trace.stages if stage.excluded}),
+        "steps_done": sum(stage.measured and stage.name.endswith("_Inference") for stage in trace.stages),
+        "power_cap_typical_pct": typical_power_cap_pct(trace),
+        "step_change_at": change.get("step"),
+        "step_change_before_s": change.get("before_s"),
+        "step_change_after_s": change.get("after_s"),
+        "throttled": _throttled(quality.get("throttled_pct")),
+        "failed_checks": " ".join(quality["failed_checks"]),
+        "error_type": error.get("type"),
+        "error_message": error.get("message"),
+        "stage_reached": error.get("stage_reached"),
+        "video_bytes": trace.video_bytes,
+        "started_at": trace.started_at,
+        "git_commit": trace.git_commit,
+        "git_dirty": trace.git_dirty,
+        "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
+        "case_sha256": trace.digests["case_sha256"],
+        "measure_digest": trace.digests["measure"],
+    }
+
+
+def _placement_s(trace: Trace, compiled: str) -> float | None:
+    # There the detail holds what torch.compile prepares as well, seconds against the hundredths of placing.
+    if compiled != "none":
+        return None
+    return next((detail.time_s for detail in trace.details if detail.name == "Placement"), None)
+
+
+def _gpu_columns(environment: Mapping[str, Any]) -> dict[str, Any]:
+    gpu, telemetry = environment.get("gpu") or {}, environment.get("gpu_telemetry") or {}
+    return {
+        "gpu_name": gpu.get("name"),
+        "gpu_uuid": gpu.get("uuid"),
+        "gpu_mem_total_bytes": gpu.get("mem_total_bytes"),
+        "gpu_compute_capability": gpu.get("compute_capability"),
+        "gpu_driver": telemetry.get("driver"),
+        "gpu_power_limit_w": telemetry.get("power_limit_w"),
+        "gpu_sm_clock_max_mhz": telemetry.get("sm_clock_max_mhz"),
+        "gpu_telemetry_error": telemetry.get("error"),
+        "sm_activity_source": telemetry.get("sm_activity_source"),
+        "gpm_counter_refresh_found": telemetry.get("gpm_counter_refresh_found"),
+    }
+
+
+def _throttled(shares_pct: Mapping[str, float] | None) -> str | None:
+    """Reasons that held the clocks down with their share of time; empty for none, None where it was not read."""
+    if shares_pct is None:
+        return None
+    return ", ".join(f"{reason} {share:.1f} %" for reason, share in shares_pct.items() if share > 0)

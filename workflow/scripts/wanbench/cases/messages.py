@@ -1,0 +1,69 @@
+"""What a run says of cases that failed or lack something, and of traces of no case."""
+
+import shlex
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from wanbench.util.text import one_line
+
+# Traces of cases that the grid does not have now can wait here, where nothing reads them.
+_ASIDE = "results/aside/traces"
+_MOST_NAMED = 3
+
+
+def of_failed_case(
+    case: str, status: str, stage: str | None, error_type: str | None, message: str, folder: str = ""
+) -> str:
+    """One line that names a case, what happened to it and where its log is.
+
+    Args:
+        folder: where results are made, as the user would write it; empty for where Snakemake was started.
+    """
+    where = f" in {stage}" if stage else ""
+    said = one_line(f"{error_type}: {message}" if error_type else message)
+    return f"{case}: {status}{where}: {said} ({Path(folder, 'logs/measure', f'{case}.log')})"
+
+
+def of_no_case(files: Iterable[str], grid: str, folder: str = "") -> str:
+    """One line that names traces of cases that the grid does not have, and says what to do.
+
+    Args:
+        grid: the grid file, as the user would write it.
+        folder: as for `of_failed_case`.
+    """
+    listed = shlex.join(one_line(file) for file in files)
+    move = f"mkdir -p {_ASIDE} && mv -n {listed} {_ASIDE}"
+    return (
+        f"{grid} has no cases for these traces, so they are excluded. Put the cases back, delete what they left "
+        "(README.md, 'Only what changed runs again'), or keep the traces for another grid (moved back for it, they are "
+        f"not measured again): {f'(cd {shlex.quote(folder)} && {move})' if folder else move}"
+    )
+
+
+def a_few(names: Sequence[str]) -> str:
+    """The names of a few cases, and how many more there are."""
+    named = ", ".join(names[:_MOST_NAMED])
+    more = len(names) - _MOST_NAMED
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def of_no_checkpoint(file: str, name: str, checkpoint: str) -> str:
+    """One line for a case that is to load what this project writes, and has not written yet."""
+    return (
+        f'{file}: case {name!r}: checkpoint: "{checkpoint}" is not there yet; allowed: a folder that exists '
+        f"(`snakemake --cores 1 {checkpoint}` writes it)"
+    )
+
+
+def of_no_gpu(names: Sequence[str]) -> str:
+    """One line for cases that cannot be measured here: which, what is missing, and what can be done.
+
+    Args:
+        names: of one case or more.
+    """
+    need = "1 case needs a GPU" if len(names) == 1 else f"{len(names)} cases need a GPU"
+    return (
+        f"{need}, and NVML knows of none that may be used here: {a_few(names)}. Where this machine has one, "
+        "`nvidia-smi -L` must list it and CUDA_VISIBLE_DEVICES allow it; else measure them on a machine that has one "
+        "or on a cluster (README.md, 'On a cluster'), or leave them out of the grid: cases with scale: tiny need none"
+    )

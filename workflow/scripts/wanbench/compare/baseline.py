@@ -1,0 +1,40 @@
+"""Where a baseline's traces are. Imports nothing beyond the standard library: it is read before any job."""
+
+from pathlib import Path
+
+from wanbench.util.digests import sha256_of_file, value_digest
+from wanbench.util.errors import InputError
+
+ALLOWED = "a results folder, or a folder with traces (*.json, *.json.gz)"
+
+
+def baseline_files(path: Path, own_results: Path) -> list[Path]:
+    """The traces of a baseline, sorted.
+
+    Args:
+        own_results: where this run writes; as a baseline it would change under the comparison.
+
+    Raises:
+        InputError: there is nothing to compare with. The message names the path and what is allowed.
+    """
+    if not path.name or not path.exists():
+        raise InputError(f"baseline {path}: does not exist; allowed: {ALLOWED}")
+    if path.is_file():
+        raise InputError(f"baseline {path}: is a file; allowed: {ALLOWED}")
+    folder = path / "traces" if (path / "traces").is_dir() else path
+    if folder.resolve() == (own_results / "traces").resolve():
+        raise InputError(f"baseline {path}: is where this run writes its traces; allowed: a copy of it")
+    traces = sorted(file for file in folder.iterdir() if file.name.endswith((".json", ".json.gz")))
+    if not traces:
+        raise InputError(f"baseline {path}: holds no traces; allowed: {ALLOWED}")
+    names: dict[str, Path] = {}
+    for file in traces:
+        other = names.setdefault(file.name.removesuffix(".gz"), file)
+        if other != file:
+            raise InputError(f"baseline {path}: {other.name} and {file.name} are the same case; allowed: one of them")
+    return traces
+
+
+def baseline_digest(files: list[Path]) -> str:
+    """Changes with the content and the names of the files, and not with their dates."""
+    return value_digest({file.name: sha256_of_file(file) for file in files})

@@ -1,0 +1,77 @@
+"""What a case asks a scheduler for: GPUs, host memory and time.
+
+Time is the least of `timeout_s`, which ends a case wherever it runs, and one of these:
+
+    the estimate of `wanbench.estimate.duration`, which is made for slow GPUs
+    twice the time of the case's last good trace and two minutes more, where there is one; changed by as much as the
+    estimate has changed, where settings have
+    no other limit, once an attempt at the case has run out of time
+
+and 5 minutes more, for what comes before the measuring process and after it. The case is ended by its supervisor when
+the time without these 5 minutes is over, and so leaves a trace before the scheduler ends its job.
+
+Memory is 1.25 times the estimate of `wanbench.estimate.memory`; twice that once an attempt was killed, as for want of memory.
+"""
+
+import math
+from dataclasses import dataclass
+
+from wanbench.cases.case import Case
+from wanbench.cases.scale import as_sized
+from wanbench.estimate.duration import estimated_duration_s
+from wanbench.estimate.memory import estimated_host_bytes
+from wanbench.registry.stages import KILLED, TIMEOUT
+
+_RESERVE_S = 300
+_STARTING_S = 120
+_EARLIER_MARGIN = 2
+_MEMORY_MARGIN = 1.25
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Number of GPUs, host memory in 1e6 bytes and time in minutes."""
+
+    gpus: int
+    mem_mb: int
+    runtime_min: int
+
+
+# An attempt that measures nothing, but writes the trace of one that left none.
+TO_RECORD_A_LOST_ATTEMPT = Resources(gpus=0, mem_mb=2000, runtime_min=10)
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """A case that ran to its end, and the seconds that it took."""
+
+    case: Case
+    duration_s: float
+
+
+def resources_of(case: Case, earlier: Earlier | None, last_failure: str | None) -> Resources:
+    """What to ask for.
+
+    Args:
+        earlier: the last good attempt under this case's name, perhaps with other settings.
+        last_failure: status of the last attempt that failed.
+    """
+    bytes_ = _MEMORY_MARGIN * estimated_host_bytes(as_sized(case)) * (2 if last_failure == KILLED else 1)
+    time_s = min(case.timeout_s, math.inf if last_failure == TIMEOUT else _expected_s(case, earlier))
+    return Resources(case.gpus, math.ceil(bytes_ / 1e6), math.ceil((time_s + _RESERVE_S) / 60))
+
+
+def limit_s(runtime_min: float) -> float:
+    """Seconds after which a case must be ended, whose job may take so many minutes."""
+    given_s = 60 * runtime_min
+    return max(given_s - _RESERVE_S, given_s / 2)
+
+
+def _expected_s(case: Case, earlier: Earlier | None) -> float:
+    estimate_s = estimated_duration_s(as_sized(case))
+    if earlier is None:
+        return estimate_s
+    change = estimate_s / estimated_duration_s(as_sized(earlier.case))
+    # The estimates take several GPUs for one: fewer than before may take longer by as much, more need not be faster.
+    change *= max(1.0, earlier.case.gpus / case.gpus)
+    return _EARLIER_MARGIN * earlier.duration_s * change + _STARTING_S

@@ -1,0 +1,145 @@
+"""Floating-point operations of the stages, in closed form. A multiply-add is two.
+
+Matrix products, convolutions and attention are counted, elementwise work is not; torch's FlopCounterMode counts the
+same (the tests compare both on meta devices).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from wanbench.models.facts import passes_per_step
+
+_TEXT_TOKENS = 512  # Wan pads every prompt to this length
+# Edge of the tiles in which diffusers' VAE works with tiling (0.42.1), and how far from each other they begin: they
+# overlap. In pixels of the decoded video, or of the patches that are encoded.
+_TILE_PX, _TILES_APART_PX = 256, 192
+
+
+class Work(Protocol):
+    """What of a case its operations depend on."""
+
+    task: str
+    frames: int
+    width_px: int
+    height_px: int
+    guidance: tuple[float, ...]
+    cache: str
+    vae_tiling: bool
+
+
+@dataclass(frozen=True)
+class StageFlops:
+    """Operations of one generation's stages.
+
+    None where the architecture is not one whose count is known, and for a step whose cache skips some of them.
+    """
+
+    text_encoding: int
+    step: int | None
+    vae_decoding: int | None
+    vae_encoding: int | None
+
+
+@dataclass(frozen=True)
+class VaeCost:
+    """Operations of one direction of a VAE, per latent position (one of a latent frame's height times width).
+
+    Attributes:
+        first, further: convolutions for the first latent frame and for each further one, which stands for four
+            frames of video.
+        attention: of the middle block, times the square of the number of positions, for every latent frame.
+    """
+
+    first: int
+    further: int
+    attention: int
+
+    def flops(self, latent_frames: int, positions: int) -> int:
+        convolutions = positions * (self.first + self.further * (latent_frames - 1))
+        return convolutions + self.attention * positions**2 * latent_frames
+
+
+# Decoder and encoder by (base_dim, decoder_base_dim, z_dim). From FlopCounterMode on the full-size modules: counts
+# for 1 to 4 latent frames and three areas lie on this form exactly, as convolutions and attention must.
+_VAES = {
+    (160, 256, 48): (VaeCost(5_830_775_296, 18_835_608_064, 4096), VaeCost(1_188_800_512, 3_574_556_672, 2560)),
+    (96, None, 16): (VaeCost(687_882_752, 2_161_889_792, 1536), VaeCost(426_039_296, 1_280_731_136, 1536)),
+}
+
+
+def stage_flops(pipe: Any, case: Work) -> StageFlops:
+    """Operations of a case's stages, from the sizes of the pipeline's own components.
+
+    Args:
+        pipe: the pipeline, of which only the configurations of its components are read.
+    """
+    vae = pipe.vae.config
+    latent_frames = (case.frames - 1) // vae.scale_factor_temporal + 1
+    latent_size = (case.height_px // vae.scale_factor_spatial, case.width_px // vae.scale_factor_spatial)
+    positions = math.prod(latent_size)
+    # Guidance above 1 means a second pass without the prompt, and a second prompt to encode.
+    passes = passes_per_step(case.guidance)
+    per_token_timesteps = bool(pipe.config.expand_timesteps)
+    transformer = transformer_flops(pipe.transformer.config, latent_frames, positions, per_token_timesteps)
+    decoder, encoder = _VAES.get((vae.base_dim, vae.decoder_base_dim, vae.z_dim), (None, None))
+    # TI2V-5B encodes the image; I2V-A14B a whole video that begins with it.
+    encoded_frames = 0 if case.task == "t2v" else 1 if per_token_timesteps else latent_frames
+    # The VAE asks for the size in pixels, also where it encodes patches.
+    tiled = case.vae_tiling and max(case.height_px, case.width_px) > _TILE_PX
+    decoded, encoded = (
+        _tiles(latent_size, vae.scale_factor_spatial // patch) if tiled else [positions]
+        for patch in (1, vae.patch_size or 1)
+    )
+    return StageFlops(
+        text_encoding=passes * text_encoder_flops(pipe.text_encoder.config, _TEXT_TOKENS),
+        step=passes * transformer if case.cache == "none" else None,
+        vae_decoding=sum(decoder.flops(latent_frames, tile) for tile in decoded) if decoder else None,
+        vae_encoding=sum(encoder.flops(encoded_frames, tile) for tile in encoded)
+        if encoder and encoded_frames
+        else None,
+    )
+
+
+def _tiles(latent_size: tuple[int, int], scale: int) -> list[int]:
+    """Latent positions of each tile.
+
+    Args:
+        latent_size: height and width of a latent frame.
+        scale: pixels along the edge of a latent position.
+    """
+    edge, apart = _TILE_PX // scale, _TILES_APART_PX // scale
+    heights, widths = ([min(edge, side - start) for start in range(0, side, apart)] for side in latent_size)
+    return [height * width for height in heights for width in widths]
+
+
+def transformer_flops(config: Any, latent_frames: int, positions: int, per_token_timesteps: bool) -> int:
+    """One forward pass of the denoiser.
+
+    Args:
+        config: of the `WanTransformer3DModel`.
+        positions: height times width of a latent frame.
+        per_token_timesteps: whether every token has a timestep of its own (TI2V-5B).
+    """
+    patch_frames, patch_height, patch_width = config.patch_size
+    patch = patch_frames * patch_height * patch_width
+    tokens = latent_frames * positions // patch
+    width = config.num_attention_heads * config.attention_head_dim
+    timesteps = tokens if per_token_timesteps else 1
+    embedding = (
+        2 * tokens * config.in_channels * patch * width
+        + 2 * timesteps * (config.freq_dim * width + 7 * width**2)
+        + 2 * _TEXT_TOKENS * (config.text_dim * width + width**2)
+        + 2 * tokens * width * config.out_channels * patch
+    )
+    self_attention = 8 * tokens * width**2 + 4 * tokens**2 * width
+    cross_attention = 4 * tokens * width**2 + 4 * _TEXT_TOKENS * width**2 + 4 * tokens * _TEXT_TOKENS * width
+    feed_forward = 4 * tokens * width * config.ffn_dim
+    return embedding + config.num_layers * (self_attention + cross_attention + feed_forward)
+
+
+def text_encoder_flops(config: Any, tokens: int) -> int:
+    """One prompt through the UMT5 encoder."""
+    inner = config.num_heads * config.d_kv
+    linear = 2 * tokens * (4 * config.d_model * inner + 3 * config.d_model * config.d_ff)
+    return config.num_layers * (linear + 4 * tokens**2 * inner)

@@ -1,0 +1,1 @@
+"""Every fact that several rooms need, once."""

@@ -1,0 +1,36 @@
+"""Did the grid as a whole succeed?"""
+
+import pandas as pd
+
+from wanbench.analysis.case_rows import CaseRow, case_rows
+from wanbench.cases.messages import of_failed_case, of_no_case
+from wanbench.findings.case_counts import Findings, of_failed_check, with_warnings
+from wanbench.registry.stages import FINISHED
+
+
+def outcome_of(cases: pd.DataFrame, findings: Findings) -> dict[str, int]:
+    """Number of cases by status, and of those that are ok, how many are to be looked at."""
+    by_status = cases["status"].value_counts().sort_index()
+    return {str(status): int(count) for status, count in by_status.items()} | {
+        "check_not_passed": len(of_failed_check(cases)),
+        "with_warnings": len(with_warnings(cases, findings)),
+    }
+
+
+def faults_of(cases: pd.DataFrame, excluded: pd.DataFrame, grid: str, folder: str = "") -> list[str]:
+    """A line for each case that failed and each whose trace could not be used, and one for traces of no case.
+
+    Args:
+        grid: the grid file, as the user would write it.
+        folder: as for `wanbench.cases.messages.of_failed_case`.
+    """
+    failed = cases[~cases["status"].isin(FINISHED)]
+    lines = [_failed(case, folder) for case in case_rows(failed)]
+    lines += [f"{item.case}: excluded: {item.reason}" for item in excluded.itertuples() if item.of_grid]
+    strangers = [f"results/traces/{item.case}.json" for item in excluded.itertuples() if not item.of_grid]
+    return lines + ([of_no_case(strangers, grid, folder)] if strangers else [])
+
+
+def _failed(case: CaseRow, folder: str) -> str:
+    stage, error_type = (None if pd.isna(case[key]) else case[key] for key in ("stage_reached", "error_type"))
+    return of_failed_case(case["case"], case["status"], stage, error_type, case["error_message"], folder)

@@ -1,0 +1,139 @@
+"""GPU Performance Monitoring (GPM) through NVML: what the multiprocessors, tensor cores and memory really do.
+
+Available from Hopper on. A value describes the time between two samples of the same GPU, but a sample is not of the
+instant at which it is taken. Seen on two H200 and two H100 (driver 580): the GPU latches its counters every 100.00 ms
+of the host's monotonic clock (to 0.005 ms), and the driver publishes the last latch every 100.04 to 100.1 ms, on a
+clock of its own. So a latch is 18 to 118 ms old when it is published, half a millisecond older each second; and it is
+up to 100 ms older when it is read:
+
+    latch         latch         latch         latch         latch
+      |-------------|-------------|-------------|-------------|
+              published       published       published
+                  |--------------^|---------------|
+                                 sample: of the first latch
+
+A value is of the time between two latches. Two samples of the same publication have nothing between them: NVML answers
+with zeros, and DRAM activity that is no number, without an error. Such an answer is no reading. But it tells that
+nothing was published between the two samples, and that is used: a little less than a period after each reading the
+sampler takes one more sample, a probe. Every two seconds or so it is of the reading's publication, which tells when
+that was, to 3 ms. From these instants `wanbench.telemetry.driver_refresh` has those of the whole case. Where the latches
+lie is found by `wanbench.telemetry.refresh_phase`, from a load of known times.
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+from wanbench.util.intervals import Interval
+
+# Of the latches, and of their publications.
+PERIOD_S = 0.1
+# So long after a reading, a probe is of its publication only if that had just been made.
+PROBE_AFTER_S = 0.095
+# A younger latch is left to the next publication. Ages of 16 to 122 ms were seen (H100), each to some 5 ms.
+LATCH_TO_PUBLISHED_S = 0.018
+# Key of what a probe may tell: when the counters were published that it and the reading before have.
+PUBLISHED_NS = "gpm_driver_refresh_ns"
+# An instant that is known less well than to this says nothing that others do not say better.
+_KNOWN_TO_S = 0.005
+
+_MEBIBYTE = 1024 * 1024
+
+# Key of our sample, name of NVML's metric, factor from its unit to ours.
+_METRICS = (
+    ("sm_activity_pct", "NVML_GPM_METRIC_SM_UTIL", 1),
+    ("sm_occupancy_pct", "NVML_GPM_METRIC_SM_OCCUPANCY", 1),
+    ("tensor_activity_pct", "NVML_GPM_METRIC_ANY_TENSOR_UTIL", 1),
+    ("dram_activity_pct", "NVML_GPM_METRIC_DRAM_BW_UTIL", 1),
+    ("graphics_activity_pct", "NVML_GPM_METRIC_GRAPHICS_UTIL", 1),
+    ("pcie_tx_bytes_per_s", "NVML_GPM_METRIC_PCIE_TX_PER_SEC", _MEBIBYTE),
+    ("pcie_rx_bytes_per_s", "NVML_GPM_METRIC_PCIE_RX_PER_SEC", _MEBIBYTE),
+)
+METRICS = tuple(key for key, _, _ in _METRICS)
+
+
+def is_of_one_publication(values: Mapping[str, float]) -> bool:
+    """Whether nothing was published between two samples: PCIe and graphics are never all zero, even when idle."""
+    return bool(values) and not any(values.values())
+
+
+def published_ns(before: Interval, after: Interval) -> int | None:
+    """When the counters were published that two samples have in common.
+
+    They had been when the first was taken, and the next had not when the second was.
+
+    Args:
+        before, after: when the calls for the samples began and ended, monotonic, in nanoseconds.
+
+    Returns:
+        Monotonic time in nanoseconds; None where the samples tell it less well than to 5 ms.
+    """
+    earliest_ns, latest_ns = after[0] - round(PERIOD_S * 1e9), before[1]
+    if not 0 <= latest_ns - earliest_ns <= 2 * _KNOWN_TO_S * 1e9:
+        return None
+    return (earliest_ns + latest_ns) // 2
+
+
+class Gpm:
+    """Two alternating GPM samples of one GPU, or of one MIG instance of it.
+
+    Raises:
+        NVMLError: from the constructor, where the GPU has no GPM.
+    """
+
+    def __init__(self, nvml: ModuleType, device: Any, gpu_instance: int | None) -> None:
+        self._nvml = nvml
+        self._device = device
+        self._gpu_instance = gpu_instance
+        if not nvml.nvmlGpmQueryDeviceSupport(device).isSupportedDevice:
+            raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
+        self._last, self._spare = nvml.nvmlGpmSampleAlloc(), nvml.nvmlGpmSampleAlloc()
+        self._last_taken_ns: Interval | None = None
+
+    def read(self) -> dict[str, float]:
+        """Metrics since the last reading; none where nothing was published since, and the next covers both times."""
+        taken_ns = self._sample(self._spare)
+        values = {} if self._last_taken_ns is None else self._between(self._last, self._spare)
+        if is_of_one_publication(values):
+            return {}
+        self._last, self._spare = self._spare, self._last
+        self._last_taken_ns = taken_ns
+        return values
+
+    def probe(self) -> int | None:
+        """Monotonic time in nanoseconds at which the last reading's counters were published; None if not told."""
+        if self._last_taken_ns is None:
+            return None
+        taken_ns = self._sample(self._spare)
+        if not is_of_one_publication(self._between(self._last, self._spare)):
+            return None
+        return published_ns(self._last_taken_ns, taken_ns)
+
+    def close(self) -> None:
+        for sample in (self._last, self._spare):
+            self._nvml.nvmlGpmSampleFree(sample)
+
+    def _sample(self, sample: Any) -> Interval:
+        """Take a sample; when the call began and ended, monotonic, in nanoseconds."""
+        begin_ns = time.monotonic_ns()
+        if self._gpu_instance is None:
+            self._nvml.nvmlGpmSampleGet(self._device, sample)
+        else:
+            self._nvml.nvmlGpmMigSampleGet(self._device, self._gpu_instance, sample)
+        return begin_ns, time.monotonic_ns()
+
+    def _between(self, old: Any, new: Any) -> dict[str, float]:
+        request = self._nvml.c_nvmlGpmMetricsGet_t()
+        request.version = self._nvml.NVML_GPM_METRICS_GET_VERSION
+        request.numMetrics = len(_METRICS)
+        request.sample1, request.sample2 = old, new
+        for metric, (_, name, _) in zip(request.metrics, _METRICS):
+            metric.metricId = getattr(self._nvml, name)
+        self._nvml.nvmlGpmMetricsGet(request)
+        return {
+            key: metric.value * factor
+            for metric, (key, _, factor) in zip(request.metrics, _METRICS)
+            if metric.nvmlReturn == self._nvml.NVML_SUCCESS and math.isfinite(metric.value)
+        }

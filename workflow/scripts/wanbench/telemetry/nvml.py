@@ -1,0 +1,215 @@
+"""GPU metrics through NVML (package `nvidia-ml-py`, module `pynvml`).
+
+Only calls that take microseconds to a few milliseconds are made: NVML's PCIe throughput blocks for 21 ms and is left
+out, GPM has the same figure.
+"""
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from types import ModuleType
+from typing import Any
+
+from wanbench.telemetry.gpm import PUBLISHED_NS, Gpm
+
+SM_SOURCE_GPM = "gpm_sm_utilisation"
+SM_SOURCE_UTILISATION = "nvml_gpu_utilisation"
+
+
+class NvmlUnavailable(Exception):
+    """GPU telemetry cannot be had; the message says why."""
+
+
+def initialised_nvml() -> ModuleType:
+    """The `pynvml` module, ready for calls.
+
+    Raises:
+        NvmlUnavailable: the module, the driver's library or the driver is missing, or access is denied.
+    """
+    try:
+        import pynvml
+    except ImportError as error:
+        raise NvmlUnavailable(f"package nvidia-ml-py is missing: {error}") from None
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        raise NvmlUnavailable(str(error)) from None
+    return pynvml
+
+
+def open_nvml(uuids: Iterable[str], own_pids: Callable[[], set[int]]) -> "NvmlSource":
+    """A source for these GPUs.
+
+    Raises:
+        NvmlUnavailable: see `initialised_nvml`; or a GPU cannot be opened.
+    """
+    nvml = initialised_nvml()
+    try:
+        return NvmlSource(nvml, uuids, own_pids)
+    except nvml.NVMLError as error:
+        raise NvmlUnavailable(str(error)) from None
+
+
+class NvmlSource:
+    """The GPUs of a case, by UUID; several are read as one.
+
+    Of several GPUs, shares (`_pct`) and clocks are means; power, energy and PCIe traffic are sums; memory and
+    temperature are those of the GPU that has the most, since each must bear its own. `energy_j` counts since the driver
+    was loaded. `clock_event_reasons` is NVML's bit mask, with the reasons of any of them. `other_processes` and
+    `other_processes_mem_bytes` are compute processes that are not ours, added up: one that is on two GPUs counts on each. A
+    metric that one of them does not tell is absent.
+
+    Args:
+        nvml: the `pynvml` module, initialised.
+        uuids: GPUs or MIG instances.
+        own_pids: gives the process IDs of the measured process and its children.
+
+    Raises:
+        NVMLError: a GPU cannot be opened.
+    """
+
+    def __init__(self, nvml: ModuleType, uuids: Iterable[str], own_pids: Callable[[], set[int]]) -> None:
+        self._uuids = list(uuids)
+        self._gpus = [_Gpu(nvml, uuid, own_pids) for uuid in self._uuids]
+
+    def describe(self) -> dict[str, Any]:
+        """UUIDs, and of the first GPU what does not change while sampling; None for what NVML does not tell.
+
+        The power limit, too, is that of one GPU.
+        """
+        return {"gpus": self._uuids} | self._gpus[0].describe()
+
+    def read(self) -> dict[str, float]:
+        """One reading, with GPM's sample taken first."""
+        readings = [gpu.read() for gpu in self._gpus]
+        shared = set.intersection(*(set(reading) for reading in readings))
+        return {key: _combine(key, [reading[key] for reading in readings]) for key in shared}
+
+    def probe(self) -> dict[str, float]:
+        """What `Gpm.probe` tells, as `gpm_driver_refresh_ns`; of several GPUs nothing, each has latches of its own."""
+        published_ns = self._gpus[0].probe() if len(self._gpus) == 1 else None
+        return {} if published_ns is None else {PUBLISHED_NS: published_ns}
+
+    def close(self) -> None:
+        for gpu in self._gpus:
+            gpu.close()
+
+
+class _Gpu:
+    def __init__(self, nvml: ModuleType, uuid: str, own_pids: Callable[[], set[int]]) -> None:
+        self._nvml = nvml
+        self._device = nvml.nvmlDeviceGetHandleByUUID(uuid)
+        self._strangers = _Strangers(own_pids)
+        is_mig = uuid.startswith("MIG-")
+        # A MIG instance has memory and processes of its own; power, clocks and energy are the whole GPU's.
+        self._whole = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self._device) if is_mig else self._device
+        instance = nvml.nvmlDeviceGetGpuInstanceId(self._device) if is_mig else None
+        self._gpm: Gpm | None = None
+        # Refused before Hopper, unknown to older drivers.
+        with suppress(nvml.NVMLError, AttributeError):
+            self._gpm = Gpm(nvml, self._whole, instance)
+        self._calls = self._call_table()
+
+    def describe(self) -> dict[str, Any]:
+        nvml, device = self._nvml, self._whole
+        power_limit_mw = self._try(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(device))
+        return {
+            "driver": self._try(nvml.nvmlSystemGetDriverVersion),
+            "power_limit_w": None if power_limit_mw is None else power_limit_mw / 1000,
+            "sm_clock_max_mhz": self._try(lambda: nvml.nvmlDeviceGetMaxClockInfo(device, nvml.NVML_CLOCK_SM)),
+            "device_mem_total_bytes": self._try(lambda: nvml.nvmlDeviceGetMemoryInfo(self._device).total),
+            "sm_activity_source": SM_SOURCE_UTILISATION if self._gpm is None else SM_SOURCE_GPM,
+        }
+
+    def probe(self) -> int | None:
+        return None if self._gpm is None else self._try(self._gpm.probe)
+
+    def read(self) -> dict[str, float]:
+        # First, since the tick's time is taken right before, and the other calls may block for milliseconds.
+        values: dict[str, float] = {} if self._gpm is None else self._try(self._gpm.read) or {}
+        for key, call in self._calls:
+            value = self._try(call)
+            if value is not None:
+                values[key] = value
+        processes = self._try(lambda: self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device))
+        if processes is not None:
+            values |= self._strangers.among({process.pid: process.usedGpuMemory for process in processes})
+            own = [process.usedGpuMemory for process in processes if process.pid in self._strangers.own]
+            if own and None not in own:
+                values["gpu_mem_process_bytes"] = sum(own)
+        return values
+
+    def close(self) -> None:
+        if self._gpm is not None:
+            self._try(self._gpm.close)
+
+    def _call_table(self) -> list[tuple[str, Callable[[], float]]]:
+        nvml, whole = self._nvml, self._whole
+        calls: list[tuple[str, Callable[[], float]]] = [
+            ("gpu_mem_used_bytes", lambda: nvml.nvmlDeviceGetMemoryInfo(self._device).used),
+            ("power_w", self._power_w),
+            ("energy_j", lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(whole) / 1000),
+            ("temperature_c", lambda: nvml.nvmlDeviceGetTemperature(whole, nvml.NVML_TEMPERATURE_GPU)),
+            ("sm_clock_mhz", lambda: nvml.nvmlDeviceGetClockInfo(whole, nvml.NVML_CLOCK_SM)),
+            ("mem_clock_mhz", lambda: nvml.nvmlDeviceGetClockInfo(whole, nvml.NVML_CLOCK_MEM)),
+            ("clock_event_reasons", lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(whole)),
+        ]
+        if self._gpm is None:
+            calls.append(("sm_activity_pct", lambda: nvml.nvmlDeviceGetUtilizationRates(whole).gpu))
+        return calls
+
+    def _power_w(self) -> float:
+        """Power at this instant; where the GPU does not tell, NVML's figure, which is smoothed over a second."""
+        field = self._nvml.nvmlDeviceGetFieldValues(self._whole, [self._nvml.NVML_FI_DEV_POWER_INSTANT])[0]
+        if field.nvmlReturn == self._nvml.NVML_SUCCESS:
+            return field.value.uiVal / 1000
+        return self._nvml.nvmlDeviceGetPowerUsage(self._whole) / 1000
+
+    def _try(self, call: Callable[[], Any]) -> Any:
+        """The call's result, or None where NVML refuses: the metric is then absent from the reading."""
+        try:
+            return call()
+        except self._nvml.NVMLError:
+            return None
+
+
+class _Strangers:
+    """Tells the processes of others on a GPU from our own.
+
+    In a container NVML may give process IDs of the host, which we cannot know for ours. What was on the GPU before
+    our process used it is foreign; of those that come later and are not known, the first is taken for ours.
+    """
+
+    def __init__(self, own_pids: Callable[[], set[int]]) -> None:
+        self._own_pids = own_pids
+        self._before: set[int] | None = None
+        self._taken_for_ours: int | None = None
+        self.own: set[int] = set()
+
+    def among(self, memory_bytes: dict[int, int | None]) -> dict[str, float]:
+        if self._before is None:
+            self._before = set(memory_bytes) - self._own_pids()
+        self.own = self._own_pids() & set(memory_bytes)
+        later = [pid for pid in memory_bytes if pid not in self._before]
+        if not self.own:
+            if self._taken_for_ours is None and later:
+                self._taken_for_ours = later[0]
+            self.own = {self._taken_for_ours} & set(memory_bytes) if self._taken_for_ours is not None else set()
+        foreign = [size for pid, size in memory_bytes.items() if pid not in self.own]
+        values: dict[str, float] = {"other_processes": len(foreign)}
+        if None not in foreign:
+            values["other_processes_mem_bytes"] = sum(size for size in foreign if size is not None)
+        return values
+
+
+def _combine(key: str, values: list[Any]) -> float:
+    """One value for several GPUs, see `NvmlSource`."""
+    if key == "clock_event_reasons":
+        mask = 0
+        for value in values:
+            mask |= int(value)
+        return mask
+    if key in ("temperature_c", "gpu_mem_used_bytes", "gpu_mem_process_bytes"):
+        return max(values)
+    if key.endswith(("_pct", "_mhz")):
+        return sum(values) / len(values)
+    return sum(values)

@@ -1,0 +1,246 @@
+"""Join samples and stages: what did a metric do during a stage?"""
+
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from wanbench.registry import clock_events
+from wanbench.registry.energy_counter import SHORTEST_WITH_ENERGY_S
+from wanbench.telemetry.counter_refresh import PERIOD_NS, Latches
+from wanbench.telemetry.driver_refresh import Publications, publications
+from wanbench.telemetry.gpm import LATCH_TO_PUBLISHED_S, METRICS, PUBLISHED_NS
+from wanbench.telemetry.nvml import SM_SOURCE_GPM
+from wanbench.util.counter import growth
+from wanbench.util.intervals import Interval, total
+
+# What a metric's readings mean decides how they are joined with a stage.
+# These describe the time since the reading before: their mean is weighted by time.
+INTERVAL_METRICS = ("cpu_pct", "process_cpu_pct", *METRICS)
+# These hold for an instant, and their highest value matters (memory also as a mean).
+PEAK_METRICS = (
+    "sys_mem_bytes",
+    "process_mem_bytes",
+    "gpu_mem_used_bytes",
+    "gpu_mem_process_bytes",
+    "temperature_c",
+)
+# These hold for an instant, and their mean matters.
+MEAN_METRICS = ("power_w", "sm_clock_mhz", "mem_clock_mhz")
+
+# A tick that is this much later than due leaves a gap: the samples on both sides say nothing about it.
+_LATE = 1.5
+# A mean over less of a stage than this does not stand for the stage.
+_MIN_SHARE_OF_STAGE = 0.9
+# Samples of which a stage is less than this are not of the stage.
+_FILLED = 0.9
+# Between the pieces of loading the GPU computes: a tenth of that was most of what they were said to have.
+_FILLED_BY_LOADING = 0.98
+# A stage of which less than this lies in stretches that samples tell apart was not seen.
+_MIN_SHARE_SEEN = 0.5
+
+
+@dataclass(frozen=True)
+class Series:
+    """The readings of one metric."""
+
+    times_ns: list[int]
+    values: list[float]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A recording of the sampler.
+
+    Attributes:
+        times_ns: monotonic times of the samples, rising.
+        values: a reading each; a metric that could not be read is not in it.
+        interval_s: time between samples as asked for.
+        missed: ticks that were skipped because the one before took too long; None if the sampler did not
+            live to say so.
+        gpu_telemetry: what the GPU's source said of itself, or its error; None without a GPU.
+        published: when GPM's counters were published; None where it was not found.
+        latches: when they were latched; None where it was not found.
+    """
+
+    times_ns: list[int]
+    values: list[dict[str, float]]
+    interval_s: float
+    missed: int | None
+    gpu_telemetry: dict[str, Any] | None = field(default=None)
+    published: Publications | None = None
+    latches: Latches | None = None
+
+    @cached_property
+    def series(self) -> dict[str, Series]:
+        """Readings by metric, at the times that they speak of: GPM's are of the latch before they were taken."""
+        found: dict[str, Series] = {}
+        for time_ns, reading in zip(self.times_ns, self.values):
+            for metric, value in reading.items():
+                series = found.setdefault(metric, Series([], []))
+                series.times_ns.append(self.latch_ns(time_ns) if self.by_gpm and metric in METRICS else time_ns)
+                series.values.append(value)
+        return found
+
+    @property
+    def by_gpm(self) -> bool:
+        return (self.gpu_telemetry or {}).get("sm_activity_source") == SM_SOURCE_GPM
+
+    def latch_ns(self, taken_ns: int) -> int:
+        """When the counters were latched that a GPM sample holds which was taken at this time.
+
+        It is the last that could be published when the sample's counters were. Where it is not known when that was,
+        it is taken to be half a period before the sample; and where it is not known when counters were latched, half a
+        period before they could be published at the latest. Each may be wrong by half a period.
+        """
+        published_ns = taken_ns - PERIOD_NS // 2 if self.published is None else self.published.last_ns(taken_ns)
+        if self.latches is None:
+            return published_ns - round(LATCH_TO_PUBLISHED_S * 1e9) - PERIOD_NS // 2
+        return self.latches.last_ns(published_ns)
+
+    @cached_property
+    def energy(self) -> Series:
+        """The energy counter where it moved: it is renewed every 100 ms, and repeats its value in between."""
+        moved = Series([], [])
+        counter = self.series.get("energy_j", Series([], []))
+        for time_ns, value in zip(counter.times_ns, counter.values):
+            if not moved.values or value != moved.values[-1]:
+                moved.times_ns.append(time_ns)
+                moved.values.append(value)
+        return moved
+
+
+def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
+    ticks = [record for record in records if "time_ns" in record]
+    last = next((record for record in records if "missed" in record), None)
+    header = next((record for record in records if "gpu_telemetry" in record), {})
+    return Samples(
+        [record["time_ns"] for record in ticks],
+        [record["values"] for record in ticks],
+        interval_s,
+        last["missed"] if last else None,
+        header.get("gpu_telemetry"),
+        publications([record["values"][PUBLISHED_NS] for record in ticks if PUBLISHED_NS in record["values"]]),
+    )
+
+
+def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool = False) -> dict[str, float | int]:
+    """Sampled measures of a stage, and `samples`, the number of samples taken in it.
+
+    Shares and rates are means weighted by time, with a reading cut where a border cuts it; where readings cover
+    less than nine tenths of the stage, there is none. Memory and temperature are given as their highest value,
+    memory also as `_mean_bytes`, power and clocks as their mean. `comp_load_pct_s` is SM activity times time.
+    `energy_j` is the counter's difference over the stage. A stage of which not enough was seen has none of them, see
+    `was_seen`; energy, and power, whose single readings are rough, need stretches of a second.
+    """
+    inside = [series_index for start, end in intervals for series_index in _between(samples.times_ns, start, end)]
+    measures: dict[str, float | int] = {"samples": len(inside)}
+    length_ns = total(intervals)
+    filled = _FILLED_BY_LOADING if is_loading else _FILLED
+    if not was_seen(intervals, samples.interval_s * 1e9, filled):
+        return measures
+    has_energy = was_seen(intervals, samples.interval_s * 1e9, filled, SHORTEST_WITH_ENERGY_S * 1e9)
+    for metric in INTERVAL_METRICS:
+        if metric in samples.series:
+            mean, weight_ns = weighted_mean(samples.series[metric], intervals)
+            if mean is not None and weight_ns >= _MIN_SHARE_OF_STAGE * length_ns:
+                measures[metric] = mean
+    for metric in (*PEAK_METRICS, *MEAN_METRICS):
+        readings = [samples.values[i][metric] for i in inside if metric in samples.values[i]]
+        if readings and (has_energy or metric != "power_w"):
+            mean = sum(readings) / len(readings)
+            measures[metric] = max(readings) if metric in PEAK_METRICS else mean
+            if metric in PEAK_METRICS and metric.endswith("_bytes"):
+                measures[metric.replace("_bytes", "_mean_bytes")] = mean
+    masks = [
+        int(samples.values[i]["clock_event_reasons"]) for i in inside if "clock_event_reasons" in samples.values[i]
+    ]
+    if masks:
+        measures["power_cap_pct"] = 100 * sum(bool(mask & clock_events.POWER_CAP) for mask in masks) / len(masks)
+    if "sm_activity_pct" in measures:
+        measures["comp_load_pct_s"] = measures["sm_activity_pct"] * length_ns / 1e9
+    energy_j = energy_of(samples.energy, intervals) if has_energy else None
+    if energy_j is not None:
+        measures["energy_j"] = energy_j
+    return measures
+
+
+def was_seen(intervals: list[Interval], resolution_ns: float, filled: float, least_ns: float = 0.0) -> bool:
+    """Whether samples that are `resolution_ns` apart tell what happened in these intervals, and not around them.
+
+    Intervals that are closer together than that are one stretch to the samples. It was seen if it is no shorter than
+    that and filled enough. Half of the time must lie in such stretches. One interval was seen if it is no
+    shorter.
+
+    Args:
+        intervals: sorted and disjoint, in nanoseconds.
+        filled: share of a stretch that must be the intervals'.
+        least_ns: how long a stretch must be as well.
+    """
+    seen_ns = 0
+    stretch: list[Interval] = []
+    for interval, after in zip(intervals, [*intervals[1:], None]):
+        stretch.append(interval)
+        if after is not None and after[0] - interval[1] < resolution_ns:
+            continue
+        filled_ns, length_ns = total(stretch), interval[1] - stretch[0][0]
+        if length_ns >= max(resolution_ns, least_ns) and filled_ns >= filled * length_ns:
+            seen_ns += filled_ns
+        stretch = []
+    return seen_ns > 0 and seen_ns >= _MIN_SHARE_SEEN * total(intervals)
+
+
+def weighted_mean(series: Series, intervals: list[Interval]) -> tuple[float | None, int]:
+    """Mean of an interval metric over `intervals`, and the time in nanoseconds that its readings cover of them.
+
+    A reading covers the time since the reading before it; the first covers none.
+    """
+    times_ns, values = series.times_ns, series.values
+    weighted, weight_ns = 0.0, 0
+    for start, end in intervals:
+        # The first reading after the start covers time before and after it.
+        for i in range(max(1, bisect_right(times_ns, start)), min(len(times_ns), bisect_left(times_ns, end) + 1)):
+            overlap_ns = min(end, times_ns[i]) - max(start, times_ns[i - 1])
+            if overlap_ns > 0:
+                weighted += values[i] * overlap_ns
+                weight_ns += overlap_ns
+    return (weighted / weight_ns if weight_ns else None), weight_ns
+
+
+def energy_of(counter: Series, intervals: list[Interval]) -> float | None:
+    """Energy in joules over `intervals`, None where the counter does not span them.
+
+    Between two of the counter's values energy is taken to flow evenly.
+    """
+    if not intervals:
+        return None
+    grown_j = [growth(counter.times_ns, counter.values, start, end) for start, end in intervals]
+    return None if None in grown_j else sum(grown_j)
+
+
+def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
+    """Share of `extent` that samples cover, in percent, and the greatest gap between samples, in seconds.
+
+    With a GPU, a sample counts when it has a reading of SM activity. The time from one sample to the next is
+    covered unless it is half an interval longer than asked for. The times from the beginning of `extent` to the
+    first sample and from the last to its end are gaps like others.
+    """
+    start_ns, end_ns = extent
+    has_gpu = samples.gpu_telemetry is not None and "error" not in samples.gpu_telemetry
+    times_ns = samples.series.get("sm_activity_pct", Series([], [])).times_ns if has_gpu else samples.times_ns
+    first, last = bisect_right(times_ns, start_ns), bisect_left(times_ns, end_ns)
+    before = times_ns[first - 1 : first] if first else [start_ns]
+    after = times_ns[last : last + 1] or [end_ns]
+    borders = [*before, *times_ns[first:last], *after]
+    # A tick that finds nothing new of GPM leaves its time to the next, so two intervals are no gap.
+    longest_ns = (_LATE + has_gpu) * samples.interval_s * 1e9
+    covered_ns = 0
+    for left, right in zip(borders, borders[1:]):
+        if right - left <= longest_ns:
+            covered_ns += min(right, end_ns) - max(left, start_ns)
+    gaps_ns = [right - left for left, right in zip(borders, borders[1:])]
+    return 100 * covered_ns / max(1, end_ns - start_ns), max(gaps_ns) / 1e9
+
+
+def _between(times_ns: list[int], start: int, end: int) -> range:
+    return range(bisect_left(times_ns, start), bisect_left(times_ns, end))

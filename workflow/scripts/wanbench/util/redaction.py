@@ -1,0 +1,170 @@
+"""Keep secrets, and the names of people and machines, out of what is shared.
+
+What is looked for is what this process can know: its environment, the account that it runs under, the machine's name,
+the hub's token file. Two strengths, since a name can be a word:
+
+    redacted          for anything. Secrets become ***, home folders ~, and names of accounts and machines *** where
+                      they are a part of a path or of an address (alice@, @node7). A prompt keeps its other words.
+    redacted_message  for what software says (errors, logs): also names that stand alone, if they have four
+                      characters or more and are no common word. Nobody is named by `root`, and texts say `gpu`.
+"""
+
+import os
+import pwd
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+# TOKENIZERS_PARALLELISM holds no secret.
+_SECRET_VARIABLE = re.compile(
+    r"TOKEN(?!IZER)|SECRET|PASSW|PASSPHRASE|CREDENTIAL|COOKIE|API_?KEY|(?:^|_)(?:KEY|PAT)(?:_|$)", re.IGNORECASE
+)
+_ACCOUNT_VARIABLES = ("USER", "LOGNAME", "USERNAME", "SUDO_USER", "SLURM_JOB_USER")
+_MACHINE_VARIABLES = ("HOSTNAME", "HOST", "SLURMD_NODENAME", "SLURM_SUBMIT_HOST")
+# Shorter values (1, true, none) are also words and figures of the text.
+_SHORTEST_SECRET, _SHORTEST_NAME = 6, 4
+# Accounts and machines that share their name with thousands of others, and with words of any log.
+_COMMON_NAME = re.compile(
+    "admin|administrator|builder?|cuda|data|debian|default|docker|guest|home|host|jovyan|linux|localhost|machine|main|"
+    "mambauser|models?|nobody|node|none|nvidia|python|root|runner|server|service|system|tests?|torch|ubuntu|unknown|"
+    "users?|vagrant|work|worker|workspace",
+    re.IGNORECASE,
+)
+_WELL_KNOWN_TOKENS = re.compile(
+    r"\bhf_[A-Za-z0-9]{20,}|\bgh[oprsu]_[A-Za-z0-9]{20,}|\bAKIA[A-Z0-9]{16}\b|(?<=Bearer )[\w.~+/=-]{8,}"
+)
+_URL_LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
+# Of a name: alice is in alice.log and in job-alice_2, and not in malice.
+_BEGINS, _ENDS = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
+_HIDDEN = "***"
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """Patterns of what this process must not tell; None where there is nothing of the kind."""
+
+    secrets: re.Pattern[str] | None
+    homes: re.Pattern[str] | None
+    names_in_paths: re.Pattern[str] | None
+    names_alone: re.Pattern[str] | None
+
+
+def redacted(value: Any) -> Any:
+    """The value with what names nobody's business excluded of any text in it, and no lone surrogate in it."""
+    if isinstance(value, dict):
+        return {redacted(key): redacted(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [redacted(item) for item in value]
+    return _without(value, _rules()) if isinstance(value, str) else value
+
+
+def redacted_message(text: str) -> str:
+    """What software said, as `redacted`, and without the names of accounts and machines that stand alone in it."""
+    return message_redactor()(text)
+
+
+def message_redactor() -> Callable[[str], str]:
+    """`redacted_message` for many texts: what it looks for is what this process knows now."""
+    rules = _rules()
+
+    def redact(text: str) -> str:
+        text = _without(text, rules)
+        return rules.names_alone.sub(_HIDDEN, text) if rules.names_alone else text
+
+    return redact
+
+
+def _without(text: str, rules: _Rules) -> str:
+    # File names can hold what is no text. No file of ours could be written with it.
+    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if rules.secrets:
+        text = rules.secrets.sub(_HIDDEN, text)
+    text = _URL_LOGIN.sub(f"{_HIDDEN}@", _WELL_KNOWN_TOKENS.sub(_HIDDEN, text))
+    if rules.homes:
+        text = rules.homes.sub("~", text)
+    return rules.names_in_paths.sub(_HIDDEN, text) if rules.names_in_paths else text
+
+
+def _rules() -> _Rules:
+    environment = os.environ
+    return _compiled(_secrets(environment), _homes(environment), _names(environment))
+
+
+@cache
+def _compiled(secrets: frozenset[str], homes: frozenset[str], names: frozenset[str]) -> _Rules:
+    # A home of one name is another folder within a longer path: /mnt/server is not /server.
+    roots = [re.escape(folder) if folder.count("/") > 1 else rf"(?<![\w.-]){re.escape(folder)}" for folder in homes]
+    alone = [re.escape(name) for name in names if len(name) >= _SHORTEST_NAME and not name.isdecimal()]
+    parts = [re.escape(name) for name in names]
+    return _Rules(
+        secrets=_any_of([re.escape(secret) for secret in secrets]),
+        homes=_any_of(roots, after=_ENDS),
+        names_in_paths=_any_of(
+            [rf"(?<=[/\\@]){part}" for part in parts] + [rf"{part}(?=@)" for part in parts], _BEGINS, _ENDS
+        ),
+        names_alone=_any_of(alone, _BEGINS, _ENDS),
+    )
+
+
+def _any_of(patterns: list[str], before: str = "", after: str = "") -> re.Pattern[str] | None:
+    """One pattern for all, the longest first, since one may begin another; None for none."""
+    if not patterns:
+        return None
+    ordered = sorted(patterns, key=lambda pattern: (-len(pattern), pattern))
+    return re.compile(f"{before}(?:{'|'.join(ordered)}){after}", re.IGNORECASE)
+
+
+def _secrets(environment: Mapping[str, str]) -> frozenset[str]:
+    values = [value for name, value in environment.items() if _SECRET_VARIABLE.search(name)]
+    values.append(_file_text(_token_file(environment)))
+    # A key of many lines is met line by line in a log, and in a URL it is quoted.
+    lines = {line.strip() for value in values for line in value.splitlines()}
+    lines |= {quote(line, safe="") for line in lines}
+    return frozenset(line for line in lines if len(line) >= _SHORTEST_SECRET)
+
+
+def _token_file(environment: Mapping[str, str]) -> Path:
+    """Where huggingface_hub keeps the token of `hf auth login`."""
+    if "HF_TOKEN_PATH" in environment:
+        return Path(environment["HF_TOKEN_PATH"])
+    cache_folder = environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(environment.get("HF_HOME") or f"{cache_folder}/huggingface", "token")
+
+
+@cache
+def _file_text(file: Path) -> str:
+    try:
+        with file.open(encoding="utf-8", errors="replace") as opened:
+            return opened.read(4096)
+    except OSError:
+        return ""
+
+
+def _homes(environment: Mapping[str, str]) -> frozenset[str]:
+    given = {environment.get("HOME"), _account()[1]}
+    folders = {os.path.normpath(folder) for folder in given if folder and os.path.isabs(folder)}
+    folders |= {os.path.realpath(folder) for folder in folders}
+    # Accounts of services have / or no folder at all.
+    return frozenset(folders - {"/"})
+
+
+def _names(environment: Mapping[str, str]) -> frozenset[str]:
+    accounts = {environment.get(name) for name in _ACCOUNT_VARIABLES} | {_account()[0]}
+    machines = {environment.get(name) for name in _MACHINE_VARIABLES} | {socket.gethostname()}
+    machines |= {name.split(".")[0] for name in machines if name}
+    return frozenset(name for name in accounts | machines if name and not _COMMON_NAME.fullmatch(name))
+
+
+@cache
+def _account() -> tuple[str | None, str | None]:
+    """Name and home folder of the account, which need not be those of the environment."""
+    try:
+        entry = pwd.getpwuid(os.getuid())
+    except KeyError:
+        return None, None
+    return entry.pw_name, entry.pw_dir
