@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from conftest import ROOT
-from tiny import tiny_case
+from example_cases import tiny_case
 from traces import GPU, LIMITS, OK, records, trace_of, write
 from wanbench.analysis.collect import Excluded
 from wanbench.analysis.measured_runs import judged

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from conftest import ROOT
-from tiny import tiny_case
+from example_cases import tiny_case
 from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.measure.assemble import Attempt, assemble

@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).parents[2] / "workflow/scripts"), str(Path(__
 
 import torch
 
-from tiny import tiny_case
+from example_cases import tiny_case
 from wanbench.cases.case import Case
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.measure.wan.build import build_pipeline

@@ -6,8 +6,8 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
+from example_cases import tiny_case
 from reports import content_from
-from tiny import tiny_case
 from traces import Outcome, records, trace_of, write
 from wanbench.analysis.tables import cases_table, details_table, excluded_table, stages_table
 from wanbench.report.page import PagePicture, to_page

@@ -16,7 +16,7 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from tiny import tiny_case
+from example_cases import tiny_case
 from traces import records, write
 from traces import trace_of as trace_of_rows
 from unit.test_recordings import recording, trace_of

@@ -8,7 +8,8 @@ import pytest
 import torch
 from diffusers import DiffusionPipeline
 
-from tiny import CPU, record, tiny_case
+from example_cases import tiny_case
+from tiny import CPU, record
 from wanbench.cases.case import Case
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.stage_clock import StageClock

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT
+from example_cases import tiny_case
 from fake_nvml import H200, FakeNvml
-from tiny import CPU, tiny_case
+from tiny import CPU
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.telemetry.counter_refresh import Latches

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
+from example_cases import tiny_case
 from reports import case_trace, full_case, made, report, tables, with_measures
-from tiny import tiny_case
 from traces import GPU, records, write
 from wanbench.analysis.choices import groups_of
 from wanbench.analysis.tables import cases_table, write_table

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
+from example_cases import tiny_case
 from reports import read_back
-from tiny import tiny_case
 from traces import GPU, HOST, LIMITS, records, trace_of, write
 from wanbench.compare.baseline import baseline_digest, baseline_files
 from wanbench.compare.ending import ending

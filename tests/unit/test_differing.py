@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from example_cases import tiny_case
 from reports import case_trace, full_case, report, tables
-from tiny import tiny_case
 from traces import HOST
 from wanbench.analysis.tables import cases_table
 from wanbench.report.differing import settings_that_differ

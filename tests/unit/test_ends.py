@@ -12,7 +12,7 @@ import pytest
 
 from attempts import left_in, order_of, run, wait_for
 from conftest import ROOT
-from tiny import tiny_case
+from example_cases import tiny_case
 from wanbench.measure.attempt import Places
 from wanbench.measure.failures import failures
 from wanbench.measure.gpu_slots import own_slot

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
+from example_cases import tiny_case
 from reports import full_case, made, read_back, report, rules, tables, told, with_measures
-from tiny import tiny_case
 from traces import GPU, S, host_samples, records, write
 from wanbench.analysis.figures import figures_of
 from wanbench.analysis.numbers import escaped_but_code, fixed, plain

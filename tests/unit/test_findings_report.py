@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from example_cases import tiny_case
 from reports import THRESHOLDS, case_trace, findings, full_case, made, report, tables
-from tiny import tiny_case
 from traces import LIMITS
 from wanbench.analysis.measured_runs import judged
 from wanbench.analysis.tables import write_table

@@ -10,7 +10,8 @@ from diffusers import AutoencoderKLWan, DiffusionPipeline, WanTransformer3DModel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, UMT5EncoderModel
 
-from tiny import CPU, record, tiny_case
+from example_cases import tiny_case
+from tiny import CPU, record
 from wanbench.analysis.mfu import mfu_pct, peak_flops_per_s
 from wanbench.estimate.duration import _architecture
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tiny import tiny_case
+from example_cases import tiny_case
 from wanbench.cases.scale import is_full_scale
 
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from example_cases import tiny_case
 from hostile import refused
-from tiny import CPU, record, tiny_case
+from tiny import CPU, record
 from wanbench.cases.case import Case
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.measure.wan.random_checkpoint import write_checkpoint

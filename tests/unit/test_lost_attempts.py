@@ -9,7 +9,7 @@ import pytest
 
 from attempts import left_in, order_of, places_in
 from conftest import ROOT
-from tiny import tiny_case
+from example_cases import tiny_case
 from traces import S, records
 from wanbench.measure.attempt import Order
 from wanbench.measure.attempt_lock import claimed

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
-from tiny import tiny_case
+from example_cases import tiny_case
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.estimate.memory import estimated_peak_bytes, weights_of

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from example_cases import tiny_case
 from reports import read_back, told
-from tiny import tiny_case
 from traces import S, records
 from wanbench.trace.reader import Trace
 

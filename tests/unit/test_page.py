@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from example_cases import tiny_case
 from reports import case_trace, content_from, full_case, read_back
-from tiny import tiny_case
 from traces import records
 from wanbench.analysis.tables import cases_table, details_table, excluded_table, stages_table
 from wanbench.report import page

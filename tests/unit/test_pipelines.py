@@ -11,7 +11,8 @@ from diffusers import DiffusionPipeline, WanImageToVideoPipeline, WanPipeline
 from diffusers.hooks.group_offloading import ModuleGroup
 from torch import nn
 
-from tiny import CPU, record, tiny_case
+from example_cases import tiny_case
+from tiny import CPU, record
 from wanbench.cases.case import Case
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.stage_clock import StageClock

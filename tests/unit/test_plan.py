@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from example_cases import tiny_case
 from fake_nvml import H200, SECOND, FakeNvml
-from tiny import tiny_case
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.estimate.duration import estimated_duration_s

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
+from example_cases import tiny_case
 from reports import case_trace, full_case, read_back, with_measures
-from tiny import tiny_case
 from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
 from wanbench.analysis.choices import groups_of
 from wanbench.analysis.tables import cases_table, stages_table

@@ -16,8 +16,8 @@ import pytest
 
 from attempts import kill_child_of, order_of, places_in, run, when_it_measures
 from conftest import ROOT, simulated_gpus
+from example_cases import tiny_case
 from fake_nvml import H200, SECOND
-from tiny import tiny_case
 from wanbench.measure.failures import Failures, failures, last_good_trace
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.outcome import Outcome, TimeLimit, time_limit

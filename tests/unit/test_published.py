@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from example_cases import tiny_case
 from reports import case_trace, content_from, full_case, read_back, report, tables, with_measures
-from tiny import tiny_case
 from traces import GPU, records, write
 from wanbench.analysis.tables import cases_table, details_table, excluded_table, stages_table, write_table
 from wanbench.measure.outcome import Outcome

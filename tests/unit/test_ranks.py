@@ -16,8 +16,9 @@ from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 
 from attempts import left_in, order_of, places_in
 from conftest import simulated_gpus
+from example_cases import tiny_case
 from fake_nvml import H200
-from tiny import CPU, tiny_case
+from tiny import CPU
 from wanbench.cases.case import Case
 from wanbench.cases.schema import SCHEMA_FILE, _schema
 from wanbench.cases.several_gpus import PARALLEL_ATTENTION

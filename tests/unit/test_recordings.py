@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from example_cases import tiny_case
 from reports import report, rules
-from tiny import tiny_case
 from traces import LIMITS
 from wanbench.analysis.figures import figures_of
 from wanbench.cases.case import Case, case_sha256

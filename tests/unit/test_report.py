@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from example_cases import tiny_case
 from reports import full_case, made, read_back, report, rules, tables, told, with_measures
-from tiny import tiny_case
 from traces import GPU, S, host_samples, records, trace_of, write
 from wanbench.analysis.figures import figures_of, steps_of
 from wanbench.analysis.tables import stages_table

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
-from tiny import IMAGE, tiny_case
+from example_cases import IMAGE, tiny_case
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.estimate.duration import estimated_duration_s

@@ -12,7 +12,7 @@ import pytest
 
 from attempts import run, wait_for, when_it_measures
 from conftest import ROOT
-from tiny import tiny_case
+from example_cases import tiny_case
 from wanbench.telemetry.host import HostSource
 from wanbench.util.event_log import EventTail
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from example_cases import tiny_case
 from reports import findings, full_case, made, report, rules, tables, told
-from tiny import tiny_case
 from traces import records, trace_of, write
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.estimate.resources import resources_of

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
+from example_cases import tiny_case
 from reports import report, rules, tables
-from tiny import tiny_case
 from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
 from wanbench.analysis.collect import collect
 from wanbench.analysis.figures import figures_of

@@ -19,7 +19,7 @@ import yaml
 from conda_stand_in.channel import PYTHON_X_Y, Package
 from conda_stand_in.installation import Installation, install_stand_in, packages_of_the_project
 from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project, Run, copy_project
-from tiny import IMAGE
+from example_cases import IMAGE
 from traces import change
 from wanbench.trace.reader import read_trace
 

@@ -1,0 +1,20 @@
+"""Cases to test with. Imports nothing of the measure wing, so that tests of the report run where torch is not."""
+
+from typing import Any
+
+from conftest import ROOT
+from wanbench.cases.case import Case
+from wanbench.cases.resolve import resolve_cases
+
+IMAGE = str(ROOT / "config/first_frame.png")
+
+
+def tiny_case(model: str = "TI2V-5B", **settings: Any) -> Case:
+    """A tiny case that runs every stage in well under a second."""
+    size = "64*64" if model == "TI2V-5B" else "32*32"
+    basis = {"model": model, "scale": "tiny", "size": size, "unofficial_size": True, "frames": 5, "steps": 3}
+    if settings.get("task") == "i2v" or model == "I2V-A14B":
+        settings["image"] = IMAGE
+    if settings.get("weights") == "pretrained":
+        del basis["scale"]
+    return resolve_cases({"cases": {"tiny": basis | {"dtype": "float32"} | settings}}, "tiny")[0]
