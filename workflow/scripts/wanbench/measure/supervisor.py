@@ -142,10 +142,12 @@ def _ranks(case: Case, slot: Slot) -> int:
 
 def _rank(rank: int, job: Job, places: Places, slot: Slot) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """A process of the case: rank 0 is measured, the others work beside it."""
-    module, arguments = ("child", [places.job]) if rank == 0 else ("rank", [rank, places.job])
+    module, arguments = "wanbench.measure.measured_process", [places.job]
+    if rank:
+        module, arguments = "wanbench.measure.rank", [rank, places.job]
     variables = slot.environment_of(rank) | _compiles_anew(places.work / f"compiled_{rank}")
     variables |= _threads(job.case.gpus)
-    return _process(f"wanbench.measure.{module}", arguments, places.log, variables, slot.locks)
+    return _process(module, arguments, places.log, variables, slot.locks)
 
 
 @contextmanager
