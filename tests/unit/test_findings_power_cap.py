@@ -9,9 +9,10 @@ import pytest
 from conftest import ROOT
 from reports import full_case, made, rules
 from wanbench.measure.quality import CLOCK_EVENT_REASONS
-from wanbench.registry.clock_events import LINE, POWER_CAP, TRACK
+from wanbench.registry.stage_metrics import POWER_CAP_BIT, READ
 from wanbench.trace.reader import read_trace
 
+TRACK, LINE, _ = READ["clock_event_reasons"].track
 STEPS = r"Step_\d+_Inference"
 
 
@@ -64,9 +65,9 @@ def test_nothing_is_said_of_the_power_cap_where_typical_steps_have_no_samples(tm
 
 
 def test_the_report_reads_the_clock_events_that_are_measured() -> None:
-    assert CLOCK_EVENT_REASONS["power_cap"] == POWER_CAP
+    assert CLOCK_EVENT_REASONS["power_cap"] == POWER_CAP_BIT
     trace = read_trace(ROOT / "results/reference/h200/traces/5B_704p_cudnn_compiled.json.gz")
     (total,) = (stage for stage in trace.stages if stage.name == "Total_Execution")
     readings = zip(trace.clock_events.times_s, trace.clock_events.values)
-    capped = [bool(bits & POWER_CAP) for time_s, bits in readings if 0 <= time_s - total.start_s < total.extent_s]
+    capped = [bool(bits & POWER_CAP_BIT) for time_s, bits in readings if 0 <= time_s - total.start_s < total.extent_s]
     assert 100 * sum(capped) / len(capped) == pytest.approx(trace.quality["throttled_pct"]["power_cap"], abs=0.2)

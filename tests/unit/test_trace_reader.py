@@ -49,7 +49,7 @@ def test_a_whole_trace_is_read(file: Path) -> None:
 @pytest.mark.parametrize(
     ("alter", "parts"),
     [
-        (lambda c: c.update(schema_version=2), ["schema_version", "2", "allowed: 1"]),
+        (lambda c: c.update(schema_version=1), ["schema_version", "1", "allowed: 2"]),
         (lambda c: c.pop("schema_version"), ["schema_version", "None"]),
         (lambda c: stage_event(c).update(name=""), ["traceEvents[", ".name", "1 characters"]),
         (lambda c: stage_event(c).pop("name"), ["traceEvents[", "name is missing"]),

@@ -3,8 +3,8 @@
 from bisect import bisect_left, bisect_right
 
 from wanbench.analysis.figures import steps_of, typical_steps
-from wanbench.registry import clock_events
 from wanbench.registry import stages as stage_names
+from wanbench.registry.stage_metrics import POWER_CAP_BIT
 from wanbench.trace.reader import Readings, StageRecord, Trace
 
 
@@ -20,7 +20,7 @@ def typical_power_cap_pct(trace: Trace) -> float | None:
         if (stage.generation, stage_names.step_index(stage.name)) in typical and _is_sampled_inference(stage)
         for bits in _within(trace.clock_events, stage)
     ]
-    return 100 * sum(bool(int(bits) & clock_events.POWER_CAP) for bits in seen) / len(seen) if seen else None
+    return 100 * sum(bool(int(bits) & POWER_CAP_BIT) for bits in seen) / len(seen) if seen else None
 
 
 def _is_sampled_inference(stage: StageRecord) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from wanbench.registry.energy_counter import SHORTEST_WITH_ENERGY_S
+from wanbench.registry.stage_metrics import SHORTEST_WITH_ENERGY_S
 from wanbench.trace.reader import Readings, StageRecord
 from wanbench.util.counter import growth
 

@@ -11,10 +11,10 @@ from wanbench.analysis.collect import Excluded
 from wanbench.analysis.figures import figures_of
 from wanbench.analysis.no_transfers import none_unless_told
 from wanbench.analysis.power_cap import typical_power_cap_pct
-from wanbench.analysis.table_columns import CASE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, STAGE_COLUMNS
 from wanbench.cases.case import Case
 from wanbench.cases.scale import LEAST_FULL_BYTES
 from wanbench.estimate.memory import estimated_peak_bytes
+from wanbench.registry.metrics import CASE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, STAGE_COLUMNS
 from wanbench.trace.reader import Trace
 from wanbench.util.text import cut, visible
 

@@ -11,8 +11,8 @@ from typing import Any
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.quality import quality_of
 from wanbench.measure.spans import Recording, Stage, Transfer, stages_of
-from wanbench.registry import clock_events, energy_counter
 from wanbench.registry import stages as stage_names
+from wanbench.registry.stage_metrics import READ
 from wanbench.telemetry.samples import Samples, energy_of, stage_measures
 from wanbench.trace.verdict import Limits
 from wanbench.util.intervals import Interval
@@ -25,30 +25,11 @@ _PROCESS_ID = 1
 _TRACKS = {"stage": 2, "detail": 3, "transfer": 4}
 _TRACK_NAMES = {"stage": "Stages", "detail": "Details", "transfer": "Weight transfers"}
 
-# One track a kind: its name, and for each metric in it the name of its line and the factor to the track's unit.
-_COUNTERS = {
-    "CPU (%)": {"cpu_pct": ("machine", 1), "process_cpu_pct": ("measured process", 1)},
-    "System memory (GB)": {"sys_mem_bytes": ("machine", 1e-9), "process_mem_bytes": ("measured process", 1e-9)},
-    "GPU activity (%)": {
-        "sm_activity_pct": ("SM", 1),
-        "tensor_activity_pct": ("tensor", 1),
-        "dram_activity_pct": ("DRAM", 1),
-        "sm_occupancy_pct": ("SM occupancy", 1),
-        "graphics_activity_pct": ("graphics", 1),
-    },
-    "GPU memory (GB)": {
-        "gpu_mem_used_bytes": ("device", 1e-9),
-        "gpu_mem_process_bytes": ("measured process", 1e-9),
-        "other_processes_mem_bytes": ("others", 1e-9),
-    },
-    "GPU power (W)": {"power_w": ("power", 1)},
-    energy_counter.TRACK: {"energy_j": (energy_counter.LINE, 1 / energy_counter.J_PER_UNIT)},
-    "GPU clock (MHz)": {"sm_clock_mhz": ("SM", 1), "mem_clock_mhz": ("memory", 1)},
-    "GPU temperature (C)": {"temperature_c": ("temperature", 1)},
-    "PCIe (GB/s)": {"pcie_tx_bytes_per_s": ("from GPU", 1e-9), "pcie_rx_bytes_per_s": ("to GPU", 1e-9)},
-    clock_events.TRACK: {"clock_event_reasons": (clock_events.LINE, 1)},
-    "Other processes": {"other_processes": ("count", 1)},
-}
+# By Perfetto track and by reading in it: the name of its line, and the factor to the track's unit.
+_COUNTERS: dict[str, dict[str, tuple[str, float]]] = {}
+for _key, _metric in READ.items():
+    _track, _line, _factor = _metric.track
+    _COUNTERS.setdefault(_track, {})[_key] = (_line, _factor)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,12 @@ out, GPM has the same figure.
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import reduce
+from operator import or_
 from types import ModuleType
 from typing import Any
 
+from wanbench.registry.stage_metrics import ANY, HIGHEST, MEAN, READ
 from wanbench.telemetry.gpm import PUBLISHED_NS, Gpm
 
 SM_SOURCE_GPM = "gpm_sm_utilisation"
@@ -203,13 +206,9 @@ class _Strangers:
 
 def _combine(key: str, values: list[Any]) -> float:
     """One value for several GPUs, see `NvmlSource`."""
-    if key == "clock_event_reasons":
-        mask = 0
-        for value in values:
-            mask |= int(value)
-        return mask
-    if key in ("temperature_c", "gpu_mem_used_bytes", "gpu_mem_process_bytes"):
+    how = READ[key].over_gpus
+    if how == ANY:
+        return reduce(or_, map(int, values))
+    if how == HIGHEST:
         return max(values)
-    if key.endswith(("_pct", "_mhz")):
-        return sum(values) / len(values)
-    return sum(values)
+    return sum(values) / len(values) if how == MEAN else sum(values)

@@ -5,28 +5,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from wanbench.registry import clock_events
-from wanbench.registry.energy_counter import SHORTEST_WITH_ENERGY_S
+from wanbench.registry.stage_metrics import HIGHEST, INTERVAL_MEAN, MEAN, POWER_CAP_BIT, SAMPLED, SHORTEST_WITH_ENERGY_S
 from wanbench.telemetry.counter_refresh import PERIOD_NS, Latches
 from wanbench.telemetry.driver_refresh import Publications, publications
 from wanbench.telemetry.gpm import LATCH_TO_PUBLISHED_S, METRICS, PUBLISHED_NS
 from wanbench.telemetry.nvml import SM_SOURCE_GPM
 from wanbench.util.counter import growth
 from wanbench.util.intervals import Interval, total
-
-# What a metric's readings mean decides how they are joined with a stage.
-# These describe the time since the reading before: their mean is weighted by time.
-INTERVAL_METRICS = ("cpu_pct", "process_cpu_pct", *METRICS)
-# These hold for an instant, and their highest value matters (memory also as a mean).
-PEAK_METRICS = (
-    "sys_mem_bytes",
-    "process_mem_bytes",
-    "gpu_mem_used_bytes",
-    "gpu_mem_process_bytes",
-    "temperature_c",
-)
-# These hold for an instant, and their mean matters.
-MEAN_METRICS = ("power_w", "sm_clock_mhz", "mem_clock_mhz")
 
 # A tick that is this much later than due leaves a gap: the samples on both sides say nothing about it.
 _LATE = 1.5
@@ -127,42 +112,37 @@ def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
 def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool = False) -> dict[str, float | int]:
     """Sampled measures of a stage, and `samples`, the number of samples taken in it.
 
-    Shares and rates are means weighted by time, with a reading cut where a border cuts it; where readings cover
-    less than nine tenths of the stage, there is none. Memory and temperature are given as their highest value,
-    memory also as `_mean_bytes`, power and clocks as their mean. `comp_load_pct_s` is SM activity times time.
-    `energy_j` is the counter's difference over the stage. A stage of which not enough was seen has none of them, see
-    `was_seen`; energy, and power, whose single readings are rough, need stretches of a second.
+    The registry says how each is made of its readings. A mean over intervals cuts a reading at a stage boundary; where
+    readings cover less than nine tenths of the stage, there is none. A stage of which not enough was seen has no
+    measure, see `was_seen`; energy, and power, whose single readings are rough, need stretches of a second.
     """
-    inside = [series_index for start, end in intervals for series_index in _between(samples.times_ns, start, end)]
+    inside = [samples.values[i] for start, end in intervals for i in _between(samples.times_ns, start, end)]
     measures: dict[str, float | int] = {"samples": len(inside)}
     length_ns = total(intervals)
     filled = _FILLED_BY_LOADING if is_loading else _FILLED
     if not was_seen(intervals, samples.interval_s * 1e9, filled):
         return measures
-    has_energy = was_seen(intervals, samples.interval_s * 1e9, filled, SHORTEST_WITH_ENERGY_S * 1e9)
-    for metric in INTERVAL_METRICS:
-        if metric in samples.series:
-            mean, weight_ns = weighted_mean(samples.series[metric], intervals)
+    for metric in SAMPLED:
+        key = metric.reading or metric.key
+        readings = [values[key] for values in inside if key in values]
+        if metric.over_time == INTERVAL_MEAN and key in samples.series:
+            mean, weight_ns = weighted_mean(samples.series[key], intervals)
             if mean is not None and weight_ns >= _MIN_SHARE_OF_STAGE * length_ns:
-                measures[metric] = mean
-    for metric in (*PEAK_METRICS, *MEAN_METRICS):
-        readings = [samples.values[i][metric] for i in inside if metric in samples.values[i]]
-        if readings and (has_energy or metric != "power_w"):
-            mean = sum(readings) / len(readings)
-            measures[metric] = max(readings) if metric in PEAK_METRICS else mean
-            if metric in PEAK_METRICS and metric.endswith("_bytes"):
-                measures[metric.replace("_bytes", "_mean_bytes")] = mean
-    masks = [
-        int(samples.values[i]["clock_event_reasons"]) for i in inside if "clock_event_reasons" in samples.values[i]
-    ]
+                measures[metric.key] = mean
+        elif metric.over_time == HIGHEST and readings:
+            measures[metric.key] = max(readings)
+        elif metric.over_time == MEAN and readings:
+            measures[metric.key] = sum(readings) / len(readings)
+    masks = [int(values["clock_event_reasons"]) for values in inside if "clock_event_reasons" in values]
     if masks:
-        measures["power_cap_pct"] = 100 * sum(bool(mask & clock_events.POWER_CAP) for mask in masks) / len(masks)
+        measures["power_cap_pct"] = 100 * sum(bool(mask & POWER_CAP_BIT) for mask in masks) / len(masks)
     if "sm_activity_pct" in measures:
         measures["comp_load_pct_s"] = measures["sm_activity_pct"] * length_ns / 1e9
-    energy_j = energy_of(samples.energy, intervals) if has_energy else None
-    if energy_j is not None:
-        measures["energy_j"] = energy_j
-    return measures
+    if not was_seen(intervals, samples.interval_s * 1e9, filled, SHORTEST_WITH_ENERGY_S * 1e9):
+        measures.pop("power_w", None)
+        return measures
+    energy_j = energy_of(samples.energy, intervals)
+    return measures if energy_j is None else measures | {"energy_j": energy_j}
 
 
 def was_seen(intervals: list[Interval], resolution_ns: float, filled: float, least_ns: float = 0.0) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import fastjsonschema
 import orjson
 
-from wanbench.registry import clock_events, energy_counter
+from wanbench.registry.stage_metrics import READ
 from wanbench.registry.stages import SCHEMA_VERSION
 from wanbench.trace.consistency import contradiction
 from wanbench.trace.writer import CHECKSUM
@@ -70,7 +70,7 @@ class Trace:
     """A whole, checked trace. Keys of the dictionaries are those of the schema.
 
     Attributes:
-        clock_events: what held the GPU's clocks down, as bits (`wanbench.registry.clock_events`); None where not sampled.
+        clock_events: what held the GPU's clocks down, as NVML's bits; None where not sampled.
         energy_counter: energy of the GPU in joules, from any beginning, when it had moved; None where not sampled.
     """
 
@@ -241,21 +241,23 @@ def _readable(error: fastjsonschema.JsonSchemaValueException) -> str:
     return f"{key}: {error.message.removeprefix(str(error.name)).strip()}, got {str(error.value)[:80]!r}"
 
 
-def _readings(counters: list[dict[str, Any]], track: str, line: str) -> Readings | None:
+def _readings(counters: list[dict[str, Any]], key: str) -> Readings | None:
+    """The readings of a metric, in its own unit."""
+    track, line, factor = READ[key].track
+    per_unit = 1 if factor == 1 else 1 / factor
     seen = [event for event in counters if event["name"] == track and line in event["args"]]
     if not seen:
         return None
-    return Readings([event["ts"] / 1e6 for event in seen], [event["args"][line] for event in seen])
+    return Readings([event["ts"] / 1e6 for event in seen], [event["args"][line] * per_unit for event in seen])
 
 
-def _energy_counter(counters: list[dict[str, Any]]) -> Readings | None:
-    """It is renewed less often than it is read, and repeats its value in between."""
-    readings = _readings(counters, energy_counter.TRACK, energy_counter.LINE)
-    if readings is None:
+def _moved(counter: Readings | None) -> Readings | None:
+    """A counter where it had moved: it is renewed less often than it is read, and repeats its value in between."""
+    if counter is None:
         return None
-    pairs = zip(readings.times_s, readings.values, [None, *readings.values])
+    pairs = zip(counter.times_s, counter.values, [None, *counter.values])
     moved = [(time_s, value) for time_s, value, before in pairs if value != before]
-    return Readings([time_s for time_s, _ in moved], [value * energy_counter.J_PER_UNIT for _, value in moved])
+    return Readings([time_s for time_s, _ in moved], [value for _, value in moved])
 
 
 def _trace(path: Path, content: dict[str, Any], counters: list[dict[str, Any]]) -> Trace:
@@ -274,6 +276,11 @@ def _trace(path: Path, content: dict[str, Any], counters: list[dict[str, Any]]) 
                 DetailRecord(event["name"], event["args"].get("generation"), event["ts"] / 1e6, event["dur"] / 1e6)
             )
     head = {key: value for key, value in content.items() if key in Trace.__dataclass_fields__}
-    events = _readings(counters, clock_events.TRACK, clock_events.LINE)
-    energy = _energy_counter(counters)
-    return Trace(file=path.name, stages=stages, details=details, clock_events=events, energy_counter=energy, **head)
+    return Trace(
+        file=path.name,
+        stages=stages,
+        details=details,
+        clock_events=_readings(counters, "clock_event_reasons"),
+        energy_counter=_moved(_readings(counters, "energy_j")),
+        **head,
+    )

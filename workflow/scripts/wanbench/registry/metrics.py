@@ -1,0 +1,210 @@
+"""The columns of all tables: one row a metric. Those of stages: `wanbench.registry.stage_metrics`; settings: `.settings`.
+
+From the rows come the types of the columns, docs/tables.md, the stages of the trace's schema and, in a report, "How to
+read". `label`, `meaning` and `empty` are always given by name, see `wanbench.registry.stage_metrics`.
+"""
+
+from wanbench.registry import settings
+from wanbench.registry.stage_metrics import (
+    ANY,
+    FIRST,
+    HIGHEST,
+    MEAN,
+    OF_STAGES,
+    REAL,
+    STAGES,
+    STATISTICS,
+    SUM,
+    SUMMARY,
+    TEXT,
+    TRUTH,
+    WHOLE,
+    Metric,
+)
+
+_DTYPES = {TEXT: "string", REAL: "Float64", WHOLE: "Int64", TRUTH: "boolean"}
+
+# fmt: off
+CASES: dict[str, tuple[Metric, ...]] = {
+    "The case": (
+        Metric("case", TEXT, SUMMARY, label="Case", meaning="name of the case in the grid file: a label, and the name of its files"),
+        Metric("status", TEXT, SUMMARY, label="Status", meaning="ok, oom (out of GPU memory), timeout, killed or error"),
+    ),
+    "Settings": tuple(
+        Metric(row.key, TEXT if row.type == "numbers" else row.type, meaning=row.meaning, empty="without effect in the case" if row.only_with else "")
+        for row in settings.ROWS if row.role != settings.DERIVED
+    ),
+    "Status and checks": (
+        Metric("failed_checks", TEXT, SUMMARY, label="Check", meaning="failed checks of the case, by the limits of `config/thresholds.yaml`: sampling_gaps, unaccounted_time, step_time_changed, output_not_finite, other_process, slowed_down; an empty text: passed"),
+        Metric("error_type", TEXT, meaning="class of the exception that ended the case", empty="there was none, as with status ok, timeout and killed"),
+        Metric("error_message", TEXT, meaning="what ended the case", empty="status ok"),
+        Metric("stage_reached", TEXT, meaning="innermost stage that was running at the end, or the last one before it", empty="status ok, or no stage had begun"),
+        Metric("generations", WHOLE, SUMMARY, 0, label="Generations", meaning="videos that the process began, warm-ups included"),
+        Metric("generations_excluded", WHOLE, meaning="of these, the excluded ones"),
+        Metric("steps_done", WHOLE, meaning="steps in all measured generations, one that was cut short included"),
+        Metric("output_finite", TRUTH, meaning="whether all values of the last video are finite numbers", empty="the case did not run to its end"),
+        Metric("video_bytes", WHOLE, meaning="size of the last video's file", empty="the case did not run to its end"),
+        Metric("sampling_interval_s", REAL, meaning="time between samples as asked for"),
+        Metric("samples", WHOLE, meaning="samples taken"),
+        Metric("samples_missed", WHOLE, meaning="samples skipped because the one before took too long", empty="the sampler did not live to log it"),
+        Metric("sample_coverage_pct", REAL, meaning="share of `Total_Execution` that samples cover; with a GPU, samples that have SM activity", empty="not reached"),
+        Metric("greatest_sample_gap_s", REAL, meaning="longest time between two of these samples in it", empty="not reached"),
+        Metric("stage_coverage_pct", REAL, meaning="share of `Total_Execution` that is in a stage", empty="not reached"),
+        Metric("unaccounted_s", REAL, meaning="the rest of it", empty="not reached"),
+        Metric("step_change_at", WHOLE, meaning="step, from 0, from which on inference took another time", empty="no change"),
+        Metric("step_change_before_s", REAL, meaning="median inference time of a step before it", empty="no change"),
+        Metric("step_change_after_s", REAL, meaning="the same from there on", empty="no change"),
+        Metric("other_processes", WHOLE, over_gpus=SUM, meaning="most processes of others that were on the GPU at once during `Total_Execution`", empty="not reached, or NVML did not tell"),
+        Metric("other_processes_mem_bytes", WHOLE, over_gpus=SUM, meaning="most memory of the GPU that they had at once", empty="not reached, or NVML did not tell"),
+        Metric("throttled", TEXT, over_gpus=ANY, meaning="what held the GPU's clocks down, each with its share of samples in percent; an empty text: nothing", empty="not reached, or not read"),
+        Metric("power_cap_pct", REAL, over_gpus=ANY, meaning="share of the samples in `Total_Execution` in which the power limit did", empty="not reached, or not read"),
+        Metric("power_cap_typical_pct", REAL, over_gpus=ANY, meaning="the same of the samples in the inference of typical steps", empty="none of these was sampled, or not read"),
+        Metric("hardware_slowdown_pct", REAL, over_gpus=ANY, meaning="as `power_cap_pct`, for a slowdown by the hardware, whatever its cause (NVML: HwSlowdown)", empty="not reached, or not read"),
+        Metric("sync_boost_pct", REAL, over_gpus=ANY, meaning="for clocks that are tied to those of other GPUs (SyncBoost)", empty="not reached, or not read"),
+        Metric("thermal_software_pct", REAL, over_gpus=ANY, meaning="for a slowdown by software for the temperature (SwThermalSlowdown)", empty="not reached, or not read"),
+        Metric("thermal_hardware_pct", REAL, over_gpus=ANY, meaning="for one by the hardware for the temperature (HwThermalSlowdown)", empty="not reached, or not read"),
+        Metric("power_brake_pct", REAL, over_gpus=ANY, meaning="for a power brake from outside of the GPU, as by the power supply (HwPowerBrakeSlowdown)", empty="not reached, or not read"),
+    ),
+    "Times": (
+        Metric("total_duration_s", REAL, SUMMARY, label="Time(s)", meaning="life of the measuring process: start-up, `Total_Execution`, and its end"),
+        Metric("placement_s", REAL, meaning="time in which weights were put where the offload mode wants them", empty="not reached, or the case compiles"),
+        Metric("total_execution_s", REAL, SUMMARY, label="Exec(s)", meaning="from the start of model initialisation to the end of the last stage, with all generations; of a case that failed, to its end", empty="not reached"),
+        Metric("step_s", REAL, SUMMARY, label="s/step", meaning="median time of a typical step; with a cache, the mean of a generation's", empty="no typical step"),
+        Metric("typical_steps", REAL, meaning="number of typical steps in all measured generations"),
+        Metric("step_mean_s", REAL, STATISTICS, label="Avg Time per Step", meaning="mean time of all complete steps of the measured generations", empty="no such step"),
+        Metric("first_step_s", REAL, STATISTICS, label="First Step", meaning="median time of step 0 of the measured generations, without compilation", empty="no such step"),
+        Metric("cold_first_step_s", REAL, STATISTICS, label="First Step of the Cold Generation", meaning="time of step 0 of generation 0, without compilation", empty="no such step, or generation 0 is excluded"),
+        Metric("switch_step_s", REAL, STATISTICS, label="Expert Switch Step", meaning="median time of the step in which A14B's second expert begins, with its loading", empty="TI2V-5B, or no such step"),
+        Metric("vae_decoding_s", REAL, meaning="median time of `VAE_Decoding` in the measured generations", empty="no complete decoding"),
+        Metric("vae_computing_s", REAL, meaning="the same without weight transfers in it", empty="no complete decoding"),
+        Metric("weight_transfer_s", REAL, meaning="time of weight transfers of one more video, with those at its end; 0: there were none", empty="no warm generation is measured, and generation 0 did not run to its end or is excluded"),
+        Metric("offload_all_s", REAL, meaning="median time in which all weights leave the GPU at the end of a generation", empty="offload is not `model`, or not reached"),
+        Metric("first_generation_s", REAL, SUMMARY, label="Cold gen(s)", meaning="time of generation 0, a warm-up or not, from the pipeline's call to the video file, with compilation", empty="it did not run to its end, or is excluded"),
+        Metric("generation_s", REAL, SUMMARY, label="Warm gen(s)", meaning="median time of the warm measured generations, with what was compiled in them", empty="there is none"),
+        Metric("generation_excl_compilation_s", REAL, meaning="time of one more video", empty="as `weight_transfer_s`"),
+        Metric("cold_generation_s", REAL, meaning="`first_generation_s` without compilation", empty="as `first_generation_s`"),
+        Metric("cold_vae_computing_s", REAL, meaning="`vae_computing_s` of generation 0", empty="as `first_generation_s`"),
+        Metric("cold_weight_transfer_s", REAL, meaning="`weight_transfer_s` of generation 0", empty="as `first_generation_s`"),
+        Metric("compilation_s", REAL, meaning="time of compilation in all generations, added up", empty="nothing was compiled"),
+    ),
+    "Memory": (
+        Metric("gpu_mem_allocated_bytes", REAL, SUMMARY, 2, 1e-9, over_gpus=FIRST, label="Mem(GB)", meaning="highest memory that torch had allocated on the GPU", empty="no stage has it, as on the CPU"),
+        Metric("gpu_mem_reserved_bytes", REAL, over_gpus=FIRST, meaning="what torch's allocator held", empty="no stage has it, as on the CPU"),
+        Metric("gpu_mem_used_bytes", REAL, over_gpus=HIGHEST, meaning="what was used of the whole GPU (NVML)", empty="not sampled, or no GPU"),
+        Metric("sys_mem_bytes", REAL, meaning="what was used of the whole machine's memory", empty="not sampled"),
+        Metric("process_mem_bytes", REAL, meaning="resident memory of the case's processes, added up; pages that several share count for each", empty="not sampled"),
+        Metric("estimated_peak_bytes", WHOLE, SUMMARY, 2, 1e-9, label="Est. Mem(GB)", meaning="`gpu_mem_allocated_bytes` as estimated from the settings alone", empty="tiny models, or attention `_native_math`"),
+    ),
+    "Load and energy": (
+        Metric("inference_sm_activity_pct", REAL, SUMMARY, 1, over_gpus=MEAN, label="SM(%)", meaning="SM activity over the inference stages of the measured generations, weighted by time", empty="known of less than nine tenths of their time, or no GPU"),
+        Metric("inference_cpu_pct", REAL, STATISTICS, 1, label="Avg CPU Utilization", meaning="CPU over the same stages: the whole machine's, of all logical cores", empty="known of less than nine tenths of their time"),
+        Metric("inference_comp_load_pct_s", REAL, STATISTICS, 0, over_gpus=MEAN, label="Total Inference Load", meaning="SM activity times time over the same stages", empty="known of less than 99 % of their time, or no GPU"),
+        Metric("total_comp_load_pct_s", REAL, SUMMARY, 0, over_gpus=MEAN, label="Load", meaning="SM activity times time over `Total_Execution`: 100 % for 10 s is 1000", empty="not sampled, not reached, or no GPU"),
+        Metric("energy_j", REAL, SUMMARY, 2, 1e-3, over_gpus=SUM, label="Energy(kJ)", meaning="energy of the GPU over `Total_Execution`, with initialisation, compilation and all generations", empty="the counter was not read before and after, as in a case that failed, or no GPU"),
+        Metric("power_mean_w", REAL, SUMMARY, 0, over_gpus=SUM, label="Power(W)", meaning="`energy_j` over `total_execution_s`", empty="as `energy_j`"),
+        Metric("step_energy_j", REAL, meaning="median energy of a typical step; with a cache, or where steps take less than a second, their mean power times `step_s`", empty="not known"),
+        Metric("generation_energy_j", REAL, over_gpus=SUM, meaning="energy of one more video; it goes with `generation_excl_compilation_s`", empty="as that, or no generation has one"),
+        Metric("cold_generation_energy_j", REAL, over_gpus=SUM, meaning="the same of generation 0", empty="it did not run to its end, is excluded, or has none"),
+        Metric("video_second_energy_j", REAL, STATISTICS, 0, over_gpus=SUM, label="Energy per Second of Video (one generation, without initialisation and compilation)", meaning="`generation_energy_j` for each second of the video", empty="as `generation_energy_j`"),
+        Metric("passes_reused", REAL, STATISTICS, 0, label="Passes Reused by the Cache", meaning="guidance passes of complete steps that the cache served, in the measured generations", empty="no cache, or no such step"),
+        Metric("passes", REAL, meaning="of how many guidance passes", empty="as `passes_reused`"),
+    ),
+    "Hardware and software": (
+        Metric("started_at", TEXT, meaning="start of the measuring process, ISO 8601 in UTC"),
+        Metric("device", TEXT, meaning="cuda or cpu", empty="not told"),
+        Metric("gpu_name", TEXT, meaning="name of the GPU", empty="not told"),
+        Metric("gpu_uuid", TEXT, meaning="UUID of the GPU", empty="not told"),
+        Metric("gpu_mem_total_bytes", WHOLE, meaning="memory of the GPU, as torch gives it", empty="not told"),
+        Metric("gpu_compute_capability", TEXT, meaning="CUDA compute capability", empty="not told"),
+        Metric("cuda", TEXT, meaning="CUDA version that torch was built with", empty="not told, or built without"),
+        Metric("matmul_flops_per_s", REAL, meaning="median rate of bfloat16 products of 8192 x 8192 after the case", empty="no GPU, the case did not run to its end, or CUDA refused"),
+        Metric("matmul_s", REAL, meaning="what measuring that took, with pauses; part of `total_duration_s`", empty="no GPU, the case did not run to its end, or an older trace"),
+        Metric("gpu_driver", TEXT, meaning="version of the driver", empty="not told"),
+        Metric("gpu_power_limit_w", REAL, meaning="power limit in force", empty="not told"),
+        Metric("gpu_sm_clock_max_mhz", REAL, meaning="highest clock of the multiprocessors", empty="not told"),
+        Metric("gpu_telemetry_error", TEXT, meaning="why NVML told nothing", empty="it told"),
+        Metric("sm_activity_source", TEXT, meaning="gpm_sm_utilisation, or before Hopper nvml_gpu_utilisation, the share of time in which any kernel ran", empty="not told"),
+        Metric("gpm_counter_refresh_found", TRUTH, meaning="whether the times of GPM's counter refreshes are known ([telemetry.md](telemetry.md))", empty="GPM was not read, or an older trace"),
+        Metric("cpu_name", TEXT, meaning="name of the CPU", empty="not told"),
+        Metric("cpu_cores_logical", WHOLE, meaning="logical cores of the machine", empty="not told"),
+        Metric("cpu_threads_torch", WHOLE, meaning="threads that torch computes with on the CPU", empty="not told"),
+        Metric("sys_mem_total_bytes", WHOLE, meaning="memory of the machine", empty="not told"),
+        Metric("platform", TEXT, meaning="system and architecture", empty="not told"),
+        Metric("python", TEXT, meaning="version of Python", empty="not told"),
+        Metric("software_deployment", TEXT, meaning="where the software is from: conda or none", empty="not told, or an older trace"),
+        Metric("conda_env", TEXT, meaning="folder name of the conda environment, a hash", empty="not told, or without conda"),
+        Metric("packages", TEXT, meaning="name=version of torch, diffusers and others, with blanks between them; None for one that is not installed", empty="not told"),
+        Metric("git_commit", TEXT, meaning="commit of the project's checkout", empty="no git"),
+        Metric("git_dirty", TRUTH, meaning="whether its code had changes (Snakefile, workflow, envs)", empty="no git"),
+        Metric("case_sha256", TEXT, meaning="SHA-256 of all settings but the name"),
+        Metric("measure_digest", TEXT, meaning="digest of the measuring code"),
+    ),
+}
+
+DETAILS = {"": (
+    Metric("case", TEXT, meaning="name of the case"),
+    Metric("detail", TEXT, meaning="Process_Group, Initialize_... (a component), Placement, VAE_Encoding, CFG_cond, CFG_uncond, Video_Postprocess, Offload_All or Video_Encoding"),
+    Metric("generation", WHOLE, meaning="number of the generation, from 0", empty="details of model initialisation"),
+    Metric("start_s", REAL, meaning="its begin, since the start of the measuring process"),
+    Metric("time_s", REAL, meaning="how long it took, with what lies in it"),
+)}
+EXCLUDED = {"": (
+    Metric("case", TEXT, meaning="name of the case"),
+    Metric("reason", TEXT, meaning="why its trace is not used"),
+    Metric("of_grid", TRUTH, meaning="whether the grid has such a case, so that the report lacks it"),
+)}
+FINDINGS = {"": (
+    Metric("case", TEXT, meaning="name of the case"),
+    Metric("rule", TEXT, meaning="name of the rule, the same in all reports"),
+    Metric("severity", TEXT, meaning="warning (figures or run are in danger), bottleneck (what holds the case back) or note"),
+    Metric("evidence", TEXT, meaning="JSON: the figures that the rule fired on, with units in their keys"),
+    Metric("text", TEXT, meaning="what was found, as the report prints it"),
+    Metric("advice", TEXT, meaning="what to do; an empty text: nothing"),
+    Metric("advised", TEXT, meaning="JSON: list of alternatives, each a list of settings to change together, as `key: value`, or `key` for any other value"),
+)}
+COMPARISON = {"": (
+    Metric("case", TEXT, meaning="name of the case in this run"),
+    Metric("old_case", TEXT, meaning="name of the case in the baseline"),
+    Metric("kind", TEXT, meaning="measure, or stage: its time, which decides nothing"),
+    Metric("name", TEXT, meaning="the measure as `comparison.md` prints it, or the stage"),
+    Metric("unit", TEXT, meaning="unit of `old`, `new` and `spread`: s, bytes, J or pct_s (percent-seconds)"),
+    Metric("old", REAL, meaning="value in the baseline: the median where there are several", empty="not measured"),
+    Metric("new", REAL, meaning="value in this run, likewise", empty="not measured"),
+    Metric("ratio", REAL, meaning="`new` over `old`", empty="one of them was not measured, or `old` is 0"),
+    Metric("spread", REAL, meaning="change that chance could make: three of the larger standard error of the two medians", empty="no side has more than one value"),
+    Metric("verdict", TEXT, meaning="faster, slower, less, more, same, within the spread, or why there is none; n/a: a side was not measured. `pandas.read_csv` takes n/a for an empty cell, unless told not to"),
+)}
+# fmt: on
+
+TABLES = {
+    "cases": CASES,
+    "stages": STAGES,
+    "details": DETAILS,
+    "excluded": EXCLUDED,
+    "findings": FINDINGS,
+    "comparison": COMPARISON,
+}
+
+
+def dtype(metric: Metric) -> str:
+    """The type of its column in pandas."""
+    return _DTYPES[metric.type]
+
+
+def _columns(table: dict[str, tuple[Metric, ...]]) -> dict[str, str]:
+    return {metric.key: dtype(metric) for group in table.values() for metric in group}
+
+
+CASE_COLUMNS, STAGE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, FINDING_COLUMNS, COMPARISON_COLUMNS = map(
+    _columns, TABLES.values()
+)
+
+
+def shown_in(report: str) -> dict[str, str]:
+    """What each column or line of a table of the report means, by its label there."""
+    of_cases = [metric for group in CASES.values() for metric in group]
+    return {
+        metric.label: metric.meaning + (f"; n/a: {metric.empty}" if metric.empty else "")
+        for metric in (*of_cases, *OF_STAGES)
+        if metric.report == report
+    }
