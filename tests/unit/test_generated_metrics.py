@@ -1,0 +1,72 @@
+"""The rows of the metrics: the files that follow from them, and the tables that they are of."""
+
+import ast
+import importlib.util
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from conftest import ROOT
+from wanbench.analysis.figures import CaseFigures
+from wanbench.compare.change_verdict import Comparison
+from wanbench.compare.export import as_table
+from wanbench.findings.findings_table import findings_table
+from wanbench.registry import metrics
+
+KEPT = sorted((ROOT / "results/reference").glob("*/tables/*.csv"))
+# Made of nothing, a table has its columns and their types all the same.
+TABLES = {
+    "findings": lambda: findings_table({}),
+    "comparison": lambda: as_table(Comparison("", (), (), (), (), ())),
+}
+
+
+def rows(table: str) -> list[metrics.Metric]:
+    return [metric for group in metrics.TABLES[table].values() for metric in group]
+
+
+def test_generated_files_are_what_the_rows_say() -> None:
+    spec = importlib.util.spec_from_file_location("generate_metrics", ROOT / "tools/generate_metrics.py")
+    generator = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generator)
+    for path, text in generator.GENERATED.items():
+        assert (ROOT / path).read_text("utf-8") == text(), f"run python tools/generate_metrics.py for {path}"
+
+
+@pytest.mark.parametrize("table", metrics.TABLES)
+def test_a_table_has_each_column_once_and_a_meaning_of_each(table: str) -> None:
+    keys = [metric.key for metric in rows(table)]
+    assert len(keys) == len(set(keys))
+    page = (ROOT / "docs/tables.md").read_text("utf-8").split(f"\n## {table}\n")[1].split("\n## ")[0]
+    for metric in rows(table):
+        assert metric.meaning
+        assert page.count(f"| `{metric.key}` |") == 1
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_has_the_columns_of_its_rows(table: str) -> None:
+    columns = {column: str(dtype) for column, dtype in TABLES[table]().dtypes.items()}
+    assert columns == {metric.key: metrics.dtype(metric) for metric in rows(table)}
+
+
+def test_each_figure_of_a_case_has_a_column() -> None:
+    assert CaseFigures.__dataclass_fields__.keys() <= metrics.CASE_COLUMNS.keys()
+
+
+def test_words_for_readers_are_given_by_name() -> None:
+    """A digest leaves them out by their names, so that other words measure nothing again."""
+    for file in (ROOT / "workflow/scripts/wanbench/registry").glob("*metrics.py"):
+        calls = [node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        made = [call for call in calls if getattr(call.func, "id", "") == "Metric"]
+        assert made
+        for call in made:
+            assert "meaning" in {keyword.arg for keyword in call.keywords}
+            assert len(call.args) <= 5
+
+
+@pytest.mark.parametrize("file", KEPT, ids=lambda file: f"{file.parts[-3]}-{file.stem}")
+def test_kept_tables_are_empty_only_where_it_is_said(file: Path) -> None:
+    kept = pd.read_csv(file)
+    never_empty = [metric.key for metric in rows(file.stem) if not metric.empty and "empty text" not in metric.meaning]
+    assert [column for column in never_empty if column in kept and kept[column].isna().any()] == []
