@@ -5,20 +5,18 @@ from collections.abc import Collection, Iterable, Mapping
 from wanbench.analysis.numbers import escaped_but_code
 from wanbench.findings.basis import Finding
 from wanbench.findings.rules import explained
-from wanbench.plots.picture_help import PICTURES
 from wanbench.report import columns
 
 _FINDINGS = (
-    "Warnings come first (the figures or the run are in danger), then bottlenecks (what holds the case back), then "
-    "notes. A rule whose figures were not measured stays silent. The thresholds, by the names that stand here, are in "
-    "`config/thresholds.yaml`."
+    "Warnings come first (figures or run are in danger), then bottlenecks (what holds the case back), then notes. A "
+    "rule whose figures were not measured stays silent. The thresholds are in `config/thresholds.yaml`."
 )
-_PICTURES = (
-    "They stand in the report's page (`report.html`), and lie in `plots/` beside it, each as an SVG and a PNG. "
-    "`snakemake --cores 1` makes both with the report. Where a report is kept without them, as in "
-    "`results/reference/MACHINE/`, `snakemake --cores 1 results/reference/MACHINE/report.html` makes them beside it."
+_COLUMNS = (
+    "`n/a` is what was not measured; 0 is measured, and zero. GB = 1e9 bytes. Names such as `energy_j` are columns of "
+    "the tables, which docs/tables.md explains. Measured generations are no warm-up, ran to their end and are not "
+    "excluded; generation 0, which is cold, is one only where there is no other."
 )
-_COLUMNS = "`n/a` is what was not measured; 0 is measured, and zero. GB = 1e9 bytes."
+_PICTURES = "They stand in `report.html`, and lie in `plots/` beside it; `snakemake --cores 1` makes both."
 
 
 def how_to_read(findings: Iterable[Finding], headings: Collection[str]) -> list[str]:
@@ -29,16 +27,13 @@ def how_to_read(findings: Iterable[Finding], headings: Collection[str]) -> list[
         headings: of the report's sections that compare cases.
     """
     rules = explained(findings)
-    parts = ["# How to read this report"]
-    if rules:
-        parts += ["## Findings", _FINDINGS]
-        for rule in rules:
-            parts += [f"### {rule.name}", escaped_but_code(rule.explanation)]
+    parts = ["# How to read this report", *(["## Findings", _FINDINGS] if rules else [])]
+    parts += [part for rule in rules for part in (f"### {rule.name}", escaped_but_code(rule.explanation))]
     parts += ["## Columns", _COLUMNS]
     compared = {f"{heading} columns": of for heading, of in columns.OF_SECTIONS.items() if heading in headings}
     for heading, explanations in (columns.OF_CASES | compared).items():
         parts += [f"### {heading}", _listed(explanations)]
-    return [*parts, "## Pictures", _PICTURES, _listed(PICTURES)]
+    return [*parts, "## Pictures", _PICTURES, _listed(columns.PICTURES)]
 
 
 def _listed(explanations: Mapping[str, str]) -> str:
