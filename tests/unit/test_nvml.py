@@ -60,6 +60,8 @@ def test_a_reading_has_all_metrics_in_our_units() -> None:
         "dram_activity_pct": 15.1,
         "pcie_tx_bytes_per_s": 5.13 * 2**20,
         "pcie_rx_bytes_per_s": 13.22 * 2**20,
+        "nvlink_tx_bytes_per_s": 2**31,
+        "nvlink_rx_bytes_per_s": 2**30,
         "gpu_mem_used_bytes": 36_117_020_672,
         "gpu_mem_process_bytes": 35_462_840_320,
         "power_w": 685.61,
@@ -128,6 +130,13 @@ def test_a_gpm_value_that_is_no_number_or_not_given_is_absent_and_not_zero() -> 
     assert "sm_activity_pct" not in reading
     assert "dram_activity_pct" not in reading
     assert reading["tensor_activity_pct"] == 76.84
+
+
+def test_nvlink_traffic_is_absent_without_nvlink_and_not_zero() -> None:
+    nvml = FakeNvml()
+    for direction in ("TX", "RX"):
+        del nvml.gpm[getattr(pynvml, f"NVML_GPM_METRIC_NVLINK_TOTAL_{direction}_PER_SEC")]
+    assert not [metric for metric in second_reading(nvml) if metric.startswith("nvlink")]
 
 
 def test_without_gpm_there_is_utilisation_and_it_is_called_that() -> None:
@@ -243,6 +252,8 @@ def test_of_several_gpus_shares_are_means_energy_is_a_sum_memory_the_highest_and
         "dram_activity_pct": pytest.approx(0.75 * 15.1),
         "pcie_tx_bytes_per_s": pytest.approx(1.5 * 5.13 * 2**20),
         "pcie_rx_bytes_per_s": pytest.approx(1.5 * 13.22 * 2**20),
+        "nvlink_tx_bytes_per_s": pytest.approx(1.5 * 2**31),
+        "nvlink_rx_bytes_per_s": pytest.approx(1.5 * 2**30),
         "gpu_mem_used_bytes": 9,
         "gpu_mem_process_bytes": 6,
         "power_w": 700,

@@ -33,6 +33,12 @@ def test_a_stage_in_pieces_gets_the_samples_of_its_pieces() -> None:
     assert measures["cpu_pct"] == pytest.approx(50)
 
 
+def test_nvlink_traffic_of_a_stage_is_weighted_by_time() -> None:
+    linked = samples([{"nvlink_tx_bytes_per_s": float(i)} for i in range(5)])
+    measures = stage_measures(linked, [(round(0.5 * S), round(2.5 * S))])
+    assert measures["nvlink_tx_bytes_per_s"] == pytest.approx((0.5 * 1 + 2 + 0.5 * 3) / 2)
+
+
 def test_a_stage_shorter_than_the_interval_has_no_sampled_measure_but_its_count() -> None:
     memory = samples([{"sys_mem_bytes": 5.0, "cpu_pct": 3.0}] * 3)
     assert stage_measures(memory, [(S - 10, S + 10)]) == {"samples": 1}
