@@ -14,7 +14,7 @@ import orjson
 
 from wanbench.registry.stage_metrics import READ
 from wanbench.registry.stages import SCHEMA_VERSION
-from wanbench.trace.consistency import contradiction
+from wanbench.trace.consistency import contradictions
 from wanbench.trace.writer import CHECKSUM
 from wanbench.util.errors import InputError
 from wanbench.util.text import one_line
@@ -32,9 +32,8 @@ class StageRecord:
     """A stage of one generation.
 
     Attributes:
-        counted: figures are made of its generation, or it is of none.
-        excluded: why its generation is contaminated and so not counted: the checks that it does not pass, with blanks
-            between them; None if it is not excluded.
+        measured: figures are made of its generation, or it is of none.
+        excluded: failed checks for which its generation is excluded, with blanks between them; None if it is not.
         measures: values by measure, the unit in the key; a measure that was not taken is not in it.
     """
 
@@ -71,7 +70,7 @@ class Trace:
 
     Attributes:
         clock_events: what held the GPU's clocks down, as NVML's bits; None where not sampled.
-        energy_counter: energy of the GPU in joules, from any beginning, when it had moved; None where not sampled.
+        energy_counter: energy of the GPU in joules, from any begin, when it had moved; None where not sampled.
     """
 
     file: str
@@ -102,9 +101,8 @@ def read_trace(path: Path) -> Trace:
             order. The message names file and key.
     """
     content, counters = _checked(path)
-    fault = contradiction(content)
-    if fault is not None:
-        raise _refused(path, fault)
+    for error in contradictions(content):
+        raise _refused(path, error)
     return _trace(path, content, counters)
 
 
@@ -117,11 +115,9 @@ def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
         InputError: as `read_trace`, or a sample is no number.
     """
     tracks: dict[str, dict[str, Readings]] = {}
-    _, counters = _checked(path)
-    for event in counters:
-        lines = tracks.setdefault(event["name"], {})
+    for event in _checked(path)[1]:
         for line, value in event["args"].items():
-            readings = lines.setdefault(line, Readings([], []))
+            readings = tracks.setdefault(event["name"], {}).setdefault(line, Readings([], []))
             readings.times_s.append(event["ts"] / 1e6)
             readings.values.append(float(value))
     return tracks
@@ -129,22 +125,10 @@ def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
 
 def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What a trace file holds, as its schema says, without its counter events; and these."""
-    data, content = _parsed(path)
-    try:
-        counters = _checked_content(path, content)
-    except RecursionError:
-        # Of what nests as deep as can just be read, the beginning cannot be shown.
-        raise _refused(path, "nests too deep") from None
-    _check_unchanged(path, content, data)
-    return content, counters
-
-
-def _parsed(path: Path) -> tuple[bytes, Any]:
-    """A file's bytes, and what they say."""
     try:
         data = _bytes_of(path)
         # A third of the time of json.loads; it refuses NaN and half a pair of surrogates, which no file could hold.
-        return data, orjson.loads(data)
+        content = orjson.loads(data)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise _refused(path, f"not valid gzip: {error}") from None
     except OSError as error:
@@ -153,9 +137,23 @@ def _parsed(path: Path) -> tuple[bytes, Any]:
         raise _refused(path, f"not valid JSON: {error}") from None
     except MemoryError:
         raise _refused(path, "is too large for the memory here") from None
+    try:
+        counters = _without_counters(path, content)
+        _validator()(content)
+        _check_counters(path, counters)
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise _refused(path, _readable(error)) from None
+    except RecursionError:
+        # Of what nests as deep as can just be read, the beginning cannot be shown.
+        raise _refused(path, "nests too deep") from None
+    checksum = CHECKSUM.format(content["sha256"]).encode()
+    measured = memoryview(data)[: -len(checksum)]
+    if not data.endswith(checksum) or hashlib.sha256(measured).hexdigest() != content["sha256"]:
+        raise _refused(path, "sha256: the file was changed after it was measured")
+    return content, counters
 
 
-def _checked_content(path: Path, content: Any) -> list[dict[str, Any]]:
+def _without_counters(path: Path, content: Any) -> list[dict[str, Any]]:
     """The counter events, which are taken out of the content."""
     if not isinstance(content, dict):
         raise _refused(path, "is no trace: not a JSON object")
@@ -163,24 +161,13 @@ def _checked_content(path: Path, content: Any) -> list[dict[str, Any]]:
     if version != SCHEMA_VERSION:
         raise _refused(path, f"schema_version: {repr(version)[:80]} is not supported; allowed: {SCHEMA_VERSION}")
     events = content.get("traceEvents")
+    if not isinstance(events, list):
+        return []
     counters: list[dict[str, Any]] = []
-    if isinstance(events, list):
-        content["traceEvents"] = others = []
-        for event in events:
-            (counters if isinstance(event, dict) and event.get("ph") == "C" else others).append(event)
-    try:
-        _validator()(content)
-    except fastjsonschema.JsonSchemaValueException as error:
-        raise _refused(path, _readable(error)) from None
-    _check_counters(path, counters)
+    content["traceEvents"] = others = []
+    for event in events:
+        (counters if isinstance(event, dict) and event.get("ph") == "C" else others).append(event)
     return counters
-
-
-def _check_unchanged(path: Path, content: dict[str, Any], data: bytes) -> None:
-    checksum = CHECKSUM.format(content["sha256"]).encode()
-    measured = memoryview(data)[: -len(checksum)]
-    if not data.endswith(checksum) or hashlib.sha256(measured).hexdigest() != content["sha256"]:
-        raise _refused(path, "sha256: the file was changed after it was measured")
 
 
 def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
@@ -190,18 +177,16 @@ def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
         name, time_us, lines = event.get("name"), event.get("ts"), event.get("args")
         if type(name) is not str or type(time_us) not in _NUMBERS or type(lines) is not dict:
             raise _refused(path, f"traceEvents: a counter needs a name, a number ts and args, got {str(event)[:80]}")
-        for value in lines.values():
-            if type(value) not in _NUMBERS or not _LEAST <= value <= _LARGEST:
-                raise _refused(
-                    path,
-                    f"traceEvents: counter {name[:80]!r} at {time_us}: args must be numbers, up to {_LARGEST:.0e}, "
-                    f"got {str(lines)[:80]}",
-                )
-        if not 0 <= time_us <= _LARGEST:
+        error = None
+        if any(type(value) not in _NUMBERS or not _LEAST <= value <= _LARGEST for value in lines.values()):
+            error = f"at {time_us}: args must be numbers, up to {_LARGEST:.0e}, got {str(lines)[:80]}"
+        elif not 0 <= time_us <= _LARGEST:
             when = "before the start of the process" if time_us < 0 else "later than any process ends"
-            raise _refused(path, f"traceEvents: counter {name[:80]!r} at {time_us}: {when}")
-        if time_us < latest_us.get(name, time_us):
-            raise _refused(path, f"traceEvents: counter {name[:80]!r} goes back in time at {time_us}")
+            error = f"at {time_us}: {when}"
+        elif time_us < latest_us.get(name, time_us):
+            error = f"goes back in time at {time_us}"
+        if error is not None:
+            raise _refused(path, f"traceEvents: counter {name[:80]!r} {error}")
         latest_us[name] = time_us
 
 
@@ -216,9 +201,8 @@ def _bounded(schema: Any) -> Any:
         return [_bounded(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    kinds = schema.get("type", [])
-    is_number = not {"integer", "number"}.isdisjoint([kinds] if isinstance(kinds, str) else kinds)
-    bounds = {"minimum": _LEAST, "maximum": _LARGEST} if is_number else {}
+    kinds = schema.get("type", "")
+    bounds = {"minimum": _LEAST, "maximum": _LARGEST} if "integer" in kinds or "number" in kinds else {}
     return bounds | {key: _bounded(value) for key, value in schema.items()}
 
 
@@ -242,45 +226,38 @@ def _readable(error: fastjsonschema.JsonSchemaValueException) -> str:
 
 
 def _readings(counters: list[dict[str, Any]], key: str) -> Readings | None:
-    """The readings of a metric, in its own unit."""
+    """The readings of a metric, in its own unit; None where it was not sampled."""
     track, line, factor = READ[key].track
     per_unit = 1 if factor == 1 else 1 / factor
     seen = [event for event in counters if event["name"] == track and line in event["args"]]
-    if not seen:
-        return None
-    return Readings([event["ts"] / 1e6 for event in seen], [event["args"][line] * per_unit for event in seen])
+    times_s, values = [event["ts"] / 1e6 for event in seen], [event["args"][line] * per_unit for event in seen]
+    return Readings(times_s, values) if seen else None
 
 
 def _moved(counter: Readings | None) -> Readings | None:
     """A counter where it had moved: it is renewed less often than it is read, and repeats its value in between."""
     if counter is None:
         return None
-    pairs = zip(counter.times_s, counter.values, [None, *counter.values])
-    moved = [(time_s, value) for time_s, value, before in pairs if value != before]
-    return Readings([time_s for time_s, _ in moved], [value for _, value in moved])
+    moved = [i for i, value in enumerate(counter.values) if not i or value != counter.values[i - 1]]
+    return Readings([counter.times_s[i] for i in moved], [counter.values[i] for i in moved])
 
 
 def _trace(path: Path, content: dict[str, Any], counters: list[dict[str, Any]]) -> Trace:
     stages: list[StageRecord] = []
     details: list[DetailRecord] = []
     for event in content["traceEvents"]:
-        kind = event.get("cat")
-        if kind == "stage":
-            measures = dict(event["args"])
-            generation, measured = measures.pop("generation"), measures.pop("measured")
-            stages.append(
-                StageRecord(event["name"], generation, measured, event["ts"] / 1e6, event["dur"] / 1e6, measures)
-            )
-        elif kind == "detail":
-            details.append(
-                DetailRecord(event["name"], event["args"].get("generation"), event["ts"] / 1e6, event["dur"] / 1e6)
-            )
-    head = {key: value for key, value in content.items() if key in Trace.__dataclass_fields__}
+        if event.get("cat") in ("stage", "detail"):
+            name, args, start_s, extent_s = event["name"], dict(event["args"]), event["ts"] / 1e6, event["dur"] / 1e6
+            generation = args.pop("generation", None)
+            if event["cat"] == "stage":
+                stages.append(StageRecord(name, generation, args.pop("measured"), start_s, extent_s, args))
+            else:
+                details.append(DetailRecord(name, generation, start_s, extent_s))
     return Trace(
         file=path.name,
         stages=stages,
         details=details,
         clock_events=_readings(counters, "clock_event_reasons"),
         energy_counter=_moved(_readings(counters, "energy_j")),
-        **head,
+        **{key: value for key, value in content.items() if key in Trace.__dataclass_fields__},
     )

@@ -1,7 +1,6 @@
 """Can the figures of a case be trusted? What was seen stands in its trace; limits decide.
 
-Both wings judge with this: the measure wing for the trace, the report wing with the limits that are in force when the
-report is made.
+The measure wing uses this for the trace, the report wing with the limits in force when the report is made.
 """
 
 import statistics
@@ -15,7 +14,7 @@ SLOWED_DOWN = ("hardware_slowdown", "thermal_software", "thermal_hardware", "pow
 
 @dataclass(frozen=True)
 class Limits:
-    """When a check is not passed, by the keys of config/thresholds.yaml, which has the reason for each.
+    """When a check fails, by the keys of config/thresholds.yaml, which has the reason for each.
 
     Attributes:
         min_sample_coverage_pct, max_sample_gap_s, min_stage_coverage_pct: of `Total_Execution`.
@@ -41,13 +40,13 @@ class GenerationTimes:
 
     Attributes:
         number: from 0, in the order of the process.
-        counts: it is no warm-up, and ran to its end.
+        is_measured: it is no warm-up, and ran to its end.
         steps_s: number and inference time in seconds of its complete steps, in order, without the first, which is
             slow for its own reasons, and those that a cache shortened.
     """
 
     number: int
-    counts: bool
+    is_measured: bool
     steps_s: list[tuple[int, float]]
 
 
@@ -62,7 +61,7 @@ class StepTimeChange:
 
 @dataclass(frozen=True)
 class ExcludedGeneration:
-    """A generation that is not among those that figures are made of, and the checks that it does not pass."""
+    """A generation that figures are not made of, and its failed checks."""
 
     generation: int
     failed_checks: list[str]
@@ -73,8 +72,8 @@ class Verdict:
     """A verdict; its fields are keys of a trace's quality section.
 
     Attributes:
-        faults: the checks that the case, without the generations that are excluded, does not pass.
-        excluded: contaminated generations; none where no clean one that counts would remain.
+        failed_checks: of the case, without its excluded generations.
+        excluded: none where no measured generation without a failed check would remain.
         step_time_change: the first in a generation that is not excluded.
     """
 
@@ -86,34 +85,30 @@ class Verdict:
 def verdict_on(quality: Mapping[str, Any], generations: Sequence[GenerationTimes], limits: Limits) -> Verdict:
     """The verdict on what was seen.
 
-    A check that the case does not pass because of single generations leaves these out, as long as one that counts
-    passes it: a median over a slow and a sound generation describes neither.
+    Generations because of which the case fails a check are excluded, as long as a measured one passes it: a median over
+    a slow and a sound generation describes neither.
 
     Args:
-        quality: figures of a trace's quality section. Without its `parts`, what was seen of the GPU is nobody's.
+        quality: figures of a trace's quality section. Without its `parts`, what was seen is of no generation.
         generations: all of the process.
     """
-    nobodys = {"generation": None, "samples": 1} | {
-        key: quality.get(key) for key in ("other_processes", "throttled_pct")
-    }
-    parts = quality.get("parts") or [nobodys]
+    seen = {key: quality.get(key) for key in ("other_processes", "throttled_pct")}
+    parts = quality.get("parts") or [{"generation": None, "samples": 1} | seen]
     changes = {each.number: step_time_change(each.steps_s, limits) for each in generations}
 
-    def faults_of(numbers: Collection[int | None]) -> list[str]:
+    def failed_in(numbers: Collection[int | None]) -> list[str]:
         found = ["step_time_changed"] if any(changes.get(number) for number in numbers) else []
-        return found + _gpu_faults([part for part in parts if part["generation"] in numbers], limits)
+        return found + _failed_on_gpu([part for part in parts if part["generation"] in numbers], limits)
 
     everything = {None, *changes}
-    not_passed = faults_of(everything)
-    contaminated = {number: [fault for fault in faults_of([number]) if fault in not_passed] for number in changes}
-    one_is_clean = any(each.counts and not contaminated[each.number] for each in generations)
-    excluded = {
-        number: failed_checks for number, failed_checks in contaminated.items() if failed_checks and one_is_clean
-    }
-    kept = everything - excluded.keys()
+    failed = failed_in(everything)
+    failed_by = {number: [check for check in failed_in([number]) if check in failed] for number in changes}
+    one_is_sound = any(each.is_measured and not failed_by[each.number] for each in generations)
+    excluded = [ExcludedGeneration(*each) for each in failed_by.items() if each[1] and one_is_sound]
+    kept = everything - {each.generation for each in excluded}
     return Verdict(
-        _whole_faults(quality, limits) + faults_of(kept),
-        [ExcludedGeneration(number, failed_checks) for number, failed_checks in excluded.items()],
+        _failed_by_whole(quality, limits) + failed_in(kept),
+        excluded,
         next((change for number, change in changes.items() if number in kept and change), None),
     )
 
@@ -127,49 +122,45 @@ def step_time_change(steps_s: Sequence[tuple[int, float]], limits: Limits) -> St
     Args:
         steps_s: number and duration in seconds of the steps that should take equally long, in order.
     """
-    best: tuple[float, int] | None = None
     times_s = [time_s for _, time_s in steps_s]
-    for i in range(limits.step_change_steps, len(times_s) - limits.step_change_steps + 1):
-        cost = _deviation(times_s[:i]) + _deviation(times_s[i:])
-        if best is None or cost < best[0]:
-            best = (cost, i)
-    if best is None:
+    splits = range(limits.step_change_steps, len(times_s) - limits.step_change_steps + 1)
+    if not splits:
         return None
-    cost, i = best
+    cost, i = min((_deviation(times_s[:i]) + _deviation(times_s[i:]), i) for i in splits)
     before_s, after_s = statistics.median(times_s[:i]), statistics.median(times_s[i:])
-    change_s = abs(after_s - before_s)
     noise_s = cost / len(times_s)
-    if change_s < limits.step_change_s or change_s < limits.step_change_deviations * noise_s:
-        return None
-    if 100 * change_s < limits.step_change_pct * min(before_s, after_s):
-        return None
-    return StepTimeChange(steps_s[i][0], before_s, after_s)
+    least_s = (
+        limits.step_change_s,
+        limits.step_change_deviations * noise_s,
+        limits.step_change_pct / 100 * min(before_s, after_s),
+    )
+    return StepTimeChange(steps_s[i][0], before_s, after_s) if abs(after_s - before_s) >= max(least_s) else None
 
 
-def _whole_faults(quality: Mapping[str, Any], limits: Limits) -> list[str]:
-    """Faults that are of no generation."""
-    failed_checks: list[str] = []
+def _failed_by_whole(quality: Mapping[str, Any], limits: Limits) -> list[str]:
+    """Failed checks that are of no generation."""
     samples_pct, stages_pct = quality["sample_coverage_pct"], quality["stage_coverage_pct"]
     gap_s = quality.get("greatest_sample_gap_s")
     too_few = samples_pct is not None and samples_pct < limits.min_sample_coverage_pct
-    if too_few or (gap_s is not None and gap_s > limits.max_sample_gap_s):
-        failed_checks.append("sampling_gaps")
-    if stages_pct is not None and stages_pct < limits.min_stage_coverage_pct:
-        failed_checks.append("unaccounted_time")
-    if quality.get("output_finite") is False:
-        failed_checks.append("output_not_finite")
-    return failed_checks
+    failed = {
+        "sampling_gaps": too_few or (gap_s is not None and gap_s > limits.max_sample_gap_s),
+        "unaccounted_time": stages_pct is not None and stages_pct < limits.min_stage_coverage_pct,
+        "output_not_finite": quality.get("output_finite") is False,
+    }
+    return [check for check, has_failed in failed.items() if has_failed]
 
 
-def _gpu_faults(parts: Sequence[Mapping[str, Any]], limits: Limits) -> list[str]:
-    failed_checks = ["other_process"] if any(part["other_processes"] for part in parts) else []
+def _failed_on_gpu(parts: Sequence[Mapping[str, Any]], limits: Limits) -> list[str]:
     read = [part for part in parts if part["throttled_pct"]]
     samples = sum(part["samples"] for part in read)
-    for reason in SLOWED_DOWN:
-        weighted_pct = sum(part["samples"] * part["throttled_pct"].get(reason, 0) for part in read)
-        if weighted_pct > limits.slowed_down_pct * samples:
-            return [*failed_checks, "slowed_down"]
-    return failed_checks
+    slowed_pct = [
+        sum(part["samples"] * part["throttled_pct"].get(reason, 0) for part in read) for reason in SLOWED_DOWN
+    ]
+    failed = {
+        "other_process": any(part["other_processes"] for part in parts),
+        "slowed_down": any(weighted_pct > limits.slowed_down_pct * samples for weighted_pct in slowed_pct),
+    }
+    return [check for check, has_failed in failed.items() if has_failed]
 
 
 def _deviation(times_s: Sequence[float]) -> float:
