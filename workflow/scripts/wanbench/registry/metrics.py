@@ -69,7 +69,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("total_duration_s", REAL, SUMMARY, label="Time(s)", meaning="life of the measuring process: start-up, `Total_Execution`, and its end"),
         Metric("placement_s", REAL, meaning="time in which weights were put where the offload mode wants them", empty="not reached, or the case compiles"),
         Metric("total_execution_s", REAL, SUMMARY, label="Exec(s)", meaning="from the start of model initialisation to the end of the last stage, with all generations; of a case that failed, to its end", empty="not reached"),
-        Metric("step_s", REAL, SUMMARY, label="s/step", meaning="median time of a typical step; with a cache, the mean of a generation's", empty="no typical step"),
+        Metric("step_s", REAL, SUMMARY, label="s/step", meaning="median time of a typical step (complete, without the first and the expert switch); with a cache, the mean of a generation's", empty="no typical step"),
         Metric("typical_steps", REAL, meaning="number of typical steps in all measured generations"),
         Metric("step_mean_s", REAL, STATISTICS, label="Avg Time per Step", meaning="mean time of all complete steps of the measured generations", empty="no such step"),
         Metric("first_step_s", REAL, STATISTICS, label="First Step", meaning="median time of step 0 of the measured generations, without compilation", empty="no such step"),
@@ -97,8 +97,8 @@ CASES: dict[str, tuple[Metric, ...]] = {
     ),
     "Load and energy": (
         Metric("inference_sm_activity_pct", REAL, SUMMARY, 1, over_gpus=MEAN, label="SM(%)", meaning="SM activity over the inference stages of the measured generations, weighted by time", empty="known of less than nine tenths of their time, or no GPU"),
-        Metric("inference_cpu_pct", REAL, STATISTICS, 1, label="Avg CPU Utilization", meaning="CPU over the same stages: the whole machine's, of all logical cores", empty="known of less than nine tenths of their time"),
-        Metric("inference_comp_load_pct_s", REAL, STATISTICS, 0, over_gpus=MEAN, label="Total Inference Load", meaning="SM activity times time over the same stages", empty="known of less than 99 % of their time, or no GPU"),
+        Metric("inference_cpu_pct", REAL, STATISTICS, 1, label="Avg CPU Utilization", meaning="CPU over the inference stages: the whole machine's, of all logical cores", empty="known of less than nine tenths of their time"),
+        Metric("inference_comp_load_pct_s", REAL, STATISTICS, 0, over_gpus=MEAN, label="Total Inference Load", meaning="SM activity times time over the inference stages", empty="known of less than 99 % of their time, or no GPU"),
         Metric("total_comp_load_pct_s", REAL, SUMMARY, 0, over_gpus=MEAN, label="Load", meaning="SM activity times time over `Total_Execution`: 100 % for 10 s is 1000", empty="not sampled, not reached, or no GPU"),
         Metric("energy_j", REAL, SUMMARY, 2, 1e-3, over_gpus=SUM, label="Energy(kJ)", meaning="energy of the GPU over `Total_Execution`, with initialisation, compilation and all generations", empty="the counter was not read before and after, as in a case that failed, or no GPU"),
         Metric("power_mean_w", REAL, SUMMARY, 0, over_gpus=SUM, label="Power(W)", meaning="`energy_j` over `total_execution_s`", empty="as `energy_j`"),
@@ -202,9 +202,5 @@ CASE_COLUMNS, STAGE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, FINDING_COLUMNS, 
 
 def shown_in(report: str) -> dict[str, str]:
     """What each column or line of a table of the report means, by its label there."""
-    of_cases = [metric for group in CASES.values() for metric in group]
-    return {
-        metric.label: metric.meaning + (f"; n/a: {metric.empty}" if metric.empty else "")
-        for metric in (*of_cases, *OF_STAGES)
-        if metric.report == report
-    }
+    of_cases = (metric for group in CASES.values() for metric in group)
+    return {metric.label: metric.meaning for metric in (*of_cases, *OF_STAGES) if metric.report == report}

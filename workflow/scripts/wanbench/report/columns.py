@@ -25,7 +25,7 @@ STAGES = shown_in(stage_metrics.STAGE_TABLE) | {
     "Min (s), Max (s)": "shortest and longest time of the measured generations; n/a where it is one",
     "First (s)": "time in generation 0",
 }
-STAGES["Samples"] += ": one every 0.105 s, see docs/telemetry.md"
+STAGES["Samples"] += ": one every 0.105 s (docs/telemetry.md)"
 _STEPS = "(without first and switch step)"
 STATISTICS = shown_in(stage_metrics.STATISTICS) | {
     "Avg SM Activity": "SM(%) of the summary",
@@ -54,7 +54,7 @@ PUBLISHED = _BOTH | {
     "Published GPU, Software, Published steps, Published s/step, Published total(s), Published mem(GB), "
     "Published energy(kJ), Published note, Source": "of the published run, as the source gives it",
     "s/step ratio, Total ratio": "the figure here over the published one: below 1 is faster",
-    "Total(s), Energy(kJ)": "of one more video, at the published number of steps",
+    "Total(s), Energy(kJ)": "of one generation excluding model initialisation and compilation, at the published steps",
 }
 CHOICES = _BOTH | {
     "Case": "cases of the same workload and GPU that passed their checks or did not fit",

@@ -13,8 +13,8 @@ _FINDINGS = (
 )
 _COLUMNS = (
     "`n/a` is what was not measured; 0 is measured, and zero. GB = 1e9 bytes. Names such as `energy_j` are columns of "
-    "the tables, which docs/tables.md explains. Measured generations are no warm-up, ran to their end and are not "
-    "excluded; generation 0, which is cold, is one only where there is no other."
+    "the tables; docs/tables.md says when each is empty. Measured generations are no warm-up, ran to their end and are "
+    "not excluded; generation 0, which is cold, is one only where there is no other."
 )
 _PICTURES = "They stand in `report.html`, and lie in `plots/` beside it; `snakemake --cores 1` makes both."
 
