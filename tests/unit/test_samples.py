@@ -160,7 +160,7 @@ def test_quality_names_unaccounted_time_and_sampling_gaps() -> None:
     assert quality["failed_checks"] == ["sampling_gaps", "unaccounted_time"]
 
 
-def test_quality_of_a_good_case_has_no_faults() -> None:
+def test_quality_of_a_good_case_has_no_failed_checks() -> None:
     stages = [stage(stage_names.TOTAL_EXECUTION, 0, 10), stage(stage_names.MODEL_INITIALIZATION, 0, 9.95)]
     assert quality_of(stages, {}, samples([{}] * 12), True, LIMITS)["failed_checks"] == []
 
@@ -171,11 +171,11 @@ def test_quality_of_a_process_that_died_in_startup_is_unknown() -> None:
     assert quality["failed_checks"] == []
 
 
-def test_output_that_is_not_finite_is_a_fault() -> None:
+def test_output_that_is_not_finite_is_a_failed_check() -> None:
     assert quality_of([], {}, samples([{}]), False, LIMITS)["failed_checks"] == ["output_not_finite"]
 
 
-def test_a_change_of_step_time_is_a_fault_and_the_first_step_does_not_count() -> None:
+def test_a_change_of_step_time_is_a_failed_check_and_the_first_step_is_none() -> None:
     def run(times_s: list[float]) -> list[str]:
         stages = [stage(stage_names.step_inference(i), 0, time_s, 0, step=i) for i, time_s in enumerate(times_s)]
         return quality_of(stages, {0: True}, samples([{}]), True, LIMITS)["failed_checks"]

@@ -68,6 +68,7 @@ def test_a_whole_trace_is_read(file: Path) -> None:
         (lambda c: counter(c)["args"].update(machine=1e300), ["traceEvents", "CPU (%)", "up to 9e+18", "1e+300"]),
         (lambda c: counter(c).update(ts=1e300), ["counter 'CPU (%)' at 1e+300: later than any process ends"]),
         (lambda c: counter(c).update(ts=1e12), ["counter 'CPU (%)' goes back in time"]),
+        (lambda c: counter(c).update(ts=-1e5), ["counter 'CPU (%)' at -100000.0: before the start"]),
         (
             lambda c: stage_event(c).update(ts=0),
             ["'Step_1_Inference' of generation 0 begins before 'Step_0_Inference'"],
@@ -95,7 +96,7 @@ def test_a_whole_trace_is_read(file: Path) -> None:
         (lambda c: c["quality"]["parts"][1].update(throttled_pct={}), ["quality.throttled_pct", "quality.parts"]),
     ],
 )
-def test_a_faulty_trace_is_refused_by_file_and_key(file: Path, alter: Callable, parts: list[str]) -> None:
+def test_a_trace_with_an_error_is_refused_by_file_and_key(file: Path, alter: Callable, parts: list[str]) -> None:
     change(file, alter)
     with pytest.raises(InputError) as error:
         read_trace(file)
@@ -109,7 +110,7 @@ OF_EACH_GENERATION = ("TI2V_Preprocess", "T5_Encoding", "Step_2_Loading", "Step_
 
 @pytest.fixture
 def warmed(tmp_path: Path) -> Path:
-    """Two generations, of which the first does not count, with compilation in a step."""
+    """Two generations, the first a warm-up, with compilation in a step."""
     return write(tmp_path, trace_of(records([1.0, 1.0, 1.0], generations=2, warmup=1, compile_s=4.0)))
 
 
@@ -126,8 +127,7 @@ def test_a_stage_that_a_case_that_ended_well_must_have_is_missed(
     of_generation = "" if generation is None else f" of generation {generation}"
     with pytest.raises(InputError) as error:
         read_trace(warmed)
-    missing = f"{warmed}: traceEvents: {name!r}{of_generation} is missing, and the case ended well"
-    assert str(error.value) == missing
+    assert f"traceEvents: {name!r}{of_generation} is missing" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -155,12 +155,6 @@ def test_stages_out_of_their_order_are_refused(
     assert part in str(error.value)
 
 
-def test_negative_times_are_refused(file: Path) -> None:
-    change(file, lambda content: counter(content).update(ts=-1e5))
-    with pytest.raises(InputError, match=r"counter 'CPU \(%\)' at -100000.0: before the start"):
-        read_trace(file)
-
-
 def test_a_case_that_failed_has_the_stages_up_to_there(tmp_path: Path) -> None:
     rows = records([1.0] * 3)
     failed = Outcome("error", "it failed", "ValueError")
@@ -168,51 +162,30 @@ def test_a_case_that_failed_has_the_stages_up_to_there(tmp_path: Path) -> None:
         read_trace(write(tmp_path, trace_of(rows[:last], outcome=failed)))
 
 
-def test_not_a_number_is_refused(file: Path) -> None:
-    file.write_text(file.read_text("utf-8").replace('"time_s":1.0', '"time_s":NaN', 1), "utf-8")
-    with pytest.raises(InputError, match=r"not valid JSON: unexpected character, .*: line \d+ column \d+"):
-        read_trace(file)
-
-
-def test_events_that_are_no_list_are_refused(file: Path) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"traceEvents": {}}), "utf-8")
-    with pytest.raises(InputError, match="traceEvents: must be array"):
-        read_trace(file)
-
-
-def test_a_trace_without_a_checksum_is_refused(file: Path) -> None:
-    text, count = re.subn(r',\n "sha256": "\w+"', "", file.read_text("utf-8"))
-    assert count == 1
-    file.write_text(text, "utf-8")
-    with pytest.raises(InputError) as error:
-        read_trace(file)
-    assert str(error.value) == f"{file}: the file: sha256 is missing"
+_CHANGED = "sha256: the file was changed after it was measured"
 
 
 @pytest.mark.parametrize(
-    "edit",
+    ("edit", "part"),
     [
-        lambda text: text.replace('"time_s":1.0', '"time_s":0.9', 1),
-        lambda text: text.replace(": ", ":  ", 1),
-        lambda text: json.dumps(json.loads(text)),
-        lambda text: text + "\n",
+        (lambda text: text.replace('"time_s":1.0', '"time_s":NaN', 1), "not valid JSON: unexpected character"),
+        (lambda text: json.dumps(json.loads(text) | {"traceEvents": {}}), "traceEvents: must be array"),
+        (lambda text: re.sub(r',\n "sha256": "\w+"', "", text), "the file: sha256 is missing"),
+        (lambda text: text.replace('"time_s":1.0', '"time_s":0.9', 1), _CHANGED),
+        (lambda text: text.replace(": ", ":  ", 1), _CHANGED),
+        (lambda text: json.dumps(json.loads(text)), _CHANGED),
+        (lambda text: text + "\n", _CHANGED),
+        *[(lambda _, text=text: text, "JSON") for text in ("", "[1]", "{", '{"schema_version": 1, "status"')],
     ],
-    ids=["a figure", "a blank", "another layout", "a line at the end"],
 )
-def test_a_trace_that_somebody_changed_is_refused(file: Path, edit: Callable[[str], str]) -> None:
+def test_a_file_that_is_not_as_it_was_written_is_refused(file: Path, edit: Callable[[str], str], part: str) -> None:
     before = file.read_text("utf-8")
     file.write_text(edit(before), "utf-8")
     assert file.read_text("utf-8") != before
     with pytest.raises(InputError) as error:
         read_trace(file)
-    assert str(error.value) == f"{file}: sha256: the file was changed after it was measured"
-
-
-@pytest.mark.parametrize("text", ["", "[1]", "{", '{"schema_version": 1, "status"'])
-def test_what_is_cut_short_or_no_object_is_refused(file: Path, text: str) -> None:
-    file.write_text(text)
-    with pytest.raises(InputError, match="JSON"):
-        read_trace(file)
+    assert str(error.value).startswith(f"{file}: ")
+    assert part in str(error.value)
 
 
 def test_a_compressed_trace_is_the_same_trace(file: Path) -> None:
@@ -298,13 +271,12 @@ def test_tables_of_no_traces_have_their_columns() -> None:
 
 
 def test_traces_that_are_excluded_fail_the_run_and_those_of_no_case_with_one_line(file: Path) -> None:
-    strangers = not_of_the_grid(["results/traces/old.json", "results/traces/x \x1by.json"])
-    assert strangers[0] == Excluded("old", "results/traces/old.json: the grid has no such case", of_grid=False)
+    of_no_case = not_of_the_grid(["results/traces/old.json", "results/traces/x \x1by.json"])
+    assert of_no_case[0] == Excluded("old", "results/traces/old.json: the grid has no such case", of_grid=False)
     cases = cases_table([read_trace(file)])
     lacking = [Excluded("tiny", "results/traces/tiny.json: not valid JSON")]
-    line, stranger = faults_of(cases, excluded_table([*strangers, *lacking]), "mine.yaml")
+    line, others = faults_of(cases, excluded_table([*of_no_case, *lacking]), "mine.yaml")
     assert line == "tiny: excluded: results/traces/tiny.json: not valid JSON"
-    assert stranger.startswith("mine.yaml has no cases for these traces, so they are excluded. Put the cases back, ")
-    files = r"results/traces/old.json 'results/traces/x \x1by.json'"
-    assert stranger.endswith(f": mkdir -p results/aside/traces && mv -n {files} results/aside/traces")
+    assert "mine.yaml" in others
+    assert r"results/traces/old.json 'results/traces/x \x1by.json'" in others
     assert faults_of(cases, excluded_table([]), "mine.yaml") == []
