@@ -229,7 +229,7 @@ class SlurmCluster:
 
     def _stop(self) -> None:
         with suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
-            _run("scancel", "--user=root", timeout_s=5)
+            _run("scancel", "--user=root", timeout_s=30)
         for name in reversed(list(self._daemons)):
             self._daemons[name].terminate()
             try:
@@ -263,12 +263,12 @@ def _end_with_the_test() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _run(*command: str, timeout_s: float = 60) -> str:
+def _run(*command: str, timeout_s: float = 300) -> str:
     done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, timeout=timeout_s)
     return done.stdout.strip()
 
 
-def _wait_for(condition: Callable[[], object], within_s: float = 30) -> None:
+def _wait_for(condition: Callable[[], object], within_s: float = 300) -> None:
     deadline = time.monotonic() + within_s
     while True:
         with suppress(subprocess.CalledProcessError):

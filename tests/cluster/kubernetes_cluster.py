@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from kubernetes_rules import job_faults, secret_faults
+from kubernetes_rules import job_errors
 
 
 @dataclass
@@ -102,20 +102,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         name = body["metadata"]["name"]
         if self._match(r"/apis/batch/v1/namespaces/\w+/jobs"):
-            faults = job_faults(body)
-            if faults:
-                self.cluster.refused += faults
-                self._fail(422, "Invalid", f'Job.batch "{name}" is invalid: {"; ".join(faults)}')
+            if errors := job_errors(body):
+                self.cluster.refused += errors
+                self._fail(422, "Invalid", f'Job.batch "{name}" is invalid: {"; ".join(errors)}')
                 return
             self.cluster.jobs[name] = body
             self.cluster.run(body)
             self._answer(201, body)
         elif self._match(r"/api/v1/namespaces/\w+/secrets"):
-            faults = secret_faults(body)
-            if faults:
-                self.cluster.refused += faults
-                self._fail(422, "Invalid", f'Secret "{name}" is invalid: {"; ".join(faults)}')
-                return
             data = {key: base64.b64decode(value).decode() for key, value in (body.get("data") or {}).items()}
             self.cluster.secrets[name] = data
             self._answer(201, body)

@@ -22,6 +22,8 @@ from fake_nvml import H200, SECOND
 from slurm_cluster import SlurmCluster
 from wanbench.trace.reader import Trace, read_trace
 
+# The report is what most tests need; pictures would be a job each.
+REPORT = "results/report.md"
 # Asks Slurm more often than a profile for people should.
 SLURM = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")
 # The cluster's one model of GPU.
@@ -49,14 +51,14 @@ def start(project: Project, *arguments: str, **variables: str) -> subprocess.Pop
 
 def finish(project: Project, snakemake: subprocess.Popen) -> Run:
     try:
-        snakemake.wait(240)
+        snakemake.wait(900)
     finally:
         snakemake.kill()
     return Run(snakemake.returncode, project.read("output"))
 
 
-def wait_for(condition: Callable[[], object], within_s: float = 90) -> None:
-    deadline = time.monotonic() + within_s
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 600
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.1)
@@ -100,7 +102,7 @@ def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(tmp_path
         " if wildcards.case != 'never' or attempt > 1 else '--begin=now+3600'",
     )
     with SlurmCluster(tmp_path / "cluster", accounting=False) as cluster:
-        snakemake = start(project, *SLURM, "--set-resources", MODEL, *resources)
+        snakemake = start(project, REPORT, *SLURM, "--set-resources", MODEL, *resources)
         processes = hang(project, hanging)
         jobs = {job.comment.rpartition("_")[2]: job for job in cluster.jobs()}
         # No two cases have one GPU, and each uses the one that Slurm gave its job.
@@ -123,7 +125,8 @@ def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(tmp_path
         killed = dict.fromkeys([cancelled, *lost, "over"], "killed")
         expected = killed | {late: "timeout", "good": "ok", "broken": "error", "never": "killed"}
         assert {case: trace.status for case, trace in found.items()} == expected, run.output
-        assert found[late].error["message"].startswith("ended after 30 s, as its job had no more time")
+        # Half of its job's minute, less what that had spent before.
+        assert re.match(r"ended after (2\d|30) s, as its job had no more time", found[late].error["message"])
         assert all(found[case].total_duration_s > 0 for case in killed)
         assert found["over"].total_duration_s > 30
         assert found["never"].error["message"].startswith("nothing was measured")
@@ -135,7 +138,7 @@ def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(tmp_path
         del mended[lost[1]]
         (project.folder / trace_of(lost[1])).unlink()
         project.write_grid({"defaults": SMALL_DEFAULTS, "cases": mended})
-        again = finish(project, start(project, *SLURM, "--set-resources", MODEL))
+        again = finish(project, start(project, REPORT, *SLURM, "--set-resources", MODEL))
         assert again.code == 0, again.output
         assert {case for rule, case in again.jobs if rule == "measure"} == set(mended) - {"good"}
         assert {trace.status for trace in traces(project, list(mended)).values()} == {"ok"}
@@ -173,10 +176,10 @@ def test_the_tables_are_those_of_a_local_run(tmp_path: Path) -> None:
     local, remote = copy_project(tmp_path / "local"), copy_project(tmp_path / "remote")
     for project in (local, remote):
         project.write_grid(grid)
-    local_snakemake = start(local, "--cores", "1", SIMULATED_GPUS=f"{H200},{SECOND}")
+    local_snakemake = start(local, REPORT, "--cores", "1", SIMULATED_GPUS=f"{H200},{SECOND}")
     with SlurmCluster(tmp_path / "cluster", accounting=True, min_job_age_s=2) as cluster:
         user = ("--default-resources", "slurm_account=bench", "slurm_partition=gpu")
-        run = finish(remote, start(remote, *SLURM, "--set-resources", MODEL, *user))
+        run = finish(remote, start(remote, REPORT, *SLURM, "--set-resources", MODEL, *user))
         assert run.code == 0, run.output
         # Two minutes to start a tiny model, and five to spare; 1.25 times 6 GB. On two GPUs twice of all but the time.
         one = "bench|00:07:00|billing=8,cpu=8,gres/gpu=1,mem=7501M,node=1"
@@ -198,7 +201,8 @@ def test_with_conda_jobs_run_in_their_environment(tmp_path: Path) -> None:
     for file in (project.folder / "envs").glob("*.yaml"):
         file.write_text(re.sub("python=.*", f"python={PYTHON_X_Y}", file.read_text("utf-8")), "utf-8")
     with SlurmCluster(tmp_path / "cluster", accounting=False):
-        arguments = (*SLURM, "--use-conda", "--set-resources", MODEL)
+        targets = (trace_of("a"), "results/plots/a/pictures.json")
+        arguments = (*targets, *SLURM, "--use-conda", "--set-resources", MODEL)
         path = os.pathsep.join([str(conda.bin), os.environ["PATH"]])
         run = finish(project, start(project, *arguments, PATH=path))
     assert run.code == 0, run.output

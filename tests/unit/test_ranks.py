@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 import torch
 from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 
-from attempts import left_in, order_of, places_in
+from attempts import left_in, order_of, places_in, wait_for
 from conftest import simulated_gpus
 from example_cases import tiny_case
 from fake_nvml import H200
@@ -140,10 +139,8 @@ def test_ranks_together_make_the_video_of_one_process_with_both_experts(
 
 def when_steps_are_done(work: Path, then: Callable[[], None]) -> None:
     def wait() -> None:
-        deadline_s = time.monotonic() + 60
         events = work / "events.jsonl"
-        while time.monotonic() < deadline_s and not (events.exists() and "Step_2" in events.read_text()):
-            time.sleep(0.02)
+        wait_for(lambda: events.exists() and "Step_2" in events.read_text())
         then()
 
     threading.Thread(target=wait).start()
