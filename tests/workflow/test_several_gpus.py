@@ -29,7 +29,7 @@ if PROCESS == ["wanbench.measure.measured_process"]:
     except OSError:
         (NOTES / f"overlaps.{case}").write_text(gpu)
     (NOTES / f"ran.{case}").write_text(gpu)
-    deadline_s = time.monotonic() + 100
+    deadline_s = time.monotonic() + 300
     while time.monotonic() < deadline_s and not ((NOTES / f"sampled.{case}").exists() and (CONDITION)):
         time.sleep(0.02)
     (NOTES / f"ended.{case}").touch()
