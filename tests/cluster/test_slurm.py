@@ -30,7 +30,7 @@ SLURM = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-st
 MODEL = "measure:gpu_model=fake"
 # Columns that hold what was measured, so differ from run to run, and the name of the GPU.
 MEASURED = re.compile(
-    r"(?<!timeout)_s$|_pct$|_(j|w|c|mhz)$|^(sys|process|gpu)_mem_(\w+_)?bytes$|^samples|^step_change|^faults$|^started_at$"
+    r"(?<!timeout)_s$|_pct$|_(j|w|c|mhz)$|^(sys|process|gpu)_mem_(\w+_)?bytes$|^samples|^step_change|^failed_checks$|^started_at$"
     r"|^gpu_uuid$"
 )
 
