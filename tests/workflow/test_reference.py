@@ -55,3 +55,13 @@ def test_of_a_part_of_the_traces_the_page_has_their_pictures_and_the_others_are_
     assert excluded.startswith("5B_longer,")
     assert "there is no trace of it: it was not measured" in excluded
     assert "5B_longer" in project.read(f"{folder}/report.md").split("| Case ")[0].replace("\\", "")
+
+
+def test_a_faulty_grid_beside_kept_traces_is_one_line(project: Project) -> None:
+    folder = project.folder / "results/reference/h100"
+    (folder / "traces").mkdir(parents=True)
+    shutil.copy(KEPT / "h100/traces/5B_704p.json.gz", folder / "traces")
+    (folder / "grid.yaml").write_text("cases: {a: {modle: TI2V-5B}}\n")
+    run = project.snakemake("results/reference/h100/report.md")
+    assert run.code != 0
+    assert "results/reference/h100/grid.yaml: case 'a': unknown key 'modle'" in run.output
