@@ -16,11 +16,11 @@ ACTIVE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e
 
 
 def refused(action: Callable[[], Any]) -> str:
-    """The one line with which it is refused, at once."""
-    begun_s = time.monotonic()
+    """The one line with which it is refused, after little work."""
+    begun_s = time.process_time()
     with pytest.raises(InputError) as error:
         action()
-    assert time.monotonic() - begun_s < 10
+    assert time.process_time() - begun_s < 10
     text = str(error.value)
     assert "\n" not in text
     assert len(text) < 1000

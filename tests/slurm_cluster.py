@@ -2,7 +2,7 @@
 
 Jobs see the GPUs of their node through tests/simulated_driver, where that is on the PYTHONPATH.
 
-Needs root and Debian's slurmctld, slurmd, slurm-client and munge; for accounting also slurmdbd and mariadb-server.
+Needs root and Debian's slurmctld, slurmd, slurm-client, munge, slurmdbd and mariadb-server.
 """
 
 import ctypes
@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,7 @@ import psutil
 NODES, GPUS_PER_NODE = 2, 2
 # The plugin takes SLURM_CONF out of its jobs' environment, so the configuration must lie where Slurm looks for it.
 _ETC = Path("/etc/slurm")
-_PROGRAMS = ("slurmctld", "slurmd", "munged", "srun", "sbatch")
-_ACCOUNTING_PROGRAMS = ("slurmdbd", "mariadbd", "mariadb-install-db")
+_PROGRAMS = ("slurmctld", "slurmd", "munged", "srun", "sbatch", "slurmdbd", "mariadbd", "mariadb-install-db")
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 _SLURM_CONF = """
@@ -89,35 +88,45 @@ class SlurmCluster:
 
     def __init__(self, folder: Path, accounting: bool, min_job_age_s: int = 300) -> None:
         """Slurm forgets jobs `min_job_age_s` seconds after their end; accounting does not."""
-        self._folder = folder
-        self._min_job_age_s = min_job_age_s
-        self._accounting = accounting
+        self._folder, self._accounting, self._min_job_age_s = folder, accounting, min_job_age_s
+        self._nodes = [f"node{number + 1}" for number in range(NODES)]
         self._daemons: dict[str, subprocess.Popen] = {}
 
     def __enter__(self) -> "SlurmCluster":
-        self._check_machine()
+        missing = [name for name in _PROGRAMS if shutil.which(name) is None]
+        assert not missing, f"missing: {', '.join(missing)}; see tests/slurm_cluster.py for the Debian packages"
+        assert os.geteuid() == 0, "the test starts Slurm's daemons, and needs root for that"
+        assert not (_ETC / "slurm.conf").exists(), f"{_ETC}/slurm.conf: there is a Slurm cluster here already"
         try:
             self._start()
         except BaseException:
-            self._stop()
+            self.__exit__()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
+        with suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
+            _run("scancel", "--user=root", timeout_s=30)
+        for name in reversed(self._daemons):
+            self._daemons[name].terminate()
+            try:
+                self._daemons[name].wait(10)
+            except subprocess.TimeoutExpired:
+                self._daemons[name].kill()
+        _kill(process for process, command, _ in _processes() if str(self._folder) in command)
+        for file in ("slurm.conf", "gres.conf", "slurmdbd.conf"):
+            (_ETC / file).unlink(missing_ok=True)
 
     def jobs(self) -> list["Job"]:
         """All jobs that run."""
-        lines = _run("squeue", "--noheader", "--states=running", "--format=%A %k").splitlines()
-        return [_job(*line.split()) for line in lines]
+        return [_job(number, comment) for number, comment in _jobs("running")]
 
     def cancel(self, job: "Job") -> None:
         _run("scancel", job.number)
 
     def cancel_pending(self, name: str) -> bool:
         """Cancel a job that waits and whose comment ends with `name`; whether there is one."""
-        lines = _run("squeue", "--noheader", "--states=pending", "--format=%A %k").splitlines()
-        numbers = [number for number, comment in (line.split() for line in lines) if comment.endswith(f"_{name}")]
+        numbers = [number for number, comment in _jobs("pending") if comment.endswith(f"_{name}")]
         for number in numbers:
             _run("scancel", number)
         return bool(numbers)
@@ -136,8 +145,8 @@ class SlurmCluster:
         jobs = _run("squeue", "--noheader", "--format=%A", f"--nodelist={node}").split()
         steps = re.compile(rf"slurmstepd: \[({'|'.join(jobs)})\.")
         self._daemons.pop(node).kill()
-        _kill(process for process in psutil.process_iter() if steps.match(" ".join(_cmdline(process))))
-        _kill(process for process in psutil.process_iter() if _environ(process).get("SLURMD_NODENAME") == node)
+        _kill(process for process, command, _ in _processes() if steps.match(command))
+        _kill(process for process, _, environment in _processes() if environment.get("SLURMD_NODENAME") == node)
         _run("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
 
     def start_node(self, node: str) -> None:
@@ -154,16 +163,8 @@ class SlurmCluster:
         # Slurm 22.05 starts jobs on nodes that it does not know again yet, and then denies them their GPUs.
         _wait_for(lambda: "unknown" not in _run("sinfo", "--noheader", "--Node", "--format=%T"))
 
-    def _check_machine(self) -> None:
-        needed = _PROGRAMS + (_ACCOUNTING_PROGRAMS if self._accounting else ())
-        missing = [name for name in needed if shutil.which(name) is None]
-        assert not missing, f"missing: {', '.join(missing)}; see tests/slurm_cluster.py for the Debian packages"
-        assert os.geteuid() == 0, "the test starts Slurm's daemons, and needs root for that"
-        assert not (_ETC / "slurm.conf").exists(), f"{_ETC}/slurm.conf: there is a Slurm cluster here already"
-
     def _start(self) -> None:
-        self._folder.mkdir(parents=True)
-        (self._folder / "state").mkdir()
+        (self._folder / "state").mkdir(parents=True)
         key = self._folder / "munge.key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
@@ -172,7 +173,7 @@ class SlurmCluster:
         accounting = self._start_accounting() if self._accounting else "AccountingStorageType=accounting_storage/none"
         self._configure(accounting)
         self._daemon("controller", "slurmctld", "-D", "-c")
-        for node in self._nodes():
+        for node in self._nodes:
             self._daemon(node, "slurmd", "-D", "-N", node)
         _wait_for(lambda: _run("sinfo", "--noheader", "--states=idle", "--format=%D") == str(NODES))
         if self._accounting:
@@ -186,15 +187,14 @@ class SlurmCluster:
         self._daemon("database", "mariadbd", "--no-defaults", "--user=root", data, *options)
         _wait_for(mysql.exists)
         port = _free_port()
-        _write_private(self._folder / "slurmdbd.conf", _SLURMDBD_CONF.format(folder=self._folder, port=port))
-        (_ETC / "slurmdbd.conf").symlink_to(self._folder / "slurmdbd.conf")
+        self._write("slurmdbd.conf", _SLURMDBD_CONF.format(folder=self._folder, port=port), 0o600)
         self._daemon("accounting", "slurmdbd", "-D", MYSQL_UNIX_PORT=str(mysql))
         _wait_for(lambda: _listens(port))
         return _ACCOUNTING.format(folder=self._folder, port=port)
 
     def _configure(self, accounting: str) -> None:
         nodes, gpus = [], []
-        for node in self._nodes():
+        for node in self._nodes:
             (self._folder / f"spool-{node}").mkdir()
             name = f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={_free_port()}"
             nodes.append(f"{name} CPUs=16 RealMemory=64000 Gres=gpu:fake:{GPUS_PER_NODE} State=UNKNOWN")
@@ -202,7 +202,7 @@ class SlurmCluster:
                 # Slurm takes nothing but a device file; this one is another /dev/null.
                 device = self._folder / f"{node}-nvidia{number}"
                 os.mknod(device, 0o666 | 0o020000, os.makedev(1, 3))
-                gpus.append(f"NodeName={node} Name=gpu Type=fake File={device}")
+                gpus.append(f"NodeName={node} Name=gpu Type=fake File={device}\n")
         text = _SLURM_CONF.format(
             folder=self._folder,
             controller_port=_free_port(),
@@ -213,34 +213,21 @@ class SlurmCluster:
         prolog = self._folder / "task_prolog"
         prolog.write_text(_TASK_PROLOG)
         prolog.chmod(0o755)
-        for file, content in (("slurm.conf", text), ("gres.conf", "\n".join(gpus) + "\n")):
-            (self._folder / file).write_text(content)
-            (_ETC / file).unlink(missing_ok=True)
-            (_ETC / file).symlink_to(self._folder / file)
+        self._write("slurm.conf", text)
+        self._write("gres.conf", "".join(gpus))
 
-    def _nodes(self) -> list[str]:
-        return [f"node{number + 1}" for number in range(NODES)]
+    def _write(self, file: str, text: str, mode: int = 0o644) -> None:
+        """Write a file of the configuration where Slurm looks for it."""
+        (self._folder / file).write_text(text)
+        (self._folder / file).chmod(mode)
+        (_ETC / file).unlink(missing_ok=True)
+        (_ETC / file).symlink_to(self._folder / file)
 
     def _daemon(self, name: str, *command: str, **variables: str) -> None:
         with (self._folder / f"{name}.output").open("ab") as output:
             self._daemons[name] = subprocess.Popen(
                 command, stdout=output, stderr=output, env=os.environ | variables, preexec_fn=_end_with_the_test
             )
-
-    def _stop(self) -> None:
-        with suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
-            _run("scancel", "--user=root", timeout_s=5)
-        for name in reversed(list(self._daemons)):
-            self._daemons[name].terminate()
-            try:
-                self._daemons[name].wait(10)
-            except subprocess.TimeoutExpired:
-                self._daemons[name].kill()
-        here = str(self._folder)
-        _kill(process for process in psutil.process_iter() if here in " ".join(_cmdline(process)))
-        for file in ("slurm.conf", "gres.conf", "slurmdbd.conf"):
-            if (_ETC / file).is_symlink():
-                (_ETC / file).unlink()
 
 
 @dataclass(frozen=True)
@@ -253,6 +240,11 @@ class Job:
     gpus: str
 
 
+def _jobs(state: str) -> list[list[str]]:
+    """Number and comment of each job in a state."""
+    return [line.split() for line in _run("squeue", "--noheader", f"--states={state}", "--format=%A %k").splitlines()]
+
+
 def _job(number: str, comment: str) -> Job:
     text = _run("scontrol", "--details", "show", "job", number)
     found = re.search(r" Nodes=(\S+) .*GRES=gpu:fake:\d\(IDX:(\S+)\)", text)
@@ -263,13 +255,13 @@ def _end_with_the_test() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _run(*command: str, timeout_s: float = 60) -> str:
+def _run(*command: str, timeout_s: float = 300) -> str:
     done = subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, timeout=timeout_s)
     return done.stdout.strip()
 
 
-def _wait_for(condition: Callable[[], object], within_s: float = 30) -> None:
-    deadline = time.monotonic() + within_s
+def _wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 300
     while True:
         with suppress(subprocess.CalledProcessError):
             if condition():
@@ -289,26 +281,13 @@ def _listens(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _write_private(file: Path, text: str) -> None:
-    file.write_text(text)
-    file.chmod(0o600)
+def _processes() -> Iterator[tuple[psutil.Process, str, dict[str, str]]]:
+    """Every process with its command and its environment."""
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        yield process, " ".join(process.info["cmdline"] or []), process.info["environ"] or {}
 
 
-def _kill(processes: Iterable[psutil.Process]) -> None:
+def _kill(processes: Iterator[psutil.Process]) -> None:
     for process in list(processes):
         with suppress(psutil.NoSuchProcess):
             process.kill()
-
-
-def _cmdline(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []
-
-
-def _environ(process: psutil.Process) -> dict[str, str]:
-    try:
-        return process.environ()
-    except psutil.Error:
-        return {}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from kubernetes_rules import job_faults, secret_faults
+from kubernetes_rules import job_errors
 
 
 @dataclass
@@ -48,7 +48,6 @@ class Cluster:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
-    deleted: set[str] = field(default_factory=set)
     refused: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
@@ -72,9 +71,6 @@ class Cluster:
         users = [{"name": "u", "user": {}}]
         config = {"apiVersion": "v1", "kind": "Config", "current-context": "c"}
         file.write_text(json.dumps(config | {"clusters": clusters, "contexts": contexts, "users": users}))
-
-    def log_of(self, job: str) -> str:
-        return self.pods[job].log.read_text("utf-8")
 
     def run(self, job: dict[str, Any]) -> None:
         name = job["metadata"]["name"]
@@ -102,53 +98,43 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         name = body["metadata"]["name"]
         if self._match(r"/apis/batch/v1/namespaces/\w+/jobs"):
-            faults = job_faults(body)
-            if faults:
-                self.cluster.refused += faults
-                self._fail(422, "Invalid", f'Job.batch "{name}" is invalid: {"; ".join(faults)}')
+            if errors := job_errors(body):
+                self.cluster.refused += errors
+                self._fail(422, "Invalid", f'Job.batch "{name}" is invalid: {"; ".join(errors)}')
                 return
             self.cluster.jobs[name] = body
             self.cluster.run(body)
-            self._answer(201, body)
         elif self._match(r"/api/v1/namespaces/\w+/secrets"):
-            faults = secret_faults(body)
-            if faults:
-                self.cluster.refused += faults
-                self._fail(422, "Invalid", f'Secret "{name}" is invalid: {"; ".join(faults)}')
-                return
-            data = {key: base64.b64decode(value).decode() for key, value in (body.get("data") or {}).items()}
-            self.cluster.secrets[name] = data
-            self._answer(201, body)
+            data = body.get("data") or {}
+            self.cluster.secrets[name] = {key: base64.b64decode(value).decode() for key, value in data.items()}
         else:
             self._not_found()
+            return
+        self._answer(201, body)
 
     def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
         if name := self._match(r"/apis/batch/v1/namespaces/\w+/jobs/([^/]+)/status"):
-            pod = self.cluster.pods[name]
-            key = {None: "active", 0: "succeeded"}.get(pod.process.poll(), "failed")
+            key = {None: "active", 0: "succeeded"}.get(self.cluster.pods[name].process.poll(), "failed")
             self._answer(200, self.cluster.jobs[name] | {"status": {key: 1}})
         elif self._match(r"/api/v1/namespaces/\w+/pods"):
             name = query["labelSelector"][0].removeprefix("job-name=")
             pods = [{"metadata": {"name": f"{name}-pod"}, "status": self.cluster.pods[name].status()}]
             self._answer(200, {"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods})
         elif name := self._match(r"/api/v1/namespaces/\w+/pods/([^/]+)-pod/log"):
-            if query.get("previous") == ["True"] or query.get("previous") == ["true"]:
+            if query.get("previous", ["false"])[0].lower() == "true":
                 # A container that was never restarted has no previous one.
-                said = f'previous terminated container "snakemake" in pod "{name}-pod" not found'
-                self._fail(400, "BadRequest", said)
+                message = f'previous terminated container "snakemake" in pod "{name}-pod" not found'
+                self._fail(400, "BadRequest", message)
             else:
-                self._answer(200, self.cluster.log_of(name))
+                self._answer(200, self.cluster.pods[name].log.read_text("utf-8"))
         else:
             self._not_found()
 
     def do_DELETE(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if name := self._match(r"/apis/batch/v1/namespaces/\w+/jobs/([^/]+)"):
-            self.cluster.deleted.add(name)
-            pod = self.cluster.pods[name]
-            if pod.process.poll() is None:
-                pod.process.terminate()
+            self.cluster.pods[name].process.terminate()
         elif not self._match(r"/api/v1/namespaces/\w+/(?:pods|secrets)/[^/]+"):
             self._not_found()
             return
@@ -158,8 +144,9 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def _match(self, pattern: str) -> str | None:
+        """The path, or what a group of the pattern found in it; None where it does not match."""
         match = re.fullmatch(pattern, urlsplit(self.path).path)
-        return match and (match[1] if match.groups() else match[0])
+        return match and match[match.lastindex or 0]
 
     def _answer(self, code: int, content: Any) -> None:
         data = (content if isinstance(content, str) else json.dumps(content)).encode()

@@ -1,6 +1,5 @@
 """profiles/kubernetes with the real executor plugin, against a stand-in for the cluster (kubernetes_cluster.py)."""
 
-import copy
 import json
 import os
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from kubernetes_cluster import Cluster
-from kubernetes_rules import job_faults
+from kubernetes_rules import job_errors
 
 from conftest import ROOT, SMALL, SMALL_DEFAULTS, Run, copy_project
 from wanbench.cases.resolve import resolve_cases
@@ -70,7 +69,7 @@ class Submitter:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=300,
+            timeout=1200,
         )
         return Run(done.returncode, done.stdout)
 
@@ -156,48 +155,16 @@ def test_a_gpu_without_a_limit_is_refused(submitter: Submitter) -> None:
     assert submitter.cluster.jobs == {}
 
 
-ACCEPTED = {
-    "metadata": {"name": "job-1", "labels": {"app": "snakemake"}},
-    "spec": {
-        "template": {
-            "spec": {
-                "restartPolicy": "Never",
-                "nodeSelector": {"node.kubernetes.io/instance-type": "p5.48xlarge"},
-                "tolerations": [{"key": "nvidia.com/gpu", "operator": "Equal", "value": "present"}],
-                "volumes": [{"name": "workdir", "emptyDir": {}}],
-                "containers": [
-                    {
-                        "name": "snakemake",
-                        "image": "i",
-                        "env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "s", "key": "key"}}}],
-                        "volumeMounts": [{"name": "workdir", "mountPath": "/workdir"}],
-                        "resources": {
-                            "requests": {"cpu": "950m", "memory": "4Gi", "nvidia.com/gpu": "1"},
-                            "limits": {"cpu": 1, "memory": "4.5e9", "nvidia.com/gpu": 1},
-                        },
-                    }
-                ],
-            }
-        }
-    },
+RESOURCES = {
+    "requests": {"cpu": "950m", "memory": "4Gi", "nvidia.com/gpu": "1"},
+    "limits": {"cpu": 1, "memory": "4.5e9", "nvidia.com/gpu": 1},
 }
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "fault"),
+    ("kind", "value", "error"),
     [
-        ("", {}, None),
-        ("metadata.name", "Job_1", "metadata.name"),
-        ("metadata.name", "a" * 64, "may not be more than 63"),
-        ("metadata.labels", {"app": "wan 2.2"}, "metadata.labels"),
-        ("pod.restartPolicy", "Always", "restartPolicy"),
-        ("pod.nodeSelector", {"gpu": 1}, "nodeSelector"),
-        ("pod.tolerations", [{"key": "k", "operator": "Exists", "value": "v"}], "tolerations[0].operator"),
-        ("pod.volumes", [], "volumeMounts[0].name: Not found"),
-        ("pod.volumes", [{"name": "workdir"}], "must specify a volume type"),
-        ("pod.containers", [], "containers: Required"),
-        ("container.image", "", "image: Required"),
-        ("container.env", [{"name": "a b"}], "env[0].name"),
+        ("limits", RESOURCES["limits"], None),
         ("requests", {"memory": "4 GB"}, "requests[memory]"),
         ("requests", {"memory": "5Gi"}, "must be less than or equal to memory limit"),
         ("requests", {"gpu": "1"}, "must be a standard resource"),
@@ -207,18 +174,11 @@ ACCEPTED = {
         ("limits", {"cpu": "-1"}, "must be greater than or equal to 0"),
     ],
 )
-def test_the_rules_refuse_what_kubernetes_refuses(path: str, value: object, fault: str | None) -> None:
-    job = copy.deepcopy(ACCEPTED)
-    pod = job["spec"]["template"]["spec"]
-    resources = pod["containers"][0]["resources"]
-    places = {"metadata": job["metadata"], "pod": pod, "container": pod["containers"][0]}
-    if path in resources:
-        resources[path] = value
-    elif path:
-        place, key = path.split(".")
-        places[place][key] = value
-    faults = job_faults(job)
-    assert (fault is None and faults == []) or any(fault in said for said in faults), faults
+def test_the_rules_refuse_what_kubernetes_refuses(kind: str, value: dict, error: str | None) -> None:
+    container = {"name": "snakemake", "image": "i", "resources": RESOURCES | {kind: value}}
+    pod = {"restartPolicy": "Never", "containers": [container]}
+    errors = job_errors({"metadata": {"name": "job-1"}, "spec": {"template": {"spec": pod}}})
+    assert any(error in found for found in errors) if error else errors == []
 
 
 def asked_mem_mb(name: str) -> int:

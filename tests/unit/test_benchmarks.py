@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+import fake_nvml
 from conftest import ROOT
 from example_cases import tiny_case
 from fake_nvml import H200, FakeNvml
+from simulated_time import Clock
 from tiny import CPU
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.measure.wan.build import build_pipeline
+from wanbench.telemetry import gpm
 from wanbench.telemetry.counter_refresh import Latches
 from wanbench.telemetry.samples import Samples
 from wanbench.util.event_log import EventLog
@@ -63,9 +66,11 @@ def test_publications_are_probed(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     nvml = FakeNvml((H200,))
     nvml.publication_period_s = 0.1001
     monkeypatch.setattr(probe, "initialised_nvml", lambda: nvml)
-    monkeypatch.setattr(probe, "EVERY_S", 2.5)
+    clock = Clock()
+    for module in (probe, fake_nvml, gpm):
+        monkeypatch.setattr(module, "time", clock)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    probe.main(seconds=7.5, tries=1)
+    probe.main(seconds=30, tries=20)
     shown = capsys.readouterr().out
     assert "20 ms apart: " in shown
     assert "period 100." in shown

@@ -55,9 +55,9 @@ def test_text_that_acts_or_hides_is_shown_as_escapes_and_other_text_as_it_is() -
 
 
 def test_a_megabyte_of_text_is_cut_and_its_length_said() -> None:
-    begun_s = time.monotonic()
+    begun_s = time.process_time()
     text = plain("<b> " * 300_000)
-    assert time.monotonic() - begun_s < 1
+    assert time.process_time() - begun_s < 2
     assert text.startswith("&lt;b&gt; &lt;b&gt;")
     assert text.endswith("… (the first 1,000 of 1,199,999 characters)")
     assert one_line("x" * 1000) == "x" * 1000

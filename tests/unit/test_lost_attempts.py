@@ -202,7 +202,7 @@ def test_a_case_is_not_measured_while_an_earlier_attempt_at_it_lives(
     code = (
         "import sys, time; from pathlib import Path; from wanbench.measure.attempt_lock import claimed\n"
         "with claimed(Path(sys.argv[1]), print) as claim:\n"
-        "    claim.begin('earlier'); claim.work.joinpath('events.jsonl').touch(); print(flush=True); time.sleep(60)"
+        "    claim.begin('earlier'); claim.work.joinpath('events.jsonl').touch(); print(flush=True); time.sleep(600)"
     )
     command = [sys.executable, "-c", code, str(order.places.claim)]
     earlier = subprocess.Popen(command, cwd=ROOT / "workflow/scripts", stdout=subprocess.PIPE)
@@ -213,7 +213,7 @@ def test_a_case_is_not_measured_while_an_earlier_attempt_at_it_lives(
     assert attempt.is_alive()
     assert left_in(order.places) == {"run", "events.jsonl"}
     earlier.kill()
-    attempt.join(10)
+    attempt.join(120)
     assert not attempt.is_alive()
     assert read_trace(order.places.trace).status == "killed"
     assert capfd.readouterr().err.count("[tiny] waits: an earlier attempt at this case still runs\n") == 1

@@ -1,12 +1,13 @@
 """The supervisor and the measuring process: real processes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from unittest.mock import ANY
 
 import pytest
 
-from attempts import kill_child_of, order_of, places_in, run, when_it_measures
+from attempts import kill_child_of, order_of, places_in, run, wait_for, when_it_measures
 from conftest import ROOT, simulated_gpus
 from example_cases import tiny_case
 from fake_nvml import H200, SECOND
@@ -28,18 +29,32 @@ from wanbench.trace.reader import read_counters, read_trace
 SCRIPTS = ROOT / "workflow/scripts"
 
 
+def when_it_waits(folder: Path, act: Callable[[], object]) -> None:
+    """Do something when a case has waited for more than a second."""
+
+    def wait() -> None:
+        log = folder / "log"
+        wait_for(lambda: log.exists() and "waits: " in log.read_text())
+        time.sleep(1.1)
+        act()
+
+    threading.Thread(target=wait).start()
+
+
 def test_a_case_ends_before_its_job_does(tmp_path: Path) -> None:
     case = tiny_case(timeout_s=100)
     outcome = supervise(order_of(case, places_in(tmp_path, case)), None, job_limit_s=2)
     assert outcome.status == "timeout"
-    assert outcome.message.startswith("ended after 2 s, as its job had no more time; timeout_s = 100 s allows more")
+    # Its job has spent some of it before.
+    message = "ended after [0-2] s, as its job had no more time; timeout_s = 100 s allows more"
+    assert re.match(message, outcome.message)
     assert time_limit(100, 100) == time_limit(100, 200) == time_limit(100, None) == TimeLimit(100, "timeout_s = 100 s")
 
 
 def test_what_a_case_waits_for_a_gpu_is_taken_from_the_time_of_its_job(tmp_path: Path) -> None:
     with ExitStack() as another_case:
         another_case.enter_context(own_slot([], 1, pytest.fail))
-        threading.Timer(1.5, another_case.pop_all().close).start()
+        when_it_waits(tmp_path, another_case.pop_all().close)
         case = tiny_case(timeout_s=100)
         outcome = supervise(order_of(case, places_in(tmp_path, case)), None, job_limit_s=1)
     assert outcome.status == "timeout"
@@ -103,7 +118,8 @@ def test_a_clock_that_is_set_back_changes_no_time(tmp_path: Path, monkeypatch: p
     seen = subprocess.run(clock, capture_output=True, text=True, check=True)
     assert all(time.time() - float(now_s) > 2 * 86400 for now_s in seen.stdout.split())
     assert outcome.status == "ok"
-    assert {"sampling_gaps", "unaccounted_time"}.isdisjoint(trace.quality["failed_checks"])
+    assert trace.quality["greatest_sample_gap_s"] < lasted_s
+    assert 0 <= trace.quality["unaccounted_s"] < lasted_s
     assert 1 < trace.total_duration_s < lasted_s
     assert all(0 <= stage.start_s <= stage.start_s + stage.extent_s < lasted_s for stage in trace.stages)
 
@@ -127,11 +143,13 @@ def test_looking_and_waiting_for_a_gpu_are_no_part_of_the_process_that_is_measur
         return []
 
     monkeypatch.setattr("wanbench.measure.supervisor.usable_gpus", slow)
+    free_s: list[float] = []
     with ExitStack() as another_case:
+        another_case.callback(lambda: free_s.append(time.monotonic()))
         another_case.enter_context(own_slot([], 1, pytest.fail))
-        threading.Timer(2, another_case.pop_all().close).start()
+        when_it_waits(tmp_path, another_case.pop_all().close)
     _, trace = run(tiny_case(timeout_s=1), tmp_path)
-    assert trace.total_duration_s < 2
+    assert trace.total_duration_s < time.monotonic() - free_s[0]
     line = "[tiny] waits: another case runs, and without a GPU one runs at a time\n"
     assert (tmp_path / "log").read_text().count(line) == 1
     assert capfd.readouterr().err.count(line) == 1
@@ -173,7 +191,7 @@ def test_a_failed_case_is_sampled_beyond_its_end(tmp_path: Path) -> None:
     file = places_in(tmp_path, tiny_case()).trace
     total = next(stage for stage in read_trace(file).stages if stage.name == "Total_Execution")
     times_s = read_counters(file)["CPU (%)"]["machine"].times_s
-    assert sum(time_s > total.start_s + total.extent_s for time_s in times_s) >= 2
+    assert sum(time_s > total.start_s + total.extent_s for time_s in times_s) >= 1
 
 
 def test_full_scale_without_a_gpu_is_refused_before_it_builds_anything(
@@ -182,7 +200,7 @@ def test_full_scale_without_a_gpu_is_refused_before_it_builds_anything(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     outcome, trace = run(replace(tiny_case(), scale="full"), tmp_path)
     assert outcome == Outcome("error", "scale: full needs a GPU, and torch sees none here", "SettingError")
-    assert trace.total_duration_s < 60
+    assert "Model_Initialization" not in {stage.name for stage in trace.stages}
 
 
 def test_the_measuring_process_uses_all_cores_that_it_may_whatever_snakemake_sets(

@@ -39,7 +39,7 @@ def digest(project: Project) -> str:
 def in_namespace(project: Project, script: str) -> None:
     """Run a script in which `run FILE TARGET...` is Snakemake with its output in a file of the project."""
     head = f'run() {{ {sys.executable} -m snakemake --cores 1 "${{@:2}}" > "$1" 2>&1 || echo "code $?" >> "$1"; }}\n'
-    subprocess.run([*_NAMESPACE, head + script], cwd=project.folder, check=True, timeout=300)
+    subprocess.run([*_NAMESPACE, head + script], cwd=project.folder, check=True, timeout=1200)
 
 
 def lines_with(text: str, part: str) -> list[str]:
@@ -123,7 +123,7 @@ def test_a_second_snakemake_in_the_folder_is_refused_and_does_not_disturb_the_fi
     assert "Error: Directory cannot be locked." in second.output
     assert "Traceback" not in second.output
     # Its case does not end well.
-    assert first.wait(60) == 1
+    assert first.wait(300) == 1
     assert read_trace(project.folder / "results/traces/c.json").status == "timeout"
 
 
