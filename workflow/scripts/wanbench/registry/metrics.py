@@ -1,7 +1,7 @@
 """The columns of all tables: one row a metric. Those of stages: `wanbench.registry.stage_metrics`; settings: `.settings`.
 
 From the rows come the types of the columns, docs/tables.md, the stages of the trace's schema and, in a report, "How to
-read". `label`, `meaning` and `empty` are always given by name, see `wanbench.registry.stage_metrics`.
+read".
 """
 
 from wanbench.registry import settings
@@ -27,19 +27,19 @@ _DTYPES = {TEXT: "string", REAL: "Float64", WHOLE: "Int64", TRUTH: "boolean"}
 # fmt: off
 CASES: dict[str, tuple[Metric, ...]] = {
     "The case": (
-        Metric("case", TEXT, SUMMARY, label="Case", meaning="name of the case in the grid file: a label, and the name of its files"),
-        Metric("status", TEXT, SUMMARY, label="Status", meaning="ok, oom (out of GPU memory), timeout, killed or error"),
+        Metric("case", TEXT, report=SUMMARY, label="Case", meaning="name of the case in the grid file: a label, and the name of its files"),
+        Metric("status", TEXT, report=SUMMARY, label="Status", meaning="ok, oom (out of GPU memory), timeout, killed or error"),
     ),
     "Settings": tuple(
         Metric(row.key, TEXT if row.type == "numbers" else row.type, meaning=row.meaning, empty="without effect in the case" if row.only_with else "")
         for row in settings.ROWS if row.role != settings.DERIVED
     ),
     "Status and checks": (
-        Metric("failed_checks", TEXT, SUMMARY, label="Check", meaning="failed checks of the case, by the limits of `config/thresholds.yaml`: sampling_gaps, unaccounted_time, step_time_changed, output_not_finite, other_process, slowed_down; an empty text: passed"),
+        Metric("failed_checks", TEXT, report=SUMMARY, label="Check", meaning="failed checks of the case, by the limits of `config/thresholds.yaml`: sampling_gaps, unaccounted_time, step_time_changed, output_not_finite, other_process, slowed_down; an empty text: passed"),
         Metric("error_type", TEXT, meaning="class of the exception that ended the case", empty="there was none, as with status ok, timeout and killed"),
         Metric("error_message", TEXT, meaning="what ended the case", empty="status ok"),
         Metric("stage_reached", TEXT, meaning="innermost stage that was running at the end, or the last one before it", empty="status ok, or no stage had begun"),
-        Metric("generations", WHOLE, SUMMARY, 0, label="Generations", meaning="videos that the process began, warm-ups included"),
+        Metric("generations", WHOLE, report=SUMMARY, decimals=0, label="Generations", meaning="videos that the process began, warm-ups included"),
         Metric("generations_excluded", WHOLE, meaning="of these, the excluded ones"),
         Metric("steps_done", WHOLE, meaning="steps in all measured generations, one that was cut short included"),
         Metric("output_finite", TRUTH, meaning="whether all values of the last video are finite numbers", empty="the case did not run to its end"),
@@ -66,21 +66,21 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("power_brake_pct", REAL, over_gpus=ANY, meaning="for a power brake from outside of the GPU, as by the power supply (HwPowerBrakeSlowdown)", empty="not reached, or not read"),
     ),
     "Times": (
-        Metric("total_duration_s", REAL, SUMMARY, label="Time(s)", meaning="life of the measuring process: start-up, `Total_Execution`, and its end"),
+        Metric("total_duration_s", REAL, report=SUMMARY, label="Time(s)", meaning="life of the measuring process: start-up, `Total_Execution`, and its end"),
         Metric("placement_s", REAL, meaning="time in which weights were put where the offload mode wants them", empty="not reached, or the case compiles"),
-        Metric("total_execution_s", REAL, SUMMARY, label="Exec(s)", meaning="from the start of model initialisation to the end of the last stage, with all generations; of a case that failed, to its end", empty="not reached"),
-        Metric("step_s", REAL, SUMMARY, label="s/step", meaning="median time of a typical step (complete, without the first and the expert switch); with a cache, the mean of a generation's", empty="no typical step"),
+        Metric("total_execution_s", REAL, report=SUMMARY, label="Exec(s)", meaning="from the start of model initialisation to the end of the last stage, with all generations; of a case that failed, to its end", empty="not reached"),
+        Metric("step_s", REAL, report=SUMMARY, label="s/step", meaning="median time of a typical step (complete, without the first and the expert switch); with a cache, the mean of a generation's", empty="no typical step"),
         Metric("typical_steps", REAL, meaning="number of typical steps in all measured generations"),
-        Metric("step_mean_s", REAL, STATISTICS, label="Avg Time per Step", meaning="mean time of all complete steps of the measured generations", empty="no such step"),
-        Metric("first_step_s", REAL, STATISTICS, label="First Step", meaning="median time of step 0 of the measured generations, without compilation", empty="no such step"),
-        Metric("cold_first_step_s", REAL, STATISTICS, label="First Step of the Cold Generation", meaning="time of step 0 of generation 0, without compilation", empty="no such step, or generation 0 is excluded"),
-        Metric("switch_step_s", REAL, STATISTICS, label="Expert Switch Step", meaning="median time of the step in which A14B's second expert begins, with its loading", empty="TI2V-5B, or no such step"),
+        Metric("step_mean_s", REAL, report=STATISTICS, label="Avg Time per Step", meaning="mean time of all complete steps of the measured generations", empty="no such step"),
+        Metric("first_step_s", REAL, report=STATISTICS, label="First Step", meaning="median time of step 0 of the measured generations, without compilation", empty="no such step"),
+        Metric("cold_first_step_s", REAL, report=STATISTICS, label="First Step of the Cold Generation", meaning="time of step 0 of generation 0, without compilation", empty="no such step, or generation 0 is excluded"),
+        Metric("switch_step_s", REAL, report=STATISTICS, label="Expert Switch Step", meaning="median time of the step in which A14B's second expert begins, with its loading", empty="TI2V-5B, or no such step"),
         Metric("vae_decoding_s", REAL, meaning="median time of `VAE_Decoding` in the measured generations", empty="no complete decoding"),
         Metric("vae_computing_s", REAL, meaning="the same without weight transfers in it", empty="no complete decoding"),
         Metric("weight_transfer_s", REAL, meaning="time of weight transfers of one more video, with those at its end; 0: there were none", empty="no warm generation is measured, and generation 0 did not run to its end or is excluded"),
         Metric("offload_all_s", REAL, meaning="median time in which all weights leave the GPU at the end of a generation", empty="offload is not `model`, or not reached"),
-        Metric("first_generation_s", REAL, SUMMARY, label="Cold gen(s)", meaning="time of generation 0, a warm-up or not, from the pipeline's call to the video file, with compilation", empty="it did not run to its end, or is excluded"),
-        Metric("generation_s", REAL, SUMMARY, label="Warm gen(s)", meaning="median time of the warm measured generations, with what was compiled in them", empty="there is none"),
+        Metric("first_generation_s", REAL, report=SUMMARY, label="Cold gen(s)", meaning="time of generation 0, a warm-up or not, from the pipeline's call to the video file, with compilation", empty="it did not run to its end, or is excluded"),
+        Metric("generation_s", REAL, report=SUMMARY, label="Warm gen(s)", meaning="median time of the warm measured generations, with what was compiled in them", empty="there is none"),
         Metric("generation_excl_compilation_s", REAL, meaning="time of one more video", empty="as `weight_transfer_s`"),
         Metric("cold_generation_s", REAL, meaning="`first_generation_s` without compilation", empty="as `first_generation_s`"),
         Metric("cold_vae_computing_s", REAL, meaning="`vae_computing_s` of generation 0", empty="as `first_generation_s`"),
@@ -88,25 +88,25 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("compilation_s", REAL, meaning="time of compilation in all generations, added up", empty="nothing was compiled"),
     ),
     "Memory": (
-        Metric("gpu_mem_allocated_bytes", REAL, SUMMARY, 2, 1e-9, over_gpus=FIRST, label="Mem(GB)", meaning="highest memory that torch had allocated on the GPU", empty="no stage has it, as on the CPU"),
+        Metric("gpu_mem_allocated_bytes", REAL, report=SUMMARY, decimals=2, scale=1e-9, over_gpus=FIRST, label="Mem(GB)", meaning="highest memory that torch had allocated on the GPU", empty="no stage has it, as on the CPU"),
         Metric("gpu_mem_reserved_bytes", REAL, over_gpus=FIRST, meaning="what torch's allocator held", empty="no stage has it, as on the CPU"),
         Metric("gpu_mem_used_bytes", REAL, over_gpus=HIGHEST, meaning="what was used of the whole GPU (NVML)", empty="not sampled, or no GPU"),
         Metric("sys_mem_bytes", REAL, meaning="what was used of the whole machine's memory", empty="not sampled"),
         Metric("process_mem_bytes", REAL, meaning="resident memory of the case's processes, added up; pages that several share count for each", empty="not sampled"),
-        Metric("estimated_peak_bytes", WHOLE, SUMMARY, 2, 1e-9, label="Est. Mem(GB)", meaning="`gpu_mem_allocated_bytes` as estimated from the settings alone", empty="tiny models, or attention `_native_math`"),
+        Metric("estimated_peak_bytes", WHOLE, report=SUMMARY, decimals=2, scale=1e-9, label="Est. Mem(GB)", meaning="`gpu_mem_allocated_bytes` as estimated from the settings alone", empty="tiny models, or attention `_native_math`"),
     ),
     "Load and energy": (
-        Metric("inference_sm_activity_pct", REAL, SUMMARY, 1, over_gpus=MEAN, label="SM(%)", meaning="SM activity over the inference stages of the measured generations, weighted by time", empty="known of less than nine tenths of their time, or no GPU"),
-        Metric("inference_cpu_pct", REAL, STATISTICS, 1, label="Avg CPU Utilization", meaning="CPU over the inference stages: the whole machine's, of all logical cores", empty="known of less than nine tenths of their time"),
-        Metric("inference_comp_load_pct_s", REAL, STATISTICS, 0, over_gpus=MEAN, label="Total Inference Load", meaning="SM activity times time over the inference stages", empty="known of less than 99 % of their time, or no GPU"),
-        Metric("total_comp_load_pct_s", REAL, SUMMARY, 0, over_gpus=MEAN, label="Load", meaning="SM activity times time over `Total_Execution`: 100 % for 10 s is 1000", empty="not sampled, not reached, or no GPU"),
-        Metric("energy_j", REAL, SUMMARY, 2, 1e-3, over_gpus=SUM, label="Energy(kJ)", meaning="energy of the GPU over `Total_Execution`, with initialisation, compilation and all generations", empty="the counter was not read before and after, as in a case that failed, or no GPU"),
-        Metric("power_mean_w", REAL, SUMMARY, 0, over_gpus=SUM, label="Power(W)", meaning="`energy_j` over `total_execution_s`", empty="as `energy_j`"),
+        Metric("inference_sm_activity_pct", REAL, report=SUMMARY, decimals=1, over_gpus=MEAN, label="SM(%)", meaning="SM activity over the inference stages of the measured generations, weighted by time", empty="known of less than nine tenths of their time, or no GPU"),
+        Metric("inference_cpu_pct", REAL, report=STATISTICS, decimals=1, label="Avg CPU Utilization", meaning="CPU over the inference stages: the whole machine's, of all logical cores", empty="known of less than nine tenths of their time"),
+        Metric("inference_comp_load_pct_s", REAL, report=STATISTICS, decimals=0, over_gpus=MEAN, label="Total Inference Load", meaning="SM activity times time over the inference stages", empty="known of less than 99 % of their time, or no GPU"),
+        Metric("total_comp_load_pct_s", REAL, report=SUMMARY, decimals=0, over_gpus=MEAN, label="Load", meaning="SM activity times time over `Total_Execution`: 100 % for 10 s is 1000", empty="not sampled, not reached, or no GPU"),
+        Metric("energy_j", REAL, report=SUMMARY, decimals=2, scale=1e-3, over_gpus=SUM, label="Energy(kJ)", meaning="energy of the GPU over `Total_Execution`, with initialisation, compilation and all generations", empty="the counter was not read before and after, as in a case that failed, or no GPU"),
+        Metric("power_mean_w", REAL, report=SUMMARY, decimals=0, over_gpus=SUM, label="Power(W)", meaning="`energy_j` over `total_execution_s`", empty="as `energy_j`"),
         Metric("step_energy_j", REAL, meaning="median energy of a typical step; with a cache, or where steps take less than a second, their mean power times `step_s`", empty="not known"),
         Metric("generation_energy_j", REAL, over_gpus=SUM, meaning="energy of one more video; it goes with `generation_excl_compilation_s`", empty="as that, or no generation has one"),
         Metric("cold_generation_energy_j", REAL, over_gpus=SUM, meaning="the same of generation 0", empty="it did not run to its end, is excluded, or has none"),
-        Metric("video_second_energy_j", REAL, STATISTICS, 0, over_gpus=SUM, label="Energy per Second of Video (one generation, without initialisation and compilation)", meaning="`generation_energy_j` for each second of the video", empty="as `generation_energy_j`"),
-        Metric("passes_reused", REAL, STATISTICS, 0, label="Passes Reused by the Cache", meaning="guidance passes of complete steps that the cache served, in the measured generations", empty="no cache, or no such step"),
+        Metric("video_second_energy_j", REAL, report=STATISTICS, decimals=0, over_gpus=SUM, label="Energy per Second of Video (one generation, without initialisation and compilation)", meaning="`generation_energy_j` for each second of the video", empty="as `generation_energy_j`"),
+        Metric("passes_reused", REAL, report=STATISTICS, decimals=0, label="Passes Reused by the Cache", meaning="guidance passes of complete steps that the cache served, in the measured generations", empty="no cache, or no such step"),
         Metric("passes", REAL, meaning="of how many guidance passes", empty="as `passes_reused`"),
     ),
     "Hardware and software": (
