@@ -13,6 +13,7 @@ import fastjsonschema
 import orjson
 
 from wanbench.registry import clock_events, energy_counter
+from wanbench.registry.settings import completed
 from wanbench.registry.stages import SCHEMA_VERSION
 from wanbench.trace.consistency import contradiction
 from wanbench.trace.writer import CHECKSUM
@@ -172,6 +173,7 @@ def _checked_content(path: Path, content: Any) -> list[dict[str, Any]]:
         _validator()(content)
     except fastjsonschema.JsonSchemaValueException as error:
         raise _refused(path, _readable(error)) from None
+    content["case"] = completed(content["case"])
     _check_counters(path, counters)
     return counters
 
