@@ -136,7 +136,7 @@ def trace_of(
     if outcome == OK:
         case = replace(case, **_run_as_recorded(rows))
     ended_ns = max(row["time_ns"] for row in rows if "time_ns" in row) + S // 2
-    digests = {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"}
+    digests = {"case_sha256": case_sha256(case), "measure": "m", "env": "e"}
     git = {"git_commit": "0123456789abcdef", "git_dirty": False}
     attempt = Attempt(case.settings(), digests, 0, ended_ns, "2026-11-23T10:00:00+00:00", git, LIMITS)
     return assemble(attempt, read_records(rows), samples or host_samples(ended_ns / S), outcome)

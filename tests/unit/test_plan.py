@@ -30,7 +30,7 @@ def full_case(**settings: object) -> Case:
 def test_the_needs_of_a_case_are_the_estimates() -> None:
     case = full_case(gpus=2)
     memory = estimated_peak_bytes(case), estimated_host_bytes(case)
-    assert needs_of(case) == Needs("full", 2, *memory, estimated_duration_s(case), full_scale=True, flat_time=False)
+    assert needs_of(case) == Needs("full", 2, *memory, estimated_duration_s(case), full_scale=True)
 
 
 def test_a_case_takes_no_longer_than_it_may() -> None:
@@ -87,7 +87,7 @@ def test_time_of_tiny_cases_is_said_to_be_a_flat_allowance() -> None:
 
 def some_needs(name: str, **values: Any) -> Needs:
     known = {"gpus": 1, "gpu_bytes": None, "host_bytes": 6_000_000_000, "time_s": 60}
-    return Needs(name, **known | {"full_scale": True, "flat_time": False} | values)
+    return Needs(name, **known | {"full_scale": True} | values)
 
 
 def words_of(needs: list[Needs], machine: Machine) -> str:

@@ -18,8 +18,8 @@ from example_cases import tiny_case
 from fake_nvml import H200
 from tiny import CPU, record
 from wanbench.cases.case import Case
-from wanbench.cases.schema import SCHEMA_FILE, _schema
 from wanbench.cases.several_gpus import PARALLEL_ATTENTION
+from wanbench.registry.settings import SETTINGS
 from wanbench.measure.gpu_slots import Slot
 from wanbench.measure.job import Job
 from wanbench.measure.outcome import Outcome, ReportedError, TimeLimit
@@ -264,7 +264,7 @@ def test_a_case_that_is_ended_for_its_time_is_no_case_of_a_lost_rank() -> None:
 
 
 def test_attention_backends_for_several_gpus_are_those_of_diffusers() -> None:
-    named = _schema(SCHEMA_FILE)["$defs"]["settings"]["properties"]["attention"]["enum"]
+    named = SETTINGS["attention"].allowed["enum"]
     supported = _AttentionBackendRegistry._supports_context_parallel
     assert set(PARALLEL_ATTENTION) == {backend for backend in named if backend in supported}
 

@@ -68,7 +68,7 @@ def trace_of(tmp_path: Path, record: Recording, samples: Samples) -> Trace:
     case = replace(CASE, steps=sum(span.kind == "step" for span in record.spans.values()))
     attempt = Attempt(
         case.settings(),
-        {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"},
+        {"case_sha256": case_sha256(case), "measure": "m", "env": "e"},
         record.spans[0].start_ns,
         samples.times_ns[-1],
         "2026-11-23T15:20:00+00:00",

@@ -15,7 +15,7 @@ def test_the_cases_that_are_measured_twice_are_those_that_the_file_names(monkeyp
     monkeypatch.chdir(ROOT)
     names: dict[str, list[str]] = defaultdict(list)
     for case in resolve_cases(read_yaml(Path("config/wan22.yaml")), "wan22.yaml"):
-        names[case_sha256(case.settings())].append(case.name)
+        names[case_sha256(case)].append(case.name)
     twice = [same for same in names.values() if len(same) > 1]
     assert len(twice) == 3
     comment = " ".join(Path("config/wan22.yaml").read_text("utf-8").replace("\n#", "\n").split())

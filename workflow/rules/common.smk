@@ -121,7 +121,8 @@ config["run_id"] = run_id(begins_here=workflow.is_main_process)
 # Sorted, so that another order in the file changes no parameter and runs nothing again.
 CASES = {case.name: case.settings() for case in sorted(RESOLVED, key=lambda case: case.name)}
 WITHOUT_CHECKPOINT = {case.name: case.checkpoint for case in RESOLVED if case.needs_writing}
-CASE_SHA256 = {name: case_sha256(settings) for name, settings in CASES.items()}
+IDENTITIES = {case.name: case.identity() for case in RESOLVED}
+CASE_SHA256 = {case.name: case_sha256(case) for case in RESOLVED}
 
 TRACED = {file.stem for file in Path("results/traces").glob("*.json")}
 OTHER_TRACES = sorted(f"results/traces/{name}.json" for name in TRACED.difference(CASES))
@@ -150,6 +151,12 @@ def case_settings(wildcards):
     if wildcards.case in WITHOUT_CHECKPOINT:
         refuse(of_no_checkpoint(shown_path(GRID_FILE), wildcards.case, WITHOUT_CHECKPOINT[wildcards.case]))
     return CASES[wildcards.case]
+
+
+@asked_for_each_case
+def case_identity(wildcards):
+    case_settings(wildcards)
+    return IDENTITIES[wildcards.case]
 
 
 @asked_for_each_case

@@ -10,7 +10,7 @@ rule measure:
         attempt=attempt_number,
         undisturbed=1,
     params:
-        case=case_settings,
+        case=case_identity,
         measure_digest=MEASURE_DIGEST,
         env_digest=MEASURE_ENV_DIGEST,
         # Counts up with every failed attempt, so that the next run tries the case again.

@@ -18,10 +18,10 @@ from wanbench.measure.supervisor import supervise
 from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError
 
-case = Case.from_settings(dict(snakemake.params.case))
+case = Case.from_identity(snakemake.wildcards.case, dict(snakemake.params.case))
 places = Places.of_case(case.name, Path(snakemake.output.trace), Path(snakemake.log[0]))
 digests = {
-    "case_sha256": case_sha256(case.settings()),
+    "case_sha256": case_sha256(case),
     "measure": snakemake.params.measure_digest,
     "env": snakemake.params.env_digest,
 }

@@ -1,68 +1,16 @@
 """A case: a name, and everything that decides its run."""
 
-from dataclasses import dataclass
+from dataclasses import make_dataclass
 from typing import Any
 
+from wanbench.registry.settings import ROWS, completed, identity
 from wanbench.util.digests import sha256_of
 
+_TYPES = {"text": str, "whole": int, "real": float, "truth": bool, "numbers": tuple[float, ...]}
 
-@dataclass(frozen=True)
-class Case:
-    """One resolved case: no key is left to a default.
 
-    Attributes:
-        name: a label, and the name of the files that the case makes. Decides nothing about the run.
-        model, task: which Wan2.2 model, and text-to-video ("t2v") or image-to-video ("i2v").
-        weights: "random" or "pretrained".
-        scale: size of a random model, "full" or "tiny"; None with a checkpoint, which brings its own.
-        checkpoint, revision: hub id and commit, or a local folder and None; None with random weights.
-        checkpoint_sha256: digest of a local folder; None as well where that is still to be written.
-        size: width*height in pixels.
-        guidance: classifier-free guidance scale; for A14B (high-noise expert, low-noise expert).
-        offload: where weights wait while they are not used: "none", or one of diffusers' ways ("group_stream" is group
-            offloading with copies on a stream of their own).
-        attention: a diffusers attention backend.
-        compile: "repeated_blocks" or "none".
-        cache, cache_threshold: "first_block", which reuses the output of a pass's later blocks while the first one's
-            changes by less than the threshold (lossy), or "none" and None.
-        gpus: number of GPUs that denoise together, each in a process of its own, with diffusers' context parallelism
-            (Ulysses); on a machine without a GPU, of processes on the CPU.
-        image, image_sha256: the first frame of image-to-video, as a path, and its digest.
-        warmup, repeats: number of generations before those that count, and of those that count.
-        timeout_s: the measuring process is ended after this many seconds.
-    """
-
-    name: str
-    model: str
-    task: str
-    weights: str
-    scale: str | None
-    checkpoint: str | None
-    revision: str | None
-    checkpoint_sha256: str | None
-    size: str
-    unofficial_size: bool
-    frames: int
-    steps: int
-    guidance: tuple[float, ...]
-    shift: float
-    seed: int
-    prompt: str
-    negative_prompt: str
-    image: str | None
-    image_sha256: str | None
-    offload: str
-    dtype: str
-    vae_dtype: str
-    vae_tiling: bool
-    attention: str
-    compile: str
-    cache: str
-    cache_threshold: float | None
-    gpus: int
-    warmup: int
-    repeats: int
-    timeout_s: float
+class _Case:
+    """What is said of a case beside its settings."""
 
     @property
     def width_px(self) -> int:
@@ -84,9 +32,38 @@ class Case:
 
     @classmethod
     def from_settings(cls, settings: dict[str, Any]) -> "Case":
-        return cls(**settings | {"guidance": tuple(settings["guidance"])})
+        """The case of `settings`, perhaps written before there were some of the settings.
+
+        Raises:
+            KeyError: what every case must have is missing.
+        """
+        return cls(**completed(settings) | {"guidance": tuple(settings["guidance"])})
+
+    def identity(self) -> dict[str, Any]:
+        """What decides its run, as plain JSON values: the settings that are not neutral, without the name."""
+        return identity(self.settings())
+
+    @classmethod
+    def from_identity(cls, name: str, identity: dict[str, Any]) -> "Case":
+        return cls.from_settings({"name": name} | identity)
 
 
-def case_sha256(settings: dict[str, Any]) -> str:
-    """Digest of what decides a run: all settings but the name."""
-    return sha256_of({key: value for key, value in settings.items() if key != "name"})
+Case = make_dataclass(
+    "Case",
+    [("name", str), *((row.key, _TYPES[row.type] | None if row.nullable else _TYPES[row.type]) for row in ROWS)],
+    bases=(_Case,),
+    frozen=True,
+    namespace={
+        "__module__": __name__,
+        "__doc__": """One resolved case: no key is left to a default.
+
+        Its fields are `name`, a label that decides nothing about the run, and the settings of
+        `wanbench.registry.settings`. One without effect is None; `guidance` is a tuple of a scale for each expert.
+        """,
+    },
+)
+
+
+def case_sha256(case: Case) -> str:
+    """Digest of what decides a run."""
+    return sha256_of(case.identity())

@@ -5,7 +5,8 @@ import math
 import string
 from typing import Any
 
-from wanbench.cases.schema import check, nearest, setting_names, shown
+from wanbench.cases.schema import check, nearest, shown
+from wanbench.registry.settings import SETTINGS
 from wanbench.util.errors import InputError
 
 # Far more than Snakemake can plan, and few enough to list.
@@ -81,7 +82,7 @@ def _name(pattern: str, combination: dict[str, Any], where: str) -> str:
         raise InputError(f"{where}: name: {shown(pattern)} is no pattern: {error}") from None
     for field, formatted in fields:
         if field not in words:
-            hint = nearest(field, setting_names())
+            hint = nearest(field, SETTINGS)
             raise InputError(f"{where}: name: unknown axis {{{field}}}{hint}; allowed: {', '.join(words)}")
         if formatted:
             raise InputError(f"{where}: name: {shown(pattern)} formats {{{field}}}; allowed: {{{field}}} as it is")

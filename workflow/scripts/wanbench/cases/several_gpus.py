@@ -10,25 +10,17 @@ from typing import Any
 
 from wanbench.cases.scale import scale_written
 from wanbench.cases.schema import not_allowed
-from wanbench.models.facts import ARCHITECTURES, ModelFacts, tokens
+from wanbench.models.facts import ARCHITECTURES, MODELS, tokens
 from wanbench.util.paths import named_path
 
 # `_AttentionBackendRegistry._supports_context_parallel` of diffusers, of the backends that a case may name.
-PARALLEL_ATTENTION = (
-    "native",
-    "_native_cudnn",
-    "_native_flash",
-    "flash",
-    "flash_hub",
-    "_flash_3_hub",
-    "sage",
-    "sage_hub",
-)
+_PARALLEL_ATTENTION = "native _native_cudnn _native_flash flash flash_hub _flash_3_hub sage sage_hub"
+PARALLEL_ATTENTION = tuple(_PARALLEL_ATTENTION.split())
 # With hooks on every layer a GPU waits for the slowest copy of all GPUs at each layer, and whether copies on streams of
 # their own keep clear of NCCL's was never seen on several GPUs.
 PARALLEL_OFFLOAD = ("none", "model")
 
-_WITH_SEVERAL_GPUS = {
+WITH_SEVERAL_GPUS = {
     "offload": PARALLEL_OFFLOAD,
     "attention": PARALLEL_ATTENTION,
     # A cache decides by a GPU's own part of the tokens, so that GPUs may decide differently and wait forever.
@@ -36,43 +28,33 @@ _WITH_SEVERAL_GPUS = {
 }
 
 
-def check_gpus(settings: dict[str, Any], facts: ModelFacts, where: str) -> None:
-    """Check that a case can be shared out to its `gpus`; without size or frames (None), as far as its model decides.
+def check_gpus(settings: dict[str, Any], where: str) -> None:
+    """Check that a case can be shared out to its `gpus`; without size or frames, as far as its model decides.
 
     Raises:
         InputError: one line that begins with `where`.
     """
-    gpus, heads = settings["gpus"], _attention_heads(settings) if settings["gpus"] > 1 else 0
-    tokens = _tokens(settings, facts) if settings["size"] and settings["frames"] else None
-    if heads % gpus or (tokens or 0) % gpus:
-        allowed = ", ".join(str(n) for n in range(1, heads + 1) if not heads % n and not (tokens or 0) % n)
-        at_size, and_tokens = (f" at {settings['size']}", f" and the {tokens} tokens") if tokens else ("", "")
+    gpus, model = settings["gpus"], settings["model"]
+    if gpus == 1:
+        return
+    heads, token_count, at_size, and_tokens = _attention_heads(settings), 0, "", ""
+    if "size" in settings and "frames" in settings:
+        width_px, height_px = (int(part) for part in settings["size"].split("*"))
+        token_count = tokens(MODELS[model], settings["frames"], width_px, height_px)
+        at_size, and_tokens = f" at {settings['size']}", f" and the {token_count} tokens"
+    if heads % gpus or token_count % gpus:
+        allowed = ", ".join(str(n) for n in range(1, heads + 1) if not heads % n and not token_count % n)
         reason = f"the {heads} attention heads{and_tokens} must be divisible by it"
-        raise not_allowed(where, "gpus", gpus, f"{allowed} ({settings['model']}{at_size}: {reason})")
-
-
-def check_beside_gpus(key: str, settings: dict[str, Any], where: str) -> None:
-    """Check one of the settings that several GPUs restrict: offload, attention and cache.
-
-    Raises:
-        InputError: one line that begins with `where`.
-    """
-    gpus, allowed = settings["gpus"], _WITH_SEVERAL_GPUS[key]
-    if gpus > 1 and settings[key] not in allowed:
-        raise not_allowed(where, key, settings[key], f"{', '.join(allowed)} with gpus: {gpus}")
-
-
-def _tokens(settings: dict[str, Any], facts: ModelFacts) -> int:
-    width_px, height_px = (int(part) for part in settings["size"].split("*"))
-    return tokens(facts, settings["frames"], width_px, height_px)
+        raise not_allowed(where, "gpus", gpus, f"{allowed} ({model}{at_size}: {reason})")
 
 
 def _attention_heads(settings: dict[str, Any]) -> int:
     """Heads of the denoiser: of a checkpoint folder what it says itself, else those of the published model."""
-    own = named_path(str(settings.get("checkpoint") or "")) / "transformer/config.json"
-    if settings["weights"] == "pretrained" and settings.get("checkpoint") and own.is_file():
+    checkpoint = settings["checkpoint"] or ""
+    own = named_path(checkpoint) / "transformer/config.json"
+    if checkpoint and own.is_file():
         return _heads_in(own)
-    scale = settings["scale"] or scale_written(settings.get("checkpoint") or "") or "full"
+    scale = settings["scale"] or scale_written(checkpoint) or "full"
     return _heads_in(ARCHITECTURES / scale / settings["model"] / "transformer/config.json")
 
 

@@ -42,47 +42,36 @@ def _finite_number(loader: _StrictLoader, node: yaml.ScalarNode) -> float:
     return number
 
 
-def _values_of(node: yaml.Node, known: dict[int, int | None]) -> int:
-    """Number of values that a node stands for, with each alias counted as what it stands for.
+def _check_size(text: str) -> None:
+    """Refuse what nests or repeats itself without end, each alias counted as what it stands for.
 
-    Args:
-        known: numbers by identity of the nodes counted so far; None while a node is being counted.
+    Before a document is put together, which libyaml does by recursion and without a look at the stack.
     """
-    if id(node) in known:
-        count = known[id(node)]
-        if count is None:
-            raise InputError(f"line {node.start_mark.line + 1}: stands for itself, through an alias in it")
-        return count
-    known[id(node)] = None
-    children = node.value if isinstance(node, yaml.CollectionNode) else []
-    parts = [part for child in children for part in (child if isinstance(child, tuple) else (child,))]
-    known[id(node)] = count = 1 + sum(_values_of(part, known) for part in parts)
-    return count
-
-
-def _check_depth(text: str) -> None:
-    """Before a document is put together, which libyaml does by recursion and without a look at the stack."""
-    depth = 0
+    counts, open_anchors, anchors = [0], [None], {}
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
-        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if depth > _DEEPEST:
-            raise InputError(f"line {event.start_mark.line + 1}: nests more than {_DEEPEST} deep")
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            counts.append(1)
+            open_anchors.append(event.anchor)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchors[open_anchors.pop()] = count = counts.pop()
+            counts[-1] += count
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in open_anchors:
+                raise InputError(f"line {line}: stands for itself, through an alias in it")
+            counts[-1] += anchors.get(event.anchor, 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            anchors[event.anchor] = 1
+            counts[-1] += 1
+        if len(counts) - 1 > _DEEPEST:
+            raise InputError(f"line {line}: nests more than {_DEEPEST} deep")
+        if counts[-1] > _MOST_VALUES:
+            raise InputError(f"its aliases stand for more than {_MOST_VALUES:,} values")
 
 
 def _is_tab(text: str, mark: yaml.Mark) -> bool:
     lines = text.split("\n")
     return mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
-
-
-def _load(text: str) -> Any:
-    _check_depth(text)
-    loader = _StrictLoader(text)
-    root = loader.get_single_node()
-    if root is None:
-        return None
-    if _values_of(root, {}) > _MOST_VALUES:
-        raise InputError(f"its aliases stand for more than {_MOST_VALUES:,} values")
-    return loader.construct_document(root)
 
 
 _StrictLoader.add_constructor("tag:yaml.org,2002:float", _finite_number)
@@ -99,7 +88,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     text = ""
     try:
         text = path.read_text("utf-8")
-        content = _load(text)
+        _check_size(text)
+        content = yaml.load(text, Loader=_StrictLoader)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:

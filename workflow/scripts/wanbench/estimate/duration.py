@@ -5,7 +5,7 @@ A cluster is asked for this time and ends what takes longer, so the rates are we
     computing   floating-point operations of the stages (`measure/wan/flops.py`) over 40e12 a second; an RTX 4090, the
                 slowest GPU with a published time, did 97e12. In float32 an eighth of that. Several GPUs count as one:
                 how much faster they are depends on how they are linked.
-    moving      with offloading, what goes between host and GPU over 1.4e9 bytes a second, which an H200 took for
+    transfers   with offloading, what goes between host and GPU over 1.4e9 bytes a second, which an H200 took for
                 pageable memory: with `model` all weights there and back for each generation, else those of the denoiser
                 for each pass. With `group` a third of that: all goes there and back, the text encoder's for each of two
                 prompts and the VAE's for each four frames too, and an H200 took 1.4e9 to 1.7e9 for the way back alone.
@@ -28,7 +28,7 @@ from wanbench.models.facts import ARCHITECTURES, latent_frames, passes_per_step
 from wanbench.models.flops import stage_flops
 
 _FLOPS_PER_S = {"bfloat16": 40e12, "float16": 40e12, "float32": 5e12}
-_MOVED_BYTES_PER_S = 1.4e9
+_TRANSFERRED_BYTES_PER_S = 1.4e9
 _GROUP_BYTES_PER_S = 0.5e9
 _LOADED_BYTES_PER_S = 0.2e9
 _STARTING_S = 120
@@ -40,8 +40,7 @@ def estimated_duration_s(case: Case) -> float:
     starting_s = _STARTING_S + (0 if case.compile == "none" else _COMPILING_S)
     if case.scale == "tiny":
         return starting_s
-    generations = case.warmup + case.repeats
-    return starting_s + _loading_s(case) + generations * (_computing_s(case) + _moving_s(case))
+    return starting_s + _loading_s(case) + (case.warmup + case.repeats) * (_computing_s(case) + _transfers_s(case))
 
 
 def _computing_s(case: Case) -> float:
@@ -51,15 +50,15 @@ def _computing_s(case: Case) -> float:
     return sum(stages) / _FLOPS_PER_S[case.dtype]
 
 
-def _moving_s(case: Case) -> float:
+def _transfers_s(case: Case) -> float:
     weights = weights_of(case)
     passes = case.steps * passes_per_step(case.guidance)
     if case.offload == "group":
         decoding_bytes = latent_frames(case.frames) * weights.vae_bytes
         one_way = passes * weights.denoiser_bytes + 2 * weights.text_encoder_bytes + decoding_bytes
         return 2 * one_way / _GROUP_BYTES_PER_S
-    moved = {"none": 0, "model": 2 * weights.all_bytes}.get(case.offload, passes * weights.denoiser_bytes)
-    return moved / _MOVED_BYTES_PER_S
+    bytes_ = {"none": 0, "model": 2 * weights.all_bytes}.get(case.offload, passes * weights.denoiser_bytes)
+    return bytes_ / _TRANSFERRED_BYTES_PER_S
 
 
 def _loading_s(case: Case) -> float:
@@ -72,9 +71,9 @@ def _loading_s(case: Case) -> float:
 def _architecture(model: str) -> SimpleNamespace:
     """The configurations of a model's components, where a pipeline would have them."""
 
-    def config(file: str) -> SimpleNamespace:
-        return SimpleNamespace(**json.loads((ARCHITECTURES / "full" / model / file).read_text("utf-8")))
+    def part(file: str) -> SimpleNamespace:
+        config = json.loads((ARCHITECTURES / "full" / model / file).read_text("utf-8"))
+        return SimpleNamespace(config=SimpleNamespace(**config))
 
-    components = ("transformer", "vae", "text_encoder")
-    parts = {name: SimpleNamespace(config=config(f"{name}/config.json")) for name in components}
-    return SimpleNamespace(config=config("model_index.json"), **parts)
+    components = {name: part(f"{name}/config.json") for name in ("transformer", "vae", "text_encoder")}
+    return SimpleNamespace(config=part("model_index.json").config, **components)

@@ -97,12 +97,12 @@ def estimated_peak_bytes(case: Case) -> int | None:
     if case.scale == "tiny" or case.attention == "_native_math":
         return None
     sizes = _SIZES[case.model]
-    item_bytes, vae_item_bytes = _BYTES[case.dtype], _BYTES[case.vae_dtype]
+    item_bytes = _BYTES[case.dtype]
     weights = weights_of(case)
-    denoising = _denoising_bytes(case, sizes, item_bytes)
-    decoding, encoding = _vae_bytes(case, vae_item_bytes)
     cached = _cached_bytes(case, sizes, item_bytes)
-    denoising, decoding = denoising + cached, decoding + cached
+    denoising = _denoising_bytes(case, sizes, item_bytes) + cached
+    decoding, encoding = _vae_bytes(case, _BYTES[case.vae_dtype])
+    decoding += cached
     if case.offload == "none":
         peak = weights.all_bytes + max(denoising, decoding, encoding)
     elif case.offload == "model":
@@ -133,8 +133,8 @@ def _weights_on_host_bytes(case: Case) -> float:
         # Tensors go straight to the GPU, and the pages of a file stay mapped until its component is there: 10 GB of
         # TI2V-5B's denoiser and all of the text encoder, as measured.
         return weights.text_encoder_bytes
-    moved_bytes = _HOST_GROUP_VAE_COPIES * weights.vae_bytes if case.offload == "group" else 0
-    return _HOST_WEIGHT_COPIES[case.offload] * weights.all_bytes + moved_bytes
+    group_bytes = _HOST_GROUP_VAE_COPIES * weights.vae_bytes if case.offload == "group" else 0
+    return _HOST_WEIGHT_COPIES[case.offload] * weights.all_bytes + group_bytes
 
 
 @dataclass(frozen=True)
@@ -181,11 +181,10 @@ def _tokens(case: Case) -> int:
 
 def _vae_bytes(case: Case, item_bytes: int) -> tuple[float, float]:
     """Working memory of decoding, and of encoding the image; the decoded video is in the VAE's type."""
-    frame_px = case.width_px * case.height_px
+    frame_px, share = case.width_px * case.height_px, item_bytes / 4
     video_bytes = 3 * case.frames * frame_px * item_bytes
-    share = item_bytes / 4
-    decoding = share * (
-        min(_TILES_BYTES, _DECODED_PX_BYTES * frame_px) if case.vae_tiling else _DECODED_PX_BYTES * frame_px
-    )
-    encoding = share * _ENCODED_PX_BYTES * frame_px if case.task == "i2v" else 0.0
-    return decoding + video_bytes, encoding
+    decoding_bytes = _DECODED_PX_BYTES * frame_px
+    if case.vae_tiling:
+        decoding_bytes = min(_TILES_BYTES, decoding_bytes)
+    encoding_bytes = _ENCODED_PX_BYTES * frame_px if case.task == "i2v" else 0.0
+    return share * decoding_bytes + video_bytes, share * encoding_bytes

@@ -37,8 +37,7 @@ class Needs:
     """What a case needs: memory of each GPU (None without an estimate) and of the host, and time at most.
 
     Attributes:
-        full_scale: it cannot do without a GPU.
-        flat_time: its time is an allowance that does not depend on what it computes.
+        full_scale: it cannot do without a GPU. Else its time is a flat allowance, whatever it computes.
     """
 
     name: str
@@ -47,15 +46,13 @@ class Needs:
     host_bytes: int
     time_s: float
     full_scale: bool
-    flat_time: bool
 
 
 def needs_of(case: Case) -> Needs:
-    full_scale = is_full_scale(case)
     sized = as_sized(case)
     time_s = min(case.timeout_s, estimated_duration_s(sized))
     memory = estimated_peak_bytes(sized), estimated_host_bytes(sized)
-    return Needs(case.name, case.gpus, *memory, time_s, full_scale, not full_scale)
+    return Needs(case.name, case.gpus, *memory, time_s, is_full_scale(case))
 
 
 def plan_text(needs: Sequence[Needs], machine: Machine) -> str:
@@ -75,19 +72,17 @@ def plan_text(needs: Sequence[Needs], machine: Machine) -> str:
 
 
 def _notes(needs: Sequence[Needs]) -> str:
-    flat = {each.flat_time for each in needs}
-    notes = [_ANY_SCALE]
-    notes += [_FULL_SCALE] if False in flat else []
-    notes += [_TINY_SCALE] if True in flat else []
-    notes += [_NO_ESTIMATE] if any(each.gpu_bytes is None for each in needs) else []
-    return " ".join(notes)
+    full_scale = {each.full_scale for each in needs}
+    unknown = any(each.gpu_bytes is None for each in needs)
+    notes = {_ANY_SCALE: True, _FULL_SCALE: True in full_scale, _TINY_SCALE: False in full_scale, _NO_ESTIMATE: unknown}
+    return " ".join(note for note, holds in notes.items() if holds)
 
 
 def _of_machine(needs: Sequence[Needs], machine: Machine) -> list[str]:
     """Lines that say what the machine has, and which cases need more."""
+    too_few = "Needs more GPUs" if machine.gpus else "Needs a GPU"
     lacking = {
-        "Needs a GPU": [each.name for each in needs if _has_too_few(each, machine) and not machine.gpus],
-        "Needs more GPUs": [each.name for each in needs if _has_too_few(each, machine) and machine.gpus],
+        too_few: [each.name for each in needs if _has_too_few(each, machine)],
         "Needs more GPU memory": [each.name for each in needs if _has_too_small(each, machine)],
         "May need more host memory": [each.name for each in needs if each.host_bytes > machine.host_bytes],
     }
@@ -95,7 +90,11 @@ def _of_machine(needs: Sequence[Needs], machine: Machine) -> list[str]:
         "What the machine has where plan was run (of another, such as a cluster's nodes, this says nothing):",
         f"GPUs that may be used: {_gpus_text(machine)}",
         f"Host memory: {_memory_text(machine.host_bytes)}",
-        *(f"{what}: {_counted(names)}" for what, names in lacking.items() if names),
+        *(
+            f"{what}: {len(names)} {'case' if len(names) == 1 else 'cases'}: {a_few(names)}"
+            for what, names in lacking.items()
+            if names
+        ),
     ]
     if not any(lacking.values()):
         lines.append("No case needs more than that, as far as it is known and estimated.")
@@ -119,15 +118,9 @@ def _has_too_small(needs: Needs, machine: Machine) -> bool:
 def _gpus_text(machine: Machine) -> str:
     if machine.gpus is None:
         return f"not known, since {one_line(machine.no_answer)}"
-    kinds = Counter(machine.gpus)
-    kind_texts = [
-        f"{count} x {one_line(gpu.name)}, {_memory_text(gpu.mem_total_bytes)}" for gpu, count in kinds.items()
-    ]
-    return "; ".join(kind_texts) or "none that NVML knows of"
-
-
-def _counted(names: Sequence[str]) -> str:
-    return f"{len(names)} {'case' if len(names) == 1 else 'cases'}: {a_few(names)}"
+    kinds = Counter(machine.gpus).items()
+    texts = [f"{count} x {one_line(gpu.name)}, {_memory_text(gpu.mem_total_bytes)}" for gpu, count in kinds]
+    return "; ".join(texts) or "none that NVML knows of"
 
 
 def time_text(seconds: float) -> str:

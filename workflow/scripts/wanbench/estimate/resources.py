@@ -7,10 +7,10 @@ Time is the least of `timeout_s`, which ends a case wherever it runs, and one of
     estimate has changed, where settings have
     no other limit, once an attempt at the case has run out of time
 
-and 5 minutes more, for what comes before the measuring process and after it. The case is ended by its supervisor when
-the time without these 5 minutes is over, and so leaves a trace before the scheduler ends its job.
+and 5 minutes more, for what comes before the measuring process and after it. The supervisor ends the case when the time
+without these 5 minutes is over, so that it leaves a trace before the scheduler ends its job.
 
-Memory is 1.25 times the estimate of `wanbench.estimate.memory`; twice that once an attempt was killed, as for want of memory.
+Memory is 1.25 times the estimate of `wanbench.estimate.memory`; twice that once an attempt was killed.
 """
 
 import math

@@ -7,6 +7,7 @@ negative prompt), the `*-Diffusers` repositories on the hub (revisions).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,31 @@ class ModelFacts:
     guidance: tuple[float, ...]
     shift: float
 
+    def defaults(self) -> dict[str, Any]:
+        """Values of the settings that the model decides, but for the revision, which is of its own hub id alone."""
+        return {
+            "task": self.tasks[0],
+            "checkpoint": self.hub_id,
+            "size": self.sizes[0],
+            "frames": self.frames,
+            "steps": self.steps,
+            "guidance": list(self.guidance),
+            "shift": self.shift,
+            "prompt": DEFAULT_PROMPT,
+            "negative_prompt": DEFAULT_NEGATIVE_PROMPT,
+        }
+
 
 # Configurations of each model's components, by scale: full or tiny.
 ARCHITECTURES = Path(__file__).parent / "architectures"
 
-_A14B_SIZES = ("1280*720", "720*1280", "832*480", "480*832")
+_A14B = {
+    "sizes": ("1280*720", "720*1280", "832*480", "480*832"),
+    "size_multiple": 16,
+    "frames": 81,
+    "fps": 16,
+    "steps": 40,
+}
 
 MODELS: dict[str, ModelFacts] = {
     "TI2V-5B": ModelFacts(
@@ -58,25 +79,17 @@ MODELS: dict[str, ModelFacts] = {
         hub_id="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
         revision="5be7df9619b54f4e2667b2755bc6a756675b5cd7",
         tasks=("t2v",),
-        sizes=_A14B_SIZES,
-        size_multiple=16,
-        frames=81,
-        fps=16,
-        steps=40,
         guidance=(4.0, 3.0),
         shift=12.0,
+        **_A14B,
     ),
     "I2V-A14B": ModelFacts(
         hub_id="Wan-AI/Wan2.2-I2V-A14B-Diffusers",
         revision="596658fd9ca6b7b71d5057529bbf319ecbc61d74",
         tasks=("i2v",),
-        sizes=_A14B_SIZES,
-        size_multiple=16,
-        frames=81,
-        fps=16,
-        steps=40,
         guidance=(3.5, 3.5),
         shift=5.0,
+        **_A14B,
     ),
 }
 

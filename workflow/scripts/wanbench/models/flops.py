@@ -6,7 +6,7 @@ same (the tests compare both on meta devices).
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from wanbench.models.facts import passes_per_step
 
@@ -14,18 +14,6 @@ _TEXT_TOKENS = 512  # Wan pads every prompt to this length
 # Edge of the tiles in which diffusers' VAE works with tiling (0.42.1), and how far from each other they begin: they
 # overlap. In pixels of the decoded video, or of the patches that are encoded.
 _TILE_PX, _TILES_APART_PX = 256, 192
-
-
-class Work(Protocol):
-    """What of a case its operations depend on."""
-
-    task: str
-    frames: int
-    width_px: int
-    height_px: int
-    guidance: tuple[float, ...]
-    cache: str
-    vae_tiling: bool
 
 
 @dataclass(frozen=True)
@@ -68,11 +56,12 @@ _VAES = {
 }
 
 
-def stage_flops(pipe: Any, case: Work) -> StageFlops:
+def stage_flops(pipe: Any, case: Any) -> StageFlops:
     """Operations of a case's stages, from the sizes of the pipeline's own components.
 
     Args:
         pipe: the pipeline, of which only the configurations of its components are read.
+        case: its task, frames, width_px, height_px, guidance, cache and vae_tiling.
     """
     vae = pipe.vae.config
     latent_frames = (case.frames - 1) // vae.scale_factor_temporal + 1

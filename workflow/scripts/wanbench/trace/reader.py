@@ -12,6 +12,7 @@ from typing import Any
 import fastjsonschema
 import orjson
 
+from wanbench.registry.settings import completed
 from wanbench.registry.stage_metrics import READ
 from wanbench.registry.stages import SCHEMA_VERSION
 from wanbench.trace.consistency import contradictions
@@ -140,6 +141,7 @@ def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     try:
         counters = _without_counters(path, content)
         _validator()(content)
+        content["case"] = completed(content["case"])
         _check_counters(path, counters)
     except fastjsonschema.JsonSchemaValueException as error:
         raise _refused(path, _readable(error)) from None
