@@ -71,7 +71,7 @@ class Trace:
 
     Attributes:
         clock_events: what held the GPU's clocks down, as NVML's bits; None where not sampled.
-        energy_counter: energy of the GPU in joules, from any begin, when it had moved; None where not sampled.
+        energy_counter: energy of the GPU in joules since an unknown start, when it had grown; None where not sampled.
     """
 
     file: str
@@ -237,7 +237,7 @@ def _readings(counters: list[dict[str, Any]], key: str) -> Readings | None:
 
 
 def _moved(counter: Readings | None) -> Readings | None:
-    """A counter where it had moved: it is renewed less often than it is read, and repeats its value in between."""
+    """A counter where it had grown: it is renewed less often than it is read, and repeats its value in between."""
     if counter is None:
         return None
     moved = [i for i, value in enumerate(counter.values) if not i or value != counter.values[i - 1]]
