@@ -95,6 +95,13 @@ def steady_case(
     return made(folder, case, [step_s] * steps, peak_bytes=round(peak_gb * 1e9), **options)
 
 
+def table_rows(trace: Trace) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Its row of the cases table and those of the stages table, None for what was not measured."""
+    tables = (records_by_case(table) for table in (cases_table([trace]), stages_table([trace])))
+    (case,), stages = (table.get(trace.case["name"], []) for table in tables)
+    return case, stages
+
+
 def report(*traces: Trace, excluded: Sequence[Excluded] = (), published: Sequence[Published] = ()) -> str:
     tables = cases_table(traces), stages_table(traces), details_table(traces), excluded_table(excluded)
     return to_markdown(content_from(*tables, published))

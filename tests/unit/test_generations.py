@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reports import full_case, made, report, rules, tables
+from reports import full_case, made, report, rules, table_rows, tables
 from wanbench.analysis.figures import figures_of
 from wanbench.analysis.generations import kind_of
 from wanbench.analysis.tables import cases_table, stages_table
@@ -119,6 +119,6 @@ def test_the_tables_say_what_counts(tmp_path: Path) -> None:
 
 
 def test_a_label_stands_at_its_own_bar_and_not_at_the_mark_of_the_cold_generation(tmp_path: Path) -> None:
-    (axes,) = step_times(repeated(tmp_path)).figure.axes
+    (axes,) = step_times(*table_rows(repeated(tmp_path))).figure.axes
     (label,) = (text for text in axes.texts if text.get_text() == "first\n2.00 s")
     assert 2.0 < label.xy[1] < 3.0

@@ -1,5 +1,6 @@
 """All cases of a grid side by side: where their time went, and their energy."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,21 +9,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from wanbench.analysis.breakdown import Row, breakdown
-from wanbench.analysis.case_rows import CaseRow, case_rows
 from wanbench.analysis.tables import records_by_case
 from wanbench.plots import style
 from wanbench.plots.picture import Picture, notice
 from wanbench.plots.segments import look_of
 from wanbench.plots.style import Look, rounded, shortened
-from wanbench.registry import stages as stage_names
-from wanbench.registry.stages import OK
+from wanbench.registry.stages import NOT_LEAVES, OK, TOTAL_EXECUTION, is_stage
 
 _LOOKS = (
     style.INITIALISATION,
     style.ENCODING,
     style.COMPILATION,
     style.LOADING,
-    style.MOVING,
+    style.TRANSFER,
     style.DENOISING,
     style.DECODING,
     style.EXPORT,
@@ -34,12 +33,10 @@ _LONGEST_NAME = 36
 _MOST_WORDS = 12  # cases that a sentence can name
 _LEAST_SHARE = 1e-3  # of a bar; less cannot be seen, and needs no place in the legend
 _TIMES = (
-    "Time of each case by stage, of the first generation or of the median over those that count; start-up of the "
-    "process is not in it. Weights that move within another stage, as with offloading, are a part of their own."
+    "Time of each case by stage: of the first generation, or the median over the measured ones. Start-up of the "
+    "process is not in it. Weight transfers within other stages, as with offloading, stand apart."
 )
-_ENERGY = (
-    "Energy of each case by stage, over the same time; stages too short for a figure are among what is unaccounted."
-)
+_ENERGY = "Energy of each case by stage, over the same time. Stages too short for a figure are in unaccounted."
 
 
 @dataclass(frozen=True)
@@ -74,8 +71,7 @@ def energy(cases: pd.DataFrame, stages: pd.DataFrame) -> Picture:
     bars = bars_of(cases, stages, "energy_j", 1e-3)
     if not bars:
         return notice("Energy by stage", "No case has energy figures.")
-    shown = {bar.case for bar in bars}
-    missing = [case for case in cases["case"] if case not in shown]
+    missing = sorted(set(cases["case"]) - {bar.case for bar in bars})
     return _stacked("Energy by stage", "Energy (kJ)", "kJ", bars, missing, _ENERGY)
 
 
@@ -83,47 +79,43 @@ def bars_of(cases: pd.DataFrame, stages: pd.DataFrame, measure: str, scale: floa
     """Bars of the cases that have the measure, in the order of the table."""
     stages_of = records_by_case(stages)
     bars = []
-    for case in case_rows(cases):
-        rows = stages_of.get(case["case"], [])
-        if measure == "time_s" or any(_is_total(row) and row[measure] is not None for row in rows):
+    for name, (case,) in records_by_case(cases).items():
+        rows = stages_of.get(name, [])
+        if measure == "time_s" or any(row["stage"] == TOTAL_EXECUTION and row[measure] is not None for row in rows):
             parts = {look: scale * value for look, value in _parts(rows, measure).items()}
-            bars.append(CaseBar(case["case"], _ending(case), parts))
+            bars.append(CaseBar(name, _ending(case), parts))
     return bars
 
 
-def _ending(case: CaseRow) -> str:
+def _ending(case: Mapping[str, Any]) -> str:
     if case["status"] != OK:
-        return case["status"] + ("" if pd.isna(case["stage_reached"]) else f" in {case['stage_reached']}")
+        return case["status"] + (f" in {case['stage_reached']}" if case["stage_reached"] else "")
     return f"{case['generations']} generations" if case["generations"] > 1 else ""
-
-
-def _is_total(stage: Mapping[str, Any]) -> bool:
-    return stage["stage"] == stage_names.TOTAL_EXECUTION
 
 
 def _parts(stages: Sequence[Mapping[str, Any]], measure: str) -> dict[Look, float]:
     """A measure by kind of stage, as the rows of the report's stage table: they add up to that of Total_Execution.
 
-    Time in which a stage moves weights stands apart, since with offloading it can be most of that stage.
+    Weight transfers within a stage stand apart, since with offloading they can be most of that stage.
     """
     parts = dict.fromkeys(_LOOKS, 0.0)
     for row in breakdown(stages):
         value = getattr(row, measure)
-        if stage_names.is_stage(row.stage) and row.stage not in stage_names.NOT_LEAVES and value is not None:
-            moving = _moving_s(row) if measure == "time_s" else 0.0
-            parts[look_of(row.stage)] += value - moving
-            parts[style.MOVING] += moving
+        if is_stage(row.stage) and row.stage not in NOT_LEAVES and value is not None:
+            transfer_s = _transfer_s(row) if measure == "time_s" else 0.0
+            parts[look_of(row.stage)] += value - transfer_s
+            parts[style.TRANSFER] += transfer_s
     shown = sum(parts.values())
-    leaves = sum(stage[measure] or 0 for stage in stages if stage["stage"] not in stage_names.NOT_LEAVES)
-    total = sum(stage[measure] or 0 for stage in stages if _is_total(stage))
+    leaves = sum(stage[measure] or 0 for stage in stages if stage["stage"] not in NOT_LEAVES)
+    total = sum(stage[measure] or 0 for stage in stages if stage["stage"] == TOTAL_EXECUTION)
     parts[style.FURTHER] = max(0.0, leaves - shown)
     parts[style.UNACCOUNTED] = max(0.0, total - leaves)
     # Sums in another order differ in their last digit.
     return {look: value if value > 1e-6 * total else 0.0 for look, value in parts.items()}
 
 
-def _moving_s(row: Row) -> float:
-    """Time of a stage in which weights moved; none of loading in steps, which is a stage by itself."""
+def _transfer_s(row: Row) -> float:
+    """Time of weight transfers within a stage; none of loading in steps, which is a stage by itself."""
     if look_of(row.stage) is style.LOADING:
         return 0.0
     # Both are medians over generations, and so may be more than the median of the whole.
@@ -132,17 +124,16 @@ def _moving_s(row: Row) -> float:
 
 def _stacked(title: str, axis: str, unit: str, bars: Sequence[CaseBar], missing: Sequence[str], text: str) -> Picture:
     looks = [look for look in _LOOKS if any(bar.parts[look] > _LEAST_SHARE * bar.total for bar in bars)]
-    note = _wrapped_names(f"Without a figure: {', '.join(missing)}") if missing else ""
+    note = f"Without a figure: {', '.join(missing)}" if missing else ""
+    lines = textwrap.wrap(note, 130)
     top_in = 0.5 + style.legend_height_in(len(looks))
     rows_in = max(0.4, _ROW_IN * len(bars))
-    note_in = 0.16 * len(note.splitlines())
-    figure = style.new_figure(top_in + rows_in + 0.55 + note_in)
-    style.heading(figure, title)
+    figure = style.new_figure(top_in + rows_in + 0.55 + 0.16 * len(lines), title)
     style.legend(figure, looks, 0.4)
     axes = style.place(figure, _LABELS_IN, top_in, style.WIDTH_IN - _LABELS_IN - 0.15, rows_in)
     _draw_bars(axes, bars, looks, unit)
     axes.set_xlabel(axis)
-    figure.text(0.1 / style.WIDTH_IN, 0.08 / figure.get_figheight(), note, fontsize=8, va="bottom")
+    figure.text(0.1 / style.WIDTH_IN, 0.08 / figure.get_figheight(), "\n".join(lines), fontsize=8, va="bottom")
     return Picture(figure, _alt(title, bars, missing, unit), f"{text} {note}".strip())
 
 
@@ -164,23 +155,15 @@ def _draw_bars(axes: Axes, bars: Sequence[CaseBar], looks: Sequence[Look], unit:
     axes.grid(False, axis="y")
 
 
-def _wrapped_names(text: str, width: int = 130) -> str:
-    lines = [""]
-    for word in text.split(" "):
-        if len(lines[-1]) + len(word) > width:
-            lines.append("")
-        lines[-1] += f"{word} "
-    return "\n".join(line.rstrip() for line in lines)
-
-
 def _alt(title: str, bars: Sequence[CaseBar], missing: Sequence[str], unit: str) -> str:
     words = [_words(bar, unit) for bar in bars]
     if len(bars) > _MOST_WORDS:
         ordered = sorted(bars, key=lambda bar: bar.total)
         words = [f"from {_words(ordered[0], unit)}, to {_words(ordered[-1], unit)}"]
-    without = f"; without a figure: {', '.join(missing[:_MOST_WORDS])}" if missing else ""
-    more = f" and {len(missing) - _MOST_WORDS} more" if len(missing) > _MOST_WORDS else ""
-    return f"{title} of {len(bars)} case{'s' if len(bars) > 1 else ''}: {'; '.join(words)}{without}{more}."
+    if missing:
+        more = f" and {len(missing) - _MOST_WORDS} more" if len(missing) > _MOST_WORDS else ""
+        words.append(f"without a figure: {', '.join(missing[:_MOST_WORDS])}{more}")
+    return f"{title} of {len(bars)} case{'s' if len(bars) > 1 else ''}: {'; '.join(words)}."
 
 
 def _words(bar: CaseBar, unit: str) -> str:
