@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import re
-import struct
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from wanbench.analysis.tables import cases_table, details_table, excluded_table,
 from wanbench.report import page
 from wanbench.report.content import Content
 from wanbench.report.page import PagePicture, read_pictures, to_page
-from wanbench.report.rendering import to_html, to_html_with_case_links
+from wanbench.report.rendering import to_html
 from wanbench.trace.reader import Trace
 
 
@@ -126,27 +125,17 @@ def test_text_from_outside_stays_text(tmp_path: Path) -> None:
 
 
 def test_pictures_stand_with_their_case_and_have_an_alternative_text(trace: Trace, tmp_path: Path) -> None:
-    picture = base64.b64encode(_png(900, 300)).decode()
+    picture = base64.b64encode(b"png").decode()
     entry = {"file": "steps", "case": "tiny", "alt": 'Steps of "1 s"', "caption": "Time of each step"}
-    entry["png_base64"] = picture
+    entry |= {"png_base64": picture, "tall": True}
     (tmp_path / "pictures.json").write_text(json.dumps([entry]))
     pictures = read_pictures([tmp_path / "pictures.json"])
+    assert [shown.file for shown in pictures] == ["plots/tiny/steps.png"]
     article = made(trace, tmp_path, pictures).split("<article")[1]
+    assert 'class="tall"' in article
     assert f'src="data:image/png;base64,{picture}"' in article
     assert 'alt="Steps of &#34;1 s&#34;"' in article
     assert "<figcaption>Time of each step</figcaption>" in article
-
-
-def _png(width: int, height: int) -> bytes:
-    """As much of a PNG as says how large it is."""
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height)
-
-
-def test_a_picture_higher_than_wide_is_marked_for_upright_paper(tmp_path: Path) -> None:
-    words = {"file": "steps", "case": None, "alt": "alt", "caption": "caption"}
-    entries = [words | {"png_base64": base64.b64encode(_png(900, height)).decode()} for height in (899, 901)]
-    (tmp_path / "pictures.json").write_text(json.dumps(entries))
-    assert [picture.tall for picture in read_pictures([tmp_path / "pictures.json"])] == [False, True]
 
 
 def test_what_there_was_nothing_to_draw_of_is_said_once_and_in_text(trace: Trace, tmp_path: Path) -> None:
@@ -177,6 +166,6 @@ def test_headings_have_anchors_and_column_heads_a_scope() -> None:
 
 def test_only_the_first_cell_of_a_row_that_names_a_case_is_a_link() -> None:
     table = "| Case | Other |\n|:--|--:|\n| one (lossy) | one |\n| none | one |"
-    html = to_html_with_case_links([table], ["one"])
+    html = to_html([table], linked=["one"])
     assert html.count("<a ") == 1
     assert '<a href="#case-one">one (lossy)</a>' in html

@@ -16,13 +16,11 @@ from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.measure.outcome import Outcome
 from wanbench.plots import style
 from wanbench.plots.case_pictures import case_pictures
-from wanbench.plots.grid_bars import bars_of as case_bars
-from wanbench.plots.grid_bars import energy, stage_times
+from wanbench.plots.grid_bars import energy, parts_of, stage_times
 from wanbench.plots.panels import Drawn, drawable, panels_of
 from wanbench.plots.picture import Picture, save
 from wanbench.plots.segments import segments_of
-from wanbench.plots.steps import bars_of as step_bars
-from wanbench.plots.steps import step_times
+from wanbench.plots.steps import bars_of, step_times, steps_of
 from wanbench.plots.time_memory import points_of, time_memory
 from wanbench.plots.timeline import timeline
 from wanbench.telemetry.samples import Samples
@@ -190,19 +188,16 @@ def test_a_failed_case_has_a_shorter_timeline(tmp_path: Path, last: int) -> None
 def test_first_and_switch_steps_are_marked(tmp_path: Path) -> None:
     experts = ["high_noise"] * 2 + ["low_noise"] * 2
     case, stages = table_rows(read_back(tmp_path, records([3.0, 1.0, 2.0, 1.5], experts=experts)))
-    assert [bar.marked for bar in step_bars(stages)] == ["first", "", "expert switch", ""]
+    assert bars_of(steps_of(stages, 0))["marked"].tolist() == ["first", "", "expert switch", ""]
     picture = step_times(case, stages)
-    drawn = texts(picture.figure)
-    for words in ("first\n3.00 s", "expert switch\n2.00 s", "median\n1.25 s"):
-        assert words in drawn
-    for words in ("tiny: 4 steps, median 1.25 s", "first step 3.00 s", "expert switch step 2.00 s"):
-        assert words in picture.alt
+    words = "4 steps, median 1.25 s, first step 3.00 s, expert switch step 2.00 s"
+    assert picture.alt == f"Step times of tiny: {words}."
+    assert picture.figure.axes[0].get_title(loc="left") == words
 
 
 def test_a_single_typical_step_is_called_no_median(tmp_path: Path) -> None:
     rows = records([3.0, 1.0, 2.0], experts=["high_noise"] * 2 + ["low_noise"])
     picture = step_times(*table_rows(read_back(tmp_path, rows)))
-    assert "1 step\n1.00 s" in texts(picture.figure)
     assert "3 steps, 1 typical step 1.00 s, first" in picture.alt
 
 
@@ -212,10 +207,11 @@ def test_bars_are_medians_of_measured_generations_and_warm_up_stands_apart(tmp_p
         if event["name"] == "Step_1_Inference":
             event["args"]["time_s"] += event["args"]["generation"]
     case, stages = table_rows(read_trace(write(tmp_path, content)))
-    bars = step_bars(stages)
-    assert (bars[1].times_s, bars[1].others_s, bars[1].inference_s) == ((2.0, 3.0), (1.0,), 2.5)
-    legend = [text.get_text() for text in step_times(case, stages).figure.legends[0].texts]
-    assert {"each measured generation", "warm-up generation"} <= set(legend)
+    assert bars_of(steps_of(stages, warmup=1)).loc[1, "inference_s"] == 2.5
+    (axes,) = step_times(case, stages).figure.axes
+    marks = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+    assert marks["each measured generation"] == [2.0, 2.0, 2.0, 3.0]
+    assert marks["warm-up generation"] == [2.0, 1.0]
 
 
 def test_a_change_of_step_time_is_drawn(tmp_path: Path) -> None:
@@ -230,24 +226,24 @@ def test_a_change_of_step_time_is_drawn(tmp_path: Path) -> None:
 
 def test_bars_of_the_grid_add_up_to_total_execution(tmp_path: Path) -> None:
     trace = read_back(tmp_path, records([1.0, 2.0], generations=2, unnamed_s=0.5), case=tiny_case(repeats=2))
-    (bar,) = case_bars(*grid(trace), "time_s")
+    parts = parts_of(*grid(trace), "time_s").loc["tiny"]
     total = next(stage.measures["time_s"] for stage in trace.stages if stage.name == "Total_Execution")
-    assert bar.total == pytest.approx(total)
-    assert bar.parts[style.DENOISING] == pytest.approx(3.0)
-    assert bar.parts[style.UNACCOUNTED] == pytest.approx(1.0)
-    assert bar.parts[style.FURTHER] == pytest.approx(7.75)
-    assert bar.ending == "2 generations"
+    assert parts.sum() == pytest.approx(total)
+    assert parts[style.DENOISING.label] == pytest.approx(3.0)
+    assert parts[style.UNACCOUNTED.label] == pytest.approx(1.0)
+    assert parts[style.FURTHER.label] == pytest.approx(7.75)
+    assert "(2 generations)" in stage_times(*grid(trace)).alt
 
 
 def test_weight_transfers_within_a_stage_are_a_part_of_their_own(tmp_path: Path) -> None:
     content = with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", TRANSFERS)
     trace = read_trace(write(tmp_path, content))
-    (bar,) = case_bars(*grid(trace), "time_s")
+    parts = parts_of(*grid(trace), "time_s").loc["tiny"]
     times_s = {stage.name: stage.measures["time_s"] for stage in trace.stages}
-    assert bar.parts[style.TRANSFER] == pytest.approx(0.7)
-    assert bar.parts[style.DECODING] == pytest.approx(times_s["VAE_Decoding"] - 0.7)
-    assert bar.parts[style.LOADING] == pytest.approx(times_s.get("Step_0_Loading", 0))
-    assert bar.total == pytest.approx(times_s["Total_Execution"])
+    assert parts[style.TRANSFER.label] == pytest.approx(0.7)
+    assert parts[style.DECODING.label] == pytest.approx(times_s["VAE_Decoding"] - 0.7)
+    assert parts[style.LOADING.label] == pytest.approx(times_s.get("Step_0_Loading", 0))
+    assert parts.sum() == pytest.approx(times_s["Total_Execution"])
 
 
 def test_a_case_that_never_came_to_its_stages_has_no_figure(tmp_path: Path) -> None:
@@ -328,3 +324,5 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
     assert ">GPU activity</" in (tmp_path / "a/timeline.svg").read_text("utf-8")
     words = json.loads((tmp_path / "a/pictures.json").read_text("utf-8"))
     assert [(entry["file"], entry["case"]) for entry in words] == [("timeline", "tiny"), ("steps", "tiny")]
+    # Wider than high.
+    assert not any(entry["tall"] for entry in words)

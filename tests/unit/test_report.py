@@ -160,7 +160,7 @@ def test_fault_5_memory_is_judged_against_the_gpu_that_ran(read: Reader, tmp_pat
     text = report(trace)
     assert "48GB" not in text
     assert "Peak GPU Memory reached 82.60 GB of 150.00 GB of this GPU (55 %)" in text
-    assert "That was allocated, and 82.60 GB were reserved by torch's allocator: allocated is what the tensors" in text
+    assert "82.60 GB were reserved by torch's allocator" in text
     used = with_measures(
         records([1.0] * 3, environment=GPU, peak_bytes=10**9), "VAE_Decoding", {"gpu_mem_used_bytes": 3e9}
     )
@@ -228,7 +228,7 @@ def test_compilation_and_a_cache_stand_in_the_settings_where_the_case_has_them(r
 
 
 def test_a_cache_with_random_weights_is_noted(read: Reader) -> None:
-    note = "how often the cache serves, and so the time of a step, says nothing about real weights"
+    note = "With a lossy cache and random weights"
     case = tiny_case(cache="first_block")
     assert note in report(read(records([1.0] * 3, case=case), case=case))
     assert note not in report(read(records([1.0] * 3)))
@@ -300,18 +300,16 @@ def test_no_share_of_the_cpu_is_above_the_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("disk_bytes", "ending"),
     [
-        ({"disk_read_bytes": 4_000_000_000}, "; 4.00 GB of it came from a disk, the rest from memory (page cache)\n"),
+        ({"disk_read_bytes": 4_000_000_000}, "; 4.00 GB of it from a disk, the rest from the page cache"),
         # Libraries that were read as well are no part of the checkpoint.
-        ({"disk_read_bytes": 11_000_000_000}, "; 10.00 GB of it came from a disk, the rest from memory (page cache)\n"),
-        ({}, "\n"),
+        ({"disk_read_bytes": 11_000_000_000}, "; 10.00 GB of it from a disk, the rest from the page cache"),
+        ({}, ""),
     ],
 )
 def test_loading_a_checkpoint_has_a_rate(tmp_path: Path, disk_bytes: dict[str, int], ending: str) -> None:
     measures = {"checkpoint_bytes": 10_000_000_000} | disk_bytes
     trace = with_measures(records([1.0] * 3, init_s=4.0), "Model_Initialization", measures)
     text = report(read_trace(write(tmp_path, trace)))
-    assert f"\n- Checkpoint: 10.00 GB in 4.00 s, 2.50 GB/s{ending}" in text
-
-
-def test_without_a_checkpoint_there_is_no_rate(read: Reader) -> None:
-    assert "- Checkpoint:" not in report(read(records([1.0] * 3)))
+    assert f"\n- Checkpoint: 10.00 GB in 4.00 s, 2.50 GB/s{ending}\n" in text
+    without = report(read_back(tmp_path, records([1.0] * 3)))
+    assert "- Checkpoint:" not in without

@@ -66,5 +66,7 @@ def save(pictures: Mapping[str, Picture], case: str | None, folder: Path) -> Non
         for kind, metadata in _METADATA.items():
             picture.figure.savefig(folder / f"{stem}.{kind}", dpi=dpi, metadata=metadata)
         png = base64.b64encode((folder / f"{stem}.png").read_bytes()).decode("ascii")
-        entries.append({"file": stem, "case": case, "alt": picture.alt, "caption": picture.caption, "png_base64": png})
+        width, height = picture.figure.get_size_inches()
+        words = {"file": stem, "case": case, "alt": picture.alt, "caption": picture.caption}
+        entries.append(words | {"tall": bool(height > width), "png_base64": png})
     write_atomically(folder / "pictures.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")

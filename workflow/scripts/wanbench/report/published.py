@@ -20,30 +20,20 @@ from wanbench.analysis.comparable import (
     warmth,
 )
 from wanbench.analysis.numbers import fixed, gigabytes, plain
-from wanbench.report.layout import table
+from wanbench.report.layout import markdown_table
 from wanbench.report.provenance import counted_gpu
 
 FILE = Path(__file__).with_name("published_figures.csv")
 
 _TEXT_COLUMNS = (
-    "Case",
-    "GPU",
-    "Offload",
-    "Compile",
-    "Published GPU",
-    "Software",
-    "Generation",
-    "Published note",
-    "Source",
+    *("Case", "GPU", "Offload", "Compile", "Published GPU", "Software"),
+    *("Generation", "Published note", "Source"),
 )
 _NOTE = (
-    "A ratio is the figure here over the published one: below 1 is faster. GPUs, software and what a total includes "
-    "differ between sources, and a ratio between different GPUs compares the GPUs too. "
-    "Total(s) is one generation without model initialisation and compilation: warm, the median of those after the "
-    "first of the process, or cold, the first where it is the only one. Published totals are mostly of warm "
-    "generations (Published note says of which): a cold one here may be longer than those, by what loading and "
-    "choosing kernels takes. (scaled): the case ran another number of steps than was published, and its s/step "
-    "stands for the difference. Check in the summary says which cases have doubtful figures."
+    "A ratio is the figure here over the published one: below 1 is faster. Sources differ in GPU, software and what a "
+    "total includes. Published totals are mostly of warm generations (Published note); a cold one here also loads and "
+    "chooses kernels. Total(s) excludes initialisation and compilation; (scaled): brought to the published steps by "
+    "s/step. Check in the summary marks cases with doubtful figures."
 )
 
 
@@ -93,32 +83,24 @@ def pairs(cases: pd.DataFrame, published: Sequence[Published]) -> list[tuple[Cas
 
     In the order of both, but those of the case's kind of GPU first.
     """
-    by_work: dict[tuple[str, str, str, int, int], list[Published]] = {}
-    for figure in published:
-        work = (figure.model, figure.task, figure.size, figure.frames, figure.gpus)
-        by_work.setdefault(work, []).append(figure)
+    work = ("model", "task", "size", "frames", "gpus")
     return [
         (case, figure)
         for case in comparable(cases)
-        if _guided(case)
-        for figure in sorted(by_work.get(_work(case), []), key=lambda figure: not _same_gpu(case, figure))
+        if _is_guided(case)
+        for figure in sorted(published, key=lambda figure: not _same_gpu(case, figure))
+        if all(case[key] == getattr(figure, key) for key in work)
     ]
 
 
 def _same_gpu(case: CaseRow, figure: Published) -> bool:
     """Whether a GPU's full name has the words of a published one, which may be one of several: "H100/H800"."""
-    if pd.isna(case["gpu_name"]):
-        return False
-    words = set(re.findall(r"\w+", case["gpu_name"]))
+    words = set() if pd.isna(case["gpu_name"]) else set(re.findall(r"\w+", case["gpu_name"]))
     return any(words.issuperset(name.split()) for name in figure.gpu.split("/"))
 
 
-def _work(case: CaseRow) -> tuple[str, str, str, int, int]:
-    return case["model"], case["task"], case["size"], int(case["frames"]), int(case["gpus"])
-
-
-def _guided(case: CaseRow) -> bool:
-    """Guidance of 1 or less leaves out every second pass, which all published runs have."""
+def _is_guided(case: CaseRow) -> bool:
+    """Guidance of 1 or less does without every second pass, which all published runs have."""
     return float(case["guidance"].split(" / ")[0]) > 1
 
 
@@ -127,15 +109,16 @@ def against_published(cases: pd.DataFrame, published: Sequence[Published]) -> st
     found = pairs(cases, published)
     if not found:
         return None
-    with_energy = any(figure.energy_kj is not None for _, figure in found)
-    rows = [_row(case, figure, with_energy) for case, figure in found]
+    table = pd.DataFrame([_row(case, figure) for case, figure in found])
+    if all(figure.energy_kj is None for _, figure in found):
+        table = table.drop(columns=["Energy(kJ)", "Published energy(kJ)"])
     notes = [_NOTE, *([LOSSY_NOTE] if any(is_lossy(case) for case, _ in found) else [])]
-    return "\n\n".join(["## Against published figures", table(rows, _TEXT_COLUMNS), *notes])
+    return "\n\n".join(["## Against published figures", markdown_table(table, _TEXT_COLUMNS), *notes])
 
 
-def _row(case: CaseRow, figure: Published, with_energy: bool) -> dict[str, str]:
+def _row(case: CaseRow, figure: Published) -> dict[str, str]:
     here = at_steps(case, figure.steps)
-    cells = {
+    return {
         "Case": label(case),
         "GPU": plain(counted_gpu(case)),
         "Offload": plain(case["offload"]),
@@ -153,11 +136,11 @@ def _row(case: CaseRow, figure: Published, with_energy: bool) -> dict[str, str]:
         "Total ratio": fixed(_ratio(here.time_s, figure.total_s)),
         "Mem(GB)": gigabytes(case["gpu_mem_allocated_bytes"]),
         "Published mem(GB)": fixed(figure.peak_gb),
+        "Energy(kJ)": scaled_text(here.energy_j, here.scaled, scale=1e-3),
+        "Published energy(kJ)": fixed(figure.energy_kj),
+        "Published note": plain(figure.note),
+        "Source": plain(figure.source),
     }
-    if with_energy:
-        cells["Energy(kJ)"] = scaled_text(here.energy_j, here.scaled, scale=1e-3)
-        cells["Published energy(kJ)"] = fixed(figure.energy_kj)
-    return cells | {"Published note": plain(figure.note), "Source": plain(figure.source)}
 
 
 def _ratio(here: float | None, published: float | None) -> float | None:
