@@ -72,18 +72,17 @@ def test_the_page_says_every_word_and_figure_that_the_markdown_says(trace: Trace
             assert word in shown, word
 
 
-def test_nothing_is_fetched_from_anywhere(trace: Trace, tmp_path: Path) -> None:
-    html = made(
-        trace, tmp_path, [PagePicture("tiny", "data:image/png;base64,AA==", "alt", "caption", "plots/tiny/steps.png")]
-    )
-    assert all(link.startswith(("#", "data:")) for link in parsed(html).links)
+def test_nothing_is_fetched_and_every_link_has_its_target(trace: Trace, tmp_path: Path) -> None:
+    picture = PagePicture("tiny", "data:image/png;base64,AA==", "alt", "caption", "plots/tiny/steps.png")
+    html = made(trace, tmp_path, [picture])
+    reader = parsed(html)
+    assert all(link.startswith(("#", "data:")) for link in reader.links)
     assert not re.search(r"https?://|@import|url\(", html)
-
-
-def test_every_link_inside_the_page_has_its_target(trace: Trace, tmp_path: Path) -> None:
-    reader = parsed(made(trace, tmp_path))
     assert {link[1:] for link in reader.links if link.startswith("#")} <= set(reader.ids)
     assert "#case-tiny" in reader.links
+    packed = next(link for link in reader.links if link.startswith("data:application/gzip"))
+    assert gzip.decompress(base64.b64decode(packed.split(",")[1])) == (tmp_path / "tiny.json").read_bytes()
+    assert made(trace, tmp_path, [picture]) == html
 
 
 def test_no_two_parts_of_the_page_have_one_id(tmp_path: Path) -> None:
@@ -92,16 +91,6 @@ def test_no_two_parts_of_the_page_have_one_id(tmp_path: Path) -> None:
     ids = parsed(to_page(content(*traces), [], {name: tmp_path / f"{name}.json" for name in names})).ids
     assert "case-tiny:stage-breakdown" in ids
     assert len(ids) == len(set(ids))
-
-
-def test_the_same_report_gives_the_same_page(trace: Trace, tmp_path: Path) -> None:
-    assert made(trace, tmp_path) == made(trace, tmp_path)
-
-
-def test_the_trace_can_be_taken_out_of_the_page(trace: Trace, tmp_path: Path) -> None:
-    html = made(trace, tmp_path)
-    packed = next(link for link in parsed(html).links if link.startswith("data:application/gzip"))
-    assert gzip.decompress(base64.b64decode(packed.split(",")[1])) == (tmp_path / "tiny.json").read_bytes()
 
 
 def test_a_trace_that_is_too_large_is_named_instead(

@@ -17,7 +17,7 @@ from wanbench.report import differing
 from wanbench.report.case_section import case_section
 from wanbench.report.header import header
 from wanbench.report.how_to_read import how_to_read
-from wanbench.report.published import Published, against_published
+from wanbench.report.published import against_published
 from wanbench.report.summary import excluded_section, summary
 from wanbench.report.which_settings import which_settings
 
@@ -58,7 +58,7 @@ def content_of(
     excluded: pd.DataFrame,
     findings: Mapping[str, Sequence[Finding]],
     thresholds: Thresholds,
-    published: Sequence[Published] = (),
+    published: pd.DataFrame | None = None,
 ) -> Content:
     """What there is to say.
 
@@ -66,7 +66,7 @@ def content_of(
         cases, stages, details, excluded: the tables of `wanbench.analysis.tables`.
         findings: by case; none for a case that is not there.
         thresholds: those that the findings were made with.
-        published: what others have published, to set beside the cases.
+        published: what `read_published` gives, to set beside the cases.
     """
     stages_of, details_of, letters = records_by_case(stages), records_by_case(details), gpu_letters(cases)
     choices = which_settings(cases, thresholds.no_effect_memory_pct, thresholds.alike_generation_pct)
@@ -74,7 +74,7 @@ def content_of(
         "Which settings to use": choices,
         # A table of choices has what they differ in.
         differing.HEADING: None if choices else differing.settings_that_differ(cases),
-        "Against published figures": against_published(cases, published),
+        "Against published figures": None if published is None else against_published(cases, published),
     }
     compared = {heading: section for heading, section in sections.items() if section is not None}
     about_cases = []
