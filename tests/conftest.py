@@ -7,14 +7,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Hundreds of processes import the same modules: none needs to compile what another one has compiled.
@@ -115,29 +113,3 @@ def copy_project(folder: Path) -> Project:
 # The smallest cases that run every stage; one takes about five seconds, nearly all of it imports.
 SMALL = {"model": "TI2V-5B", "size": "64*64", "frames": 5, "steps": 3}
 SMALL_DEFAULTS = {"scale": "tiny", "unofficial_size": True, "dtype": "float32", "timeout_s": 600}
-
-
-_CHROMIUM_FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--window-size=1600,1400",
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Debian's Chromium, without a screen."""
-    options = webdriver.ChromeOptions()
-    options.binary_location = "/usr/bin/chromium"
-    for flag in (*_CHROMIUM_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
-    yield driver
-    driver.quit()

@@ -23,7 +23,6 @@ from wanbench.measure.outcome import Outcome
 from wanbench.models.facts import MODELS
 from wanbench.report.content import Content, content_of
 from wanbench.report.markdown import to_markdown
-from wanbench.report.published import Published
 from wanbench.trace.reader import Trace, read_trace
 
 THRESHOLDS = Thresholds(**read_yaml(ROOT / "config/thresholds.yaml"))
@@ -95,7 +94,14 @@ def steady_case(
     return made(folder, case, [step_s] * steps, peak_bytes=round(peak_gb * 1e9), **options)
 
 
-def report(*traces: Trace, excluded: Sequence[Excluded] = (), published: Sequence[Published] = ()) -> str:
+def table_rows(trace: Trace) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Its row of the cases table and those of the stages table, None for what was not measured."""
+    tables = (records_by_case(table) for table in (cases_table([trace]), stages_table([trace])))
+    (case,), stages = (table.get(trace.case["name"], []) for table in tables)
+    return case, stages
+
+
+def report(*traces: Trace, excluded: Sequence[Excluded] = (), published: pd.DataFrame | None = None) -> str:
     tables = cases_table(traces), stages_table(traces), details_table(traces), excluded_table(excluded)
     return to_markdown(content_from(*tables, published))
 
@@ -110,7 +116,7 @@ def content_from(
     stages: pd.DataFrame,
     details: pd.DataFrame,
     excluded: pd.DataFrame,
-    published: Sequence[Published] = (),
+    published: pd.DataFrame | None = None,
 ) -> Content:
     """The content of a report that is made of these tables."""
     found = findings_by_case(cases, records_by_case(stages), THRESHOLDS)

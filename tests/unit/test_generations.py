@@ -11,7 +11,6 @@ from wanbench.analysis.generations import kind_of
 from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.compare.measured_cases import measured_case
 from wanbench.measure.outcome import Outcome
-from wanbench.plots.steps import step_times
 from wanbench.trace.reader import Trace
 
 COLD_S = 4.0
@@ -70,15 +69,15 @@ def test_a_single_generation_is_what_is_shown_and_the_report_says_that_it_is_col
     figures = figures_of(trace)
     assert figures.first_step_s == figures.cold_first_step_s == 2 + COLD_S
     text = report(trace)
-    assert "- Generations: 1; its figures are cold, those of the first generation of the process" in text
+    assert "- Generations: 1, the first of its process, which is cold" in text
     assert "First Step of the Cold Generation" not in statistics(trace)
 
 
 def test_the_report_says_which_generations_count(tmp_path: Path) -> None:
-    apart = "the first of the process is cold and stands apart"
-    assert f"- Generations: 0 to warm up, then 2 to measure, of which 1 counts; {apart}" in report(repeated(tmp_path))
+    apart = "without the cold first one"
+    assert f"- Generations: 0 to warm up, 2 to measure; figures are of 1, {apart}" in report(repeated(tmp_path))
     text = report(repeated(tmp_path, repeats=3, warmup=1))
-    assert f"- Generations: 1 to warm up, then 3 to measure, of which 3 count; {apart}" in text
+    assert f"- Generations: 1 to warm up, 3 to measure; figures are of 3, {apart}" in text
 
 
 def test_where_the_second_generation_is_cut_short_figures_are_of_the_first(tmp_path: Path) -> None:
@@ -90,7 +89,7 @@ def test_where_the_second_generation_is_cut_short_figures_are_of_the_first(tmp_p
     outcome = Outcome("oom", "CUDA out of memory")
     trace = made(tmp_path, full_case("cut", steps=3, repeats=2), alter=without_last_export, outcome=outcome)
     assert {stage.generation for stage in trace.stages if stage.measured} == {None, 0}
-    assert "of which 1 counts; it is the first of the process, and its figures are cold" in report(trace)
+    assert "figures are of 1, the cold first one" in report(trace)
     assert {stage.generation: kind_of(stage, warmup=0) for stage in trace.stages} == {None: "", 0: "", 1: "cut short"}
 
 
@@ -116,9 +115,3 @@ def test_the_tables_say_what_counts(tmp_path: Path) -> None:
     assert set(stages[stages["measured"]]["generation"].dropna()) == {1}
     assert stages["excluded"].isna().all()
     assert cases_table([trace])["cold_first_step_s"].item() == 2 + COLD_S
-
-
-def test_a_label_stands_at_its_own_bar_and_not_at_the_mark_of_the_cold_generation(tmp_path: Path) -> None:
-    (axes,) = step_times(repeated(tmp_path)).figure.axes
-    (label,) = (text for text in axes.texts if text.get_text() == "first\n2.00 s")
-    assert 2.0 < label.xy[1] < 3.0

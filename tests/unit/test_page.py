@@ -4,7 +4,6 @@ import base64
 import gzip
 import json
 import re
-import struct
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from wanbench.analysis.tables import cases_table, details_table, excluded_table,
 from wanbench.report import page
 from wanbench.report.content import Content
 from wanbench.report.page import PagePicture, read_pictures, to_page
-from wanbench.report.rendering import to_html, to_html_with_case_links
+from wanbench.report.rendering import to_html
 from wanbench.trace.reader import Trace
 
 
@@ -73,18 +72,17 @@ def test_the_page_says_every_word_and_figure_that_the_markdown_says(trace: Trace
             assert word in shown, word
 
 
-def test_nothing_is_fetched_from_anywhere(trace: Trace, tmp_path: Path) -> None:
-    html = made(
-        trace, tmp_path, [PagePicture("tiny", "data:image/png;base64,AA==", "alt", "caption", "plots/tiny/steps.png")]
-    )
-    assert all(link.startswith(("#", "data:")) for link in parsed(html).links)
+def test_nothing_is_fetched_and_every_link_has_its_target(trace: Trace, tmp_path: Path) -> None:
+    picture = PagePicture("tiny", "data:image/png;base64,AA==", "alt", "caption", "plots/tiny/steps.png")
+    html = made(trace, tmp_path, [picture])
+    reader = parsed(html)
+    assert all(link.startswith(("#", "data:")) for link in reader.links)
     assert not re.search(r"https?://|@import|url\(", html)
-
-
-def test_every_link_inside_the_page_has_its_target(trace: Trace, tmp_path: Path) -> None:
-    reader = parsed(made(trace, tmp_path))
     assert {link[1:] for link in reader.links if link.startswith("#")} <= set(reader.ids)
     assert "#case-tiny" in reader.links
+    packed = next(link for link in reader.links if link.startswith("data:application/gzip"))
+    assert gzip.decompress(base64.b64decode(packed.split(",")[1])) == (tmp_path / "tiny.json").read_bytes()
+    assert made(trace, tmp_path, [picture]) == html
 
 
 def test_no_two_parts_of_the_page_have_one_id(tmp_path: Path) -> None:
@@ -93,16 +91,6 @@ def test_no_two_parts_of_the_page_have_one_id(tmp_path: Path) -> None:
     ids = parsed(to_page(content(*traces), [], {name: tmp_path / f"{name}.json" for name in names})).ids
     assert "case-tiny:stage-breakdown" in ids
     assert len(ids) == len(set(ids))
-
-
-def test_the_same_report_gives_the_same_page(trace: Trace, tmp_path: Path) -> None:
-    assert made(trace, tmp_path) == made(trace, tmp_path)
-
-
-def test_the_trace_can_be_taken_out_of_the_page(trace: Trace, tmp_path: Path) -> None:
-    html = made(trace, tmp_path)
-    packed = next(link for link in parsed(html).links if link.startswith("data:application/gzip"))
-    assert gzip.decompress(base64.b64decode(packed.split(",")[1])) == (tmp_path / "tiny.json").read_bytes()
 
 
 def test_a_trace_that_is_too_large_is_named_instead(
@@ -126,27 +114,17 @@ def test_text_from_outside_stays_text(tmp_path: Path) -> None:
 
 
 def test_pictures_stand_with_their_case_and_have_an_alternative_text(trace: Trace, tmp_path: Path) -> None:
-    picture = base64.b64encode(_png(900, 300)).decode()
+    picture = base64.b64encode(b"png").decode()
     entry = {"file": "steps", "case": "tiny", "alt": 'Steps of "1 s"', "caption": "Time of each step"}
-    entry["png_base64"] = picture
+    entry |= {"png_base64": picture, "tall": True}
     (tmp_path / "pictures.json").write_text(json.dumps([entry]))
     pictures = read_pictures([tmp_path / "pictures.json"])
+    assert [shown.file for shown in pictures] == ["plots/tiny/steps.png"]
     article = made(trace, tmp_path, pictures).split("<article")[1]
+    assert 'class="tall"' in article
     assert f'src="data:image/png;base64,{picture}"' in article
     assert 'alt="Steps of &#34;1 s&#34;"' in article
     assert "<figcaption>Time of each step</figcaption>" in article
-
-
-def _png(width: int, height: int) -> bytes:
-    """As much of a PNG as says how large it is."""
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I4sII", 13, b"IHDR", width, height)
-
-
-def test_a_picture_higher_than_wide_is_marked_for_upright_paper(tmp_path: Path) -> None:
-    words = {"file": "steps", "case": None, "alt": "alt", "caption": "caption"}
-    entries = [words | {"png_base64": base64.b64encode(_png(900, height)).decode()} for height in (899, 901)]
-    (tmp_path / "pictures.json").write_text(json.dumps(entries))
-    assert [picture.tall for picture in read_pictures([tmp_path / "pictures.json"])] == [False, True]
 
 
 def test_what_there_was_nothing_to_draw_of_is_said_once_and_in_text(trace: Trace, tmp_path: Path) -> None:
@@ -177,6 +155,6 @@ def test_headings_have_anchors_and_column_heads_a_scope() -> None:
 
 def test_only_the_first_cell_of_a_row_that_names_a_case_is_a_link() -> None:
     table = "| Case | Other |\n|:--|--:|\n| one (lossy) | one |\n| none | one |"
-    html = to_html_with_case_links([table], ["one"])
+    html = to_html([table], linked=["one"])
     assert html.count("<a ") == 1
     assert '<a href="#case-one">one (lossy)</a>' in html

@@ -1,39 +1,30 @@
 """The pictures: what they draw, what they leave out, what they say, and that they are files of the same bytes."""
 
-import itertools
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import ROOT
 from example_cases import tiny_case
-from reports import case_trace, full_case, read_back, with_measures
+from reports import case_trace, full_case, read_back, table_rows, with_measures
 from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
 from wanbench.analysis.choices import groups_of
 from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.measure.outcome import Outcome
 from wanbench.plots import style
 from wanbench.plots.case_pictures import case_pictures
-from wanbench.plots.grid_bars import bars_of as case_bars
-from wanbench.plots.grid_bars import energy, stage_times
-from wanbench.plots.labels import Label, clusters_of, middles_in
-from wanbench.plots.panels import panels_of
-from wanbench.plots.picture import save
+from wanbench.plots.grid_bars import energy, parts_of, stage_times
+from wanbench.plots.panels import Drawn, drawable, panels_of
+from wanbench.plots.picture import Picture, save
 from wanbench.plots.segments import segments_of
-from wanbench.plots.series import drawable
-from wanbench.plots.steps import bars_of as step_bars
-from wanbench.plots.steps import step_times
+from wanbench.plots.steps import bars_of, step_times, steps_of
 from wanbench.plots.time_memory import points_of, time_memory
 from wanbench.plots.timeline import timeline
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Readings, Trace, read_counters, read_trace
-from wanbench.util.digests import code_digest
 
 GPU_READING = {
     "cpu_pct": 25.0,
@@ -43,12 +34,17 @@ GPU_READING = {
     "gpu_mem_used_bytes": 30e9,
     "power_w": 600.0,
 }
-Counters = dict[str, dict[str, Readings]]
+TRANSFERS = {"transfers": 2, "loading_s": 0.2, "offloading_s": 0.5, "loaded_bytes": 9, "offloaded_bytes": 9}
 
 
-def both(folder: Path, trace: dict[str, Any]) -> tuple[Trace, Counters]:
+def timeline_of(folder: Path, trace: dict[str, Any]) -> Picture:
     file = write(folder, trace)
-    return read_trace(file), read_counters(file)
+    return timeline(*table_rows(read_trace(file)), read_counters(file))
+
+
+def panels(folder: Path, trace: dict[str, Any]) -> list[Drawn]:
+    file = write(folder, trace)
+    return panels_of(read_counters(file), table_rows(read_trace(file))[1])
 
 
 def texts(figure: Any) -> str:
@@ -56,8 +52,15 @@ def texts(figure: Any) -> str:
     return "\n".join([*drawn, *(text.get_text() for text in figure.texts)])
 
 
+def grid(*traces: Trace) -> tuple[Any, Any]:
+    return cases_table(traces), stages_table(traces)
+
+
+# --- the timeline -----------------------------------------------------------------------------------------------
+
+
 def test_counters_are_read_by_track_and_line(tmp_path: Path) -> None:
-    _, counters = both(tmp_path, trace_of(records([1.0]), samples=host_samples(0.3)))
+    counters = read_counters(write(tmp_path, trace_of(records([1.0]), samples=host_samples(0.3))))
     assert counters["CPU (%)"]["machine"] == Readings([0.0, 0.1, 0.2, 0.3], [25.0] * 4)
     assert counters["System memory (GB)"]["measured process"].values == [4.0] * 4
     assert "GPU power (W)" not in counters
@@ -75,24 +78,20 @@ def test_many_readings_become_few_and_no_peak_of_memory_is_lost() -> None:
     values = [0.0] * 4001
     values[2000] = 7.0
     readings = Readings([0.1 * i for i in range(4001)], values)
-    assert len(drawable(readings).values) <= 800
-    assert max(drawable(readings, max).values) == 7.0
+    assert len(drawable(readings).values) <= 801
+    assert max(drawable(readings, "max").values) == 7.0
     assert max(drawable(readings).values) < 7.0
     assert drawable(readings).times_s[-1] == readings.times_s[-1]
 
 
-def test_stages_become_pieces_that_do_not_overlap_and_keep_their_times(tmp_path: Path) -> None:
-    trace = read_back(tmp_path, records([1.0, 2.0], compile_s=4.0))
-    segments = segments_of(trace.stages)
-    assert [(one.end_s <= other.start_s + 1e-6) for one, other in zip(segments, segments[1:])] == [True] * (
-        len(segments) - 1
-    )
-    times_s: dict[str, float] = {}
-    for segment in segments:
-        times_s[segment.stage] = times_s.get(segment.stage, 0) + segment.end_s - segment.start_s
-    expected = {stage.name: stage.measures["time_s"] for stage in trace.stages if stage.measures["time_s"]}
-    del expected["Total_Execution"]
-    assert times_s == pytest.approx(expected, abs=1e-3)
+def test_what_lies_inside_a_stage_is_drawn_over_it(tmp_path: Path) -> None:
+    segments = segments_of(table_rows(read_back(tmp_path, records([1.0, 2.0], compile_s=4.0)))[1])
+    names = [segment.stage for segment in segments]
+    assert "Total_Execution" not in names
+    assert names.index("TI2V_Preprocess") < names.index("T5_Encoding") < names.index("Compilation") == len(names) - 1
+    compiled, first = segments[-1], segments[names.index("Step_0_Inference")]
+    assert compiled.end_s - compiled.start_s == pytest.approx(4.0)
+    assert first.start_s <= compiled.start_s < compiled.end_s <= first.end_s
 
 
 def test_compilation_of_a_second_expert_is_drawn_where_it_happened(tmp_path: Path) -> None:
@@ -102,182 +101,160 @@ def test_compilation_of_a_second_expert_is_drawn_where_it_happened(tmp_path: Pat
     last["args"]["time_s"] -= 3.0
     compiled["args"]["time_s"] += 3.0
     compiled["dur"] = last["ts"] + 3e6 - compiled["ts"]
-    trace = read_trace(write(tmp_path, content))
-    pieces = [part for part in segments_of(trace.stages) if part.stage == "Compilation"]
+    stages = table_rows(read_trace(write(tmp_path, content)))[1]
+    pieces = [part for part in segments_of(stages) if part.stage == "Compilation"]
     assert [round(part.end_s - part.start_s, 3) for part in pieces] == [2.0, 3.0]
     assert pieces[1].start_s == pytest.approx(last["ts"] / 1e6)
 
 
 def test_loading_and_experts_look_different(tmp_path: Path) -> None:
-    rows = records([1.0, 1.0], experts=["high_noise", "low_noise"])
-    step = next(row["span"] for row in rows if row.get("kind") == "step")
-    transfer = {
-        "record": "transfers",
-        "span": step,
-        "direction": "load",
-        "module": "transformer",
-        "transfers": 1,
-        "bytes": 9,
-    }
-    begin_ns = next(row["time_ns"] for row in rows if row.get("span") == step)
-    rows.insert(
-        rows.index(next(row for row in rows if row.get("span") == step)) + 1,
-        transfer | {"intervals": [[begin_ns, begin_ns + S // 2]]},
-    )
-    segments = segments_of(read_back(tmp_path, rows).stages)
+    content = with_measures(records([1.0, 1.0], experts=["high_noise", "low_noise"]), "Step_0_Loading", TRANSFERS)
+    loading = next(event for event in content["traceEvents"] if event["name"] == "Step_0_Loading")
+    loading["dur"] = 2e5
+    loading["args"]["time_s"] = 0.2
+    segments = segments_of(table_rows(read_trace(write(tmp_path, content)))[1])
     looks = {segment.stage: segment.look for segment in segments}
     assert looks["Step_0_Loading"] is style.LOADING
     assert looks["Step_0_Inference"] is style.HIGH_NOISE
     assert looks["Step_1_Inference"] is style.LOW_NOISE
 
 
-def test_panels_of_what_was_measured_only(tmp_path: Path) -> None:
-    def names(values: dict[str, float] | None, **run: Any) -> list[str]:
-        content = trace_of(records([1.0], **run), samples=host_samples(14.0, values))
-        trace, counters = both(tmp_path, content)
-        return [panel.name for panel in panels_of(counters, trace.stages)]
-
-    assert names(None) == ["CPU", "Process memory"]
-    assert names(GPU_READING, peak_bytes=9) == ["GPU activity", "GPU memory", "Power"]
-    assert names({"cpu_pct": 5.0, "sm_activity_pct": 50.0}) == ["GPU activity"]
-    assert names({"sys_mem_bytes": 1e9}) == []
+@pytest.mark.parametrize(
+    ("values", "run", "names"),
+    [
+        (None, {}, ["CPU", "Process memory"]),
+        (GPU_READING, {"peak_bytes": 9}, ["GPU activity", "GPU memory", "Power"]),
+        ({"cpu_pct": 5.0, "sm_activity_pct": 50.0}, {}, ["GPU activity"]),
+        ({"sys_mem_bytes": 1e9}, {}, []),
+    ],
+)
+def test_panels_of_what_was_measured_only(
+    tmp_path: Path, values: dict[str, float] | None, run: dict[str, Any], names: list[str]
+) -> None:
+    found = panels(tmp_path, trace_of(records([1.0], **run), samples=host_samples(14.0, values)))
+    assert [drawn.panel.name for drawn in found] == names
 
 
 def test_a_line_that_was_not_measured_is_not_drawn(tmp_path: Path) -> None:
-    trace, counters = both(tmp_path, trace_of(records([1.0]), samples=host_samples(14.0, {"sm_activity_pct": 50.0})))
-    (panel,) = panels_of(counters, trace.stages)
-    assert [line.label for line in panel.lines] == ["SM"]
+    samples = host_samples(14.0, {"sm_activity_pct": 50.0})
+    (drawn,) = panels(tmp_path, trace_of(records([1.0]), samples=samples))
+    assert list(drawn.lines) == ["SM"]
 
 
-def test_no_share_of_the_cpu_is_drawn_above_the_whole(tmp_path: Path) -> None:
-    reading = {"cpu_pct": 112.0, "process_cpu_pct": 64.0}
-    trace, counters = both(tmp_path, trace_of(records([1.0]), samples=host_samples(14.0, reading)))
-    (panel,) = panels_of(counters, trace.stages)
-    assert [set(line.readings.values) for line in panel.lines] == [{100.0}, {64.0}]
-    assert max(max(drawn.get_ydata()) for drawn in timeline(trace, counters).figure.axes[1].lines) == 100
-
-
-def test_gaps_of_the_cpu_stay_gaps(tmp_path: Path) -> None:
+def test_no_share_of_the_cpu_is_drawn_above_the_whole_and_gaps_stay_gaps(tmp_path: Path) -> None:
     samples = host_samples(14.0, {"cpu_pct": 112.0, "process_cpu_pct": 64.0})
     samples = replace(samples, times_ns=[time + (time > 7e9) * 10**9 for time in samples.times_ns])
-    trace, counters = both(tmp_path, trace_of(records([1.0]), samples=samples))
-    for line in panels_of(counters, trace.stages)[0].lines:
-        assert sum(map(math.isnan, line.readings.values)) == 1
+    (drawn,) = panels(tmp_path, trace_of(records([1.0]), samples=samples))
+    for name, highest in (("machine", 100.0), ("measured process", 64.0)):
+        values = drawn.lines[name].values
+        assert {value for value in values if not math.isnan(value)} == {highest}
+        assert sum(map(math.isnan, values)) == 1
 
 
 def test_a_timeline_says_what_it_shows(tmp_path: Path) -> None:
     rows = records([1.0, 2.0], environment=GPU, peak_bytes=25_000_000_000)
-    trace, counters = both(tmp_path, trace_of(rows, samples=host_samples(15.0, GPU_READING)))
-    picture = timeline(trace, counters)
+    picture = timeline_of(tmp_path, trace_of(rows, samples=host_samples(15.0, GPU_READING)))
     # The stages, and three panels on the same time axis.
     assert len(picture.figure.axes) == 4
     assert len({axes.get_xlim() for axes in picture.figure.axes}) == 1
-    assert picture.figure.axes[-1].get_xlabel() == "Time since the start of the process (s)"
     for words in ("Timeline of tiny:", "denoising 3.00 s", "GPU memory up to 30.0 GB", "Power up to 600 W"):
         assert words in picture.alt
 
 
 def test_a_timeline_says_what_it_cannot_place(tmp_path: Path) -> None:
-    transfers = {"transfers": 2, "loading_s": 0.2, "offloading_s": 0.5, "loaded_bytes": 9, "offloaded_bytes": 9}
-    trace, counters = both(tmp_path, with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", transfers))
-    said = "moves of weights outside the steps, of 0.7 s in VAE decoding, are not drawn apart"
-    assert said in timeline(trace, counters).caption
-    trace, counters = both(tmp_path, trace_of(records([1.0])))
-    assert "moves of weights" not in timeline(trace, counters).caption
+    transfers = with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", TRANSFERS)
+    assert "transfers outside the steps are not drawn apart: 0.7 s in VAE" in timeline_of(tmp_path, transfers).caption
+    assert "transfers" not in timeline_of(tmp_path, trace_of(records([1.0]))).caption
 
 
 def test_generations_are_named_above_their_stages(tmp_path: Path) -> None:
-    case = tiny_case(warmup=1, repeats=1)
-    trace, counters = both(tmp_path, trace_of(records([5.0], generations=2, warmup=1), case))
-    assert "0 (warm-up)\n1" in texts(timeline(trace, counters).figure)
+    rows = records([5.0], generations=2, warmup=1)
+    assert "0 (warm-up)\n1" in texts(timeline_of(tmp_path, trace_of(rows, tiny_case(warmup=1, repeats=1))).figure)
 
 
-@pytest.mark.parametrize(("last", "words"), [(9, "Model_Initialization"), (1, "Process_Startup")])
-def test_a_failed_case_has_a_shorter_timeline(tmp_path: Path, last: int, words: str) -> None:
+@pytest.mark.parametrize("last", [9, 1], ids=["Model_Initialization", "Process_Startup"])
+def test_a_failed_case_has_a_shorter_timeline(tmp_path: Path, last: int) -> None:
     outcome = Outcome("oom", "OutOfMemoryError", "no memory")
-    trace, counters = both(tmp_path, trace_of(records([1.0])[:last], outcome=outcome))
-    assert "ended with status oom" in timeline(trace, counters).alt
-    picture = step_times(trace)
+    trace = trace_of(records([1.0])[:last], outcome=outcome)
+    assert "ended with status oom" in timeline_of(tmp_path, trace).alt
+    picture = step_times(*table_rows(read_trace(write(tmp_path, trace))))
     assert "No denoising step ran to its end." in texts(picture.figure)
     assert not picture.figure.axes
 
 
+# --- steps ------------------------------------------------------------------------------------------------------
+
+
 def test_first_and_switch_steps_are_marked(tmp_path: Path) -> None:
     experts = ["high_noise"] * 2 + ["low_noise"] * 2
-    trace = read_back(tmp_path, records([3.0, 1.0, 2.0, 1.5], experts=experts))
-    assert [bar.marked for bar in step_bars(trace)] == ["first", "", "expert switch", ""]
-    picture = step_times(trace)
-    drawn = texts(picture.figure)
-    for words in ("first\n3.00 s", "expert switch\n2.00 s", "median\n1.25 s"):
-        assert words in drawn
-    assert picture.alt == "Step times of tiny: 4 steps, median 1.25 s, first step 3.00 s, expert switch step 2.00 s."
+    case, stages = table_rows(read_back(tmp_path, records([3.0, 1.0, 2.0, 1.5], experts=experts)))
+    assert bars_of(steps_of(stages, 0))["marked"].tolist() == ["first", "", "expert switch", ""]
+    picture = step_times(case, stages)
+    words = "4 steps, median 1.25 s, first step 3.00 s, expert switch step 2.00 s"
+    assert picture.alt == f"Step times of tiny: {words}."
+    assert picture.figure.axes[0].get_title(loc="left") == words
 
 
 def test_a_single_typical_step_is_called_no_median(tmp_path: Path) -> None:
-    picture = step_times(read_back(tmp_path, records([3.0, 1.0, 2.0], experts=["high_noise"] * 2 + ["low_noise"])))
-    assert "1 step\n1.00 s" in texts(picture.figure)
-    assert (
-        picture.alt
-        == "Step times of tiny: 3 steps, 1 typical step 1.00 s, first step 3.00 s, expert switch step 2.00 s."
-    )
+    rows = records([3.0, 1.0, 2.0], experts=["high_noise"] * 2 + ["low_noise"])
+    picture = step_times(*table_rows(read_back(tmp_path, rows)))
+    assert "3 steps, 1 typical step 1.00 s, first" in picture.alt
 
 
-def test_bars_are_medians_of_what_counts_and_warm_up_stands_apart(tmp_path: Path) -> None:
-    case = tiny_case(warmup=1, repeats=2)
-    content = trace_of(records([2.0, 1.0], generations=3, warmup=1), case)
+def test_bars_are_medians_of_measured_generations_and_warm_up_stands_apart(tmp_path: Path) -> None:
+    content = trace_of(records([2.0, 1.0], generations=3, warmup=1), tiny_case(warmup=1, repeats=2))
     for event in content["traceEvents"]:
         if event["name"] == "Step_1_Inference":
             event["args"]["time_s"] += event["args"]["generation"]
-    bars = step_bars(read_trace(write(tmp_path, content)))
-    assert bars[1].times_s == (2.0, 3.0)
-    assert bars[1].others_s == (1.0,)
-    assert bars[1].inference_s == 2.5
+    case, stages = table_rows(read_trace(write(tmp_path, content)))
+    assert bars_of(steps_of(stages, warmup=1)).loc[1, "inference_s"] == 2.5
+    (axes,) = step_times(case, stages).figure.axes
+    marks = {line.get_label(): list(line.get_ydata()) for line in axes.lines}
+    assert marks["each measured generation"] == [2.0, 2.0, 2.0, 3.0]
+    assert marks["warm-up generation"] == [2.0, 1.0]
 
 
 def test_a_change_of_step_time_is_drawn(tmp_path: Path) -> None:
-    trace = read_back(tmp_path, records([1.0] * 10 + [2.0] * 10))
-    assert trace.quality["step_time_change"]["step"] == 10
-    picture = step_times(trace)
+    picture = step_times(*table_rows(read_back(tmp_path, records([1.0] * 10 + [2.0] * 10))))
     assert "change from 1.00 s to 2.00 s at step 10" in picture.alt
     (axes,) = picture.figure.axes
     assert any(list(line.get_xdata()) == [9.5, 9.5] for line in axes.lines)
 
 
+# --- all cases --------------------------------------------------------------------------------------------------
+
+
 def test_bars_of_the_grid_add_up_to_total_execution(tmp_path: Path) -> None:
-    case = tiny_case(repeats=2)
-    trace = read_back(tmp_path, records([1.0, 2.0], generations=2, unnamed_s=0.5), case=case)
-    (bar,) = case_bars(cases_table([trace]), stages_table([trace]), "time_s")
+    trace = read_back(tmp_path, records([1.0, 2.0], generations=2, unnamed_s=0.5), case=tiny_case(repeats=2))
+    parts = parts_of(*grid(trace), "time_s").loc["tiny"]
     total = next(stage.measures["time_s"] for stage in trace.stages if stage.name == "Total_Execution")
-    assert bar.total == pytest.approx(total)
-    assert bar.parts[style.DENOISING] == pytest.approx(3.0)
-    assert bar.parts[style.UNACCOUNTED] == pytest.approx(1.0)
-    assert bar.parts[style.FURTHER] == pytest.approx(7.75)
-    assert bar.ending == "2 generations"
+    assert parts.sum() == pytest.approx(total)
+    assert parts[style.DENOISING.label] == pytest.approx(3.0)
+    assert parts[style.UNACCOUNTED.label] == pytest.approx(1.0)
+    assert parts[style.FURTHER.label] == pytest.approx(7.75)
+    assert "(2 generations)" in stage_times(*grid(trace)).alt
 
 
-def test_weights_that_move_within_a_stage_are_a_part_of_their_own(tmp_path: Path) -> None:
-    transfers = {"transfers": 2, "loading_s": 0.2, "offloading_s": 0.5, "loaded_bytes": 9, "offloaded_bytes": 9}
-    content = with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", transfers)
+def test_weight_transfers_within_a_stage_are_a_part_of_their_own(tmp_path: Path) -> None:
+    content = with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", TRANSFERS)
     trace = read_trace(write(tmp_path, content))
-    (bar,) = case_bars(cases_table([trace]), stages_table([trace]), "time_s")
+    parts = parts_of(*grid(trace), "time_s").loc["tiny"]
     times_s = {stage.name: stage.measures["time_s"] for stage in trace.stages}
-    assert bar.parts[style.MOVING] == pytest.approx(0.7)
-    assert bar.parts[style.DECODING] == pytest.approx(times_s["VAE_Decoding"] - 0.7)
-    assert bar.parts[style.LOADING] == pytest.approx(times_s.get("Step_0_Loading", 0))
-    assert bar.total == pytest.approx(times_s["Total_Execution"])
+    assert parts[style.TRANSFER.label] == pytest.approx(0.7)
+    assert parts[style.DECODING.label] == pytest.approx(times_s["VAE_Decoding"] - 0.7)
+    assert parts[style.LOADING.label] == pytest.approx(times_s.get("Step_0_Loading", 0))
+    assert parts.sum() == pytest.approx(times_s["Total_Execution"])
 
 
 def test_a_case_that_never_came_to_its_stages_has_no_figure(tmp_path: Path) -> None:
     content = trace_of(records([1.0])[:1], outcome=Outcome("timeout", "TimeoutError", "too slow"))
-    traces = [read_trace(write(tmp_path, content))]
-    picture = stage_times(cases_table(traces), stages_table(traces))
+    picture = stage_times(*grid(read_trace(write(tmp_path, content))))
     assert picture.alt == "Time by stage of 1 case: tiny timeout in Process_Startup."
 
 
 def test_energy_names_the_cases_without_a_figure(tmp_path: Path) -> None:
     known = with_measures(records([1.0]), "Total_Execution|VAE_Decoding", {"energy_j": 2500.0}, case=full_case("known"))
-    traces = [read_trace(write(tmp_path, known)), case_trace(tmp_path, full_case("unknown", steps=1))]
-    picture = energy(cases_table(traces), stages_table(traces))
+    picture = energy(*grid(read_trace(write(tmp_path, known)), case_trace(tmp_path, full_case("unknown", steps=1))))
     assert "Without a figure: unknown" in texts(picture.figure)
     assert "known 2.50 kJ, most of it VAE decoding with 2.50 kJ; without a figure: unknown" in picture.alt
     (axes,) = picture.figure.axes
@@ -285,11 +262,10 @@ def test_energy_names_the_cases_without_a_figure(tmp_path: Path) -> None:
 
 
 def test_pictures_without_any_data_say_so(tmp_path: Path) -> None:
-    trace = read_back(tmp_path, records([1.0]))
-    cases, stages = cases_table([trace]), stages_table([trace])
+    cases, stages = grid(read_back(tmp_path, records([1.0])))
     assert energy(cases, stages).alt == "Energy by stage: No case has energy figures."
     assert "No two full-scale cases" in time_memory(cases, 2, 2.5).alt
-    assert stage_times(cases_table([]), stages_table([])).alt == "Time by stage: No case has a usable trace."
+    assert stage_times(*grid()).alt == "Time by stage: No case has a usable trace."
 
 
 def test_time_and_memory_are_those_of_the_choices_with_their_front(tmp_path: Path) -> None:
@@ -307,39 +283,20 @@ def test_time_and_memory_are_those_of_the_choices_with_their_front(tmp_path: Pat
     ]
     picture = time_memory(cases, 2, 2.5)
     drawn = texts(picture.figure)
-    for point in points:
-        assert f"{point.label}\n{point.text}" in drawn
-    assert "Pareto front" in drawn
+    for words in ("1\nfast\n54.8 s, 60.0 GB", "2\nsmall\n", "3\nworse (lossy)\n", "Pareto front"):
+        assert words in drawn
     assert "of 3 cases on the Pareto front are fast with 54.8 s, 60.0 GB; small with" in picture.alt
 
 
-def test_cases_that_lie_on_one_another_share_a_label_that_names_each(tmp_path: Path) -> None:
+def test_cases_that_lie_on_one_another_share_a_number(tmp_path: Path) -> None:
     def run(name: str, step_s: float, **settings: Any) -> Trace:
         return case_trace(tmp_path, full_case(name, **settings), step_s, peak_bytes=60 * 10**9)
 
     picture = time_memory(cases_table([run("one", 1.0), run("other", 1.01, offload="model")]), 2, 2.5)
-    assert "one\nother\n54.8 to 55.2 s, 60.0 GB" in texts(picture.figure)
+    assert "1\none\nother\n54.8 to 55.2 s, 60.0 GB" in texts(picture.figure)
 
 
-def test_no_lines_to_labels_cross_and_no_labels_overlap() -> None:
-    places = [(0.5 + (37 * i % 11) * 0.4, 0.2 + (53 * i % 7) * 0.5) for i in range(11)]
-    labels = [Label(place, 0.2 + 0.1 * (i % 3)) for i, place in enumerate(places)]
-    middles = middles_in(labels, 5.0, 4.0)
-    order = sorted(range(len(labels)), key=lambda i: middles[i])
-    for upper, lower in itertools.combinations(order, 2):
-        assert middles[lower] - middles[upper] >= (labels[lower].height_in + labels[upper].height_in) / 2 - 1e-9
-        from_in = max(places[upper][0], places[lower][0])
-        heights = [
-            places[i][1] + (middles[i] - places[i][1]) * (from_in - places[i][0]) / (5.0 - places[i][0])
-            for i in (upper, lower)
-        ]
-        assert heights[0] <= heights[1] + 1e-9
-    assert middles[order[0]] - labels[order[0]].height_in / 2 >= 0
-    assert middles[order[-1]] + labels[order[-1]].height_in / 2 <= 4.0 + 1e-9
-
-
-def test_places_that_touch_through_others_are_together() -> None:
-    assert clusters_of([(0, 0), (0.2, 0), (0.1, 0), (1, 1)], 0.15) == [[0, 1, 2], [3]]
+# --- files ------------------------------------------------------------------------------------------------------
 
 
 def test_a_trace_that_cannot_be_used_gives_pictures_that_say_why(tmp_path: Path) -> None:
@@ -367,22 +324,5 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
     assert ">GPU activity</" in (tmp_path / "a/timeline.svg").read_text("utf-8")
     words = json.loads((tmp_path / "a/pictures.json").read_text("utf-8"))
     assert [(entry["file"], entry["case"]) for entry in words] == [("timeline", "tiny"), ("steps", "tiny")]
-
-
-def test_the_digest_of_a_case_s_pictures_covers_the_code_that_draws_them() -> None:
-    """It names modules one by one, so that other edits of the report draw nothing again."""
-    rules = (ROOT / "workflow/rules/digests.smk").read_text("utf-8")
-    named = rules.split("CASE_PLOT_DIGEST = code_digest(")[1].split("\n)\n")[0]
-    patterns = [line.strip().strip('",') for line in named.splitlines() if line.strip().startswith('"scripts/wanbench')]
-    covered = {path for pattern in patterns for path in (ROOT / "workflow").glob(pattern)}
-    code = (
-        "import sys, wanbench.plots.case_pictures\n"
-        "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('wanbench.') and m.__file__), sep='\\n')"
-    )
-    scripts = ROOT / "workflow/scripts"
-    done = subprocess.run([sys.executable, "-c", code], cwd=scripts, capture_output=True, text=True, check=True)
-    # What they do shows in no picture.
-    apart = ("__init__.py", "errors.py", "lifeline.py")
-    used = {Path(line) for line in done.stdout.split() if Path(line).name not in apart}
-    assert used <= covered
-    assert code_digest(ROOT / "workflow", patterns)
+    # Wider than high.
+    assert not any(entry["tall"] for entry in words)

@@ -162,7 +162,7 @@ def test_a_contaminated_generation_is_excluded_and_named(tmp_path: Path, reading
     assert f"1 ({why.replace('_', ' ')})" in finding.text
     text = report(trace)
     assert tables(text, "Case")[0][0]["Check"] == "passed (without 1 of 3 generations)"
-    assert "3 to measure, of which 1 counts; the first of the process is cold and stands apart; 1 of all left" in text
+    assert "3 to measure; figures are of 1, without the cold first one; 1 contaminated" in text
     step = next(row for row in tables(text, "Stage")[0] if row["Stage"] == "Step_1_Inference")
     assert (step["Time (s)"], step["Max (s)"], step["First (s)"]) == ("2.00", "n/a", "2.00")
 

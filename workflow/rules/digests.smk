@@ -27,7 +27,7 @@ CASE_PLOT_DIGEST = code_digest(
     [
         "schemas/trace.schema.json",
         "scripts/plot_case.py",
-        *(f"scripts/wanbench/{room}/**/*.py" for room in ("util", "registry", "models", "trace", "analysis", "plots")),
+        *(f"scripts/wanbench/{room}/**/*.py" for room in ("util", "registry", "models", "cases", "trace", "estimate", "analysis", "plots")),
     ],
 )
 MEASURE_ENV_DIGEST = value_digest(read_yaml(ROOT / "envs/measure.yaml"))

@@ -8,9 +8,11 @@ import pandas as pd
 from wanbench.util.text import one_line
 
 NOT_MEASURED = "n/a"
-
 # More names in a line say no more.
 _MOST_NAMED = 20
+# As entities, since a backslash does not keep HTML, a table's column border or a formula from being read as such.
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;", "$": "&#36;"}
+_ESCAPES = str.maketrans(_ENTITIES | {character: f"\\{character}" for character in "\\`*_{}[]#~"})
 
 
 def fixed(value: float | None, decimals: int = 2, scale: float = 1.0) -> str:
@@ -19,16 +21,12 @@ def fixed(value: float | None, decimals: int = 2, scale: float = 1.0) -> str:
     A value that is not zero never prints as zero: it gets as many decimals as its first digit needs, so that
     0.0042 prints as 0.004.
     """
-    if value is None or pd.isna(value):
+    if value is None or pd.isna(value) or not math.isfinite(shown := float(value) * scale):
         return NOT_MEASURED
-    shown = float(value) * scale
-    if not math.isfinite(shown):
-        return NOT_MEASURED
-    if shown == 0:
-        return f"{0:.{decimals}f}"
-    first_digit = -math.floor(math.log10(abs(shown)))
     text = f"{shown:.{decimals}f}"
-    return f"{shown:.{first_digit}f}" if float(text) == 0 else text
+    if shown and float(text) == 0:
+        return f"{shown:.{-math.floor(math.log10(abs(shown)))}f}"
+    return text.removeprefix("-") if not shown else text
 
 
 def gigabytes(value_bytes: float | None) -> str:
@@ -40,7 +38,7 @@ def plain(value: object) -> str:
     """Text from outside (a prompt, an error message) as one line, cut and visible, that Markdown shows as it is."""
     if value is None or pd.isna(value):
         return NOT_MEASURED
-    return _escaped(one_line(str(value)))
+    return one_line(str(value)).translate(_ESCAPES)
 
 
 def some(names: Sequence[str]) -> str:
@@ -51,13 +49,4 @@ def some(names: Sequence[str]) -> str:
 
 def escaped_but_code(text: str) -> str:
     """Our own text, escaped for Markdown but for what stands between backticks."""
-    return "`".join(part if i % 2 else _escaped(part) for i, part in enumerate(text.split("`")))
-
-
-def _escaped(text: str) -> str:
-    for character in "\\`*_{}[]#~":
-        text = text.replace(character, f"\\{character}")
-    # As entities, since a backslash does not keep HTML, a table's column border or a formula from being read as such.
-    for character, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "&#124;"), ("$", "&#36;")):
-        text = text.replace(character, entity)
-    return text
+    return "`".join(part if i % 2 else part.translate(_ESCAPES) for i, part in enumerate(text.split("`")))

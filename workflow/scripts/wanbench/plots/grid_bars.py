@@ -1,189 +1,151 @@
 """All cases of a grid side by side: where their time went, and their energy."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
 
 from wanbench.analysis.breakdown import Row, breakdown
-from wanbench.analysis.case_rows import CaseRow, case_rows
 from wanbench.analysis.tables import records_by_case
 from wanbench.plots import style
 from wanbench.plots.picture import Picture, notice
 from wanbench.plots.segments import look_of
 from wanbench.plots.style import Look, rounded, shortened
-from wanbench.registry import stages as stage_names
-from wanbench.registry.stages import OK
+from wanbench.registry.stages import NOT_LEAVES, OK, TOTAL_EXECUTION, is_stage
 
 _LOOKS = (
-    style.INITIALISATION,
-    style.ENCODING,
-    style.COMPILATION,
-    style.LOADING,
-    style.MOVING,
-    style.DENOISING,
-    style.DECODING,
-    style.EXPORT,
-    style.FURTHER,
-    style.UNACCOUNTED,
+    *(style.INITIALISATION, style.ENCODING, style.COMPILATION, style.LOADING, style.TRANSFER),
+    *(style.DENOISING, style.DECODING, style.EXPORT, style.FURTHER, style.UNACCOUNTED),
 )
 _LABELS_IN, _ROW_IN = 2.5, 0.27
 _LONGEST_NAME = 36
 _MOST_WORDS = 12  # cases that a sentence can name
 _LEAST_SHARE = 1e-3  # of a bar; less cannot be seen, and needs no place in the legend
 _TIMES = (
-    "Time of each case by stage, of the first generation or of the median over those that count; start-up of the "
-    "process is not in it. Weights that move within another stage, as with offloading, are a part of their own."
+    "Time of each case by stage: of the first generation, or the median over the measured ones. Start-up of the "
+    "process is not in it. Weight transfers within other stages, as with offloading, stand apart."
 )
-_ENERGY = (
-    "Energy of each case by stage, over the same time; stages too short for a figure are among what is unaccounted."
-)
-
-
-@dataclass(frozen=True)
-class CaseBar:
-    """A case as a stacked bar: its label, what stands at its end, and the length of each part."""
-
-    case: str
-    ending: str
-    parts: Mapping[Look, float]
-
-    @property
-    def total(self) -> float:
-        return sum(self.parts.values())
-
-    def text(self, unit: str) -> str:
-        """What stands at the end of the bar; no figure for a case that never came to Total_Execution."""
-        if not self.total:
-            return self.ending
-        return f"{rounded(self.total)} {unit}{f' ({self.ending})' if self.ending else ''}"
+_ENERGY = "Energy of each case by stage, over the same time. Stages too short for a figure are in unaccounted."
 
 
 def stage_times(cases: pd.DataFrame, stages: pd.DataFrame) -> Picture:
     """Where each case's Total_Execution went, in seconds."""
-    bars = bars_of(cases, stages, "time_s")
-    if not bars:
+    parts = parts_of(cases, stages, "time_s")
+    if parts.empty:
         return notice("Time by stage", "No case has a usable trace.")
-    return _stacked("Time by stage", "Time (s)", "s", bars, [], _TIMES)
+    return _stacked("Time by stage", "Time (s)", "s", cases, parts, _TIMES)
 
 
 def energy(cases: pd.DataFrame, stages: pd.DataFrame) -> Picture:
     """Energy of each case's Total_Execution, in kJ; cases without a figure are named and have no bar."""
-    bars = bars_of(cases, stages, "energy_j", 1e-3)
-    if not bars:
+    parts = parts_of(cases, stages, "energy_j") / 1000
+    if parts.empty:
         return notice("Energy by stage", "No case has energy figures.")
-    shown = {bar.case for bar in bars}
-    missing = [case for case in cases["case"] if case not in shown]
-    return _stacked("Energy by stage", "Energy (kJ)", "kJ", bars, missing, _ENERGY)
+    return _stacked("Energy by stage", "Energy (kJ)", "kJ", cases, parts, _ENERGY)
 
 
-def bars_of(cases: pd.DataFrame, stages: pd.DataFrame, measure: str, scale: float = 1.0) -> list[CaseBar]:
-    """Bars of the cases that have the measure, in the order of the table."""
+def parts_of(cases: pd.DataFrame, stages: pd.DataFrame, measure: str) -> pd.DataFrame:
+    """A measure of each case that has it (each row) by kind of stage (the label of its look)."""
     stages_of = records_by_case(stages)
-    bars = []
-    for case in case_rows(cases):
-        rows = stages_of.get(case["case"], [])
-        if measure == "time_s" or any(_is_total(row) and row[measure] is not None for row in rows):
-            parts = {look: scale * value for look, value in _parts(rows, measure).items()}
-            bars.append(CaseBar(case["case"], _ending(case), parts))
-    return bars
-
-
-def _ending(case: CaseRow) -> str:
-    if case["status"] != OK:
-        return case["status"] + ("" if pd.isna(case["stage_reached"]) else f" in {case['stage_reached']}")
-    return f"{case['generations']} generations" if case["generations"] > 1 else ""
-
-
-def _is_total(stage: Mapping[str, Any]) -> bool:
-    return stage["stage"] == stage_names.TOTAL_EXECUTION
+    parts = {}
+    for name in cases["case"]:
+        rows = stages_of.get(name, [])
+        if measure == "time_s" or any(row["stage"] == TOTAL_EXECUTION and row[measure] is not None for row in rows):
+            parts[name] = {look.label: value for look, value in _parts(rows, measure).items()}
+    return pd.DataFrame.from_dict(parts, orient="index", columns=[look.label for look in _LOOKS], dtype=float)
 
 
 def _parts(stages: Sequence[Mapping[str, Any]], measure: str) -> dict[Look, float]:
-    """A measure by kind of stage, as the rows of the report's stage table: they add up to that of Total_Execution.
+    """As the rows of the report's stage table: they add up to Total_Execution.
 
-    Time in which a stage moves weights stands apart, since with offloading it can be most of that stage.
+    Weight transfers within a stage stand apart, since with offloading they can be most of that stage.
     """
     parts = dict.fromkeys(_LOOKS, 0.0)
     for row in breakdown(stages):
         value = getattr(row, measure)
-        if stage_names.is_stage(row.stage) and row.stage not in stage_names.NOT_LEAVES and value is not None:
-            moving = _moving_s(row) if measure == "time_s" else 0.0
-            parts[look_of(row.stage)] += value - moving
-            parts[style.MOVING] += moving
+        if is_stage(row.stage) and row.stage not in NOT_LEAVES and value is not None:
+            transfer_s = _transfer_s(row) if measure == "time_s" else 0.0
+            parts[look_of(row.stage)] += value - transfer_s
+            parts[style.TRANSFER] += transfer_s
     shown = sum(parts.values())
-    leaves = sum(stage[measure] or 0 for stage in stages if stage["stage"] not in stage_names.NOT_LEAVES)
-    total = sum(stage[measure] or 0 for stage in stages if _is_total(stage))
-    parts[style.FURTHER] = max(0.0, leaves - shown)
-    parts[style.UNACCOUNTED] = max(0.0, total - leaves)
+    leaves = sum(stage[measure] or 0 for stage in stages if stage["stage"] not in NOT_LEAVES)
+    total = sum(stage[measure] or 0 for stage in stages if stage["stage"] == TOTAL_EXECUTION)
+    parts[style.FURTHER] = leaves - shown
+    parts[style.UNACCOUNTED] = total - leaves
     # Sums in another order differ in their last digit.
     return {look: value if value > 1e-6 * total else 0.0 for look, value in parts.items()}
 
 
-def _moving_s(row: Row) -> float:
-    """Time of a stage in which weights moved; none of loading in steps, which is a stage by itself."""
+def _transfer_s(row: Row) -> float:
+    """Time of weight transfers within a stage; none of loading in steps, which is a stage by itself."""
     if look_of(row.stage) is style.LOADING:
         return 0.0
     # Both are medians over generations, and so may be more than the median of the whole.
     return min(row.time_s, (row.loading_s or 0.0) + (row.offloading_s or 0.0))
 
 
-def _stacked(title: str, axis: str, unit: str, bars: Sequence[CaseBar], missing: Sequence[str], text: str) -> Picture:
-    looks = [look for look in _LOOKS if any(bar.parts[look] > _LEAST_SHARE * bar.total for bar in bars)]
-    note = _wrapped_names(f"Without a figure: {', '.join(missing)}") if missing else ""
+def _stacked(title: str, axis: str, unit: str, cases: pd.DataFrame, parts: pd.DataFrame, caption: str) -> Picture:
+    totals = parts.sum(axis=1)
+    looks = [look for look in _LOOKS if (parts[look.label] > _LEAST_SHARE * totals).any()]
+    of_case = [rows[0] for rows in records_by_case(cases).values()]
+    endings = {
+        case["case"]: _ending(case, totals[case["case"]], unit) for case in of_case if case["case"] in parts.index
+    }
+    missing = [name for name in cases["case"] if name not in parts.index]
+    note = f"Without a figure: {', '.join(missing)}" if missing else ""
+    lines = textwrap.wrap(note, 130)
     top_in = 0.5 + style.legend_height_in(len(looks))
-    rows_in = max(0.4, _ROW_IN * len(bars))
-    note_in = 0.16 * len(note.splitlines())
-    figure = style.new_figure(top_in + rows_in + 0.55 + note_in)
-    style.heading(figure, title)
+    rows_in = max(0.4, _ROW_IN * len(parts))
+    figure = style.new_figure(top_in + rows_in + 0.55 + 0.16 * len(lines), title)
     style.legend(figure, looks, 0.4)
     axes = style.place(figure, _LABELS_IN, top_in, style.WIDTH_IN - _LABELS_IN - 0.15, rows_in)
-    _draw_bars(axes, bars, looks, unit)
+    _draw_bars(axes, parts, looks, list(endings.values()))
     axes.set_xlabel(axis)
-    figure.text(0.1 / style.WIDTH_IN, 0.08 / figure.get_figheight(), note, fontsize=8, va="bottom")
-    return Picture(figure, _alt(title, bars, missing, unit), f"{text} {note}".strip())
+    figure.text(0.1 / style.WIDTH_IN, 0.08 / figure.get_figheight(), "\n".join(lines), fontsize=8, va="bottom")
+    return Picture(figure, _alt(title, parts, endings, missing, unit), f"{caption} {note}".strip())
 
 
-def _draw_bars(axes: Axes, bars: Sequence[CaseBar], looks: Sequence[Look], unit: str) -> None:
-    places = range(len(bars))
-    left = [0.0] * len(bars)
+def _ending(case: Mapping[str, Any], total: float, unit: str) -> str:
+    """What stands at the end of a bar; no figure for a case that never came to Total_Execution."""
+    if case["status"] == OK:
+        special = f"{case['generations']} generations" if case["generations"] > 1 else ""
+    else:
+        special = case["status"] + (f" in {case['stage_reached']}" if case["stage_reached"] else "")
+    if not total:
+        return special
+    return f"{rounded(total)} {unit}" + (f" ({special})" if special else "")
+
+
+def _draw_bars(axes: Axes, parts: pd.DataFrame, looks: Sequence[Look], endings: Sequence[str]) -> None:
+    places = range(len(parts))
+    left = pd.Series(0.0, parts.index)
     for look in looks:
-        lengths = [bar.parts[look] for bar in bars]
-        axes.barh(places, lengths, 0.78, left, **look.fill)
-        left = [start + length for start, length in zip(left, lengths)]
-    for i, bar in enumerate(bars):
-        axes.annotate(bar.text(unit), (bar.total, i), (3, 0), textcoords="offset points", va="center", fontsize=8)
+        axes.barh(places, parts[look.label], 0.78, left, **look.fill)
+        left += parts[look.label]
+    totals = parts.sum(axis=1)
+    for i, (total, ending) in enumerate(zip(totals, endings)):
+        axes.annotate(ending, (total, i), (3, 0), textcoords="offset points", va="center", fontsize=8)
     # Room for the text at the end of the longest bars, which are nearly as long as the axes are wide.
-    longest = max(bar.total for bar in bars) or 1
-    widest = max(bar.total / longest + 0.013 * (8 + len(bar.ending)) for bar in bars)
-    axes.set_xlim(0, longest * widest)
-    axes.set_ylim(len(bars) - 0.5, -0.5)
-    axes.set_yticks(places, [shortened(bar.case, _LONGEST_NAME) for bar in bars])
+    longest = totals.max() or 1
+    axes.set_xlim(0, longest * max(total / longest + 0.013 * len(ending) for total, ending in zip(totals, endings)))
+    axes.set_ylim(len(parts) - 0.5, -0.5)
+    axes.set_yticks(places, [shortened(name, _LONGEST_NAME) for name in parts.index])
     axes.grid(False, axis="y")
 
 
-def _wrapped_names(text: str, width: int = 130) -> str:
-    lines = [""]
-    for word in text.split(" "):
-        if len(lines[-1]) + len(word) > width:
-            lines.append("")
-        lines[-1] += f"{word} "
-    return "\n".join(line.rstrip() for line in lines)
+def _alt(title: str, parts: pd.DataFrame, endings: Mapping[str, str], missing: Sequence[str], unit: str) -> str:
+    def words(name: str) -> str:
+        most, value = parts.loc[name].idxmax(), parts.loc[name].max()
+        return f"{name} {endings[name]}" + (f", most of it {most} with {rounded(value)} {unit}" if value else "")
 
-
-def _alt(title: str, bars: Sequence[CaseBar], missing: Sequence[str], unit: str) -> str:
-    words = [_words(bar, unit) for bar in bars]
-    if len(bars) > _MOST_WORDS:
-        ordered = sorted(bars, key=lambda bar: bar.total)
-        words = [f"from {_words(ordered[0], unit)}, to {_words(ordered[-1], unit)}"]
-    without = f"; without a figure: {', '.join(missing[:_MOST_WORDS])}" if missing else ""
-    more = f" and {len(missing) - _MOST_WORDS} more" if len(missing) > _MOST_WORDS else ""
-    return f"{title} of {len(bars)} case{'s' if len(bars) > 1 else ''}: {'; '.join(words)}{without}{more}."
-
-
-def _words(bar: CaseBar, unit: str) -> str:
-    most = max(bar.parts, key=lambda look: bar.parts[look])
-    share = f", most of it {most.label} with {rounded(bar.parts[most])} {unit}" if bar.total else ""
-    return f"{bar.case} {bar.text(unit)}{share}"
+    totals = parts.sum(axis=1)
+    if len(parts) > _MOST_WORDS:
+        said = [f"from {words(totals.idxmin())}, to {words(totals.idxmax())}"]
+    else:
+        said = list(map(words, parts.index))
+    if missing:
+        more = f" and {len(missing) - _MOST_WORDS} more" if len(missing) > _MOST_WORDS else ""
+        said.append(f"without a figure: {', '.join(missing[:_MOST_WORDS])}{more}")
+    return f"{title} of {len(parts)} case{'s' if len(parts) > 1 else ''}: {'; '.join(said)}."

@@ -1,27 +1,22 @@
 """What stands below the stages of a timeline: one panel for each kind of figure that was measured."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from statistics import fmean
+from dataclasses import dataclass
+
+import pandas as pd
 
 from wanbench.plots import style
-from wanbench.plots.series import Summary, drawable
+from wanbench.plots.segments import StageRow
 from wanbench.registry.stages import NOT_LEAVES
-from wanbench.trace.reader import Readings, StageRecord
+from wanbench.trace.reader import Readings
 
 Counters = Mapping[str, Mapping[str, Readings]]
 
-_ALLOCATED = "peak allocated by\ntorch in each stage"
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of a panel: what the legend calls it, its points, and how it is drawn."""
-
-    label: str
-    readings: Readings
-    colour: str
-    dashes: str = "-"
+# Three readings missed. A line across more would show what nobody saw.
+MAX_GAP_S = 0.35
+_MOST_POINTS = 800  # about one a pixel of the axes
+_MAIN, _SECOND = (style.BLUE, "-"), (style.VERMILION, ":")
 
 
 @dataclass(frozen=True)
@@ -29,75 +24,81 @@ class Panel:
     """A kind of figure over time.
 
     Attributes:
-        stepped: each reading is a mean of the time since the one before, and is drawn as a step over it.
-        levels: horizontal pieces (start, end, value) with a name of their own.
-        share: the axis reaches 100 %, whatever was measured.
+        track: of the trace's counters.
+        looks: colour and dashes by line of that track.
+        summary: what becomes of neighbouring readings that are drawn as one.
+        share: of a whole, so the axis reaches 100 %. Each reading is a mean of the time since the one before.
+        allocated: torch's peak of each stage is drawn as well.
     """
 
     name: str
     unit: str
-    lines: tuple[Line, ...]
-    stepped: bool = False
-    levels: tuple[tuple[float, float, float], ...] = ()
-    levels_label: str = ""
+    track: str
+    looks: Mapping[str, tuple[str, str]]
+    summary: str = "mean"
     share: bool = False
+    allocated: bool = False
 
 
-def panels_of(counters: Counters, stages: Sequence[StageRecord]) -> list[Panel]:
+@dataclass(frozen=True)
+class Drawn:
+    """A panel with what was measured for it: readings by line, and pieces (start, end, value) of whole stages."""
+
+    panel: Panel
+    lines: Mapping[str, Readings]
+    levels: Sequence[tuple[float, float, float]] = ()
+
+
+_GPU = (
+    Panel("GPU activity", "%", "GPU activity (%)", {"SM": _MAIN, "tensor": _SECOND}, share=True),
+    Panel("GPU memory", "GB", "GPU memory (GB)", {"device": _MAIN}, summary="max", allocated=True),
+    Panel("Power", "W", "GPU power (W)", {"power": _MAIN}),
+)
+_CPU = (
+    Panel("CPU", "%", "CPU (%)", {"machine": (style.SKY, "-"), "measured process": _SECOND}, share=True),
+    Panel("Process memory", "GB", "System memory (GB)", {"measured process": _MAIN}, summary="max"),
+)
+
+
+def panels_of(counters: Counters, stages: Sequence[StageRow]) -> list[Drawn]:
     """Panels of the GPU, or else of the CPU. What was not measured has no panel and no line: it is not zero."""
-    levels = _allocated(stages)
-    gpu = [
-        Panel(
-            "GPU activity",
-            "%",
-            _lines(counters, "GPU activity (%)", {"SM": (style.BLUE, "-"), "tensor": (style.VERMILION, ":")}),
-            stepped=True,
-            share=True,
-        ),
-        Panel(
-            "GPU memory",
-            "GB",
-            _lines(counters, "GPU memory (GB)", {"device": (style.BLUE, "-")}, max),
-            levels=levels,
-            levels_label=_ALLOCATED if levels else "",
-        ),
-        Panel("Power", "W", _lines(counters, "GPU power (W)", {"power": (style.BLUE, "-")})),
-    ]
-    cpu_looks = {"machine": (style.SKY, "-"), "measured process": (style.VERMILION, ":")}
-    cpu = [
-        Panel(
-            "CPU",
-            "%",
-            tuple(_of_a_whole(line) for line in _lines(counters, "CPU (%)", cpu_looks)),
-            stepped=True,
-            share=True,
-        ),
-        Panel(
-            "Process memory",
-            "GB",
-            _lines(counters, "System memory (GB)", {"measured process": (style.BLUE, "-")}, max),
-        ),
-    ]
-    return [panel for panel in gpu if panel.lines or panel.levels] or [panel for panel in cpu if panel.lines]
+    for kind in (_GPU, _CPU):
+        panels = [_drawn(panel, counters, stages) for panel in kind]
+        if known := [drawn for drawn in panels if drawn.lines or drawn.levels]:
+            return known
+    return []
 
 
-def _lines(
-    counters: Counters, track: str, looks: Mapping[str, tuple[str, str]], summarise: Summary = fmean
-) -> tuple[Line, ...]:
-    read = counters.get(track, {})
-    return tuple(Line(name, drawable(read[name], summarise), *look) for name, look in looks.items() if name in read)
+def _drawn(panel: Panel, counters: Counters, stages: Sequence[StageRow]) -> Drawn:
+    read = counters.get(panel.track, {})
+    lines = {name: drawable(read[name], panel.summary, panel.share) for name in panel.looks if name in read}
+    return Drawn(panel, lines, _allocated(stages) if panel.allocated else ())
 
 
-def _of_a_whole(line: Line) -> Line:
-    """The line without what the kernel's ticks put above 100 %, as in the report's tables."""
-    times_s, values = line.readings.times_s, line.readings.values
-    return replace(line, readings=Readings(times_s, [100.0 if value > 100 else value for value in values]))
+def drawable(readings: Readings, summary: str = "mean", share: bool = False) -> Readings:
+    """Readings with NaN in each gap; of long series, as many neighbours as needed made one by `summary`.
+
+    NaN stands at the time of the reading after the gap: a step that leads up to that reading then has no length.
+
+    Args:
+        share: what the kernel's ticks put above 100 % is 100, as in the report's tables.
+    """
+    frame = pd.DataFrame({"time_s": readings.times_s, "value": readings.values}, dtype=float)
+    if share:
+        frame["value"] = frame["value"].clip(upper=100)
+    run = (frame["time_s"].diff() > MAX_GAP_S).cumsum().rename("run")
+    together = max(1, math.ceil(len(frame) / _MOST_POINTS))
+    part = frame.groupby(run).cumcount().rename("part") // together
+    points = frame.groupby([run, part]).agg({"time_s": "last", "value": summary})
+    gaps = frame.groupby(run)[["time_s"]].first().iloc[1:].assign(value=math.nan, part=-1)
+    drawn = pd.concat([points, gaps.set_index("part", append=True)]).sort_index()
+    return Readings(drawn["time_s"].tolist(), drawn["value"].tolist())
 
 
-def _allocated(stages: Sequence[StageRecord]) -> tuple[tuple[float, float, float], ...]:
+def _allocated(stages: Sequence[StageRow]) -> list[tuple[float, float, float]]:
     """Torch's peak is known of whole stages only, not of an instant."""
-    return tuple(
-        (stage.start_s, stage.start_s + stage.extent_s, stage.measures["gpu_mem_allocated_bytes"] / 1e9)
+    return [
+        (stage["start_s"], stage["start_s"] + stage["extent_s"], stage["gpu_mem_allocated_bytes"] / 1e9)
         for stage in stages
-        if stage.name not in NOT_LEAVES and stage.measures.get("gpu_mem_allocated_bytes") is not None
-    )
+        if stage["stage"] not in NOT_LEAVES and stage["gpu_mem_allocated_bytes"] is not None
+    ]

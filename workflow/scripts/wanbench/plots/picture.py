@@ -2,20 +2,20 @@
 
 import base64
 import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
-from wanbench.plots.style import DPI, heading, new_figure
+from wanbench.plots.style import DPI, new_figure
 from wanbench.registry.stages import OK
-from wanbench.trace.reader import Trace
 from wanbench.trace.writer import write_atomically
 
 # Without a date and a version the same figures give the same bytes.
 _METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-
 # Agg draws no more than 2**16 pixels a side; a grid of thousands of cases is then drawn smaller.
 _MOST_PIXELS = 65_000
 
@@ -26,7 +26,7 @@ class Picture:
 
     Attributes:
         alt: what it shows, with its main figures, in a sentence for those who cannot see it.
-        caption: how to read it; empty where there was nothing to draw, which `alt` says by itself.
+        caption: how to read it; empty where there was nothing to draw, which `alt` explains by itself.
     """
 
     figure: Figure
@@ -34,33 +34,20 @@ class Picture:
     caption: str
 
 
-def case_title(trace: Trace) -> str:
+def case_title(case: Mapping[str, Any]) -> str:
     """The name of a case, and how it ended where that was not well."""
-    if trace.status == OK:
-        return trace.case["name"]
-    reached = (trace.error or {}).get("stage_reached")
-    return f"{trace.case['name']} (ended with status {trace.status}{f' in {reached}' if reached else ''})"
+    if case["status"] == OK:
+        return case["case"]
+    reached = f" in {case['stage_reached']}" if case["stage_reached"] else ""
+    return f"{case['case']} (ended with status {case['status']}{reached})"
 
 
 def notice(title: str, text: str) -> Picture:
     """A small picture in place of one for which nothing was measured; the workflow needs a file either way."""
-    lines = _wrapped(text)
-    figure = new_figure(0.55 + 0.17 * len(lines))
-    heading(figure, title)
+    lines = textwrap.wrap(text, 120)
+    figure = new_figure(0.55 + 0.17 * len(lines), title)
     figure.text(0.1 / figure.get_figwidth(), 1 - 0.4 / figure.get_figheight(), "\n".join(lines), va="top")
     return Picture(figure, f"{title}: {text}", "")
-
-
-def _wrapped(text: str, width: int = 120) -> list[str]:
-    """Lines that fit. Breaks inside long words too, since a path may have no blank."""
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + 1 + len(word) > width:
-            lines.append("")
-        word = f"{lines[-1]} {word}".strip()
-        pieces = [word[i : i + width] for i in range(0, len(word), width)]
-        lines[-1:] = pieces
-    return lines
 
 
 def save(pictures: Mapping[str, Picture], case: str | None, folder: Path) -> None:
@@ -73,18 +60,13 @@ def save(pictures: Mapping[str, Picture], case: str | None, folder: Path) -> Non
         case: the case that they are of; None for those of a whole grid.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    entries = []
     for stem, picture in pictures.items():
         dpi = min(DPI, _MOST_PIXELS / max(picture.figure.get_size_inches()))
         for kind, metadata in _METADATA.items():
             picture.figure.savefig(folder / f"{stem}.{kind}", dpi=dpi, metadata=metadata)
-    entries = [
-        {
-            "file": stem,
-            "case": case,
-            "alt": picture.alt,
-            "caption": picture.caption,
-            "png_base64": base64.b64encode((folder / f"{stem}.png").read_bytes()).decode("ascii"),
-        }
-        for stem, picture in pictures.items()
-    ]
+        png = base64.b64encode((folder / f"{stem}.png").read_bytes()).decode("ascii")
+        width, height = picture.figure.get_size_inches()
+        words = {"file": stem, "case": case, "alt": picture.alt, "caption": picture.caption}
+        entries.append(words | {"tall": bool(height > width), "png_base64": png})
     write_atomically(folder / "pictures.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")

@@ -1,18 +1,17 @@
-"""The stages of a trace as pieces of a time axis that do not overlap."""
+"""The stages of a case (its rows of the stages table) as pieces of a time axis."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wanbench.plots import style
 from wanbench.plots.style import Look
 from wanbench.registry import stages as stage_names
-from wanbench.trace.reader import StageRecord
 
-Interval = tuple[float, float]
+StageRow = Mapping[str, Any]
 
 # Times in a trace are rounded to microseconds; less than this is no piece.
 _LEAST_S = 1e-4
-
 _LOOKS = {
     stage_names.PROCESS_STARTUP: style.STARTUP,
     stage_names.MODEL_INITIALIZATION: style.INITIALISATION,
@@ -30,7 +29,6 @@ class Segment:
     """A piece of a stage, in seconds since the start of the process."""
 
     stage: str
-    generation: int | None
     look: Look
     start_s: float
     end_s: float
@@ -38,80 +36,65 @@ class Segment:
 
 def look_of(stage: str, expert: str | None = None) -> Look:
     """The fill of a leaf stage; experts look different only where `expert` is given."""
-    index = stage_names.step_index(stage)
-    if index is None:
-        return _LOOKS[stage]
-    return style.LOADING if stage == stage_names.step_loading(index) else _EXPERTS.get(expert or "", style.DENOISING)
+    if stage_names.is_step_loading(stage):
+        return style.LOADING
+    return _LOOKS.get(stage) or _EXPERTS.get(expert or "", style.DENOISING)
 
 
-def segments_of(stages: Sequence[StageRecord]) -> list[Segment]:
-    """The leaf stages' own time, in the order of its beginning.
+def kind_of(stage: StageRow, warmup: int) -> str:
+    """What the generation of a stage is that is not measured; empty for a measured one, and for a stage of none.
 
-    A trace holds where each stage begins and ends, and how long its own time in between is, but not its pieces. So
-    what lies inside another stage is drawn in one piece: loading from its first move, compilation where it began in
+    Args:
+        warmup: number of generations that warm up.
+    """
+    if stage["measured"] or stage["generation"] is None:
+        return ""
+    if stage["excluded"]:
+        return "excluded"
+    if stage["generation"] < warmup:
+        return "warm-up"
+    return "cold" if stage["generation"] == 0 else "cut short"
+
+
+def segments_of(stages: Sequence[StageRow]) -> list[Segment]:
+    """Leaf stages in the order in which they are drawn: what lies inside another stage comes later, and covers it.
+
+    The tables hold where a stage begins and ends and how long its own time in between is, but not its pieces. So what
+    lies inside another stage is drawn in one piece: loading from its first transfer, compilation where it began in
     each step, each as long as it took in all.
     """
-    pieces: list[tuple[StageRecord, Interval]] = []
-    taken: list[Interval] = []
-    for inside in (_compilation(stages), _inner(stages), _outer(stages)):
-        found = [(stage, part) for stage, whole in inside for part in _subtract(whole, taken)]
-        pieces += found
-        taken += [part for _, part in found]
+    leaves = [stage for stage in stages if stage["stage"] not in (stage_names.TOTAL_EXECUTION, stage_names.COMPILATION)]
+    drawn = [(stage, _extent(stage)) for stage in sorted(leaves, key=_is_inner)]
+    for compiled in (stage for stage in stages if stage["stage"] == stage_names.COMPILATION):
+        around = [stage for stage in leaves if stage["generation"] == compiled["generation"]]
+        drawn += [(compiled, piece) for piece in _compilation(compiled, around)]
     return [
-        Segment(stage.name, stage.generation, look_of(stage.name, stage.measures.get("expert")), *part)
-        for stage, part in sorted(pieces, key=lambda piece: piece[1])
+        Segment(stage["stage"], look_of(stage["stage"], stage["expert"]), start_s, end_s)
+        for stage, (start_s, end_s) in drawn
+        if end_s - start_s > _LEAST_S
     ]
 
 
-def _extent(stage: StageRecord) -> Interval:
-    return stage.start_s, stage.start_s + stage.extent_s
+def _extent(stage: StageRow) -> tuple[float, float]:
+    return stage["start_s"], stage["start_s"] + stage["extent_s"]
 
 
-def _is_inner(stage: StageRecord) -> bool:
-    return stage.name == stage_names.TEXT_ENCODING or look_of(stage.name) is style.LOADING
+def _is_inner(stage: StageRow) -> bool:
+    return stage["stage"] == stage_names.TEXT_ENCODING or stage_names.is_step_loading(stage["stage"])
 
 
-def _leaves(stages: Iterable[StageRecord]) -> list[StageRecord]:
-    return [stage for stage in stages if stage.name not in (stage_names.TOTAL_EXECUTION, stage_names.COMPILATION)]
-
-
-def _inner(stages: Sequence[StageRecord]) -> list[tuple[StageRecord, Interval]]:
-    return [(stage, _extent(stage)) for stage in _leaves(stages) if _is_inner(stage)]
-
-
-def _outer(stages: Sequence[StageRecord]) -> list[tuple[StageRecord, Interval]]:
-    return [(stage, _extent(stage)) for stage in _leaves(stages) if not _is_inner(stage)]
-
-
-def _compilation(stages: Sequence[StageRecord]) -> list[tuple[StageRecord, Interval]]:
+def _compilation(compiled: StageRow, around: Iterable[StageRow]) -> list[tuple[float, float]]:
     """Where compilation went on: a stage's extent is longer than its own time by what lies inside it."""
-    found: list[tuple[StageRecord, Interval]] = []
-    for compiled in stages:
-        if compiled.name != stage_names.COMPILATION:
-            continue
-        if compiled.extent_s - compiled.measures["time_s"] < _LEAST_S:
-            found.append((compiled, _extent(compiled)))
-            continue
-        around = [stage for stage in _leaves(stages) if stage.generation == compiled.generation]
-        for stage in around:
-            start_s, end_s = _extent(stage)
-            inner = [other for other in around if _is_inner(other) and other is not stage]
-            held = [other for other in inner if start_s <= other.start_s < end_s and not _is_inner(stage)]
-            hidden_s = stage.extent_s - stage.measures["time_s"] - sum(other.extent_s for other in held)
-            if hidden_s > _LEAST_S:
-                begin_s = max([start_s, compiled.start_s, *(_extent(other)[1] for other in held)])
-                begin_s = min(begin_s, end_s - hidden_s)
-                found.append((compiled, (begin_s, begin_s + hidden_s)))
+    if compiled["extent_s"] - compiled["time_s"] < _LEAST_S:
+        return [_extent(compiled)]
+    inner = [stage for stage in around if _is_inner(stage)]
+    found = []
+    for stage in around:
+        start_s, end_s = _extent(stage)
+        held = [other for other in inner if start_s <= other["start_s"] < end_s and not _is_inner(stage)]
+        hidden_s = stage["extent_s"] - stage["time_s"] - sum(other["extent_s"] for other in held)
+        if hidden_s > _LEAST_S:
+            begin_s = max([start_s, compiled["start_s"], *(_extent(other)[1] for other in held)])
+            begin_s = min(begin_s, end_s - hidden_s)
+            found.append((begin_s, begin_s + hidden_s))
     return found
-
-
-def _subtract(whole: Interval, taken: Iterable[Interval]) -> list[Interval]:
-    """What is left of an interval outside of others."""
-    left, (start_s, end_s) = [], whole
-    for other_start_s, other_end_s in sorted(taken):
-        if other_end_s <= start_s or other_start_s >= end_s:
-            continue
-        left.append((start_s, other_start_s))
-        start_s = max(start_s, other_end_s)
-    left.append((start_s, end_s))
-    return [(begin_s, finish_s) for begin_s, finish_s in left if finish_s - begin_s > _LEAST_S]

@@ -68,7 +68,7 @@ INITIALISATION = Look("initialisation", GREY, "...")
 ENCODING = Look("preprocessing and text encoding", PURPLE, "----")
 COMPILATION = Look("compilation", YELLOW, "xxxx")
 LOADING = Look("loading in steps", VERMILION, "//////")
-MOVING = Look("moving weights outside the steps", "#F6CDB0", "////")
+TRANSFER = Look("weight transfers outside the steps", "#F6CDB0", "////")
 DENOISING = Look("denoising", BLUE)
 HIGH_NOISE = Look("denoising (high-noise expert)", BLUE)
 LOW_NOISE = Look("denoising (low-noise expert)", SKY)
@@ -78,8 +78,10 @@ FURTHER = Look("further generations", "#FFFFFF", "..")
 UNACCOUNTED = Look("unaccounted", BLACK)
 
 
-def new_figure(height_in: float) -> Figure:
-    return Figure(figsize=(WIDTH_IN, height_in))
+def new_figure(height_in: float, title: str) -> Figure:
+    figure = Figure(figsize=(WIDTH_IN, height_in))
+    figure.text(0.1 / WIDTH_IN, 1 - 0.1 / height_in, title, fontsize=11, fontweight="bold", va="top")
+    return figure
 
 
 def place(figure: Figure, left_in: float, top_in: float, width_in: float, height_in: float) -> Axes:
@@ -88,10 +90,6 @@ def place(figure: Figure, left_in: float, top_in: float, width_in: float, height
     return figure.add_axes(
         (left_in / WIDTH_IN, 1 - (top_in + height_in) / height, width_in / WIDTH_IN, height_in / height)
     )
-
-
-def heading(figure: Figure, text: str) -> None:
-    figure.text(0.1 / WIDTH_IN, 1 - 0.1 / figure.get_figheight(), text, fontsize=11, fontweight="bold", va="top")
 
 
 def legend_height_in(count: int) -> float:

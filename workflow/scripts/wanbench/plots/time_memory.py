@@ -2,25 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from wanbench.analysis.best_at import marks_of
 from wanbench.analysis.choices import Choice, differ, group_name, groups_of
 from wanbench.models.facts import MODELS
 from wanbench.plots import style
-from wanbench.plots.labels import Label, clusters_of, middles_in
 from wanbench.plots.picture import Picture, notice
 from wanbench.plots.style import rounded, shortened
 
-_LEFT_IN, _WIDTH_IN, _LABELS_IN = 0.75, 4.7, 5.85
+_LEFT_IN, _WIDTH_IN, _LIST_IN = 0.75, 4.7, 5.7
 _LONGEST_NAME = 40
 _LINE_IN, _GAP_IN, _TITLE_IN, _AXIS_IN = 0.145, 0.07, 0.35, 0.55
-_NEAR_IN = 0.12  # marks nearer than this lie on one another
+_NEAR_IN = 0.12  # marks nearer than this lie on one another, and share a number
+_TITLE = "Time of one generation against peak GPU memory"
+_CAPTION = (
+    "Each point is a case; further down and to the left is better. The list at the right has its number, bold on the "
+    "Pareto front: no other settings are better in both. Time is of one generation at the model's official number of "
+    "steps, without initialisation and compilation (scaled: from s/step)."
+)
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,6 @@ class Point:
     memory_gb: float
     on_front: bool
     scaled: bool
-
-    @property
-    def text(self) -> str:
-        return _figures([self])
 
 
 def points_of(choices: Sequence[Choice], alike_memory_pct: float, alike_generation_pct: float) -> list[Point]:
@@ -62,13 +61,11 @@ def time_memory(cases: pd.DataFrame, alike_memory_pct: float, alike_generation_p
         if differ([choice for choice in choices if choice.fits])
     }
     panels = {name: points for name, points in panels.items() if len(points) > 1}
-    title = "Time of one generation against peak GPU memory"
     if not panels:
-        return notice(title, "No two full-scale cases made the same video on a GPU with different settings.")
-    # Each point may need a label of its own, of two lines.
+        return notice(_TITLE, "No two full-scale cases made the same video on a GPU with different settings.")
+    # Each point may need an entry of its own in the list, of two lines.
     heights_in = [max(1.6, (2 * _LINE_IN + _GAP_IN) * len(points)) for points in panels.values()]
-    figure = style.new_figure(0.4 + sum(heights_in) + len(panels) * (_TITLE_IN + _AXIS_IN))
-    style.heading(figure, title)
+    figure = style.new_figure(0.4 + sum(heights_in) + len(panels) * (_TITLE_IN + _AXIS_IN), _TITLE)
     top_in = 0.4
     for (name, points), height_in in zip(panels.items(), heights_in):
         _draw_panel(figure, name, points, top_in + _TITLE_IN, height_in)
@@ -76,29 +73,45 @@ def time_memory(cases: pd.DataFrame, alike_memory_pct: float, alike_generation_p
     return Picture(figure, _alt(panels), _CAPTION)
 
 
-_CAPTION = (
-    "Each point is a case; further down and to the left is better. Time is of one generation at the model's official "
-    "number of steps, without initialisation and compilation (scaled: from s/step). The line joins the cases "
-    "than which no other settings are better in both (Pareto)."
-)
-
-
 def _draw_panel(figure: Figure, name: str, points: Sequence[Point], top_in: float, height_in: float) -> None:
     axes = style.place(figure, _LEFT_IN, top_in, _WIDTH_IN, height_in)
     axes.set_title(name, loc="left")
-    axes.patch.set_visible(False)
-    front = sorted((point for point in points if point.on_front), key=lambda point: (point.time_s, -point.memory_gb))
-    axes.set_xlim(0, 1.08 * max(point.time_s for point in points))
-    axes.set_ylim(0, 1.15 * max(point.memory_gb for point in points))
-    _draw_front(axes, front)
-    looks = ((False, {"facecolors": "white", "edgecolors": style.BLACK}), (True, {"c": style.BLUE}))
-    for on_front, marker in looks:
-        of_kind = [(point.time_s, point.memory_gb) for point in points if point.on_front is on_front]
-        if of_kind:
-            axes.scatter(*zip(*of_kind), s=36, zorder=3, **marker)
-    _draw_labels(figure, axes, points, top_in, height_in)
+    right_s = 1.08 * max(point.time_s for point in points)
+    top_gb = 1.15 * max(point.memory_gb for point in points)
+    axes.set_xlim(0, right_s)
+    axes.set_ylim(0, top_gb)
+    _draw_front(axes, [point for point in points if point.on_front])
+    for point in points:
+        marker = {"c": style.BLUE} if point.on_front else {"facecolors": "white", "edgecolors": style.BLACK}
+        axes.scatter(point.time_s, point.memory_gb, s=36, zorder=3, **marker)
+    line_in = top_in
+    for number, cluster in enumerate(clusters_of(points, _WIDTH_IN / right_s, height_in / top_gb), 1):
+        last = cluster[-1]
+        axes.annotate(f"{number}", (last.time_s, last.memory_gb), (4, 3), textcoords="offset points", fontsize=8)
+        line_in = _draw_entry(figure, number, cluster, line_in) + _GAP_IN
     axes.set_xlabel("Time of one generation (s)")
     axes.set_ylabel("Peak GPU memory (GB)")
+
+
+def clusters_of(points: Sequence[Point], s_in: float, gb_in: float) -> list[list[Point]]:
+    """The points, those together whose marks lie on one another.
+
+    Args:
+        s_in, gb_in: inches that a second and a GB take in the panel.
+    """
+    clusters: list[list[Point]] = []
+    for point in points:
+        for cluster in clusters:
+            if any(
+                abs(point.time_s - other.time_s) * s_in < _NEAR_IN
+                and abs(point.memory_gb - other.memory_gb) * gb_in < _NEAR_IN
+                for other in cluster
+            ):
+                cluster.append(point)
+                break
+        else:
+            clusters.append([point])
+    return clusters
 
 
 def _draw_front(axes: Axes, front: Sequence[Point]) -> None:
@@ -109,51 +122,23 @@ def _draw_front(axes: Axes, front: Sequence[Point]) -> None:
     axes.plot(*stairs, drawstyle="steps-post", color=style.BLUE, linestyle="--", linewidth=1.2)
     # Left of the fastest case nothing is drawn, but there may be no room.
     side, offset = ("right", -4) if times_s[0] > 0.3 * right_s else ("left", 4)
-    axes.annotate(
-        "Pareto front", (times_s[0], top_gb), (offset, -2), textcoords="offset points", ha=side, va="top", fontsize=8
-    )
+    place = (times_s[0], top_gb)
+    axes.annotate("Pareto front", place, (offset, -2), textcoords="offset points", ha=side, va="top", fontsize=8)
 
 
-def _draw_labels(figure: Figure, axes: Axes, points: Sequence[Point], top_in: float, height_in: float) -> None:
-    """In a column beside the panel, joined to the points: points may lie on one another, labels must not."""
-    right_s, top_gb = axes.get_xlim()[1], axes.get_ylim()[1]
-    places = [(point.time_s / right_s * _WIDTH_IN, (1 - point.memory_gb / top_gb) * height_in) for point in points]
-    together = clusters_of(places, _NEAR_IN)
-    clusters = [[points[i] for i in cluster] for cluster in together]
-    labels = [Label(_middle(places, cluster), _LINE_IN * (len(cluster) + 1) + _GAP_IN) for cluster in together]
-    middles = middles_in(labels, _LABELS_IN - _LEFT_IN, height_in)
-    for cluster, label, middle_in in zip(clusters, labels, middles):
-        _draw_label(figure, cluster, top_in + middle_in)
-        x_in, y_in = label.place
-        _draw_line(figure, (_LEFT_IN + x_in, top_in + y_in), (_LABELS_IN - 0.05, top_in + middle_in))
-
-
-def _middle(places: Sequence[tuple[float, float]], cluster: Sequence[int]) -> tuple[float, float]:
-    return fmean(places[i][0] for i in cluster), fmean(places[i][1] for i in cluster)
-
-
-def _draw_label(figure: Figure, points: Sequence[Point], middle_in: float) -> None:
-    """Names and figures of points that lie on one another; bold those on the front."""
+def _draw_entry(figure: Figure, number: int, points: Sequence[Point], top_in: float) -> float:
+    """Names and figures of points that share a number; how far down the entry ends."""
     lines = [(shortened(point.label, _LONGEST_NAME), point.on_front) for point in points]
     lines.append((_figures(points), all(point.on_front for point in points)))
-    for i, (line, bold) in enumerate(lines):
-        y_in = middle_in + (i - (len(lines) - 1) / 2) * _LINE_IN
-        figure.text(
-            _LABELS_IN / style.WIDTH_IN,
-            1 - y_in / figure.get_figheight(),
-            line,
-            va="center",
-            fontsize=8,
-            fontweight="bold" if bold else "normal",
-        )
-
-
-def _draw_line(figure: Figure, start_in: tuple[float, float], end_in: tuple[float, float]) -> None:
-    height_in = figure.get_figheight()
-    xs = [x_in / style.WIDTH_IN for x_in, _ in (start_in, end_in)]
-    ys = [1 - y_in / height_in for _, y_in in (start_in, end_in)]
-    # Behind the axes, whose own ground is clear, so that the marks stand on the lines.
-    figure.add_artist(Line2D(xs, ys, color=style.GREY, linewidth=0.7, zorder=-1))
+    lefts_in = (_LIST_IN, _LIST_IN + 0.2)
+    figure_in = (style.WIDTH_IN, figure.get_figheight())
+    figure.text(lefts_in[0] / figure_in[0], 1 - top_in / figure_in[1], f"{number}", va="top", fontsize=8)
+    for line, bold in lines:
+        weight = "bold" if bold else "normal"
+        place = (lefts_in[1] / figure_in[0], 1 - top_in / figure_in[1])
+        figure.text(*place, line, va="top", fontsize=8, fontweight=weight)
+        top_in += _LINE_IN
+    return top_in
 
 
 def _figures(points: Sequence[Point]) -> str:
@@ -169,12 +154,8 @@ def _span(values: Sequence[float]) -> str:
 
 
 def _alt(panels: dict[str, list[Point]]) -> str:
-    words = [
-        f"{name}: of {len(points)} cases on the Pareto front are {'; '.join(_front(points))}"
-        for name, points in panels.items()
-    ]
-    return f"Time of one generation against peak GPU memory. {'. '.join(words)}."
-
-
-def _front(points: Sequence[Point]) -> list[str]:
-    return [f"{point.label} with {point.text}" for point in points if point.on_front]
+    words = []
+    for name, points in panels.items():
+        front = [f"{point.label} with {_figures([point])}" for point in points if point.on_front]
+        words.append(f"{name}: of {len(points)} cases on the Pareto front are {'; '.join(front)}")
+    return f"{_TITLE}. {'. '.join(words)}."

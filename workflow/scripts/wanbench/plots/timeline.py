@@ -1,67 +1,72 @@
 """The timeline of a case: its stages, and below them what the machine did meanwhile."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 
-from wanbench.analysis.figures import figures_of
-from wanbench.analysis.generations import kind_of
 from wanbench.plots import style
-from wanbench.plots.panels import Counters, Panel, panels_of
+from wanbench.plots.panels import Counters, Drawn, panels_of
 from wanbench.plots.picture import Picture, case_title
-from wanbench.plots.segments import Segment, look_of, segments_of
+from wanbench.plots.segments import Segment, StageRow, kind_of, look_of, segments_of
 from wanbench.plots.style import rounded
-from wanbench.registry.stages import NOT_LEAVES, TOTAL_EXECUTION
-from wanbench.trace.reader import StageRecord, Trace
+from wanbench.registry.stages import TOTAL_EXECUTION
 
 _LEFT_IN, _WIDTH_IN = 0.75, 6.75
-_LEAST_MOVING_S = 0.1  # that is worth a word
+_LEAST_TRANSFER_S = 0.1  # that is worth a word
 _STAGES_IN, _GENERATIONS_IN, _PANEL_IN, _SPACE_IN, _BOTTOM_IN = 0.4, 0.22, 1.15, 0.14, 0.5
 
 
-def timeline(trace: Trace, counters: Counters) -> Picture:
+def timeline(case: Mapping[str, Any], stages: Sequence[StageRow], counters: Counters) -> Picture:
     """Stages as bars above panels of the same time axis; of a failed case as far as it came.
 
     Start-up of the process is excluded where anything came after it: it can be longer than all the rest.
+
+    Args:
+        case, stages: its rows of the tables, None for what was not measured.
     """
-    segments = segments_of(trace.stages)
-    panels = panels_of(counters, trace.stages)
-    begin_s = next((stage.start_s for stage in trace.stages if stage.name == TOTAL_EXECUTION), 0.0)
-    segments = [segment for segment in segments if segment.end_s > begin_s]
-    looks = list(dict.fromkeys(segment.look for segment in segments))
-    generations = _generations(trace.stages, trace.case["warmup"])
-    stages_in = _STAGES_IN + (_GENERATIONS_IN if len(generations) > 1 else 0)
+    begin_s = next((stage["start_s"] for stage in stages if stage["stage"] == TOTAL_EXECUTION), 0.0)
+    end_s = case["total_duration_s"]
+    segments = [segment for segment in segments_of(stages) if segment.end_s > begin_s]
+    panels = panels_of(counters, stages)
+    looks = list(dict.fromkeys(segment.look for segment in sorted(segments, key=lambda segment: segment.start_s)))
+    generations = _generations(stages, case["warmup"])
+    stages_in = _STAGES_IN + (_GENERATIONS_IN if generations else 0)
     top_in = 0.5 + style.legend_height_in(len(looks))
-    figure = style.new_figure(top_in + stages_in + len(panels) * (_PANEL_IN + _SPACE_IN) + _BOTTOM_IN)
-    style.heading(figure, case_title(trace))
+    figure = style.new_figure(top_in + stages_in + len(panels) * (_PANEL_IN + _SPACE_IN) + _BOTTOM_IN, case_title(case))
     style.legend(figure, looks, 0.4)
     axes = style.place(figure, _LEFT_IN, top_in, _WIDTH_IN, stages_in)
-    _draw_stages(axes, segments, generations if len(generations) > 1 else [], trace.total_duration_s - begin_s)
+    _draw_stages(axes, segments, generations, end_s - begin_s)
     below = [axes]
-    for i, panel in enumerate(panels):
+    for i, drawn in enumerate(panels):
         place_in = top_in + stages_in + _SPACE_IN + i * (_PANEL_IN + _SPACE_IN)
         below.append(style.place(figure, _LEFT_IN, place_in, _WIDTH_IN, _PANEL_IN))
-        _draw_panel(below[-1], panel)
+        _draw_panel(below[-1], drawn)
     for each in below:
-        each.set_xlim(begin_s, trace.total_duration_s)
+        each.set_xlim(begin_s, end_s)
         each.tick_params(labelbottom=each is below[-1])
     below[-1].set_xlabel("Time since the start of the process (s)")
     figure.align_ylabels(below)
-    return Picture(figure, _alt(trace, segments, panels), _caption(trace, panels))
+    return Picture(figure, _alt(case, stages, segments, panels), _caption(case, stages, panels))
 
 
-def _generations(stages: Sequence[StageRecord], warmup: int) -> list[tuple[str, float, float]]:
-    """Name, start and end of each generation, of which so many warm up."""
-    spans: dict[int, tuple[str, float, float]] = {}
+def _generations(stages: Sequence[StageRow], warmup: int) -> list[tuple[str, float, float]]:
+    """Name, start and end of each generation where there are several."""
+    spans: dict[int, list[tuple[str, float, float]]] = {}
     for stage in stages:
-        if stage.generation is not None:
+        if stage["generation"] is not None:
             kind = kind_of(stage, warmup)
-            name = f"{stage.generation} ({kind})" if kind else f"{stage.generation}"
-            end_s = stage.start_s + stage.extent_s
-            known = spans.get(stage.generation, (name, stage.start_s, end_s))
-            spans[stage.generation] = (name, min(known[1], stage.start_s), max(known[2], end_s))
-    return [spans[number] for number in sorted(spans)]
+            name = f"{stage['generation']} ({kind})" if kind else str(stage["generation"])
+            piece = (name, stage["start_s"], stage["start_s"] + stage["extent_s"])
+            spans.setdefault(stage["generation"], []).append(piece)
+    if len(spans) < 2:
+        return []
+    return [
+        (pieces[0][0], min(start_s for _, start_s, _ in pieces), max(end_s for _, _, end_s in pieces))
+        for _, pieces in sorted(spans.items())
+    ]
 
 
 def _draw_stages(
@@ -87,58 +92,61 @@ def _draw_stages(
     axes.grid(False)
 
 
-def _draw_panel(axes: Axes, panel: Panel) -> None:
-    for line in panel.lines:
-        times_s, values = line.readings.times_s, line.readings.values
-        drawn_as = "steps-pre" if panel.stepped else "default"
-        look = {"color": line.colour, "linestyle": line.dashes, "linewidth": 1.1}
-        axes.plot(times_s, values, drawstyle=drawn_as, label=line.label, **look)
-    if panel.levels:
-        starts_s, ends_s, values = zip(*panel.levels)
-        axes.hlines(values, starts_s, ends_s, colors=style.VERMILION, linewidth=2.2, label=panel.levels_label)
+def _draw_panel(axes: Axes, drawn: Drawn) -> None:
+    panel = drawn.panel
+    for name, readings in drawn.lines.items():
+        colour, dashes = panel.looks[name]
+        drawn_as = "steps-pre" if panel.share else "default"
+        look = {"color": colour, "linestyle": dashes, "linewidth": 1.1, "drawstyle": drawn_as}
+        axes.plot(readings.times_s, readings.values, label=name, **look)
+    if drawn.levels:
+        starts_s, ends_s, values = zip(*drawn.levels)
+        label = "peak allocated by\ntorch in each stage"
+        axes.hlines(values, starts_s, ends_s, colors=style.VERMILION, linewidth=2.2, label=label)
     # A line at the very top would be cut in half.
     axes.set_ylim(0, max(1.05 * axes.dataLim.y1, 105 if panel.share else 0) or 1)
     axes.set_ylabel(f"{panel.name}\n({panel.unit})")
     axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1.0), borderaxespad=0, handlelength=2)
 
 
-def _caption(trace: Trace, panels: Sequence[Panel]) -> str:
-    shown = "".join(f", {panel.name}" for panel in panels)
-    return (
-        f"The stages of {trace.case['name']} over time{shown}. Loading in a step is drawn in one piece from where it "
-        f"began{_moving(trace.stages)}. Gaps were not sampled; points of long cases are means of neighbours, of memory "
-        "the highest."
+def _leaves(stages: Sequence[StageRow]) -> pd.DataFrame:
+    """Look, time and time of weight transfers of each stage that is drawn."""
+    leaves = [stage for stage in stages if stage["stage"] != TOTAL_EXECUTION]
+    return pd.DataFrame(
+        {
+            "look": [look_of(stage["stage"], stage["expert"]).label for stage in leaves],
+            "time_s": [stage["time_s"] for stage in leaves],
+            "transfer_s": [(stage["loading_s"] or 0.0) + (stage["offloading_s"] or 0.0) for stage in leaves],
+        }
     )
 
 
-def _moving(stages: Sequence[StageRecord]) -> str:
-    """How long weights moved in stages outside the steps, where a trace does not hold when."""
-    times_s: dict[str, float] = {}
-    for stage in stages:
-        look = look_of(stage.name) if stage.name not in NOT_LEAVES else style.LOADING
-        moving_s = sum(stage.measures.get(key) or 0.0 for key in ("loading_s", "offloading_s"))
-        if look is not style.LOADING and moving_s >= _LEAST_MOVING_S:
-            times_s[look.label] = times_s.get(look.label, 0.0) + moving_s
-    parts = [f"of {rounded(time_s)} s in {label}" for label, time_s in times_s.items()]
-    return f"; moves of weights outside the steps, {' and '.join(parts)}, are not drawn apart" if parts else ""
+def _caption(case: Mapping[str, Any], stages: Sequence[StageRow], panels: Sequence[Drawn]) -> str:
+    shown = ", ".join(["The stages", *(drawn.panel.name for drawn in panels)])
+    leaves = _leaves(stages)
+    apart = leaves[(leaves["look"] != style.LOADING.label) & (leaves["transfer_s"] >= _LEAST_TRANSFER_S)]
+    times_s = apart.groupby("look", sort=False)["transfer_s"].sum()
+    parts = [f"{rounded(time_s)} s in {look}" for look, time_s in times_s.items()]
+    transfers = f" Weight transfers outside the steps are not drawn apart: {', '.join(parts)}." if parts else ""
+    return (
+        f"{shown} of {case['case']} over time. Loading in a step is drawn in one piece from where it began.{transfers} "
+        "Gaps were not sampled. Points of long cases are means of neighbours, of memory the highest."
+    )
 
 
-def _alt(trace: Trace, segments: Sequence[Segment], panels: Sequence[Panel]) -> str:
-    times_s: dict[str, float] = {}
-    for segment in segments:
-        times_s[segment.look.label] = times_s.get(segment.look.label, 0) + segment.end_s - segment.start_s
-    longest = sorted(times_s.items(), key=lambda item: -item[1])
-    parts = ", ".join(f"{label} {rounded(time_s)} s" for label, time_s in longest)
-    text = f"Timeline of {case_title(trace)}: {rounded(trace.total_duration_s)} s in all"
-    return "; ".join([f"{text}, of which {parts}" if parts else text, *_peaks(trace, panels)]) + "."
-
-
-def _peaks(trace: Trace, panels: Sequence[Panel]) -> list[str]:
-    """The highest or mean figure of each panel in words."""
-    activity_pct = figures_of(trace).inference_sm_activity_pct
-    words = [] if activity_pct is None else [f"SM activity while denoising {rounded(activity_pct)} %"]
-    for panel in panels:
-        known = [value for line in panel.lines for value in line.readings.values if not math.isnan(value)]
-        if known and not panel.stepped:
-            words.append(f"{panel.name} up to {rounded(max(known))} {panel.unit}")
-    return words
+def _alt(
+    case: Mapping[str, Any], stages: Sequence[StageRow], segments: Sequence[Segment], panels: Sequence[Drawn]
+) -> str:
+    leaves = _leaves(stages)
+    shown = leaves[leaves["look"].isin([segment.look.label for segment in segments])]
+    times_s = shown.groupby("look", sort=False)["time_s"].sum().sort_values(ascending=False, kind="stable")
+    parts = ", ".join(f"{look} {rounded(time_s)} s" for look, time_s in times_s.items())
+    words = [f"Timeline of {case_title(case)}: {rounded(case['total_duration_s'])} s in all"]
+    words[0] += f", of which {parts}" if parts else ""
+    activity_pct = case["inference_sm_activity_pct"]
+    words += [] if activity_pct is None else [f"SM activity while denoising {rounded(activity_pct)} %"]
+    for drawn in panels:
+        if drawn.lines and not drawn.panel.share:
+            highest = max(np.nanmax(readings.values) for readings in drawn.lines.values())
+            words.append(f"{drawn.panel.name} up to {rounded(highest)} {drawn.panel.unit}")
+    return "; ".join(words) + "."

@@ -1,6 +1,5 @@
 """What the report says about one case: how it ended, its stages and steps, and what to make of them."""
 
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,10 +15,30 @@ from wanbench.findings.basis import Finding
 from wanbench.registry import stages as stage_names
 from wanbench.report import provenance
 from wanbench.report.case_findings import analysis
-from wanbench.report.layout import table, with_unit
+from wanbench.report.layout import markdown_table, with_unit
 
 _VIDEO_SECOND = "Energy per Second of Video (one generation, without initialisation and compilation)"
-_APART = "the first of the process is cold and stands apart"
+# Of a row of the breakdown: the measure, its decimals, and what to multiply it by.
+_BEFORE_MFU = {
+    "Time (s)": ("time_s", 2, 1),
+    "GPU Mem (GB)": ("gpu_mem_allocated_bytes", 2, 1e-9),
+    "CPU (%)": ("cpu_pct", 1, 1),
+    "Sys Mem (GB)": ("sys_mem_bytes", 2, 1e-9),
+    "SM Act (%)": ("sm_activity_pct", 1, 1),
+    "Comp Load": ("comp_load_pct_s", 0, 1),
+    "Tensor (%)": ("tensor_activity_pct", 1, 1),
+    "DRAM (%)": ("dram_activity_pct", 1, 1),
+    "Energy (J)": ("energy_j", 0, 1),
+    "Power (W)": ("power_w", 0, 1),
+    "Process CPU (%)": ("process_cpu_pct", 1, 1),
+    "Process Mem (GB)": ("process_mem_bytes", 2, 1e-9),
+    "GPU Reserved (GB)": ("gpu_mem_reserved_bytes", 2, 1e-9),
+    "GPU Used (GB)": ("gpu_mem_used_bytes", 2, 1e-9),
+    "TFLOP": ("flops", 1, 1e-12),
+}
+_SAMPLES = {"Samples": ("samples", 0, 1)}
+_TRANSFERS = {"Loading (s)": ("loading_s", 2, 1), "Offloading (s)": ("offloading_s", 2, 1)}
+_SPREAD = {"Min (s)": ("min_s", 2, 1), "Max (s)": ("max_s", 2, 1), "First (s)": ("first_s", 2, 1)}
 
 
 def case_section(
@@ -37,76 +56,71 @@ def case_section(
         gpu_letter: what the report calls its GPU where there are several.
     """
     rows = breakdown(stages)
+    measured = {stage["generation"] for stage in stages if stage["measured"]} | {None}
     parts = [
         f"## Case: {case['case']}",
-        "\n".join(
-            [
-                f"- **Total Duration**: {with_unit(fixed(case['total_duration_s']), 's')}",
-                f"- **Peak GPU Memory**: {with_unit(gigabytes(case['gpu_mem_allocated_bytes']), 'GB')}",
-                f"- **Total Compute Load**: {fixed(case['total_comp_load_pct_s'], 0)}",
-            ]
+        _bullets(
+            f"**Total Duration**: {with_unit(fixed(case['total_duration_s']), 's')}",
+            f"**Peak GPU Memory**: {with_unit(gigabytes(case['gpu_mem_allocated_bytes']), 'GB')}",
+            f"**Total Compute Load**: {fixed(case['total_comp_load_pct_s'], 0)}",
         ),
-        _settings(case, gpu_letter) + _generations(case, stages) + _checkpoint(stages) + _duration(case, rows),
+        _bullets(
+            *_settings(case, gpu_letter),
+            _generations(case, measured - {None}),
+            _checkpoint(stages),
+            _duration(case, rows),
+        ),
     ]
-    if case["status"] != "ok":
-        parts.append(_failure(case))
+    parts += [] if case["status"] == stage_names.OK else [_failure(case)]
     parts += ["### Stage Breakdown", _stage_table(rows, case, any(stage["transfers"] for stage in stages))]
     if case["steps_done"]:
-        parts += ["### Inference Statistics", _statistics(case) + _unusual(stages)]
-    that_count = {stage["generation"] for stage in stages if stage["measured"]}
-    measured = [detail for detail in details if detail["generation"] is None or detail["generation"] in that_count]
-    if measured:
-        parts += ["### Details", _details(measured)]
-    parts += ["### Performance Analysis", analysis(case, findings)]
-    return parts
+        parts += ["### Inference Statistics", _bullets(*_statistics(case), *_unusual(stages))]
+    parts += _details([detail for detail in details if detail["generation"] in measured])
+    return [*parts, "### Performance Analysis", analysis(case, findings)]
 
 
-def _settings(case: CaseRow, gpu_letter: str | None) -> str:
-    precision = f"{case['dtype']}, VAE {case['vae_dtype']}{', VAE tiling' if case['vae_tiling'] else ''}"
+def _bullets(*lines: str) -> str:
+    """A list of the lines that say something."""
+    return "\n".join(f"- {line}" for line in lines if line)
+
+
+def _settings(case: CaseRow, gpu_letter: str | None) -> list[str]:
     source = case["checkpoint"] if pd.notna(case["checkpoint"]) else f"{case['weights']}, {case['scale']} scale"
-    if pd.notna(case["revision"]):
-        source += f" at {case['revision']}"
-    lines = [
-        f"{case['model']} {case['task']}, {case['size']}, {case['frames']} frames, {case['steps']} steps, "
-        f"guidance {case['guidance']}, shift {case['shift']:g}, seed {case['seed']}, offload {case['offload']}, "
-        f"{precision}, attention {plain(case['attention'])}{_accelerations(case)}{_gpus(case)}, "
-        f"weights {plain(source)}",
+    source += "" if pd.isna(case["revision"]) else f" at {case['revision']}"
+    settings = [f"{case['model']} {case['task']}", case["size"], f"{case['frames']} frames", f"{case['steps']} steps"]
+    settings += [f"guidance {case['guidance']}", f"shift {case['shift']:g}", f"seed {case['seed']}"]
+    settings += [f"offload {case['offload']}", case["dtype"], f"VAE {case['vae_dtype']}"]
+    settings += ["VAE tiling"] if case["vae_tiling"] else []
+    settings += [f"attention {plain(case['attention'])}"]
+    settings += [] if case["compile"] == "none" else [f"compile {plain(case['compile'])}"]
+    if case["cache"] != "none":
+        settings.append(f"cache {plain(case['cache'])} (lossy, threshold {case['cache_threshold']:g})")
+    settings += [] if case["gpus"] == 1 else [f"gpus {case['gpus']} (context parallel, Ulysses)"]
+    ran_with = (provenance.software(case), provenance.deployment(case), provenance.code(case))
+    return [
+        ", ".join([*settings, f"weights {plain(source)}"]),
         f"Prompt: {plain(case['prompt'])}",
+        "" if pd.isna(case["image"]) else f"Image: {plain(case['image'])}",
+        f"Ran on: {plain(provenance.machine(case, gpu_letter))}",
+        f"Ran with: {'; '.join(map(plain, ran_with))}; begun {case['started_at'][:16].replace('T', ' ')} UTC",
     ]
-    if pd.notna(case["image"]):
-        lines.append(f"Image: {plain(case['image'])}")
-    lines.append(f"Ran on: {plain(provenance.machine(case, gpu_letter))}")
-    started = f"{case['started_at'][:16].replace('T', ' ')} UTC"
-    made_of = (provenance.software(case), provenance.deployment(case), provenance.code(case))
-    lines.append(f"Ran with: {'; '.join(map(plain, made_of))}; begun {started}")
-    return "\n".join(f"- {line}" for line in lines)
 
 
-def _gpus(case: CaseRow) -> str:
-    return "" if case["gpus"] == 1 else f", gpus {case['gpus']} (context parallel, Ulysses)"
+def _generations(case: CaseRow, measured: set[int]) -> str:
+    """How many there are, and of which the figures are; empty where none began.
 
-
-def _generations(case: CaseRow, stages: list[dict[str, Any]]) -> str:
-    """How many there are, and of which the figures are; empty where none began."""
-    that_count = {stage["generation"] for stage in stages if stage["measured"]} - {None}
-    if not that_count:
+    Args:
+        measured: numbers of those that figures are made of.
+    """
+    if not measured:
         return ""
     if not case["warmup"] and case["repeats"] == 1:
-        return "\n- Generations: 1; its figures are cold, those of the first generation of the process"
-    of_first = that_count == {0}
-    which = "it is the first of the process, and its figures are cold" if of_first else _APART
-    counts = "1 counts" if len(that_count) == 1 else f"{len(that_count)} count"
+        return "Generations: 1, the first of its process, which is cold"
     excluded = case["generations_excluded"]
-    without = f"; {excluded} of all excluded, which the findings name" if excluded else ""
-    asked = f"{case['warmup']} to warm up, then {case['repeats']} to measure"
-    return f"\n- Generations: {asked}, of which {counts}; {which}{without}"
-
-
-def _accelerations(case: CaseRow) -> str:
-    compiled = "" if case["compile"] == "none" else f", compile {plain(case['compile'])}"
-    if case["cache"] == "none":
-        return compiled
-    return f"{compiled}, cache {plain(case['cache'])} (lossy, threshold {case['cache_threshold']:g})"
+    contaminated = f"; {excluded} contaminated (see the findings) and excluded" if excluded else ""
+    cold = "the cold first one" if measured == {0} else "without the cold first one"
+    asked = f"{case['warmup']} to warm up, {case['repeats']} to measure"
+    return f"Generations: {asked}; figures are of {len(measured)}, {cold}{contaminated}"
 
 
 def _checkpoint(stages: list[dict[str, Any]]) -> str:
@@ -115,12 +129,11 @@ def _checkpoint(stages: list[dict[str, Any]]) -> str:
     if loaded is None:
         return ""
     size_bytes, time_s, disk_bytes = loaded["checkpoint_bytes"], loaded["time_s"], loaded["disk_read_bytes"]
-    line = f"\n- Checkpoint: {gigabytes(size_bytes)} GB in {fixed(time_s)} s, {gigabytes(size_bytes / time_s)} GB/s"
+    line = f"Checkpoint: {gigabytes(size_bytes)} GB in {fixed(time_s)} s, {gigabytes(size_bytes / time_s)} GB/s"
     if disk_bytes is None:
         return line
     # The process reads other files as well, such as libraries.
-    from_disk = gigabytes(min(disk_bytes, size_bytes))
-    return f"{line}; {from_disk} GB of it came from a disk, the rest from memory (page cache)"
+    return f"{line}; {gigabytes(min(disk_bytes, size_bytes))} GB of it from a disk, the rest from the page cache"
 
 
 def _duration(case: CaseRow, rows: list[Row]) -> str:
@@ -129,58 +142,40 @@ def _duration(case: CaseRow, rows: list[Row]) -> str:
     startup_s, total_s = times_s.get(stage_names.PROCESS_STARTUP), times_s.get(stage_names.TOTAL_EXECUTION)
     if startup_s is None or total_s is None:
         return ""
-    end_s = float(case["total_duration_s"]) - startup_s - total_s
+    matmul_s = 0.0 if pd.isna(case["matmul_s"]) else case["matmul_s"]
     parts = [f"Process\\_Startup {fixed(startup_s)} s", f"Total\\_Execution {fixed(total_s)} s"]
-    if pd.notna(case["matmul_s"]):
-        end_s -= case["matmul_s"]
-        parts.append(f"{fixed(case['matmul_s'])} s to measure the rate of matrix products")
+    parts += [f"{fixed(matmul_s)} s to measure the rate of matrix products"] if matmul_s else []
+    rest = fixed(float(case["total_duration_s"]) - startup_s - total_s - matmul_s)
     check = ", to check the output" if case["status"] == stage_names.OK else ""
-    parts.append(f"and {fixed(end_s)} s in between{check} and to end")
-    return f"\n- Total Duration is the life of the process: {', '.join(parts)}"
+    return f"Total Duration is the life of the process: {', '.join(parts)}, and {rest} s in between{check} and to end"
 
 
 def _failure(case: CaseRow) -> str:
     reached = "" if pd.isna(case["stage_reached"]) else f" in {case['stage_reached']}"
-    message = plain(case["error_message"])
     kind = "" if pd.isna(case["error_type"]) else f"{plain(case['error_type'])}: "
-    return f"**Ended with status {case['status']}{reached}**: {kind}{message}"
+    return f"**Ended with status {case['status']}{reached}**: {kind}{plain(case['error_message'])}"
 
 
-def _stage_table(rows: list[Row], case: CaseRow, moved: bool) -> str:
+def _stage_table(rows: list[Row], case: CaseRow, with_transfers: bool) -> str:
     if not rows:
         return "No stage was reached."
-    cells = [_stage_row(row, case, moved) for row in rows]
-    if any(row.interrupted for row in rows):
-        cells = [each | {"Interrupted": "yes" if row.interrupted else "no"} for each, row in zip(cells, rows)]
-    return table(cells, ("Stage",))
+    after = _SAMPLES | (_TRANSFERS if with_transfers else {}) | (_SPREAD if case["generations"] > 1 else {})
+    cells = [
+        {"Stage": row.stage}
+        | _cells(row, _BEFORE_MFU)
+        | {"MFU (%)": fixed(_mfu_pct(row, case), 1)}
+        | _cells(row, after)
+        | {"Interrupted": "yes" if row.interrupted else "no"}
+        for row in rows
+    ]
+    shown = pd.DataFrame(cells)
+    if not any(row.interrupted for row in rows):
+        shown = shown.drop(columns="Interrupted")
+    return markdown_table(shown, ("Stage",))
 
 
-def _stage_row(row: Row, case: CaseRow, moved: bool) -> dict[str, str]:
-    cells = {
-        "Stage": row.stage,
-        "Time (s)": fixed(row.time_s),
-        "GPU Mem (GB)": gigabytes(row.gpu_mem_allocated_bytes),
-        "CPU (%)": fixed(row.cpu_pct, 1),
-        "Sys Mem (GB)": gigabytes(row.sys_mem_bytes),
-        "SM Act (%)": fixed(row.sm_activity_pct, 1),
-        "Comp Load": fixed(row.comp_load_pct_s, 0),
-        "Tensor (%)": fixed(row.tensor_activity_pct, 1),
-        "DRAM (%)": fixed(row.dram_activity_pct, 1),
-        "Energy (J)": fixed(row.energy_j, 0),
-        "Power (W)": fixed(row.power_w, 0),
-        "Process CPU (%)": fixed(row.process_cpu_pct, 1),
-        "Process Mem (GB)": gigabytes(row.process_mem_bytes),
-        "GPU Reserved (GB)": gigabytes(row.gpu_mem_reserved_bytes),
-        "GPU Used (GB)": gigabytes(row.gpu_mem_used_bytes),
-        "TFLOP": fixed(row.flops, 1, 1e-12),
-        "MFU (%)": fixed(_mfu_pct(row, case), 1),
-        "Samples": NOT_MEASURED if row.samples is None else str(row.samples),
-    }
-    if moved:
-        cells |= {"Loading (s)": fixed(row.loading_s), "Offloading (s)": fixed(row.offloading_s)}
-    if case["generations"] > 1:
-        cells |= {"Min (s)": fixed(row.min_s), "Max (s)": fixed(row.max_s), "First (s)": fixed(row.first_s)}
-    return cells
+def _cells(row: Row, columns: dict[str, tuple[str, int, float]]) -> dict[str, str]:
+    return {name: fixed(getattr(row, key), decimals, scale) for name, (key, decimals, scale) in columns.items()}
 
 
 def _mfu_pct(row: Row, case: CaseRow) -> float | None:
@@ -194,56 +189,45 @@ def _mfu_pct(row: Row, case: CaseRow) -> float | None:
     return mfu_pct(row.flops, row.time_s, peak[0] * gpus_that_share(row.stage, case["gpus"]))
 
 
-def _statistics(case: CaseRow) -> str:
+def _statistics(case: CaseRow) -> list[str]:
     of_one = " (1 step)" if is_of_one_step(case) else ""
     kind = "Median" if case["cache"] == "none" else "Mean"
-    lines = [
-        ("Avg Time per Step", fixed(case["step_mean_s"]), "s"),
-        ("Avg SM Activity", fixed(case["inference_sm_activity_pct"], 1), "%"),
-        ("Avg CPU Utilization", fixed(case["inference_cpu_pct"], 1), "%"),
-        ("Total Inference Load", fixed(case["inference_comp_load_pct_s"], 0), ""),
-        (f"{kind} Time per Step (without first and switch step)", fixed(case["step_s"]), f"s{of_one}"),
-        ("First Step", fixed(case["first_step_s"]), "s"),
-    ]
+    lines = {
+        "Avg Time per Step": (fixed(case["step_mean_s"]), "s"),
+        "Avg SM Activity": (fixed(case["inference_sm_activity_pct"], 1), "%"),
+        "Avg CPU Utilization": (fixed(case["inference_cpu_pct"], 1), "%"),
+        "Total Inference Load": (fixed(case["inference_comp_load_pct_s"], 0), ""),
+        f"{kind} Time per Step (without first and switch step)": (fixed(case["step_s"]), f"s{of_one}"),
+        "First Step": (fixed(case["first_step_s"]), "s"),
+    }
     if case["generations"] > 1:
-        lines.append(("First Step of the Cold Generation", fixed(case["cold_first_step_s"]), "s"))
+        lines["First Step of the Cold Generation"] = (fixed(case["cold_first_step_s"]), "s")
     if pd.notna(case["switch_step_s"]):
-        lines.append(("Expert Switch Step", fixed(case["switch_step_s"]), "s"))
+        lines["Expert Switch Step"] = (fixed(case["switch_step_s"]), "s")
     if case["cache"] != "none":
-        lines.append(("Passes Reused by the Cache", _passes_reused(case), ""))
-    lines += [
-        (f"{kind} Energy per Step", fixed(case["step_energy_j"], 0), f"J{of_one}"),
-        (_VIDEO_SECOND, fixed(case["video_second_energy_j"], 0), "J"),
-    ]
-    return "\n".join(f"- **{label}**: {with_unit(value, unit)}" for label, value, unit in lines)
+        known = pd.notna(case["passes"])
+        reused = f"{case['passes_reused']:.0f} of {case['passes']:.0f}" if known else NOT_MEASURED
+        lines["Passes Reused by the Cache"] = (reused, "")
+    lines[f"{kind} Energy per Step"] = (fixed(case["step_energy_j"], 0), f"J{of_one}")
+    lines[_VIDEO_SECOND] = (fixed(case["video_second_energy_j"], 0), "J")
+    return [f"**{label}**: {with_unit(value, unit)}" for label, (value, unit) in lines.items()]
 
 
-def _unusual(stages: list[dict[str, Any]]) -> str:
+def _unusual(stages: list[dict[str, Any]]) -> list[str]:
     """A line for each generation that took unlike the others; the median passes over it."""
-    return "".join(
-        f"\n- **Unusual Generation**: number {generation.number} (from 0) took {fixed(generation.time_s)} s, modified "
+    return [
+        f"**Unusual Generation**: number {generation.number} (from 0) took {fixed(generation.time_s)} s, modified "
         f"z-score {generation.z_score:.1f}"
         for generation in unusual_generations(stages)
-    )
-
-
-def _passes_reused(case: CaseRow) -> str:
-    if pd.isna(case["passes"]):
-        return NOT_MEASURED
-    return f"{case['passes_reused']:.0f} of {case['passes']:.0f}"
-
-
-def _details(details: list[dict[str, Any]]) -> str:
-    times_s: dict[str, list[float]] = {}
-    for detail in details:
-        times_s.setdefault(detail["detail"], []).append(detail["time_s"])
-    rows = [
-        {
-            "Part": plain(name),
-            "Count": str(len(times)),
-            "Median (s)": fixed(statistics.median(times), 3),
-            "Sum (s)": fixed(sum(times), 3),
-        }
-        for name, times in times_s.items()
     ]
-    return table(rows, ("Part",))
+
+
+def _details(details: list[dict[str, Any]]) -> list[str]:
+    if not details:
+        return []
+    times_s = pd.DataFrame(details).groupby("detail", sort=False)["time_s"].agg(["count", "median", "sum"])
+    rows = [
+        {"Part": plain(part), "Count": str(count), "Median (s)": fixed(median_s, 3), "Sum (s)": fixed(sum_s, 3)}
+        for part, count, median_s, sum_s in times_s.itertuples()
+    ]
+    return ["### Details", markdown_table(rows, ("Part",))]

@@ -13,11 +13,11 @@ from wanbench.analysis.gpu_letters import gpu_letters
 from wanbench.analysis.tables import records_by_case
 from wanbench.findings.basis import Finding
 from wanbench.findings.thresholds import Thresholds
+from wanbench.report import differing
 from wanbench.report.case_section import case_section
-from wanbench.report.differing import settings_that_differ
 from wanbench.report.header import header
 from wanbench.report.how_to_read import how_to_read
-from wanbench.report.published import Published, against_published
+from wanbench.report.published import against_published
 from wanbench.report.summary import excluded_section, summary
 from wanbench.report.which_settings import which_settings
 
@@ -58,38 +58,34 @@ def content_of(
     excluded: pd.DataFrame,
     findings: Mapping[str, Sequence[Finding]],
     thresholds: Thresholds,
-    published: Sequence[Published] = (),
+    published: pd.DataFrame | None = None,
 ) -> Content:
     """What there is to say.
 
     Args:
         cases, stages, details, excluded: the tables of `wanbench.analysis.tables`.
         findings: by case; none for a case that is not there.
-        thresholds: those that the findings spoke by.
-        published: what others have published, to set beside the cases.
+        thresholds: those that the findings were made with.
+        published: what `read_published` gives, to set beside the cases.
     """
     stages_of, details_of, letters = records_by_case(stages), records_by_case(details), gpu_letters(cases)
     choices = which_settings(cases, thresholds.no_effect_memory_pct, thresholds.alike_generation_pct)
-    # A table of choices says what they differ in.
-    found = [choices or settings_that_differ(cases), against_published(cases, published)]
-    comparisons = [section for section in found if section is not None]
-    compared = [section.partition("\n")[0].removeprefix("## ") for section in comparisons]
+    sections = {
+        "Which settings to use": choices,
+        # A table of choices has what they differ in.
+        differing.HEADING: None if choices else differing.settings_that_differ(cases),
+        "Against published figures": None if published is None else against_published(cases, published),
+    }
+    compared = {heading: section for heading, section in sections.items() if section is not None}
+    about_cases = []
+    for case in case_rows(cases):
+        name, letter = case["case"], letters.get(case["gpu_uuid"]) if pd.notna(case["gpu_uuid"]) else None
+        of_case = stages_of.get(name, []), details_of.get(name, []), findings.get(name, [])
+        about_cases.append(CaseContent(name, case_section(case, *of_case, letter)))
     return Content(
         about=header(cases, excluded, findings),
         summary=summary(cases, findings),
-        overview=([excluded_section(excluded)] if len(excluded) else []) + comparisons,
-        cases=[
-            CaseContent(
-                case["case"],
-                case_section(
-                    case,
-                    stages_of.get(case["case"], []),
-                    details_of.get(case["case"], []),
-                    findings.get(case["case"], []),
-                    letters.get(case["gpu_uuid"]) if pd.notna(case["gpu_uuid"]) else None,
-                ),
-            )
-            for case in case_rows(cases)
-        ],
-        how_to_read=how_to_read([finding for of_case in findings.values() for finding in of_case], compared),
+        overview=([excluded_section(excluded)] if len(excluded) else []) + list(compared.values()),
+        cases=about_cases,
+        how_to_read=how_to_read([finding for of_case in findings.values() for finding in of_case], list(compared)),
     )

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from wanbench.analysis.case_rows import CaseRow, case_rows
+from wanbench.analysis.case_rows import case_rows
 from wanbench.cases.messages import of_failed_case, of_no_case
 from wanbench.findings.case_counts import Findings, of_failed_check, with_warnings
 from wanbench.registry.stages import FINISHED
@@ -25,12 +25,11 @@ def faults_of(cases: pd.DataFrame, excluded: pd.DataFrame, grid: str, folder: st
         folder: as for `wanbench.cases.messages.of_failed_case`.
     """
     failed = cases[~cases["status"].isin(FINISHED)]
-    lines = [_failed(case, folder) for case in case_rows(failed)]
+    keys = ("case", "status", "stage_reached", "error_type", "error_message")
+    lines = [
+        of_failed_case(*(None if pd.isna(case[key]) else case[key] for key in keys), folder)
+        for case in case_rows(failed)
+    ]
     lines += [f"{item.case}: excluded: {item.reason}" for item in excluded.itertuples() if item.of_grid]
-    strangers = [f"results/traces/{item.case}.json" for item in excluded.itertuples() if not item.of_grid]
-    return lines + ([of_no_case(strangers, grid, folder)] if strangers else [])
-
-
-def _failed(case: CaseRow, folder: str) -> str:
-    stage, error_type = (None if pd.isna(case[key]) else case[key] for key in ("stage_reached", "error_type"))
-    return of_failed_case(case["case"], case["status"], stage, error_type, case["error_message"], folder)
+    of_none = [f"results/traces/{item.case}.json" for item in excluded.itertuples() if not item.of_grid]
+    return lines + ([of_no_case(of_none, grid, folder)] if of_none else [])

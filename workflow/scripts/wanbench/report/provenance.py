@@ -31,13 +31,11 @@ def gpu(case: CaseRow) -> str:
         return _UNKNOWN
     if case["device"] == "cpu":
         return "none, ran on the CPU"
-    capability = f"compute capability {case['gpu_compute_capability']}, CUDA {case['cuda']}"
-    text = f"{counted_gpu(case)}, {gigabytes(case['gpu_mem_total_bytes'])} GB, {capability}"
-    if pd.notna(case["gpu_driver"]):
-        text += f", driver {case['gpu_driver']}"
-    if pd.notna(case["gpu_power_limit_w"]):
-        text += f", power limit {case['gpu_power_limit_w']:.0f} W"
-    return text
+    parts = [counted_gpu(case), f"{gigabytes(case['gpu_mem_total_bytes'])} GB"]
+    parts += [f"compute capability {case['gpu_compute_capability']}", f"CUDA {case['cuda']}"]
+    parts += [] if pd.isna(case["gpu_driver"]) else [f"driver {case['gpu_driver']}"]
+    parts += [] if pd.isna(case["gpu_power_limit_w"]) else [f"power limit {case['gpu_power_limit_w']:.0f} W"]
+    return ", ".join(parts)
 
 
 def counted_gpu(case: CaseRow) -> str:
@@ -49,9 +47,8 @@ def host(case: CaseRow) -> str:
     """Processor and memory of the machine."""
     if pd.isna(case["sys_mem_total_bytes"]):
         return _UNKNOWN
-    memory = gigabytes(case["sys_mem_total_bytes"])
     cores = f"{case['cpu_cores_logical']} logical cores, {case['cpu_threads_torch']} threads of torch"
-    return f"{case['cpu_name']}, {cores}, {memory} GB, {case['platform']}"
+    return f"{case['cpu_name']}, {cores}, {gigabytes(case['sys_mem_total_bytes'])} GB, {case['platform']}"
 
 
 def software(case: CaseRow) -> str:
@@ -78,6 +75,6 @@ def code(case: CaseRow) -> str:
 
 def weights(case: CaseRow) -> str:
     """Where the weights are from."""
-    if case["weights"] == "pretrained":
-        return f"{case['checkpoint']}{'' if pd.isna(case['revision']) else ' at ' + case['revision']}"
-    return f"random, {case['scale']} scale"
+    if case["weights"] != "pretrained":
+        return f"random, {case['scale']} scale"
+    return case["checkpoint"] + ("" if pd.isna(case["revision"]) else f" at {case['revision']}")

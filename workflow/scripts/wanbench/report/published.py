@@ -1,14 +1,11 @@
 """The cases beside what others have published of the same model, task, size, frames and number of GPUs."""
 
-import csv
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from wanbench.analysis.case_rows import CaseRow
+from wanbench.analysis.case_rows import CaseRow, case_rows
 from wanbench.analysis.comparable import (
     LOSSY_NOTE,
     at_steps,
@@ -20,145 +17,93 @@ from wanbench.analysis.comparable import (
     warmth,
 )
 from wanbench.analysis.numbers import fixed, gigabytes, plain
-from wanbench.report.layout import table
+from wanbench.report.layout import markdown_table
 from wanbench.report.provenance import counted_gpu
 
 FILE = Path(__file__).with_name("published_figures.csv")
 
+_WORK = ["model", "task", "size", "frames", "gpus"]
 _TEXT_COLUMNS = (
-    "Case",
-    "GPU",
-    "Offload",
-    "Compile",
-    "Published GPU",
-    "Software",
-    "Generation",
-    "Published note",
-    "Source",
+    *("Case", "GPU", "Offload", "Compile", "Published GPU", "Software"),
+    *("Generation", "Published note", "Source"),
 )
 _NOTE = (
-    "A ratio is the figure here over the published one: below 1 is faster. GPUs, software and what a total includes "
-    "differ between sources, and a ratio between different GPUs compares the GPUs too. "
-    "Total(s) is one generation without model initialisation and compilation: warm, the median of those after the "
-    "first of the process, or cold, the first where it is the only one. Published totals are mostly of warm "
-    "generations (Published note says of which): a cold one here may be longer than those, by what loading and "
-    "choosing kernels takes. (scaled): the case ran another number of steps than was published, and its s/step "
-    "stands for the difference. Check in the summary says which cases have doubtful figures."
+    "A ratio is the figure here over the published one: below 1 is faster. Sources differ in GPU, software and what a "
+    "total includes. Published totals are mostly of warm generations (Published note); a cold one here also loads and "
+    "chooses kernels. Total(s) excludes initialisation and compilation; (scaled): brought to the published steps by "
+    "s/step. Check in the summary marks cases with doubtful figures."
 )
 
 
-@dataclass(frozen=True)
-class Published:
-    """What a source says of one generation; None where it does not say.
+def read_published(file: Path = FILE) -> pd.DataFrame:
+    """Published figures of one generation each, in the order of the file; NA is what a source does not say.
 
-    Attributes:
-        gpus: number of GPUs that worked on it together.
-        size: width*height in pixels.
-        s_per_step: time of a denoising step.
-        peak_gb: highest GPU memory, of one GPU.
-        note: what the figures are of, as the source has it; may be empty.
+    `peak_gb` is of one GPU; `note` is what the figures are of, as the source has it, and may be empty.
     """
-
-    model: str
-    task: str
-    gpu: str
-    gpus: int
-    size: str
-    frames: int
-    steps: int
-    software: str
-    total_s: float | None
-    s_per_step: float | None
-    peak_gb: float | None
-    energy_kj: float | None
-    note: str
-    source: str
+    published = pd.read_csv(file)
+    return published.assign(task=published["task"].str.lower(), note=published["note"].fillna(""))
 
 
-def read_published(file: Path = FILE) -> list[Published]:
-    """Published figures, in the order of the file; an empty cell is what a source does not say."""
-    with file.open(encoding="utf-8", newline="") as lines:
-        return [_published(row) for row in csv.DictReader(lines)]
-
-
-def _published(row: dict[str, str]) -> Published:
-    text = {key: row[key] for key in ("model", "gpu", "size", "software", "note", "source")}
-    whole = {key: int(row[key]) for key in ("gpus", "frames", "steps")}
-    figures = {key: float(row[key]) if row[key] else None for key in ("total_s", "s_per_step", "peak_gb", "energy_kj")}
-    return Published(task=row["task"].lower(), **text, **whole, **figures)
-
-
-def pairs(cases: pd.DataFrame, published: Sequence[Published]) -> list[tuple[CaseRow, Published]]:
-    """Each case (a row of the cases table) with each figure published for what it made.
+def pairs(cases: pd.DataFrame, published: pd.DataFrame) -> list[CaseRow]:
+    """Each case with each figure published for what it made, in one row; published steps are `steps_published`.
 
     In the order of both, but those of the case's kind of GPU first.
     """
-    by_work: dict[tuple[str, str, str, int, int], list[Published]] = {}
-    for figure in published:
-        work = (figure.model, figure.task, figure.size, figure.frames, figure.gpus)
-        by_work.setdefault(work, []).append(figure)
-    return [
-        (case, figure)
-        for case in comparable(cases)
-        if _guided(case)
-        for figure in sorted(by_work.get(_work(case), []), key=lambda figure: not _same_gpu(case, figure))
-    ]
+    names = [case["case"] for case in comparable(cases) if _is_guided(case)]
+    here, place = cases[cases["case"].isin(names)], {name: i for i, name in enumerate(names)}
+    both = case_rows(here.merge(published, on=_WORK, suffixes=("", "_published")))
+    return sorted(both, key=lambda pair: (place[pair["case"]], not _same_gpu(pair)))
 
 
-def _same_gpu(case: CaseRow, figure: Published) -> bool:
+def _same_gpu(pair: CaseRow) -> bool:
     """Whether a GPU's full name has the words of a published one, which may be one of several: "H100/H800"."""
-    if pd.isna(case["gpu_name"]):
-        return False
-    words = set(re.findall(r"\w+", case["gpu_name"]))
-    return any(words.issuperset(name.split()) for name in figure.gpu.split("/"))
+    words = set() if pd.isna(pair["gpu_name"]) else set(re.findall(r"\w+", pair["gpu_name"]))
+    return any(words.issuperset(name.split()) for name in pair["gpu"].split("/"))
 
 
-def _work(case: CaseRow) -> tuple[str, str, str, int, int]:
-    return case["model"], case["task"], case["size"], int(case["frames"]), int(case["gpus"])
-
-
-def _guided(case: CaseRow) -> bool:
-    """Guidance of 1 or less leaves out every second pass, which all published runs have."""
+def _is_guided(case: CaseRow) -> bool:
+    """Guidance of 1 or less does without every second pass, which all published runs have."""
     return float(case["guidance"].split(" / ")[0]) > 1
 
 
-def against_published(cases: pd.DataFrame, published: Sequence[Published]) -> str | None:
+def against_published(cases: pd.DataFrame, published: pd.DataFrame) -> str | None:
     """The section of the report; None where nothing is published of any case."""
     found = pairs(cases, published)
     if not found:
         return None
-    with_energy = any(figure.energy_kj is not None for _, figure in found)
-    rows = [_row(case, figure, with_energy) for case, figure in found]
-    notes = [_NOTE, *([LOSSY_NOTE] if any(is_lossy(case) for case, _ in found) else [])]
-    return "\n\n".join(["## Against published figures", table(rows, _TEXT_COLUMNS), *notes])
+    table = pd.DataFrame(map(_row, found))
+    if all(pd.isna(pair["energy_kj"]) for pair in found):
+        table = table.drop(columns=["Energy(kJ)", "Published energy(kJ)"])
+    notes = [_NOTE, *([LOSSY_NOTE] if any(map(is_lossy, found)) else [])]
+    return "\n\n".join(["## Against published figures", markdown_table(table, _TEXT_COLUMNS), *notes])
 
 
-def _row(case: CaseRow, figure: Published, with_energy: bool) -> dict[str, str]:
-    here = at_steps(case, figure.steps)
-    cells = {
-        "Case": label(case),
-        "GPU": plain(counted_gpu(case)),
-        "Offload": plain(case["offload"]),
-        "Compile": plain(case["compile"]),
-        "Steps": str(case["steps"]),
-        "Published GPU": plain(figure.gpu if figure.gpus == 1 else f"{figure.gpus} x {figure.gpu}"),
-        "Software": plain(figure.software),
-        "Published steps": str(figure.steps),
-        "s/step": step_text(case),
-        "Published s/step": fixed(figure.s_per_step),
-        "s/step ratio": fixed(_ratio(case["step_s"], figure.s_per_step)),
-        "Generation": warmth(case),
+def _row(pair: CaseRow) -> dict[str, str]:
+    here = at_steps(pair, pair["steps_published"])
+    return {
+        "Case": label(pair),
+        "GPU": plain(counted_gpu(pair)),
+        "Offload": plain(pair["offload"]),
+        "Compile": plain(pair["compile"]),
+        "Steps": str(pair["steps"]),
+        "Published GPU": plain(pair["gpu"] if pair["gpus"] == 1 else f"{pair['gpus']} x {pair['gpu']}"),
+        "Software": plain(pair["software"]),
+        "Published steps": str(pair["steps_published"]),
+        "s/step": step_text(pair),
+        "Published s/step": fixed(pair["s_per_step"]),
+        "s/step ratio": fixed(_ratio(pair["step_s"], pair["s_per_step"])),
+        "Generation": warmth(pair),
         "Total(s)": scaled_text(here.time_s, here.scaled),
-        "Published total(s)": fixed(figure.total_s),
-        "Total ratio": fixed(_ratio(here.time_s, figure.total_s)),
-        "Mem(GB)": gigabytes(case["gpu_mem_allocated_bytes"]),
-        "Published mem(GB)": fixed(figure.peak_gb),
+        "Published total(s)": fixed(pair["total_s"]),
+        "Total ratio": fixed(_ratio(here.time_s, pair["total_s"])),
+        "Mem(GB)": gigabytes(pair["gpu_mem_allocated_bytes"]),
+        "Published mem(GB)": fixed(pair["peak_gb"]),
+        "Energy(kJ)": scaled_text(here.energy_j, here.scaled, scale=1e-3),
+        "Published energy(kJ)": fixed(pair["energy_kj"]),
+        "Published note": plain(pair["note"]),
+        "Source": plain(pair["source"]),
     }
-    if with_energy:
-        cells["Energy(kJ)"] = scaled_text(here.energy_j, here.scaled, scale=1e-3)
-        cells["Published energy(kJ)"] = fixed(figure.energy_kj)
-    return cells | {"Published note": plain(figure.note), "Source": plain(figure.source)}
 
 
 def _ratio(here: float | None, published: float | None) -> float | None:
-    return None if pd.isna(here) or published is None else here / published
+    return None if pd.isna(here) or pd.isna(published) else here / published

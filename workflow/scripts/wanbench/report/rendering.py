@@ -1,7 +1,7 @@
 """The report's paragraphs as HTML, with what a page needs beyond Markdown: anchors, header cells, links to cases."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -18,44 +18,28 @@ def case_anchor(name: str) -> str:
     return f"case-{name}"
 
 
-def to_html(paragraphs: Iterable[str], within: str = "") -> str:
+def to_html(paragraphs: Iterable[str], within: str = "", linked: Collection[str] = ()) -> str:
     """Paragraphs of the report; headings get the anchors that hosts of Markdown give them.
 
     Args:
         within: anchor of the part of the page that the paragraphs are of, where other parts have the same headings.
+        linked: names of cases: where one stands in the first cell of a row, it is a link to the case.
     """
-    return _MARKDOWN.renderer.render(_tokens(paragraphs, within), _MARKDOWN.options, {})
-
-
-def to_html_with_case_links(paragraphs: Iterable[str], names: Sequence[str]) -> str:
-    """The same, with the first cell of each row a link to the case of that name, if there is one."""
-    tokens = _tokens(paragraphs)
-    in_row = first_of_row = False
-    for token in tokens:
-        if token.type == "tr_open":
-            in_row = True
-        elif token.type == "td_open":
-            first_of_row, in_row = in_row, False
-        elif token.type == "inline" and first_of_row:
-            first_of_row = False
-            name = token.content.removesuffix(" (lossy)")
-            if name in names:
-                opening = Token("link_open", "a", 1, attrs={"href": f"#{case_anchor(name)}"})
-                token.children = [opening, *(token.children or []), Token("link_close", "a", -1)]
-    return _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
-
-
-def _tokens(paragraphs: Iterable[str], within: str = "") -> list[Token]:
     tokens = _MARKDOWN.parse("\n\n".join(paragraphs))
-    for token, following in zip(tokens, tokens[1:]):
+    for before, token, following in zip([None, *tokens], tokens, tokens[1:]):
         if token.type == "heading_open":
             # Anchors of headings have no colon, so that none can be that of a case.
             token.attrSet("id", f"{within}:{_anchor(following)}" if within else _anchor(following))
         elif token.type == "th_open":
             token.attrSet("scope", "col")
-        elif token.type == "td_open" and " " in following.content and len(following.content) > _MOST_UNBROKEN:
-            token.attrSet("class", "prose")
-    return tokens
+        elif token.type == "td_open":
+            if " " in following.content and len(following.content) > _MOST_UNBROKEN:
+                token.attrSet("class", "prose")
+            name = following.content.removesuffix(" (lossy)")
+            if before is not None and before.type == "tr_open" and name in linked:
+                opening = Token("link_open", "a", 1, attrs={"href": f"#{case_anchor(name)}"})
+                following.children = [opening, *(following.children or []), Token("link_close", "a", -1)]
+    return _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
 
 
 def _anchor(heading: Token) -> str:

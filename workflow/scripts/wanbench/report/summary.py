@@ -10,7 +10,8 @@ from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain, som
 from wanbench.findings import disturbed
 from wanbench.findings.basis import Finding
 from wanbench.findings.case_counts import Findings
-from wanbench.report.layout import table
+from wanbench.registry.stages import OK
+from wanbench.report.layout import markdown_table
 
 _TEXT_COLUMNS = ("Case", "Res", "Offload", "Status", "Check", "Model", "Task", "Weights")
 
@@ -19,31 +20,26 @@ def summary(cases: pd.DataFrame, findings: Findings) -> str:
     """One row for each case, and below them what a reader of single columns would not see."""
     if not len(cases):
         return "No case has a usable trace."
-    rows = table(
-        [_summary_row(case, _doubts(findings.get(case["case"], ()))) for case in case_rows(cases)], _TEXT_COLUMNS
-    )
-    return "\n\n".join([rows, *_unlike_work(cases), *_single_steps(cases)])
+    rows = [_row(case, findings.get(case["case"], ())) for case in case_rows(cases)]
+    return "\n\n".join([markdown_table(rows, _TEXT_COLUMNS), *_notes(cases)])
 
 
-def _unlike_work(cases: pd.DataFrame) -> list[str]:
-    if len(cases[["generations", "steps"]].drop_duplicates()) == 1:
-        return []
-    text = (
-        "Time(s) is of the whole process, Load and Energy(kJ) are of all of Total\\_Execution, so they compare only "
-        "where Generations and Steps are the same."
-    )
-    several = cases[cases["generations"] > 1]
-    measured = [f"{plain(name)} ({count})" for name, count in zip(several["case"], several["generations"])]
-    return [f"{text} Several videos were made by: {some(measured)}." if measured else text]
+def _notes(cases: pd.DataFrame) -> list[str]:
+    notes = []
+    if len(cases[["generations", "steps"]].drop_duplicates()) > 1:
+        several = cases[cases["generations"] > 1]
+        made = [f"{plain(name)} ({count})" for name, count in zip(several["case"], several["generations"])]
+        notes.append(
+            "Time(s), Load and Energy(kJ) are of all generations: compare them where Generations and Steps are the "
+            f"same.{f' Several generations: {some(made)}.' if made else ''}"
+        )
+    single = [plain(name) for name in cases[cases["typical_steps"] == 1]["case"]]
+    if single:
+        notes.append(f"s/step is of a single step, neither the first nor an expert switch, in: {some(single)}.")
+    return notes
 
 
-def _single_steps(cases: pd.DataFrame) -> list[str]:
-    found = [plain(name) for name in cases[cases["typical_steps"] == 1]["case"]]
-    which = "s/step is of a single step (the others were the first, and with A14B the expert switch) in"
-    return [f"{which}: {some(found)}."] if found else []
-
-
-def _summary_row(case: CaseRow, doubts: Sequence[str]) -> dict[str, str]:
+def _row(case: CaseRow, findings: Sequence[Finding]) -> dict[str, str]:
     return {
         "Case": case["case"],
         "Res": case["size"] + (" (unofficial)" if case["unofficial_size"] else ""),
@@ -56,12 +52,12 @@ def _summary_row(case: CaseRow, doubts: Sequence[str]) -> dict[str, str]:
         "Generations": str(case["generations"]),
         "Steps": str(case["steps"]),
         "Status": case["status"],
-        "Check": _check(case, doubts),
+        "Check": _check(case, findings),
         "Model": case["model"],
         "Task": case["task"],
         "Frames": str(case["frames"]),
         "Weights": case["weights"] if pd.isna(case["scale"]) else f"{case['weights']}, {case['scale']}",
-        "Exec(s)": fixed(case["total_execution_s"] if case["status"] == "ok" else None),
+        "Exec(s)": fixed(case["total_execution_s"] if case["status"] == OK else None),
         "RAM(GB)": gigabytes(host_mem_bytes(case)),
         "Energy(kJ)": fixed(case["energy_j"], 2, 1e-3),
         "Power(W)": fixed(case["power_mean_w"], 0),
@@ -72,19 +68,15 @@ def _summary_row(case: CaseRow, doubts: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _doubts(findings: Sequence[Finding]) -> list[str]:
-    """What disturbed a case that no fault of its check stands for."""
-    fired = {finding.rule for finding in findings}
-    return [rule.name.replace("_", " ") for rule in disturbed.RULES if rule.name in fired]
-
-
-def _check(case: CaseRow, doubts: Sequence[str]) -> str:
-    if case["status"] != "ok":
+def _check(case: CaseRow, findings: Sequence[Finding]) -> str:
+    """Checks that failed, what else disturbed the case, and how many contaminated generations were excluded."""
+    if case["status"] != OK:
         return NOT_MEASURED
+    fired = {finding.rule for finding in findings}
+    doubts = [case["failed_checks"].strip() or "passed", *(rule.name for rule in disturbed.RULES if rule.name in fired)]
     excluded = int(case["generations_excluded"])
     without = f" (without {excluded} of {case['generations']} generations)" if excluded else ""
-    verdict = case["failed_checks"].replace("_", " ").strip() or "passed"
-    return plain(", ".join([verdict, *doubts]) + without)
+    return plain(", ".join(doubts).replace("_", " ") + without)
 
 
 def excluded_section(excluded: pd.DataFrame) -> str:
