@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from conftest import ROOT
 from example_cases import tiny_case
 from reports import case_trace, full_case, made, report, tables, with_measures
 from traces import GPU, records, write
@@ -17,11 +16,10 @@ from wanbench.analysis.choices import groups_of
 from wanbench.analysis.tables import cases_table, write_table
 from wanbench.cases.case import Case
 from wanbench.measure.outcome import Outcome
+from wanbench.registry.settings import SETTINGS
 from wanbench.report.which_settings import which_settings
 from wanbench.trace.reader import Trace, read_trace
 
-DATA = Path(__file__).parents[1] / "data"
-KEPT = ROOT / "results/reference/h200/traces"
 GB = 1_000_000_000
 ALIKE_PCT, ALIKE_GENERATION_PCT = 2, 2.5
 Make = Callable[..., Trace]
@@ -51,6 +49,7 @@ def rows(*traces: Trace) -> dict[str, dict[str, str]]:
     [
         ({}, GPU, True),
         ({"task": "i2v"}, GPU, False),
+        ({"model": "T2V-A14B", "size": "1280*704", "unofficial_size": True}, GPU, False),
         ({"size": "704*1280"}, GPU, False),
         ({"frames": 81}, GPU, False),
         ({"weights": "pretrained"}, GPU, False),
@@ -60,15 +59,9 @@ def rows(*traces: Trace) -> dict[str, dict[str, str]]:
 )
 def test_choices_made_the_same_video_on_the_same_gpu(make: Make, other: dict, gpu: dict, together: bool) -> None:
     one = make(full_case("one", steps=3))
-    another = make(full_case("another", steps=3, offload="model", **other), gpu=gpu)
+    experts = {"experts": ["high_noise"] * 3} if "model" in other else {}
+    another = make(full_case("another", **{"steps": 3, "offload": "model"} | other), gpu=gpu, **experts)
     assert groups(one, another) == ([["one", "another"]] if together else [["one"], ["another"]])
-
-
-def test_models_are_no_choice_of_settings(make: Make) -> None:
-    models = ({"model": "TI2V-5B"}, {"model": "T2V-A14B", "offload": "model"})
-    same = {"size": "832*480", "unofficial_size": True, "frames": 81, "steps": 3}
-    traces = [make(full_case(case["model"], **case | same), experts=["high_noise"] * 3) for case in models]
-    assert groups(*traces) == [["TI2V-5B"], ["T2V-A14B"]]
 
 
 @pytest.mark.parametrize(
@@ -92,13 +85,6 @@ def test_one_setting_makes_a_choice_and_has_a_column(make: Make, setting: dict[s
     found = rows(make(full_case("one", **same)), make(full_case("another", **same | setting)))["one"]
     expected = ["cache", "cache_threshold"] if key == "cache" else [key]
     assert list(found)[1 : 1 + len(expected) + 1] == [*expected, "s/step"]
-
-
-def test_two_thresholds_of_a_cache_are_a_choice(make: Make) -> None:
-    same = {"steps": 3, "weights": "pretrained", "cache": "first_block"}
-    cases = [full_case(f"at_{at}", cache_threshold=at, **same) for at in (0.05, 0.1)]
-    found = rows(*(make(case) for case in cases))
-    assert [row["cache_threshold"] for row in found.values()] == ["0.05", "0.1"]
 
 
 def test_where_settings_do_not_differ_the_table_says_what_they_are(make: Make) -> None:
@@ -186,15 +172,6 @@ def test_the_fastest_stands_first_and_what_has_no_time_last(make: Make) -> None:
     assert (found["s/step"], found["Time at 50 steps (s)"], found["Best at"]) == ("n/a", "n/a", "")
 
 
-def test_a_figure_of_a_single_step_says_so(make: Make) -> None:
-    short = make(full_case("short", "T2V-A14B", steps=3), experts=["high_noise"] * 2 + ["low_noise"])
-    longer = make(
-        full_case("longer", "T2V-A14B", steps=4, offload="model"), experts=["high_noise"] * 2 + ["low_noise"] * 2
-    )
-    found = rows(short, longer)
-    assert (found["short"]["s/step"], found["longer"]["s/step"]) == ("2.00 (1 step)", "2.00")
-
-
 def test_energy_is_for_a_second_of_video_at_the_official_steps(make: Make, tmp_path: Path) -> None:
     case = full_case("known", steps=3)
     parts = r"Step_\d_Inference|VAE.*|Video.*"
@@ -211,12 +188,7 @@ def test_energy_is_for_a_second_of_video_at_the_official_steps(make: Make, tmp_p
 @pytest.mark.parametrize(
     ("setting", "lossy"),
     [
-        ({"cache": "first_block"}, True),
-        ({"attention": "sage"}, True),
-        ({"attention": "sage_hub"}, True),
-        ({"vae_tiling": True}, True),
-        ({"vae_dtype": "bfloat16"}, True),
-        ({"dtype": "float16"}, True),
+        *(({key: value}, True) for key, row in SETTINGS.items() for value in row.lossy if value != "sage_hub"),
         ({"dtype": "float32"}, False),
         ({"attention": "_native_cudnn"}, False),
         ({"compile": "repeated_blocks"}, False),
@@ -227,7 +199,7 @@ def test_what_changes_the_video_is_marked_and_explained(make: Make, setting: dic
     traces = [make(full_case("exact", **same)), make(full_case("other", **same, **setting))]
     section = which_settings(cases_table(traces), ALIKE_PCT, ALIKE_GENERATION_PCT)
     assert ("| other (lossy) " in section, "| exact (lossy) " in section) == (lossy, False)
-    assert ("(lossy): a setting of the case changes the video" in section) == lossy
+    assert ("(lossy): a setting of the case" in section) == lossy
 
 
 def test_the_gpu_of_a_row_is_said_where_a_table_has_several(make: Make) -> None:
@@ -236,7 +208,7 @@ def test_the_gpu_of_a_row_is_said_where_a_table_has_several(make: Make) -> None:
     found = rows(make(one), make(tiled, gpu=other))
     assert {name: row["GPU"] for name, row in found.items()} == {"one": "A", "tiled (lossy)": "B"}
     section = which_settings(cases_table([make(one), make(tiled, gpu=other)]), ALIKE_PCT, ALIKE_GENERATION_PCT)
-    assert "on which a row was measured: GPU A is GPU-0, GPU B is GPU-1." in section
+    assert "GPU A is GPU-0, GPU B is GPU-1." in section
     assert "GPU" not in rows(make(one), make(tiled))["one"]
 
 
@@ -292,30 +264,25 @@ def test_what_a_process_pays_once_is_told_from_a_second_on(make: Make) -> None:
     assert once not in which_settings(table, ALIKE_PCT, ALIKE_GENERATION_PCT)
 
 
-def test_what_compilation_prepares_is_no_placing_of_weights() -> None:
-    """Kept cases without offload place theirs in 0.1 s, and those that compile have 0.8 to 1.3 s in the same detail."""
-    kept = (KEPT / f"T2V_A14B_480p{name}.json.gz" for name in ("", "_compiled", "_group_stream"))
-    table = cases_table(list(map(read_trace, kept)))
-    eager_s, compiled_s, streamed_s = table["placement_s"]
-    assert eager_s < 0.1
-    assert pd.isna(compiled_s)
-    assert streamed_s > 80
-    text = which_settings(table, ALIKE_PCT, ALIKE_GENERATION_PCT)
-    assert "placing the weights 83.13 s (T2V_A14B_480p_group_stream); compilation 12.35 s (T2V_A14B_480p_comp" in text
-
-
-def test_the_section_as_it_is_printed(make: Make, tmp_path: Path) -> None:
-    """From the table as it comes out of its file."""
+def test_the_section_of_a_table_as_it_comes_out_of_its_file(make: Make, tmp_path: Path) -> None:
     traces = [
         make(full_case("1_eager", steps=4), peak_bytes=47 * GB),
         make(full_case("2_compiled", compile="repeated_blocks", repeats=2), 1.5, compile_s=9.0, peak_bytes=47 * GB),
-        make(full_case("3_tiled", steps=4, vae_tiling=True), decode_s=12.0, peak_bytes=30 * GB),
-        make(full_case("4_offload", steps=4, offload="model"), decode_s=9.0, peak_bytes=25 * GB),
-        make(full_case("5_A14B", "T2V-A14B", steps=3), 9.0, experts=["high_noise"] * 3, peak_bytes=80 * GB),
+        make(full_case("3_offload", steps=4, offload="model"), decode_s=9.0, peak_bytes=25 * GB),
+        make(full_case("4_A14B", "T2V-A14B", steps=3), 9.0, experts=["high_noise"] * 3, peak_bytes=80 * GB),
     ]
     write_table(cases_table(traces), tmp_path / "cases.csv", tmp_path / "cases.parquet")
     section = which_settings(pd.read_parquet(tmp_path / "cases.parquet"), ALIKE_PCT, ALIKE_GENERATION_PCT)
-    assert section == (DATA / "which_settings.md").read_text("utf-8").rstrip("\n")
+    assert "### TI2V-5B t2v, 1280\\*704, 121 frames, random weights, GPU NVIDIA H200\n" in section
+    first, second = tables(section, "Case")
+    assert [(row["Case"], row["Best at"]) for row in first] == [
+        ("2_compiled", "fastest, Pareto"),
+        ("1_eager", ""),
+        ("3_offload", "least memory (allocated), Pareto"),
+    ]
+    assert [row["Time at 40 steps (s)"] for row in second] == ["364.75 (scaled)"]
+    assert "compilation 9.00 s (2_compiled)" in section
+    assert "Host memory with offload: 4.00 GB (3_offload)" in section
 
 
 def test_a_cache_with_random_weights_is_no_setting_to_use(make: Make) -> None:

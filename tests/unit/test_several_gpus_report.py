@@ -57,7 +57,6 @@ IDLE = {STEPS: {"sm_activity_pct": 40.0, "tensor_activity_pct": 20.0, "process_c
     [
         (BUSY, "compute_bound"),
         (BUSY | {STEPS: BUSY[STEPS] | {"tensor_activity_pct": 66.0}}, "kernel_bound"),
-        (IDLE, "low_sm_inference"),
         (IDLE, "launch_bound"),
     ],
 )
@@ -67,22 +66,6 @@ def test_nothing_is_concluded_from_the_activity_of_gpus_that_wait_for_each_other
     """As T2V_A14B_480p_4_gpus_compiled: 74.8 % of the tensor cores on one GPU, and 66.2 with the exchange."""
     assert fires in rules(trace(tmp_path, "one", measures=measures))
     assert fires not in rules(trace(tmp_path, "two", 2, 1.0, measures=measures))
-
-
-def test_speed_and_energy_of_several_gpus_are_told_with_their_efficiency(tmp_path: Path) -> None:
-    # 20 s of 24.75 in the steps.
-    one, two = trace(tmp_path, "one"), trace(tmp_path, "two", 2, 1.0, energy_j=1500)
-    found = rules(two, one)["parallel_efficiency"]
-    assert found.text == (
-        "2 GPUs make a video of 10 steps 1.68x as fast as one, 84 % parallel efficiency, energy +6 % (against case "
-        "one), and one of the official 50 steps 1.91x as fast as one, 96 % parallel efficiency, energy +7 % (scaled); "
-        "steps alone are 2.00x as fast."
-    )
-    assert found.evidence["efficiency_pct"] == pytest.approx(84.0, abs=0.2)
-    other_way = rules(one, two)
-    assert "parallel_efficiency" not in other_way
-    assert "faster_elsewhere" not in other_way
-    assert "parallel_efficiency" not in rules(two)
 
 
 def test_who_has_one_gpu_is_told_the_best_settings_on_one(tmp_path: Path) -> None:

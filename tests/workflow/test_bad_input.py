@@ -55,10 +55,16 @@ def test_a_case_that_stands_twice_in_a_file_given_on_the_command_line(new_projec
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (("power_cap_pct: 10", "power_cap_pct: high"), 'power_cap_pct: "high" is not allowed; allowed: a number from'),
-        (("power_cap_pct: 10", ""), "power_cap_pct is missing; allowed: a number from 0 to 100"),
-        (("power_cap_pct: 10", "power_cap_pct: 10\npower_cap: 5"), "unknown key 'power_cap' (did you mean"),
-        (("power_cap_pct: 10", "power_cap_pct: 10\npower_cap_pct: 5"), "'power_cap_pct' stands here a second"),
+        (
+            ("busy_machine_pct: 10", "busy_machine_pct: high"),
+            'busy_machine_pct: "high" is not allowed; allowed: a number from',
+        ),
+        (("busy_machine_pct: 10", ""), "busy_machine_pct is missing; allowed: a number from 0 to 100"),
+        (("busy_machine_pct: 10", "busy_machine_pct: 10\nbusy_machine: 5"), "unknown key 'busy_machine' (did you mean"),
+        (
+            ("busy_machine_pct: 10", "busy_machine_pct: 10\nbusy_machine_pct: 5"),
+            "'busy_machine_pct' stands here a second",
+        ),
     ],
     ids=["wrong type", "missing", "unknown", "twice"],
 )

@@ -120,7 +120,7 @@ def test_a_changed_threshold_makes_only_the_report_again(project: Project) -> No
     text = file.read_text("utf-8")
     file.write_text(f"# another reason\n{text}", "utf-8")
     assert project.plan() == set()
-    file.write_text(text.replace("power_cap_pct: 10", "power_cap_pct: 20"), "utf-8")
+    file.write_text(text.replace("busy_machine_pct: 10", "busy_machine_pct: 20"), "utf-8")
     assert project.plan() == {("report", ""), ("page", ""), ("outcome", "")}
 
 

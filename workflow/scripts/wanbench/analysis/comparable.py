@@ -8,13 +8,12 @@ import pandas as pd
 
 from wanbench.analysis.case_rows import CaseRow, case_rows
 from wanbench.analysis.numbers import NOT_MEASURED, fixed
+from wanbench.registry import settings
 from wanbench.registry.stages import OK, OOM
 
 LOSSY_NOTE = (
-    "(lossy): a setting of the case changes the video and not only how it is made: a cache reuses what earlier steps "
-    "computed, sage attention computes in 8 bit, VAE tiling blends the borders of its tiles, a VAE in 16 bit and a "
-    "denoiser in float16 compute with less precision or range than the model's own. Look at videos from real weights "
-    "before choosing it."
+    "(lossy): a setting of the case changes the arithmetic of its video: a cache, sage attention, VAE tiling, a VAE in "
+    "16 bit or float16. Look at videos from real weights before choosing it."
 )
 
 WARM, COLD = "warm", "cold"
@@ -114,12 +113,6 @@ def kind_of_all(cases: Sequence[CaseRow]) -> str | None:
     return next((kind for kind in (WARM, COLD) if all(has_kind(case, kind) for case in cases)), None)
 
 
-def kinds_compared(case: CaseRow, other: CaseRow) -> tuple[str, str]:
-    """The kind of generation of each of two cases that are held against each other: the same where both have it."""
-    kind = kind_of_all((case, other))
-    return (kind, kind) if kind else (warmth(case), warmth(other))
-
-
 def host_mem_bytes(case: CaseRow) -> float | None:
     """Highest memory of a case on the host, in bytes; None where it was not measured.
 
@@ -131,9 +124,8 @@ def host_mem_bytes(case: CaseRow) -> float | None:
 
 
 def is_lossy(case: CaseRow) -> bool:
-    """Whether a setting changes the video that comes out: its content, or the precision that it is computed with."""
-    reduced = case["vae_dtype"] != "float32" or case["dtype"] == "float16"
-    return bool(case["cache"] != "none" or case["attention"].startswith("sage") or case["vae_tiling"] or reduced)
+    """Whether a setting changes the arithmetic of the video that comes out."""
+    return settings.is_lossy(case)
 
 
 def label(case: CaseRow) -> str:

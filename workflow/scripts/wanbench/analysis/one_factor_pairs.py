@@ -1,179 +1,111 @@
-"""Other cases of a report that differ from a case in one setting, and maybe in the GPU and in the number of steps."""
-
-import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+"""Pairs of cases that made the same video and differ in one setting, and maybe in the GPU and the number of steps."""
 
 import pandas as pd
 
 from wanbench.analysis.case_rows import CaseRow
-from wanbench.analysis.comparable import (
-    COLD,
-    WARM,
-    at_steps,
-    has_kind,
-    is_cache_at_random,
-    kinds_compared,
-    known,
-    shown_setting,
-    warmth,
-)
-from wanbench.registry.stages import OK
+from wanbench.analysis.comparable import COLD, WARM, at_steps, comparable, is_lossy
+from wanbench.models.facts import MODELS
+from wanbench.registry.settings import METHOD, SETTINGS, WORKLOAD, keys
 
-# What must be the same for times to compare; steps may differ, since figures are brought to the same number.
-_SAME = (
-    "model",
-    "task",
-    "size",
-    "frames",
-    "guidance",
-    "shift",
-    "weights",
-    "scale",
-    "checkpoint",
-    "revision",
-    "gpu_name",
-    "gpu_power_limit_w",
-    "gpu_driver",
-    "packages",
-)
-SETTINGS = ("offload", "compile", "cache", "attention", "dtype", "vae_dtype", "vae_tiling", "gpus")
+# Times are scaled to the official steps. Seeds, prompts and the like change no time.
+_WORKLOAD = [key for key in keys(WORKLOAD) if key != "steps" and SETTINGS[key].acts_on != "nothing"]
+_MACHINE = ["gpu_name", "gpu_power_limit_w", "gpu_driver", "packages"]
+_BELONG = {row.key: row.only_with[0] for row in SETTINGS.values() if row.role == METHOD and row.only_with}
+# Settings that are varied one at a time; a cache's threshold belongs to the cache.
+FACTORS = tuple(key for key in keys(METHOD) if key not in _BELONG)
+_FIGURES = ["warm_s", "cold_s", "warm_j", "cold_j", "step_s", "gpu_mem_allocated_bytes"]
+_COLUMNS = {
+    "case": "string",
+    "other": "string",
+    "key": "string",
+    "value": "string",
+    "other_value": "string",
+    "same_gpu": "boolean",
+    "lossy": "boolean",
+    "step_ratio": "Float64",
+    "generation_ratio": "Float64",
+    "energy_ratio": "Float64",
+    "memory_change_bytes": "Float64",
+    "memory_saved_pct": "Float64",
+}
 
 
-@dataclass(frozen=True)
-class Neighbour:
-    """A case that differs in one setting.
+def one_factor_pairs(cases: pd.DataFrame) -> pd.DataFrame:
+    """For each case and each other value of a setting, the nearest case that differs in that setting alone.
 
-    Attributes:
-        row: its row of the cases table.
-        key: the setting that differs.
-        value: what it has there, as a grid file has it.
-        same_gpu: it ran on the very same GPU, and not on another one of the same name (and maybe another machine).
-        same_steps: it ran as many steps.
+    Columns: `value` and `other_value` as a grid file has them; `same_gpu`: the very same GPU, not only one of its name;
+    `lossy`: the other case is lossy, and this one is not. Ratios are this case's figure over the other's, so above 1
+    the other is better: of s/step, and of time and energy of a generation scaled to the official steps, warm where
+    both have a warm one, else cold. `memory_change_bytes` is what the other takes more at its peak,
+    `memory_saved_pct` what this one saves of the other's.
+
+    Only cases that passed their checks, of the real models on a GPU, and none with a cache at random weights.
     """
-
-    row: CaseRow
-    key: str
-    value: str
-    same_gpu: bool
-    same_steps: bool
-
-    @property
-    def setting(self) -> str:
-        return f"{self.key}: {self.value}"
+    clean = (cases["failed_checks"].fillna("") == "") & (cases["device"].fillna("") == "cuda")
+    rows = comparable(cases[clean])
+    table = _prepared(rows) if len(rows) > 1 else None
+    # Empty ones would decide the types.
+    found = [pairs for key in FACTORS if table is not None and len(pairs := _pairs_of(table, key))]
+    pairs = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(_COLUMNS))
+    return pairs[list(_COLUMNS)].astype(_COLUMNS)
 
 
-@dataclass
-class _Alike:
-    """Cases that are alike in all but the steps: the fastest of each number, and that of the most steps.
-
-    They have generations of the same kinds, so that the same kind is compared of all.
-    """
-
-    by_steps: dict[int, CaseRow] = field(default_factory=dict)
-    most_steps: int = 0
-
-    def add(self, case: CaseRow) -> None:
-        steps = int(case["steps"])
-        self.most_steps = max(self.most_steps, steps)
-        if steps not in self.by_steps or _time_s(case) < _time_s(self.by_steps[steps]):
-            self.by_steps[steps] = case
-
-    def nearest(self, steps: int) -> CaseRow:
-        # Of those that must be scaled, the one with the most steps is the best evidence.
-        return self.by_steps.get(steps, self.by_steps[self.most_steps])
+def _prepared(rows: list[CaseRow]) -> pd.DataFrame:
+    """The cases with what a merge looks at."""
+    table = pd.DataFrame(rows)
+    table["lossy"] = [is_lossy(case) for case in rows]
+    for kind, with_it in ((WARM, "generation_s"), (COLD, "cold_generation_s")):
+        scaled = [at_steps(case, MODELS[case["model"]].steps, kind) for case in rows]
+        has_it = table[with_it].notna()
+        table[f"{kind}_s"] = pd.Series([each.time_s for each in scaled], dtype="Float64").where(has_it)
+        table[f"{kind}_j"] = pd.Series([each.energy_j for each in scaled], dtype="Float64").where(has_it)
+    table["fixed"] = _joined(table, [*_WORKLOAD, *_MACHINE])
+    for key in FACTORS:
+        text = table[key].astype("string").str.lower()
+        for more in (each for each, of in _BELONG.items() if of == key):
+            shown = table[more].map("{:g}".format, na_action="ignore").astype("string")
+            text = (text + f", {more}: " + shown).fillna(text)
+        table[f"factor_{key}"] = text
+    return table
 
 
-class Neighbourhood:
-    """The cases of a report by what they have in common, so that each finds its neighbours without a look at all."""
-
-    def __init__(self, cases: Iterable[CaseRow]) -> None:
-        """Takes rows of the cases table."""
-        self._values: dict[str, tuple[str, ...]] = {}
-        # By what must be the same, by the value of the setting that differs, by GPU and kinds of generations.
-        self._places: dict[tuple[Any, ...], dict[str, dict[tuple[Any, ...], _Alike]]] = {}
-        for case in cases:
-            if _comparable(case):
-                self._add(case)
-
-    def of(self, case: CaseRow) -> list[Neighbour]:
-        """For each other value of each setting, the nearest case that differs from `case` in it.
-
-        The same GPU is nearest, then one with a generation of the same kind (a warm one first, if this has one), then
-        the same number of steps, then the greatest number, then the fastest. Only cases that passed their checks, of
-        the real models and none with a cache at random weights, on a GPU of the same name with the same software; none
-        if the case itself is not one.
-        """
-        if case["case"] not in self._values:
-            return []
-        found: list[Neighbour] = []
-        for key, value, place in self._places_of(case):
-            found += [
-                _nearest(case, key, other, kinds) for other, kinds in self._places[place].items() if other != value
-            ]
-        return found
-
-    def _add(self, case: CaseRow) -> None:
-        self._values[case["case"]] = tuple(_value(case, key) for key in SETTINGS)
-        for _, value, place in self._places_of(case):
-            kinds = self._places.setdefault(place, {}).setdefault(value, {})
-            alike = (_plain(case["gpu_uuid"]), has_kind(case, WARM), has_kind(case, COLD))
-            kinds.setdefault(alike, _Alike()).add(case)
-
-    def _places_of(self, case: CaseRow) -> Iterator[tuple[str, str, tuple[Any, ...]]]:
-        """Each setting with its value, and what must be the same for cases to differ in it alone."""
-        same = tuple(_plain(case[key]) for key in _SAME)
-        values = self._values[case["case"]]
-        for i, key in enumerate(SETTINGS):
-            yield key, values[i], (key, same, values[:i] + values[i + 1 :])
+def _joined(table: pd.DataFrame, columns: list[str]) -> pd.Series:
+    return table[columns].astype("string").fillna("").agg("|".join, axis=1)
 
 
-def _nearest(case: CaseRow, key: str, value: str, kinds: dict[tuple[Any, ...], _Alike]) -> Neighbour:
-    steps, gpu = int(case["steps"]), _plain(case["gpu_uuid"])
-
-    def distance(row: CaseRow) -> tuple[Any, ...]:
-        other_gpu, other_steps = _plain(row["gpu_uuid"]) != gpu, int(row["steps"])
-        own_kind, kind = kinds_compared(case, row)
-        unlike = 2 if kind != own_kind else int(kind != warmth(case))
-        return other_gpu, unlike, other_steps != steps, -other_steps, _time_s(row, kind)
-
-    row = min((alike.nearest(steps) for alike in kinds.values()), key=distance)
+def _pairs_of(table: pd.DataFrame, key: str) -> pd.DataFrame:
+    """The pairs that differ in one factor."""
+    table = table.assign(place=_joined(table, ["fixed", *(f"factor_{other}" for other in FACTORS if other != key)]))
+    columns = ["case", "steps", "gpu_uuid", "lossy", *_FIGURES]
+    table = table[["place", f"factor_{key}", *columns]].rename(columns={f"factor_{key}": "value"})
+    # Of cases that are alike, the one of the most steps and then the fastest is the best evidence.
+    alike = ["place", "value", "gpu_uuid", table["warm_s"].notna(), table["cold_s"].notna(), "steps"]
+    best = table.sort_values(["warm_s", "cold_s"]).groupby(alike, dropna=False, sort=False).head(1)
+    both = table.merge(best, on="place", suffixes=("", "_other"))
+    both = both[both["value"] != both["value_other"]]
     # A GPU that was not identified may be any.
-    same_gpu = gpu is not None and _plain(row["gpu_uuid"]) == gpu
-    return Neighbour(row, key, value, same_gpu, int(row["steps"]) == steps)
-
-
-def alike_warm(case: CaseRow, other: CaseRow) -> bool:
-    """Whether the generations that are compared are both the first of their process, or both later ones."""
-    own, others = kinds_compared(case, other)
-    return own == others
-
-
-def _time_s(case: CaseRow, kind: str | None = None) -> float:
-    time_s = at_steps(case, int(case["steps"]), kind).time_s
-    return math.inf if time_s is None else time_s
-
-
-def _comparable(case: CaseRow) -> bool:
-    return bool(
-        case["status"] == OK
-        and not case["failed_checks"]
-        and not is_cache_at_random(case)
-        and _plain(case["scale"]) != "tiny"
-        and _plain(case["device"]) == "cuda"
+    both["same_gpu"] = (both["gpu_uuid"] == both["gpu_uuid_other"]).fillna(False)
+    warm, cold = (both[f"{kind}_s"].notna() & both[f"{kind}_s_other"].notna() for kind in (WARM, COLD))
+    both["kinds"] = (~warm).astype(int) + (~warm & ~cold).astype(int)
+    both["other_steps"] = both["steps"] != both["steps_other"]
+    nearest = ["same_gpu", "kinds", "other_steps", "steps_other", "warm_s_other", "cold_s_other"]
+    both = both.sort_values(nearest, ascending=[False, True, True, False, True, True])
+    both = both.groupby(["case", "value_other"], sort=False).head(1).sort_index()
+    own, other = both["gpu_mem_allocated_bytes"], both["gpu_mem_allocated_bytes_other"]
+    return both.assign(
+        key=key,
+        other=both["case_other"],
+        other_value=both["value_other"],
+        lossy=both["lossy_other"] & ~both["lossy"],
+        step_ratio=both["step_s"] / both["step_s_other"],
+        generation_ratio=_ratio(both, "s"),
+        energy_ratio=_ratio(both, "j"),
+        memory_change_bytes=other - own,
+        memory_saved_pct=100 * (1 - own / other),
     )
 
 
-def _value(case: CaseRow, key: str) -> str:
-    """A setting's value; a cache's threshold belongs to it."""
-    value = shown_setting(key, _plain(case[key])).removeprefix(f"{key}: ")
-    threshold = known(case["cache_threshold"])
-    return f"{value}, cache_threshold: {threshold:g}" if key == "cache" and threshold is not None else value
-
-
-def _plain(value: Any) -> Any:
-    # pandas has booleans of its own.
-    if pd.isna(value):
-        return None
-    return bool(value) if pd.api.types.is_bool(value) else value
+def _ratio(both: pd.DataFrame, unit: str) -> pd.Series:
+    """Of warm generations where both cases have one, else of cold ones: the same kind of both."""
+    warm, cold = (both[f"{kind}_{unit}"] / both[f"{kind}_{unit}_other"] for kind in (WARM, COLD))
+    return warm.where(both["kinds"] == 0, cold)

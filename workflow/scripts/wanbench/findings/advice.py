@@ -1,6 +1,8 @@
 """What a case could be set to instead: only what a grid file may say, with the memory that it should need."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -12,50 +14,53 @@ from wanbench.cases.case import Case
 from wanbench.cases.several_gpus import PARALLEL_OFFLOAD
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.findings.basis import Context
+from wanbench.registry.settings import SETTINGS
 
-LOWER_PRECISION = "lossy: lower precision of the VAE"
-_BLENDED = "lossy: blends the borders of tiles"
-
+Advised = tuple[tuple[str, ...], ...]
+_Changes = dict[str, Any]
+_NOTHING: _Changes = {}
+# Each list in the order of its price. What changes the video comes after all that does not; transfers cost time in each
+# generation, compiling once for each process.
+_LOSSY: tuple[_Changes, ...] = (
+    _NOTHING,
+    {"vae_dtype": "bfloat16"},
+    {"vae_tiling": True},
+    {"vae_dtype": "bfloat16", "vae_tiling": True},
+)
+_OFFLOADED: tuple[_Changes, ...] = (_NOTHING, {"offload": "model"}, {"offload": "group_stream"})
+_RESIDENT: tuple[_Changes, ...] = ({"offload": "none"},)
+_COMPILED: tuple[_Changes, ...] = (_NOTHING, {"compile": "repeated_blocks"})
 # Hooks on every layer break compiled blocks into pieces, so that no case may have both.
 _COMPILES_WITH = ("none", "model")
 
 
 @dataclass(frozen=True)
 class Option:
-    """Settings that a case could have instead of its own.
+    """Settings that a case could have instead of its own, as a grid file has them.
 
     Attributes:
-        settings: what to set together, as a grid file has it.
-        price: what it costs beside time, in words.
         peak_bytes: estimated GPU memory with them; None where there is no estimate.
+        words: the settings with what they cost beside time.
     """
 
     settings: tuple[str, ...]
-    price: tuple[str, ...]
+    lossy: bool
     peak_bytes: int | None
+    words: str
 
     @property
-    def lossy(self) -> bool:
-        return LOWER_PRECISION in self.price or _BLENDED in self.price
-
-    @property
-    def words(self) -> str:
-        notes = [] if self.peak_bytes is None else [f"about {gigabytes(self.peak_bytes)} GB"]
-        notes += self.price
-        listed = " and ".join(f"`{setting}`" for setting in self.settings)
-        return f"{listed} ({'; '.join(notes)})" if notes else listed
+    def changes_offload(self) -> bool:
+        return any(setting.startswith("offload: ") for setting in self.settings)
 
 
 def option(context: Context, **wanted: Any) -> Option | None:
     """Settings with all that must change beside them; None where the case has them already or may not have them."""
     case = case_of(context.case)
-    if case.gpus > 1 and wanted.get("offload", "none") not in PARALLEL_OFFLOAD:
-        return None
     changes = {key: value for key, value in wanted.items() if getattr(case, key) != value}
     # One data type of 16 bit saves as much as the other.
     if changes.get("vae_dtype") == "bfloat16" and case.vae_dtype == "float16":
         del changes["vae_dtype"]
-    if not changes:
+    if not changes or (case.gpus > 1 and changes.get("offload", "none") not in PARALLEL_OFFLOAD):
         return None
     if replace(case, **changes).offload not in _COMPILES_WITH:
         if changes.get("compile", "none") != "none":
@@ -64,24 +69,63 @@ def option(context: Context, **wanted: Any) -> Option | None:
             changes["compile"] = "none"
     changed = replace(case, **changes)
     settings = tuple(shown_setting(key, value) for key, value in changes.items())
-    return Option(settings, tuple(_price(context, changed, changes)), estimated_peak_bytes(changed))
+    lossy, peak_bytes = (
+        any(SETTINGS[key].is_lossy(value) for key, value in changes.items()),
+        estimated_peak_bytes(changed),
+    )
+    notes = [] if peak_bytes is None else [f"about {gigabytes(peak_bytes)} GB"]
+    notes += ["lossy"] if lossy else []
+    if changes.get("offload", "none") != "none":
+        total_gb = gigabytes(context.number("sys_mem_total_bytes"))
+        notes.append(f"up to {gigabytes(estimated_host_bytes(changed))} of {total_gb} GB of host memory")
+    notes += ["costs the speed of compilation"] if changes.get("compile") == "none" else []
+    listed = " and ".join(f"`{setting}`" for setting in settings)
+    return Option(settings, lossy, peak_bytes, f"{listed} ({'; '.join(notes)})" if notes else listed)
 
 
-def _price(context: Context, changed: Case, changes: dict[str, Any]) -> list[str]:
-    price = []
-    if changes.get("vae_dtype") == "bfloat16":
-        price.append(LOWER_PRECISION)
-    if changes.get("vae_tiling"):
-        price.append(_BLENDED)
-    if "offload" in changes and changed.offload != "none":
-        total_bytes = context.number("sys_mem_total_bytes")
-        of_total = "" if total_bytes is None else f" of {gigabytes(total_bytes)}"
-        how = "are pinned" if changed.offload == "group_stream" else "wait"
-        needed = gigabytes(estimated_host_bytes(changed))
-        price.append(f"weights {how} in the machine's own memory, up to {needed}{of_total} GB")
-    if changes.get("compile") == "none":
-        price.append("costs the speed of compilation")
-    return price
+def savings(context: Context) -> list[Option]:
+    """Options whose estimate is lower than the case's by more than equal cases differ, the cheapest first."""
+    own_bytes = estimated_peak_bytes(case_of(context.case))
+    if own_bytes is None:
+        return []
+    most_bytes = (1 - context.thresholds.no_effect_memory_pct / 100) * own_bytes
+    return [found for found in _options(context, _OFFLOADED) if (found.peak_bytes or 0) < most_bytes]
+
+
+def that_fit(context: Context) -> list[Option]:
+    """The cheapest savings with which the case should fit this GPU: with its offload as it is, and with another."""
+    fitting = [saving for saving in savings(context) if fits(context, saving.peak_bytes)]
+    staying = next((saving for saving in fitting if not saving.changes_offload), None)
+    offloaded = next((saving for saving in fitting if saving.changes_offload), None)
+    if staying is not None and offloaded is not None and set(staying.settings) <= set(offloaded.settings):
+        offloaded = None
+    return [saving for saving in (staying, offloaded) if saving is not None]
+
+
+def without_offload(context: Context) -> tuple[str, Advised]:
+    """Whether all weights fit the GPU together, and how, as a sentence without its end; and what to set for it."""
+    needed_bytes = estimated_peak_bytes(replace(case_of(context.case), offload="none"))
+    holds, total_gb = fits(context, needed_bytes), gigabytes(context.number("gpu_mem_total_bytes"))
+    if holds is None:
+        return "set `offload: none` if the GPU can hold the weights", alternatives("offload: none")
+    needed = f"`offload: none` needs about {gigabytes(needed_bytes)} GB of this GPU's {total_gb} GB"
+    if holds:
+        return f"{needed}: set it", alternatives("offload: none")
+    ways: list[Option] = []
+    for way in _options(context, _RESIDENT):
+        if fits(context, way.peak_bytes) and not any(set(kept.settings) <= set(way.settings) for kept in ways):
+            ways.append(way)
+    # Nobody gives up precision where there is a way without.
+    ways = ways[:1] if ways and not ways[0].lossy else ways[:2]
+    fitting = f". What should fit: {' or '.join(way.words for way in ways)}" if ways else ""
+    return f"{needed}, which is too much{fitting}", tuple(way.settings for way in ways)
+
+
+def _options(context: Context, offloads: Iterable[_Changes]) -> list[Option]:
+    combinations = (offload | compiled | lossy for lossy, offload, compiled in product(_LOSSY, offloads, _COMPILED))
+    options = (option(context, **changes) for changes in combinations)
+    # Several come to the same where the case has a part of them.
+    return list({found.settings: found for found in options if found is not None}.values())
 
 
 def fits(context: Context, peak_bytes: float | None) -> bool | None:
@@ -97,17 +141,12 @@ def can_compile(case: CaseRow) -> bool:
     return bool(case["compile"] == "none" and case["offload"] in _COMPILES_WITH)
 
 
-def can_cache(case: CaseRow) -> bool:
-    """Whether a cache is advice that a case could follow."""
-    return bool(case["cache"] == "none" and case["gpus"] == 1)
-
-
 def case_of(row: CaseRow) -> Case:
     """The case of a row of the cases table, as far as the memory estimate looks at it."""
     values = {key: row[key] if key in row and pd.notna(row[key]) else None for key in Case.__dataclass_fields__}
     return Case(**values | {"guidance": tuple(float(scale) for scale in row["guidance"].split(" / "))})
 
 
-def alternatives(*settings: str) -> tuple[tuple[str, ...], ...]:
+def alternatives(*settings: str) -> Advised:
     """Each of the settings alone, as `Finding.advised` takes them."""
     return tuple((setting,) for setting in settings)

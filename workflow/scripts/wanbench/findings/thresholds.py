@@ -15,20 +15,15 @@ class Thresholds(Limits):
     launch_bound_sm_pct: float
     launch_bound_cores: float
     transfer_bound_pct: float
-    memory_bound_dram_pct: float
     compute_bound_sm_pct: float
     compute_bound_tensor_pct: float
-    power_cap_pct: float
     full_gpu_memory_pct: float
     full_host_memory_pct: float
     dominant_stage_pct: float
     expert_switch_pct: float
     slow_first_step_pct: float
-    step_drift_pct: float
-    step_drift_steps: int
-    no_effect_compile_pct: float
-    no_effect_attention_pct: float
+    no_effect_step_pct: float
     no_effect_memory_pct: float
-    faster_elsewhere_pct: float
+    faster_setting_pct: float
     faster_on_another_gpu_pct: float
     alike_generation_pct: float

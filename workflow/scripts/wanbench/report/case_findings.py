@@ -46,24 +46,15 @@ def _gpu_memory(case: CaseRow) -> str:
         on_cpu = pd.notna(case["device"]) and case["device"] == "cpu"
         return f"GPU memory was not measured{': the case ran on the CPU' if on_cpu else ''}."
     share = f" of {gigabytes(total_bytes)} GB of this GPU ({100 * peak_bytes / total_bytes:.0f} %)"
-    of_total = "" if pd.isna(total_bytes) else share
-    return f"Peak GPU Memory reached {gigabytes(peak_bytes)} GB{of_total}{_estimate(case)}.{_beyond_allocated(case)}"
-
-
-def _beyond_allocated(case: CaseRow) -> str:
-    """What torch's allocator and the device held, and what of it a case needs; empty where neither was measured."""
     held = {
         "were reserved by torch's allocator": case["gpu_mem_reserved_bytes"],
         "were used on the device": case["gpu_mem_used_bytes"],
     }
     known = [f"{gigabytes(size_bytes)} GB {how}" for how, size_bytes in held.items() if pd.notna(size_bytes)]
-    if not known:
-        return ""
-    of_several = "" if case["gpus"] == 1 else " Used is of the GPU that used most, with what NCCL holds, which stays."
+    beyond = f" That was allocated; {' and '.join(known)}." if known else ""
     return (
-        f" That was allocated, and {' and '.join(known)}: allocated is what the tensors need at least; the others "
-        "contain what the allocator keeps cached and can give back when a smaller card runs out, so the need lies "
-        f"between.{of_several}"
+        f"Peak GPU Memory reached {gigabytes(peak_bytes)} GB{'' if pd.isna(total_bytes) else share}{_estimate(case)}."
+        f"{beyond}"
     )
 
 
@@ -86,10 +77,7 @@ def _host_memory(case: CaseRow) -> str:
     of_total = "" if pd.isna(case["sys_mem_total_bytes"]) else f" of {gigabytes(case['sys_mem_total_bytes'])} GB"
     held = f"The measured processes held up to {with_unit(gigabytes(case['process_mem_bytes']), 'GB')}"
     if pd.notna(case["process_mem_bytes"]) and case["process_mem_bytes"] > case["sys_mem_bytes"]:
-        held += (
-            ", added up: more than the machine, since a page that several share counts for each, and so do those of a "
-            "checkpoint that is being read"
-        )
+        held += ", with pages that several share added up"
     return f"System memory reached {gigabytes(case['sys_mem_bytes'])} GB{of_total}. {held}."
 
 

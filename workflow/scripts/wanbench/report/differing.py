@@ -4,15 +4,16 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis import choices
 from wanbench.analysis.case_rows import CaseRow, case_rows
 from wanbench.analysis.comparable import host_mem_bytes
 from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain
+from wanbench.registry.settings import METHOD, REPETITION, WORKLOAD, keys
 from wanbench.report.layout import table
 
 HEADING = "Settings that differ"
-_OF_THE_VIDEO = ("task", "size", "frames", "steps", "guidance", "shift")
-SETTINGS = tuple(dict.fromkeys((*_OF_THE_VIDEO, *choices.SETTINGS, "weights", "warmup", "repeats", "seed")))
+# There is a table for each model, and a prompt is too long for a cell.
+_NO_COLUMN = ("model", "prompt", "negative_prompt")
+SETTINGS = tuple(key for key in keys(WORKLOAD, METHOD, REPETITION) if key not in _NO_COLUMN)
 
 
 def settings_that_differ(cases: pd.DataFrame) -> str | None:
@@ -22,8 +23,7 @@ def settings_that_differ(cases: pd.DataFrame) -> str | None:
         cases: the cases table.
     """
     parts = []
-    for model in cases["model"].drop_duplicates():
-        of_model = cases[cases["model"] == model]
+    for model, of_model in cases.groupby("model", sort=False):
         differing = [key for key in SETTINGS if of_model[key].nunique(dropna=False) > 1]
         if differing:
             rows = [_row(case, differing) for case in case_rows(of_model)]

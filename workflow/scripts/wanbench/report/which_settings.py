@@ -13,23 +13,14 @@ from wanbench.models.facts import MODELS
 from wanbench.report.layout import table
 
 _TEXT_COLUMNS = ("Case", "GPU", *(setting for setting in SETTINGS if setting != "steps"), "Generation", "Best at")
-# What is paid once is told from here on.
+# What is paid once is named from here on.
 _ONCE_S = 1.0
 # Of the settings that may differ, those that decide most.
 _SHOWN_OF_ONE_WAY = ["offload", "compile", "steps"]
 _NOTE = (
-    "Time and energy are of one generation without model initialisation and compilation, at the model's official "
-    "number of steps, and decoding and moving weights are of the same generation: of all cases of a table a warm one "
-    "(the median of those after the first of the process) where all have one, or else the cold one (the first, which "
-    "loads and chooses kernels); the column Generation says which. (scaled): the case ran another number of steps, and "
-    "its s/step stands for the difference; with a cache, that is rough. "
-    "Allocated memory is what the tensors need at least; reserved and used contain what the allocator keeps cached and "
-    "can give back when a smaller card runs out, so the need lies between. "
-    "Times and energies within `alike_generation_pct` of `config/thresholds.yaml`, and peaks within "
-    "`no_effect_memory_pct`, are the same. Pareto: no other settings are at least as good in both time and allocated "
-    "memory, and better in one. `does not fit`: the case ran out of the memory of its GPU. "
-    "Cases whose check was not passed are not here, nor caches with random weights. GPUs of one name share a table, "
-    "though they differ by some percent."
+    "Time and energy are of one generation at the model's official number of steps, without model initialisation and "
+    "compilation; (scaled): the case ran another number, and its s/step stands for the difference. Cases that failed "
+    "a check are excluded, and caches with random weights."
 )
 
 
@@ -53,18 +44,15 @@ def which_settings(cases: pd.DataFrame, alike_memory_pct: float, alike_generatio
         ]
     lossy = any(choice.lossy for choices in groups.values() for choice in choices)
     named = any(map(_on_several_gpus, groups.values()))
-    notes = [f"The column GPU says on which a row was measured: {gpus_named(gpu_letters(cases))}."] if named else []
+    notes = [f"The column GPU: {gpus_named(gpu_letters(cases))}."] if named else []
     return "\n\n".join([*parts, _NOTE, *notes, *([LOSSY_NOTE] if lossy else [])])
 
 
 def _once(choices: Sequence[Choice]) -> list[str]:
     """What a process pays before its first video: who makes only one pays it in full."""
-    paid = {
-        "placing the weights": [(choice.label, choice.placement_s) for choice in choices],
-        "compilation": [(choice.label, choice.compilation_s) for choice in choices],
-    }
     texts = []
-    for what, times in paid.items():
+    for what, figure in (("placing the weights", "placement_s"), ("compilation", "compilation_s")):
+        times = [(choice.label, getattr(choice, figure)) for choice in choices]
         long = [f"{fixed(time_s)} s ({label})" for label, time_s in times if time_s is not None and time_s >= _ONCE_S]
         if long:
             texts.append(f"{what} {', '.join(long)}")
@@ -78,9 +66,7 @@ def _on_the_host(choices: Sequence[Choice]) -> list[str]:
         for choice in choices
         if choice.settings["offload"] != "none" and choice.host_bytes is not None
     ]
-    if not memory:
-        return []
-    return [f"With offload the weights wait in the host's memory, of which these cases used {', '.join(memory)}."]
+    return [f"Host memory with offload: {', '.join(memory)}."] if memory else []
 
 
 def _on_several_gpus(choices: Sequence[Choice]) -> bool:
@@ -88,17 +74,14 @@ def _on_several_gpus(choices: Sequence[Choice]) -> bool:
 
 
 def _table(choices: Sequence[Choice], steps: int, marks: Sequence[Sequence[str]]) -> str:
-    several_gpus, moved = _on_several_gpus(choices), any(choice.weight_transfer_s for choice in choices)
+    several_gpus, transfers = _on_several_gpus(choices), any(choice.weight_transfer_s for choice in choices)
     shown = [key for key in SETTINGS if len({choice.settings[key] for choice in choices}) > 1] or _SHOWN_OF_ONE_WAY
     rows = [
         {"Case": choice.label}
         | ({"GPU": choice.gpu or NOT_MEASURED} if several_gpus else {})
         | {key: choice.settings[key] for key in shown}
-        | {
-            "s/step": choice.step_s,
-            "VAE decoding (s)": fixed(choice.vae_computing_s),
-        }
-        | ({"Moving weights as run (s)": fixed(choice.weight_transfer_s)} if moved else {})
+        | {"s/step": choice.step_s, "VAE decoding (s)": fixed(choice.vae_computing_s)}
+        | ({"Moving weights as run (s)": fixed(choice.weight_transfer_s)} if transfers else {})
         | {
             "Generation": choice.kind or NOT_MEASURED,
             f"Time at {steps} steps (s)": scaled_text(choice.time_s, choice.scaled),

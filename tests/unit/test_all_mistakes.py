@@ -10,7 +10,7 @@ from wanbench.util.errors import InputError
 GOOD = {"model": "TI2V-5B"}
 
 
-def faults(cases: dict[str, Any], **sections: Any) -> list[str]:
+def mistakes(cases: dict[str, Any], **sections: Any) -> list[str]:
     with pytest.raises(InputError) as error:
         resolve_cases({"cases": cases} | sections, "grid.yaml")
     return str(error.value).splitlines()
@@ -24,25 +24,25 @@ def keys(*lines: str, case: str = "bad") -> list[str]:
 
 def test_all_mistakes_of_a_case() -> None:
     settings = GOOD | {"size": "1280*700", "frames": 10, "stepz": 5, "gpus": 5, "offload": "sequental"}
-    assert sorted(keys(*faults({"bad": settings}))) == ["frames", "gpus", "offload", "size", "stepz"]
+    assert sorted(keys(*mistakes({"bad": settings}))) == ["frames", "gpus", "offload", "size", "stepz"]
 
 
 def test_all_unknown_keys_of_a_case() -> None:
-    lines = faults({"bad": GOOD | {"stepz": 5, "sede": 7}})
+    lines = mistakes({"bad": GOOD | {"stepz": 5, "sede": 7}})
     assert ["'stepz'" in line for line in lines] == [True, False]
     assert "'sede'" in lines[1]
 
 
 def test_all_cases_and_what_is_wrong_beside_them() -> None:
-    lines = faults({"a": GOOD | {"stepz": 5}, "b": GOOD | {"frames": 2}, "c": 7, "d": GOOD}, grids={})
+    lines = mistakes({"a": GOOD | {"stepz": 5}, "b": GOOD | {"frames": 2}, "c": 7, "d": GOOD}, grids={})
     beginnings = [" ".join(line.removeprefix("grid.yaml: ").split()[:2]) for line in lines]
     assert sorted(beginnings) == ["case 'a':", "case 'b':", "case 'c':", "unknown key"]
 
 
-def test_a_faulty_grid_hides_no_faulty_case() -> None:
-    lines = faults({"bad": GOOD | {"frames": 2}}, grid={"name": "x", "axes": {"modl": ["TI2V-5B"]}})
+def test_a_wrong_grid_hides_no_wrong_case() -> None:
+    lines = mistakes({"bad": GOOD | {"frames": 2}}, grid={"name": "x", "axes": {"modl": ["TI2V-5B"]}})
     assert len(lines) == 2
-    lines = faults({"bad": GOOD | {"frames": 2}}, grid={"name": "x"})
+    lines = mistakes({"bad": GOOD | {"frames": 2}}, grid={"name": "x"})
     assert len(lines) == 2
 
 
@@ -64,12 +64,12 @@ def test_a_faulty_grid_hides_no_faulty_case() -> None:
     ],
 )
 def test_what_depends_on_a_mistake_is_no_other(settings: dict[str, Any], about: list[str]) -> None:
-    assert sorted(keys(*faults({"bad": settings}))) == about
+    assert sorted(keys(*mistakes({"bad": settings}))) == about
 
 
 def test_a_mistake_in_the_defaults_is_said_once() -> None:
-    assert len(faults({"a": GOOD, "b": GOOD}, defaults={"size": "1280x704"})) == 1
-    lines = faults({"a": GOOD, "b": GOOD | {"size": "1280*700"}}, defaults={"size": "1280x704"})
+    assert len(mistakes({"a": GOOD, "b": GOOD}, defaults={"size": "1280x704"})) == 1
+    lines = mistakes({"a": GOOD, "b": GOOD | {"size": "1280*700"}}, defaults={"size": "1280x704"})
     assert sorted("case 'b'" in line for line in lines) == [False, True]
 
 
@@ -82,14 +82,14 @@ def test_a_mistake_in_the_defaults_is_said_once() -> None:
     ],
 )
 def test_a_size_that_cannot_be_is_told_what_is_near(size: str, words: str) -> None:
-    (line,) = faults({"bad": GOOD | {"size": size, "unofficial_size": True}})
+    (line,) = mistakes({"bad": GOOD | {"size": size, "unofficial_size": True}})
     assert f'size: "{size}" is not allowed {words}; allowed: ' in line
 
 
 def test_what_must_be_divisible_by_the_number_of_gpus() -> None:
     tiny = GOOD | {"scale": "tiny", "size": "320*192", "unofficial_size": True, "frames": 9}
-    (line,) = faults({"bad": tiny | {"gpus": 3}})
+    (line,) = mistakes({"bad": tiny | {"gpus": 3}})
     reason = "the 4 attention heads and the 180 tokens must be divisible by it"
     assert line.endswith(f"allowed: 1, 2, 4 (TI2V-5B at 320*192: {reason})")
-    line, _ = sorted(faults({"bad": tiny | {"gpus": 3, "frames": 10}}), key=lambda line: "frames" in line)
+    line, _ = sorted(mistakes({"bad": tiny | {"gpus": 3, "frames": 10}}), key=lambda line: "frames" in line)
     assert line.endswith("allowed: 1, 2, 4 (TI2V-5B: the 4 attention heads must be divisible by it)")

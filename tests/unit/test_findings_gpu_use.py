@@ -1,0 +1,206 @@
+"""Findings about what the GPU waits for, weight transfers among it, and about its own limits."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reports import full_case, made, rules
+from traces import GPU, HOST
+from wanbench.trace.reader import Trace
+
+# Shares in percent of 16 logical cores: one core, and a tenth of one.
+ONE_CORE, IDLE = {"process_cpu_pct": 6.25}, {"process_cpu_pct": 0.6}
+STEPS = r"Step_\d+_Inference"
+
+
+def activity(sm: float, tensor: float = 0.0) -> dict[str, float]:
+    return {"sm_activity_pct": sm, "tensor_activity_pct": tensor}
+
+
+def gpu_of(size_gb: float) -> dict[str, Any]:
+    return GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": round(size_gb * 10**9)}}
+
+
+def found(folder: Path, measures: dict[str, dict[str, Any]], **options: Any) -> dict[str, Any]:
+    settings = {"steps": 4} | options.pop("settings", {})
+    return rules(made(folder, full_case(**settings), measures=measures, **options))
+
+
+# --- a GPU that waits -------------------------------------------------------------------------------------------
+
+IDLE_CASE = {"Total_Execution": activity(30.0), "Model_Initialization": activity(0.0), "VAE_Decoding": activity(5.0)}
+
+
+def test_low_activity_names_where_the_gpu_idles(tmp_path: Path) -> None:
+    finding = found(tmp_path, IDLE_CASE)["low_sm_activity"]
+    assert finding.severity == "bottleneck"
+    # 12.75 s, of which 2 s make random weights, and 30 % of 14.75 s are busy.
+    assert finding.evidence["sm_activity_pct"] == pytest.approx(100 * 0.3 * 14.75 / 12.75)
+    assert "VAE_Decoding (3.00 s at 5 %)" in finding.text
+    assert "stages without a figure (9.75 s at 44 %)" in finding.text
+    assert "low_sm_activity" not in found(tmp_path, IDLE_CASE | {"Total_Execution": activity(80.0)})
+    # The making of random weights is no idling.
+    assert "low_sm_activity" not in found(tmp_path, IDLE_CASE, init_s=20.0)
+    assert "low_sm_activity" not in found(tmp_path, {})
+
+
+def test_low_activity_begins_with_transfers_where_there_are_some(tmp_path: Path) -> None:
+    moving = IDLE_CASE | {"VAE_Decoding": MOVES["VAE_Decoding"]}
+    assert "transfer_bound" in found(tmp_path, moving, settings={"offload": "model"})["low_sm_activity"].advice
+
+
+@pytest.mark.parametrize(("sm_pct", "severity"), [(95.0, "note"), (35.0, "bottleneck")])
+def test_a_gpu_that_is_busy_at_the_official_steps_is_a_note(tmp_path: Path, sm_pct: float, severity: str) -> None:
+    finding = found(tmp_path, IDLE_CASE | {STEPS: activity(sm_pct)})["low_sm_activity"]
+    assert finding.severity == severity
+    busy_s = 0.3 * 14.75 + 46 * 2 * sm_pct / 100
+    assert finding.evidence["official_steps_share_pct"] == pytest.approx(100 * busy_s / (12.75 + 92))
+
+
+@pytest.mark.parametrize(
+    ("measures", "fires"),
+    [
+        ({STEPS: activity(60.0) | ONE_CORE}, True),
+        ({STEPS: activity(60.0) | IDLE}, False),
+        ({STEPS: activity(95.0) | ONE_CORE}, False),
+        ({STEPS: activity(60.0) | ONE_CORE, "VAE_Decoding": {"transfers": 1, "loading_s": 2.5}}, False),
+        ({STEPS: ONE_CORE}, False),
+    ],
+    ids=["held by launches", "an idle process", "a busy GPU", "weight transfers", "not measured"],
+)
+def test_launches(tmp_path: Path, measures: dict[str, Any], fires: bool) -> None:
+    findings = found(tmp_path, measures)
+    assert ("launch_bound" in findings) == fires
+    if fires:
+        assert findings["launch_bound"].evidence["process_cores"] == pytest.approx(1.0)
+        assert findings["launch_bound"].advised == (("compile: repeated_blocks",),)
+
+
+@pytest.mark.parametrize("settings", [{"compile": "repeated_blocks"}, {"offload": "group"}])
+def test_compiling_is_not_advised_where_it_cannot_be_or_is(tmp_path: Path, settings: dict[str, Any]) -> None:
+    assert found(tmp_path, {STEPS: activity(60.0) | ONE_CORE}, settings=settings)["launch_bound"].advised == ()
+
+
+# --- weight transfers -------------------------------------------------------------------------------------------
+
+MOVES = {
+    "T5_Encoding": {"transfers": 1, "loading_s": 0.25, "loaded_bytes": 10**9},
+    "VAE_Decoding": {"transfers": 2, "loading_s": 0.25, "loaded_bytes": 10**9}
+    | {"offloading_s": 2.0, "offloaded_bytes": 4 * 10**9},
+}
+FEW = {"VAE_Decoding": {"transfers": 1, "loading_s": 0.5, "loaded_bytes": 10**9}}
+OFFLOADED = {"offload": "model"}
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_transfers_are_of_one_generation_and_scaled_to_the_official_steps(tmp_path: Path, repeats: int) -> None:
+    finding = found(tmp_path, MOVES, settings=OFFLOADED | {"repeats": repeats})["transfer_bound"]
+    # Half a second to encode, a quarter to prepare, four steps of 2 s, 3 s to decode, 1 s to export.
+    assert finding.evidence["share_pct"] == pytest.approx(100 * 2.5 / 12.75)
+    assert (finding.evidence["loaded_bytes"], finding.evidence["offloaded_bytes"]) == (2e9, 4e9)
+    assert finding.evidence["official_steps_share_pct"] == pytest.approx(100 * 2.5 / (12.75 + 92))
+    assert finding.severity == "note"
+    assert "2.00 GB to the GPU at 4.0 GB/s, 4.00 GB from the GPU at 2.0 GB/s." in finding.text
+    assert finding.advised == (("offload: none",),)
+
+
+def test_transfers_of_every_step_stay_a_bottleneck(tmp_path: Path) -> None:
+    in_steps = {STEPS: {"transfers": 9, "loading_s": 1.0, "loaded_bytes": 10**9}}
+    each = found(tmp_path, in_steps, settings={"offload": "sequential"})["transfer_bound"]
+    assert each.severity == "bottleneck"
+    assert each.evidence["official_steps_share_pct"] == pytest.approx(100 * 50 / (12.75 + 92))
+    official = found(tmp_path, in_steps, settings={"offload": "sequential", "steps": 50})["transfer_bound"]
+    assert (official.severity, "official" in official.text) == ("bottleneck", False)
+
+
+def test_what_leaves_the_gpu_at_the_end_is_a_transfer(tmp_path: Path) -> None:
+    def offload_all(content: dict[str, Any]) -> None:
+        (event,) = (event for event in content["traceEvents"] if event["name"] == "Video_Export")
+        detail = {"name": "Offload_All", "cat": "detail", "dur": 0.8e6, "args": {"generation": 0}}
+        content["traceEvents"].append(event | detail)
+
+    finding = found(tmp_path, FEW, settings=OFFLOADED, alter=offload_all)["transfer_bound"]
+    assert finding.evidence["share_pct"] == pytest.approx(100 * 1.3 / 12.75)
+    assert "0.80 s at the end (Offload_All)" in finding.text
+    # The pipeline asks for it there too, and nothing moves.
+    assert "transfer_bound" not in found(tmp_path, FEW, settings={"offload": "group_stream"}, alter=offload_all)
+
+
+@pytest.mark.parametrize(
+    ("measures", "options"),
+    [(FEW, {"settings": OFFLOADED}), ({}, {}), (MOVES, {"settings": {"offload": "sequential"}, "environment": HOST})],
+    ids=["few", "none", "on the CPU"],
+)
+def test_no_transfers_to_mend(tmp_path: Path, measures: dict[str, Any], options: dict[str, Any]) -> None:
+    assert "transfer_bound" not in found(tmp_path, measures, **options)
+
+
+def a14b(folder: Path, name: str, size_gb: float, step_s: float = 2.0, **settings: Any) -> Trace:
+    settings = {"offload": "model", "compile": "repeated_blocks", "size": "832*480"} | settings
+    case = full_case(name, "T2V-A14B", steps=4, **settings)
+    options = {"measures": MOVES, "experts": ["high_noise"] * 4, "environment": gpu_of(size_gb)}
+    return made(folder, case, [step_s] * 4, **options)
+
+
+SMALL = {"compile": "none", "vae_tiling": True, "vae_dtype": "bfloat16", "size": "1280*720"}
+
+
+@pytest.mark.parametrize(
+    ("size_gb", "settings", "advised"),
+    [
+        (90, {}, (("offload: none",),)),
+        (85, {}, (("offload: none", "vae_dtype: bfloat16"), ("offload: none", "vae_tiling: true"))),
+        # The grid refuses hooks on every layer of compiled blocks.
+        (78, {}, (("offload: group_stream", "compile: none"),)),
+        # Precision is not given up where compiling alone lets all weights stay.
+        (84, SMALL, (("offload: none", "compile: repeated_blocks"),)),
+        (25, {"offload": "group_stream", "compile": "none"}, ()),
+    ],
+)
+def test_what_lets_all_weights_stay_on_the_gpu_or_hides_their_transfer(
+    tmp_path: Path, size_gb: float, settings: dict[str, Any], advised: tuple[tuple[str, ...], ...]
+) -> None:
+    assert rules(a14b(tmp_path, "own", size_gb, **settings))["transfer_bound"].advised == advised
+
+
+@pytest.mark.parametrize(("eager_s", "streamed"), [(2.03, True), (2.06, False)])
+def test_streaming_is_not_advised_where_it_costs_more_than_it_saves(
+    tmp_path: Path, eager_s: float, streamed: bool
+) -> None:
+    """Of 2.5 s of transfers, 40 steps of 0.06 s more leave nothing."""
+    own, eager = a14b(tmp_path, "own", 60), a14b(tmp_path, "eager", 60, eager_s + 0.01, compile="none")
+    finding = rules(own, eager)["transfer_bound"]
+    assert finding.advised == ((("offload: group_stream", "compile: none"),) if streamed else ())
+
+
+# --- the GPU's own limits ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "advised"), [({}, "compile: repeated_blocks"), ({"compile": "repeated_blocks"}, "attention")]
+)
+def test_kernels_between_matrix_products(tmp_path: Path, settings: dict[str, Any], advised: str) -> None:
+    finding = found(tmp_path, {STEPS: activity(98.0, 51.0)}, settings=settings)["kernel_bound"]
+    assert (finding.severity, finding.advised) == ("bottleneck", ((advised,),))
+    for other in (activity(98.0, 70.0), activity(80.0, 51.0), {}):
+        assert "kernel_bound" not in found(tmp_path, {STEPS: other})
+
+
+def test_arithmetic_with_its_share_of_the_peak_and_of_the_rate_that_was_measured(tmp_path: Path) -> None:
+    """A board of a lower limit is slower than its datasheet, and products alone do not reach that either."""
+    busy = {STEPS: activity(98.0, 70.0) | {"flops": 10**15}}
+
+    def rate(trace: dict[str, Any]) -> None:
+        trace["environment"]["matmul_flops_per_s"] = 0.7e15
+
+    finding = found(tmp_path, busy, alter=rate)["compute_bound"]
+    assert finding.severity == "note"
+    assert finding.evidence["mfu_pct"] == pytest.approx(100 * 0.5e15 / 989.4e12)
+    assert finding.evidence["mfu_of_measured_pct"] == pytest.approx(100 * 0.5 / 0.7)
+    assert "MFU 50.5 % (71 % of" in finding.text
+    assert finding.advised == (("compile: repeated_blocks",), ("attention",), ("cache: first_block",))
+    # The peak is that of 16 bit.
+    assert "mfu_pct" not in found(tmp_path, busy, settings={"dtype": "float32"})["compute_bound"].evidence
+    for other in (activity(98.0, 20.0), {}):
+        assert "compute_bound" not in found(tmp_path, {STEPS: other})

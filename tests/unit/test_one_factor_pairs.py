@@ -1,0 +1,121 @@
+"""Which cases of a report differ from a case in one setting, and which of several is the nearest."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from conftest import ROOT
+from reports import steady_case
+from traces import GPU
+from wanbench.analysis.one_factor_pairs import FACTORS, one_factor_pairs
+from wanbench.analysis.tables import cases_table
+from wanbench.trace.reader import Trace, read_trace
+
+OTHER_GPU = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
+OFFLOADED = {"offload": "model"}
+CACHED = {"cache": "first_block", "weights": "pretrained"}
+
+
+def pairs(own: Trace, *others: Trace) -> pd.DataFrame:
+    table = one_factor_pairs(cases_table([own, *others]))
+    return table[table["case"] == own.case["name"]]
+
+
+def settings(own: Trace, *others: Trace) -> list[str]:
+    return [f"{pair.key}: {pair.other_value}" for pair in pairs(own, *others).itertuples()]
+
+
+def test_a_pair_differs_in_one_setting_and_maybe_in_steps(tmp_path: Path) -> None:
+    own = steady_case(tmp_path, "own")
+    offloaded = steady_case(tmp_path, "b", steps=9, settings=OFFLOADED)
+    both = steady_case(tmp_path, "c", settings=OFFLOADED | {"vae_tiling": True})
+    tiled = steady_case(tmp_path, "d", settings={"vae_tiling": True, "seed": 7})
+    assert settings(own, offloaded, both, tiled) == ["offload: model", "vae_tiling: true"]
+    assert settings(both, own, offloaded) == ["vae_tiling: false"]
+
+
+def test_ratios_are_of_a_generation_of_the_official_steps(tmp_path: Path) -> None:
+    own = steady_case(tmp_path, "own", settings=OFFLOADED, step_s=4.0, peak_gb=20)
+    (pair,) = pairs(own, steady_case(tmp_path, "faster", step_s=2.0, peak_gb=40, steps=8)).itertuples()
+    # 50 steps, and 4.75 s for the rest of either.
+    assert pair.generation_ratio == pytest.approx(204.75 / 104.75)
+    assert (pair.step_ratio, pair.memory_change_bytes, pair.memory_saved_pct) == (2.0, 20e9, 50.0)
+    assert (pair.same_gpu, pair.lossy) == (True, False)
+    (tiled,) = pairs(own, steady_case(tmp_path, "tiled", settings=OFFLOADED | {"vae_tiling": True})).itertuples()
+    assert tiled.lossy
+
+
+def test_of_the_cases_with_a_setting_the_nearest_stands(tmp_path: Path) -> None:
+    """The same GPU, then as warm, then the same steps, then the most steps, then the fastest."""
+    own = steady_case(tmp_path, "own", settings={"repeats": 2})
+    near: dict[str, dict[str, Any]] = {
+        "elsewhere": {"environment": OTHER_GPU},
+        "cold": {"settings": {"repeats": 1}},
+        "few_steps": {"steps": 5},
+        "steps": {"steps": 30},
+        "all_alike": {},
+        "fastest": {"step_s": 1.5},
+    }
+    so_far: list[Trace] = []
+    for name, options in near.items():
+        more = {"repeats": 2} | OFFLOADED | options.pop("settings", {})
+        so_far.append(steady_case(tmp_path, name, settings=more, **options))
+        (found,) = pairs(own, *so_far).itertuples()
+        assert found.other == name
+        assert found.same_gpu == (name != "elsewhere")
+
+
+def test_the_same_kind_of_generation_is_compared_of_both(tmp_path: Path) -> None:
+    """As 5B_704p_group_stream, of which nothing said that 5B_704p_warm is faster: both have a cold generation."""
+
+    def cold_start(content: dict[str, Any]) -> None:
+        for event in (event for event in content["traceEvents"] if event.get("cat") == "stage"):
+            first = event["name"] == "Step_0_Inference" and event["args"]["generation"] == 0
+            event["args"]["time_s"] += 9.0 if first or event["name"] == "Total_Execution" else 0
+
+    warm = steady_case(tmp_path, "warm", settings={"repeats": 2}, alter=cold_start)
+    for repeats, ratio in ((1, 104.75 / 113.75), (2, 1.0)):
+        own = steady_case(tmp_path, "own", settings=OFFLOADED | {"repeats": repeats})
+        assert pairs(own, warm).iloc[0]["generation_ratio"] == pytest.approx(ratio)
+
+
+def test_what_makes_no_pair(tmp_path: Path) -> None:
+    own = steady_case(tmp_path, "own")
+    gpu = GPU | {"gpu": GPU["gpu"] | {"name": "Some GPU"}}
+    software = GPU | {"packages": GPU["packages"] | {"torch": "2.12.0"}}
+    doubtful = steady_case(tmp_path, "doubtful", settings=OFFLOADED, unnamed_s=5.0)
+    others = [
+        steady_case(tmp_path, "same"),
+        steady_case(tmp_path, "guidance", settings=OFFLOADED | {"guidance": 1.0}),
+        steady_case(tmp_path, "gpu", settings=OFFLOADED, environment=gpu),
+        steady_case(tmp_path, "software", settings=OFFLOADED, environment=software),
+        doubtful,
+        # With random weights, how often a cache serves means nothing.
+        steady_case(tmp_path, "cache", settings={"cache": "first_block"}),
+    ]
+    assert settings(own, *others) == settings(doubtful, own) == []
+    assert len(one_factor_pairs(cases_table([]))) == 0
+
+
+def test_the_threshold_of_a_cache_belongs_to_it(tmp_path: Path) -> None:
+    plain = steady_case(tmp_path, "plain", settings={"weights": "pretrained"})
+    low, high = (
+        steady_case(tmp_path, name, settings=CACHED | {"cache_threshold": threshold})
+        for name, threshold in (("low", 0.05), ("high", 0.2))
+    )
+    assert settings(plain, low) == ["cache: first_block, cache_threshold: 0.05"]
+    assert settings(low, high, plain) == ["cache: first_block, cache_threshold: 0.2", "cache: none"]
+
+
+def test_the_pairs_of_an_h200_are_those_of_all_cases_held_against_each_other() -> None:
+    names = ("5B_704p", "5B_704p_compiled", "5B_704p_cudnn_compiled", "5B_704p_native_flash", "5B_704p_vae_bfloat16")
+    files = [ROOT / f"results/reference/h200/traces/{name}.json.gz" for name in names]
+    cases = cases_table([read_trace(file) for file in files if file.exists()])
+    found = one_factor_pairs(cases)
+    rows = cases.set_index("case")
+    assert len(found)
+    for pair in found.itertuples():
+        differing = [key for key in FACTORS if rows.loc[pair.case, key] != rows.loc[pair.other, key]]
+        assert differing == [pair.key]
