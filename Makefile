@@ -4,6 +4,7 @@
 # make cluster-test   run on a Slurm cluster of its own (needs root, and slurmctld slurmd slurm-client munge slurmdbd
 #                     mariadb-server of Debian or Ubuntu), and on a stand-in for a Kubernetes cluster (rsync and git)
 # make lint  formatting and lint of Python and Snakemake files
+# make generated   write the files that follow from the registries: schemas, the table of keys in config/README.md
 # make clean delete what these commands made: .venv, logs, and results but for results/reference and results/aside
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # No run makes these: measured traces are in them.
 KEPT := results/reference results/aside
 
-.PHONY: run test browser-test cluster-test lint clean
+.PHONY: run test browser-test cluster-test lint generated clean
 
 run: .venv/run.installed
 	snakemake --cores 1
@@ -32,6 +33,9 @@ lint: .venv/test.installed
 	ruff format --check .
 	snakefmt --check Snakefile workflow
 	snakemake --lint
+
+generated: .venv/run.installed
+	$(BIN)/python tools/generate.py
 
 clean:
 	rm -rf .venv .snakemake logs $(filter-out $(KEPT),$(wildcard results/*))

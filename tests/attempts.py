@@ -28,7 +28,7 @@ def places_in(folder: Path, case: Case) -> Places:
 
 def order_of(case: Case, places: Places, run_id: str | None = None) -> Order:
     """Of a run of its own, where none is named."""
-    digests = {"case_sha256": case_sha256(case.settings()), "measure": "m", "env": "e"}
+    digests = {"case_sha256": case_sha256(case), "measure": "m", "env": "e"}
     return Order(case, places, digests, LIMITS, run_id or uuid4().hex)
 
 

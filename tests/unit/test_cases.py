@@ -163,7 +163,7 @@ def test_a_name_that_is_no_file_name_is_refused(name: object) -> None:
     assert "letters, digits" in message
 
 
-def test_every_faulty_case_is_named() -> None:
+def test_every_wrong_case_is_named() -> None:
     message = refusal({"cases": {"a": GOOD | {"frames": 2}, "b": GOOD, "c": GOOD | {"frames": 3}}})
     assert [line.split(":")[1] for line in message.splitlines()] == [" case 'a'", " case 'c'"]
 
@@ -207,7 +207,7 @@ def test_a_grid_is_the_product_of_its_axes_without_the_excluded() -> None:
         ({"name": "{model}/{steps}", "axes": {"model": ["TI2V-5B"], "steps": [1]}}, "letters, digits"),
     ],
 )
-def test_a_faulty_grid_is_refused(grid: dict, part: str) -> None:
+def test_a_wrong_grid_is_refused(grid: dict, part: str) -> None:
     message = refusal({"grid": grid})
     assert message.startswith("grid.yaml")
     assert part in message
@@ -309,9 +309,9 @@ cases = resolve_cases(read_yaml(Path("config/config.yaml")), "g")
 print(json.dumps([[case_sha256(case), case.identity(), case.settings()] for case in cases]))
 """
 _NEW_SETTING = """
-demo = settings.Setting("demo", "whole", {"type": "integer"}, 3, settings.METHOD, neutral=3, meaning="new")
-beside = dataclasses.replace(demo, key="beside_a_group", only_with=("offload", ("group",)))
-settings.ROWS = (demo, *settings.ROWS, beside)
+new_one = settings.Setting("new_one", "whole", {"type": "integer"}, 3, settings.METHOD, neutral=3, meaning="new")
+beside = dataclasses.replace(new_one, key="beside_a_group", only_with=("offload", ("group",)))
+settings.ROWS = (new_one, *settings.ROWS, beside)
 """
 _OTHER_ROWS = (
     'settings.ROWS = tuple(dataclasses.replace(row, {}) if row.key == "vae_dtype" else row for row in settings.ROWS)'
@@ -332,7 +332,7 @@ def test_a_new_setting_and_a_new_meaning_change_no_identity_and_a_new_default_ch
     new = identities(_NEW_SETTING)
     # In the text that Snakemake compares too.
     assert [str(case[:2]) for case in new] == [str(case[:2]) for case in now]
-    assert [case[2]["demo"] for case in new] == [3] * len(new)
+    assert [case[2]["new_one"] for case in new] == [3] * len(new)
     assert {case[2]["beside_a_group"] for case in new} == {3, None}
     assert identities(_OTHER_ROWS.format('meaning="other words"')) == now
     changed = identities(_OTHER_ROWS.format('default="bfloat16"'))
@@ -356,3 +356,12 @@ def test_a_checkpoint_still_to_be_written_has_the_heads_of_its_scale() -> None:
     loads = GOOD | {"weights": "pretrained", "gpus": 3}
     message = refusal({"cases": {"a": loads | {"checkpoint": "results/checkpoints/tiny/TI2V-5B"}}})
     assert "the 4 attention heads" in message
+
+
+def test_a_checkpoint_that_cannot_be_read_is_refused_before_its_heads_are_looked_for(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text('{"transformer": ["diffusers", "WanTransformer3DModel"]}')
+    (tmp_path / "transformer").mkdir()
+    (tmp_path / "transformer/config.json").write_text("no JSON")
+    message = refusal({"cases": {"a": GOOD | {"weights": "pretrained", "checkpoint": str(tmp_path), "gpus": 2}}})
+    assert "transformer/config.json cannot be read" in message
+    assert "\n" not in message

@@ -1,4 +1,4 @@
-"""Which cases need a GPU, told from what is known before anything is made or downloaded."""
+"""Which cases need a GPU, known before anything is made or downloaded."""
 
 from pathlib import Path
 

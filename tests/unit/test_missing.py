@@ -1,4 +1,4 @@
-"""What is said of cases that need more than the machine has."""
+"""What a user reads of cases that need more than the machine has."""
 
 import pytest
 

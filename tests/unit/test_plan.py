@@ -44,7 +44,7 @@ def test_what_has_no_estimate_is_not_zero() -> None:
 
 
 def test_a_checkpoint_of_a_tiny_model_needs_as_little_as_one(tmp_path: Path) -> None:
-    """It was said to need 45.7 GB of GPU memory, and ran in half a gigabyte of the host's."""
+    """The plan had it need 45.7 GB of GPU memory, and ran in half a gigabyte of the host's."""
     (tmp_path / "weights.safetensors").write_bytes(b"0" * 1000)
     small = replace(full_case(), weights="pretrained", scale=None, checkpoint=str(tmp_path), checkpoint_sha256="0")
     assert needs_of(small) == replace(needs_of(tiny_case()), name="full", host_bytes=needs_of(small).host_bytes)

@@ -10,7 +10,7 @@ _TYPES = {"text": str, "whole": int, "real": float, "truth": bool, "numbers": tu
 
 
 class _Case:
-    """What is said of a case beside its settings."""
+    """What a case has beside its settings."""
 
     @property
     def width_px(self) -> int:

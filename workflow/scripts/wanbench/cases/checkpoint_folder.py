@@ -1,7 +1,7 @@
 """Is a checkpoint folder nothing but data? Answered before any work starts, without importing what loads it.
 
 Pickles and Python files run when they are loaded, and a folder can name both. diffusers is told not to run them as
-well (`use_safetensors`, no `trust_remote_code`); here it is said before a case has cost anything.
+well (`use_safetensors`, no `trust_remote_code`); here it is refused before a case has cost anything.
 """
 
 import json
@@ -48,11 +48,11 @@ def _check_entry(name: str, entry: list[Any], where: str) -> None:
 
 def _check_component(folder: Path, where: str) -> None:
     files = sorted(file for file in folder.rglob("*") if file.is_file())
-    for fault, suffixes in (("it holds code", _CODE), ("its weights are pickles, which run code", _PICKLES)):
+    for problem, suffixes in (("it holds code", _CODE), ("its weights are pickles, which run code", _PICKLES)):
         found = [file for file in files if file.suffix in suffixes]
         # Beside safetensors, other forms of the same weights are not loaded.
         if found and (suffixes is _CODE or not any(file.suffix == ".safetensors" for file in files)):
-            raise _refused(where, fault, f"{folder.name}/{found[0].name}")
+            raise _refused(where, problem, f"{folder.name}/{found[0].name}")
     for file in files:
         if file.name.endswith("config.json") and "auto_map" in _config(file, where):
             raise _refused(where, "it names code of its own", f"auto_map in {folder.name}/{file.name}")
@@ -68,5 +68,5 @@ def _config(file: Path, where: str) -> dict[str, Any]:
     return content
 
 
-def _refused(where: str, fault: str, what: object) -> InputError:
-    return InputError(f"{where} is not allowed: {fault} ({one_line(str(what), 80)}); allowed: {_ALLOWED}")
+def _refused(where: str, problem: str, what: object) -> InputError:
+    return InputError(f"{where} is not allowed: {problem} ({one_line(str(what), 80)}); allowed: {_ALLOWED}")

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -20,20 +19,11 @@ from wanbench.util.errors import InputError
 from wanbench.util.paths import named_path
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-# In the place of a value that the schema refuses.
+_Written = dict[str, Any]
 _WRONG = object()
 _DEFAULTS = {row.key: row.default for row in ROWS if row.default is not MODEL and row.key != "model"}
 _CONDITIONAL = [row for row in ROWS if row.only_with]
 _REALS = [row for row in ROWS if row.type == "real"]
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """A grid file as it is written: settings by name of the case, those for all cases, and lines of what is wrong."""
-
-    cases: dict[str, dict[str, Any]]
-    defaults: dict[str, Any]
-    problems: list[str]
 
 
 def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
@@ -46,13 +36,12 @@ def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
     Raises:
         InputError: all that is not allowed, one line each.
     """
-    grid = _read(content, file)
-    problems = list(grid.problems)
+    written, defaults, problems = _read(content, file)
     cases: list[Case] = []
     # However many cases use an image or a checkpoint, it is read once.
     digest_of = cache(lambda path: checkpoint_digest(path) if path.is_dir() else sha256_of_file(path))
-    for name, own in grid.cases.items():
-        settings, wrong = _checked(own, grid.defaults, f"{file}: case {name!r}")
+    for name, own in written.items():
+        settings, wrong = _checked(own, defaults, f"{file}: case {name!r}")
         problems += wrong
         if not problems:
             cases.append(_case(name, settings, digest_of))
@@ -67,14 +56,16 @@ def case_names(content: dict[str, Any], file: str) -> list[str]:
     Raises:
         InputError: what is wrong with the file's form, one line each. Files that settings name are not looked for.
     """
-    grid = _read(content, file)
-    if grid.problems:
-        raise InputError("\n".join(grid.problems))
-    return list(grid.cases)
+    written, _, problems = _read(content, file)
+    if problems:
+        raise InputError("\n".join(problems))
+    return list(written)
 
 
-def _read(content: dict[str, Any], file: str) -> _Grid:
-    """The cases of a grid file as they are written, with _WRONG for each value that the schema refuses.
+def _read(content: dict[str, Any], file: str) -> tuple[dict[str, _Written], _Written, list[str]]:
+    """Settings of a grid file as they are written: by name of the case, and for all; and lines of what is wrong.
+
+    In the place of a value that the schema refuses stands _WRONG.
 
     Raises:
         InputError: as of `resolve_cases`, where no case can be known or there is none.
@@ -89,8 +80,7 @@ def _read(content: dict[str, Any], file: str) -> _Grid:
         return {key: _WRONG if (*path, key) in wrong else value for key, value in (settings or {}).items()}
 
     written = {} if ("cases",) in wrong else content.get("cases") or {}
-    sound = (name for name, settings in written.items() if ("cases", name) not in wrong)
-    cases = {name: marked(written[name], "cases", name) for name in sound}
+    cases = {name: marked(written[name], "cases", name) for name in written if ("cases", name) not in wrong}
     if content.get("grid") and not any(path[:1] == ("grid",) for path in wrong):
         try:
             cases |= _grid_cases(content["grid"], cases, file)
@@ -98,10 +88,10 @@ def _read(content: dict[str, Any], file: str) -> _Grid:
             lines.append(str(error))
     if not cases and not lines:
         raise InputError(f"{file}: no cases; allowed: at least one under cases, or a grid that is not all excluded")
-    return _Grid(cases, marked(content.get("defaults"), "defaults"), lines)
+    return cases, marked(content.get("defaults"), "defaults"), lines
 
 
-def _grid_cases(grid: dict[str, Any], taken: Mapping[str, Any], file: str) -> dict[str, dict[str, Any]]:
+def _grid_cases(grid: dict[str, Any], taken: Mapping[str, Any], file: str) -> dict[str, _Written]:
     cases = expand_grid(grid, f"{file}: grid")
     for name in cases:
         check(name, f"{file}: grid: name", "case_name")
@@ -118,7 +108,7 @@ def _checked(own: dict[str, Any], defaults: dict[str, Any], where: str) -> tuple
     values = _DEFAULTS | of_model | given
     settings = Settings({key: value for key, value in values.items() if value is not _WRONG})
     effects = [(row.key, partial(check_effect, row=row, own=own)) for row in _CONDITIONAL]
-    for key, check_setting in (*effects, *CHECKS.items(), ("checkpoint", _find_checkpoint)):
+    for key, check_setting in (*effects, ("checkpoint", _find_checkpoint), *CHECKS.items()):
         try:
             check_setting(settings, where)
         except Unknown:

@@ -90,8 +90,8 @@ def _problems(error: ValidationError, where: str) -> list[Problem]:
     place = ": ".join([where, ".".join(map(str, shown_path))]) if shown_path else where
     if error.validator == "additionalProperties":
         allowed = list(error.schema["properties"])
-        unknown = {name: value for name, value in error.instance.items() if name not in allowed}
-        return [Problem((*path, name), _unknown_key(name, value, allowed, place)) for name, value in unknown.items()]
+        unknown = [name for name in error.instance if name not in allowed]
+        return [Problem((*path, name), _unknown_key(name, error.instance[name], allowed, place)) for name in unknown]
     if error.validator == "propertyNames" or "propertyNames" in error.absolute_schema_path:
         name, described = error.instance, error.schema["description"]
         return [Problem((*path, name), f"{where}: case name {shown(name)} is not allowed; allowed: {described}")]

@@ -5,7 +5,6 @@ the heads. What it cannot do with the rest of a case, it finds out in the middle
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 from wanbench.cases.scale import scale_written
@@ -51,14 +50,10 @@ def check_gpus(settings: dict[str, Any], where: str) -> None:
 def _attention_heads(settings: dict[str, Any]) -> int:
     """Heads of the denoiser: of a checkpoint folder what it says itself, else those of the published model."""
     checkpoint = settings["checkpoint"] or ""
-    own = named_path(checkpoint) / "transformer/config.json"
-    if checkpoint and own.is_file():
-        return _heads_in(own)
-    scale = settings["scale"] or scale_written(checkpoint) or "full"
-    return _heads_in(ARCHITECTURES / scale / settings["model"] / "transformer/config.json")
-
-
-def _heads_in(file: Path) -> int:
+    file = named_path(checkpoint) / "transformer/config.json"
+    if not checkpoint or not file.is_file():
+        scale = settings["scale"] or scale_written(checkpoint) or "full"
+        file = ARCHITECTURES / scale / settings["model"] / "transformer/config.json"
     heads = json.loads(file.read_text("utf-8")).get("num_attention_heads")
     # As diffusers reads a configuration that does not say.
     return heads if isinstance(heads, int) and heads > 0 else 40
