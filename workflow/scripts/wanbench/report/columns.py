@@ -184,7 +184,7 @@ CHOICES = {
     "differ in none",
     "s/step": "that of the summary",
     "VAE decoding (s)": "time of VAE_Decoding in the generation of the row, without weights that move in it",
-    "Moving weights as run (s)": "of one generation of as many steps as the case ran: Loading (s) and Offloading (s) "
+    "Weight transfers as run (s)": "of one generation of as many steps as the case ran: Loading (s) and Offloading (s) "
     "of its stages, and the detail Offload_All. The column is there where some moved",
     "Generation": "`warm`: the median of those that count after the first of the process, where all cases of the table "
     "have one; else `cold`: the first",
