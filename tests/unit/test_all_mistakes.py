@@ -1,4 +1,4 @@
-"""All that is wrong with a grid file is said at once, and nothing that is only wrong because of something else."""
+"""All that is wrong with a grid file is reported at once, and nothing that is only wrong because of something else."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_what_depends_on_a_mistake_is_no_other(settings: dict[str, Any], about: 
     assert sorted(keys(*mistakes({"bad": settings}))) == about
 
 
-def test_a_mistake_in_the_defaults_is_said_once() -> None:
+def test_a_mistake_in_the_defaults_is_reported_once() -> None:
     assert len(mistakes({"a": GOOD, "b": GOOD}, defaults={"size": "1280x704"})) == 1
     lines = mistakes({"a": GOOD, "b": GOOD | {"size": "1280*700"}}, defaults={"size": "1280x704"})
     assert sorted("case 'b'" in line for line in lines) == [False, True]

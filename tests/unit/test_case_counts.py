@@ -15,13 +15,13 @@ from wanbench.util.text import visible
 BUSY = {".*": {"cpu_pct": 80.0, "process_cpu_pct": 10.0}}
 
 
-def said(*traces: Trace) -> str:
+def in_words(*traces: Trace) -> str:
     return case_counts(cases_table(traces), findings(*traces), visible)
 
 
 def test_cases_that_passed_without_a_warning_are_counted_alone(tmp_path: Path) -> None:
     traces = [case_trace(tmp_path, full_case(name)) for name in ("a", "b")]
-    assert said(*traces) == "2 ok"
+    assert in_words(*traces) == "2 ok"
     assert "- **Cases**: 2 ok\n" in report(*traces)
     nothing = {"ok": 2, "check_not_passed": 0, "with_warnings": 0}
     assert outcome_of(cases_table(traces), findings(*traces)) == nothing
@@ -31,9 +31,9 @@ def test_doubtful_cases_are_counted_and_named(tmp_path: Path) -> None:
     ok = case_trace(tmp_path, full_case("a"))
     busy = made(tmp_path, full_case("b_1"), measures=BUSY)
     changed = made(tmp_path, full_case("c"), [2.0] * 25 + [6.0] * 25)
-    assert said(ok, busy) == "2 ok; of those that are ok: 1 have warnings (b_1)"
-    text = "3 ok; of those that are ok: 1 failed a check ({}), 2 have warnings ({}, {})"
-    assert said(ok, busy, changed) == text.format("c", "b_1", "c")
+    assert in_words(ok, busy) == "2 ok; of those that are ok: 1 with warnings (b_1)"
+    text = "3 ok; of those that are ok: 1 failed a check ({}), 2 with warnings ({}, {})"
+    assert in_words(ok, busy, changed) == text.format("c", "b_1", "c")
     assert f"- **Cases**: {text.format('c', plain('b_1'), 'c')}\n" in report(ok, busy, changed)
     counts = {"ok": 3, "check_not_passed": 1, "with_warnings": 2}
     assert outcome_of(cases_table([ok, busy, changed]), findings(ok, busy, changed)) == counts
@@ -42,10 +42,10 @@ def test_doubtful_cases_are_counted_and_named(tmp_path: Path) -> None:
 def test_where_all_or_many_are_doubtful_the_report_names_them(tmp_path: Path) -> None:
     ok = case_trace(tmp_path, full_case("ok"))
     busy = [made(tmp_path, full_case(f"busy_{number}"), measures=BUSY) for number in range(6)]
-    assert said(*busy) == "6 ok; of those that are ok: all have warnings"
+    assert in_words(*busy) == "6 ok; of those that are ok: all with warnings"
     # Those that did not run to their end are not asked.
     killed = made(tmp_path, full_case("killed"), until="VAE_Decoding", outcome=Outcome("killed"))
-    assert said(*busy, killed) == "6 ok, 1 killed (killed); of those that are ok: all have warnings"
-    assert said(killed) == "1 killed (killed)"
-    assert said(ok, *busy) == "7 ok; of those that are ok: 6 have warnings (see Performance Analysis)"
-    assert said(ok, *busy[:5]).endswith("5 have warnings (busy_0, busy_1, busy_2, busy_3, busy_4)")
+    assert in_words(*busy, killed) == "6 ok, 1 killed (killed); of those that are ok: all with warnings"
+    assert in_words(killed) == "1 killed (killed)"
+    assert in_words(ok, *busy) == "7 ok; of those that are ok: 6 with warnings (see Performance Analysis)"
+    assert in_words(ok, *busy[:5]).endswith("5 with warnings (busy_0, busy_1, busy_2, busy_3, busy_4)")

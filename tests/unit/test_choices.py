@@ -212,16 +212,19 @@ def test_the_gpu_of_a_row_is_said_where_a_table_has_several(make: Make) -> None:
     assert "GPU" not in rows(make(one), make(tiled))["one"]
 
 
-def test_weights_that_move_are_no_part_of_decoding_and_have_a_column(make: Make, tmp_path: Path) -> None:
+def test_weight_transfers_are_no_part_of_decoding_and_have_a_column(make: Make, tmp_path: Path) -> None:
     def offload_all(content: dict[str, Any]) -> None:
         (event,) = (event for event in content["traceEvents"] if event["name"] == "Video_Export")
         detail = {"name": "Offload_All", "cat": "detail", "dur": 0.75e6, "args": {"generation": 0}}
         content["traceEvents"].append(event | detail)
 
-    moving = {"VAE_Decoding": {"offloading_s": 2.5, "transfers": 1}, "T5_Encoding": {"loading_s": 0.25, "transfers": 1}}
-    offloaded = made(tmp_path, full_case("offloaded", steps=3, offload="model"), measures=moving, alter=offload_all)
+    transfers = {
+        "VAE_Decoding": {"offloading_s": 2.5, "transfers": 1},
+        "T5_Encoding": {"loading_s": 0.25, "transfers": 1},
+    }
+    offloaded = made(tmp_path, full_case("offloaded", steps=3, offload="model"), measures=transfers, alter=offload_all)
     found = rows(make(full_case("resident", steps=3)), offloaded)
-    columns = ("VAE decoding (s)", "Moving weights as run (s)")
+    columns = ("VAE decoding (s)", "Weight transfers as run (s)")
     assert [found["offloaded"][column] for column in columns] == ["0.50", "3.50"]
     assert [found["resident"][column] for column in columns] == ["3.00", "0.00"]
     assert columns[1] not in rows(make(full_case("resident")), make(full_case("tiled", vae_tiling=True)))["resident"]

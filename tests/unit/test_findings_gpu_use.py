@@ -46,8 +46,8 @@ def test_low_activity_names_where_the_gpu_idles(tmp_path: Path) -> None:
 
 
 def test_low_activity_begins_with_transfers_where_there_are_some(tmp_path: Path) -> None:
-    moving = IDLE_CASE | {"VAE_Decoding": MOVES["VAE_Decoding"]}
-    assert "transfer_bound" in found(tmp_path, moving, settings={"offload": "model"})["low_sm_activity"].advice
+    transferring = IDLE_CASE | {"VAE_Decoding": MOVES["VAE_Decoding"]}
+    assert "transfer_bound" in found(tmp_path, transferring, settings={"offload": "model"})["low_sm_activity"].advice
 
 
 @pytest.mark.parametrize(("sm_pct", "severity"), [(95.0, "note"), (35.0, "bottleneck")])
@@ -123,7 +123,7 @@ def test_what_leaves_the_gpu_at_the_end_is_a_transfer(tmp_path: Path) -> None:
     finding = found(tmp_path, FEW, settings=OFFLOADED, alter=offload_all)["transfer_bound"]
     assert finding.evidence["share_pct"] == pytest.approx(100 * 1.3 / 12.75)
     assert "0.80 s at the end (Offload_All)" in finding.text
-    # The pipeline asks for it there too, and nothing moves.
+    # The pipeline asks for it there too, and nothing is transferred.
     assert "transfer_bound" not in found(tmp_path, FEW, settings={"offload": "group_stream"}, alter=offload_all)
 
 

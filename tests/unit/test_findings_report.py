@@ -23,12 +23,11 @@ from wanbench.findings.thresholds import Thresholds
 from wanbench.measure.outcome import Outcome
 from wanbench.report import columns
 from wanbench.report.published import read_published
-from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.util.errors import InputError
 
 FILE = ROOT / "config/thresholds.yaml"
-PUBLISHED = read_published().assign(energy_kj=1.0)
+PUBLISHED = [replace(row, energy_kj=1.0) for row in read_published()]
 KEPT = [judged(read_trace(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))]
 OOM = judged(read_trace(ROOT / "results/reference/h100/traces/T2V_A14B_720p.json.gz"), LIMITS)
 
@@ -72,7 +71,7 @@ def test_every_threshold_has_a_reason_and_is_used_by_an_explanation_or_a_rule() 
         assert any(f"`{field.name}`" in explanation for explanation in explanations), field.name
 
 
-def test_faulty_thresholds_are_one_line() -> None:
+def test_wrong_thresholds_are_one_line() -> None:
     unknown = complaint(low_sm_activity=3)
     assert unknown.startswith(
         "t.yaml: unknown key 'low_sm_activity' (did you mean 'low_sm_activity_pct'?) with value 3;"
@@ -215,20 +214,6 @@ def columns_in(section: str) -> set[str]:
     return {re.sub(r"at \d+ steps", "at N steps", cell.strip()) for header in headers for cell in header.split("|")}
 
 
-def test_an_outlier_and_memory_that_is_counted_twice_are_explained_with_their_source() -> None:
-    assert "3.5 (Iglewicz and Hoaglin 1993)" in columns.STATISTICS["Unusual Generation"]
-    assert "count for each" in columns.STAGES["Process Mem (GB)"]
-
-
-def test_both_figures_of_the_cpu_are_said_to_be_the_whole_machine_s() -> None:
-    for of in (columns.STAGES["CPU (%)"], columns.STATISTICS["Avg CPU Utilization"]):
-        assert "the whole machine's, of all logical cores" in of
-
-
-def test_the_interval_of_the_samples_is_that_of_the_sampler() -> None:
-    assert f"one every {SAMPLING_INTERVAL_S} s" in columns.STAGES["Samples"]
-
-
 def test_memory_that_processes_share_is_not_taken_for_what_a_case_needs() -> None:
     kept = {trace.case["name"]: trace for trace in KEPT}
     compiled = report(kept["5B_704p_compiled"])
@@ -274,7 +259,7 @@ def test_what_is_found_on_an_h200(case: str, fires: set[str], silent: set[str]) 
 def test_a_case_that_did_not_fit_an_h100_is_told_what_would() -> None:
     assert OOM.status == "oom"
     text = report(OOM)
-    assert "ran out of GPU memory in VAE\\_Decoding when 1.42 GB more were asked for of the 85.02 GB" in text
+    assert "ran out of GPU memory in VAE\\_Decoding, 85.02 GB on this" in text
     assert "What should fit: `compile: repeated_blocks` and `vae_tiling: true` (about 75.04 GB;" in text
     assert "or `offload: model` (about 37.69 GB;" in text
     (stages,) = tables(text, "Stage")

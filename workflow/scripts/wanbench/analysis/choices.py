@@ -1,7 +1,7 @@
 """Ways to make the same video on the same GPU: time, memory and energy of each, and those that do not fit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -9,7 +9,6 @@ import pandas as pd
 from wanbench.analysis.case_rows import CaseRow
 from wanbench.analysis.comparable import (
     COLD,
-    AtSteps,
     at_steps,
     comparable,
     did_not_fit,
@@ -26,12 +25,22 @@ from wanbench.analysis.gpu_letters import gpu_letters
 from wanbench.analysis.numbers import NOT_MEASURED, plain
 from wanbench.models.facts import MODELS
 from wanbench.registry import settings as registry
+from wanbench.registry.stages import OK
 
-# What decides the time of a step alone stays in one table: times are scaled to the official steps.
+# What decides the time of steps alone stays in one table: times are scaled to the official steps.
 _OF_STEPS = tuple(key for key in registry.keys(registry.WORKLOAD) if registry.SETTINGS[key].acts_on == "steps")
 # More GPUs are no setting that who has one could choose, and memory is that of each.
 _SAME = ("model", "task", "size", "frames", "weights", "gpu_name", "gpus")
 SETTINGS = (*registry.keys(registry.METHOD), *_OF_STEPS)
+# Figures that are columns of the cases table, and those of which a cold generation has its own.
+_COLUMNS = {
+    "peak_bytes": "gpu_mem_allocated_bytes",
+    "reserved_bytes": "gpu_mem_reserved_bytes",
+    "used_bytes": "gpu_mem_used_bytes",
+    "placement_s": "placement_s",
+    "compilation_s": "compilation_s",
+}
+_OF_A_GENERATION = ("vae_computing_s", "weight_transfer_s")
 
 
 @dataclass(frozen=True)
@@ -94,13 +103,9 @@ def groups_of(cases: pd.DataFrame) -> dict[tuple[Any, ...], list[Choice]]:
 
 
 def _choices(rows: Sequence[CaseRow], letters: dict[str, str]) -> list[Choice]:
-    kind = kind_of_all([case for case in rows if _fits(case)]) or COLD
+    kind = kind_of_all([case for case in rows if case["status"] == OK]) or COLD
     choices = [_choice(case, letters, kind if has_kind(case, kind) else warmth(case)) for case in rows]
     return sorted(choices, key=lambda choice: (not choice.fits, choice.time_s is None, choice.time_s or 0))
-
-
-def _fits(case: CaseRow) -> bool:
-    return case["status"] == "ok"
 
 
 def differ(choices: Sequence[Choice]) -> bool:
@@ -117,32 +122,22 @@ def group_name(model: str, task: str, size: str, frames: int, weights: str, gpu:
 def _choice(case: CaseRow, letters: dict[str, str], kind: str) -> Choice:
     settings = {key: _setting(case, key) for key in SETTINGS}
     gpu = None if pd.isna(case["gpu_uuid"]) else letters.get(case["gpu_uuid"])
-    basis = Choice(label(case), gpu, is_lossy(case), settings, step_text(case), fits=_fits(case))
-    return _with_figures(basis, case, kind) if basis.fits else basis
-
-
-def _with_figures(choice: Choice, case: CaseRow, kind: str) -> Choice:
+    choice = Choice(label(case), gpu, is_lossy(case), settings, step_text(case), fits=case["status"] == OK)
+    if not choice.fits:
+        return choice
     facts = MODELS[case["model"]]
-    generation: AtSteps = at_steps(case, facts.steps, kind)
-    of_kind = "cold_" if kind == COLD else ""
-    columns = {
-        "vae_computing_s": f"{of_kind}vae_computing_s",
-        "weight_transfer_s": f"{of_kind}weight_transfer_s",
-        "peak_bytes": "gpu_mem_allocated_bytes",
-        "reserved_bytes": "gpu_mem_reserved_bytes",
-        "used_bytes": "gpu_mem_used_bytes",
-        "placement_s": "placement_s",
-        "compilation_s": "compilation_s",
-    }
-    video_s = int(case["frames"]) / facts.fps
-    figures = {
-        "time_s": generation.time_s,
-        "energy_j": None if generation.energy_j is None else generation.energy_j / video_s,
-        "scaled": generation.scaled,
-        "kind": kind,
-        "host_bytes": host_mem_bytes(case),
-    }
-    return Choice(**vars(choice) | figures | {name: known(case[column]) for name, column in columns.items()})
+    generation = at_steps(case, facts.steps, kind)
+    columns = _COLUMNS | {key: f"cold_{key}" if kind == COLD else key for key in _OF_A_GENERATION}
+    return replace(
+        choice,
+        time_s=generation.time_s,
+        # For each second of the video.
+        energy_j=None if generation.energy_j is None else generation.energy_j * facts.fps / int(case["frames"]),
+        scaled=generation.scaled,
+        kind=kind,
+        host_bytes=host_mem_bytes(case),
+        **{name: known(case[column]) for name, column in columns.items()},
+    )
 
 
 def _setting(case: CaseRow, key: str) -> str:

@@ -116,8 +116,8 @@ def kind_of_all(cases: Sequence[CaseRow]) -> str | None:
 def host_mem_bytes(case: CaseRow) -> float | None:
     """Highest memory of a case on the host, in bytes; None where it was not measured.
 
-    It is what its processes held, added up, or what the whole machine had in use where that is less: the sum has a page
-    that several of them share for each, and the pages of a checkpoint that is being read, which need not stay.
+    It is what its processes held, added up, or what the whole machine had in use where that is less: the sum counts a
+    page that several of them share for each.
     """
     known = [case[key] for key in ("process_mem_bytes", "sys_mem_bytes") if pd.notna(case[key])]
     return min(known) if pd.notna(case["process_mem_bytes"]) else None

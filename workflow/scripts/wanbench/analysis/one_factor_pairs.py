@@ -78,10 +78,17 @@ def _pairs_of(table: pd.DataFrame, key: str) -> pd.DataFrame:
     table = table.assign(place=_joined(table, ["fixed", *(f"factor_{other}" for other in FACTORS if other != key)]))
     columns = ["case", "steps", "gpu_uuid", "lossy", *_FIGURES]
     table = table[["place", f"factor_{key}", *columns]].rename(columns={f"factor_{key}": "value"})
-    # Of cases that are alike, the one of the most steps and then the fastest is the best evidence.
-    alike = ["place", "value", "gpu_uuid", table["warm_s"].notna(), table["cold_s"].notna(), "steps"]
-    best = table.sort_values(["warm_s", "cold_s"]).groupby(alike, dropna=False, sort=False).head(1)
-    both = table.merge(best, on="place", suffixes=("", "_other"))
+    # Of cases that are alike, the one of as many steps, or else of the most, is the best evidence; then the fastest.
+    alike = ["place", "value", "gpu_uuid", table["warm_s"].notna(), table["cold_s"].notna()]
+    fastest = table.sort_values(["warm_s", "cold_s"]).groupby([*alike, "steps"], dropna=False, sort=False).head(1)
+    longest = fastest.sort_values("steps", ascending=False).groupby(alike, dropna=False, sort=False).head(1)
+    both = pd.concat(
+        [
+            table.merge(fastest.assign(steps_other=fastest["steps"]), on=["place", "steps"], suffixes=("", "_other")),
+            table.merge(longest, on="place", suffixes=("", "_other")),
+        ],
+        ignore_index=True,
+    )
     both = both[both["value"] != both["value_other"]]
     # A GPU that was not identified may be any.
     both["same_gpu"] = (both["gpu_uuid"] == both["gpu_uuid_other"]).fillna(False)

@@ -1,1 +1,1 @@
-"""What the figures of a case say: rules as data, by topic, and the list of them all in `registry`."""
+"""What the figures of a case say: rules by topic, and the list of them all in `rules`."""

@@ -40,7 +40,7 @@ def case_counts(cases: pd.DataFrame, findings: Findings, shown: Callable[[str], 
     for what, names, where in (
         ("failed a check", of_failed_check(cases), "Check"),
         # Not each warning stands in the column Check: a memory that is nearly full makes no figure doubtful.
-        ("have warnings", with_warnings(cases, findings), "Performance Analysis"),
+        ("with warnings", with_warnings(cases, findings), "Performance Analysis"),
     ):
         if len(names) == len(ok) > 1:
             doubts.append(f"all {what}")

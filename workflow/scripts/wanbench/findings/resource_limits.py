@@ -1,7 +1,6 @@
 """Rules about what a case ran out of, or nearly: memory of the GPU and of the machine, and time."""
 
 import math
-import re
 import statistics
 from collections.abc import Iterator
 
@@ -13,8 +12,6 @@ from wanbench.findings.advice import Option, case_of, fits, savings, that_fit, w
 from wanbench.findings.basis import WARNING, Context, Finding, rule
 from wanbench.registry import stages as stage_names
 
-_ASKED_FOR = re.compile(r"Tried to allocate ([0-9.]+) (KiB|MiB|GiB|TiB)")
-_UNITS_BYTES = {"KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 # What else may take longer the next time: other steps, decoding and export.
 _TIME_MARGIN = 1.5
 
@@ -28,15 +25,12 @@ def out_of_memory(context: Context) -> Iterator[Finding]:
     if context.case["status"] != stage_names.OOM:
         return
     evidence = context.numbers("gpu_mem_total_bytes", "estimated_peak_bytes")
-    stage, message = (context.case[key] for key in ("stage_reached", "error_message"))
+    stage = context.case["stage_reached"]
     text = "The case ran out of GPU memory" + ("" if pd.isna(stage) else f" in {stage}")
-    if asked := _ASKED_FOR.search("" if pd.isna(message) else message):
-        evidence["asked_for_bytes"] = float(asked[1]) * _UNITS_BYTES[asked[2]]
-        text += f" when {gigabytes(evidence['asked_for_bytes'])} GB more were asked for"
     if "gpu_mem_total_bytes" in evidence:
-        text += f" of the {gigabytes(evidence['gpu_mem_total_bytes'])} GB of this {context.case['gpu_name']}"
+        text += f", {gigabytes(evidence['gpu_mem_total_bytes'])} GB on this {context.case['gpu_name']}"
     if "estimated_peak_bytes" in evidence:
-        text += f" (estimated peak: {gigabytes(evidence['estimated_peak_bytes'])} GB)"
+        text += f"; the estimated peak is {gigabytes(evidence['estimated_peak_bytes'])} GB"
     advice, options = _what_fits(context)
     yield Finding("out_of_memory", WARNING, evidence, f"{text}.", advice, tuple(each.settings for each in options))
 

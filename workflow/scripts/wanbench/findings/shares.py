@@ -85,9 +85,9 @@ def expert_switch(context: Context) -> Iterator[Finding]:
     loading = [context.row(stage_names.step_loading(step)) for step in context.switch_steps]
     loading_s = total_of(row.time_s for row in loading if row is not None)
     text = (
-        f"The step in which the low-noise expert takes over takes {fixed(switch_s)} s, {fixed(extra_s)} s more than a "
-        f"typical one, {share_pct:.0f} % of a generation of {context.case['steps']} steps{official.words}; "
-        f"{fixed(loading_s)} s of it are weight transfers."
+        f"The step in which the low-noise expert takes over takes {fixed(extra_s)} s more than a typical one, "
+        f"{share_pct:.0f} % of a generation of {context.case['steps']} steps{official.words}; {fixed(loading_s)} s of "
+        "it are weight transfers."
     )
     evidence = {"switch_step_s": switch_s, "step_s": step_s, "extra_s": extra_s, "loading_s": loading_s}
     # Only what is transferred for the switch alone would be gone without offload.

@@ -62,7 +62,7 @@ CHOICES = _BOTH | {
     ", ".join(choices.SETTINGS): "the settings in which the cases differ",
     "s/step, GPU Allocated (GB)": "s/step and Mem(GB) of the summary: a card with less memory cannot hold the case",
     "VAE decoding (s)": "time of VAE_Decoding without weight transfers in it",
-    "Moving weights as run (s)": "time of weight transfers of one generation, at the steps that the case ran",
+    "Weight transfers as run (s)": "time of weight transfers of one generation, at the steps that the case ran",
     "Time at N steps (s)": "one generation excluding model initialisation and compilation, at the official steps",
     "GPU Reserved (GB), GPU Used (GB)": "highest of all stages: a card with more than GPU Used holds it as it ran",
     "Energy (J/s of video)": "energy of the same generation, on all its GPUs, for each second of its video",

@@ -81,7 +81,7 @@ def _table(choices: Sequence[Choice], steps: int, marks: Sequence[Sequence[str]]
         | ({"GPU": choice.gpu or NOT_MEASURED} if several_gpus else {})
         | {key: choice.settings[key] for key in shown}
         | {"s/step": choice.step_s, "VAE decoding (s)": fixed(choice.vae_computing_s)}
-        | ({"Moving weights as run (s)": fixed(choice.weight_transfer_s)} if transfers else {})
+        | ({"Weight transfers as run (s)": fixed(choice.weight_transfer_s)} if transfers else {})
         | {
             "Generation": choice.kind or NOT_MEASURED,
             f"Time at {steps} steps (s)": scaled_text(choice.time_s, choice.scaled),
