@@ -20,7 +20,7 @@ from wanbench.compare.measured_cases import Figure, measured_case
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.measure.outcome import Outcome
 from wanbench.registry import stages as stage_names
-from wanbench.report.grid_outcome import faults_of, outcome_of
+from wanbench.report.grid_outcome import errors_of, outcome_of
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace, read_trace
 
@@ -146,9 +146,9 @@ def test_the_run_fails_for_failed_cases_and_excluded_traces_but_not_for_out_of_m
     oom = read(records([1.0] * 3)[:4], outcome=Outcome("oom", "CUDA out of memory", "OutOfMemoryError"))
     killed = read(records([1.0] * 3)[:4], outcome=Outcome("killed", "ended by signal SIGKILL"))
     none = excluded_table([])
-    assert faults_of(cases_table([ok, oom]), none, "g.yaml") == []
+    assert errors_of(cases_table([ok, oom]), none, "g.yaml") == []
     assert outcome_of(cases_table([ok, oom]), {}) == {"ok": 1, "oom": 1, "check_not_passed": 0, "with_warnings": 0}
-    (fault,) = faults_of(cases_table([ok, killed]), none, "g.yaml")
+    (fault,) = errors_of(cases_table([ok, killed]), none, "g.yaml")
     assert fault.startswith("tiny: killed in Process_Startup: ended by signal SIGKILL")
 
 

@@ -39,7 +39,7 @@ from wanbench.plots.case_pictures import case_pictures
 from wanbench.plots.grid_bars import stage_times
 from wanbench.plots.picture import save
 from wanbench.plots.time_memory import time_memory
-from wanbench.report.grid_outcome import faults_of
+from wanbench.report.grid_outcome import errors_of
 from wanbench.report.markdown import to_markdown
 from wanbench.report.page import to_page
 from wanbench.trace import reader
@@ -99,7 +99,7 @@ def everything_of(file: Path) -> dict[str, str]:
     (folder / "report.md").write_text(to_markdown(content), "utf-8")
     page = to_page(content, [], {trace.case["name"]: file for trace in traces})
     (folder / "report.html").write_text(re.sub("base64,[A-Za-z0-9+/=]+", "", page), "utf-8")
-    (folder / "terminal").write_text("\n".join(faults_of(tables[0], tables[3], "grid.yaml")), "utf-8")
+    (folder / "terminal").write_text("\n".join(errors_of(tables[0], tables[3], "grid.yaml")), "utf-8")
     save(case_pictures(file, None, LIMITS), "full", folder)
     save({"times": stage_times(*tables[:2]), "settings": time_memory(tables[0], 2, 2.5)}, None, folder)
     for picture in folder.glob("*.svg"):

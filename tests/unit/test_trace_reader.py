@@ -13,7 +13,7 @@ from traces import LIMITS, change, records, trace_of, write
 from wanbench.analysis.collect import FILES_OF_A_PART, Excluded, Expected, collect, made_of_parts, not_of_the_grid
 from wanbench.analysis.tables import cases_table, excluded_table, joined, stages_table, tables_of
 from wanbench.measure.outcome import Outcome
-from wanbench.report.grid_outcome import faults_of
+from wanbench.report.grid_outcome import errors_of
 from wanbench.trace.reader import read_trace
 from wanbench.util.errors import InputError
 
@@ -275,8 +275,8 @@ def test_traces_that_are_excluded_fail_the_run_and_those_of_no_case_with_one_lin
     assert of_no_case[0] == Excluded("old", "results/traces/old.json: the grid has no such case", of_grid=False)
     cases = cases_table([read_trace(file)])
     lacking = [Excluded("tiny", "results/traces/tiny.json: not valid JSON")]
-    line, others = faults_of(cases, excluded_table([*of_no_case, *lacking]), "mine.yaml")
+    line, others = errors_of(cases, excluded_table([*of_no_case, *lacking]), "mine.yaml")
     assert line == "tiny: excluded: results/traces/tiny.json: not valid JSON"
     assert "mine.yaml" in others
     assert r"results/traces/old.json 'results/traces/x \x1by.json'" in others
-    assert faults_of(cases, excluded_table([]), "mine.yaml") == []
+    assert errors_of(cases, excluded_table([]), "mine.yaml") == []

@@ -1,4 +1,4 @@
-"""Rule outcome: the run as a whole fails when a case failed or a trace was excluded, and says which."""
+"""Rule outcome: the run as a whole fails when a case failed or a trace was excluded, and names them."""
 
 import json
 import sys
@@ -12,7 +12,7 @@ import pandas as pd
 
 from wanbench.findings.case_counts import case_counts
 from wanbench.findings.findings_table import findings_of_table
-from wanbench.report.grid_outcome import faults_of, outcome_of
+from wanbench.report.grid_outcome import errors_of, outcome_of
 from wanbench.trace.writer import write_atomically
 from wanbench.util.text import visible
 
@@ -20,11 +20,11 @@ cases = pd.read_parquet(snakemake.input.cases)
 excluded = pd.read_parquet(snakemake.input.excluded)
 findings = findings_of_table(pd.read_parquet(snakemake.input.findings))
 folder = snakemake.config["results_in"]
-faults = faults_of(cases, excluded, snakemake.params.grid, folder)
+errors = errors_of(cases, excluded, snakemake.params.grid, folder)
 report, page = (Path(folder, path) for path in (snakemake.input.report, snakemake.input.page))
-Path(snakemake.log[0]).write_text("".join(f"{fault}\n" for fault in faults), "utf-8")
+Path(snakemake.log[0]).write_text("".join(f"{error}\n" for error in errors), "utf-8")
 print(f"Cases: {case_counts(cases, findings, visible)}")
-if faults:
-    sys.exit("\n".join([f"The report {report} is complete, but:", *faults]))
+if errors:
+    sys.exit("\n".join([f"The report {report} is complete, but:", *errors]))
 print(f"The report: {report}, {page}")
 write_atomically(Path(snakemake.output[0]), json.dumps(outcome_of(cases, findings), indent=1) + "\n")

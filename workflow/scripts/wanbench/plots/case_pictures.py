@@ -13,7 +13,7 @@ from wanbench.util.errors import InputError
 
 
 def case_pictures(file: Path, expected: Expected | None, limits: Limits) -> dict[str, Picture]:
-    """Pictures by file stem. A trace that the report excludes is not drawn: the pictures say why.
+    """Pictures by file stem. A trace that the report excludes is not drawn: the pictures name the reason.
 
     Args:
         expected, limits: as for `collect`.

@@ -1,4 +1,4 @@
-"""What the report says about one case: how it ended, its stages and steps, and what to make of them."""
+"""One case in the report: how it ended, its stages and steps, and what to make of them."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the report says, in order, whichever file it is written to.
+"""The content of the report, in order, whichever file it is written to.
 
 Paragraphs are Markdown: the Markdown report joins them, and the page renders the same ones.
 """
@@ -60,7 +60,7 @@ def content_of(
     thresholds: Thresholds,
     published: pd.DataFrame | None = None,
 ) -> Content:
-    """What there is to say.
+    """The content of a report.
 
     Args:
         cases, stages, details, excluded: the tables of `wanbench.analysis.tables`.

@@ -17,7 +17,7 @@ def outcome_of(cases: pd.DataFrame, findings: Findings) -> dict[str, int]:
     }
 
 
-def faults_of(cases: pd.DataFrame, excluded: pd.DataFrame, grid: str, folder: str = "") -> list[str]:
+def errors_of(cases: pd.DataFrame, excluded: pd.DataFrame, grid: str, folder: str = "") -> list[str]:
     """A line for each case that failed and each whose trace could not be used, and one for traces of no case.
 
     Args:

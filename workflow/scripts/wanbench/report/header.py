@@ -68,22 +68,17 @@ def _matrix_rate(cases: pd.DataFrame) -> str:
     known = cases.dropna(subset=["matmul_flops_per_s", "gpu_uuid"])
     if known.empty:
         return "not measured"
-    letters, unlike = gpu_letters(cases), known["measure_digest"].nunique() > 1
-    rates = [
-        _rate(of_gpu, letters.get(uuid), unlike)
-        for (uuid, _), of_gpu in known.groupby(["gpu_uuid", "measure_digest"], sort=False)
-    ]
+    letters, unlike, rates = gpu_letters(cases), known["measure_digest"].nunique() > 1, []
+    for (uuid, _), of_gpu in known.groupby(["gpu_uuid", "measure_digest"], sort=False):
+        found = of_gpu["matmul_flops_per_s"] / 1e12
+        notes = [" and ".join(sorted({provenance.code(case) for case in case_rows(of_gpu)}))] if unlike else []
+        if len(found) > 1:
+            notes.append(f"median of {len(found)} cases, {found.min():.0f} to {found.max():.0f}")
+        where = f" on GPU {letters[uuid]}" if letters else ""
+        in_brackets = f" ({plain(', '.join(notes))})" if notes else ""
+        rates.append(f"{found.median():.0f} TFLOP/s{where}{in_brackets}")
     warning = ". Different measuring code made these: do not compare them" if unlike else ""
     return f"{'; '.join(rates)}, in bfloat16 for a moment at the end of each case, GPU warm{warning}"
-
-
-def _rate(cases: pd.DataFrame, letter: str | None, name_code: bool) -> str:
-    rates = cases["matmul_flops_per_s"] / 1e12
-    notes = [" and ".join(sorted({plain(provenance.code(case)) for case in case_rows(cases)}))] if name_code else []
-    if len(rates) > 1:
-        notes.append(f"median of {len(rates)} cases, {rates.min():.0f} to {rates.max():.0f}")
-    where = "" if letter is None else f" on GPU {letter}"
-    return f"{rates.median():.0f} TFLOP/s{where}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def _notes(cases: pd.DataFrame) -> list[str]:

@@ -31,14 +31,14 @@ def gpu(case: CaseRow) -> str:
         return _UNKNOWN
     if case["device"] == "cpu":
         return "none, ran on the CPU"
-    parts = [counted_gpu(case), f"{gigabytes(case['gpu_mem_total_bytes'])} GB"]
+    parts = [gpu_with_count(case), f"{gigabytes(case['gpu_mem_total_bytes'])} GB"]
     parts += [f"compute capability {case['gpu_compute_capability']}", f"CUDA {case['cuda']}"]
     parts += [] if pd.isna(case["gpu_driver"]) else [f"driver {case['gpu_driver']}"]
     parts += [] if pd.isna(case["gpu_power_limit_w"]) else [f"power limit {case['gpu_power_limit_w']:.0f} W"]
     return ", ".join(parts)
 
 
-def counted_gpu(case: CaseRow) -> str:
+def gpu_with_count(case: CaseRow) -> str:
     """Name of the GPU, with how many of them worked on the case where it is not one."""
     return case["gpu_name"] if case["gpus"] == 1 else f"{case['gpus']} x {case['gpu_name']}"
 

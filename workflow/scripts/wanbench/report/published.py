@@ -18,7 +18,7 @@ from wanbench.analysis.comparable import (
 )
 from wanbench.analysis.numbers import fixed, gigabytes, plain
 from wanbench.report.layout import markdown_table
-from wanbench.report.provenance import counted_gpu
+from wanbench.report.provenance import gpu_with_count
 
 FILE = Path(__file__).with_name("published_figures.csv")
 
@@ -36,7 +36,7 @@ _NOTE = (
 
 
 def read_published(file: Path = FILE) -> pd.DataFrame:
-    """Published figures of one generation each, in the order of the file; NA is what a source does not say.
+    """Published figures of one generation each, in the order of the file; NA is what a source does not have.
 
     `peak_gb` is of one GPU; `note` is what the figures are of, as the source has it, and may be empty.
     """
@@ -82,7 +82,7 @@ def _row(pair: CaseRow) -> dict[str, str]:
     here = at_steps(pair, pair["steps_published"])
     return {
         "Case": label(pair),
-        "GPU": plain(counted_gpu(pair)),
+        "GPU": plain(gpu_with_count(pair)),
         "Offload": plain(pair["offload"]),
         "Compile": plain(pair["compile"]),
         "Steps": str(pair["steps"]),
