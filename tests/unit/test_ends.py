@@ -10,14 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from attempts import left_in, order_of, run, wait_for
+from attempts import attempt_in, left_in, run, wait_for
 from conftest import ROOT
 from example_cases import tiny_case
-from wanbench.measure.attempt import Places
 from wanbench.measure.failures import failures
+from wanbench.measure.finalize import recover
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.outcome import Outcome
-from wanbench.measure.recover import record_lost_attempt
 from wanbench.measure.supervisor import _process
 from wanbench.trace.reader import read_trace
 
@@ -31,15 +30,15 @@ def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp
     code = (
         "import json, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from wanbench.cases.case import Case\n"
-        "from wanbench.measure.attempt import Order, Places\n"
+        "from wanbench.measure.attempt import Attempt\n"
         "from wanbench.measure.supervisor import supervise\n"
         "here = Path(sys.argv[2])\n"
         "case = Case.from_settings(json.loads((here / 'case.json').read_text()))\n"
-        "places = Places(here / 't.json', here / 'log', here / 'v.mp4', here / 'work', here)\n"
-        "supervise(Order(case, places, {}, None, 'run'), None)\n"
+        "supervise(Attempt(case, here / 'results/traces/tiny.json', here / 'log', {}, None, 'run'), None)\n"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code, str(SCRIPTS), str(tmp_path)], stderr=subprocess.DEVNULL)
-    samples = tmp_path / "work/samples.jsonl"
+    attempt = attempt_in(tmp_path, tiny_case(), "run")
+    samples = attempt.samples
     wait_for(lambda: samples.exists() and len(samples.read_text().splitlines()) > 5)
     children = psutil.Process(supervisor.pid).children(recursive=True)
     assert len(children) == 1 + gpus
@@ -57,15 +56,14 @@ def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp
 
     # What it leaves is enough for a trace, and the log that Snakemake removes before it tries again is still there.
     (tmp_path / "log").unlink()
-    places = Places(tmp_path / "t.json", tmp_path / "log", tmp_path / "v.mp4", tmp_path / "work", tmp_path)
-    record_lost_attempt(order_of(tiny_case(), places, "run"))
-    trace = read_trace(places.trace)
+    recover(attempt)
+    trace = read_trace(attempt.trace)
     assert trace.status == "killed"
     assert trace.quality["samples"] > 0
     assert 0.3 < trace.total_duration_s < 20
-    assert "Process_Startup begins" in places.log.read_text()
-    assert failures(tmp_path)["tiny"].failed_attempts == 1
-    assert left_in(places) == {"run", "trace.json"}
+    assert "Process_Startup begins" in attempt.log.read_text()
+    assert failures(attempt.results)["tiny"].failed_attempts == 1
+    assert left_in(attempt) == {"run", "trace.json"}
 
 
 def test_a_process_whose_supervisor_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:

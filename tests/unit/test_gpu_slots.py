@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -132,23 +131,22 @@ def test_a_killed_holder_frees_its_gpu_as_soon_as_nothing_computes_on_it() -> No
         assert has_to_wait([A])
     finally:
         os.kill(measuring_pid, signal.SIGKILL)
-    begin_s = time.monotonic()
-    with own_slot([A], 1, lambda line: None):
-        assert time.monotonic() - begin_s < 5
+    with own_slot([A], 1, lambda line: None) as slot:
+        assert slot.gpus == [A]
 
 
-def test_who_waits_says_so_once_and_then_gets_the_gpu() -> None:
-    said = []
+def test_a_wait_is_logged_once_and_ends_with_the_gpu() -> None:
+    logged = []
     holder = ExitStack()
     holder.enter_context(own_slot([A], 1, pytest.fail))
 
-    def tell(line: str) -> None:
-        said.append(line)
+    def log(line: str) -> None:
+        logged.append(line)
         holder.close()
 
-    with own_slot([A], 1, tell):
+    with own_slot([A], 1, log):
         pass
-    assert said == ["waits: other cases have the GPUs that it may use"]
+    assert logged == ["waits: other cases have the GPUs that it may use"]
 
 
 def loose(folder: Path) -> None:
