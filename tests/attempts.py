@@ -10,74 +10,55 @@ import psutil
 
 from traces import LIMITS
 from wanbench.cases.case import Case, case_sha256
-from wanbench.measure.attempt import Order, Places
+from wanbench.measure.attempt import Attempt
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.supervisor import supervise
 from wanbench.trace.reader import Trace, read_trace
 
 
-def places_in(folder: Path, case: Case) -> Places:
-    return Places(
-        trace=folder / "results/traces" / f"{case.name}.json",
-        log=folder / "log",
-        video=folder / "results/videos" / f"{case.name}.mp4",
-        work=folder / "results/attempts" / case.name,
-        results=folder / "results",
-    )
-
-
-def order_of(case: Case, places: Places, run_id: str | None = None) -> Order:
-    """Of a run of its own, where none is named."""
+def attempt_in(folder: Path, case: Case, run_id: str | None = None) -> Attempt:
+    """An attempt of a run of its own, where none is named."""
     digests = {"case_sha256": case_sha256(case), "measure": "m", "env": "e"}
-    return Order(case, places, digests, LIMITS, run_id or uuid4().hex)
+    trace = folder / "results/traces" / f"{case.name}.json"
+    return Attempt(case, trace, folder / "log", digests, LIMITS, run_id or uuid4().hex)
 
 
-def left_in(places: Places) -> set[str]:
+def left_in(attempt: Attempt) -> set[str]:
     """Names in the work folder."""
-    return {file.name for file in places.work.iterdir()}
+    return {file.name for file in attempt.work.iterdir()}
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    """Wait as long as a busy machine may need; the limit ends a hang."""
-    deadline = time.monotonic() + 300
+def wait_for(condition: Callable[[], object], within_s: float = 60) -> None:
+    """Wait for what must happen; the bound only ends a test that would wait for ever."""
+    deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.02)
 
 
 def run(case: Case, folder: Path) -> tuple[Outcome, Trace]:
-    places = places_in(folder, case)
-    outcome = supervise(order_of(case, places), None)
-    assert left_in(places) == {"run", "trace.json"}
-    return outcome, read_trace(places.trace)
+    """Supervise an attempt in a folder; nothing but its trace is left in its work folder, and no process."""
+    attempt = attempt_in(folder, case)
+    folder.mkdir(exist_ok=True)
+    outcome = supervise(attempt, None)
+    assert left_in(attempt) == {"run", "trace.json"}
+    assert not psutil.Process().children(recursive=True)
+    return outcome, read_trace(attempt.trace)
 
 
-def kill_child_of(work: Path, how: int) -> None:
-    """Send a signal to the measuring process as soon as it has begun its case."""
-
-    def kill() -> None:
-        events = work / "events.jsonl"
-        wait_for(lambda: events.exists() and "Total_Execution" in events.read_text())
-        measuring_process(work).send_signal(how)
-
-    threading.Thread(target=kill).start()
-
-
-def measuring_process(work: Path) -> psutil.Process:
-    processes = psutil.process_iter(["cmdline"])
-    return next(process for process in processes if str(work / "job.json") in (process.info["cmdline"] or []))
-
-
-def when_it_measures(work: Path, act: Callable[[], object]) -> None:
-    """Do something while a case is stopped in its steps, and let it go on a second later."""
+def when_it_measures(folder: Path, act: Callable[[], object], reached: str = "Step_0") -> None:
+    """Do something as soon as the tiny case of a folder has begun a stage."""
 
     def wait() -> None:
-        events = work / "events.jsonl"
-        wait_for(lambda: events.exists() and "Step_0" in events.read_text())
-        process = measuring_process(work)
-        process.suspend()
+        events = folder / "results/attempts/tiny/events.jsonl"
+        wait_for(lambda: events.exists() and reached in events.read_text())
         act()
-        time.sleep(1)
-        process.resume()
 
     threading.Thread(target=wait).start()
+
+
+def signal_to(part: str, how: int) -> None:
+    """Send a signal to the processes of the attempt with this in their command."""
+    for process in psutil.Process().children():
+        if part in process.cmdline():
+            process.send_signal(how)

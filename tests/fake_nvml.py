@@ -44,8 +44,8 @@ class FakeNvml:
         self.reasons = 0x4
         self.gpm_samples_taken: list[tuple[Any, int | None]] = []
         self.power_instant = True
-        self.publication_period_s: float | None = None
-        self._publication_of: dict[int, int] = {}
+        self.driver_period_s: float | None = None
+        self._refresh_of: dict[int, int] = {}
         self._buffers: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
@@ -133,20 +133,20 @@ class FakeNvml:
     def nvmlGpmSampleGet(self, handle: str, sample: Any) -> None:
         self._check("gpm_sample")
         self.gpm_samples_taken.append((handle, None))
-        self._publication_of[_address(sample)] = self._publication()
+        self._refresh_of[_address(sample)] = self._driver_refresh()
 
     def nvmlGpmMigSampleGet(self, handle: str, instance: int, sample: Any) -> None:
         self.gpm_samples_taken.append((handle, instance))
-        self._publication_of[_address(sample)] = self._publication()
+        self._refresh_of[_address(sample)] = self._driver_refresh()
 
-    def _publication(self) -> int:
-        """Number of the publication that can be read now; every sample has one of its own unless a period is set."""
-        if self.publication_period_s is None:
+    def _driver_refresh(self) -> int:
+        """Number of the last driver refresh; every sample has one of its own unless a period is set."""
+        if self.driver_period_s is None:
             return len(self.gpm_samples_taken)
-        return int(time.monotonic() / self.publication_period_s)
+        return int(time.monotonic() / self.driver_period_s)
 
     def nvmlGpmMetricsGet(self, request: Any) -> None:
-        same = self._publication_of[_address(request.sample1)] == self._publication_of[_address(request.sample2)]
+        same = self._refresh_of[_address(request.sample1)] == self._refresh_of[_address(request.sample2)]
         for metric in request.metrics[: request.numMetrics]:
             known = metric.metricId in self.gpm
             metric.nvmlReturn = real.NVML_SUCCESS if known else real.NVML_ERROR_NOT_SUPPORTED

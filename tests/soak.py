@@ -3,7 +3,7 @@
     python tests/soak.py [--kills 100] [--seed 1]
 
 A round measures one case for each kind of process, and kills that kind while its case runs: Snakemake, the supervisor
-(the script of rule measure), the measuring process and the sampler; in every fourth round Snakemake dies at any moment
+(the script of rule measure), the measured process and the sampler; in every fourth round Snakemake dies at any moment
 of the whole run instead. After a round no process may be left, no lock, no half trace, and no finished trace may have
 changed. After some rounds one plain run must complete the grid.
 """
@@ -31,10 +31,10 @@ from conftest import SMALL, SMALL_DEFAULTS, Project, copy_project
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.trace.reader import read_trace
 
-KINDS = ("sampler", "measuring process", "supervisor", "snakemake")
+KINDS = ("sampler", "measured process", "supervisor", "snakemake")
 _IN_COMMAND = {
     "sampler": "wanbench.telemetry.sampler",
-    "measuring process": "wanbench.measure.measured_process",
+    "measured process": "wanbench.measure.measured_process",
     "supervisor": ".measure_case.py",
 }
 _RUN_S = 40.0
@@ -50,7 +50,7 @@ class Soak:
         life_s: a process is killed at a moment of its first so many seconds, unless it ended before. One of a small
             case lives about as long.
         kept: whether the grid has a case beside those, which is measured once and never again.
-        finished: SHA-256 of the traces that Snakemake has said to be finished, by case.
+        finished: SHA-256 of the traces that Snakemake has finished, by case.
         kills: number by kind.
         longest_left_s: the longest time that a process lived on after Snakemake was gone.
     """

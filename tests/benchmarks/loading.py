@@ -30,10 +30,10 @@ from safetensors import safe_open
 
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
-from wanbench.measure.disk import disk_read_bytes
 from wanbench.measure.spans import read_records
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
 from wanbench.measure.wan.build import build_pipeline
+from wanbench.measure.wan.run_case import disk_read_bytes
 from wanbench.measure.wan.setup import apply_settings
 from wanbench.util.event_log import EventLog, EventTail
 

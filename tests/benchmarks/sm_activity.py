@@ -2,10 +2,10 @@
 
     .venv/bin/python tests/benchmarks/sm_activity.py
 
-Under the sampler as the supervisor starts it, before CUDA is opened, and with its latches found from matrix products at
-the end: both as in a case. Others at the beginning should find the same latches. For each share the kernel runs in
-periods of 40 ms for 2.5 s. Compared are the 2 s in the middle; and, to show what a border costs where one of GPM's 100
-ms is shared out evenly, the whole slice, which has another load right before and after. The share that the GPU was
+Under the sampler as the supervisor starts it, before CUDA is opened, and with counter refreshes found from matrix
+products at the end: both as in a case. Others at the beginning should find the same. For each share the kernel runs in
+periods of 40 ms for 2.5 s. Compared are the 2 s in the middle; and, to show what a boundary costs where one of GPM's
+100 ms is shared out evenly, the whole slice, which has another load right before and after. The share that the GPU was
 really busy comes from CUDA events. Needs a GPU and Triton (which comes with torch's CUDA build). Takes half a minute.
 """
 
@@ -22,10 +22,9 @@ import torch
 from sampling_cost import sampler
 
 from wanbench.measure.cuda import run_matmul
-from wanbench.telemetry.counter_refresh import PERIOD_NS, Latches
-from wanbench.telemetry.refresh_phase import placed_by_load
+from wanbench.telemetry.gpm_clock import PERIOD_NS, CounterRefreshes
 from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
-from wanbench.telemetry.samples import Samples, read_samples, stage_measures
+from wanbench.telemetry.samples import Samples, placed_by_load, read_samples, stage_measures
 from wanbench.util.event_log import EventTail
 from wanbench.util.intervals import Interval, overlap
 
@@ -48,19 +47,19 @@ def main() -> None:
             slices = [_slice(timed, duty, rounds_per_s) for duty in DUTIES]
             last = run_matmul()
         samples = read_samples(EventTail(file).new_records(), SAMPLING_INTERVAL_S)
-    print_agreement(*(placed_by_load(samples, [matmul.busy_ns]).latches for matmul in (first, last)))
+    print_agreement(*(placed_by_load(samples, [matmul.busy_ns]).counter_refreshes for matmul in (first, last)))
     samples = placed_by_load(samples, [last.busy_ns])
-    print(f"when GPM's counters were published was {'' if samples.published else 'not '}found")
+    print(f"driver refreshes were {'' if samples.driver_refreshes else 'not '}found")
     print_slices(samples, slices)
 
 
-def print_agreement(first: Latches | None, last: Latches | None) -> None:
+def print_agreement(first: CounterRefreshes | None, last: CounterRefreshes | None) -> None:
     if first is None or last is None:
-        print(f"latches: found by {sum(latches is not None for latches in (first, last))} of 2 loads")
+        print(f"counter refreshes: found by {2 - [first, last].count(None)} of 2 loads")
         return
     between_ns = last.one_ns - first.one_ns
     off_ns = between_ns - round(between_ns / PERIOD_NS) * PERIOD_NS
-    print(f"latches: those found by two loads, {between_ns / 1e9:.0f} s apart, differ by {off_ns / 1e6:+.0f} ms")
+    print(f"counter refreshes found by two loads, {between_ns / 1e9:.0f} s apart, differ by {off_ns / 1e6:+.0f} ms")
 
 
 def print_slices(samples: Samples, slices: list[Slice]) -> None:
@@ -68,7 +67,7 @@ def print_slices(samples: Samples, slices: list[Slice]) -> None:
     for duty, (start_ns, end_ns), busy in slices:
         middle = start_ns + margin_ns, end_ns - margin_ns
         print(f"asked {100 * duty:5.1f} %: {_compared(samples, middle, busy)}")
-        print(f"    with borders: {_compared(samples, (start_ns, end_ns), busy)}")
+        print(f"    with boundaries: {_compared(samples, (start_ns, end_ns), busy)}")
 
 
 def _compared(samples: Samples, part: Interval, busy: list[Interval]) -> str:

@@ -1,4 +1,4 @@
-"""A kernel that keeps all multiprocessors busy for as long as it is told.
+"""A kernel that keeps all multiprocessors busy for as long as asked.
 
 Needs Triton, which comes with torch's CUDA build, and looks for what it uses among this module's globals.
 """

@@ -2,7 +2,7 @@
 
     .venv/bin/python tests/benchmarks/tracing_cost.py [PAIRS]
 
-Tiny models are the worst case: a border costs the same whatever lies between two of them.
+Tiny models are the worst case: a boundary costs the same whatever lies between two of them.
 """
 
 import statistics

@@ -33,7 +33,7 @@ def _until_lost(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _driver = FakeNvml(tuple(os.environ["SIMULATED_GPUS"].split(",")))
-_driver.publication_period_s = 0.10006
+_driver.driver_period_s = 0.10006
 for _name in vars(FakeNvml):
     if _name.startswith("nvml"):
         setattr(real, _name, _until_lost(getattr(_driver, _name)))

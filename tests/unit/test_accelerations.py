@@ -1,23 +1,17 @@
-"""Compilation, cache and attention backends: applied, read back, and told apart from the steps that they serve."""
+"""Compilation, cache and attention backends: applied, read back, and kept apart from the steps that they serve."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline
 
 from example_cases import tiny_case
-from tiny import CPU, record
-from wanbench.cases.case import Case
+from tiny import CPU, make, observed, relative_error, rounding_bound
 from wanbench.measure.spans import Recording, Stage, stages_of
-from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan import setup
-from wanbench.measure.wan.build import build_pipeline
-from wanbench.measure.wan.generate import generate, pipeline_arguments
-from wanbench.measure.wan.observe import observe
-from wanbench.measure.wan.setup import SettingError, apply_settings, check_gpu, check_possible, settings_in_force
+from wanbench.measure.wan.generate import pipeline_arguments
+from wanbench.measure.wan.setup import SettingError, check_gpu, check_possible, settings_in_force
 from wanbench.models.flops import stage_flops
 from wanbench.registry import stages as stage_names
 from wanbench.util.errors import InputError
@@ -25,29 +19,12 @@ from wanbench.util.errors import InputError
 CUDA = torch.device("cuda")
 
 
-def make(case: Case, tmp_path: Path) -> DiffusionPipeline:
-    pipe, _ = record(tmp_path, lambda clock: build_pipeline(case, CPU, clock))
-    apply_settings(pipe, case, CPU)
-    return pipe
-
-
-def generations(pipe: DiffusionPipeline, case: Case, tmp_path: Path, count: int = 1) -> tuple[np.ndarray, Recording]:
-    def run(clock: StageClock) -> Any:
-        with observe(pipe, clock):
-            for number in range(count):
-                clock.note("generation", number=number, measured=True)
-                frames = generate(pipe, case, tmp_path / "video.mp4", clock)
-        return frames
-
-    return record(tmp_path, run)
-
-
 def by_name(recording: Recording, generation: int = 0) -> dict[str, Stage]:
     return {stage.name: stage for stage in stages_of(recording, 0) if stage.generation == generation}
 
 
 @pytest.fixture
-def nothing_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def nothing_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
     torch.compiler.reset()
     yield
@@ -62,12 +39,12 @@ def test_compilation_is_a_stage_and_no_part_of_a_step(model: str, tmp_path: Path
     case = tiny_case(model, steps=steps, compile="repeated_blocks")
     pipe = make(case, tmp_path)
     assert settings_in_force(pipe)["compile"] == "repeated_blocks"
-    frames, recording = generations(pipe, case, tmp_path, count=2)
-    assert np.abs(frames - expected).max() < 1e-4
+    frames, recording = observed(pipe, case, tmp_path, generations=2)
+    assert relative_error(frames, expected) <= rounding_bound(case)
     first, second = by_name(recording), by_name(recording, generation=1)
     spans = [span for span in recording.spans.values() if span.name == stage_names.COMPILATION]
     compiled_ns = sum(span.end_ns - span.start_ns for span in spans)
-    assert first[stage_names.COMPILATION].time_ns == compiled_ns > 1e9
+    assert first[stage_names.COMPILATION].time_ns == compiled_ns > 0
     step = next(span for span in recording.spans.values() if span.name == "Step_0")
     inside_ns = sum(span.end_ns - span.start_ns for span in spans if step.start_ns < span.start_ns < step.end_ns)
     assert inside_ns > 0
@@ -93,7 +70,7 @@ def test_the_cache_is_in_force_and_the_passes_that_it_saves_are_counted(model: s
     case = tiny_case(model, steps=6, cache="first_block", cache_threshold=1e6)
     pipe = make(case, tmp_path)
     assert (settings_in_force(pipe)["cache"], settings_in_force(pipe)["cache_threshold"]) == ("first_block", 1e6)
-    _, recording = generations(pipe, case, tmp_path)
+    _, recording = observed(pipe, case, tmp_path)
     stages = by_name(recording)
     switch = next((i for i in range(1, 6) if stages[f"Step_{i}_Inference"].args.get("expert") == "low_noise"), None)
     reused = [stages[f"Step_{i}_Inference"].args["passes_reused"] for i in range(6)]
@@ -104,7 +81,7 @@ def test_the_cache_is_in_force_and_the_passes_that_it_saves_are_counted(model: s
 
 def test_a_cache_that_never_serves_saves_nothing(tmp_path: Path) -> None:
     case = tiny_case(cache="first_block", cache_threshold=1e-9)
-    _, recording = generations(make(case, tmp_path), case, tmp_path)
+    _, recording = observed(make(case, tmp_path), case, tmp_path)
     assert [by_name(recording)[f"Step_{i}_Inference"].args["passes_reused"] for i in range(3)] == [0, 0, 0]
 
 

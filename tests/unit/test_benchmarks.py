@@ -7,18 +7,12 @@ from pathlib import Path
 
 import pytest
 
-import fake_nvml
 from conftest import ROOT
 from example_cases import tiny_case
 from fake_nvml import H200, FakeNvml
-from simulated_time import Clock
-from tiny import CPU
-from wanbench.measure.stage_clock import NoPeakMemory, StageClock
-from wanbench.measure.wan.build import build_pipeline
-from wanbench.telemetry import gpm
-from wanbench.telemetry.counter_refresh import Latches
+from tiny import make
+from wanbench.telemetry.gpm_clock import CounterRefreshes
 from wanbench.telemetry.samples import Samples
-from wanbench.util.event_log import EventLog
 
 BENCHMARKS = ROOT / "tests/benchmarks"
 S = 1_000_000_000
@@ -53,36 +47,34 @@ def test_slices_of_a_known_load_are_compared(capsys: pytest.CaptureFixture) -> N
     assert "asked  50.0 %: busy  50.00 %, SM Act  50.00 %, difference +0.00" in capsys.readouterr().out
 
 
-def test_latches_that_two_loads_found_are_compared(capsys: pytest.CaptureFixture) -> None:
-    sm_activity = import_module("sm_activity")
-    sm_activity.print_agreement(Latches(0, 18_000_000), Latches(12 * S - 3_000_000, 10_000_000))
-    sm_activity.print_agreement(Latches(0, 18_000_000), None)
-    shown = capsys.readouterr().out
-    assert shown == "latches: those found by two loads, 12 s apart, differ by -3 ms\nlatches: found by 1 of 2 loads\n"
+def test_counter_refreshes_that_two_loads_found_are_compared(capsys: pytest.CaptureFixture) -> None:
+    sm_activity, first = import_module("sm_activity"), CounterRefreshes(0, 18_000_000)
+    sm_activity.print_agreement(first, CounterRefreshes(12 * S - 3_000_000, 10_000_000))
+    sm_activity.print_agreement(first, None)
+    two, one = capsys.readouterr().out.splitlines()
+    assert two == "counter refreshes found by two loads, 12 s apart, differ by -3 ms"
+    assert one.endswith("found by 1 of 2 loads")
 
 
-def test_publications_are_probed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_driver_refreshes_are_probed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     probe = import_module("gpm_probe")
     nvml = FakeNvml((H200,))
-    nvml.publication_period_s = 0.1001
+    nvml.driver_period_s = 0.1001
     monkeypatch.setattr(probe, "initialised_nvml", lambda: nvml)
-    clock = Clock()
-    for module in (probe, fake_nvml, gpm):
-        monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(probe, "EVERY_S", 2.5)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    probe.main(seconds=30, tries=20)
+    probe.main(seconds=7.5, tries=1)
     shown = capsys.readouterr().out
     assert "20 ms apart: " in shown
     assert "period 100." in shown
     probe.print_grid([n * 20 * 100_100_000 for n in range(9)], [2_000_000 + n * 19 * 100_100_000 for n in range(9)])
     shown = capsys.readouterr().out
     assert "period 100.1000 ms, drift +1.00 ms/s\n9 instants, off the grid by up to 0.0 ms" in shown
-    assert "probes told: -2.0 ms apart\n    at most 2.0 ms" in shown
+    assert "probes found: -2.0 ms apart\n    at most 2.0 ms" in shown
 
 
 def test_the_parts_of_loading_are_timed(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    clock = StageClock(EventLog(tmp_path / "events"), lambda: None, NoPeakMemory())
-    build_pipeline(tiny_case(), CPU, clock).save_pretrained(tmp_path / "checkpoint")
+    make(tiny_case(), tmp_path).save_pretrained(tmp_path / "checkpoint")
     import_module("loading").main(tmp_path / "checkpoint", rounds=1)
     shown = capsys.readouterr().out
     for name in ("text_encoder", "transformer", "vae", "all"):

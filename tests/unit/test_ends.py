@@ -10,14 +10,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from attempts import left_in, order_of, run, wait_for
+from attempts import attempt_in, left_in, run, wait_for
 from conftest import ROOT
 from example_cases import tiny_case
-from wanbench.measure.attempt import Places
 from wanbench.measure.failures import failures
+from wanbench.measure.finalize import recover
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.outcome import Outcome
-from wanbench.measure.recover import record_lost_attempt
 from wanbench.measure.supervisor import _process
 from wanbench.trace.reader import read_trace
 
@@ -31,15 +30,15 @@ def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp
     code = (
         "import json, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from wanbench.cases.case import Case\n"
-        "from wanbench.measure.attempt import Order, Places\n"
+        "from wanbench.measure.attempt import Attempt\n"
         "from wanbench.measure.supervisor import supervise\n"
         "here = Path(sys.argv[2])\n"
         "case = Case.from_settings(json.loads((here / 'case.json').read_text()))\n"
-        "places = Places(here / 't.json', here / 'log', here / 'v.mp4', here / 'work', here)\n"
-        "supervise(Order(case, places, {}, None, 'run'), None)\n"
+        "supervise(Attempt(case, here / 'results/traces/tiny.json', here / 'log', {}, None, 'run'), None)\n"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", code, str(SCRIPTS), str(tmp_path)], stderr=subprocess.DEVNULL)
-    samples = tmp_path / "work/samples.jsonl"
+    attempt = attempt_in(tmp_path, tiny_case(), "run")
+    samples = attempt.samples
     wait_for(lambda: samples.exists() and len(samples.read_text().splitlines()) > 5)
     children = psutil.Process(supervisor.pid).children(recursive=True)
     assert len(children) == 1 + gpus
@@ -50,47 +49,46 @@ def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp
     ]
     supervisor.kill()
     supervisor.wait()
-    _, alive = psutil.wait_procs(children, timeout=60)
+    _, alive = psutil.wait_procs(children, timeout=5)
     assert not alive
     with own_slot([], 1, pytest.fail):
         pass
 
     # What it leaves is enough for a trace, and the log that Snakemake removes before it tries again is still there.
     (tmp_path / "log").unlink()
-    places = Places(tmp_path / "t.json", tmp_path / "log", tmp_path / "v.mp4", tmp_path / "work", tmp_path)
-    record_lost_attempt(order_of(tiny_case(), places, "run"))
-    trace = read_trace(places.trace)
+    recover(attempt)
+    trace = read_trace(attempt.trace)
     assert trace.status == "killed"
     assert trace.quality["samples"] > 0
-    assert trace.total_duration_s > 0.3
-    assert "Process_Startup begins" in places.log.read_text()
-    assert failures(tmp_path)["tiny"].failed_attempts == 1
-    assert left_in(places) == {"run", "trace.json"}
+    assert 0.3 < trace.total_duration_s < 20
+    assert "Process_Startup begins" in attempt.log.read_text()
+    assert failures(attempt.results)["tiny"].failed_attempts == 1
+    assert left_in(attempt) == {"run", "trace.json"}
 
 
 def test_a_process_whose_supervisor_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     command = [sys.executable, "-m", "wanbench.measure.measured_process", str(gone.pid), str(tmp_path / "job.json")]
-    assert subprocess.run(command, cwd=SCRIPTS, timeout=120).returncode == -signal.SIGKILL
+    assert subprocess.run(command, cwd=SCRIPTS, timeout=20).returncode == -signal.SIGKILL
 
 
 def test_what_a_finished_process_left_running_is_ended(tmp_path: Path) -> None:
-    code = "import subprocess, sys; print(subprocess.Popen(['sleep', '600']).pid, file=open(sys.argv[-1], 'w'))"
+    code = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, file=open(sys.argv[-1], 'w'))"
     (tmp_path / "leaves.py").write_text(code)
     with _process("leaves", [tmp_path / "pid"], tmp_path / "log", {"PYTHONPATH": str(tmp_path)}) as process:
-        assert process.wait(120) == 0
+        assert process.wait(20) == 0
         left = psutil.Process(int((tmp_path / "pid").read_text()))
         assert left.is_running()
-    wait_for(lambda: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE, within_s=5)
 
 
 def test_a_job_ends_with_its_snakemake_though_a_shell_lives_between_them() -> None:
     """On every Python: conda-forge's has no pidfd_open."""
-    snakemake = subprocess.Popen(["sleep", "600"])
+    snakemake = subprocess.Popen(["sleep", "60"])
     code = (
         "import os; vars(os).pop('pidfd_open', None)\n"
-        f"import time, wanbench.util.lifeline as l; l.end_with({snakemake.pid}); print(flush=True); time.sleep(600)"
+        f"import time, wanbench.util.lifeline as l; l.end_with({snakemake.pid}); print(flush=True); time.sleep(60)"
     )
     job = subprocess.Popen([sys.executable, "-c", code], cwd=SCRIPTS, stdout=subprocess.PIPE)
     job.stdout.readline()
@@ -98,9 +96,9 @@ def test_a_job_ends_with_its_snakemake_though_a_shell_lives_between_them() -> No
     assert job.poll() is None
     snakemake.kill()
     # Not waited for: one that nobody has asked for its exit code yet is gone all the same.
-    assert job.wait(120) == -signal.SIGTERM
+    assert job.wait(5) == -signal.SIGTERM
     snakemake.wait()
-    late = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, timeout=120)
+    late = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, timeout=20)
     assert late.returncode == -signal.SIGTERM
 
 
@@ -108,5 +106,5 @@ def test_a_hanging_process_is_ended_and_leaves_no_process(tmp_path: Path) -> Non
     outcome, trace = run(tiny_case(timeout_s=1), tmp_path)
     assert outcome == Outcome("timeout", "ended after timeout_s = 1 s")
     assert trace.error["stage_reached"] == "Process_Startup"
-    assert trace.total_duration_s >= 1
+    assert 1 <= trace.total_duration_s < 3
     assert not psutil.Process().children(recursive=True)

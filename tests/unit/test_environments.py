@@ -54,7 +54,7 @@ def test_another_environment_than_the_one_given_is_an_error(environment: Path, m
         enter_environment("envs/report.yaml", CONDA)
 
 
-def test_a_measuring_process_in_another_environment_than_its_supervisor_is_an_error() -> None:
+def test_a_measured_process_in_another_environment_than_its_supervisor_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="not in the conda environment 0f1e2d3c"):
         software_and_hardware(torch.device("cpu"), "0f1e2d3c")
 

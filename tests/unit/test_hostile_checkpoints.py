@@ -14,8 +14,7 @@ from example_cases import tiny_case
 from hostile import refused
 from tiny import CPU, record
 from wanbench.cases.case import Case
-from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
-from wanbench.measure.wan.random_checkpoint import write_checkpoint
+from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline, write_checkpoint
 
 
 class _Planted:

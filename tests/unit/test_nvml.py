@@ -2,6 +2,7 @@
 
 import math
 import sys
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,7 +25,7 @@ def source(nvml: FakeNvml, *uuids: str) -> NvmlSource:
 
 
 class Clock:
-    """Time in nanoseconds that passes when it is told to."""
+    """Time in nanoseconds that passes when the test sets it."""
 
     now_ns = 0
 
@@ -42,6 +43,11 @@ def second_reading(nvml: FakeNvml, *uuids: str) -> dict[str, float]:
 
 
 @pytest.fixture
+def nvml() -> FakeNvml:
+    return FakeNvml()
+
+
+@pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     fake = Clock()
     monkeypatch.setattr(gpm, "time", fake)
@@ -49,8 +55,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return fake
 
 
-def test_a_reading_has_all_metrics_in_our_units() -> None:
-    nvml = FakeNvml()
+def test_a_reading_has_all_metrics_in_our_units(nvml: FakeNvml) -> None:
     nvml.processes = [(OURS, 35_462_840_320)]
     assert second_reading(nvml) == {
         "graphics_activity_pct": 83.8,
@@ -83,9 +88,8 @@ def test_a_reading_has_all_metrics_in_our_units() -> None:
     }
 
 
-def test_two_samples_of_one_publication_are_no_reading_and_the_next_covers_both(clock: Clock) -> None:
-    nvml = FakeNvml()
-    nvml.publication_period_s = 0.1
+def test_two_samples_of_the_same_counters_are_no_reading_and_the_next_covers_both(nvml: FakeNvml, clock: Clock) -> None:
+    nvml.driver_period_s = 0.1
     reader = source(nvml)
     assert "sm_activity_pct" not in reader.read()
     clock.now_ns = 95 * MS
@@ -97,10 +101,9 @@ def test_two_samples_of_one_publication_are_no_reading_and_the_next_covers_both(
     assert reading["sm_activity_pct"] == 79.24
 
 
-def test_samples_on_both_sides_of_nothing_tell_when_counters_were_published(clock: Clock) -> None:
-    """Counters are published at whole tenths of a second; a probe is taken a little less than that after a reading."""
-    nvml = FakeNvml()
-    nvml.publication_period_s = 0.1
+def test_two_samples_of_the_same_counters_show_when_the_driver_refresh_was(nvml: FakeNvml, clock: Clock) -> None:
+    """The driver refreshes at whole tenths of a second; a probe is taken a little less than that after a reading."""
+    nvml.driver_period_s = 0.1
     reader = source(nvml)
     assert reader.probe() == {}
     found_ns = []
@@ -113,22 +116,20 @@ def test_samples_on_both_sides_of_nothing_tell_when_counters_were_published(cloc
     assert all(abs(time_ns - round(time_ns, -8)) <= 3 * MS for time_ns in found_ns)
 
 
-def test_samples_far_less_than_a_period_apart_do_not_tell_when_counters_were_published() -> None:
-    assert gpm.published_ns((0, MS), (94 * MS, 95 * MS)) == -2.5 * MS
-    assert gpm.published_ns((0, MS), (60 * MS, 61 * MS)) is None
-    # Not possible, unless the driver skipped a publication.
-    assert gpm.published_ns((0, MS), (120 * MS, 121 * MS)) is None
+def test_samples_far_less_than_a_period_apart_do_not_show_when_the_driver_refresh_was() -> None:
+    assert gpm.driver_refresh_ns((0, MS), (94 * MS, 95 * MS)) == -2.5 * MS
+    assert gpm.driver_refresh_ns((0, MS), (60 * MS, 61 * MS)) is None
+    # Not possible, unless the driver skipped a refresh.
+    assert gpm.driver_refresh_ns((0, MS), (120 * MS, 121 * MS)) is None
     # A call that blocked may have taken its sample at its beginning or at its end.
-    assert gpm.published_ns((0, 80 * MS), (95 * MS, 96 * MS)) is None
+    assert gpm.driver_refresh_ns((0, 80 * MS), (95 * MS, 96 * MS)) is None
 
 
-def test_a_gpm_value_that_is_no_number_or_not_given_is_absent_and_not_zero() -> None:
-    nvml = FakeNvml()
+def test_a_gpm_value_that_is_no_number_or_not_given_is_absent_and_not_zero(nvml: FakeNvml) -> None:
     nvml.gpm[pynvml.NVML_GPM_METRIC_SM_UTIL] = math.nan
     del nvml.gpm[pynvml.NVML_GPM_METRIC_DRAM_BW_UTIL]
     reading = second_reading(nvml)
-    assert "sm_activity_pct" not in reading
-    assert "dram_activity_pct" not in reading
+    assert not {"sm_activity_pct", "dram_activity_pct"} & set(reading)
     assert reading["tensor_activity_pct"] == 76.84
 
 
@@ -139,8 +140,7 @@ def test_nvlink_traffic_is_absent_without_nvlink_and_not_zero() -> None:
     assert not [metric for metric in second_reading(nvml) if metric.startswith("nvlink")]
 
 
-def test_without_gpm_there_is_utilisation_and_it_is_called_that() -> None:
-    nvml = FakeNvml()
+def test_without_gpm_there_is_utilisation_and_it_is_called_that(nvml: FakeNvml) -> None:
     nvml.refused = {"gpm"}
     reading = second_reading(nvml)
     assert reading["sm_activity_pct"] == 100
@@ -156,8 +156,7 @@ def test_without_gpm_there_is_utilisation_and_it_is_called_that() -> None:
         ("gpm_sample", {"sm_activity_pct", "tensor_activity_pct", "pcie_tx_bytes_per_s"}),
     ],
 )
-def test_what_nvml_refuses_is_absent_and_the_rest_is_read(refused: str, absent: set[str]) -> None:
-    nvml = FakeNvml()
+def test_what_nvml_refuses_is_absent_and_the_rest_is_read(nvml: FakeNvml, refused: str, absent: set[str]) -> None:
     nvml.processes = [(OURS, 5)]
     nvml.refused = {refused}
     reading = second_reading(nvml)
@@ -165,22 +164,29 @@ def test_what_nvml_refuses_is_absent_and_the_rest_is_read(refused: str, absent: 
     assert reading["power_w"] == 685.61
 
 
-def test_a_gpu_without_instantaneous_power_gives_the_smoothed() -> None:
-    nvml = FakeNvml()
+def test_a_gpu_without_instantaneous_power_gives_the_smoothed(nvml: FakeNvml) -> None:
     nvml.power_instant = False
     assert source(nvml).read()["power_w"] == 608.762
 
 
-def test_processes_of_others_are_counted_and_not_named() -> None:
-    nvml = FakeNvml()
-    nvml.processes = [(7, 679_477_248), (OURS, 1_000)]
+@pytest.mark.parametrize(
+    ("processes", "metrics"),
+    [
+        ([(7, 679_477_248), (OURS, 1_000)], (1, 679_477_248, 1_000)),
+        # Where NVML does not know their memory, there is none, and not zero.
+        ([(7, None)], (1, None, None)),
+        ([(OURS, None)], (0, 0, None)),
+    ],
+)
+def test_other_processes_are_counted_and_not_named(nvml: FakeNvml, processes: list, metrics: tuple) -> None:
+    nvml.processes = processes
     reading = source(nvml).read()
-    assert (reading["other_processes"], reading["other_processes_mem_bytes"]) == (1, 679_477_248)
-    assert reading["gpu_mem_process_bytes"] == 1_000
+    assert metrics == tuple(
+        reading.get(key) for key in ("other_processes", "other_processes_mem_bytes", "gpu_mem_process_bytes")
+    )
 
 
-def test_in_another_process_namespace_the_first_newcomer_is_ours() -> None:
-    nvml = FakeNvml()
+def test_in_another_process_namespace_the_first_newcomer_is_ours(nvml: FakeNvml) -> None:
     nvml.processes = [(90_007, 5)]
     reader = source(nvml)
     assert reader.read()["other_processes"] == 1
@@ -192,16 +198,8 @@ def test_in_another_process_namespace_the_first_newcomer_is_ours() -> None:
     assert reading["gpu_mem_process_bytes"] == 100
 
 
-def test_memory_of_others_that_nvml_does_not_tell_is_absent() -> None:
-    nvml = FakeNvml()
-    nvml.processes = [(7, None)]
-    reading = source(nvml).read()
-    assert reading["other_processes"] == 1
-    assert "other_processes_mem_bytes" not in reading
-
-
 class UnlikeGpus(FakeNvml):
-    """Two GPUs, of which the second is idle, cooler, and slowed down by heat; others compute on it."""
+    """Two GPUs, of which the second is idle, cooler, and slowed down by heat; other processes compute on it."""
 
     def __init__(self) -> None:
         super().__init__((H200, SECOND))
@@ -269,29 +267,29 @@ def test_of_several_gpus_shares_are_means_energy_is_a_sum_memory_the_highest_and
     assert reader.describe()["power_limit_w"] == 700
 
 
-def test_what_one_of_several_gpus_does_not_tell_is_absent() -> None:
-    class Half(UnlikeGpus):
-        def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
-            if handle == SECOND:
-                raise self.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
-            return 5_000
+def test_what_one_of_several_gpus_does_not_have_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def energy(handle: str) -> int:
+        if handle == SECOND:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return 5_000
 
-    assert "energy_j" not in second_reading(Half(), H200, SECOND)
+    nvml = UnlikeGpus()
+    monkeypatch.setattr(nvml, "nvmlDeviceGetTotalEnergyConsumption", energy)
+    assert "energy_j" not in second_reading(nvml, H200, SECOND)
 
 
-def test_latches_are_those_of_one_gpu(clock: Clock) -> None:
+def test_driver_refreshes_are_those_of_one_gpu(clock: Clock) -> None:
     nvml = FakeNvml((H200, SECOND))
-    nvml.publication_period_s = 0.1
-    for uuids, is_told in (([H200], True), ([H200, SECOND], False)):
+    nvml.driver_period_s = 0.1
+    for uuids, is_found in (([H200], True), ([H200, SECOND], False)):
         reader = source(nvml, *uuids)
         clock.now_ns = 3 * MS
         reader.read()
         clock.now_ns = 98 * MS
-        assert bool(reader.probe()) is is_told
+        assert bool(reader.probe()) is is_found
 
 
-def test_a_mig_instance_is_sampled_as_such() -> None:
-    nvml = FakeNvml()
+def test_a_mig_instance_is_sampled_as_such(nvml: FakeNvml) -> None:
     second_reading(nvml, MIG)
     assert set(nvml.gpm_samples_taken) == {(H200, 3)}
 
@@ -318,23 +316,18 @@ def test_which_gpus_a_case_may_use(allowed: str | None, expected: list[str]) -> 
     assert visible_gpus(environment, FakeNvml((H200, SECOND))) == expected
 
 
-def test_a_machine_without_the_driver_has_no_gpu_telemetry_and_says_why() -> None:
-    """This machine, if it has none; else the driver's absence is simulated."""
+def refusing(code: int) -> Callable[..., None]:
+    def refuse(*_: object) -> None:
+        raise pynvml.NVMLError(code)
 
-    def no_driver() -> None:
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pynvml, "nvmlInit", no_driver)
-        with pytest.raises(NvmlUnavailable, match="Library Not Found"):
-            initialised_nvml()
+    return refuse
 
 
-def test_a_machine_without_the_package_or_the_permission_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def denied() -> None:
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_NO_PERMISSION)
-
-    monkeypatch.setattr(pynvml, "nvmlInit", denied)
+def test_a_machine_without_driver_permission_or_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pynvml, "nvmlInit", refusing(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND))
+    with pytest.raises(NvmlUnavailable, match="Library Not Found"):
+        initialised_nvml()
+    monkeypatch.setattr(pynvml, "nvmlInit", refusing(pynvml.NVML_ERROR_NO_PERMISSION))
     with pytest.raises(NvmlUnavailable, match="Permission"):
         open_nvml([H200], set)
     monkeypatch.setitem(sys.modules, "pynvml", None)
@@ -357,11 +350,8 @@ def test_what_a_case_may_use_comes_with_its_memory_and_is_nothing_without_nvml(m
 
 
 def test_a_driver_that_fails_when_asked_for_its_gpus_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    def lost(*_: object) -> None:
-        raise pynvml.NVMLError(pynvml.NVML_ERROR_GPU_IS_LOST)
-
     nvml = FakeNvml()
-    nvml.nvmlDeviceGetUUID = nvml.nvmlShutdown = lost
+    nvml.nvmlDeviceGetUUID = nvml.nvmlShutdown = refusing(pynvml.NVML_ERROR_GPU_IS_LOST)
     monkeypatch.setattr(gpus, "initialised_nvml", lambda: nvml)
     with pytest.raises(InputError, match="NVML cannot list the GPUs: GPU is lost; `nvidia-smi"):
         usable_gpus({})

@@ -1,4 +1,4 @@
-"""The supervisor and the measuring process: real processes."""
+"""The supervisor and the measured process: real processes."""
 
 import os
 import re
@@ -7,64 +7,50 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest.mock import ANY
 
 import pytest
 
-from attempts import kill_child_of, order_of, places_in, run, wait_for, when_it_measures
+from attempts import attempt_in, run, signal_to, when_it_measures
 from conftest import ROOT, simulated_gpus
 from example_cases import tiny_case
 from fake_nvml import H200, SECOND
 from wanbench.measure.failures import Failures, failures, last_good_trace
 from wanbench.measure.gpu_slots import own_slot
+from wanbench.measure.job import Job
 from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
-from wanbench.measure.supervisor import supervise
+from wanbench.measure.supervisor import _warn_where_it_will_not_fit, supervise
 from wanbench.telemetry.gpus import Gpu
 from wanbench.trace.reader import read_counters, read_trace
 
-SCRIPTS = ROOT / "workflow/scripts"
-
-
-def when_it_waits(folder: Path, act: Callable[[], object]) -> None:
-    """Do something when a case has waited for more than a second."""
-
-    def wait() -> None:
-        log = folder / "log"
-        wait_for(lambda: log.exists() and "waits: " in log.read_text())
-        time.sleep(1.1)
-        act()
-
-    threading.Thread(target=wait).start()
+USABLE = "wanbench.measure.supervisor.usable_gpus"
+NO_MORE_TIME = "as its job had no more time; timeout_s = 100 s allows more"
 
 
 def test_a_case_ends_before_its_job_does(tmp_path: Path) -> None:
-    case = tiny_case(timeout_s=100)
-    outcome = supervise(order_of(case, places_in(tmp_path, case)), None, job_limit_s=2)
+    outcome = supervise(attempt_in(tmp_path, tiny_case(timeout_s=100)), None, job_limit_s=2)
     assert outcome.status == "timeout"
-    # Its job has spent some of it before.
-    message = "ended after [0-2] s, as its job had no more time; timeout_s = 100 s allows more"
-    assert re.match(message, outcome.message)
+    assert re.match(f"ended after [0-2] s, {NO_MORE_TIME}", outcome.message)
     assert time_limit(100, 100) == time_limit(100, 200) == time_limit(100, None) == TimeLimit(100, "timeout_s = 100 s")
 
 
 def test_what_a_case_waits_for_a_gpu_is_taken_from_the_time_of_its_job(tmp_path: Path) -> None:
     with ExitStack() as another_case:
         another_case.enter_context(own_slot([], 1, pytest.fail))
-        when_it_waits(tmp_path, another_case.pop_all().close)
-        case = tiny_case(timeout_s=100)
-        outcome = supervise(order_of(case, places_in(tmp_path, case)), None, job_limit_s=1)
+        threading.Timer(1.5, another_case.pop_all().close).start()
+        outcome = supervise(attempt_in(tmp_path, tiny_case(timeout_s=100)), None, job_limit_s=1)
     assert outcome.status == "timeout"
-    assert outcome.message.startswith("ended after 0 s, as its job had no more time")
+    assert outcome.message.startswith(f"ended after 0 s, {NO_MORE_TIME}")
 
 
 def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_and_the_last_good_trace(tmp_path: Path) -> None:
-    case = tiny_case(steps=1000)
-    kill_child_of(tmp_path / "results/attempts" / case.name, signal.SIGKILL)
-    outcome, trace = run(case, tmp_path)
+    kill = partial(signal_to, "wanbench.measure.measured_process", signal.SIGKILL)
+    when_it_measures(tmp_path, kill, reached="Total_Execution")
+    outcome, trace = run(tiny_case(steps=1000), tmp_path)
     assert outcome.status == trace.status == "killed"
     assert "SIGKILL" in trace.error["message"]
     assert trace.error["stage_reached"] is not None
@@ -84,23 +70,22 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_and_the_las
     assert failures(tmp_path / "results") == {"tiny": Failures(2, "timeout", failed.message, ANY)}
 
 
-def test_a_gpu_that_is_lost_in_the_middle_leaves_absent_values_and_a_fault(
+def test_a_gpu_that_is_lost_in_the_middle_leaves_absent_values_and_a_failed_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = tmp_path / "lost"
-    monkeypatch.setattr("wanbench.measure.supervisor.usable_gpus", lambda environment: [Gpu(H200, 150_754_820_096)])
+    monkeypatch.setattr(USABLE, lambda environment: [Gpu(H200, 150_754_820_096)])
     for name, value in (simulated_gpus(H200) | {"SIMULATED_GPUS_LOST": str(lost)}).items():
         monkeypatch.setenv(name, value)
-    case = tiny_case(steps=50)
-    when_it_measures(tmp_path / "results/attempts" / case.name, lost.touch)
-    outcome, trace = run(case, tmp_path)
+    when_it_measures(tmp_path, lost.touch)
+    outcome, trace = run(tiny_case(steps=30), tmp_path)
     assert outcome.status == trace.status == "ok"
     assert "sampling_gaps" in trace.quality["failed_checks"]
     stages = {stage.name: stage.measures for stage in trace.stages}
     assert stages["Process_Startup"]["power_w"] > 0
     assert stages["Total_Execution"]["samples"] > 0
     assert {"power_w", "energy_j", "sm_activity_pct"}.isdisjoint(stages["VAE_Decoding"])
-    # Nothing ran that would tell it, and none is claimed.
+    # Nothing ran that would show them, and none are claimed.
     assert trace.environment["gpu_telemetry"]["gpm_counter_refresh_found"] is False
     assert {"energy_j", "sm_activity_pct"}.isdisjoint(stages["Total_Execution"])
 
@@ -109,22 +94,20 @@ def test_a_clock_that_is_set_back_changes_no_time(tmp_path: Path, monkeypatch: p
     set_back = tmp_path / "set_back"
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests/simulated_clock"))
     monkeypatch.setenv("SIMULATED_CLOCK_SET_BACK", str(set_back))
-    case = tiny_case(steps=50)
-    when_it_measures(tmp_path / "results/attempts" / case.name, set_back.touch)
+    when_it_measures(tmp_path, set_back.touch)
     began_s = time.monotonic()
-    outcome, trace = run(case, tmp_path)
+    outcome, trace = run(tiny_case(steps=30), tmp_path)
     lasted_s = time.monotonic() - began_s
     clock = [sys.executable, "-c", "import datetime, time; print(time.time(), datetime.datetime.now().timestamp())"]
     seen = subprocess.run(clock, capture_output=True, text=True, check=True)
     assert all(time.time() - float(now_s) > 2 * 86400 for now_s in seen.stdout.split())
     assert outcome.status == "ok"
-    assert trace.quality["greatest_sample_gap_s"] < lasted_s
-    assert 0 <= trace.quality["unaccounted_s"] < lasted_s
-    assert 1 < trace.total_duration_s < lasted_s
+    assert "unaccounted_time" not in trace.quality["failed_checks"]
+    assert 0 < trace.total_duration_s < lasted_s
     assert all(0 <= stage.start_s <= stage.start_s + stage.extent_s < lasted_s for stage in trace.stages)
 
 
-def test_the_measuring_process_keeps_the_python_path_of_its_user(
+def test_the_measured_process_keeps_the_python_path_of_its_user(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clusters provide packages through it; seen on a GPU machine whose diffusers was found nowhere else."""
@@ -138,25 +121,32 @@ def test_the_measuring_process_keeps_the_python_path_of_its_user(
 def test_looking_and_waiting_for_a_gpu_are_no_part_of_the_process_that_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def slow(environment: Mapping[str, str]) -> list[Gpu]:
-        time.sleep(1)
+    had_ns: list[int] = []
+
+    def looked(environment: Mapping[str, str]) -> list[Gpu]:
+        threading.Timer(0.5, give_back).start()
         return []
 
-    monkeypatch.setattr("wanbench.measure.supervisor.usable_gpus", slow)
-    free_s: list[float] = []
+    def give_back() -> None:
+        had_ns.append(time.monotonic_ns())
+        held.close()
+
+    monkeypatch.setattr(USABLE, looked)
     with ExitStack() as another_case:
-        another_case.callback(lambda: free_s.append(time.monotonic()))
         another_case.enter_context(own_slot([], 1, pytest.fail))
-        when_it_waits(tmp_path, another_case.pop_all().close)
-    _, trace = run(tiny_case(timeout_s=1), tmp_path)
-    assert trace.total_duration_s < time.monotonic() - free_s[0]
+        held = another_case.pop_all()
+        attempt = attempt_in(tmp_path, tiny_case())
+        spawned_ns: list[int] = []
+        when_it_measures(tmp_path, lambda: spawned_ns.append(Job.from_json(attempt.job.read_text()).spawned_ns))
+        assert supervise(attempt, None).status == "ok"
+    assert spawned_ns[0] > had_ns[0]
     line = "[tiny] waits: another case runs, and without a GPU one runs at a time\n"
     assert (tmp_path / "log").read_text().count(line) == 1
     assert capfd.readouterr().err.count(line) == 1
 
 
 def test_the_gpu_that_was_taken_is_the_one_that_is_sampled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wanbench.measure.supervisor.usable_gpus", lambda environment: [Gpu(SECOND, 150_754_820_096)])
+    monkeypatch.setattr(USABLE, lambda environment: [Gpu(SECOND, 150_754_820_096)])
     for name, value in simulated_gpus(H200, SECOND).items():
         monkeypatch.setenv(name, value)
     outcome, trace = run(tiny_case(), tmp_path)
@@ -165,18 +155,18 @@ def test_the_gpu_that_was_taken_is_the_one_that_is_sampled(tmp_path: Path, monke
     assert trace.environment["gpu_telemetry"]["driver"] == "580.159.04"
 
 
-@pytest.mark.parametrize(("total_bytes", "warns"), [(20_000_000_000, True), (80_000_000_000, False), (None, False)])
-def test_a_case_that_cannot_fit_is_warned_of_before_it_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, total_bytes: int | None, warns: bool
-) -> None:
-    gpus = [] if total_bytes is None else [Gpu("GPU-0", total_bytes)]
-    monkeypatch.setattr("wanbench.measure.supervisor.usable_gpus", lambda environment: gpus)
-    run(tiny_case(scale="full", size="1280*704", frames=121, dtype="bfloat16"), tmp_path)
-    log = (tmp_path / "log").read_text()
-    assert ("about 46.7 GB are needed, and this GPU has 20.0 GB" in log) == warns
+@pytest.mark.parametrize(
+    ("gpus", "warnings"), [([Gpu("GPU-0", 20_000_000_000)], 1), ([Gpu("GPU-0", 80_000_000_000)], 0), ([], 0)]
+)
+def test_a_case_that_cannot_fit_is_warned_of_before_it_runs(gpus: list[Gpu], warnings: int) -> None:
+    logged: list[str] = []
+    full = tiny_case(scale="full", size="1280*704", frames=121, dtype="bfloat16")
+    _warn_where_it_will_not_fit(full, gpus, logged.append)
+    assert len(logged) == warnings
+    assert all("about 46.7 GB are needed, and this GPU has 20.0 GB" in line for line in logged)
 
 
-def test_out_of_memory_is_told_from_other_errors(tmp_path: Path) -> None:
+def test_out_of_memory_is_told_from_other_errors_and_sampled_beyond_its_end(tmp_path: Path) -> None:
     # Terabytes of latents: the allocator refuses at once.
     outcome, trace = run(tiny_case(size="65536*65536", frames=4001), tmp_path)
     assert outcome.status == "oom"
@@ -184,40 +174,31 @@ def test_out_of_memory_is_told_from_other_errors(tmp_path: Path) -> None:
     assert "can't allocate memory" in trace.error["message"]
     assert failures(tmp_path / "results") == {}
     assert not last_good_trace(tmp_path / "results", "tiny").exists()
-
-
-def test_a_failed_case_is_sampled_beyond_its_end(tmp_path: Path) -> None:
-    run(tiny_case(size="65536*65536", frames=4001), tmp_path)
-    file = places_in(tmp_path, tiny_case()).trace
-    total = next(stage for stage in read_trace(file).stages if stage.name == "Total_Execution")
-    times_s = read_counters(file)["CPU (%)"]["machine"].times_s
-    assert sum(time_s > total.start_s + total.extent_s for time_s in times_s) >= 1
+    total = next(stage for stage in trace.stages if stage.name == "Total_Execution")
+    times_s = read_counters(attempt_in(tmp_path, tiny_case()).trace)["CPU (%)"]["machine"].times_s
+    assert any(time_s > total.start_s + total.extent_s for time_s in times_s)
 
 
 def test_full_scale_without_a_gpu_is_refused_before_it_builds_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    outcome, trace = run(replace(tiny_case(), scale="full"), tmp_path)
+    outcome, trace = run(tiny_case(scale="full"), tmp_path)
     assert outcome == Outcome("error", "scale: full needs a GPU, and torch sees none here", "SettingError")
-    assert "Model_Initialization" not in {stage.name for stage in trace.stages}
+    assert [stage.name for stage in trace.stages] == ["Process_Startup"]
 
 
-def test_the_measuring_process_uses_all_cores_that_it_may_whatever_snakemake_sets(
+def test_the_measured_process_uses_all_cores_that_it_may_whatever_snakemake_sets_and_tells_no_home_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    _, trace = run(tiny_case(), tmp_path)
-    assert trace.environment["cpu_threads_torch"] == len(os.sched_getaffinity(0))
-
-
-def test_an_error_keeps_its_message_and_tells_no_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "model_index.json").write_text("{}")
-    outcome, _ = run(tiny_case(weights="pretrained", checkpoint=str(checkpoint)), tmp_path)
+    outcome, trace = run(tiny_case(weights="pretrained", checkpoint=str(checkpoint)), tmp_path)
     assert outcome.status == "error"
+    assert trace.environment["cpu_threads_torch"] == len(os.sched_getaffinity(0))
     text = (tmp_path / "results/traces/tiny.json").read_text()
     assert str(tmp_path) not in text
     assert '"~/checkpoint"' in text

@@ -1,7 +1,7 @@
 """Figures from real recordings of an H200: TI2V-5B, 1280*704 x 121 frames, random weights, offload none.
 
-`record` is a case of 3 steps alone on the GPU, `foreign` one of 2 steps beside a second process that multiplied
-matrices (made before operations and GPM's latches were recorded). Both are what the measuring process and the sampler
+`record` is a case of 3 steps alone on the GPU, `other_process` one of 2 steps beside a second process that multiplied
+matrices (made before operations and GPM's refreshes were recorded). Both are what the measured process and the sampler
 appended, replayed through the code that reads it.
 """
 
@@ -19,16 +19,22 @@ from example_cases import tiny_case
 from reports import report, rules
 from traces import LIMITS
 from wanbench.analysis.figures import figures_of
-from wanbench.cases.case import Case, case_sha256
-from wanbench.measure.assemble import Attempt, assemble
+from wanbench.cases.case import case_sha256
+from wanbench.measure.assemble import TraceHead, assemble
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.quality import quality_of
 from wanbench.measure.spans import Recording, Stage, read_records, stages_of
 from wanbench.registry import stages as stage_names
-from wanbench.telemetry.driver_refresh import publications
-from wanbench.telemetry.gpm import METRICS, is_of_one_publication
-from wanbench.telemetry.refresh_phase import placed_by_load
-from wanbench.telemetry.samples import Samples, energy_of, read_samples, stage_measures, weighted_mean
+from wanbench.telemetry.gpm import METRICS, has_same_counters
+from wanbench.telemetry.gpm_clock import driver_refreshes
+from wanbench.telemetry.samples import (
+    Samples,
+    energy_of,
+    placed_by_load,
+    read_samples,
+    stage_measures,
+    weighted_mean,
+)
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_trace
 from wanbench.util.intervals import overlap, union
@@ -47,7 +53,7 @@ def samples_of(records: list[dict[str, Any]]) -> Samples:
     sifted = []
     for record in records:
         values = record.get("values", {})
-        if is_of_one_publication({key: values[key] for key in METRICS if key in values}):
+        if has_same_counters({key: values[key] for key in METRICS if key in values}):
             record = record | {"values": {key: value for key, value in values.items() if key not in METRICS}}
         sifted.append(record)
     return read_samples(sifted, INTERVAL_S)
@@ -61,12 +67,12 @@ def stages(record: Recording, samples: Samples) -> dict[str, Stage]:
     return {stage.name: stage for stage in stages_of(record, samples.times_ns[-1])}
 
 
-CASE = Case(**{**vars(tiny_case()), "scale": "full", "size": "1280*704", "unofficial_size": False, "frames": 121})
+CASE = replace(tiny_case(), scale="full", size="1280*704", unofficial_size=False, frames=121)
 
 
 def trace_of(tmp_path: Path, record: Recording, samples: Samples) -> Trace:
     case = replace(CASE, steps=sum(span.kind == "step" for span in record.spans.values()))
-    attempt = Attempt(
+    head = TraceHead(
         case.settings(),
         {"case_sha256": case_sha256(case), "measure": "m", "env": "e"},
         record.spans[0].start_ns,
@@ -76,7 +82,7 @@ def trace_of(tmp_path: Path, record: Recording, samples: Samples) -> Trace:
         LIMITS,
     )
     file = tmp_path / "tiny.json"
-    write_trace(file, assemble(attempt, record, samples, Outcome("ok")))
+    write_trace(file, assemble(head, record, samples, Outcome("ok")))
     return read_trace(file)
 
 
@@ -174,7 +180,7 @@ def test_the_report_of_the_recording(alone: tuple[Recording, Samples], tmp_path:
 
 
 def test_another_process_on_the_gpu_is_found(tmp_path: Path) -> None:
-    record, samples = recording("foreign")
+    record, samples = recording("other_process")
     trace = trace_of(tmp_path, record, samples)
     assert trace.quality["failed_checks"] == ["other_process"]
     assert trace.quality["other_processes_mem_bytes"] == 916_455_424
@@ -182,7 +188,7 @@ def test_another_process_on_the_gpu_is_found(tmp_path: Path) -> None:
     assert "Processes of others on the GPU: 1, with up to 0.92 GB" in report(trace)
 
 
-# --- faults, made from the recording ----------------------------------------------------------------------------
+# --- failures, made from the recording ---------------------------------------------------------------------------
 
 
 def test_missing_samples_are_a_gap_and_not_zero(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
@@ -276,17 +282,17 @@ def test_without_nvml_gpu_columns_are_empty_and_the_report_says_why(
 def test_a_known_load_is_put_where_it_was() -> None:
     """Real kernels, busy 0, 25, 50, 75 and 100 % of 2 s each, on an H200.
 
-    When counters were published was found once, before the load; they were every 100.05 ms.
+    Driver refreshes were found once, before the load; they were every 100.05 ms.
     """
     with gzip.open(DATA / "known_load.json.gz", "rt", encoding="utf-8") as file:
         known = json.load(file)
     busy = union((start, end) for start, end in known["busy_ns"])
     first_ns = known["samples"][0]["gpm_readable_ns"]
-    published = publications([first_ns + n * 100_050_000 for n in range(0, 300, 20)])
-    samples = placed_by_load(replace(read_samples(known["samples"], INTERVAL_S), published=published), busy)
-    assert samples.latches is not None
+    refreshes = driver_refreshes([first_ns + n * 100_050_000 for n in range(0, 300, 20)])
+    samples = placed_by_load(replace(read_samples(known["samples"], INTERVAL_S), driver_refreshes=refreshes), busy)
+    assert samples.counter_refreshes is not None
     for part in known["slices"]:
-        # At its borders a slice has a part of its neighbour's load.
+        # At its ends a slice has a part of the load of the one beside it.
         middle = part["start_ns"] + 250_000_000, part["end_ns"] - 250_000_000
         really_pct = 100 * overlap(middle, busy) / (middle[1] - middle[0])
         assert stage_measures(samples, [middle])["sm_activity_pct"] == pytest.approx(really_pct, abs=1)

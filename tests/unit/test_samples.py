@@ -6,8 +6,7 @@ from traces import LIMITS
 from wanbench.measure.quality import quality_of
 from wanbench.measure.spans import Stage
 from wanbench.registry import stages as stage_names
-from wanbench.telemetry.counter_refresh import Latches
-from wanbench.telemetry.driver_refresh import Publications
+from wanbench.telemetry.gpm_clock import CounterRefreshes, DriverRefreshes
 from wanbench.telemetry.samples import Samples, coverage, read_samples, stage_measures, was_seen
 from wanbench.util.intervals import subtract
 
@@ -128,17 +127,18 @@ MS = 1_000_000
 GPM = {"sm_activity_source": "gpm_sm_utilisation"}
 
 
-def test_a_gpm_value_is_of_the_time_between_its_latches() -> None:
-    """Latched at 0.005 s, 0.105 s and so on; published at 0.03 s, 0.13 s and so on, when a latch is 0.018 s old."""
-    published = Publications([0, 10], [30 * MS, 1030 * MS])
-    recorded = Samples([], [], 0.105, 0, GPM, published, Latches(4005 * MS, 18 * MS))
-    latches_ms = {taken_ms: recorded.latch_ns(taken_ms * MS) // MS for taken_ms in (130, 229, 230, 10, 2031)}
-    assert latches_ms == {130: 105, 229: 105, 230: 205, 10: -95, 2031: 2005}
-    # Made a little later, they are too young, and the ones before are published.
-    assert Samples([], [], 0.105, 0, GPM, published, Latches(4015 * MS, 18 * MS)).latch_ns(130 * MS) == 15 * MS
+def test_a_gpm_value_is_of_the_time_between_its_counter_refreshes() -> None:
+    """Refreshed at 0.005 s, 0.105 s and so on; handed out at 0.03 s, 0.13 s and so on if 0.018 s old."""
+    driver = DriverRefreshes([0, 10], [30 * MS, 1030 * MS])
+    recorded = Samples([], [], 0.105, 0, GPM, driver, CounterRefreshes(4005 * MS, 18 * MS))
+    refreshes_ms = {at_ms: recorded.counter_refresh_ns(at_ms * MS) // MS for at_ms in (130, 229, 230, 10, 2031)}
+    assert refreshes_ms == {130: 105, 229: 105, 230: 205, 10: -95, 2031: 2005}
+    # A little later they are too young, and the ones before are handed out.
+    younger = Samples([], [], 0.105, 0, GPM, driver, CounterRefreshes(4015 * MS, 18 * MS))
+    assert younger.counter_refresh_ns(130 * MS) == 15 * MS
     # Not known: the middle of what it can be.
-    assert Samples([], [], 0.105, 0, GPM, published).latch_ns(130 * MS) == 62 * MS
-    assert Samples([], [], 0.105, 0, GPM).latch_ns(200 * MS) == 82 * MS
+    assert Samples([], [], 0.105, 0, GPM, driver).counter_refresh_ns(130 * MS) == 62 * MS
+    assert Samples([], [], 0.105, 0, GPM).counter_refresh_ns(200 * MS) == 82 * MS
 
 
 def test_the_count_of_missed_ticks_is_unknown_when_the_sampler_died() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from traces import LIMITS, records, trace_of, write
 from wanbench.compare.runs import compared_runs
-from wanbench.measure.log_pipe import log_pipe
+from wanbench.measure.case_log import log_pipe
 from wanbench.util.redaction import redacted, redacted_message
 from wanbench.util.rule_log import open_log
 
@@ -92,16 +92,16 @@ def test_a_file_name_that_is_no_text_can_be_written(planted: None) -> None:
 
 
 def test_what_processes_print_is_redacted_on_its_way_to_the_log(planted: None, tmp_path: Path) -> None:
-    said = "import sys; sys.stdout.write('at /people/zaphod/x\\n 1%\\r 50%\\r100%\\n\\x1b[31mred\\n\\udcff end')"
+    code = "import sys; sys.stdout.write('at /people/zaphod/x\\n 1%\\r 50%\\r100%\\n\\x1b[31mred\\n\\udcff end')"
     with log_pipe(tmp_path / "log") as pipe:
         subprocess.run(
-            [sys.executable, "-c", said], stdout=pipe, env=os.environ | {"PYTHONIOENCODING": ":surrogateescape"}
+            [sys.executable, "-c", code], stdout=pipe, env=os.environ | {"PYTHONIOENCODING": ":surrogateescape"}
         )
     assert (tmp_path / "log").read_text("utf-8").splitlines() == ["at ~/x", "100%", r"\x1b[31mred", r"\xff end"]
 
 
 def test_a_process_that_keeps_the_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wanbench.measure.log_pipe._ENDS_WITHIN_S", 0.1)
+    monkeypatch.setattr("wanbench.measure.case_log._PIPE_ENDS_WITHIN_S", 0.1)
     with log_pipe(tmp_path / "log") as pipe:
         keeper = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=-1, stdout=pipe)
     keeper.communicate()

@@ -12,7 +12,7 @@ from wanbench.util.intervals import subtract, total, union
 
 
 class FakeDevice:
-    """A device whose peak memory is told to it, in bytes."""
+    """A device whose peak memory the test sets, in bytes."""
 
     def __init__(self) -> None:
         self.peak_bytes = 0
@@ -76,16 +76,16 @@ def test_a_stage_inside_another_is_taken_from_its_time(clock: StageClock, time: 
     assert found[stage_names.TOTAL_EXECUTION].time_ns == 50
 
 
-def test_loading_is_taken_from_its_step_and_nested_moves_count_once(
+def test_loading_is_taken_from_its_step_and_nested_transfers_are_taken_once(
     clock: StageClock, time: FakeTime, tmp_path: Path
 ) -> None:
     clock.begin("Step_0", "step", step=0, steps=1)
     time.now_ns = 5
     clock.begin("CFG_cond", "detail")
     time.now_ns = 15
-    clock.transfer(10, "offload", "UMT5EncoderModel", 300)
+    clock.transfers([(10, 15)], 1, "offload", "UMT5EncoderModel", 300)
     time.now_ns = 30
-    clock.transfer(10, "load", "WanTransformer3DModel", 700)
+    clock.transfers([(10, 30)], 1, "load", "WanTransformer3DModel", 700)
     time.now_ns = 90
     clock.end()
     time.now_ns = 100
@@ -157,7 +157,7 @@ def test_a_span_that_raises_stays_open(clock: StageClock, tmp_path: Path) -> Non
     assert stages(tmp_path)[stage_names.VAE_DECODING].interrupted
 
 
-def test_the_device_is_synchronised_at_every_border(tmp_path: Path) -> None:
+def test_the_device_is_synchronised_at_every_boundary(tmp_path: Path) -> None:
     calls: list[int] = []
     clock = StageClock(EventLog(tmp_path / "events"), lambda: calls.append(1), FakeDevice())
     clock.begin(stage_names.PREPROCESS)

@@ -12,26 +12,26 @@ conda_env = enter_job("envs/measure.yaml", snakemake.config)
 
 from wanbench.cases.case import Case, case_sha256
 from wanbench.estimate.resources import limit_s
-from wanbench.measure.attempt import Order, Places
-from wanbench.measure.recover import record_lost_attempt
+from wanbench.measure.attempt import Attempt
+from wanbench.measure.finalize import recover
 from wanbench.measure.supervisor import supervise
 from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError
 
 case = Case.from_identity(snakemake.wildcards.case, dict(snakemake.params.case))
-places = Places.of_case(case.name, Path(snakemake.output.trace), Path(snakemake.log[0]))
 digests = {
     "case_sha256": case_sha256(case),
     "measure": snakemake.params.measure_digest,
     "env": snakemake.params.env_digest,
 }
-order = Order(case, places, digests, Limits(**snakemake.config["limits"]), snakemake.config["run_id"])
+trace, log, limits = Path(snakemake.output.trace), Path(snakemake.log[0]), Limits(**snakemake.config["limits"])
+attempt = Attempt(case, trace, log, digests, limits, snakemake.config["run_id"])
 job_limit_s = limit_s(snakemake.resources.runtime) if snakemake.resources.ends_in_time else None
 try:
     if snakemake.resources.attempt == 1:
-        supervise(order, conda_env, job_limit_s)
+        supervise(attempt, conda_env, job_limit_s)
     else:
-        record_lost_attempt(order)
+        recover(attempt)
 except InputError:
     # The terminal and the log have its message.
     sys.exit(1)

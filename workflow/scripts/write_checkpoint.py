@@ -25,7 +25,7 @@ try:
     with own_slot(usable_gpus(os.environ), 1, tell) as slot:
         os.environ |= slot.environment()
         # CUDA reads the variable once, and an import may be what first asks for a GPU.
-        from wanbench.measure.wan.random_checkpoint import write_checkpoint
+        from wanbench.measure.wan.build import write_checkpoint
 
         write_checkpoint(snakemake.wildcards.model, snakemake.wildcards.scale, Path(snakemake.output[0]))
 except InputError as error:

@@ -1,1 +1,1 @@
-"""Measure one case. Imports torch and diffusers in the measuring process only, and never pandas."""
+"""Measure one case. Imports torch and diffusers in the processes of a case only, and never pandas."""

@@ -1,4 +1,4 @@
-"""Put a trace together from what the measuring process and the sampler wrote down.
+"""Put a trace together from what the measured process and the sampler wrote down.
 
 Works on whatever there is: a process that was killed leaves a shorter recording, and a trace all the same.
 """
@@ -18,7 +18,7 @@ from wanbench.trace.verdict import Limits
 from wanbench.util.intervals import Interval
 from wanbench.util.redaction import redacted
 
-# Sequential offload moves weights thousands of times. The stages hold their sums; the timeline shows the first.
+# Sequential offload makes thousands of weight transfers. The stages hold their sums; the timeline shows the first.
 _TRANSFERS_SHOWN = 500
 
 _PROCESS_ID = 1
@@ -33,13 +33,13 @@ for _key, _metric in READ.items():
 
 
 @dataclass(frozen=True)
-class Attempt:
+class TraceHead:
     """What the supervisor knows about an attempt.
 
     Attributes:
         case: the resolved case.
         digests: SHA-256 of the case, digests of the measuring code and of its environment file.
-        spawned_ns, ended_ns: life of the measuring process, monotonic, in nanoseconds.
+        spawned_ns, ended_ns: life of the measured process, monotonic, in nanoseconds.
         started_at: wall-clock time of the start, ISO 8601 in UTC.
         git: commit of the measuring code, and whether it had changes.
         limits: for the verdict in the trace.
@@ -54,25 +54,25 @@ class Attempt:
     limits: Limits
 
 
-def assemble(attempt: Attempt, recording: Recording, samples: Samples, outcome: Outcome) -> dict[str, Any]:
+def assemble(head: TraceHead, recording: Recording, samples: Samples, outcome: Outcome) -> dict[str, Any]:
     """The trace as one JSON object; its schema is `workflow/schemas/trace.schema.json`."""
-    stages = stages_of(recording, attempt.ended_ns)
+    stages = stages_of(recording, head.ended_ns)
     result = recording.result or {}
     return {
         "schema_version": stage_names.SCHEMA_VERSION,
         "status": outcome.status,
-        "case": redacted(attempt.case),
-        "digests": attempt.digests,
-        **attempt.git,
-        "started_at": attempt.started_at,
-        "total_duration_s": (attempt.ended_ns - attempt.spawned_ns) / 1e9,
+        "case": redacted(head.case),
+        "digests": head.digests,
+        **head.git,
+        "started_at": head.started_at,
+        "total_duration_s": (head.ended_ns - head.spawned_ns) / 1e9,
         "error": _error(outcome, recording),
         "applied": result.get("applied"),
         "environment": _environment(recording, samples),
-        "quality": quality_of(stages, recording.measured, samples, result.get("output_finite"), attempt.limits),
+        "quality": quality_of(stages, recording.measured, samples, result.get("output_finite"), head.limits),
         "video_bytes": result.get("video_bytes"),
         "displayTimeUnit": "ms",
-        "traceEvents": _events(attempt, recording, stages, samples),
+        "traceEvents": _events(head, recording, stages, samples),
     }
 
 
@@ -83,17 +83,11 @@ def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | Non
     telemetry = samples.gpu_telemetry
     if samples.by_gpm:
         telemetry = telemetry | {
-            "gpm_counter_refresh_found": samples.latches is not None,
-            "gpm_driver_refresh_found": samples.published is not None,
+            "gpm_counter_refresh_found": samples.counter_refreshes is not None,
+            "gpm_driver_refresh_found": samples.driver_refreshes is not None,
         }
-    return redacted(
-        recording.environment
-        | {
-            "gpu_telemetry": telemetry,
-            "matmul_flops_per_s": matmul.get("flops_per_s"),
-            "matmul_s": matmul.get("time_s"),
-        }
-    )
+    rate = {"matmul_flops_per_s": matmul.get("flops_per_s"), "matmul_s": matmul.get("time_s")}
+    return redacted(recording.environment | {"gpu_telemetry": telemetry} | rate)
 
 
 def _error(outcome: Outcome, recording: Recording) -> dict[str, Any] | None:
@@ -102,9 +96,9 @@ def _error(outcome: Outcome, recording: Recording) -> dict[str, Any] | None:
     return {"type": outcome.error_type, "message": outcome.message, "stage_reached": recording.stage_reached}
 
 
-def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples: Samples) -> list[dict[str, Any]]:
+def _events(head: TraceHead, recording: Recording, stages: list[Stage], samples: Samples) -> list[dict[str, Any]]:
     def at_us(time_ns: int) -> float:
-        return round((time_ns - attempt.spawned_ns) / 1e3, 3)
+        return round((time_ns - head.spawned_ns) / 1e3, 3)
 
     def slice_(name: str, kind: str, start_ns: int, end_ns: int, args: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -118,7 +112,7 @@ def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples
             "args": args,
         }
 
-    events = [_label("process_name", 0, attempt.case["name"])]
+    events = [_label("process_name", 0, head.case["name"])]
     events += [_label("thread_name", _TRACKS[kind], name) for kind, name in _TRACK_NAMES.items()]
     events += [slice_(stage.name, "stage", *stage.extent, _stage_args(stage, recording, samples)) for stage in stages]
     events += [
@@ -127,17 +121,11 @@ def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples
         if span.kind == "detail" and span.end_ns is not None
     ]
     events += [
-        # Of moves that are told of together nobody knows which of them an interval waited for.
-        slice_(
-            f"{transfer.direction} {transfer.module}",
-            "transfer",
-            *interval,
-            {"bytes": transfer.size_bytes} if transfer.count == 1 else {},
-        )
-        for transfer, interval in _first_transfers(recording)
+        slice_(f"{transfer.direction} {transfer.module}", "transfer", *interval, args)
+        for transfer, interval, args in islice(_transfers(recording), _TRANSFERS_SHOWN)
     ]
     for time_ns, values in zip(samples.times_ns, samples.values):
-        if time_ns >= attempt.spawned_ns:
+        if time_ns >= head.spawned_ns:
             events += [
                 {"name": track, "ph": "C", "ts": at_us(time_ns), "pid": _PROCESS_ID, "args": lines}
                 for track, lines in _counters(values).items()
@@ -145,9 +133,11 @@ def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples
     return events
 
 
-def _first_transfers(recording: Recording) -> Iterator[tuple[Transfer, Interval]]:
-    each = ((transfer, interval) for transfer in recording.transfers for interval in transfer.intervals)
-    return islice(each, _TRANSFERS_SHOWN)
+def _transfers(recording: Recording) -> Iterator[tuple[Transfer, Interval, dict[str, int]]]:
+    for transfer in recording.transfers:
+        # Of those that were recorded together nobody knows which of them an interval waited for.
+        size = {"bytes": transfer.size_bytes} if transfer.count == 1 else {}
+        yield from ((transfer, interval, size) for interval in transfer.intervals)
 
 
 def _counters(values: dict[str, float]) -> dict[str, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""What the measuring process asks of CUDA. Imported where torch is."""
+"""What the measured process asks of CUDA. Imported where torch is."""
 
 import math
 import statistics
@@ -10,9 +10,11 @@ import torch
 
 from wanbench.util.intervals import Interval
 
-# GPM's latches come every 0.1 s and can be read up to 0.22 s later: so the load spans several, and its end is seen.
+# GPM's counters are refreshed every 0.1 s and can be read up to 0.22 s later: so the load spans several refreshes, and
+# its end is seen.
 _BUSY_S = 0.3
 _IDLE_S = 0.4
+_SIZE = 8192
 # To know how long one takes.
 _TRIED = 5
 
@@ -45,7 +47,7 @@ class MatmulRun:
 def run_matmul() -> MatmulRun:
     """Multiply matrices for a while, with the GPU idle before and after.
 
-    The rate is what this GPU reaches, and the times tell where on the clock the sampler's values belong. The values
+    The rate is what this GPU reaches, and the times say where on the clock the sampler's values belong. The values
     are random: products of zeros draw less power and run faster. The host waits for the last product alone: with a
     wait for each, multiprocessors are busy in 84 to 92 % of the time, as it comes, and a load that is not even is
     placed badly (seen on an H100).
@@ -53,8 +55,7 @@ def run_matmul() -> MatmulRun:
     Raises:
         RuntimeError: CUDA refuses, for want of memory (400 MB) or for another reason.
     """
-    size = 8192
-    left, right = (torch.randn(size, size, device="cuda", dtype=torch.bfloat16) for _ in range(2))
+    left, right = (torch.randn(_SIZE, _SIZE, device="cuda", dtype=torch.bfloat16) for _ in range(2))
     _times_ms(left, right, 1)  # chooses the kernel
     count = math.ceil(_BUSY_S * 1e3 / statistics.median(_times_ms(left, right, _TRIED)))
     time.sleep(_IDLE_S)
@@ -62,7 +63,7 @@ def run_matmul() -> MatmulRun:
     times_ms = _times_ms(left, right, count)
     end_ns = time.monotonic_ns()
     time.sleep(_IDLE_S)
-    return MatmulRun(2 * size**3 / (statistics.median(times_ms) / 1e3), (start_ns, end_ns))
+    return MatmulRun(2 * _SIZE**3 / (statistics.median(times_ms) / 1e3), (start_ns, end_ns))
 
 
 def _times_ms(left: torch.Tensor, right: torch.Tensor, count: int) -> list[float]:

@@ -15,7 +15,7 @@ _PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", 
 
 
 def software_and_hardware(device: Any, conda_env: str | None) -> dict[str, Any]:
-    """The environment of the measuring process. Called where torch is imported.
+    """The environment of a process of the case. Called where torch is imported.
 
     Args:
         device: the `torch.device` that runs the case.
@@ -28,7 +28,7 @@ def software_and_hardware(device: Any, conda_env: str | None) -> dict[str, Any]:
 
     running_in = Path(sys.prefix).name
     if conda_env is not None and running_in != conda_env:
-        raise RuntimeError(f"the measuring process runs in {running_in}, not in the conda environment {conda_env}")
+        raise RuntimeError(f"the measured process runs in {running_in}, not in the conda environment {conda_env}")
 
     return {
         "software_deployment": NONE if conda_env is None else CONDA,
@@ -44,18 +44,6 @@ def software_and_hardware(device: Any, conda_env: str | None) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "gpu": _gpu(torch) if device.type == "cuda" else None,
     }
-
-
-def git_state(root: Path) -> dict[str, Any]:
-    """Commit of the checkout, and whether its code differs from it; None where there is no git.
-
-    A changed grid file is no changed code: every trace holds its case.
-    """
-    commit = _git(root, "rev-parse", "HEAD")
-    if commit is None:
-        return {"git_commit": None, "git_dirty": None}
-    changes = _git(root, "status", "--porcelain", "--", "Snakefile", "workflow", "envs")
-    return {"git_commit": commit, "git_dirty": bool(changes)}
 
 
 def _gpu(torch: Any) -> dict[str, Any]:
@@ -82,6 +70,18 @@ def _cpu_name() -> str | None:
     except OSError:
         return platform.processor() or None
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
+
+
+def git_state(root: Path) -> dict[str, Any]:
+    """Commit of the checkout, and whether its code differs from it; None where there is no git.
+
+    A changed grid file is no changed code: every trace holds its case.
+    """
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return {"git_commit": None, "git_dirty": None}
+    changes = _git(root, "status", "--porcelain", "--", "Snakefile", "workflow", "envs")
+    return {"git_commit": commit, "git_dirty": bool(changes)}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

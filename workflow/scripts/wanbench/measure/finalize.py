@@ -1,51 +1,109 @@
-"""What is left of an attempt that is over: its trace, and what is kept for later attempts."""
+"""What is left of an attempt that is over: its trace, and what is kept for later attempts.
 
-from pathlib import Path
+An attempt that could not finalize itself, since its job or its machine was ended, is recovered by a second job.
+"""
 
-from wanbench.measure.assemble import Attempt, assemble
-from wanbench.measure.attempt import Order
+import shutil
+import sys
+import time
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from wanbench.measure.assemble import TraceHead, assemble
+from wanbench.measure.attempt import Attempt, attempt_lock
+from wanbench.measure.case_log import log_line
 from wanbench.measure.environment import git_state
 from wanbench.measure.failures import record_outcome
 from wanbench.measure.job import Job
-from wanbench.measure.outcome import Outcome
-from wanbench.measure.spans import Recording
-from wanbench.telemetry.refresh_phase import placed_by_load
+from wanbench.measure.outcome import Outcome, reported_outcome
+from wanbench.measure.spans import Recording, read_records
+from wanbench.registry.stages import KILLED
 from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
-from wanbench.telemetry.samples import read_samples
+from wanbench.telemetry.samples import placed_by_load, read_samples
 from wanbench.trace.writer import read_head, write_atomically, write_trace
+from wanbench.util.errors import InputError
 from wanbench.util.event_log import EventTail
+from wanbench.util.paths import PROJECT
+
+_BROKEN_OFF = (
+    "ended before it could write a trace: it was killed, its job was cancelled or ran out of the time or memory "
+    "that it had asked for, or its machine went down"
+)
+_NOT_BEGUN = "nothing was measured: its job failed before that or was cancelled, or its machine went down"
 
 
-def conclude(order: Order, job: Job, ended_ns: int, recording: Recording, outcome: Outcome) -> None:
+def finalize(attempt: Attempt, job: Job, ended_ns: int, recording: Recording, outcome: Outcome) -> None:
     """Write the trace of an attempt that is over.
 
     Args:
         ended_ns: monotonic time of its end, in nanoseconds.
-        recording: what its measuring process wrote.
+        recording: what its measured process wrote.
 
     Raises:
         OSError: the disk is full.
     """
-    places = order.places
-    sampled = placed_by_load(
-        read_samples(EventTail(places.samples).new_records(), SAMPLING_INTERVAL_S), recording.matmul_times
-    )
-    git = git_state(Path(__file__).parents[4])
-    case = job.case.settings()
-    attempt = Attempt(case, order.digests, job.spawned_ns, ended_ns, job.started_at, git, order.limits)
-    write_trace(places.written, assemble(attempt, recording, sampled, outcome))
-    publish(order)
+    samples = read_samples(EventTail(attempt.samples).new_records(), SAMPLING_INTERVAL_S)
+    samples = placed_by_load(samples, recording.matmul_times)
+    case, git = job.case.settings(), git_state(PROJECT)
+    head = TraceHead(case, attempt.digests, job.spawned_ns, ended_ns, job.started_at, git, attempt.limits)
+    write_trace(attempt.written, assemble(head, recording, samples, outcome))
+    _show(attempt)
 
 
-def publish(order: Order) -> None:
-    """Bring a trace that was written to where it belongs; to do it again changes nothing.
-
-    Raises:
-        OSError: the disk is full.
-    """
-    text = order.places.written.read_text("utf-8")
-    head = read_head(order.places.written)
-    message = (head["error"] or {}).get("message")
+def _show(attempt: Attempt) -> None:
+    """Bring a trace that was written to where it belongs; to do it again changes nothing."""
+    text = attempt.written.read_text("utf-8")
+    head = read_head(attempt.written)
+    outcome = Outcome(head["status"], (head["error"] or {}).get("message"))
     # The output last: a case counts as failed, and its good trace is kept, before Snakemake can see that it is done.
-    record_outcome(order.places.results, order.case.name, Outcome(head["status"], message), text, order.run_id)
-    write_atomically(order.places.trace, text)
+    record_outcome(attempt.results, attempt.case.name, outcome, text, attempt.run_id)
+    write_atomically(attempt.trace, text)
+
+
+def recover(attempt: Attempt) -> None:
+    """Write the trace of this run's attempt from what it left.
+
+    An attempt whose job was ended after it had written a trace, which Snakemake removes then, gets that back. One that
+    had written down how it ended gets a trace that says so; any other has status `killed`.
+
+    Raises:
+        InputError: the attempt was refused, with the reason of then.
+        OSError: the disk is full.
+    """
+
+    def log(line: str) -> None:
+        print(f"[{attempt.case.name}] {line}", file=sys.stderr, flush=True)
+
+    with attempt_lock(attempt.lock, log) as folder:
+        if not folder.is_of(attempt.run_id):
+            folder.begin(attempt.run_id)
+        if attempt.written.exists():
+            _show(attempt)
+        else:
+            _finalize_from_leavings(attempt)
+        folder.empty(attempt.written)
+
+
+def _finalize_from_leavings(attempt: Attempt) -> None:
+    if attempt.second_log.exists():
+        # Where Snakemake has not removed the log, both names are of one file.
+        with suppress(shutil.SameFileError):
+            shutil.copyfile(attempt.second_log, attempt.log)
+    if attempt.refusal.exists():
+        raise InputError(attempt.refusal.read_text("utf-8"))
+    if attempt.job.exists():
+        job, message = Job.from_json(attempt.job.read_text("utf-8")), _BROKEN_OFF
+    else:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        job = Job(attempt.case, [], attempt.events, attempt.video, time.monotonic_ns(), None, now)
+        message = _NOT_BEGUN
+    events, samples = EventTail(attempt.events).new_records(), EventTail(attempt.samples).new_records()
+    recording = read_records(events)
+    instants_ns = [record["time_ns"] for record in events + samples if "time_ns" in record]
+    # The last thing that is known may be a weight transfer.
+    instants_ns += [end_ns for transfer in recording.transfers for _, end_ns in transfer.intervals]
+    outcome = reported_outcome(recording.error, recording.result is not None) or Outcome(KILLED, message)
+    finalize(attempt, job, max([job.spawned_ns, *instants_ns]), recording, outcome)
+    with attempt.log.open("a", encoding="utf-8") as log:
+        text = outcome.message or "its trace was written afterwards"
+        log_line(log, attempt.case.name, f"{outcome.status}: {text}")

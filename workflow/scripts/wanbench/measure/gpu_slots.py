@@ -19,8 +19,6 @@ from wanbench.telemetry.gpus import Gpu
 from wanbench.util.errors import InputError
 
 _POLL_S = 0.2
-_MACHINE = "machine"
-_LOOKING = "looking"
 
 
 @dataclass(frozen=True)
@@ -29,8 +27,7 @@ class Slot:
 
     Attributes:
         gpus: none where it has the whole machine, since no GPU is known there.
-        locks: file descriptors to hand on to the process that computes on the GPUs. That may outlive its
-            supervisor by a moment, and the GPUs are not free before it is gone.
+        locks: file descriptors to hand on to the processes that compute on the GPUs, and may outlive their supervisor.
     """
 
     gpus: list[Gpu]
@@ -40,19 +37,13 @@ class Slot:
     def uuids(self) -> list[str]:
         return [gpu.uuid for gpu in self.gpus]
 
-    def environment(self) -> dict[str, str]:
-        """Variables that show CUDA these GPUs and no other."""
-        return {"CUDA_VISIBLE_DEVICES": ",".join(self.uuids)} if self.gpus else {}
-
-    def environment_of(self, rank: int) -> dict[str, str]:
+    def environment(self, rank: int = 0) -> dict[str, str]:
         """Variables that show CUDA these GPUs and no other, first the one of this process of the case.
 
         Each computes on the first that it sees. NCCL copies directly between GPUs that it can see.
         """
-        if not self.gpus:
-            return {}
-        own = self.uuids[rank]
-        return {"CUDA_VISIBLE_DEVICES": ",".join([own, *(uuid for uuid in self.uuids if uuid != own)])}
+        own_first = self.uuids[rank : rank + 1] + self.uuids[:rank] + self.uuids[rank + 1 :]
+        return {"CUDA_VISIBLE_DEVICES": ",".join(own_first)} if self.gpus else {}
 
 
 def slots_folder() -> Path:
@@ -61,14 +52,14 @@ def slots_folder() -> Path:
 
 
 @contextmanager
-def own_slot(usable: list[Gpu], count: int, tell: Callable[[str], None]) -> Iterator[Slot]:
+def own_slot(usable: list[Gpu], count: int, log: Callable[[str], None]) -> Iterator[Slot]:
     """Have `count` of the GPUs to oneself, or without GPUs the machine; waits until they are free.
 
     All are taken at once or none, so cases that want several never wait for each other.
 
     Args:
         usable: in the order of preference; without any, no other slot is given out meanwhile.
-        tell: called once with the reason, if it has to wait.
+        log: called once with the reason, if it has to wait.
 
     Raises:
         InputError: the folder of the locks is not this user's alone, cannot be made, or lies where there are no locks.
@@ -82,15 +73,11 @@ def own_slot(usable: list[Gpu], count: int, tell: Callable[[str], None]) -> Iter
         try:
             slot = _take(directory, usable, count, held)
         except OSError as error:
-            raise InputError(
-                f"{slots_folder()}: cannot hold the locks of GPUs: {error.strerror}; name another folder by TMPDIR"
-            ) from None
+            reason = f"cannot hold the locks of GPUs: {error.strerror}; name another folder by TMPDIR"
+            raise InputError(f"{slots_folder()}: {reason}") from None
         if slot is None:
-            tell(
-                "waits: other cases have the GPUs that it may use"
-                if usable
-                else "waits: another case runs, and without a GPU one runs at a time"
-            )
+            held_by = "other cases have the GPUs that it may use"
+            log(f"waits: {held_by if usable else 'another case runs, and without a GPU one runs at a time'}")
         while slot is None:
             time.sleep(_POLL_S)
             slot = _take(directory, usable, count, held)
@@ -101,23 +88,18 @@ def _take(directory: int, usable: list[Gpu], count: int, held: ExitStack) -> Slo
     """A slot whose locks `held` will close, or None."""
     with ExitStack() as looking, ExitStack() as taken:
         # One looks at a time: else two that want both of two GPUs could each find one of them taken.
-        _lock(directory, _LOOKING, fcntl.LOCK_EX, looking)
-        machine = _lock(directory, _MACHINE, (fcntl.LOCK_SH if usable else fcntl.LOCK_EX) | fcntl.LOCK_NB, taken)
+        _lock(directory, "looking", fcntl.LOCK_EX, looking)
+        machine = _lock(directory, "machine", (fcntl.LOCK_SH if usable else fcntl.LOCK_EX) | fcntl.LOCK_NB, taken)
         if machine is None:
             return None
-        locks = [machine]
-        gpus: list[Gpu] = []
+        locks: list[tuple[Gpu, int]] = []
         for gpu in usable:
-            if len(gpus) == count:
-                break
-            lock = _lock(directory, gpu.uuid, fcntl.LOCK_EX | fcntl.LOCK_NB, taken)
-            if lock is not None:
-                gpus.append(gpu)
-                locks.append(lock)
-        if usable and len(gpus) < count:
+            lock = _lock(directory, gpu.uuid, fcntl.LOCK_EX | fcntl.LOCK_NB, taken) if len(locks) < count else None
+            locks += [] if lock is None else [(gpu, lock)]
+        if usable and len(locks) < count:
             return None
         held.push(taken.pop_all())
-        return Slot(gpus, tuple(locks))
+        return Slot([gpu for gpu, _ in locks], (machine, *(lock for _, lock in locks)))
 
 
 def _lock(directory: int, name: str, how: int, taken: ExitStack) -> int | None:

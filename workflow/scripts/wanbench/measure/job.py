@@ -1,4 +1,4 @@
-"""What the supervisor hands to the measuring process."""
+"""What the supervisor hands to the processes of a case."""
 
 import json
 from dataclasses import dataclass
@@ -9,15 +9,14 @@ from wanbench.cases.case import Case
 
 @dataclass(frozen=True)
 class Job:
-    """One attempt at a case.
+    """One attempt at a case, for the processes that run it.
 
     Attributes:
-        gpus: UUIDs of the GPUs that no other case has, in the order of the ranks that compute on them; none where no
-            GPU is known.
-        events: file to which the measuring process appends its records.
+        gpus: UUIDs of the GPUs that no other case has, in the order of the ranks; none where no GPU is known.
+        events: file to which the measured process, which is rank 0, appends its records.
         video: file for the generated video.
-        spawned_ns: monotonic time at which the supervisor started the measuring process, in nanoseconds.
-        conda_env: name of the conda environment that the measuring process must run in, None without conda.
+        spawned_ns: monotonic time at which the supervisor started the measured process, in nanoseconds.
+        conda_env: name of the conda environment that the processes must run in, None without conda.
         started_at: wall-clock time of the start, ISO 8601 in UTC.
     """
 
@@ -35,7 +34,7 @@ class Job:
         return self.events.with_name("rendezvous")
 
     def events_of(self, rank: int) -> Path:
-        """Where a process of the case writes its records: the measured one, which is rank 0, to `events`."""
+        """Where a process of the case writes its records."""
         return self.events if rank == 0 else self.events.with_name(f"events_of_rank_{rank}.jsonl")
 
     def gpus_of(self, rank: int) -> list[str]:
@@ -43,27 +42,10 @@ class Job:
         return self.gpus[rank : rank + 1]
 
     def to_json(self) -> str:
-        return json.dumps(
-            {
-                "case": self.case.settings(),
-                "gpus": self.gpus,
-                "events": str(self.events),
-                "video": str(self.video),
-                "spawned_ns": self.spawned_ns,
-                "conda_env": self.conda_env,
-                "started_at": self.started_at,
-            }
-        )
+        return json.dumps(vars(self) | {"case": self.case.settings()}, default=str)
 
     @classmethod
     def from_json(cls, text: str) -> "Job":
         values = json.loads(text)
-        return cls(
-            Case.from_settings(values["case"]),
-            values["gpus"],
-            Path(values["events"]),
-            Path(values["video"]),
-            values["spawned_ns"],
-            values["conda_env"],
-            values["started_at"],
-        )
+        values |= {"case": Case.from_settings(values["case"])} | {key: Path(values[key]) for key in ("events", "video")}
+        return cls(**values)

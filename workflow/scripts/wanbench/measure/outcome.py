@@ -1,18 +1,19 @@
 """How an attempt ended, in one word and one sentence."""
 
 import signal
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from wanbench.registry.stages import ERROR, KILLED, OK, OOM, TIMEOUT
 
-# Exit codes that the measuring process chooses; 78 and 79 are not used by Python, shells or signals.
+# Exit codes that the processes of a case choose; 78 and 79 are not used by Python, shells or signals.
 EXIT_ERROR = 78
 EXIT_DISK_FULL = 79
 
 
 @dataclass(frozen=True)
 class ReportedError:
-    """What the measuring process told of the error that ended it, and when: monotonic, in nanoseconds."""
+    """The error that a process of the case wrote down before it ended, and when: monotonic, in nanoseconds."""
 
     type_name: str
     message: str
@@ -45,11 +46,26 @@ class Outcome:
     error_type: str | None = None
 
 
+@dataclass(frozen=True)
+class RankEnd:
+    """How a process of the case ended.
+
+    Attributes:
+        rank: 0 is the one that is measured.
+        return_code: as `subprocess` gives it, negative for a signal; None if it had to be ended, or lived on.
+        error: what it wrote down.
+    """
+
+    rank: int
+    return_code: int | None
+    error: ReportedError | None
+
+
 def reported_outcome(error: ReportedError | None, finished: bool) -> Outcome | None:
-    """How a measuring process ended by what it told; None where it told nothing.
+    """How an attempt ended by what its measured process wrote down; None where it wrote nothing about that.
 
     Args:
-        finished: whether it told that its last generation was complete. What comes after that is no part of the case.
+        finished: whether its last generation was complete. What comes after that is no part of the case.
     """
     if finished:
         return Outcome(OK)
@@ -58,29 +74,46 @@ def reported_outcome(error: ReportedError | None, finished: bool) -> Outcome | N
     return None
 
 
-def outcome_of(return_code: int, passed: TimeLimit | None, error: ReportedError | None, finished: bool) -> Outcome:
-    """Judge an ended measuring process.
+def outcome_of(ends: Sequence[RankEnd], passed: TimeLimit | None, finished: bool) -> Outcome:
+    """Judge the ended processes of a case.
 
     Args:
-        return_code: as `subprocess` gives it; negative for a signal.
-        passed: the limit, if the supervisor ended the process for it.
-        error, finished: see `reported_outcome`.
+        ends: of all ranks, in their order.
+        passed: the limit, if they were ended for it.
+        finished: see `reported_outcome`.
     """
+    end = ends[0] if finished or passed else _cause(ends)
+    outcome = _outcome_of(end.return_code or 0, passed, end.error, finished)
+    return outcome if end.rank == 0 else replace(outcome, message=f"rank {end.rank}: {outcome.message}")
+
+
+def _cause(ends: Sequence[RankEnd]) -> RankEnd:
+    """The end that brought about the others: a rank that loses another fails, or is aborted by torch."""
+    reported = sorted((end for end in ends if end.error is not None), key=lambda end: end.error.time_ns)
+    silent = [end for end in ends if end.error is None and end.return_code]
+    likeliest = [
+        *(end for end in reported if end.error.out_of_memory),
+        *(end for end in silent if end.return_code != -signal.SIGABRT),
+        *reported,
+        *silent,
+    ]
+    return likeliest[0] if likeliest else ends[0]
+
+
+def _outcome_of(code: int, passed: TimeLimit | None, error: ReportedError | None, finished: bool) -> Outcome:
     reported = reported_outcome(error, finished)
     if reported is not None:
         return reported
     if passed is not None:
         return Outcome(TIMEOUT, f"ended after {passed.reason}")
-    if return_code < 0:
-        number = -return_code
-        name = signal.Signals(number).name if number in set(signal.Signals) else str(number)
+    if code < 0:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         hint = "; the kernel's out-of-memory killer does this" if name == "SIGKILL" else ""
         return Outcome(KILLED, f"ended by signal {name}{hint}")
-    if return_code == EXIT_DISK_FULL:
-        return Outcome(
-            ERROR, "the disk of results/attempts is full: what happened could not be written down", "OSError"
-        )
-    return Outcome(ERROR, f"ended with exit code {return_code} and without a report")
+    if code == EXIT_DISK_FULL:
+        message = "the disk of results/attempts is full: what happened could not be written down"
+        return Outcome(ERROR, message, "OSError")
+    return Outcome(ERROR, f"ended with exit code {code} and without a report")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -91,7 +124,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and any(
-        sign in text for sign in ("can't allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
-    )
+    signs = ("can't allocate memory", "out of memory", "_STATUS_ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(sign in str(error) for sign in signs)

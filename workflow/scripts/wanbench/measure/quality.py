@@ -6,7 +6,7 @@ from typing import Any
 
 from wanbench.measure.spans import Stage
 from wanbench.registry import stages as stage_names
-from wanbench.telemetry.samples import Samples, Series, coverage
+from wanbench.telemetry.samples import Samples, coverage
 from wanbench.trace.verdict import GenerationTimes, Limits, verdict_on
 from wanbench.util.intervals import Interval, subtract, union
 
@@ -19,6 +19,16 @@ CLOCK_EVENT_REASONS = {
     "thermal_hardware": 0x40,
     "power_brake": 0x80,
 }
+# Absent where there is no `Total_Execution` to look at.
+_OF_TOTAL = (
+    "sample_coverage_pct",
+    "greatest_sample_gap_s",
+    "stage_coverage_pct",
+    "unaccounted_s",
+    "throttled_pct",
+    "other_processes",
+    "other_processes_mem_bytes",
+)
 
 
 def quality_of(
@@ -27,47 +37,37 @@ def quality_of(
     """The quality section of a trace: figures, and the verdict on them with these limits, which stand beside it.
 
     Args:
-        counted: for each generation, whether it is no warm-up.
+        measured: for each generation, whether it is no warm-up.
     """
-    total = next((stage for stage in stages if stage.name == stage_names.TOTAL_EXECUTION), None)
     quality: dict[str, Any] = {
         "sampling_interval_s": samples.interval_s,
         "samples": len(samples.times_ns),
         "samples_missed": samples.missed,
-        "sample_coverage_pct": None,
-        "greatest_sample_gap_s": None,
-        "stage_coverage_pct": None,
-        "unaccounted_s": None,
         "output_finite": output_finite,
-        "throttled_pct": None,
-        "other_processes": None,
-        "other_processes_mem_bytes": None,
         "parts": [],
     }
+    quality |= dict.fromkeys(_OF_TOTAL)
+    total = next((stage for stage in stages if stage.name == stage_names.TOTAL_EXECUTION), None)
     if total is not None:
-        covered_pct, gap_s = coverage(samples, total.extent)
         leaves_ns = sum(stage.time_ns for stage in stages if stage.name not in stage_names.NOT_LEAVES)
-        quality["sample_coverage_pct"], quality["greatest_sample_gap_s"] = covered_pct, gap_s
+        quality["sample_coverage_pct"], quality["greatest_sample_gap_s"] = coverage(samples, total.extent)
         quality["unaccounted_s"] = (total.time_ns - leaves_ns) / 1e9
         quality["stage_coverage_pct"] = 100 * leaves_ns / max(1, total.time_ns)
-        quality["throttled_pct"] = throttled_pct(samples.series.get("clock_event_reasons"), [total.extent])
-        quality["other_processes"] = _highest_in(samples.series.get("other_processes"), [total.extent])
-        quality["other_processes_mem_bytes"] = _highest_in(
-            samples.series.get("other_processes_mem_bytes"), [total.extent]
-        )
+        quality["throttled_pct"] = _throttled_pct(samples, [total.extent])
+        for metric in ("other_processes", "other_processes_mem_bytes"):
+            quality[metric] = _highest_in(samples, metric, [total.extent])
         quality["parts"] = _parts(total.extent, stages, samples)
     verdict = verdict_on(quality, _generation_times(stages, measured), limits)
     return quality | asdict(verdict) | {"limits": asdict(limits)}
 
 
-def throttled_pct(reasons: Series | None, intervals: Collection[Interval]) -> dict[str, float] | None:
+def _throttled_pct(samples: Samples, intervals: Collection[Interval]) -> dict[str, float] | None:
     """Share of samples in which each reason held the clocks down, in percent; None where it was not read."""
-    masks = _values_in(reasons, intervals)
+    masks = [int(mask) for mask in _values_in(samples, "clock_event_reasons", intervals)]
     if not masks:
         return None
     return {
-        name: 100 * sum(bool(int(mask) & bit) for mask in masks) / len(masks)
-        for name, bit in CLOCK_EVENT_REASONS.items()
+        name: 100 * sum(bool(mask & bit) for mask in masks) / len(masks) for name, bit in CLOCK_EVENT_REASONS.items()
     }
 
 
@@ -84,26 +84,21 @@ def _parts(total: Interval, stages: list[Stage], samples: Samples) -> list[dict[
         {
             "generation": number,
             "samples": sum(start <= time_ns < end for start, end in intervals for time_ns in samples.times_ns),
-            "other_processes": _highest_in(samples.series.get("other_processes"), intervals),
-            "throttled_pct": throttled_pct(samples.series.get("clock_event_reasons"), intervals),
+            "other_processes": _highest_in(samples, "other_processes", intervals),
+            "throttled_pct": _throttled_pct(samples, intervals),
         }
         for number, intervals in parts.items()
     ]
 
 
-def _values_in(series: Series | None, intervals: Collection[Interval]) -> list[float]:
-    if series is None:
-        return []
-    return [
-        value
-        for start, end in intervals
-        for time_ns, value in zip(series.times_ns, series.values)
-        if start <= time_ns < end
-    ]
+def _values_in(samples: Samples, metric: str, intervals: Collection[Interval]) -> list[float]:
+    series = samples.series.get(metric)
+    readings = list(zip(series.times_ns, series.values)) if series is not None else []
+    return [value for start, end in intervals for time_ns, value in readings if start <= time_ns < end]
 
 
-def _highest_in(series: Series | None, intervals: Collection[Interval]) -> int | None:
-    values = _values_in(series, intervals)
+def _highest_in(samples: Samples, metric: str, intervals: Collection[Interval]) -> int | None:
+    values = _values_in(samples, metric, intervals)
     return int(max(values)) if values else None
 
 

@@ -2,10 +2,10 @@
 
     synchronise      synchronise        synchronise
         |  stage A       |  stage B         |
-        t0               t1                 t2        one clock reading per border, shared by both stages
+        t0               t1                 t2        one clock reading per boundary, shared by both stages
 
-A border is a device synchronisation and then a reading of the monotonic clock, so that work queued on the
-device counts in the stage that queued it.
+A boundary is a device synchronisation and then a reading of the monotonic clock, so that work queued on the device
+belongs to the stage that queued it.
 """
 
 import time
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from wanbench.util.event_log import EventLog
+from wanbench.util.intervals import Interval
 
 
 class PeakMemory(Protocol):
@@ -33,16 +34,15 @@ class NoPeakMemory:
 
 
 @dataclass
-class _Span:
+class _OpenSpan:
     number: int
-    name: str
     kind: str
     args: dict[str, Any] = field(default_factory=dict)
     peaks_bytes: dict[str, int] = field(default_factory=dict)
 
 
 class StageClock:
-    """Keeps the stack of open spans and writes their borders to the event log.
+    """Keeps the stack of open spans and writes their boundaries to the event log.
 
     Spans nest. Kinds: `stage` (a row of the report), `step` (a denoising step, later split into loading and
     inference), `detail` (a part of a stage).
@@ -52,23 +52,23 @@ class StageClock:
         self._log = log
         self._synchronise = synchronise
         self._memory = memory
-        self._open: list[_Span] = []
+        self._open: list[_OpenSpan] = []
         self._count = 0
-        self._at_borders: list[Callable[[], None]] = []
+        self._at_boundaries: list[Callable[[], None]] = []
 
     def now_ns(self) -> int:
         """Monotonic time in nanoseconds, once the device has finished what it was given."""
         self._synchronise()
-        for write in self._at_borders:
+        for write in self._at_boundaries:
             write()
         return time.monotonic_ns()
 
     @contextmanager
-    def at_borders(self, write: Callable[[], None]) -> Iterator[None]:
-        """Call `write` at each border inside the block, with the device idle and the span before it still open."""
-        self._at_borders.append(write)
+    def at_boundaries(self, write: Callable[[], None]) -> Iterator[None]:
+        """Call `write` at each boundary inside the block, with the device idle and the span before it still open."""
+        self._at_boundaries.append(write)
         yield
-        self._at_borders.remove(write)
+        self._at_boundaries.remove(write)
 
     def begin(self, name: str, kind: str = "stage", **args: Any) -> None:
         self._begin(name, kind, self.now_ns(), args)
@@ -103,49 +103,27 @@ class StageClock:
         """Write the peaks of the spans that a failure leaves open: out of memory is when they matter most."""
         self._credit_peaks()
         for span in self._open:
-            self._log.write({"record": "peaks", "span": span.number, "args": span.peaks_bytes})
+            self.note("peaks", span=span.number, args=span.peaks_bytes)
 
-    def transfer(self, start_ns: int, direction: str, module: str, size_bytes: int) -> None:
-        """Record that weights moved from `start_ns` until now, inside the innermost open span."""
-        self._write_transfers([(start_ns, self.now_ns())], direction, module, 1, size_bytes)
-
-    def waits(self, intervals: list[tuple[int, int]], transfers: int, size_bytes: int) -> None:
-        """Record when the device waited for weights of which a number of moves brought `size_bytes` beside its work."""
-        self._write_transfers(intervals, "load", "stream", transfers, size_bytes)
-
-    def _write_transfers(
-        self, intervals: list[tuple[int, int]], direction: str, module: str, transfers: int, size_bytes: int
-    ) -> None:
-        self._log.write(
-            {
-                "record": "transfers",
-                "span": self._open[-1].number if self._open else None,
-                "intervals": intervals,
-                "direction": direction,
-                "module": module,
-                "transfers": transfers,
-                "bytes": size_bytes,
-            }
-        )
+    def transfers(self, intervals: list[Interval], count: int, direction: str, module: str, size_bytes: int) -> None:
+        """Record when the device waited for a number of weight transfers, of `size_bytes` together."""
+        span, about = self._open[-1].number if self._open else None, {"transfers": count, "bytes": size_bytes}
+        self.note("transfers", span=span, intervals=intervals, direction=direction, module=module, **about)
 
     def note(self, record: str, **values: Any) -> None:
-        """Write a record that is no span, such as the environment."""
+        """Write a record of another kind, such as the environment."""
         self._log.write({"record": record, **values})
 
     def _begin(self, name: str, kind: str, now_ns: int, args: dict[str, Any]) -> None:
         self._credit_peaks()
         self._count += 1
-        self._open.append(_Span(self._count, name, kind))
-        self._log.write(
-            {"record": "begin", "span": self._count, "name": name, "kind": kind, "time_ns": now_ns, "args": args}
-        )
+        self._open.append(_OpenSpan(self._count, kind))
+        self.note("begin", span=self._count, name=name, kind=kind, time_ns=now_ns, args=args)
 
     def _end(self, now_ns: int, args: dict[str, Any]) -> None:
         self._credit_peaks()
         span = self._open.pop()
-        self._log.write(
-            {"record": "end", "span": span.number, "time_ns": now_ns, "args": span.args | args | span.peaks_bytes}
-        )
+        self.note("end", span=span.number, time_ns=now_ns, args=span.args | args | span.peaks_bytes)
 
     def _credit_peaks(self) -> None:
         """The device keeps one peak and it is reset here, so every open span must be given its share."""

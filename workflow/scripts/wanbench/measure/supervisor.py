@@ -1,4 +1,4 @@
-"""Run one attempt at a case in a process of its own, and leave a trace of it whatever happens."""
+"""Run one attempt at a case in processes of its own, and leave a trace of it whatever happens."""
 
 import os
 import shutil
@@ -8,25 +8,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import IO
 
 from wanbench.cases.case import Case
 from wanbench.cases.scale import as_sized
 from wanbench.estimate.memory import estimated_peak_bytes
-from wanbench.measure.attempt import Order, Places
-from wanbench.measure.attempt_lock import claimed
-from wanbench.measure.finalize import conclude
+from wanbench.measure.attempt import Attempt, attempt_lock
+from wanbench.measure.case_log import Progress, log_line, log_pipe
+from wanbench.measure.finalize import finalize
 from wanbench.measure.gpu_slots import Slot, own_slot
 from wanbench.measure.job import Job
-from wanbench.measure.log_lines import say
-from wanbench.measure.log_pipe import log_pipe
-from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
-from wanbench.measure.progress import Progress, starting
-from wanbench.measure.rank_ends import RankEnd, outcome_of_ranks
+from wanbench.measure.outcome import Outcome, RankEnd, TimeLimit, outcome_of, time_limit
 from wanbench.measure.spans import read_records
+from wanbench.registry.stages import PROCESS_STARTUP
 from wanbench.telemetry.gpus import Gpu, usable_gpus
 from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.trace.writer import write_atomically
@@ -38,18 +34,20 @@ from wanbench.util.redaction import redacted_message
 _MIN_FREE_BYTES = 100_000_000
 _POLL_S = 0.2
 _SAMPLER_ENDS_WITHIN_S = 5.0
-# GPM's readings tell of up to two intervals before, when nothing new had been latched.
+# GPM's readings are of up to two intervals before, where the counters had not been refreshed.
 _AFTER_THE_END_S = 3 * SAMPLING_INTERVAL_S
-# A rank that loses another tells so at once, or waits for it until it is ended.
+# A rank that loses another writes that down at once, or waits for it until it is ended.
 _RANKS_END_WITHIN_S = 1.0
 _PACKAGE_ROOT = Path(__file__).parents[2]
+_Log = Callable[[str], None]
+_Process = subprocess.Popen[bytes]
 
 
-def supervise(order: Order, conda_env: str | None, job_limit_s: float | None = None) -> Outcome:
+def supervise(attempt: Attempt, conda_env: str | None, job_limit_s: float | None = None) -> Outcome:
     """Wait for GPUs that no other case has, measure a case on them, and write its trace.
 
-    An interruption (Ctrl-C, SIGTERM) ends the measuring process and is raised on, without a trace; what it leaves is
-    for `record_lost_attempt`.
+    An interruption (Ctrl-C, SIGTERM) ends the processes of the case and is raised on, without a trace; what it leaves
+    is for `recover`.
 
     Args:
         conda_env: name of the conda environment that this process runs in, None without conda.
@@ -61,109 +59,93 @@ def supervise(order: Order, conda_env: str | None, job_limit_s: float | None = N
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     began_s = time.monotonic()
-    case, places = order.case, order.places
-    with places.log.open("a", encoding="utf-8") as log:
-
-        def tell(line: str) -> None:
-            say(log, f"[{case.name}] {line}")
-
-        with claimed(places.claim, tell) as claim:
-            claim.begin(order.run_id)
-            places.video.unlink(missing_ok=True)
-            # Some file systems have no hard links; that costs a lost attempt its log, and no more.
+    case = attempt.case
+    with attempt.log.open("a", encoding="utf-8") as file:
+        log = partial(log_line, file, case.name)
+        with attempt_lock(attempt.lock, log) as folder:
+            folder.begin(attempt.run_id)
+            attempt.video.unlink(missing_ok=True)
+            # Some file systems have no hard links; then an attempt that is recovered has no log, and no more.
             with suppress(OSError):
-                os.link(places.log, places.second_log)
+                os.link(attempt.log, attempt.second_log)
             try:
-                _check_space(places.results)
+                _check_space(attempt.results)
                 usable = usable_gpus(os.environ)
-                # Where there are too few, the measuring process says so in the trace.
-                with own_slot(usable, min(case.gpus, len(usable)), tell) as slot:
+                # Where there are too few, the measured process says so in the trace.
+                with own_slot(usable, min(case.gpus, len(usable)), log) as slot:
                     left_s = job_limit_s and max(0.0, job_limit_s - (time.monotonic() - began_s))
-                    outcome = _attempt(order, conda_env, slot, log, time_limit(case.timeout_s, left_s))
+                    outcome = _measure(attempt, conda_env, slot, log, time_limit(case.timeout_s, left_s))
             except InputError as error:
                 reason = redacted_message(str(error))
-                tell(reason)
+                log(reason)
                 with suppress(OSError):
-                    write_atomically(places.refusal, reason)
+                    write_atomically(attempt.refusal, reason)
                 raise
-            claim.empty(places.written)
-        tell(f"{outcome.status}{f': {outcome.message}' if outcome.message else ''}")
+            folder.empty(attempt.written)
+        log(f"{outcome.status}{f': {outcome.message}' if outcome.message else ''}")
     return outcome
 
 
 def _check_space(results: Path) -> None:
     free_bytes = shutil.disk_usage(results).free
     if free_bytes < _MIN_FREE_BYTES:
-        raise InputError(
-            f"{results}: {free_bytes / 1e6:.0f} MB are free on its disk; needed: {_MIN_FREE_BYTES / 1e6:.0f} MB"
-        )
+        needed = f"needed: {_MIN_FREE_BYTES / 1e6:.0f} MB"
+        raise InputError(f"{results}: {free_bytes / 1e6:.0f} MB are free on its disk; {needed}")
 
 
-def _attempt(order: Order, conda_env: str | None, slot: Slot, log: IO[str], limit: TimeLimit) -> Outcome:
-    case, places = order.case, order.places
+def _measure(attempt: Attempt, conda_env: str | None, slot: Slot, log: _Log, limit: TimeLimit) -> Outcome:
+    case = attempt.case
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    job = Job(case, slot.uuids, places.events, places.video, time.monotonic_ns(), conda_env, started_at)
-    write_atomically(places.job, job.to_json())
+    job = Job(case, slot.uuids, attempt.events, attempt.video, time.monotonic_ns(), conda_env, started_at)
+    write_atomically(attempt.job, job.to_json())
+    # One process for each GPU, or on the CPU as many.
+    count = case.gpus if len(slot.gpus) in (0, case.gpus) else 1
     with ExitStack() as running:
-        ranks = [running.enter_context(_rank(rank, job, places, slot)) for rank in range(_ranks(case, slot))]
+        ranks = [running.enter_context(_rank(rank, attempt, slot)) for rank in range(count)]
         pids = ",".join(str(process.pid) for process in ranks)
-        sampler = running.enter_context(
-            _process(
-                "wanbench.telemetry.sampler",
-                [places.samples, pids, SAMPLING_INTERVAL_S, *slot.uuids],
-                places.log,
-                {},
-            )
-        )
-        warning = _will_not_fit(case, slot.gpus)
-        if warning is not None:
-            say(log, warning)
-        ending = _wait(ranks, limit, _reporter(case, places.events, log))
+        arguments = [attempt.samples, pids, SAMPLING_INTERVAL_S, *slot.uuids]
+        sampler = running.enter_context(_process("wanbench.telemetry.sampler", arguments, attempt.log, {}))
+        _warn_where_it_will_not_fit(case, slot.gpus, log)
+        passed, return_codes = _wait(ranks, limit, _reporter(attempt.events, log))
         ended_ns = time.monotonic_ns()
-        if any(code != 0 for code in ending.return_codes):
+        if any(code != 0 for code in return_codes):
             # The end of a case that failed is the end of its last stage, which needs a reading on both sides.
             time.sleep(_AFTER_THE_END_S)
         sampler.terminate()
         # One that hangs in the driver is killed on leaving the block; what it wrote is used all the same.
         with suppress(subprocess.TimeoutExpired):
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
-    recordings = [read_records(EventTail(job.events_of(rank)).new_records()) for rank in range(len(ranks))]
-    ends = [RankEnd(i, code, recordings[i].error) for i, code in enumerate(ending.return_codes)]
-    recording = recordings[0]
-    outcome = outcome_of_ranks(ends, ending.passed, recording.result is not None)
-    conclude(order, job, ended_ns, recording, outcome)
+    recordings = [read_records(EventTail(job.events_of(rank)).new_records()) for rank in range(count)]
+    ends = [RankEnd(rank, code, recordings[rank].error) for rank, code in enumerate(return_codes)]
+    outcome = outcome_of(ends, passed, finished=recordings[0].result is not None)
+    finalize(attempt, job, ended_ns, recordings[0], outcome)
     return outcome
 
 
-def _ranks(case: Case, slot: Slot) -> int:
-    """Number of processes: one for each GPU, or on the CPU as many."""
-    return case.gpus if len(slot.gpus) in (0, case.gpus) else 1
-
-
-def _rank(rank: int, job: Job, places: Places, slot: Slot) -> AbstractContextManager[subprocess.Popen[bytes]]:
+def _rank(rank: int, attempt: Attempt, slot: Slot) -> AbstractContextManager[_Process]:
     """A process of the case: rank 0 is measured, the others work beside it."""
-    module, arguments = "wanbench.measure.measured_process", [places.job]
-    if rank:
-        module, arguments = "wanbench.measure.rank", [rank, places.job]
-    variables = slot.environment_of(rank) | _compiles_anew(places.work / f"compiled_{rank}")
-    variables |= _threads(job.case.gpus)
-    return _process(module, arguments, places.log, variables, slot.locks)
+    # Each case pays for its own compilation: torch finds nothing there that another process has compiled.
+    cache = {"TORCHINDUCTOR_CACHE_DIR": str((attempt.work / f"compiled_{rank}").absolute())}
+    variables = slot.environment(rank) | cache | _threads(attempt.case.gpus)
+    if rank == 0:
+        return _process("wanbench.measure.measured_process", [attempt.job], attempt.log, variables, slot.locks)
+    return _process("wanbench.measure.rank", [rank, attempt.job], attempt.log, variables, slot.locks)
 
 
 @contextmanager
 def _process(
     module: str, arguments: list[object], log: Path, variables: dict[str, str], inherited: tuple[int, ...] = ()
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[_Process]:
     """A Python process in a session of its own; it and what it started are gone after the block."""
     python_path = os.pathsep.join([str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"} | _threads(1) | variables
     # A pipe each, so that no process writes into the middle of another's line.
-    with log_pipe(log) as said:
+    with log_pipe(log) as output:
         process = subprocess.Popen(
             [sys.executable, "-m", module, str(os.getpid()), *map(str, arguments)],
             stdin=subprocess.DEVNULL,
-            stdout=said,
-            stderr=said,
+            stdout=output,
+            stderr=output,
             env=environment,
             pass_fds=inherited,
             start_new_session=True,
@@ -177,50 +159,31 @@ def _process(
 
 
 def _threads(ranks: int) -> dict[str, str]:
-    """Environment of a process that shares the cores with others of its case.
+    """Environment of a process that shares the cores that a scheduler allows with others of its case.
 
     Snakemake sets these variables to the rule's threads. Stock diffusers uses all cores that it may, and so must we.
     """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return dict.fromkeys(names, str(max(1, _usable_cores() // ranks)))
+    return dict.fromkeys(names, str(max(1, usable // ranks)))
 
 
-def _usable_cores() -> int:
-    """Logical cores that this process may run on, which a scheduler can limit."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _will_not_fit(case: Case, gpus: list[Gpu]) -> str | None:
+def _warn_where_it_will_not_fit(case: Case, gpus: list[Gpu], log: _Log) -> None:
     """A warning, and no more: an estimate can be wrong, and out of memory is a result."""
     needed_bytes = estimated_peak_bytes(as_sized(case))
-    if needed_bytes is None or not gpus or needed_bytes <= gpus[0].mem_total_bytes:
-        return None
-    return (
-        f"[{case.name}] warning: will probably not fit: about {needed_bytes / 1e9:.1f} GB are needed, "
-        f"and this GPU has {gpus[0].mem_total_bytes / 1e9:.1f} GB"
-    )
+    if needed_bytes is not None and gpus and needed_bytes > gpus[0].mem_total_bytes:
+        there = f"this GPU has {gpus[0].mem_total_bytes / 1e9:.1f} GB"
+        log(f"warning: will probably not fit: about {needed_bytes / 1e9:.1f} GB are needed, and {there}")
 
 
-def _compiles_anew(folder: Path) -> dict[str, str]:
-    """Environment in which torch finds nothing that another process has compiled: each case pays for its own."""
-    return {"TORCHINDUCTOR_CACHE_DIR": str(folder.absolute())}
+def _wait(
+    ranks: Sequence[_Process], limit: TimeLimit, report: Callable[[], None]
+) -> tuple[TimeLimit | None, list[int | None]]:
+    """Wait for the end of the first rank, which then is over, or of another that fails.
 
-
-@dataclass(frozen=True)
-class _Ending:
-    """How the ranks of a case ended.
-
-    Attributes:
-        passed: the limit, if they were ended for it.
-        return_codes: None for a rank that did not end by itself.
+    Returns:
+        The limit, if they were ended for it, and the return code of each rank; None for one that did not end by itself.
     """
-
-    passed: TimeLimit | None
-    return_codes: list[int | None]
-
-
-def _wait(ranks: Sequence[subprocess.Popen[bytes]], limit: TimeLimit, report: Callable[[], None]) -> _Ending:
-    """Wait for the end of the first rank, which then is over, or of another that fails."""
     deadline_s = time.monotonic() + limit.time_s
     first, passed = ranks[0], None
     while passed is None and not any(rank.poll() for rank in ranks) and first.poll() is None:
@@ -229,37 +192,30 @@ def _wait(ranks: Sequence[subprocess.Popen[bytes]], limit: TimeLimit, report: Ca
         report()
         passed = limit if first.poll() is None and time.monotonic() >= deadline_s else None
     if passed is None and any(rank.poll() for rank in ranks):
-        _wait_a_moment(ranks)
+        # The others may end by themselves for it.
+        deadline_s = time.monotonic() + _RANKS_END_WITHIN_S
+        for rank in ranks:
+            with suppress(subprocess.TimeoutExpired):
+                rank.wait(max(0.0, deadline_s - time.monotonic()))
     return_codes = [rank.poll() for rank in ranks]
     _kill_group(first)
     first.wait()
     report()
-    return _Ending(passed, return_codes)
+    return passed, return_codes
 
 
-def _wait_a_moment(ranks: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Let ranks end by themselves whose others have failed."""
-    deadline_s = time.monotonic() + _RANKS_END_WITHIN_S
-    for rank in ranks:
-        with suppress(subprocess.TimeoutExpired):
-            rank.wait(max(0.0, deadline_s - time.monotonic()))
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
+def _kill_group(process: _Process) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def _reporter(case: Case, events: Path, log: IO[str]) -> Callable[[], None]:
-    """A function that prints what has happened since it was last called, to the log and the terminal."""
-    tail, progress = EventTail(events), Progress(case.name)
-
-    say(log, starting(case.name))
+def _reporter(events: Path, log: _Log) -> Callable[[], None]:
+    """A function that logs what has happened since it was last called."""
+    tail, progress = EventTail(events), Progress()
+    log(f"{PROCESS_STARTUP} begins")
 
     def report() -> None:
-        for record in tail.new_records():
-            line = progress.line(record)
-            if line is not None:
-                say(log, line)
+        for line in filter(None, map(progress.line, tail.new_records())):
+            log(line)
 
     return report

@@ -1,23 +1,11 @@
 """GPU Performance Monitoring (GPM) through NVML: what the multiprocessors, tensor cores and memory really do.
 
 Available from Hopper on. A value describes the time between two samples of the same GPU, but a sample is not of the
-instant at which it is taken. Seen on two H200 and two H100 (driver 580): the GPU latches its counters every 100.00 ms
-of the host's monotonic clock (to 0.005 ms), and the driver publishes the last latch every 100.04 to 100.1 ms, on a
-clock of its own. So a latch is 18 to 118 ms old when it is published, half a millisecond older each second; and it is
-up to 100 ms older when it is read:
-
-    latch         latch         latch         latch         latch
-      |-------------|-------------|-------------|-------------|
-              published       published       published
-                  |--------------^|---------------|
-                                 sample: of the first latch
-
-A value is of the time between two latches. Two samples of the same publication have nothing between them: NVML answers
-with zeros, and DRAM activity that is no number, without an error. Such an answer is no reading. But it tells that
-nothing was published between the two samples, and that is used: a little less than a period after each reading the
-sampler takes one more sample, a probe. Every two seconds or so it is of the reading's publication, which tells when
-that was, to 3 ms. From these instants `wanbench.telemetry.driver_refresh` has those of the whole case. Where the latches
-lie is found by `wanbench.telemetry.refresh_phase`, from a load of known times.
+instant at which it is taken; `gpm_clock` says of which. Two samples between which the driver has not refreshed the
+counters have nothing between them: NVML answers with zeros, and DRAM activity that is no number, without an error. Such
+an answer is no reading. But it says that there was no driver refresh between the two, and that is used: a little less
+than a period after each reading the sampler takes one more sample, a probe. Every two seconds or so it has the same
+counters as the reading, which says when the driver refresh before it was, to 3 ms.
 """
 
 import math
@@ -28,14 +16,12 @@ from typing import Any
 
 from wanbench.util.intervals import Interval
 
-# Of the latches, and of their publications.
+# Of counter refreshes and of driver refreshes.
 PERIOD_S = 0.1
-# So long after a reading, a probe is of its publication only if that had just been made.
+# So long after a reading, a probe has the same counters only if the driver refresh had just been then.
 PROBE_AFTER_S = 0.095
-# A younger latch is left to the next publication. Ages of 16 to 122 ms were seen (H100), each to some 5 ms.
-LATCH_TO_PUBLISHED_S = 0.018
-# Key of what a probe may tell: when the counters were published that it and the reading before have.
-PUBLISHED_NS = "gpm_driver_refresh_ns"
+# Key of what a probe may find: when the driver refresh was of the counters that it and the reading before have.
+DRIVER_REFRESH_NS = "gpm_driver_refresh_ns"
 # An instant that is known less well than to this says nothing that others do not say better.
 _KNOWN_TO_S = 0.005
 
@@ -56,21 +42,21 @@ _METRICS = (
 METRICS = tuple(key for key, _, _ in _METRICS)
 
 
-def is_of_one_publication(values: Mapping[str, float]) -> bool:
-    """Whether nothing was published between two samples: PCIe and graphics are never all zero, even when idle."""
+def has_same_counters(values: Mapping[str, float]) -> bool:
+    """Whether two samples with these values have the same counters: PCIe and graphics are never all zero else."""
     return bool(values) and not any(values.values())
 
 
-def published_ns(before: Interval, after: Interval) -> int | None:
-    """When the counters were published that two samples have in common.
+def driver_refresh_ns(before: Interval, after: Interval) -> int | None:
+    """When the driver refresh was of the counters that two samples have in common.
 
-    They had been when the first was taken, and the next had not when the second was.
+    It had been when the first was taken, and the next had not when the second was.
 
     Args:
         before, after: when the calls for the samples began and ended, monotonic, in nanoseconds.
 
     Returns:
-        Monotonic time in nanoseconds; None where the samples tell it less well than to 5 ms.
+        Monotonic time in nanoseconds; None where the samples say it less well than to 5 ms.
     """
     earliest_ns, latest_ns = after[0] - round(PERIOD_S * 1e9), before[1]
     if not 0 <= latest_ns - earliest_ns <= 2 * _KNOWN_TO_S * 1e9:
@@ -95,23 +81,23 @@ class Gpm:
         self._last_taken_ns: Interval | None = None
 
     def read(self) -> dict[str, float]:
-        """Metrics since the last reading; none where nothing was published since, and the next covers both times."""
+        """Metrics since the last reading; none without a driver refresh since, and the next covers both times."""
         taken_ns = self._sample(self._spare)
         values = {} if self._last_taken_ns is None else self._between(self._last, self._spare)
-        if is_of_one_publication(values):
+        if has_same_counters(values):
             return {}
         self._last, self._spare = self._spare, self._last
         self._last_taken_ns = taken_ns
         return values
 
     def probe(self) -> int | None:
-        """Monotonic time in nanoseconds at which the last reading's counters were published; None if not told."""
+        """Monotonic time in nanoseconds of the driver refresh of the last reading's counters; None if not found."""
         if self._last_taken_ns is None:
             return None
         taken_ns = self._sample(self._spare)
-        if not is_of_one_publication(self._between(self._last, self._spare)):
+        if not has_same_counters(self._between(self._last, self._spare)):
             return None
-        return published_ns(self._last_taken_ns, taken_ns)
+        return driver_refresh_ns(self._last_taken_ns, taken_ns)
 
     def close(self) -> None:
         for sample in (self._last, self._spare):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from types import ModuleType
 
 from wanbench.telemetry.nvml import NvmlUnavailable, initialised_nvml
@@ -59,13 +60,8 @@ def visible_gpus(environment: Mapping[str, str], nvml: ModuleType) -> list[str]:
     allowed = environment.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
         return everything
-    chosen: list[str] = []
-    for entry in (part.strip() for part in allowed.split(",")):
-        uuid = _uuid_of(entry, everything, nvml)
-        if uuid is None:
-            break
-        chosen.append(uuid)
-    return chosen
+    named = (_uuid_of(entry.strip(), everything, nvml) for entry in allowed.split(","))
+    return list(takewhile(lambda uuid: uuid is not None, named))
 
 
 def _uuid_of(entry: str, everything: list[str], nvml: ModuleType) -> str | None:

@@ -4,27 +4,12 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
 # Listing all processes costs milliseconds on a busy machine; children (the video encoder) live longer than this.
 _FIND_CHILDREN_EVERY_S = 1.0
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """Clock and CPU time used so far, in seconds; None where the process is gone."""
-
-    at_s: float
-    machine_busy_s: float
-    process_busy_s: float | None
-
-
-def _machine_busy_s() -> float:
-    times = psutil.cpu_times()
-    return sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq"))
 
 
 class HostSource:
@@ -46,30 +31,25 @@ class HostSource:
                 self._roots.append(psutil.Process(other))
         self._family = _Family(self._roots)
         self._cpu_count = psutil.cpu_count() or 1
-        self._previous: _Reading | None = None
+        self._previous_s: float | None = None
+        self._previous_busy_s: dict[str, float] = {}
 
     def read(self) -> dict[str, float]:
         memory = psutil.virtual_memory()
         values: dict[str, float] = {"sys_mem_bytes": memory.total - memory.available}
-        process_busy_s, process_mem_bytes = self._tree()
-        if process_mem_bytes is not None:
-            values["process_mem_bytes"] = process_mem_bytes
-        reading = _Reading(time.monotonic(), _machine_busy_s(), process_busy_s)
-        if self._previous is not None:
-            values["cpu_pct"] = self._share_pct(reading, reading.machine_busy_s - self._previous.machine_busy_s)
-            if process_busy_s is not None and self._previous.process_busy_s is not None:
-                values["process_cpu_pct"] = self._share_pct(reading, process_busy_s - self._previous.process_busy_s)
-        self._previous = reading
+        tree = self._tree()
+        if tree is not None:
+            values["process_mem_bytes"] = tree[1]
+        now_s, times = time.monotonic(), psutil.cpu_times()
+        machine_s = sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq"))
+        busy_s = {"cpu_pct": machine_s} | ({} if tree is None else {"process_cpu_pct": tree[0]})
+        for key in busy_s.keys() & self._previous_busy_s.keys():
+            # Over the clock's time and not over the kernel's own count of ticks, so that the kernel's rounding to ticks
+            # of 10 ms cancels out over a stage of many samples.
+            grown_s = busy_s[key] - self._previous_busy_s[key]
+            values[key] = max(0.0, 100 * grown_s / (now_s - self._previous_s) / self._cpu_count)
+        self._previous_s, self._previous_busy_s = now_s, busy_s
         return values
-
-    def _share_pct(self, reading: "_Reading", busy_s: float) -> float:
-        """Busy time as a share of all logical CPUs since the previous reading.
-
-        Over the clock's time and not over the kernel's own count of ticks, so that the kernel's rounding to
-        ticks of 10 ms cancels out over a stage of many samples.
-        """
-        assert self._previous is not None
-        return max(0.0, 100 * busy_s / (reading.at_s - self._previous.at_s) / self._cpu_count)
 
     def close(self) -> None:
         self._family.close()
@@ -78,7 +58,7 @@ class HostSource:
         """Process IDs of the case's processes and their children, as last seen."""
         return {process.pid for process in self._family.processes}
 
-    def _tree(self) -> tuple[float | None, float | None]:
+    def _tree(self) -> tuple[float, int] | None:
         """CPU seconds and resident bytes of the tree; None when the measured process is gone.
 
         CPU time of children that ended is in their parent's `children_*` times.
@@ -87,7 +67,7 @@ class HostSource:
         own = _times_and_bytes(root)
         # A process that ended has no memory, whether or not its parent has asked for its end: zeros are not its use.
         if own is None or not own[1]:
-            return None, None
+            return None
         times, mem_bytes = own
         cpu_s = times.user + times.system
         cpu_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)

@@ -1,7 +1,6 @@
 """GPU metrics through NVML (package `nvidia-ml-py`, module `pynvml`).
 
-Only calls that take microseconds to a few milliseconds are made: NVML's PCIe throughput blocks for 21 ms and is left
-out, GPM has the same figure.
+Only calls that take microseconds to a few milliseconds: NVML's PCIe throughput blocks for 21 ms, and GPM has it too.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from wanbench.registry.stage_metrics import ANY, HIGHEST, MEAN, READ
-from wanbench.telemetry.gpm import PUBLISHED_NS, Gpm
+from wanbench.telemetry.gpm import DRIVER_REFRESH_NS, Gpm
 
 SM_SOURCE_GPM = "gpm_sm_utilisation"
 SM_SOURCE_UTILISATION = "nvml_gpu_utilisation"
@@ -58,8 +57,8 @@ class NvmlSource:
     Of several GPUs, shares (`_pct`) and clocks are means; power, energy and PCIe traffic are sums; memory and
     temperature are those of the GPU that has the most, since each must bear its own. `energy_j` counts since the driver
     was loaded. `clock_event_reasons` is NVML's bit mask, with the reasons of any of them. `other_processes` and
-    `other_processes_mem_bytes` are compute processes that are not ours, added up: one that is on two GPUs counts on each. A
-    metric that one of them does not tell is absent.
+    `other_processes_mem_bytes` are compute processes that are not ours, added up: one that is on two GPUs counts on
+    each. A metric that one of them does not have is absent.
 
     Args:
         nvml: the `pynvml` module, initialised.
@@ -75,7 +74,7 @@ class NvmlSource:
         self._gpus = [_Gpu(nvml, uuid, own_pids) for uuid in self._uuids]
 
     def describe(self) -> dict[str, Any]:
-        """UUIDs, and of the first GPU what does not change while sampling; None for what NVML does not tell.
+        """UUIDs, and of the first GPU what does not change while sampling; None for what NVML does not know.
 
         The power limit, too, is that of one GPU.
         """
@@ -88,9 +87,9 @@ class NvmlSource:
         return {key: _combine(key, [reading[key] for reading in readings]) for key in shared}
 
     def probe(self) -> dict[str, float]:
-        """What `Gpm.probe` tells, as `gpm_driver_refresh_ns`; of several GPUs nothing, each has latches of its own."""
-        published_ns = self._gpus[0].probe() if len(self._gpus) == 1 else None
-        return {} if published_ns is None else {PUBLISHED_NS: published_ns}
+        """What `Gpm.probe` found; of several GPUs nothing, each has refreshes of its own."""
+        found_ns = self._gpus[0].probe() if len(self._gpus) == 1 else None
+        return {} if found_ns is None else {DRIVER_REFRESH_NS: found_ns}
 
     def close(self) -> None:
         for gpu in self._gpus:
@@ -101,7 +100,7 @@ class _Gpu:
     def __init__(self, nvml: ModuleType, uuid: str, own_pids: Callable[[], set[int]]) -> None:
         self._nvml = nvml
         self._device = nvml.nvmlDeviceGetHandleByUUID(uuid)
-        self._strangers = _Strangers(own_pids)
+        self._processes = _Processes(own_pids)
         is_mig = uuid.startswith("MIG-")
         # A MIG instance has memory and processes of its own; power, clocks and energy are the whole GPU's.
         self._whole = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self._device) if is_mig else self._device
@@ -135,10 +134,7 @@ class _Gpu:
                 values[key] = value
         processes = self._try(lambda: self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device))
         if processes is not None:
-            values |= self._strangers.among({process.pid: process.usedGpuMemory for process in processes})
-            own = [process.usedGpuMemory for process in processes if process.pid in self._strangers.own]
-            if own and None not in own:
-                values["gpu_mem_process_bytes"] = sum(own)
+            values |= self._processes.split({process.pid: process.usedGpuMemory for process in processes})
         return values
 
     def close(self) -> None:
@@ -147,7 +143,7 @@ class _Gpu:
 
     def _call_table(self) -> list[tuple[str, Callable[[], float]]]:
         nvml, whole = self._nvml, self._whole
-        calls: list[tuple[str, Callable[[], float]]] = [
+        calls = [
             ("gpu_mem_used_bytes", lambda: nvml.nvmlDeviceGetMemoryInfo(self._device).used),
             ("power_w", self._power_w),
             ("energy_j", lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(whole) / 1000),
@@ -161,7 +157,7 @@ class _Gpu:
         return calls
 
     def _power_w(self) -> float:
-        """Power at this instant; where the GPU does not tell, NVML's figure, which is smoothed over a second."""
+        """Power at this instant; where the GPU does not give it, NVML's figure, which is smoothed over a second."""
         field = self._nvml.nvmlDeviceGetFieldValues(self._whole, [self._nvml.NVML_FI_DEV_POWER_INSTANT])[0]
         if field.nvmlReturn == self._nvml.NVML_SUCCESS:
             return field.value.uiVal / 1000
@@ -175,32 +171,33 @@ class _Gpu:
             return None
 
 
-class _Strangers:
-    """Tells the processes of others on a GPU from our own.
+class _Processes:
+    """Tells other processes on a GPU from those of the case.
 
     In a container NVML may give process IDs of the host, which we cannot know for ours. What was on the GPU before
-    our process used it is foreign; of those that come later and are not known, the first is taken for ours.
+    our process used it is another's; of those that come later and are not known, the first is taken for ours.
     """
 
     def __init__(self, own_pids: Callable[[], set[int]]) -> None:
         self._own_pids = own_pids
         self._before: set[int] | None = None
-        self._taken_for_ours: int | None = None
-        self.own: set[int] = set()
+        self._taken_for_ours: set[int] = set()
 
-    def among(self, memory_bytes: dict[int, int | None]) -> dict[str, float]:
+    def split(self, memory_bytes: dict[int, int | None]) -> dict[str, float]:
+        """Metrics of the processes on the GPU, given each one's memory by process ID."""
+        known = self._own_pids() & set(memory_bytes)
         if self._before is None:
-            self._before = set(memory_bytes) - self._own_pids()
-        self.own = self._own_pids() & set(memory_bytes)
-        later = [pid for pid in memory_bytes if pid not in self._before]
-        if not self.own:
-            if self._taken_for_ours is None and later:
-                self._taken_for_ours = later[0]
-            self.own = {self._taken_for_ours} & set(memory_bytes) if self._taken_for_ours is not None else set()
-        foreign = [size for pid, size in memory_bytes.items() if pid not in self.own]
-        values: dict[str, float] = {"other_processes": len(foreign)}
-        if None not in foreign:
-            values["other_processes_mem_bytes"] = sum(size for size in foreign if size is not None)
+            self._before = set(memory_bytes) - known
+        if not known and not self._taken_for_ours:
+            self._taken_for_ours = set([pid for pid in memory_bytes if pid not in self._before][:1])
+        ours = known or self._taken_for_ours
+        own = [size for pid, size in memory_bytes.items() if pid in ours]
+        others = [size for pid, size in memory_bytes.items() if pid not in ours]
+        values: dict[str, float] = {"other_processes": len(others)}
+        if None not in others:
+            values["other_processes_mem_bytes"] = sum(others)
+        if own and None not in own:
+            values["gpu_mem_process_bytes"] = sum(own)
         return values
 
 

@@ -4,7 +4,7 @@ Started by the supervisor as
 
     python -m wanbench.telemetry.sampler SUPERVISOR_PID FILE PID[,PID ...] INTERVAL_S [GPU_UUID ...]
 
-It is a process of its own so that neither the measured process's interpreter lock nor its death costs a sample.
+It is a process of its own so that neither the interpreter lock of the measured process nor its death costs a sample.
 It ends on SIGTERM, and when the supervisor is gone.
 """
 
@@ -14,11 +14,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from wanbench.telemetry.gpm import PROBE_AFTER_S
 from wanbench.telemetry.host import HostSource
 from wanbench.telemetry.nvml import NvmlUnavailable, open_nvml
-from wanbench.telemetry.source import Source
 from wanbench.util.event_log import EventLog
 from wanbench.util.lifeline import die_with_parent
 
@@ -26,22 +26,44 @@ from wanbench.util.lifeline import die_with_parent
 SAMPLING_INTERVAL_S = 0.105
 
 
-def sample(
-    sources: list[Source],
-    log: EventLog,
-    interval_s: float,
-    stop: "StopFlag",
-    probe: Callable[[], dict[str, float]],
-) -> None:
-    """Sample until told to stop, on a time grid fixed at the start so that it does not drift.
+class Source(Protocol):
+    """A set of metrics that are read together.
 
-    A tick that comes too late for the next one is counted as missed and not made up for. The last record holds
-    the number of samples and of missed ticks.
+    Keys of a reading carry their unit: `_pct`, `_bytes`, `_w`, `_j`, `_mhz`, `_c`, `_ns`. A metric that could not be
+    read is absent from the reading; a reading never holds a guess.
+    """
+
+    def read(self) -> dict[str, float]:
+        """One reading. Rates and shares cover the time since the last one; the first reading has none."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class StopFlag:
+    """Set by SIGTERM, so that the last sample is written whole."""
+
+    is_set = False
+
+    def __init__(self) -> None:
+        signal.signal(signal.SIGTERM, self._set)
+
+    def _set(self, *_: object) -> None:
+        self.is_set = True
+
+
+def sample(
+    sources: list[Source], log: EventLog, interval_s: float, stop: StopFlag, probe: Callable[[], dict[str, float]]
+) -> None:
+    """Sample until stopped, on a time grid fixed at the start so that it does not drift.
+
+    A tick that comes too late for the next one is missed and not made up for. The last record holds the number of
+    samples and of missed ticks.
 
     Args:
         sources: in the order in which they are read. The time of a sample is taken right before the first, for which
             milliseconds matter.
-        probe: called PROBE_AFTER_S after each tick; what it tells is written with the next.
+        probe: called PROBE_AFTER_S after each tick; what it finds is written with the next.
     """
     start_s = time.monotonic()
     tick = samples = missed = 0
@@ -65,18 +87,6 @@ def sample(
 
 def _sleep_until(time_s: float) -> None:
     time.sleep(max(0.0, time_s - time.monotonic()))
-
-
-class StopFlag:
-    """Set by SIGTERM, so that the last sample is written whole."""
-
-    is_set = False
-
-    def __init__(self) -> None:
-        signal.signal(signal.SIGTERM, self._set)
-
-    def _set(self, *_: object) -> None:
-        self.is_set = True
 
 
 def main(supervisor_pid: int, file: Path, pids: list[int], interval_s: float, gpus: list[str]) -> None:

@@ -1,14 +1,20 @@
 """Join samples and stages: what did a metric do during a stage?"""
 
 from bisect import bisect_left, bisect_right
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from wanbench.registry.stage_metrics import HIGHEST, INTERVAL_MEAN, MEAN, POWER_CAP_BIT, SAMPLED, SHORTEST_WITH_ENERGY_S
-from wanbench.telemetry.counter_refresh import PERIOD_NS, Latches
-from wanbench.telemetry.driver_refresh import Publications, publications
-from wanbench.telemetry.gpm import LATCH_TO_PUBLISHED_S, METRICS, PUBLISHED_NS
+from wanbench.telemetry.gpm import DRIVER_REFRESH_NS, METRICS
+from wanbench.telemetry.gpm_clock import (
+    PERIOD_NS,
+    YOUNGEST_NS,
+    CounterRefreshes,
+    DriverRefreshes,
+    counter_refreshes,
+    driver_refreshes,
+)
 from wanbench.telemetry.nvml import SM_SOURCE_GPM
 from wanbench.util.counter import growth
 from wanbench.util.intervals import Interval, total
@@ -44,8 +50,7 @@ class Samples:
         missed: ticks that were skipped because the one before took too long; None if the sampler did not
             live to say so.
         gpu_telemetry: what the GPU's source said of itself, or its error; None without a GPU.
-        published: when GPM's counters were published; None where it was not found.
-        latches: when they were latched; None where it was not found.
+        driver_refreshes, counter_refreshes: of GPM's counters; None where they were not found.
     """
 
     times_ns: list[int]
@@ -53,17 +58,18 @@ class Samples:
     interval_s: float
     missed: int | None
     gpu_telemetry: dict[str, Any] | None = field(default=None)
-    published: Publications | None = None
-    latches: Latches | None = None
+    driver_refreshes: DriverRefreshes | None = None
+    counter_refreshes: CounterRefreshes | None = None
 
     @cached_property
     def series(self) -> dict[str, Series]:
-        """Readings by metric, at the times that they speak of: GPM's are of the latch before they were taken."""
+        """Readings by metric, at the times that they speak of: GPM's are of the counter refresh before."""
         found: dict[str, Series] = {}
         for time_ns, reading in zip(self.times_ns, self.values):
             for metric, value in reading.items():
                 series = found.setdefault(metric, Series([], []))
-                series.times_ns.append(self.latch_ns(time_ns) if self.by_gpm and metric in METRICS else time_ns)
+                is_late = self.by_gpm and metric in METRICS
+                series.times_ns.append(self.counter_refresh_ns(time_ns) if is_late else time_ns)
                 series.values.append(value)
         return found
 
@@ -71,17 +77,18 @@ class Samples:
     def by_gpm(self) -> bool:
         return (self.gpu_telemetry or {}).get("sm_activity_source") == SM_SOURCE_GPM
 
-    def latch_ns(self, taken_ns: int) -> int:
-        """When the counters were latched that a GPM sample holds which was taken at this time.
+    def counter_refresh_ns(self, taken_ns: int) -> int:
+        """When the counters were refreshed that a GPM sample holds which was taken at this time.
 
-        It is the last that could be published when the sample's counters were. Where it is not known when that was,
-        it is taken to be half a period before the sample; and where it is not known when counters were latched, half a
-        period before they could be published at the latest. Each may be wrong by half a period.
+        Where the driver refresh before the sample is not known, it is taken to be half a period before the sample; and
+        where the counter refresh is not known, it is taken to be half a period before it could be handed out at the
+        latest. Each may be wrong by half a period.
         """
-        published_ns = taken_ns - PERIOD_NS // 2 if self.published is None else self.published.last_ns(taken_ns)
-        if self.latches is None:
-            return published_ns - round(LATCH_TO_PUBLISHED_S * 1e9) - PERIOD_NS // 2
-        return self.latches.last_ns(published_ns)
+        driver = self.driver_refreshes
+        handed_out_ns = taken_ns - PERIOD_NS // 2 if driver is None else driver.last_ns(taken_ns)
+        if self.counter_refreshes is None:
+            return handed_out_ns - YOUNGEST_NS - PERIOD_NS // 2
+        return self.counter_refreshes.last_ns(handed_out_ns)
 
     @cached_property
     def energy(self) -> Series:
@@ -105,8 +112,25 @@ def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
         interval_s,
         last["missed"] if last else None,
         header.get("gpu_telemetry"),
-        publications([record["values"][PUBLISHED_NS] for record in ticks if PUBLISHED_NS in record["values"]]),
+        driver_refreshes([each["values"][DRIVER_REFRESH_NS] for each in ticks if DRIVER_REFRESH_NS in each["values"]]),
     )
+
+
+def placed_by_load(samples: Samples, busy: list[Interval]) -> Samples:
+    """The samples with GPM's values at the times at which they fit a load of known times best.
+
+    Args:
+        busy: the times of the load, sorted and disjoint, monotonic, in nanoseconds; around them the GPU idles.
+
+    Returns:
+        The samples as they are, where driver refreshes or counter refreshes are not known.
+    """
+    if not samples.by_gpm or samples.driver_refreshes is None or not busy:
+        return samples
+    taken = zip(samples.times_ns, samples.values)
+    readings = [(time_ns, values["sm_activity_pct"]) for time_ns, values in taken if "sm_activity_pct" in values]
+    found = counter_refreshes(readings, samples.driver_refreshes, busy)
+    return samples if found is None else replace(samples, counter_refreshes=found)
 
 
 def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool = False) -> dict[str, float | int]:

@@ -1,9 +1,9 @@
-"""Make the pipeline of a case, with random weights or from a checkpoint."""
+"""Make the pipeline of a case, with random weights or from a checkpoint; or a checkpoint of random weights."""
 
 import importlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,13 @@ from transformers import AutoConfig
 
 from wanbench.cases.case import Case
 from wanbench.measure.stage_clock import StageClock
-from wanbench.measure.wan.random_weights import Placement, random_module
-from wanbench.measure.wan.tokenizer import letter_tokenizer
-from wanbench.models.facts import ARCHITECTURES
+from wanbench.measure.wan.random_weights import Placement, letter_tokenizer, random_module
+from wanbench.models.facts import ARCHITECTURES, MODELS
 from wanbench.util.paths import named_path
 
 _PIPELINES = {"t2v": WanPipeline, "i2v": WanImageToVideoPipeline}
+# As the files on the hub are stored (DESIGN section 9 counts their bytes).
+_STORED_AS = {"text_encoder": torch.bfloat16, "default": torch.float32}
 
 
 def build_pipeline(case: Case, device: torch.device, clock: StageClock) -> DiffusionPipeline:
@@ -28,9 +29,8 @@ def build_pipeline(case: Case, device: torch.device, clock: StageClock) -> Diffu
     keep_on = device if case.offload == "none" else torch.device("cpu")
     dtypes = {"vae": getattr(torch, case.vae_dtype), "default": getattr(torch, case.dtype)}
     if case.weights == "random":
-        where = Placement(device, keep_on)
-        span = partial(_initialisation, clock)
-        pipe = random_pipeline(case.model, str(case.scale), case.task, dtypes, where, case.seed, span)
+        where, span = Placement(device, keep_on), partial(_initialisation, clock)
+        pipe = _random_pipeline(case.model, str(case.scale), case.task, dtypes, where, case.seed, span)
     else:
         pipe = _pretrained(case, dtypes, keep_on, clock)
     pipe.scheduler = UniPCMultistepScheduler.from_config(pipe.scheduler.config, flow_shift=case.shift)
@@ -38,7 +38,19 @@ def build_pipeline(case: Case, device: torch.device, clock: StageClock) -> Diffu
     return pipe
 
 
-def random_pipeline(
+def write_checkpoint(model: str, scale: str, folder: Path) -> None:
+    """Write a checkpoint of random weights in layout and data types of the published one, to measure its loading.
+
+    Needs the size of the weights (34 GB for TI2V-5B at full scale, 126 GB for an A14B) on disk, and in the memory of
+    the GPU if there is one, else of the host.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    where, task = Placement(device, device), MODELS[model].tasks[0]
+    pipe = _random_pipeline(model, scale, task, _STORED_AS, where, 42, lambda component: nullcontext())
+    pipe.save_pretrained(folder, safe_serialization=True)
+
+
+def _random_pipeline(
     model: str,
     scale: str,
     task: str,

@@ -7,7 +7,7 @@ The pipeline's own methods are wrapped for the length of a block. In the order i
       encode_prompt                T5_Encoding, both prompts
       vae.encode                   detail VAE_Encoding (image-to-video)
     cache_context, first time      TI2V_Preprocess ends, Step_0 begins
-      cache_context                detail CFG_cond and CFG_uncond; tells which expert runs
+      cache_context                detail CFG_cond and CFG_uncond; shows which expert runs
       torch.compile                Compilation, inside the step that is the first to need it
       scheduler.step returns       Step_i ends, Step_i+1 or VAE_Decoding begins
       vae.decode returns           VAE_Decoding ends, Video_Export begins
@@ -17,7 +17,8 @@ The pipeline's own methods are wrapped for the length of a block. In the order i
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,12 +27,11 @@ from diffusers.hooks.first_block_cache import FBCHeadBlockHook
 from torch._dynamo.callback import callback_handler
 
 from wanbench.measure.stage_clock import StageClock
-from wanbench.measure.wan.patching import Patches, patching
-from wanbench.measure.wan.stream_waits import observe_stream_waits
-from wanbench.measure.wan.weight_transfers import observe_weight_transfers
+from wanbench.measure.wan.weight_transfers import observe_stream_waits, observe_weight_transfers, wrapped
 from wanbench.registry import stages as stage_names
 
-EXPERTS = {"transformer": "high_noise", "transformer_2": "low_noise"}
+_EXPERTS = {"transformer": "high_noise", "transformer_2": "low_noise"}
+_Method = Callable[..., Any]
 
 
 @contextmanager
@@ -40,76 +40,81 @@ def observe(pipe: DiffusionPipeline, clock: StageClock) -> Iterator[None]:
 
     `TI2V_Preprocess` must be open when the pipeline is called, and `Video_Export` is open when it returns.
     """
-    with ExitStack() as around:
-        patches = around.enter_context(patching())
-        around.enter_context(observe_weight_transfers(clock))
-        around.enter_context(_observe_compilation(clock))
-        modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
-        around.enter_context(observe_stream_waits(modules, clock))
-        _span_around(patches, clock, pipe, "encode_prompt", stage_names.TEXT_ENCODING, "stage")
-        _span_around(patches, clock, pipe.vae, "encode", "VAE_Encoding", "detail")
-        _observe_steps(patches, clock, pipe)
-        _observe_cache(patches, clock)
-        _observe_decoding(patches, clock, pipe)
-        _span_around(patches, clock, pipe.video_processor, "postprocess_video", "Video_Postprocess", "detail")
-        _span_around(patches, clock, pipe, "maybe_free_model_hooks", "Offload_All", "detail")
+    steps = _Steps(pipe, clock)
+    experts = {expert: getattr(pipe, label) for label, expert in _EXPERTS.items() if getattr(pipe, label) is not None}
+    about = {expert: {"expert": expert} if len(experts) > 1 else {} for expert in experts}
+    spans = (
+        (pipe, "encode_prompt", stage_names.TEXT_ENCODING, "stage"),
+        (pipe.vae, "encode", "VAE_Encoding", "detail"),
+        (pipe.video_processor, "postprocess_video", "Video_Postprocess", "detail"),
+        (pipe, "maybe_free_model_hooks", "Offload_All", "detail"),
+    )
+    methods = [
+        *((owner, method, partial(_span_around, clock, name, kind)) for owner, method, name, kind in spans),
+        *((module, "cache_context", partial(steps.cache_context, about[name])) for name, module in experts.items()),
+        (pipe.scheduler, "step", steps.step),
+        (FBCHeadBlockHook, "_should_compute_remaining_blocks", partial(_counting_reuse, clock)),
+        (pipe.vae, "decode", partial(_before_export, clock)),
+    ]
+    modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    with (
+        observe_weight_transfers(clock),
+        _observe_compilation(clock),
+        observe_stream_waits(modules, clock),
+        wrapped(*methods),
+    ):
         yield
 
 
-def _span_around(patches: Patches, clock: StageClock, owner: Any, method: str, name: str, kind: str) -> None:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with clock.span(name, kind):
-                return original(*args, **kwargs)
+def _span_around(clock: StageClock, name: str, kind: str, original: _Method) -> _Method:
+    def observed(*args: Any, **kwargs: Any) -> Any:
+        with clock.span(name, kind):
+            return original(*args, **kwargs)
 
-        return wrapped
-
-    patches.replace(owner, method, make)
+    return observed
 
 
-def _observe_steps(patches: Patches, clock: StageClock, pipe: DiffusionPipeline) -> None:
-    done = 0
-    in_steps = False
-    two_experts = pipe.transformer is not None and pipe.transformer_2 is not None
+class _Steps:
+    """Denoising steps: the first begins with the first pass, the last ends with the scheduler's last step."""
 
-    def make_cache_context(which: dict[str, str]) -> Callable[..., Any]:
-        def make(original: Callable[..., AbstractContextManager[None]]) -> Callable[..., Any]:
-            @contextmanager
-            def cache_context(name: str, **kwargs: Any) -> Iterator[None]:
-                nonlocal in_steps
-                if not in_steps:
-                    in_steps = True
-                    clock.next("Step_0", "step", step=0, steps=len(pipe.scheduler.timesteps))
-                clock.annotate(**which)
-                clock.begin(f"CFG_{name}", "detail", **which)
-                with original(name, **kwargs):
-                    yield
-                clock.end()
+    def __init__(self, pipe: DiffusionPipeline, clock: StageClock) -> None:
+        self._pipe = pipe
+        self._clock = clock
+        self._done: int | None = None
 
-            return cache_context
+    def _begin(self, step: int) -> None:
+        self._clock.next(f"Step_{step}", "step", step=step, steps=len(self._pipe.scheduler.timesteps))
+        self._done = step
 
-        return make
+    def cache_context(self, about: dict[str, str], original: Callable[..., AbstractContextManager[None]]) -> _Method:
+        """A denoiser's context of one pass, with `about` in its arguments and in those of the step."""
 
-    def make_step(original: Callable[..., Any]) -> Callable[..., Any]:
-        def step(*args: Any, **kwargs: Any) -> Any:
-            nonlocal done, in_steps
+        @contextmanager
+        def observed(name: str, **kwargs: Any) -> Iterator[None]:
+            if self._done is None:
+                self._begin(0)
+            self._clock.annotate(**about)
+            self._clock.begin(f"CFG_{name}", "detail", **about)
+            with original(name, **kwargs):
+                yield
+            self._clock.end()
+
+        return observed
+
+    def step(self, original: _Method) -> _Method:
+        """The scheduler's step, after which the next one begins, or decoding."""
+
+        def observed(*args: Any, **kwargs: Any) -> Any:
             result = original(*args, **kwargs)
-            done += 1
-            steps = len(pipe.scheduler.timesteps)
-            if done < steps:
-                clock.next(f"Step_{done}", "step", step=done, steps=steps)
+            done = (self._done or 0) + 1
+            if done < len(self._pipe.scheduler.timesteps):
+                self._begin(done)
             else:
-                clock.next(stage_names.VAE_DECODING)
-                done, in_steps = 0, False
+                self._clock.next(stage_names.VAE_DECODING)
+                self._done = None
             return result
 
-        return step
-
-    for label, expert in EXPERTS.items():
-        transformer = getattr(pipe, label)
-        if transformer is not None:
-            patches.replace(transformer, "cache_context", make_cache_context({"expert": expert} if two_experts else {}))
-    patches.replace(pipe.scheduler, "step", make_step)
+        return observed
 
 
 @contextmanager
@@ -131,27 +136,21 @@ def _observe_compilation(clock: StageClock) -> Iterator[None]:
         callback_handler.remove_end_callback(end)
 
 
-def _observe_cache(patches: Patches, clock: StageClock) -> None:
+def _counting_reuse(clock: StageClock, original: Callable[..., bool]) -> Callable[..., bool]:
     """Count in each step the passes for which a first-block cache reuses the later blocks' output."""
 
-    def make(original: Callable[..., bool]) -> Callable[..., bool]:
-        def should_compute(*args: Any) -> bool:
-            computes = original(*args)
-            clock.count_in_step("passes_reused", 0 if computes else 1)
-            return computes
+    def should_compute(*args: Any) -> bool:
+        computes = original(*args)
+        clock.count_in_step("passes_reused", 0 if computes else 1)
+        return computes
 
-        return torch.compiler.disable(should_compute)
-
-    patches.replace(FBCHeadBlockHook, "_should_compute_remaining_blocks", make)
+    return torch.compiler.disable(should_compute)
 
 
-def _observe_decoding(patches: Patches, clock: StageClock, pipe: DiffusionPipeline) -> None:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def decode(*args: Any, **kwargs: Any) -> Any:
-            result = original(*args, **kwargs)
-            clock.next(stage_names.VIDEO_EXPORT)
-            return result
+def _before_export(clock: StageClock, original: _Method) -> _Method:
+    def decode(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        clock.next(stage_names.VIDEO_EXPORT)
+        return result
 
-        return decode
-
-    patches.replace(pipe.vae, "decode", make)
+    return decode

@@ -6,11 +6,11 @@ itself, as with torchrun and the stock pipeline.
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import torch
 import torch.distributed as dist
@@ -94,28 +94,14 @@ def join_ranks(rank: int, count: int, rendezvous: Path, device: torch.device, pa
 def enable_context_parallel(transformer: nn.Module, count: int, device: torch.device) -> None:
     """Spread the denoiser's passes over the ranks. Its attention backend must be set before."""
     mesh = init_device_mesh(device.type, (1, count), mesh_dim_names=("ring", "ulysses"))
-    with _countable_devices():
+    # Diffusers divides by the number of accelerators, of which there may be none.
+    devices = max(1, torch.accelerator.device_count())
+    with patch.object(torch.accelerator, "device_count", lambda: devices):
         transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=count, mesh=mesh))
 
 
 def parallel_degree(transformers: Sequence[nn.Module]) -> int | str:
     """Number of ranks that the denoisers' passes are spread over, as they say; all numbers where they differ."""
-    degrees = sorted({_degree(transformer) for transformer in transformers})
+    configs = [transformer._parallel_config for transformer in transformers]
+    degrees = sorted({config.context_parallel_config.ulysses_degree if config else 1 for config in configs})
     return degrees[0] if len(degrees) == 1 else "/".join(map(str, degrees))
-
-
-def _degree(transformer: nn.Module) -> int:
-    config = transformer._parallel_config
-    return 1 if config is None else config.context_parallel_config.ulysses_degree
-
-
-@contextmanager
-def _countable_devices() -> Iterator[None]:
-    """Let diffusers divide by the number of accelerators where there is none."""
-    count = torch.accelerator.device_count
-    if count() == 0:
-        torch.accelerator.device_count = lambda: 1
-    try:
-        yield
-    finally:
-        torch.accelerator.device_count = count

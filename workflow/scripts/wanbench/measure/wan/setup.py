@@ -1,5 +1,6 @@
 """Apply a case's settings to a pipeline, and read back what is in force."""
 
+from collections import Counter
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,19 +15,15 @@ from torch import nn
 from wanbench.cases.case import Case
 from wanbench.cases.scale import is_full_scale
 from wanbench.measure.wan.ranks import enable_context_parallel, parallel_degree
-from wanbench.measure.wan.stream_waits import group_hooks
+from wanbench.measure.wan.weight_transfers import group_hooks
 
 # Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.
 _PACKAGES_OF_BACKENDS = {
     "flash": ("flash_attn", "flash-attn"),
     "_flash_3": ("flash_attn_interface", "flash-attn-3 (built from source)"),
-    "flash_hub": ("kernels", "kernels"),
-    "_flash_3_hub": ("kernels", "kernels"),
-    "flash_4_hub": ("kernels", "kernels"),
     "sage": ("sageattention", "sageattention"),
-    "sage_hub": ("kernels", "kernels"),
     "xformers": ("xformers", "xformers"),
-}
+} | dict.fromkeys(("flash_hub", "_flash_3_hub", "flash_4_hub", "sage_hub"), ("kernels", "kernels"))
 
 
 class SettingError(RuntimeError):
@@ -34,41 +31,25 @@ class SettingError(RuntimeError):
 
 
 def check_gpu(gpu: dict[str, Any] | None, taken: list[str]) -> None:
-    """Refuse a GPU that another case may have, and whose samples would not be in the trace.
+    """Raise SettingError for a GPU that another case may have, and whose samples would not be in the trace.
 
     Args:
         gpu: what torch computes on, as in the trace's environment; None for the CPU.
-        taken: UUIDs of the GPUs that are this case's. That of a MIG instance proves nothing, since torch may name
-            the whole GPU.
-
-    Raises:
-        SettingError: it is none of those.
+        taken: UUIDs of the case's GPUs. Of a MIG instance it proves nothing: torch may name the whole GPU.
     """
-    if gpu is None or not taken or taken[0].startswith("MIG-"):
-        return
-    if gpu["uuid"] not in taken:
+    is_known = gpu is not None and taken and not taken[0].startswith("MIG-")
+    if is_known and gpu["uuid"] not in taken:
         raise SettingError(f"torch computes on {gpu['uuid']}, and this case has {', '.join(taken)}")
 
 
 def check_enough_gpus(case: Case, device: torch.device, given: int) -> None:
-    """Refuse a case on more GPUs than it has.
-
-    Args:
-        given: number of GPUs that are this case's; none where NVML knows of none, or is not there to tell them apart.
-
-    Raises:
-        SettingError: there are too few.
-    """
+    """Raise SettingError for a case on more GPUs than the number that NVML knows of and that are `given` to it."""
     if case.gpus > max(1, given) and (given or device.type == "cuda"):
         raise SettingError(f"gpus: {case.gpus} needs as many GPUs, and NVML knows of {given} that may be used here")
 
 
 def check_possible(case: Case, device: torch.device) -> None:
-    """Refuse, before any weights are made, what this machine and this environment cannot run.
-
-    Raises:
-        SettingError: what is missing.
-    """
+    """Raise SettingError, before any weights are made, for what this machine and this environment cannot run."""
     if device.type == "cpu" and is_full_scale(case):
         large = f"checkpoint: {case.checkpoint} is of full scale, and" if case.checkpoint else "scale: full"
         raise SettingError(f"{large} needs a GPU, and torch sees none here")
@@ -103,11 +84,7 @@ def apply_settings(pipe: DiffusionPipeline, case: Case, device: torch.device) ->
 
 
 def check_in_force(in_force: dict[str, Any], case: Case) -> None:
-    """Compare what is in force with what the case asks for.
-
-    Raises:
-        SettingError: they differ.
-    """
+    """Raise SettingError where what is in force is not what the case asks for."""
     for key, value in in_force.items():
         asked = case.settings()[key]
         if value != asked:
@@ -116,12 +93,10 @@ def check_in_force(in_force: dict[str, Any], case: Case) -> None:
 
 def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
     """Case keys and their values as the pipeline's own objects show them."""
-    backends = {
-        module.processor._attention_backend
-        for transformer in transformers_of(pipe)
-        for module in transformer.modules()
-        if hasattr(getattr(module, "processor", None), "_attention_backend")
-    }
+    parts = [part for transformer in transformers_of(pipe) for part in transformer.modules()]
+    processors = [getattr(part, "processor", None) for part in parts]
+    backends = {processor._attention_backend for processor in processors if hasattr(processor, "_attention_backend")}
+    thresholds = _cache_thresholds(pipe)
     return {
         "attention": "/".join(sorted(str(getattr(backend, "value", backend)) for backend in backends)),
         "dtype": _dtype_of(pipe.transformer),
@@ -130,8 +105,8 @@ def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
         "shift": float(pipe.scheduler.config.flow_shift),
         "offload": _offload_of(pipe),
         "compile": _compile_of(pipe),
-        "cache": "first_block" if _cache_thresholds(pipe) else "none",
-        "cache_threshold": next(iter(_cache_thresholds(pipe)), None),
+        "cache": "first_block" if thresholds else "none",
+        "cache_threshold": next(iter(thresholds), None),
         "gpus": parallel_degree(transformers_of(pipe)),
     }
 
@@ -165,13 +140,8 @@ def _apply_offload(pipe: DiffusionPipeline, offload: str, device: torch.device) 
 
 def _offload_of(pipe: DiffusionPipeline) -> str:
     modules = list(modules_of(pipe).values())
-    hooks = [
-        inner
-        for module in modules
-        for part in module.modules()
-        for hook in [getattr(part, "_hf_hook", None)]
-        for inner in getattr(hook, "hooks", [hook])
-    ]
+    of_parts = [getattr(part, "_hf_hook", None) for module in modules for part in module.modules()]
+    hooks = [inner for hook in of_parts for inner in getattr(hook, "hooks", [hook])]
     if any(isinstance(hook, AlignDevicesHook) and hook.offload for hook in hooks):
         return "sequential"
     if any(isinstance(hook, CpuOffload) for hook in hooks):
@@ -192,23 +162,18 @@ def _compile_of(pipe: DiffusionPipeline) -> str:
 
 def _cache_thresholds(pipe: DiffusionPipeline) -> set[float]:
     """Thresholds of the first-block cache in force; empty without one."""
-    return {
-        hook.threshold
-        for transformer in transformers_of(pipe)
-        for block in transformer.blocks
-        if hasattr(block, "_diffusers_hook")
-        for hook in block._diffusers_hook.hooks.values()
-        if isinstance(hook, FBCHeadBlockHook)
-    }
+    blocks = [block for transformer in transformers_of(pipe) for block in transformer.blocks]
+    registries = [block._diffusers_hook for block in blocks if hasattr(block, "_diffusers_hook")]
+    hooks = [hook for registry in registries for hook in registry.hooks.values()]
+    return {hook.threshold for hook in hooks if isinstance(hook, FBCHeadBlockHook)}
 
 
 def _dtype_of(module: nn.Module) -> str:
     """Data type of most of the module's weights, by count: a few stay in float32 by design."""
-    counts: dict[str, int] = {}
+    counts: Counter[torch.dtype] = Counter()
     for parameter in module.parameters():
-        name = str(parameter.dtype).removeprefix("torch.")
-        counts[name] = counts.get(name, 0) + parameter.numel()
-    return max(counts, key=counts.__getitem__)
+        counts[parameter.dtype] += parameter.numel()
+    return str(counts.most_common(1)[0][0]).removeprefix("torch.")
 
 
 def settings_of_output(pipe: DiffusionPipeline, frames: np.ndarray) -> dict[str, Any]:
@@ -219,9 +184,4 @@ def settings_of_output(pipe: DiffusionPipeline, frames: np.ndarray) -> dict[str,
     """
     count, height_px, width_px, _ = frames.shape
     guidance = [pipe.guidance_scale] if pipe.transformer_2 is None else [pipe.guidance_scale, pipe._guidance_scale_2]
-    return {
-        "size": f"{width_px}*{height_px}",
-        "frames": count,
-        "steps": pipe.num_timesteps,
-        "guidance": guidance,
-    }
+    return {"size": f"{width_px}*{height_px}", "frames": count, "steps": pipe.num_timesteps, "guidance": guidance}

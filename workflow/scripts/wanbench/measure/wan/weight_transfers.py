@@ -1,63 +1,83 @@
-"""See weights move between host and device, whichever offload mode moves them.
+"""See weights move between host and device, whichever offload mode moves them, and what that costs.
 
-Each mode moves weights in one method of a library, which is wrapped on its class: accelerate removes and
-adds its hook objects at the end of every generation, so wrapping the objects would not last. Sequential offload keeps
-the weights on the host and drops its copies on the device, so it only loads.
+Each mode moves weights in one method of a library, which is wrapped on its class: accelerate removes and adds its hook
+objects at the end of every generation, so wrapping the objects would not last. Sequential offload keeps the weights on
+the host and drops its copies on the device, so it only loads. A weight transfer is timed between two device
+synchronisations, so that kernels queued before it are no part of loading.
 
-A move is timed between two device synchronisations, so that kernels queued before it do not count as loading. Copies
-on a stream of their own are not: `stream_waits` finds what they cost.
+Group offloading with streams copies beside the computing:
+
+    compute stream   ...kernels of group i |  waits  | kernels of group i+1
+                                           ready     |
+    copy stream      ......... weights of group i+1 .|
+                                                     copied
+
+The host waits for both, so neither the copies' own time nor the host's says what loading costs. Two CUDA events do: the
+instant at which the compute stream has nothing left to do before a group's computing (`ready`), and the instant at
+which the group's weights have arrived (`copied`).
 """
 
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Protocol
+from unittest.mock import patch
 
 import torch
 from accelerate.hooks import AlignDevicesHook, CpuOffload
-from diffusers.hooks.group_offloading import ModuleGroup
+from diffusers.hooks.group_offloading import _GROUP_OFFLOADING, GroupOffloadingHook, ModuleGroup
 from torch import nn
 
 from wanbench.measure.stage_clock import StageClock
-from wanbench.measure.wan.patching import patching
-from wanbench.measure.wan.stream_waits import weights_of
+from wanbench.util.intervals import Interval
 
 LOAD, OFFLOAD = "load", "offload"
+# Events show the order of two streams to about this time.
+_RESOLUTION_NS = 1_000
+
+
+@contextmanager
+def wrapped(*methods: tuple[Any, str, Callable[[Callable[..., Any]], Callable[..., Any]]]) -> Iterator[None]:
+    """Replace methods of objects or classes inside the block: each `owner.name` by `make(owner.name)`."""
+    with ExitStack() as undo:
+        for owner, name, make in methods:
+            undo.enter_context(patch.object(owner, name, make(getattr(owner, name))))
+        yield
 
 
 @contextmanager
 def observe_weight_transfers(clock: StageClock) -> Iterator[None]:
-    """Write the moves of weights inside the block to the clock; a call that moves nothing is none.
+    """Write the weight transfers inside the block to the clock; a call that transfers nothing is none.
 
     Not those of the pipeline itself, which with model offload takes off the device what is left on it at the end.
     """
-    with patching() as patches:
-        for cls, method, direction, will_move in (
-            (CpuOffload, "pre_forward", LOAD, _model_will_load),
-            (CpuOffload, "init_hook", OFFLOAD, _model_will_offload),
-            (AlignDevicesHook, "pre_forward", LOAD, _sequential_will_load),
-            (ModuleGroup, "onload_", LOAD, _group_will_move),
-            (ModuleGroup, "offload_", OFFLOAD, _group_will_move),
-        ):
-            patches.replace(cls, method, _observed(clock, direction, will_move))
+    with wrapped(
+        (CpuOffload, "pre_forward", partial(_observed, clock, LOAD, _model_will_load)),
+        (CpuOffload, "init_hook", partial(_observed, clock, OFFLOAD, _model_will_offload)),
+        (AlignDevicesHook, "pre_forward", partial(_observed, clock, LOAD, lambda hook, module: hook.offload)),
+        (ModuleGroup, "onload_", partial(_observed, clock, LOAD, _group_will_move)),
+        (ModuleGroup, "offload_", partial(_observed, clock, OFFLOAD, _group_will_move)),
+    ):
         yield
 
 
-def _observed(clock: StageClock, direction: str, will_move: Callable[..., bool]) -> Callable[..., Any]:
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def wrapped(hook: Any, *args: Any, **kwargs: Any) -> Any:
-            module = args[0] if args and isinstance(args[0], nn.Module) else None
-            if not will_move(hook, module):
-                return original(hook, *args, **kwargs)
-            start_ns = clock.now_ns()
-            result = original(hook, *args, **kwargs)
-            size_bytes = sum(tensor.nbytes for tensor in _tensors(hook, module))
-            clock.transfer(start_ns, direction, _label(hook, module), size_bytes)
-            return result
+def _observed(
+    clock: StageClock, direction: str, will_move: Callable[..., bool], original: Callable[..., Any]
+) -> Callable[..., Any]:
+    def observed(hook: Any, *args: Any, **kwargs: Any) -> Any:
+        module = args[0] if args and isinstance(args[0], nn.Module) else None
+        if not will_move(hook, module):
+            return original(hook, *args, **kwargs)
+        start_ns = clock.now_ns()
+        result = original(hook, *args, **kwargs)
+        size_bytes = sum(tensor.nbytes for tensor in _tensors(hook, module))
+        clock.transfers([(start_ns, clock.now_ns())], 1, direction, _label(hook, module), size_bytes)
+        return result
 
-        # Group offloading calls its groups from hooks that torch.compile may trace.
-        return torch.compiler.disable(wrapped)
-
-    return make
+    # Group offloading calls its groups from hooks that torch.compile may trace.
+    return torch.compiler.disable(observed)
 
 
 def _model_will_load(hook: CpuOffload, module: nn.Module) -> bool:
@@ -66,10 +86,6 @@ def _model_will_load(hook: CpuOffload, module: nn.Module) -> bool:
 
 def _model_will_offload(hook: CpuOffload, module: nn.Module) -> bool:
     return any(tensor.device.type != "cpu" for tensor in module.parameters())
-
-
-def _sequential_will_load(hook: AlignDevicesHook, module: nn.Module) -> bool:
-    return hook.offload
 
 
 def _group_will_move(hook: ModuleGroup, module: None) -> bool:
@@ -87,9 +103,118 @@ def _elsewhere(device: torch.device, target: torch.device) -> bool:
 def _tensors(hook: Any, module: nn.Module | None) -> Iterable[torch.Tensor]:
     if module is not None:
         return module.parameters(recurse=getattr(hook, "place_submodules", True))
-    return weights_of(hook)
+    return _weights_of(hook)
+
+
+def _weights_of(group: ModuleGroup) -> list[torch.Tensor]:
+    return [tensor for part in group.modules for tensor in part.parameters()] + list(group.parameters)
 
 
 def _label(hook: Any, module: nn.Module | None) -> str:
     parts = [module] if module is not None else hook.modules
     return "+".join(dict.fromkeys(type(part).__name__ for part in parts)) or "parameters"
+
+
+def group_hooks(module: nn.Module) -> Iterator[GroupOffloadingHook]:
+    """The hooks by which group offloading moves a module's parts."""
+    for part in module.modules():
+        registry = getattr(part, "_diffusers_hook", None)
+        hook = registry.get_hook(_GROUP_OFFLOADING) if registry is not None else None
+        if hook is not None:
+            yield hook
+
+
+class TimedEvent(Protocol):
+    """What is used of `torch.cuda.Event`."""
+
+    def record(self, stream: Any = None) -> None: ...
+
+    def elapsed_time(self, later: "TimedEvent") -> float:
+        """Milliseconds from this event to `later`; negative if that came first."""
+        ...
+
+
+@dataclass
+class _Waits:
+    """Events since the last stage boundary, and those that can be used again."""
+
+    new_event: Callable[[], TimedEvent]
+    pending: list[tuple[TimedEvent, TimedEvent]] = field(default_factory=list)
+    copied: dict[int, TimedEvent] = field(default_factory=dict)
+    spare: list[TimedEvent] = field(default_factory=list)
+    transfers: int = 0
+    size_bytes: int = 0
+    reference: tuple[TimedEvent, int] | None = None
+
+    def record(self, stream: Any = None) -> TimedEvent:
+        event = self.spare.pop() if self.spare else self.new_event()
+        event.record(stream) if stream is not None else event.record()
+        return event
+
+    def write(self, clock: StageClock) -> None:
+        """Write the waits since the last call; the device is idle, so an event that is recorded now happens now."""
+        if self.reference is not None:
+            intervals = self._intervals(*self.reference)
+            if self.transfers:
+                clock.transfers(intervals, self.transfers, LOAD, "stream", self.size_bytes)
+            self.spare += [event for pair in self.pending for event in pair] + [self.reference[0]]
+            self.pending, self.transfers, self.size_bytes = [], 0, 0
+        self.reference = self.record(), time.monotonic_ns()
+
+    def _intervals(self, reference: TimedEvent, reference_ns: int) -> list[Interval]:
+        times_ns = (
+            tuple(reference_ns + round(reference.elapsed_time(event) * 1e6) for event in (ready, copied))
+            for ready, copied in self.pending
+        )
+        return [(ready_ns, copied_ns) for ready_ns, copied_ns in times_ns if copied_ns - ready_ns > _RESOLUTION_NS]
+
+    def onload(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        """`ModuleGroup.onload_`, noting when the group's weights will have arrived."""
+
+        def onload(group: ModuleGroup) -> None:
+            original(group)
+            if group.stream is not None:
+                self.copied[id(group)] = self.record(group.stream)
+                self.transfers += 1
+                self.size_bytes += sum(tensor.nbytes for tensor in _weights_of(group))
+
+        return torch.compiler.disable(onload)
+
+    def pre_forward(self, group: ModuleGroup, original: Callable[..., Any]) -> Callable[..., Any]:
+        """A hook's `pre_forward`, noting when the compute stream has nothing left to do before it."""
+
+        def pre_forward(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            if group.onload_leader not in (None, module):
+                return original(module, *args, **kwargs)
+            ready = self.record()
+            result = original(module, *args, **kwargs)
+            copied = self.copied.pop(id(group), None)
+            if copied is None:
+                self.spare.append(ready)
+            else:
+                self.pending.append((ready, copied))
+            return result
+
+        return pre_forward
+
+
+def _cuda_event() -> TimedEvent:
+    return torch.cuda.Event(enable_timing=True)
+
+
+@contextmanager
+def observe_stream_waits(
+    modules: Iterable[nn.Module],
+    clock: StageClock,
+    new_event: Callable[[], TimedEvent] = _cuda_event,
+) -> Iterator[None]:
+    """Write the waits for weights of the modules inside the block to the clock, at each of its stage boundaries."""
+    hooks = [hook for module in modules for hook in group_hooks(module) if hook.group.stream is not None]
+    if not hooks:
+        yield
+        return
+    waits = _Waits(new_event)
+    # Where diffusers keeps the bound method that a module's forward calls.
+    forwards = [(hook.fn_ref, "pre_forward", partial(waits.pre_forward, hook.group)) for hook in hooks]
+    with wrapped((ModuleGroup, "onload_", waits.onload), *forwards), clock.at_boundaries(lambda: waits.write(clock)):
+        yield

@@ -13,9 +13,8 @@ from tiny import CPU
 from traces import records, trace_of
 from wanbench.measure.spans import read_records, stages_of
 from wanbench.measure.stage_clock import NoPeakMemory, StageClock
-from wanbench.measure.wan import stream_waits
-from wanbench.measure.wan.stream_waits import group_hooks, observe_stream_waits
-from wanbench.measure.wan.weight_transfers import observe_weight_transfers
+from wanbench.measure.wan import weight_transfers
+from wanbench.measure.wan.weight_transfers import group_hooks, observe_stream_waits, observe_weight_transfers
 from wanbench.util.event_log import EventLog, EventTail
 
 MS = 1_000_000
@@ -74,7 +73,7 @@ def run_layers(
 ) -> dict:
     """A step through four layers under diffusers' own hooks, with weights prefetched as from its second pass on."""
     gpu = Gpu()
-    monkeypatch.setattr(stream_waits.time, "monotonic_ns", lambda: gpu.now_ns)
+    monkeypatch.setattr(weight_transfers.time, "monotonic_ns", lambda: gpu.now_ns)
     model = nn.Sequential(*(Layer(gpu, compute_ms) for _ in range(4)))
 
     def onload(group: ModuleGroup) -> None:
@@ -101,39 +100,34 @@ def run_layers(
     return {stage.name: stage for stage in stages_of(recording, 0)}
 
 
-def test_copies_that_hide_behind_computing_cost_only_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = run_layers(tmp_path, monkeypatch, copy_ms=3, compute_ms=10)
-    assert stages["Step_0_Loading"].time_ns == 3 * MS
-    assert stages["Step_0_Inference"].time_ns == 40 * MS
+@pytest.mark.parametrize(("copy_ms", "compute_ms", "loading_ms"), [(3, 10, 3), (10, 3, 10 + 3 * 7)])
+def test_copies_behind_computing_cost_the_first_and_what_they_are_slower(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, copy_ms: int, compute_ms: int, loading_ms: int
+) -> None:
+    stages = run_layers(tmp_path, monkeypatch, copy_ms=copy_ms, compute_ms=compute_ms)
+    assert stages["Step_0_Loading"].time_ns == loading_ms * MS
+    assert stages["Step_0_Inference"].time_ns == 4 * compute_ms * MS
     assert stages["Step_0_Loading"].args["transfers"] == 4
     assert stages["Step_0_Loading"].args["loaded_bytes"] == 4 * 4 * 4 * 4
 
 
-def test_copies_that_are_slower_than_computing_cost_the_difference(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stages = run_layers(tmp_path, monkeypatch, copy_ms=10, compute_ms=3)
-    assert stages["Step_0_Loading"].time_ns == (10 + 3 * 7) * MS
-    assert stages["Step_0_Inference"].time_ns == 4 * 3 * MS
-
-
-def test_groups_without_a_stream_are_left_to_the_moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_without_a_stream_have_no_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = run_layers(tmp_path, monkeypatch, copy_ms=10, compute_ms=3, streamed=False)
     assert "transfers" not in stages["Step_0_Loading"].args
 
 
-def test_the_timeline_gives_no_wait_the_bytes_of_all_copies_since_the_border() -> None:
+def test_the_timeline_gives_no_wait_the_bytes_of_all_copies_since_the_boundary() -> None:
     rows = records([1.0])
     step = next(row for row in rows if row.get("kind") == "step")
-    start_ns, told = step["time_ns"], {"record": "transfers", "span": step["span"], "direction": "load"}
+    start_ns, about = step["time_ns"], {"record": "transfers", "span": step["span"], "direction": "load"}
     rows.insert(
         rows.index(step) + 1,
-        told
+        about
         | {"intervals": [(start_ns + i * MS, start_ns + (i + 1) * MS) for i in (0, 2)], "module": "stream"}
         | {"transfers": 40, "bytes": 4000},
     )
     single = {"intervals": [(start_ns + 4 * MS, start_ns + 5 * MS)], "module": "Linear", "transfers": 1, "bytes": 80}
-    rows.insert(rows.index(step) + 2, told | single)
+    rows.insert(rows.index(step) + 2, about | single)
     transfers = [event for event in trace_of(rows)["traceEvents"] if event.get("cat") == "transfer"]
     assert [(event["name"], event["args"]) for event in transfers] == [
         ("load stream", {}),
@@ -166,4 +160,4 @@ def test_observation_leaves_nothing_behind(tmp_path: Path) -> None:
     with observe_stream_waits([model], clock, lambda: Event(Gpu())):
         assert [dict(vars(hook.fn_ref)) for hook in hooks] != before[1]
     assert (dict(vars(ModuleGroup)), [dict(vars(hook.fn_ref)) for hook in hooks]) == before
-    assert clock._at_borders == []
+    assert clock._at_boundaries == []

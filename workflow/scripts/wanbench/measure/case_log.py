@@ -1,0 +1,98 @@
+"""What whoever watches a case sees: its log, and lines that show how far it is."""
+
+import os
+import statistics
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from wanbench.registry import stages as stage_names
+from wanbench.util.redaction import message_redactor
+from wanbench.util.text import visible
+
+_PIPE_ENDS_WITHIN_S = 5.0
+
+
+def log_line(log: IO[str], case_name: str, line: str) -> None:
+    """Write a line about a case to the terminal and to its log."""
+    line = visible(f"[{case_name}] {line}")
+    # A terminal can be closed while a case runs, and a pipe lose its reader. In one piece: cases side by side share the
+    # terminal, and `print` writes the end of the line apart.
+    with suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+    # A full disk costs lines of the log, and no case for that. Not through the buffer, which would try again later.
+    with suppress(OSError):
+        os.write(log.fileno(), f"{datetime.now():%H:%M:%S} {line}\n".encode())
+
+
+@contextmanager
+def log_pipe(log: Path) -> Iterator[int]:
+    """File descriptor that a process may print to; its lines are appended to the log as they come.
+
+    Secrets and names are redacted, and what acts on a terminal is escaped. Of a line that was written over and over (a
+    progress bar) the last state is kept. A process that still holds the pipe after the block is not waited for.
+    """
+    reading, writing = os.pipe()
+    thread = threading.Thread(target=_pump, args=(reading, log.open("ab", buffering=0)), daemon=True)
+    thread.start()
+    try:
+        yield writing
+    finally:
+        os.close(writing)
+        thread.join(_PIPE_ENDS_WITHIN_S)
+
+
+def _pump(reading: int, log: IO[bytes]) -> None:
+    redact = message_redactor()
+    with os.fdopen(reading, "rb") as pipe, log:
+        for line in pipe:
+            shown = line.rstrip(b"\r\n").rsplit(b"\r", 1)[-1].decode("utf-8", "backslashreplace")
+            # Nobody may wait for a reader that gave up: a full disk costs lines of the log, and not the case.
+            with suppress(OSError):
+                log.write(f"{visible(redact(shown))}\n".encode())
+
+
+class Progress:
+    """Turns the records of a measured process into lines; a step's line says how long the rest will take."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, dict[str, Any]] = {}
+        self._inner_ns: dict[int, int] = {}
+        self._steps_s: list[float] = []
+
+    def line(self, record: dict[str, Any]) -> str | None:
+        """The line for a record, or None for records that nobody needs to read."""
+        if record["record"] == "generation" and record["number"] > 0:
+            self._steps_s.clear()
+            return f"generation {record['number'] + 1}"
+        if record["record"] == "begin" and record["kind"] in ("stage", "step"):
+            self._open[record["span"]] = record
+        if record["record"] == "end" and record["span"] in self._open:
+            return self._text(self._open.pop(record["span"]), record["time_ns"])
+        return None
+
+    def _text(self, begin: dict[str, Any], end_ns: int) -> str:
+        name, args, lasted_ns = begin["name"], begin["args"], end_ns - begin["time_ns"]
+        own_s = (lasted_ns - self._inner_ns.pop(begin["span"], 0)) / 1e9
+        outer = max(self._open, default=None)
+        if outer is not None and self._open[outer]["name"] != stage_names.TOTAL_EXECUTION:
+            self._inner_ns[outer] = self._inner_ns.get(outer, 0) + lasted_ns
+        if "step" not in args:
+            return f"{name}: {own_s:.2f} s"
+        self._steps_s.append(own_s)
+        # The first step is slow (caches, autotuning), so the estimate is made without it once there are others.
+        typical_s = statistics.median(self._steps_s[1:] or self._steps_s)
+        left = args["steps"] - args["step"] - 1
+        rest = f", about {_duration(left * typical_s)} of denoising left" if left else ""
+        return f"{name} ({args['step'] + 1}/{args['steps']}): {own_s:.2f} s{rest}"
+
+
+def _duration(time_s: float) -> str:
+    if time_s < 60:
+        return f"{time_s:.0f} s"
+    minutes = round(time_s / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
