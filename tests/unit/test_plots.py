@@ -3,15 +3,12 @@
 import itertools
 import json
 import math
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import ROOT
 from example_cases import tiny_case
 from reports import case_trace, full_case, read_back, with_measures
 from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
@@ -33,7 +30,6 @@ from wanbench.plots.time_memory import points_of, time_memory
 from wanbench.plots.timeline import timeline
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Readings, Trace, read_counters, read_trace
-from wanbench.util.digests import code_digest
 
 GPU_READING = {
     "cpu_pct": 25.0,
@@ -367,22 +363,3 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
     assert ">GPU activity</" in (tmp_path / "a/timeline.svg").read_text("utf-8")
     words = json.loads((tmp_path / "a/pictures.json").read_text("utf-8"))
     assert [(entry["file"], entry["case"]) for entry in words] == [("timeline", "tiny"), ("steps", "tiny")]
-
-
-def test_the_digest_of_a_case_s_pictures_covers_the_code_that_draws_them() -> None:
-    """It names modules one by one, so that other edits of the report draw nothing again."""
-    rules = (ROOT / "workflow/rules/digests.smk").read_text("utf-8")
-    named = rules.split("CASE_PLOT_DIGEST = code_digest(")[1].split("\n)\n")[0]
-    patterns = [line.strip().strip('",') for line in named.splitlines() if line.strip().startswith('"scripts/wanbench')]
-    covered = {path for pattern in patterns for path in (ROOT / "workflow").glob(pattern)}
-    code = (
-        "import sys, wanbench.plots.case_pictures\n"
-        "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('wanbench.') and m.__file__), sep='\\n')"
-    )
-    scripts = ROOT / "workflow/scripts"
-    done = subprocess.run([sys.executable, "-c", code], cwd=scripts, capture_output=True, text=True, check=True)
-    # What they do shows in no picture.
-    apart = ("__init__.py", "errors.py", "lifeline.py")
-    used = {Path(line) for line in done.stdout.split() if Path(line).name not in apart}
-    assert used <= covered
-    assert code_digest(ROOT / "workflow", patterns)

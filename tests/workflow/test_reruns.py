@@ -46,7 +46,7 @@ def project(measured: Project) -> Iterator[Project]:
     yield measured
     for part, folder in kept.items():
         shutil.rmtree(folder)
-        shutil.transfer(measured.folder / "kept" / part, folder)
+        shutil.move(measured.folder / "kept" / part, folder)
 
 
 def changed(change: Callable[[dict], object]) -> dict:
@@ -199,7 +199,7 @@ def test_a_trace_of_a_removed_case_ends_the_run_with_what_to_do_and_costs_nothin
     assert run.jobs == REPORT
     # Back in the grid, the kept trace is still that of its case.
     project.write_grid(GRID)
-    shutil.transfer(project.folder / "results/aside/traces/b.json", project.folder / "results/traces")
+    shutil.move(project.folder / "results/aside/traces/b.json", project.folder / "results/traces")
     assert project.plan() == REPORT
 
 

@@ -26,7 +26,7 @@ digests = {
     "env": snakemake.params.env_digest,
 }
 order = Order(case, places, digests, Limits(**snakemake.config["limits"]), snakemake.config["run_id"])
-job_limit_s = limit_s(snakemake.resources.runtime) if snakemake.resources.ends_in_time else None
+job_limit_s = limit_s(snakemake.resources.runtime) if snakemake.config["job_ends_in_time"] else None
 try:
     if snakemake.resources.attempt == 1:
         supervise(order, conda_env, job_limit_s)

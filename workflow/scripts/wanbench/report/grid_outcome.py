@@ -17,20 +17,19 @@ def outcome_of(cases: pd.DataFrame, findings: Findings) -> dict[str, int]:
     }
 
 
-def faults_of(cases: pd.DataFrame, excluded: pd.DataFrame, grid: str, folder: str = "") -> list[str]:
+def faults_of(cases: pd.DataFrame, excluded: pd.DataFrame, grid: str) -> list[str]:
     """A line for each case that failed and each whose trace could not be used, and one for traces of no case.
 
     Args:
         grid: the grid file, as the user would write it.
-        folder: as for `wanbench.cases.messages.of_failed_case`.
     """
     failed = cases[~cases["status"].isin(FINISHED)]
-    lines = [_failed(case, folder) for case in case_rows(failed)]
+    lines = [_failed(case) for case in case_rows(failed)]
     lines += [f"{item.case}: excluded: {item.reason}" for item in excluded.itertuples() if item.of_grid]
     strangers = [f"results/traces/{item.case}.json" for item in excluded.itertuples() if not item.of_grid]
-    return lines + ([of_no_case(strangers, grid, folder)] if strangers else [])
+    return lines + ([of_no_case(strangers, grid)] if strangers else [])
 
 
-def _failed(case: CaseRow, folder: str) -> str:
+def _failed(case: CaseRow) -> str:
     stage, error_type = (None if pd.isna(case[key]) else case[key] for key in ("stage_reached", "error_type"))
-    return of_failed_case(case["case"], case["status"], stage, error_type, case["error_message"], folder)
+    return of_failed_case(case["case"], case["status"], stage, error_type, case["error_message"])
