@@ -3,12 +3,6 @@
 from wanbench.compare.baseline import baseline_digest
 
 
-def compared_traces(wildcards):
-    if not BASELINE_FILES:
-        refuse("compare: no baseline; allowed: --config baseline=PATH")
-    return CASE_TRACES
-
-
 rule comparison:
     input:
         traces=compared_traces,

@@ -2,18 +2,6 @@ CASE_PICTURES = ["timeline", "steps"]
 GRID_PICTURES = ["stage_times", "time_memory", "energy"]
 
 
-def trace(wildcards):
-    return f"{wildcards.folder}/traces/{wildcards.case}.json" + ("" if wildcards.folder == "results" else ".gz")
-
-
-def expected_of_case(wildcards):
-    """What the trace of a case must have been measured with, as for all cases in tables."""
-    if wildcards.folder != "results":
-        return None
-    case_settings(wildcards)
-    return EXPECTED | {"case_sha256": {wildcards.case: EXPECTED["case_sha256"][wildcards.case]}}
-
-
 rule plot_case:
     input:
         trace=trace,

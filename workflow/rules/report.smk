@@ -1,41 +1,4 @@
-# {folder} is `results`, or results/reference/MACHINE with traces that were measured elsewhere and are kept.
-
 TABLES = ["cases", "stages", "details", "excluded"]
-CASE_TRACES = expand("results/traces/{case}.json", case=CASES)
-
-
-def made_with(script):
-    return {"code_digest": code_digest(SCRIPTS / script), "env_digest": REPORT_ENV}
-
-
-def shown(file, category, patterns=(), **labels):
-    """A file for `snakemake --report`, with the caption of its name."""
-    return report(file, f"../report/{Path(file).stem}.rst", category, labels=labels, patterns=list(patterns))
-
-
-def traces(wildcards):
-    if wildcards.folder == "results":
-        return CASE_TRACES
-    kept = sorted(str(file) for file in Path(wildcards.folder, "traces").glob("*.json.gz"))
-    if not kept:
-        refuse(f"{wildcards.folder}/traces: no traces; allowed: a folder with *.json.gz files")
-    return kept
-
-
-def grid_of_kept(wildcards):
-    """The grid file beside kept traces, where there is one: it may have cases without any."""
-    file = Path(wildcards.folder, "grid.yaml")
-    return [str(file)] if wildcards.folder != "results" and file.exists() else []
-
-
-def pictures(wildcards):
-    cases = [Path(trace).name.removesuffix(".gz").removesuffix(".json") for trace in traces(wildcards)]
-    return [f"{wildcards.folder}/plots/{part}pictures.json" for part in ["", *(f"{case}/" for case in cases)]]
-
-
-def of_grid(wildcards):
-    """What traces must have been measured with, and those of no case; None for traces that stand for themselves."""
-    return {"expected": value_digest(EXPECTED), "others": OTHER_TRACES} if wildcards.folder == "results" else None
 
 
 rule tabulate:
