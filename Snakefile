@@ -12,19 +12,26 @@ configfile: str(named_path(GRID_FILE))
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/digests.smk"
 include: "workflow/rules/hooks.smk"
-include: "workflow/rules/scheduling.smk"
-include: "workflow/rules/checkpoint.smk"
-include: "workflow/rules/plan.smk"
+include: "workflow/rules/inputs.smk"
 include: "workflow/rules/measure.smk"
-include: "workflow/rules/tabulate.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/gallery.smk"
 include: "workflow/rules/plots.smk"
-include: "workflow/rules/kept_traces.smk"
-include: "workflow/rules/reference.smk"
 include: "workflow/rules/compare.smk"
+
+
+# On a cluster, what takes seconds and no GPU is worth no job, and what is wrong is said where the run was started.
+localrules:
+    plan,
+    tabulate,
+    report,
+    page,
+    outcome,
+    gallery,
+    plot_case,
+    plot_grid,
+    comparison,
+    compare,
 
 
 rule all:

@@ -52,7 +52,7 @@ class Run:
         blocks = re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)*)", self.output, re.M)
         found = set()
         for rule, body in blocks:
-            case = re.search(r"wildcards: case=(\S+)", body)
+            case = re.search(r"wildcards: (?:.*, )?case=(\S+)", body)
             found.add((rule, case[1] if case else ""))
         return {job for job in found if job[0] != "all"}
 

@@ -98,6 +98,8 @@ class Soak:
 
     def _start(self, arguments: list[str], log) -> subprocess.Popen:
         self.runs += 1
+        # A killed Snakemake leaves its lock.
+        self.project.snakemake("--unlock")
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", "--cores", "1", *arguments],
             cwd=self.project.folder,

@@ -1,8 +1,11 @@
 """Rules about the project itself: two wings, one version of everything, one digest for what counts."""
 
+import ast
 import re
 import subprocess
 import sys
+from collections import Counter
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from conda_stand_in.channel import conda_name, pinned
 from conftest import ROOT
 from wanbench.measure.environment import git_state
-from wanbench.util.digests import checkpoint_digest, code_digest, sha256_of, value_digest, without_comments
+from wanbench.util.digests import checkpoint_digest, sha256_of, value_digest
 
 SCRIPTS = ROOT / "workflow/scripts"
 MEASURE_ONLY = {"torch", "diffusers", "transformers", "accelerate", "pynvml"}
@@ -94,34 +97,6 @@ def test_thin_scripts() -> None:
         assert len(script.read_text("utf-8").splitlines()) <= 40, script
 
 
-def test_comments_and_blank_lines_do_not_change_a_digest_but_code_does(tmp_path: Path) -> None:
-    file = tmp_path / "a.py"
-
-    def digest(text: str) -> str:
-        file.write_text(text)
-        return code_digest(tmp_path, ["**/*.py"])
-
-    before = digest('x = "# no comment"\nif x:\n    y = 1\n')
-    assert digest('# new\nx = "# no comment"  # why\n\n\nif x:\n    # more\n    y = 1   \n') == before
-    assert digest('x = "# other"\nif x:\n    y = 1\n') != before
-    assert digest('x = "# no comment"\nif x:\n    pass\ny = 1\n') != before
-
-
-def test_a_renamed_or_new_file_changes_a_digest(tmp_path: Path) -> None:
-    (tmp_path / "a.py").write_text("x = 1\n")
-    before = code_digest(tmp_path, ["*.py"])
-    (tmp_path / "a.py").rename(tmp_path / "b.py")
-    renamed = code_digest(tmp_path, ["*.py"])
-    (tmp_path / "c.py").write_text("")
-    assert len({before, renamed, code_digest(tmp_path, ["*.py"])}) == 3
-
-
-def test_without_comments_keeps_the_code() -> None:
-    for file in SCRIPTS.rglob("*.py"):
-        source = file.read_text("utf-8")
-        assert compile(without_comments(source), str(file), "exec")
-
-
 def test_only_code_makes_a_checkout_dirty(tmp_path: Path) -> None:
     def git(*arguments: str) -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
@@ -161,3 +136,88 @@ def test_what_the_readme_has_people_write_beside_the_results_is_no_change_of_the
     (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text("utf-8"))
     for archive in archives:
         assert subprocess.run(["git", "-C", str(tmp_path), "check-ignore", "-q", archive]).returncode == 0, archive
+
+
+# --- the house --------------------------------------------------------------------------------------------------
+
+ROOMS = (
+    *("util", "registry", "models", "cases", "trace", "telemetry", "estimate", "measure"),
+    *("analysis", "tuning", "findings", "compare", "plots", "report"),
+)
+PACKAGE = SCRIPTS / "wanbench"
+FILES = sorted(PACKAGE.rglob("*.py"))
+ONLY_IN = {"torch": "measure", "diffusers": "measure", "transformers": "measure", "accelerate": "measure"}
+ONLY_IN |= {"pynvml": "telemetry"}
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(SCRIPTS).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+
+
+def imports_of(file: Path) -> set[str]:
+    """Names of what a file imports anywhere, in functions and under TYPE_CHECKING too."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: an import that names no package"
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1]
+
+
+def inner_imports(file: Path) -> set[str]:
+    return {name for name in imports_of(file) if name.startswith("wanbench.")} & {name_of(file) for file in FILES}
+
+
+def test_every_room_is_in_the_list_and_no_module_is_loose() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders <= set(ROOMS)
+    assert [file.name for file in PACKAGE.glob("*.py")] == ["__init__.py"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_run_downwards(room: str) -> None:
+    below = ROOMS[: ROOMS.index(room) + 1] if room != "registry" else ()
+    up = {
+        f"{name_of(file)} imports {name}"
+        for file in (PACKAGE / room).rglob("*.py")
+        for name in inner_imports(file)
+        if room_of(name) not in below
+    }
+    assert not up
+
+
+def test_no_import_circle() -> None:
+    modules = {name_of(file): inner_imports(file) for file in FILES if file.name != "__init__.py"}
+    # Raises CycleError, which names the circle.
+    list(TopologicalSorter(modules).static_order())
+
+
+def test_no_two_files_of_one_name() -> None:
+    names = Counter(file.name for file in FILES if file.name != "__init__.py")
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_what_a_package_touches_is_in_one_room() -> None:
+    found = {
+        f"{name_of(file)} imports {name}"
+        for file in FILES
+        for name in imports_of(file)
+        if ONLY_IN.get(name.split(".")[0], room_of(f"{name_of(file)}.")) != room_of(f"{name_of(file)}.")
+    }
+    assert not found
+
+
+def test_no_file_is_long() -> None:
+    assert [file for file in FILES if len(file.read_text("utf-8").splitlines()) > 400] == []
+
+
+def test_rules_are_short() -> None:
+    rules = {file.name: len(file.read_text("utf-8").splitlines()) for file in (ROOT / "workflow/rules").glob("*.smk")}
+    assert rules["common.smk"] <= 60
+    assert sum(rules.values()) + len((ROOT / "Snakefile").read_text("utf-8").splitlines()) <= 500

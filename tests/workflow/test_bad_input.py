@@ -86,10 +86,10 @@ def test_a_setting_on_the_command_line_is_not_passed_over(new_project: Callable[
     [
         ("nowhere", "baseline nowhere: does not exist; allowed: "),
         ("config", "baseline config: holds no traces; allowed: "),
-        ("config/config.yaml", "baseline config/config.yaml: is no report; allowed: "),
+        ("config/config.yaml", "baseline config/config.yaml: is a file; allowed: "),
         ("", "baseline .: does not exist; allowed: "),
     ],
-    ids=["missing", "no traces", "no report", "empty"],
+    ids=["missing", "no traces", "a file", "empty"],
 )
 def test_a_baseline_that_cannot_be_used(new_project: Callable[[], Project], path: str, part: str) -> None:
     assert complaint(new_project(), "compare", "--config", f"baseline={path}").startswith(part)

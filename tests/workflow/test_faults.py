@@ -47,24 +47,6 @@ def lines_with(text: str, part: str) -> list[str]:
 
 
 @own_file_system
-def test_results_that_cannot_be_written_to_are_one_line_before_anything_starts(project: Project) -> None:
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL | {"seed": 1}}})
-    in_namespace(
-        project,
-        "mount --bind results results\nmount -o remount,bind,ro results\nrun readonly.txt results/traces/b.json\n",
-    )
-    output = project.read("readonly.txt")
-    (line,) = lines_with(output, "cannot be written to")
-    assert line == (
-        "results, results/traces, results/attempts, results/videos, results/last_good: cannot be written to "
-        "(permissions, or a read-only file system)"
-    )
-    assert output.endswith("code 1\n")
-    assert "Traceback" not in output
-    assert "Process_Startup" not in output
-
-
-@own_file_system
 def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(project: Project) -> None:
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL | {"seed": 1}}})
     before = digest(project)

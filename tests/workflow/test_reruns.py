@@ -15,7 +15,8 @@ GRID = {
     "defaults": SMALL_DEFAULTS | {"prompt": "a cat"},
     "cases": {"a": SMALL, "b": SMALL | {"steps": 4}, "c": SMALL | {"prompt": "a dog"}},
 }
-REPORT = {("tabulate", ""), ("report", ""), ("page", ""), ("outcome", ""), ("plot_grid", "")}
+TEXTS = {("report", ""), ("page", ""), ("outcome", "")}
+REPORT = TEXTS | {("tabulate", ""), ("plot_grid", "")}
 
 
 def again(*cases: str) -> set[tuple[str, str]]:
@@ -46,7 +47,7 @@ def project(measured: Project) -> Iterator[Project]:
     yield measured
     for part, folder in kept.items():
         shutil.rmtree(folder)
-        shutil.transfer(measured.folder / "kept" / part, folder)
+        shutil.move(measured.folder / "kept" / part, folder)
 
 
 def changed(change: Callable[[dict], object]) -> dict:
@@ -102,17 +103,17 @@ def test_an_edit_of_the_measuring_environment_runs_the_cases(project: Project) -
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("path", "expected"),
     [
-        "workflow/scripts/wanbench/report/markdown.py",
-        "workflow/scripts/wanbench/findings/trust.py",
-        "workflow/scripts/wanbench/estimate/memory.py",
-        "workflow/scripts/wanbench/report/published_figures.csv",
+        ("report/markdown.py", TEXTS),
+        ("findings/trust.py", TEXTS),
+        ("report/published_figures.csv", TEXTS),
+        ("estimate/memory.py", REPORT),
     ],
 )
-def test_an_edit_of_the_report_code_runs_only_the_report(project: Project, path: str) -> None:
-    append(project.folder / path, "\nEDITED = True\n")
-    assert project.plan() == REPORT
+def test_an_edit_of_the_report_code_runs_what_imports_it(project: Project, path: str, expected: set) -> None:
+    append(project.folder / "workflow/scripts/wanbench" / path, "\nEDITED = True\n")
+    assert project.plan() == expected
 
 
 def test_a_changed_threshold_makes_only_the_report_again(project: Project) -> None:
@@ -121,7 +122,7 @@ def test_a_changed_threshold_makes_only_the_report_again(project: Project) -> No
     file.write_text(f"# another reason\n{text}", "utf-8")
     assert project.plan() == set()
     file.write_text(text.replace("busy_machine_pct: 10", "busy_machine_pct: 20"), "utf-8")
-    assert project.plan() == {("report", ""), ("page", ""), ("outcome", "")}
+    assert project.plan() == TEXTS
 
 
 def test_a_changed_limit_of_the_check_judges_all_cases_again_and_measures_none(project: Project) -> None:
@@ -130,10 +131,16 @@ def test_a_changed_limit_of_the_check_judges_all_cases_again_and_measures_none(p
     assert project.plan() == {("plot_case", name) for name in "abc"} | REPORT
 
 
-@pytest.mark.parametrize("path", ["report/plots/timeline.py", "trace/verdict.py"])
-def test_an_edit_of_the_code_that_draws_or_judges_a_case_measures_none(project: Project, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("plots/timeline.py", {("page", ""), ("outcome", "")}), ("trace/verdict.py", REPORT)],
+    ids=["draws", "judges"],
+)
+def test_an_edit_of_the_code_that_draws_or_judges_a_case_measures_none(
+    project: Project, path: str, expected: set
+) -> None:
     append(project.folder / "workflow/scripts/wanbench" / path, "\nEDITED = True\n")
-    assert project.plan() == {("plot_case", name) for name in "abc"} | REPORT
+    assert project.plan() == {("plot_case", name) for name in "abc"} | expected
 
 
 def test_the_project_in_another_place_runs_nothing(measured: Project, tmp_path: Path) -> None:
@@ -199,7 +206,7 @@ def test_a_trace_of_a_removed_case_ends_the_run_with_what_to_do_and_costs_nothin
     assert run.jobs == REPORT
     # Back in the grid, the kept trace is still that of its case.
     project.write_grid(GRID)
-    shutil.transfer(project.folder / "results/aside/traces/b.json", project.folder / "results/traces")
+    shutil.move(project.folder / "results/aside/traces/b.json", project.folder / "results/traces")
     assert project.plan() == REPORT
 
 

@@ -1,5 +1,7 @@
 # snakemake compare --config baseline=PATH
 
+from wanbench.compare.baseline import baseline_digest
+
 
 rule comparison:
     input:
@@ -11,19 +13,18 @@ rule comparison:
         csv="results/tables/comparison.csv",
         parquet="results/tables/comparison.parquet",
     log:
-        "logs/comparison.log",
+        "logs/results/comparison.log",
     conda:
         "../../envs/report.yaml"
     threads: 4
     params:
-        # Not inputs: a report that is made here would be made anew, and a copy's dates say nothing.
-        baseline=BASELINE,
+        **made_with("compare_runs.py"),
+        # Not inputs: a copy's dates say nothing.
+        baseline=str(OPTIONS.get("baseline", "")),
         baseline_files=[str(file) for file in BASELINE_FILES],
         baseline_digest=baseline_digest(BASELINE_FILES),
         limits=LIMITS,
         busy_machine_pct=THRESHOLDS["busy_machine_pct"],
-        report_digest=REPORT_DIGEST,
-        env_digest=REPORT_ENV_DIGEST,
     script:
         "../scripts/compare_runs.py"
 
@@ -38,7 +39,7 @@ rule compare:
         report="results/report.md",
         page="results/report.html",
     log:
-        "logs/compare.log",
+        "logs/results/compare.log",
     # It fails when a case got worse or a trace could not be used, and would again.
     retries: 0
     conda:

@@ -1,92 +1,43 @@
-# What a run says and checks beside its jobs, where it was started.
+# What a run says and checks beside its jobs, where it was started: jobs on other machines have no hooks.
 
-import atexit
-from importlib.util import find_spec
+from snakemake.exceptions import WorkflowError
 
-from wanbench.cases.messages import of_failed_case, of_no_case
+from wanbench.cases.messages import of_no_case, of_no_gpu
 from wanbench.cases.scale import is_full_scale
-from wanbench.cases.messages import of_no_gpu
-from wanbench.trace.writer import read_head
+from wanbench.estimate.machine import this_machine
+from wanbench.measure.failures import failed_in_run
+
+TRACED = {file.stem for file in Path("results/traces").glob("*.json")}
+OTHER_TRACES = sorted(f"results/traces/{name}.json" for name in TRACED.difference(CASES))
+
+
+def without_gpu(names):
+    """A line on those of the cases that need a GPU, where this machine has none; empty where nobody can tell."""
+    large = sorted(case.name for case in RESOLVED if case.name in names and is_full_scale(case))
+    return of_no_gpu(large) if large and this_machine(os.environ).gpus == () else ""
 
 
 def warn(message):
     print(f"Warning: {visible(message)}", file=sys.stderr)
 
 
-def gpu_is_missing():
-    """No GPU is seen here; False as well where it cannot be known."""
-    # With conda, what runs Snakemake need not have the module.
-    if find_spec("pynvml") is None:
-        return False
-    from wanbench.telemetry.gpus import usable_gpus
-
-    try:
-        return not usable_gpus(os.environ)
-    except InputError:
-        return False
+if OTHER_TRACES:
+    warn(of_no_case(OTHER_TRACES, GRID_FILE))
+# An internal of Snakemake: only where jobs run elsewhere is their number given. Then it is there that GPUs are needed.
+if workflow.resource_settings.nodes is None and (line := without_gpu(CASES.keys() - TRACED)):
+    warn(line)
 
 
-def jobs_run_here():
-    """Not on a cluster. Known once rules have been read."""
-    # A dry run has an executor of its own, and threads where the one in whose place it stands runs no job here.
-    imitates_cluster = workflow.dryrun and workflow.execution_settings.use_threads
-    return workflow.local_exec and not imitates_cluster
-
-
-def cases_without_gpu():
-    """Names of cases that are about to be measured on this machine, and need a GPU that it does not have."""
-    if workflow.touch or not jobs_run_here():
-        return []
-    # After a dry run all jobs count as finished.
-    jobs = workflow.dag.needrun_jobs(exclude_finished=False)
-    measured = {job.wildcards.case for job in jobs if job.rule.name == "measure"}
-    full_scale = sorted(case.name for case in RESOLVED if case.name in measured and is_full_scale(case))
-    return full_scale if full_scale and gpu_is_missing() else []
-
-
-def warn_of_cases_without_gpu():
-    if workflow.dryrun and workflow.dag is not None and (cases := cases_without_gpu()):
-        warn(of_no_gpu(cases))
-
-
-def failed_in_this_run():
-    """A line for each case of the grid whose attempt in this run failed, as rule outcome says it."""
-    lines = []
-    for name, failure in sorted(failures(Path("results")).items()):
-        if failure.run_id == config["run_id"] and name in CASES:
-            error = (read_head(Path(f"results/traces/{name}.json")) or {}).get("error") or {}
-            stage, error_type = error.get("stage_reached"), error.get("type")
-            lines.append(
-                of_failed_case(name, failure.status, stage, error_type, str(failure.message), config["results_in"])
-            )
-    return lines
-
-
-if workflow.is_main_process:
-    if OTHER_TRACES:
-        warn(of_no_case(OTHER_TRACES, shown_path(GRID_FILE), config["results_in"]))
-    # For a dry run Snakemake calls no hook, and which cases will be measured is not known before.
-    atexit.register(warn_of_cases_without_gpu)
-
-
-# Not in a dry run.
+# Internals of Snakemake: only its plan knows which cases will be measured, and whether here. Were that found out in
+# their jobs, each good trace would be replaced by that of a failure.
 onstart:
-    written = [
-        "results",
-        *(f"results/{name}" for name in ("traces", "attempts", "videos", "last_good", "failures")),
-        "logs",
-    ]
-    unwritable = [path for path in written if Path(path).exists() and not os.access(path, os.W_OK)]
-    if unwritable:
-        sys.exit(f"{', '.join(unwritable)}: cannot be written to (permissions, or a read-only file system)")
-    # On a cluster it is the node that needs a GPU, and there a job runs Snakemake again.
-    without_gpu = cases_without_gpu() if workflow.is_main_process else []
-    if without_gpu:
-        sys.exit(visible(f"Nothing was started: {of_no_gpu(without_gpu)}"))
+    if workflow.local_exec and not workflow.touch:
+        measured = {job.wildcards.case for job in workflow.dag.needrun_jobs() if job.rule.name == "measure"}
+        if line := without_gpu(measured):
+            raise WorkflowError(visible(f"Nothing was started: {line}"))
 
 
 # Where rule outcome has no part in the run, such as of one case, or of a comparison.
 onsuccess:
-    failed = failed_in_this_run() if workflow.is_main_process else []
-    if failed:
-        sys.exit("\n".join(["All that was asked for is made, but:", *failed]))
+    if failed := failed_in_run(Path("results"), CASES, config["run_id"]):
+        raise WorkflowError(visible("\n".join(["All that was asked for is made, but:", *failed])))

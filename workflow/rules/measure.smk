@@ -1,3 +1,6 @@
+from wanbench.models.facts import MODELS
+
+
 rule measure:
     output:
         trace="results/traces/{case}.json",
@@ -6,14 +9,45 @@ rule measure:
     conda:
         "../../envs/measure.yaml"
     resources:
-        **ASKED,
-        attempt=attempt_number,
+        gpu=asked("gpus"),
+        mem_mb=asked("mem_mb"),
+        runtime=asked("runtime_min"),
+        cpus_per_task=asked("cpus"),
+        attempt=asked("attempt"),
         undisturbed=1,
     params:
         case=case_identity,
-        measure_digest=MEASURE_DIGEST,
-        env_digest=MEASURE_ENV_DIGEST,
-        # Counts up with every failed attempt, so that the next run tries the case again.
-        times_failed=times_failed,
+        measure_digest=EXPECTED["measure"],
+        env_digest=MEASURE_ENV,
+        failed_attempts=failed_attempts,
     script:
         "../scripts/measure_case.py"
+
+
+rule checkpoint:
+    output:
+        directory("results/checkpoints/{scale}/{model}"),
+    log:
+        "logs/checkpoint/{scale}/{model}.log",
+    wildcard_constraints:
+        scale="full|tiny",
+        model="|".join(MODELS),
+    conda:
+        "../../envs/measure.yaml"
+    resources:
+        gpu=1,
+        undisturbed=UNDISTURBED,
+    script:
+        "../scripts/write_checkpoint.py"
+
+
+# No output, so that `snakemake plan` says every time what the grid needs as it is now.
+rule plan:
+    log:
+        "logs/plan.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        cases=[case.settings() for case in CASES.values()],
+    script:
+        "../scripts/print_plan.py"

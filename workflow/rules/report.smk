@@ -1,72 +1,94 @@
+TABLES = ["cases", "stages", "details", "excluded"]
+
+
+rule tabulate:
+    input:
+        traces=traces,
+        grid=grid_of_kept,
+    output:
+        csv=[shown(f"{{folder}}/tables/{table}.csv", "Tables", table=table) for table in TABLES],
+        parquet=expand("{{folder}}/tables/{table}.parquet", table=TABLES),
+    log:
+        "logs/{folder}/tabulate.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 4
+    params:
+        **made_with("tabulate_traces.py"),
+        of_grid=of_grid,
+        limits=LIMITS,
+    script:
+        "../scripts/tabulate_traces.py"
+
+
 rule report:
     input:
-        cases="results/tables/cases.parquet",
-        stages="results/tables/stages.parquet",
-        details="results/tables/details.parquet",
-        excluded="results/tables/excluded.parquet",
+        **{table: f"{{folder}}/tables/{table}.parquet" for table in TABLES},
     output:
-        report="results/report.md",
-        findings_csv=report(
-            "results/tables/findings.csv",
-            caption="../report/findings.rst",
-            category="Tables",
-            labels={"table": "findings"},
-        ),
-        findings="results/tables/findings.parquet",
+        report="{folder}/report.md",
+        findings_csv=shown("{folder}/tables/findings.csv", "Tables", table="findings"),
+        findings="{folder}/tables/findings.parquet",
     log:
-        "logs/report.log",
+        "logs/{folder}/report.log",
     conda:
         "../../envs/report.yaml"
     params:
+        **made_with("write_report.py"),
         thresholds=THRESHOLDS,
-        report_digest=REPORT_DIGEST,
-        env_digest=REPORT_ENV_DIGEST,
     script:
         "../scripts/write_report.py"
 
 
 rule page:
     input:
-        cases="results/tables/cases.parquet",
-        stages="results/tables/stages.parquet",
-        details="results/tables/details.parquet",
-        excluded="results/tables/excluded.parquet",
-        findings="results/tables/findings.parquet",
-        traces=expand("results/traces/{case}.json", case=CASES),
-        pictures=["results/plots/pictures.json", *expand("results/plots/{case}/pictures.json", case=CASES)],
+        **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, "findings"]},
+        traces=traces,
+        pictures=pictures,
     output:
-        report("results/report.html", caption="../report/page.rst", category="Report", labels={"report": "all cases"}),
+        shown("{folder}/report.html", "Report", report="all cases"),
     log:
-        "logs/page.log",
+        "logs/{folder}/page.log",
     conda:
         "../../envs/report.yaml"
     params:
+        **made_with("write_page.py"),
         thresholds=THRESHOLDS,
-        report_digest=REPORT_DIGEST,
-        env_digest=REPORT_ENV_DIGEST,
     script:
         "../scripts/write_page.py"
 
 
 rule outcome:
     input:
-        cases="results/tables/cases.parquet",
-        excluded="results/tables/excluded.parquet",
-        findings="results/tables/findings.parquet",
+        **{table: f"results/tables/{table}.parquet" for table in ("cases", "excluded", "findings")},
         # The report is made before a failed case can end the run.
         report="results/report.md",
         page="results/report.html",
     output:
         "results/outcome.json",
     log:
-        "logs/outcome.log",
+        "logs/results/outcome.log",
     # It fails when a case did, and would again.
     retries: 0
     conda:
         "../../envs/report.yaml"
     params:
-        grid=shown_path(GRID_FILE),
-        report_digest=REPORT_DIGEST,
-        env_digest=REPORT_ENV_DIGEST,
+        **made_with("check_outcome.py"),
+        grid=GRID_FILE,
     script:
         "../scripts/check_outcome.py"
+
+
+# Only for `snakemake --report`, which shows outputs: a case that fails makes no video, so its rule cannot promise one.
+rule gallery:
+    input:
+        CASE_TRACES,
+    output:
+        shown(directory("results/gallery"), "Videos", patterns=["{case}.mp4"], case="{case}"),
+    log:
+        "logs/results/gallery.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        **made_with("collect_videos.py"),
+    script:
+        "../scripts/collect_videos.py"

@@ -14,7 +14,7 @@ from wanbench.compare.failed import faults_of
 comparison = json.loads(Path(snakemake.input.json).read_text("utf-8"))
 faults = faults_of(comparison)
 Path(snakemake.log[0]).write_text("".join(f"{line}\n" for lines in faults.values() for line in lines), "utf-8")
-markdown, as_json, report, page = (Path(snakemake.config["results_in"], path) for path in snakemake.input)
+markdown, as_json, report, page = snakemake.input
 print(f"The comparison: {markdown}, {as_json}")
 print(f"The report: {report}, {page}")
 print("\n".join(ending(comparison)))

@@ -19,12 +19,10 @@ from wanbench.util.text import visible
 cases = pd.read_parquet(snakemake.input.cases)
 excluded = pd.read_parquet(snakemake.input.excluded)
 findings = findings_of_table(pd.read_parquet(snakemake.input.findings))
-folder = snakemake.config["results_in"]
-errors = errors_of(cases, excluded, snakemake.params.grid, folder)
-report, page = (Path(folder, path) for path in (snakemake.input.report, snakemake.input.page))
+errors = errors_of(cases, excluded, snakemake.params.grid)
 Path(snakemake.log[0]).write_text("".join(f"{error}\n" for error in errors), "utf-8")
 print(f"Cases: {case_counts(cases, findings, visible)}")
 if errors:
-    sys.exit("\n".join([f"The report {report} is complete, but:", *errors]))
-print(f"The report: {report}, {page}")
+    sys.exit("\n".join([f"The report {snakemake.input.report} is complete, but:", *errors]))
+print(f"The report: {snakemake.input.report}, {snakemake.input.page}")
 write_atomically(Path(snakemake.output[0]), json.dumps(outcome_of(cases, findings), indent=1) + "\n")

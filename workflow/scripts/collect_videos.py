@@ -6,14 +6,11 @@ from shutil import copyfile
 
 from wanbench.util.job_entry import enter_job
 
-enter_job("envs/report.yaml", snakemake.config)
+enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 
 from wanbench.registry.stages import OK
 from wanbench.trace.reader import read_trace
 from wanbench.util.errors import InputError
-from wanbench.util.rule_log import open_log
-
-sys.stderr = open_log(snakemake.log[0])
 
 gallery = Path(snakemake.output[0])
 gallery.mkdir(parents=True)

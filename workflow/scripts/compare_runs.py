@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wanbench.util.job_entry import enter_job
 
-enter_job("envs/report.yaml", snakemake.config)
+enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 
 import pandas as pd
 
@@ -17,9 +17,6 @@ from wanbench.report.comparison_markdown import render
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 from wanbench.util.errors import InputError
-from wanbench.util.rule_log import open_log
-
-sys.stderr = open_log(snakemake.log[0])
 
 excluded = pd.read_parquet(snakemake.input.excluded).query("of_grid")
 try:

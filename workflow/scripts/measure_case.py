@@ -26,7 +26,7 @@ digests = {
 }
 trace, log, limits = Path(snakemake.output.trace), Path(snakemake.log[0]), Limits(**snakemake.config["limits"])
 attempt = Attempt(case, trace, log, digests, limits, snakemake.config["run_id"])
-job_limit_s = limit_s(snakemake.resources.runtime) if snakemake.resources.ends_in_time else None
+job_limit_s = limit_s(snakemake.resources.runtime) if snakemake.config["job_ends_in_time"] else None
 try:
     if snakemake.resources.attempt == 1:
         supervise(attempt, conda_env, job_limit_s)

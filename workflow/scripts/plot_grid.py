@@ -1,20 +1,16 @@
 """Rule plot_grid: tables to the pictures of all cases together."""
 
-import sys
 from pathlib import Path
 
 from wanbench.util.job_entry import enter_job
 
-enter_job("envs/report.yaml", snakemake.config)
+enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 
 import pandas as pd
 
 from wanbench.plots.grid_bars import energy, stage_times
 from wanbench.plots.picture import save
 from wanbench.plots.time_memory import time_memory
-from wanbench.util.rule_log import open_log
-
-sys.stderr = open_log(snakemake.log[0])
 
 cases, stages = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages"))
 pictures = {

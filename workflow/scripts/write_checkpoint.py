@@ -6,14 +6,11 @@ from pathlib import Path
 
 from wanbench.util.job_entry import enter_job
 
-enter_job("envs/measure.yaml", snakemake.config)
+enter_job("envs/measure.yaml", snakemake.config, snakemake.log[0])
 
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.telemetry.gpus import usable_gpus
 from wanbench.util.errors import InputError
-from wanbench.util.rule_log import open_log
-
-sys.stderr = open_log(snakemake.log[0])
 
 
 def tell(line):

@@ -1,11 +1,10 @@
 """Rule page: tables, pictures and traces to one HTML file."""
 
-import sys
 from pathlib import Path
 
 from wanbench.util.job_entry import enter_job
 
-enter_job("envs/report.yaml", snakemake.config)
+enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 
 import pandas as pd
 
@@ -16,9 +15,6 @@ from wanbench.report.content import content_of
 from wanbench.report.page import read_pictures, to_page
 from wanbench.report.published import read_published
 from wanbench.trace.writer import write_atomically
-from wanbench.util.rule_log import open_log
-
-sys.stderr = open_log(snakemake.log[0])
 
 tables = [pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "details", "excluded")]
 findings = findings_of_table(pd.read_parquet(snakemake.input.findings))

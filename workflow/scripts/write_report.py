@@ -1,11 +1,10 @@
 """Rule report: tables to findings, and both to Markdown."""
 
-import sys
 from pathlib import Path
 
 from wanbench.util.job_entry import enter_job
 
-enter_job("envs/report.yaml", snakemake.config)
+enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 
 import pandas as pd
 
@@ -17,9 +16,6 @@ from wanbench.report.content import content_of
 from wanbench.report.markdown import to_markdown
 from wanbench.report.published import read_published
 from wanbench.trace.writer import write_atomically
-from wanbench.util.rule_log import open_log
-
-sys.stderr = open_log(snakemake.log[0])
 
 tables = [pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "details", "excluded")]
 thresholds = Thresholds(**snakemake.params.thresholds)

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from wanbench.util.text import one_line
 
@@ -11,32 +10,24 @@ _ASIDE = "results/aside/traces"
 _MOST_NAMED = 3
 
 
-def of_failed_case(
-    case: str, status: str, stage: str | None, error_type: str | None, message: str, folder: str = ""
-) -> str:
-    """One line that names a case, what happened to it and where its log is.
-
-    Args:
-        folder: where results are made, as the user would write it; empty for where Snakemake was started.
-    """
+def of_failed_case(case: str, status: str, stage: str | None, error_type: str | None, message: str) -> str:
+    """One line that names a case, what happened to it and where its log is."""
     where = f" in {stage}" if stage else ""
     said = one_line(f"{error_type}: {message}" if error_type else message)
-    return f"{case}: {status}{where}: {said} ({Path(folder, 'logs/measure', f'{case}.log')})"
+    return f"{case}: {status}{where}: {said} (logs/measure/{case}.log)"
 
 
-def of_no_case(files: Iterable[str], grid: str, folder: str = "") -> str:
+def of_no_case(files: Iterable[str], grid: str) -> str:
     """One line that names traces of cases that the grid does not have, and says what to do.
 
     Args:
         grid: the grid file, as the user would write it.
-        folder: as for `of_failed_case`.
     """
     listed = shlex.join(one_line(file) for file in files)
-    move = f"mkdir -p {_ASIDE} && mv -n {listed} {_ASIDE}"
     return (
         f"{grid} has no cases for these traces, so they are excluded. Put the cases back, delete what they left "
         "(README.md, 'Only what changed runs again'), or keep the traces for another grid (moved back for it, they are "
-        f"not measured again): {f'(cd {shlex.quote(folder)} && {move})' if folder else move}"
+        f"not measured again): mkdir -p {_ASIDE} && mv -n {listed} {_ASIDE}"
     )
 
 

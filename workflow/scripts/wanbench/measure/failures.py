@@ -5,12 +5,16 @@ output of a case before running it, and also when the job that made it ended bad
 """
 
 import json
+from collections.abc import Container
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from wanbench.cases.case import Case
+from wanbench.cases.messages import of_failed_case
+from wanbench.estimate.resources import TO_RECORD_A_LOST_ATTEMPT, Earlier, Resources, resources_of
 from wanbench.measure.outcome import Outcome
 from wanbench.registry.stages import FINISHED, OK
-from wanbench.trace.writer import write_atomically
+from wanbench.trace.writer import read_head, write_atomically
 from wanbench.util.errors import InputError
 
 
@@ -36,6 +40,35 @@ def failures(results: Path) -> dict[str, Failures]:
 def last_good_trace(results: Path, case_name: str) -> Path:
     """Where the last trace of a case that ran to its end is kept."""
     return results / "last_good" / f"{case_name}.json"
+
+
+def failed_in_run(results: Path, case_names: Container[str], run_id: str) -> list[str]:
+    """A line for each of the cases whose attempt in this run failed."""
+    lines = []
+    for name, failure in sorted(failures(results).items()):
+        if failure.run_id == run_id and name in case_names:
+            error = (read_head(results / "traces" / f"{name}.json") or {}).get("error") or {}
+            stage, error_type = error.get("stage_reached"), error.get("type")
+            lines.append(of_failed_case(name, failure.status, stage, error_type, str(failure.message)))
+    return lines
+
+
+def asked_resources(results: Path, case: Case, failure: Failures | None, attempt: int) -> Resources:
+    """What the job of a case asks a scheduler for.
+
+    Args:
+        failure: of this case before this run.
+        attempt: Snakemake's count in this run. Its second try measures nothing.
+    """
+    if attempt > 1:
+        return TO_RECORD_A_LOST_ATTEMPT
+    head = read_head(last_good_trace(results, case.name))
+    try:
+        earlier = head and Earlier(Case.from_settings(head["case"]), head["total_duration_s"])
+    except (KeyError, TypeError):
+        # Of another version.
+        earlier = None
+    return resources_of(case, earlier, failure and failure.status)
 
 
 def record_outcome(results: Path, case_name: str, outcome: Outcome, trace_text: str, run_id: str) -> None:

@@ -17,19 +17,15 @@ def outcome_of(cases: pd.DataFrame, findings: Findings) -> dict[str, int]:
     }
 
 
-def errors_of(cases: pd.DataFrame, excluded: pd.DataFrame, grid: str, folder: str = "") -> list[str]:
+def errors_of(cases: pd.DataFrame, excluded: pd.DataFrame, grid: str) -> list[str]:
     """A line for each case that failed and each whose trace could not be used, and one for traces of no case.
 
     Args:
         grid: the grid file, as the user would write it.
-        folder: as for `wanbench.cases.messages.of_failed_case`.
     """
     failed = cases[~cases["status"].isin(FINISHED)]
     keys = ("case", "status", "stage_reached", "error_type", "error_message")
-    lines = [
-        of_failed_case(*(None if pd.isna(case[key]) else case[key] for key in keys), folder)
-        for case in case_rows(failed)
-    ]
+    lines = [of_failed_case(*(None if pd.isna(case[key]) else case[key] for key in keys)) for case in case_rows(failed)]
     lines += [f"{item.case}: excluded: {item.reason}" for item in excluded.itertuples() if item.of_grid]
     of_none = [f"results/traces/{item.case}.json" for item in excluded.itertuples() if not item.of_grid]
-    return lines + ([of_no_case(of_none, grid, folder)] if of_none else [])
+    return lines + ([of_no_case(of_none, grid)] if of_none else [])

@@ -1,10 +1,7 @@
 """Digests that decide whether a finished measurement still stands."""
 
 import hashlib
-import io
 import json
-import tokenize
-from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,32 +20,6 @@ def sha256_of_file(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def without_comments(source: str) -> str:
-    """Python source without comments, trailing blanks and blank lines.
-
-    What is left decides what the code does, so that a comment does not cost hours of GPU time.
-    """
-    lines = source.splitlines()
-    # Nearly half of the files have none, and every start of Snakemake reads them all.
-    for token in tokenize.generate_tokens(io.StringIO(source).readline) if "#" in source else ():
-        if token.type == tokenize.COMMENT:
-            row, column = token.start
-            lines[row - 1] = lines[row - 1][:column]
-    return "\n".join(line.rstrip() for line in lines if line.strip())
-
-
-def code_digest(root: Path, patterns: Iterable[str]) -> str:
-    """Digest of the code and data files below `root` that match the glob patterns."""
-    files = sorted({path for pattern in patterns for path in root.glob(pattern) if path.is_file()})
-    contents: Mapping[str, str] = {
-        path.relative_to(root).as_posix(): without_comments(path.read_text("utf-8"))
-        if path.suffix == ".py"
-        else path.read_text("utf-8")
-        for path in files
-    }
-    return value_digest(contents)
 
 
 def value_digest(value: Any) -> str:

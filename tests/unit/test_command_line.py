@@ -1,0 +1,35 @@
+"""Which grid file a command names, and what else it may say."""
+
+from pathlib import Path
+
+import pytest
+
+from wanbench.cases.command_line import DEFAULT_GRID, grid_file
+from wanbench.util.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("options", "config_files", "named"),
+    [
+        ({}, [], DEFAULT_GRID),
+        ({"baseline": "old"}, [], DEFAULT_GRID),
+        ({"grid": "a.yaml"}, [], "a.yaml"),
+        ({}, [Path("a.yaml")], "a.yaml"),
+        ({"grid": "a.yaml"}, [Path("a.yaml").absolute()], "a.yaml"),
+    ],
+)
+def test_one_grid_file_is_named(options: dict, config_files: list[Path], named: str) -> None:
+    assert grid_file(options, config_files) == named
+
+
+@pytest.mark.parametrize(
+    ("options", "config_files", "part"),
+    [
+        ({"grid": "a.yaml", "steps": 3}, [], "--config: steps has no effect; allowed: grid=FILE, baseline=PATH"),
+        ({"grid": "a.yaml"}, [Path("b.yaml")], "b.yaml and a.yaml are 2 grid files; allowed: one"),
+        ({}, [Path("a.yaml"), Path("b.yaml")], "a.yaml and b.yaml are 2 grid files; allowed: one"),
+    ],
+)
+def test_what_has_no_effect_is_refused(options: dict, config_files: list[Path], part: str) -> None:
+    with pytest.raises(InputError, match=part):
+        grid_file(options, config_files)

@@ -1,0 +1,105 @@
+# What rules ask for: of a case, and of a folder, which is `results`, or results/reference/MACHINE with traces that were
+# measured elsewhere and are kept.
+
+from dataclasses import asdict
+from functools import cache
+
+from wanbench.cases.messages import of_no_checkpoint
+from wanbench.cases.schema import nearest
+from wanbench.measure.failures import asked_resources
+
+# Slurm ends a job after its `runtime`. An internal of Snakemake: in an interactive session there is a Slurm job as well.
+config["job_ends_in_time"] = workflow.remote_exec and "SLURM_JOB_ID" in os.environ
+# A case that is measured takes one of these, and a job that would disturb it all. An internal of Snakemake: a limit in
+# a profile would be gone with `--resources gpu=4`.
+UNDISTURBED = 1000
+workflow.global_resources.setdefault("undisturbed", UNDISTURBED)
+
+
+# On a cluster it binds nothing.
+resource_scopes:
+    undisturbed="local",
+
+
+def case_identity(wildcards):
+    """What of a case counts: only what differs from a neutral value, so that a new setting measures nothing again."""
+    if wildcards.case not in CASES:
+        refuse(f"{GRID_FILE}: no case {wildcards.case!r}{nearest(wildcards.case, CASES)}")
+    case = CASES[wildcards.case]
+    if case.needs_writing:
+        refuse(of_no_checkpoint(GRID_FILE, case.name, case.checkpoint))
+    return case.identity()
+
+
+def failed_attempts(wildcards):
+    """Counts up with every failed attempt, so that the next run tries the case again."""
+    return FAILURES[wildcards.case].failed_attempts if wildcards.case in FAILURES else 0
+
+
+@cache
+def resources_of_attempt(case, attempt):
+    asked = asked_resources(Path("results"), CASES[case], FAILURES.get(case), attempt)
+    # Stock diffusers exports, moves and compiles on all cores that it may use, and nodes commonly have as many a GPU.
+    return asdict(asked) | {"cpus": 8 * CASES[case].gpus, "attempt": attempt}
+
+
+def asked(resource):
+    def ask(wildcards, attempt):
+        return resources_of_attempt(wildcards.case, attempt)[resource]
+
+    return ask
+
+
+CASE_TRACES = expand("results/traces/{case}.json", case=CASES)
+
+
+def made_with(script):
+    return {"code_digest": code_digest(SCRIPTS / script), "env_digest": REPORT_ENV}
+
+
+def shown(file, category, patterns=(), **labels):
+    """A file for `snakemake --report`, with the caption of its name."""
+    return report(file, f"../report/{Path(file).stem}.rst", category, labels=labels, patterns=list(patterns))
+
+
+def traces(wildcards):
+    if wildcards.folder == "results":
+        return CASE_TRACES
+    kept = sorted(str(file) for file in Path(wildcards.folder, "traces").glob("*.json.gz"))
+    if not kept:
+        refuse(f"{wildcards.folder}/traces: no traces; allowed: a folder with *.json.gz files")
+    return kept
+
+
+def grid_of_kept(wildcards):
+    """The grid file beside kept traces, where there is one: it may have cases without any."""
+    file = Path(wildcards.folder, "grid.yaml")
+    return [str(file)] if wildcards.folder != "results" and file.exists() else []
+
+
+def pictures(wildcards):
+    cases = [Path(trace).name.removesuffix(".gz").removesuffix(".json") for trace in traces(wildcards)]
+    return [f"{wildcards.folder}/plots/{part}pictures.json" for part in ["", *(f"{case}/" for case in cases)]]
+
+
+def of_grid(wildcards):
+    """What traces must have been measured with, and those of no case; None for traces that stand for themselves."""
+    return {"expected": value_digest(EXPECTED), "others": OTHER_TRACES} if wildcards.folder == "results" else None
+
+
+def trace(wildcards):
+    return f"{wildcards.folder}/traces/{wildcards.case}.json" + ("" if wildcards.folder == "results" else ".gz")
+
+
+def expected_of_case(wildcards):
+    """What the trace of a case must have been measured with, as for all cases in tables."""
+    if wildcards.folder != "results":
+        return None
+    case_identity(wildcards)
+    return EXPECTED | {"case_sha256": {wildcards.case: EXPECTED["case_sha256"][wildcards.case]}}
+
+
+def compared_traces(wildcards):
+    if not BASELINE_FILES:
+        refuse("compare: no baseline; allowed: --config baseline=PATH")
+    return CASE_TRACES
