@@ -1,37 +1,89 @@
-"""Cases as a comparison has them, and what it says of them."""
+"""Cases as a comparison has them, and what it tells of them."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wanbench.compare.change_verdict import ComparedCase, Comparison
-from wanbench.compare.measured_cases import Figure, MeasuredCase, measured_case
-from wanbench.report.comparison_markdown import render
+import pandas as pd
+
+from wanbench.analysis.spread import MEASURE, STAGE
+from wanbench.compare.change_verdict import Comparison
+from wanbench.compare.change_verdict import compare as compare_sides
+from wanbench.compare.sides import Side, side, side_of
 from wanbench.trace.reader import Trace
 
+# A median with its standard error, None for one value.
+Figure = tuple[float, float | None]
 
-def case(name: str = "a", *, step_s: float = 1.0, **changes: Any) -> MeasuredCase:
+
+@dataclass(frozen=True)
+class MadeCase:
+    """A case as a row of a side, with its spread: figures by measure, and times by stage."""
+
+    case: str = "a"
+    status: str = "ok"
+    started_at: str | None = None
+    output_finite: bool | None = None
+    doubt: str | None = None
+    cold_only: bool = True
+    busy_pct: float | None = None
+    gpu_uuids: frozenset[str] = frozenset()
+    settings: dict[str, Any] = field(default_factory=dict)
+    how_often: dict[str, Any] = field(default_factory=dict)
+    hardware: dict[str, Any] = field(default_factory=dict)
+    software: dict[str, Any] = field(default_factory=dict)
+    figures: dict[str, Figure] = field(default_factory=dict)
+    stages: dict[str, Figure] = field(default_factory=dict)
+
+
+def case(name: str = "a", *, step_s: float = 1.0, **changes: Any) -> MadeCase:
     settings = {"model": "TI2V-5B", "task": "t2v", "size": "64*64", "frames": 5, "offload": "none", "weights": "random"}
     hardware = {"GPU": "G", "power limit (W)": 700.0, "CPU": "C"}
-    figures = {"step_s": Figure(step_s, 0.001), "gpu_mem_bytes": Figure(2e9)}
-    whole = MeasuredCase(name, "ok", None, settings, hardware, {"torch": "2.11.0"}, figures, {"T5_Encoding": Figure(1)})
-    return replace(whole, **changes)
+    figures = {"step_s": (step_s, 0.001), "gpu_mem_allocated_bytes": (2e9, None)}
+    whole = MadeCase(name, settings=settings, hardware=hardware, software={"torch": "2.11.0"}, figures=figures)
+    return replace(whole, **{"stages": {"T5_Encoding": (1, None)}} | changes)
 
 
-def with_settings(name: str, **settings: Any) -> MeasuredCase:
+def with_settings(name: str, **settings: Any) -> MadeCase:
     basis = case(name)
     return replace(basis, settings=basis.settings | settings)
 
 
-def measured_earlier(trace: Trace) -> MeasuredCase:
+def side_from(cases: Sequence[MadeCase], run: str) -> Side:
+    """A side of a comparison; a case that has no start is of this run."""
+    rows = [dict(vars(each)) for each in cases]
+    spread_rows = [
+        (row["case"], kind, key, value, error, 1)
+        for row in rows
+        for kind, of_kind in ((MEASURE, row.pop("figures")), (STAGE, row.pop("stages")))
+        for key, (value, error) in of_kind.items()
+    ]
+    for row in rows:
+        row["started_at"] = row["started_at"] or run
+    columns = ["case", "kind", "key", "value", "standard_error", "n"]
+    return side(rows, pd.DataFrame(spread_rows, columns=columns).astype({"standard_error": float}))
+
+
+def compare(old: Side | Sequence[MadeCase], new: Side | Sequence[MadeCase]) -> Comparison:
+    sides = [each if isinstance(each, Side) else side_from(each, run) for each, run in ((old, "old"), (new, "new"))]
+    return compare_sides("old", *sides)
+
+
+def measured_earlier(trace: Trace) -> Side:
     """The same figures as of another run."""
-    return replace(measured_case(trace), started_at="2026-01-01T10:00:00+00:00")
+    return side_of([replace(trace, started_at="2026-01-01T10:00:00+00:00")])
 
 
-def verdict(result: ComparedCase, name: str) -> str:
-    return next(row.verdict for row in result.rows if row.name == name)
+def spread(trace: Trace) -> dict[str, Figure]:
+    """Median and standard error of each measure and stage that the comparison takes of a trace."""
+    rows = side_of([trace]).spread.itertuples()
+    return {row.key: (row.value, None if pd.isna(row.standard_error) else row.standard_error) for row in rows}
 
 
-def overview(comparison: Comparison) -> str:
-    """What the overview says of the one case."""
-    row = next(line for line in render(comparison).splitlines() if line.startswith(("| a ", "| full ")))
-    return row.strip("|").split("|")[-1].strip()
+def verdict(comparison: Comparison, name: str) -> str:
+    """Of the one row of this name."""
+    return comparison.rows.set_index("name").loc[name, "verdict"]
+
+
+def verdicts(comparison: Comparison, *names: str) -> set[str]:
+    return {verdict(comparison, name) for name in names}

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -83,6 +84,12 @@ def made(
     if alter is not None:
         alter(trace)
     return judged(read_trace(write(folder, trace)), LIMITS)
+
+
+def figures_of(trace: Trace) -> SimpleNamespace:
+    """The row of the cases table, None for what was not measured."""
+    ((row,),) = records_by_case(cases_table([trace])).values()
+    return SimpleNamespace(**row)
 
 
 def steady_case(

@@ -12,11 +12,10 @@ from example_cases import tiny_case
 from reports import read_back
 from traces import GPU, HOST, LIMITS, records, trace_of, write
 from wanbench.compare.baseline import baseline_digest, baseline_files
-from wanbench.compare.ending import ending
+from wanbench.compare.command_end import ending, errors_of
 from wanbench.compare.export import as_json, as_table
-from wanbench.compare.failed import faults_of
-from wanbench.compare.measured_cases import measured_case
 from wanbench.compare.runs import compared_runs
+from wanbench.compare.sides import side_of
 from wanbench.util.errors import InputError
 
 GOLDEN = ROOT / "tests/data/comparison.json"
@@ -34,16 +33,16 @@ GOLDEN = ROOT / "tests/data/comparison.json"
     ],
     ids=["no pairs", "other videos"],
 )
-def test_a_comparison_of_nothing_is_a_fault(cases: list[dict], why: str) -> None:
+def test_a_comparison_of_nothing_is_an_error(cases: list[dict], why: str) -> None:
     content: dict[str, Any] = {"worse": [], "excluded": [], "cases": cases, "rows": [], "not_measured_again": []}
-    assert faults_of(content) == {"but nothing was compared": [why]}
+    assert errors_of(content) == {"but nothing was compared": [why]}
 
 
-def test_a_comparison_of_traces_with_themselves_is_a_fault() -> None:
+def test_a_comparison_of_traces_with_themselves_is_an_error() -> None:
     content: dict[str, Any] = {"worse": [], "excluded": [], "cases": [{"case": "a"}, {"case": "b"}]}
     content["rows"] = [{"case": "a"}, {"case": "b"}]
-    assert faults_of(content | {"not_measured_again": ["a"]}) == {}
-    (line,) = faults_of(content | {"not_measured_again": ["a", "b"]})["but nothing was compared"]
+    assert errors_of(content | {"not_measured_again": ["a"]}) == {}
+    (line,) = errors_of(content | {"not_measured_again": ["a", "b"]})["but nothing was compared"]
     assert "nothing was measured again" in line
 
 
@@ -82,8 +81,8 @@ def test_the_comparison_as_json(tmp_path: Path) -> None:
 
 
 def test_the_environment_is_hardware_and_software(tmp_path: Path) -> None:
-    on_cpu = measured_case(read_back(tmp_path, records([1.0] * 3, environment=HOST)))
-    assert on_cpu.hardware == {
+    ((_, on_cpu),) = side_of([read_back(tmp_path, records([1.0] * 3, environment=HOST))]).cases.iterrows()
+    assert on_cpu["hardware"] == {
         "GPU": "none",
         "GPU memory (bytes)": None,
         "power limit (W)": None,
@@ -91,8 +90,8 @@ def test_the_environment_is_hardware_and_software(tmp_path: Path) -> None:
         "CPU": "Some CPU",
         "logical cores": 16,
     }
-    assert on_cpu.software["torch"] == "2.11.0"
-    assert on_cpu.software["Python"] == "3.12.3"
+    assert on_cpu["software"]["torch"] == "2.11.0"
+    assert on_cpu["software"]["Python"] == "3.12.3"
 
 
 # --- baselines --------------------------------------------------------------------------------------------------

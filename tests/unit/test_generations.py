@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from reports import full_case, made, report, rules, tables
-from wanbench.analysis.figures import figures_of
-from wanbench.analysis.generations import kind_of
+from measured_cases import spread
+from reports import figures_of, full_case, made, report, rules, tables
 from wanbench.analysis.tables import cases_table, stages_table
-from wanbench.compare.measured_cases import measured_case
 from wanbench.measure.outcome import Outcome
 from wanbench.trace.reader import Trace
 
@@ -52,8 +50,8 @@ def test_the_cold_generation_is_in_no_median_and_stands_apart(tmp_path: Path, re
     lines = statistics(trace)
     assert (lines["First Step"], lines["First Step of the Cold Generation"]) == ("2.00 s", "6.00 s")
     assert rules(trace)["slow_first_step"].evidence["first_s"] == 6.0
-    compared = measured_case(trace).figures
-    assert (compared["first_step_s"].value, compared["warm_generation_s"].value) == (2.0, 10.75)
+    compared = spread(trace)
+    assert (compared["first_step_s"][0], compared["generation_s"][0]) == (2.0, 10.75)
 
 
 def test_compilation_stands_in_its_row_and_rows_add_up(tmp_path: Path) -> None:
@@ -90,7 +88,6 @@ def test_where_the_second_generation_is_cut_short_figures_are_of_the_first(tmp_p
     trace = made(tmp_path, full_case("cut", steps=3, repeats=2), alter=without_last_export, outcome=outcome)
     assert {stage.generation for stage in trace.stages if stage.measured} == {None, 0}
     assert "figures are of 1, the cold first one" in report(trace)
-    assert {stage.generation: kind_of(stage, warmup=0) for stage in trace.stages} == {None: "", 0: "", 1: "cut short"}
 
 
 def test_energy_per_second_of_video_is_that_of_one_generation_without_compilation(tmp_path: Path) -> None:
@@ -100,13 +97,6 @@ def test_energy_per_second_of_video_is_that_of_one_generation_without_compilatio
     assert figures.video_second_energy_j == pytest.approx(600 * 10.75 / (121 / 24))
     label = "Energy per Second of Video (one generation, without initialisation and compilation)"
     assert statistics(trace)[label] == "1279 J"
-
-
-def test_generations_that_do_not_count_are_named_for_what_they_are(tmp_path: Path) -> None:
-    kinds = {stage.generation: kind_of(stage, warmup=2) for stage in repeated(tmp_path, 2, 2).stages}
-    assert kinds == {None: "", 0: "warm-up", 1: "warm-up", 2: "", 3: ""}
-    kinds = {stage.generation: kind_of(stage, warmup=0) for stage in repeated(tmp_path).stages}
-    assert kinds == {None: "", 0: "cold", 1: ""}
 
 
 def test_the_tables_say_what_counts(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from reports import report
 from traces import LIMITS, read_content
 from wanbench.analysis.collect import collect
 from wanbench.compare.change_verdict import compare
-from wanbench.compare.measured_cases import measured_case
+from wanbench.compare.sides import side_of
 from wanbench.report.comparison_markdown import render
 from wanbench.trace.writer import write_trace
 
@@ -91,7 +91,7 @@ def test_a_changed_value_is_refused_or_reported(tmp_path: Path, name: str, made:
             continue
         try:
             report(*traces)
-            render(compare("old", [measured_case(whole)], [measured_case(trace) for trace in traces]))
+            render(compare("old", side_of([whole]), side_of(traces)))
         except Exception as error:
             raise AssertionError(f"{path} = {new}") from error
     assert min(outcomes.values()) > MUTATIONS // 10

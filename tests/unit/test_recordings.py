@@ -16,9 +16,8 @@ from typing import Any
 import pytest
 
 from example_cases import tiny_case
-from reports import report, rules
+from reports import figures_of, report, rules
 from traces import LIMITS
-from wanbench.analysis.figures import figures_of
 from wanbench.cases.case import case_sha256
 from wanbench.measure.assemble import TraceHead, assemble
 from wanbench.measure.outcome import Outcome

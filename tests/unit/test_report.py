@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from example_cases import tiny_case
-from reports import full_case, made, read_back, report, rules, tables, told, with_measures
+from reports import figures_of, full_case, made, read_back, report, rules, tables, told, with_measures
 from traces import GPU, S, host_samples, records, trace_of, write
-from wanbench.analysis.figures import figures_of, steps_of
 from wanbench.analysis.tables import stages_table
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace, read_trace
@@ -268,7 +267,7 @@ def test_a_stage_with_time_but_no_sampled_values_is_not_measured_in_any_place(tm
     assert {column for column, cell in row.items() if cell != "n/a"} == known
     assert stages_table([trace]).query("stage == 'Step_0_Loading'")["comp_load_pct_s"].isna().all()
     # The first step's energy is not known, and typical steps have theirs.
-    assert [step.energy_j for step in steps_of(trace.stages)] == [None, 600.0, 600.0]
+    assert figures_of(trace).step_energy_j == 600.0
 
 
 def test_no_share_of_the_cpu_is_above_the_whole(tmp_path: Path) -> None:

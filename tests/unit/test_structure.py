@@ -49,7 +49,8 @@ def test_a_plan_needs_the_packages_of_no_wing() -> None:
     )
     code = (
         blocked
-        + "from wanbench.estimate.machine import this_machine\nimport wanbench.estimate.plan\nprint(this_machine({}).no_answer)\n"
+        + "from wanbench.estimate.machine import this_machine\nimport wanbench.estimate.plan\n"
+        + "print(this_machine({}).no_answer)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True)
     assert done.stdout == "the environment that plan ran in has no nvidia-ml-py\n", done.stderr

@@ -1,24 +1,29 @@
 """The energy of a step or a generation is known where its stages are too short or too interleaved to have one each."""
 
-from dataclasses import replace
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from conftest import ROOT
-from wanbench.analysis.figures import figures_of, steps_of, typical_steps
-from wanbench.analysis.generations import generations_of
-from wanbench.analysis.sums import energy_of
-from wanbench.compare.measured_cases import measured_case
-from wanbench.trace.reader import Readings, StageRecord, Trace, read_trace
+from measured_cases import spread
+from reports import figures_of
+from wanbench.analysis.generations import GENERATION, energies
+from wanbench.trace.reader import Trace, read_trace
 from wanbench.util.counter import growth
 
 KEPT = ROOT / "results/reference/h200/traces"
-# 300 W throughout, read every 0.1 s from 1 to 40 s.
-COUNTER = Readings([i / 10 for i in range(10, 401)], [300.0 * i / 10 for i in range(10, 401)])
+INFERENCE, LOADING, DECODING = "Step_1_Inference", "Step_1_Loading", "VAE_Decoding"
 
 
-def stage(start_s: float, extent_s: float, time_s: float | None = None, **measures: float) -> StageRecord:
-    return StageRecord("Step_1_Inference", 0, True, start_s, extent_s, {"time_s": time_s or extent_s} | measures)
+def stage(name: str, start_s: float, extent_s: float, time_s: float | None = None, **measures: float) -> dict[str, Any]:
+    head = {"trace": 0, "generation": 0.0, "stage": name, "is_inference": name == INFERENCE, "start_s": start_s}
+    energy = {"energy_j": None, "extent_energy_j": 300 * extent_s}
+    return head | {"extent_s": extent_s, "time_s": time_s or extent_s} | energy | measures
+
+
+def energy_j(*stages: dict[str, Any]) -> float:
+    return energies(pd.DataFrame(stages).astype({"energy_j": float, "extent_energy_j": float}), GENERATION).item()
 
 
 def kept(case: str) -> Trace:
@@ -35,50 +40,41 @@ def test_a_counter_grows_evenly_between_readings_and_is_not_known_beyond_them() 
     assert growth([1.0], [10.0], 1.0, 1.0) is None
 
 
-def test_energy_of_interleaved_stages_is_what_the_counter_grew_by() -> None:
-    step = [stage(10.0, 5.9, 3.0), stage(10.1, 5.9, 3.0)]
-    assert energy_of(step, COUNTER) == pytest.approx(6 * 300)
-    assert energy_of(step, None) is None
+def test_energy_of_interleaved_stages_is_that_of_the_whole() -> None:
+    assert energy_j(stage(INFERENCE, 10.0, 6.0, 3.0), stage(LOADING, 10.1, 5.8, 3.0)) == pytest.approx(6 * 300)
 
 
 def test_energy_that_the_stages_have_themselves_is_not_replaced() -> None:
-    assert energy_of([stage(10.0, 5.0, energy_j=7.0), stage(15.0, 0.01)], COUNTER) == 7.0
+    assert energy_j(stage(DECODING, 10.0, 5.0, energy_j=7.0), stage(INFERENCE, 15.0, 0.01)) == 7.0
 
 
-def test_there_is_no_energy_where_the_counter_does_not_tell() -> None:
-    assert energy_of([], COUNTER) is None
-    assert energy_of([stage(0.5, 3.0)], COUNTER) is None, "it begins before the counter was read"
-    assert energy_of([stage(38.0, 3.0)], COUNTER) is None, "it ends after the counter was read"
-    assert energy_of([stage(10.0, 0.5)], COUNTER) is None, "it is short"
-    assert energy_of([stage(10.0, 2.0), stage(13.0, 2.0)], COUNTER) is None, "something else lies in between"
+@pytest.mark.parametrize(
+    "stages",
+    [
+        [stage(INFERENCE, 0.5, 3.0, extent_energy_j=None)],
+        [stage(INFERENCE, 10.0, 0.5)],
+        [stage(INFERENCE, 10.0, 2.0), stage(DECODING, 13.0, 2.0)],
+        [stage(INFERENCE, 10.0, 2.0), stage(DECODING, 12.0, 2.0, extent_energy_j=None)],
+    ],
+    ids=["not read", "short", "something else in between", "part of it not read"],
+)
+def test_there_is_no_energy_where_the_counter_does_not_tell(stages: list[dict[str, Any]]) -> None:
+    assert pd.isna(energy_j(*stages))
 
 
-def test_energy_of_what_was_taken_out_does_not_count() -> None:
-    stages = [stage(10.0, 1.0), stage(13.0, 5.0)]
-    assert energy_of(stages, COUNTER, [stage(11.0, 2.0, energy_j=900.0)]) == pytest.approx(8 * 300 - 900)
-    assert energy_of(stages, COUNTER, [stage(11.0, 2.0)]) is None
-
-
-@pytest.mark.parametrize("case", ["5B_704p_compiled", "02_Efficiency_Quality_704p", "I2V_A14B_720p_offload_compiled"])
-def test_counter_and_stages_agree_where_both_are_known(case: str) -> None:
-    trace = kept(case)
-    bare = [replace(stage, measures=stage.measures | {"energy_j": None}) for stage in trace.stages]
-    pairs = zip(generations_of(trace.stages), generations_of(bare, trace.energy_counter), strict=True)
-    for added_up, measured in pairs:
-        assert measured.energy_j == pytest.approx(added_up.energy_j, rel=0.01)
-        assert added_up.energy_j > 10_000
-    steps = zip(typical_steps(steps_of(trace.stages)), typical_steps(steps_of(bare, trace.energy_counter)), strict=True)
-    for added_up, measured in steps:
-        assert measured.energy_j == pytest.approx(added_up.energy_j, rel=0.01)
+def test_the_energy_of_compilation_is_not_in_it() -> None:
+    step = stage(INFERENCE, 10.0, 8.0, 6.0)
+    assert energy_j(step, stage("Compilation", 11.0, 2.0, energy_j=900.0)) == pytest.approx(8 * 300 - 900)
+    assert pd.isna(energy_j(step, stage("Compilation", 11.0, 2.0)))
 
 
 @pytest.mark.parametrize("case", ["T2V_A14B_480p_sequential", "T2V_A14B_480p_group_stream"])
-def test_a_case_whose_weights_move_in_between_has_energy_of_step_and_generation(case: str) -> None:
+def test_a_case_whose_weight_transfers_lie_in_between_has_energy_of_step_and_generation(case: str) -> None:
     trace = kept(case)
-    figures, compared = figures_of(trace), measured_case(trace).figures
+    figures, compared = figures_of(trace), spread(trace)
     assert 250 < figures.step_energy_j / figures.step_s < 700, "W"
     assert figures.generation_energy_j > 2 * figures.step_energy_j
     initialised_j = next(s.measures["energy_j"] for s in trace.stages if s.name == "Model_Initialization")
     assert figures.generation_energy_j + initialised_j == pytest.approx(figures.energy_j, rel=0.01)
-    assert compared["step_energy_j"].value == figures.step_energy_j
-    assert compared["generation_energy_j"].value == figures.generation_energy_j
+    assert compared["step_energy_j"][0] == figures.step_energy_j
+    assert compared["generation_energy_j"][0] == figures.generation_energy_j

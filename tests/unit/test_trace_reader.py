@@ -6,12 +6,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from traces import LIMITS, change, records, trace_of, write
-from wanbench.analysis.collect import FILES_OF_A_PART, Excluded, Expected, collect, made_of_parts, not_of_the_grid
-from wanbench.analysis.tables import cases_table, excluded_table, joined, stages_table, tables_of
+from wanbench.analysis.collect import Excluded, Expected, collect, not_of_the_grid
+from wanbench.analysis.tables import cases_table, excluded_table, stages_table
 from wanbench.measure.outcome import Outcome
 from wanbench.report.grid_outcome import errors_of
 from wanbench.trace.reader import read_trace
@@ -256,18 +255,14 @@ def test_reading_in_several_processes_gives_the_same(file: Path, tmp_path: Path)
     broken = tmp_path / "broken.json"
     broken.write_text("{")
     traces, excluded = collect([broken, file], expected(file), LIMITS)
-    files = [broken, file] * (FILES_OF_A_PART + 1)
-    for processes in (1, 2):
-        parts, unused = made_of_parts(tables_of, files, expected(file), LIMITS, processes)
-        assert len(parts) == 3
-        assert unused == excluded * (FILES_OF_A_PART + 1)
-        pd.testing.assert_frame_equal(joined(parts).stages, stages_table(traces * (FILES_OF_A_PART + 1)))
+    assert collect([broken, file], expected(file), LIMITS, processes=2) == (traces, excluded)
 
 
-def test_tables_of_no_traces_have_their_columns() -> None:
-    parts, excluded = made_of_parts(tables_of, [], None, LIMITS, processes=2)
-    assert excluded == []
-    pd.testing.assert_frame_equal(joined(parts).cases, cases_table([]))
+def test_tables_of_no_traces_have_their_columns(file: Path) -> None:
+    traces = [read_trace(file)]
+    for table in (cases_table, stages_table):
+        assert table([]).dtypes.equals(table(traces).dtypes)
+        assert table([]).empty
 
 
 def test_traces_that_are_excluded_fail_the_run_and_those_of_no_case_with_one_line(file: Path) -> None:

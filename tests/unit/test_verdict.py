@@ -10,13 +10,12 @@ import pytest
 
 from conftest import ROOT
 from example_cases import tiny_case
-from reports import report, rules, tables
+from reports import figures_of, report, rules, tables
 from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
 from wanbench.analysis.collect import collect
-from wanbench.analysis.figures import figures_of
 from wanbench.analysis.measured_runs import judged
 from wanbench.analysis.tables import cases_table, stages_table
-from wanbench.compare.measured_cases import measured_case
+from wanbench.compare.sides import side_of
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.verdict import Limits, step_time_change
@@ -152,9 +151,9 @@ def test_a_contaminated_generation_is_excluded_and_named(tmp_path: Path, reading
     figures = figures_of(trace)
     assert (figures.step_s, figures.step_mean_s, figures.generation_s) == pytest.approx((2.0, 2.0, 10.75))
     assert figures.video_second_energy_j == pytest.approx(figures.generation_energy_j * 24 / 5)
-    compared = measured_case(trace)
-    assert compared.doubt is None
-    assert compared.figures["step_s"].error == 0
+    compared = side_of([trace])
+    assert compared.cases["doubt"].item() is None
+    assert compared.spread.set_index("key").loc["step_s", "standard_error"] == 0
     assert (cases_table([trace])["generations"].item(), cases_table([trace])["generations_excluded"].item()) == (3, 1)
     assert set(stages_table([trace]).query("generation == 1")["excluded"]) == {why}
     finding = rules(trace)["generations_excluded"]

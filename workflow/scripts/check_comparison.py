@@ -8,16 +8,15 @@ from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
-from wanbench.compare.ending import ending
-from wanbench.compare.failed import faults_of
+from wanbench.compare.command_end import ending, errors_of
 
 comparison = json.loads(Path(snakemake.input.json).read_text("utf-8"))
-faults = faults_of(comparison)
-Path(snakemake.log[0]).write_text("".join(f"{line}\n" for lines in faults.values() for line in lines), "utf-8")
+errors = errors_of(comparison)
+Path(snakemake.log[0]).write_text("".join(f"{line}\n" for lines in errors.values() for line in lines), "utf-8")
 markdown, as_json, report, page = snakemake.input
 print(f"The comparison: {markdown}, {as_json}")
 print(f"The report: {report}, {page}")
 print("\n".join(ending(comparison)))
-if faults:
-    parts = ["\n".join([f"{what}:", *lines]) for what, lines in faults.items()]
+if errors:
+    parts = ["\n".join([f"{what}:", *lines]) for what, lines in errors.items()]
     sys.exit(f"The comparison {markdown} is complete, " + "\n\n".join(parts))

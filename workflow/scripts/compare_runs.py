@@ -1,4 +1,4 @@
-"""Rule comparison: the traces of this run beside those of a baseline, or beside the figures of its report."""
+"""Rule comparison: the traces of this run beside those of a baseline."""
 
 import json
 import sys

@@ -6,8 +6,8 @@ from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 
-from wanbench.analysis.collect import Expected, case_of, made_of_parts, not_of_the_grid, without_trace
-from wanbench.analysis.tables import excluded_table, joined, tables_of, write_table
+from wanbench.analysis.collect import Expected, case_of, collect, not_of_the_grid, without_trace
+from wanbench.analysis.tables import excluded_table, tables_of, write_table
 from wanbench.cases.resolve import case_names
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.trace.verdict import Limits
@@ -16,12 +16,12 @@ of_grid = snakemake.params.of_grid
 expected = Expected(**snakemake.config["expected"]) if of_grid else None
 limits = Limits(**snakemake.params.limits)
 files = [Path(file) for file in snakemake.input.traces]
-parts, excluded = made_of_parts(tables_of, files, expected, limits, snakemake.threads)
+traces, excluded = collect(files, expected, limits, snakemake.threads)
 excluded += not_of_the_grid(of_grid["others"] if of_grid else [])
 for grid in snakemake.input.get("grid", []):
     missing = set(case_names(read_yaml(Path(grid)), grid)).difference(map(case_of, files))
     excluded += without_trace(sorted(missing), grid)
-tables = joined(parts)
+tables = tables_of(traces)
 all_tables = [tables.cases, tables.stages, tables.details, excluded_table(excluded)]
 for table, csv, parquet in zip(all_tables, snakemake.output.csv, snakemake.output.parquet):
     write_table(table, Path(csv), Path(parquet))

@@ -1,7 +1,7 @@
 """The stages of a case as the report lists them: one row a stage, whatever the number of generations."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,16 +13,13 @@ FURTHER_GENERATIONS = "Further_Generations"
 
 @dataclass(frozen=True)
 class Row:
-    """A stage over the generations that count.
+    """A stage over the measured generations: median or highest value of each measure, None where one of them lacks it.
 
     Attributes:
-        time_s: median.
-        min_s, max_s: spread over the generations that count; None with one generation.
-        first_s: time in the first generation of the process, whether or not it counts; None if that is excluded or
-            has no such stage.
-        cpu_pct and the other shares, comp_load_pct_s, energy_j, power_w: medians.
-        gpu_mem_allocated_bytes and the other memory: highest. None of these where one of the generations lacks it.
-        samples: number of samples taken in the stage, over the generations that count.
+        min_s, max_s: spread over the measured generations; None with one generation.
+        first_s: time in the first generation of the process, measured or not; None if that is excluded or has no such
+            stage.
+        samples: number of samples taken in the stage, over the measured generations.
     """
 
     stage: str
@@ -51,25 +48,19 @@ class Row:
 
 
 _MEDIANS = (
-    "time_s",
-    "cpu_pct",
-    "sm_activity_pct",
-    "comp_load_pct_s",
-    "tensor_activity_pct",
-    "dram_activity_pct",
-    "energy_j",
-    "power_w",
-    "process_cpu_pct",
-    "flops",
-    "loading_s",
-    "offloading_s",
+    *(
+        "time_s",
+        "cpu_pct",
+        "sm_activity_pct",
+        "comp_load_pct_s",
+        "tensor_activity_pct",
+        "dram_activity_pct",
+        "energy_j",
+    ),
+    *("power_w", "process_cpu_pct", "flops", "loading_s", "offloading_s"),
 )
 _HIGHEST = (
-    "gpu_mem_allocated_bytes",
-    "gpu_mem_reserved_bytes",
-    "gpu_mem_used_bytes",
-    "sys_mem_bytes",
-    "process_mem_bytes",
+    *("gpu_mem_allocated_bytes", "gpu_mem_reserved_bytes", "gpu_mem_used_bytes", "sys_mem_bytes", "process_mem_bytes"),
 )
 
 
@@ -99,32 +90,27 @@ def breakdown(stages: Sequence[Mapping[str, Any]]) -> list[Row]:
 
 
 def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
-    """The row of a stage; None if it ran only in generations that do not count, as all stages but compilation may."""
+    """The row of a stage; None if it ran only in generations that are not measured, as all but compilation may."""
     measured = [stage for stage in stages if stage["measured"]]
     if name == stage_names.COMPILATION:
         measured = measured or stages
     if not measured:
         return None
-    # Of one generation, as most cases have, medians and highest values are its own.
-    values = _of_several(measured) if len(measured) > 1 else {key: measured[0][key] for key in (*_MEDIANS, *_HIGHEST)}
+    times_s = [stage["time_s"] for stage in measured]
     first = next((stage for stage in stages if stage["generation"] == 0 and not stage["excluded"]), None)
     return Row(
         stage=name,
+        min_s=min(times_s) if len(measured) > 1 else None,
+        max_s=max(times_s) if len(measured) > 1 else None,
         first_s=first and first["time_s"],
         samples=sum(stage["samples"] for stage in measured),
         interrupted=any(stage["interrupted"] for stage in measured),
-        **values,
+        **{key: _joined(measured, key, statistics.median) for key in _MEDIANS},
+        **{key: _joined(measured, key, max) for key in _HIGHEST},
     )
 
 
-def _of_several(stages: list[Mapping[str, Any]]) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "min_s": min(stage["time_s"] for stage in stages),
-        "max_s": max(stage["time_s"] for stage in stages),
-    }
-    for measures, summarise in ((_MEDIANS, statistics.median), (_HIGHEST, max)):
-        for measure in measures:
-            known = [stage[measure] for stage in stages if stage[measure] is not None]
-            # Of some of them it would stand beside the time of all.
-            values[measure] = summarise(known) if len(known) == len(stages) else None
-    return values
+def _joined(stages: list[Mapping[str, Any]], measure: str, join: Callable[[list[float]], float]) -> float | None:
+    known = [stage[measure] for stage in stages if stage[measure] is not None]
+    # Of some of them it would stand beside the time of all.
+    return join(known) if len(known) == len(stages) else None

@@ -1,13 +1,11 @@
 """Read the traces of a grid, and set aside, with the reason, those that must not be used."""
 
-import gc
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from wanbench.analysis.measured_runs import judged
 from wanbench.trace.reader import Trace, read_trace
@@ -15,11 +13,6 @@ from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError
 from wanbench.util.lifeline import end_with
 from wanbench.util.text import one_line
-
-# Few enough for all processes to have work, and enough that making tables of them takes little beside reading them.
-FILES_OF_A_PART = 8
-
-Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -56,7 +49,9 @@ def without_trace(cases: Iterable[str], grid: str) -> list[Excluded]:
     return [Excluded(case, f"{grid} has this case, and there is no trace of it: it was not measured") for case in cases]
 
 
-def collect(files: Sequence[Path], expected: Expected | None, limits: Limits) -> tuple[list[Trace], list[Excluded]]:
+def collect(
+    files: Sequence[Path], expected: Expected | None, limits: Limits, processes: int = 1
+) -> tuple[list[Trace], list[Excluded]]:
     """Traces that describe the grid, judged, in the order of `files`, and those that do not.
 
     Snakemake's record of what made a file can be lost or overruled (`--touch`); the trace's own cannot.
@@ -64,48 +59,17 @@ def collect(files: Sequence[Path], expected: Expected | None, limits: Limits) ->
     Args:
         expected: None for traces that stand for themselves, as those of another machine do.
         limits: for the verdict on each.
+        processes: that read at the same time.
     """
-    read_files = [_read(file, expected, limits) for file in files]
-    traces = [item for item in read_files if isinstance(item, Trace)]
-    return traces, [item for item in read_files if isinstance(item, Excluded)]
-
-
-def made_of_parts(
-    make: Callable[[list[Trace]], Made],
-    files: Sequence[Path],
-    expected: Expected | None,
-    limits: Limits,
-    processes: int = 1,
-) -> tuple[list[Made], list[Excluded]]:
-    """What is made of the traces that `collect` gives, some of them at a time, so that nobody holds all of them.
-
-    Args:
-        make: one that other processes can import. It is called where the traces were read, since they are long.
-        files, expected, limits: as `collect` takes them.
-        processes: that work at the same time.
-    """
-    parts = [files[start : start + FILES_OF_A_PART] for start in range(0, len(files), FILES_OF_A_PART)]
-    made_of = partial(_made_of_part, make=make, expected=expected, limits=limits)
-    if processes == 1:
-        results = list(map(made_of, parts))
+    read = partial(_read, expected=expected, limits=limits)
+    if processes == 1 or len(files) < 2:
+        items = list(map(read, files))
     else:
-        with ProcessPoolExecutor(processes, initializer=_start_reader, initargs=(os.getpid(),)) as pool:
-            results = list(pool.map(made_of, parts))
-    return [made for made, _ in results], [item for _, excluded in results for item in excluded]
-
-
-def _made_of_part(
-    files: Sequence[Path], make: Callable[[list[Trace]], Made], expected: Expected | None, limits: Limits
-) -> tuple[Made, list[Excluded]]:
-    traces, excluded = collect(files, expected, limits)
-    return make(traces), excluded
-
-
-def _start_reader(pid: int) -> None:
-    # A pool's processes wait for each other's work for ever when the one that made them was killed.
-    end_with(pid)
-    # Reading and making tables leave hardly any cycles, and looking for them takes a sixth of the time.
-    gc.disable()
+        # A pool's processes wait for each other's work for ever when the one that made them was killed.
+        with ProcessPoolExecutor(processes, initializer=end_with, initargs=(os.getpid(),)) as pool:
+            items = list(pool.map(read, files))
+    traces = [item for item in items if isinstance(item, Trace)]
+    return traces, [item for item in items if isinstance(item, Excluded)]
 
 
 def case_of(file: Path) -> str:
@@ -115,19 +79,14 @@ def case_of(file: Path) -> str:
 
 def _read(file: Path, expected: Expected | None, limits: Limits) -> Trace | Excluded:
     case = case_of(file)
+    # Traces that stand for themselves cannot be measured again here.
+    remedy = "" if expected is None else f"; --forcerun {file} measures it again"
     try:
         trace = read_trace(file)
     except InputError as error:
-        return Excluded(case, str(error) + _remedy(file, expected))
+        return Excluded(case, f"{error}{remedy}")
     reason = _stale(trace, case, expected)
-    if reason is None:
-        return judged(trace, limits)
-    return Excluded(case, f"{file}: {reason}{_remedy(file, expected)}")
-
-
-def _remedy(file: Path, expected: Expected | None) -> str:
-    # Traces that stand for themselves cannot be measured again here.
-    return "" if expected is None else f"; --forcerun {file} measures it again"
+    return judged(trace, limits) if reason is None else Excluded(case, f"{file}: {reason}{remedy}")
 
 
 def _stale(trace: Trace, case: str, expected: Expected | None) -> str | None:
@@ -135,12 +94,11 @@ def _stale(trace: Trace, case: str, expected: Expected | None) -> str | None:
         return f"case.name: holds case {trace.case['name']!r}"
     if expected is None:
         return None
-    for key, now in (
-        ("case_sha256", expected.case_sha256[case]),
-        ("measure", expected.measure),
-        ("env", expected.env),
+    for key, now, what in (
+        ("case_sha256", expected.case_sha256[case], "settings of this case"),
+        ("measure", expected.measure, "measuring code"),
+        ("env", expected.env, "measuring environment"),
     ):
         if trace.digests[key] != now:
-            what = {"case_sha256": "settings of this case", "measure": "measuring code", "env": "measuring environment"}
-            return f"digests.{key}: measured with other {what[key]}"
+            return f"digests.{key}: measured with other {what}"
     return None

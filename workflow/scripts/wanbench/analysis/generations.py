@@ -1,81 +1,93 @@
-"""What one generation takes: the first of a process, which is cold, and those after it, which are warm.
+"""Tables of steps and of generations, from the stages of all traces.
 
-Whether figures are made of a generation, `judged` decides.
+Stages are plain numbers here, NaN where nothing was measured, with the number of the trace in `trace`.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+import pandas as pd
 
-from wanbench.analysis.sums import energy_of
 from wanbench.registry import stages as stage_names
-from wanbench.trace.reader import Readings, StageRecord
+from wanbench.registry.stage_metrics import SHORTEST_WITH_ENERGY_S
+
+GENERATION = ["trace", "generation"]
+STEP = [*GENERATION, "step"]
+COLD, WARM = "cold", "warm"
+
+# Stages shorter than the sampling interval have no sampled values. A sum over less of the time is not the whole.
+_MIN_SHARE_OF_TIME = 0.99
+# Those whose extents follow each other; the other stages of a generation lie in them.
+_OUTER = (stage_names.PREPROCESS, stage_names.VAE_DECODING, stage_names.VIDEO_EXPORT)
 
 
-@dataclass(frozen=True)
-class Generation:
-    """The stages of a generation that ran to its end.
+def sums(stages: pd.DataFrame, measure: str, by: list[str]) -> pd.Series:
+    """Sum over the stages that have a measure; NaN where they are less than 99 % of the time."""
+    grouped = stages.assign(known_s=stages["time_s"].where(stages[measure].notna())).groupby(by)
+    enough = grouped["known_s"].sum() >= _MIN_SHARE_OF_TIME * grouped["time_s"].sum()
+    return grouped[measure].sum(min_count=1).where(enough)
 
-    Attributes:
-        number: from 0, in the order of the process.
-        counted: figures are made of it.
-        energy_counter: of the GPU, in joules; None where it was not sampled.
-        taken_out: stages of it that figures are made without.
+
+def energies(stages: pd.DataFrame, by: list[str]) -> pd.Series:
+    """Energy in joules of stages without compilation, also where some are too short or interleaved to have a figure.
+
+    Where such stages are more than 1 % of the time, it is the energy of the outer stages with what lies in them, less
+    that of compilation. It is NaN where that is not known: something else lies in between, or the whole is short.
     """
-
-    number: int
-    measured: bool
-    stages: tuple[StageRecord, ...]
-    energy_counter: Readings | None = None
-    taken_out: tuple[StageRecord, ...] = ()
-
-    @property
-    def time_s(self) -> float:
-        """From the pipeline's call to the video file, without what lies between stages."""
-        return sum(stage.measures["time_s"] for stage in self.stages)
-
-    @property
-    def energy_j(self) -> float | None:
-        return energy_of(self.stages, self.energy_counter, self.taken_out)
-
-    def without_compilation(self) -> "Generation":
-        kept = tuple(stage for stage in self.stages if stage.name != stage_names.COMPILATION)
-        compilation = tuple(stage for stage in self.stages if stage.name == stage_names.COMPILATION)
-        return replace(self, stages=kept, taken_out=self.taken_out + compilation)
+    is_compilation = stages["stage"] == stage_names.COMPILATION
+    whole = stages[stages["stage"].isin(_OUTER) | stages["is_inference"]].groupby(by)["extent_energy_j"]
+    whole_j = whole.sum().where(whole.count() == whole.size())
+    compiled = is_compilation.groupby([stages[key] for key in by]).any()
+    compilation_j = sums(stages[is_compilation], "energy_j", by).reindex(compiled.index).where(compiled, 0.0)
+    grouped = stages.assign(end_s=stages["start_s"] + stages["extent_s"]).groupby(by)
+    whole_s = grouped["end_s"].max() - grouped["start_s"].min()
+    is_whole = (whole_s >= SHORTEST_WITH_ENERGY_S) & (grouped["time_s"].sum() >= _MIN_SHARE_OF_TIME * whole_s)
+    added_up_j = sums(stages[~is_compilation], "energy_j", by).reindex(whole_s.index)
+    return added_up_j.fillna((whole_j.reindex(whole_s.index) - compilation_j).where(is_whole))
 
 
-def generations_of(stages: Iterable[StageRecord], energy_counter: Readings | None = None) -> list[Generation]:
-    """All generations that ran to their end and are not excluded, in order."""
-    by_number: dict[int, list[StageRecord]] = {}
-    for stage in stages:
-        if stage.generation is not None and stage.excluded is None:
-            by_number.setdefault(stage.generation, []).append(stage)
-    return [
-        Generation(number, parts[0].measured, tuple(parts), energy_counter)
-        for number, parts in sorted(by_number.items())
-        if any(part.name == stage_names.VIDEO_EXPORT and not part.measures.get("interrupted") for part in parts)
-    ]
+def steps_of(stages: pd.DataFrame) -> pd.DataFrame:
+    """One row a complete denoising step: time and energy of loading and inference together.
+
+    `typical` steps are all but the first, which launches kernels for the first time, and the one in which the second
+    expert begins (`is_switch`), which transfers weights.
+    """
+    parts = stages[stages["step"].notna() & stages["generation"].notna()]
+    steps = parts.groupby(STEP).agg(
+        measured=("measured", "first"),
+        excluded=("excluded", "first"),
+        interrupted=("interrupted", "any"),
+        expert=("expert", "last"),
+        time_s=("time_s", "sum"),
+    )
+    steps["energy_j"] = energies(parts, STEP)
+    steps = steps.reset_index()
+    experts = steps["expert"].astype(object).where(steps["expert"].notna(), "")
+    follows = steps.groupby(GENERATION)["step"].shift() == steps["step"] - 1
+    before = experts.groupby([steps["trace"], steps["generation"]]).shift().where(follows, "")
+    steps["is_switch"] = (steps["step"] > 0) & (experts != before)
+    steps["typical"] = (steps["step"] > 0) & ~steps["is_switch"]
+    return steps[~steps["interrupted"]]
 
 
-def cold(generations: Sequence[Generation]) -> list[Generation]:
-    """The first of the process, whether or not it is a warm-up; none where it is excluded."""
-    return [generation for generation in generations if generation.number == 0]
+def generations_of(stages: pd.DataFrame, offload_all_s: pd.Series) -> pd.DataFrame:
+    """One row a generation that ran to its end and is not excluded; energy and transfers are without compilation.
 
-
-def warm(generations: Sequence[Generation]) -> list[Generation]:
-    """Those that count after the first of the process."""
-    return [generation for generation in generations if generation.number > 0 and generation.measured]
-
-
-def kind_of(stage: StageRecord, warmup: int) -> str:
-    """What the generation of a stage is that does not count; empty for one that does, and for a stage of none.
+    `kind` is "cold" for the first of the process, whether or not it is a warm-up, and "warm" for the measured ones
+    after it.
 
     Args:
-        warmup: number of generations that warm up.
+        offload_all_s: time in which all weights left the device at the end, by trace and generation.
     """
-    if stage.measured or stage.generation is None:
-        return ""
-    if stage.excluded:
-        return "excluded"
-    if stage.generation < warmup:
-        return "warm-up"
-    return "cold" if stage.generation == 0 else "cut short"
+    parts = stages[stages["generation"].notna() & stages["excluded"].isna()]
+    ended = parts[(parts["stage"] == stage_names.VIDEO_EXPORT) & ~parts["interrupted"]]
+    parts = parts.merge(ended[GENERATION].drop_duplicates(), on=GENERATION)
+    bare = parts[parts["stage"] != stage_names.COMPILATION]
+    decoding = bare[bare["stage"] == stage_names.VAE_DECODING].groupby(GENERATION)
+    table = parts.groupby(GENERATION).agg(measured=("measured", "first"), time_s=("time_s", "sum"))
+    table["excl_compilation_s"] = bare.groupby(GENERATION)["time_s"].sum()
+    table["energy_j"] = energies(parts, GENERATION)
+    table["vae_computing_s"] = decoding["computing_s"].median()
+    table["weight_transfer_s"] = bare.groupby(GENERATION)["transfer_s"].sum().add(offload_all_s, fill_value=0)
+    table = table.reset_index()
+    table["kind"] = pd.Series(pd.NA, table.index, dtype="string")
+    table.loc[table["generation"] == 0, "kind"] = COLD
+    table.loc[(table["generation"] > 0) & table["measured"], "kind"] = WARM
+    return table

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 
-from wanbench.analysis.generations import cold, generations_of, warm
 from wanbench.registry import stages as stage_names
 from wanbench.trace.reader import StageRecord, Trace
 from wanbench.trace.verdict import GenerationTimes, Limits, verdict_on
@@ -12,7 +11,7 @@ _CPU_SHARES = ("cpu_pct", "process_cpu_pct")
 
 
 def judged(trace: Trace, limits: Limits) -> Trace:
-    """The trace with its verdict made anew, in which only the generations count that figures are made of.
+    """The trace with its verdict made anew, in which only the generations are measured that figures are made of.
 
     No median is to hold a contaminated generation or, beside warm ones, the first of the process. No share of the CPU
     is to be one that cannot be.
@@ -23,8 +22,8 @@ def judged(trace: Trace, limits: Limits) -> Trace:
         replace(stage, measured=False, excluded=excluded[stage.generation]) if stage.generation in excluded else stage
         for stage in map(_with_possible_shares, trace.stages)
     ]
-    that_count = _that_count(stages)
-    stages = [stage if stage.generation in that_count else replace(stage, measured=False) for stage in stages]
+    measured = _measured_generations(stages)
+    stages = [stage if stage.generation in measured else replace(stage, measured=False) for stage in stages]
     return replace(trace, quality=trace.quality | asdict(verdict) | {"limits": asdict(limits)}, stages=stages)
 
 
@@ -39,21 +38,27 @@ def _with_possible_shares(stage: StageRecord) -> StageRecord:
     return replace(stage, measures=stage.measures | above) if above else stage
 
 
-def _that_count(stages: Sequence[StageRecord]) -> Collection[int | None]:
-    """Of the generations that count and ran to their end the warm ones, or else the cold one, or else what there is."""
-    complete = generations_of(stages)
-    chosen = warm(complete) or [generation for generation in cold(complete) if generation.measured]
-    return {None, *(each.number for each in chosen)} if chosen else {stage.generation for stage in stages}
+def _complete(stages: Sequence[StageRecord]) -> list[int]:
+    """Measured generations that ran to their end."""
+    ends = (stage for stage in stages if stage.name == stage_names.VIDEO_EXPORT and stage.measured)
+    return [stage.generation for stage in ends if not stage.measures.get("interrupted")]
+
+
+def _measured_generations(stages: Sequence[StageRecord]) -> Collection[int | None]:
+    """The warm ones of the complete generations, or else the cold one, or else what there is."""
+    complete = _complete(stages)
+    warm = [number for number in complete if number > 0]
+    return {None, *(warm or complete)} if complete else {stage.generation for stage in stages}
 
 
 def _generation_times(trace: Trace) -> list[GenerationTimes]:
-    that_count = {generation.number for generation in generations_of(trace.stages) if generation.measured}
+    complete = _complete(trace.stages)
     numbers = sorted({stage.generation for stage in trace.stages if stage.generation is not None})
     steps_s: dict[int, list[tuple[int, float]]] = {number: [] for number in numbers}
     for stage in trace.stages:
         if stage.generation is not None and _is_later_step(stage):
             steps_s[stage.generation].append((stage.measures["step"], stage.measures["time_s"]))
-    return [GenerationTimes(number, number in that_count, sorted(steps_s[number])) for number in numbers]
+    return [GenerationTimes(number, number in complete, sorted(steps_s[number])) for number in numbers]
 
 
 def _is_later_step(stage: StageRecord) -> bool:

@@ -15,7 +15,7 @@ MAX_Z = 3.5
 
 @dataclass(frozen=True)
 class UnusualGeneration:
-    """A generation that counts, by its number in the process from 0, and how far its time is from the median."""
+    """A measured generation, by its number in the process from 0, and how far its time is from the median."""
 
     number: int
     time_s: float
@@ -23,7 +23,7 @@ class UnusualGeneration:
 
 
 def unusual_generations(stages: Sequence[Mapping[str, Any]]) -> list[UnusualGeneration]:
-    """Outliers of time among the generations that count and came to their end, without compilation.
+    """Outliers of time among the measured generations that ran to their end, without compilation.
 
     Args:
         stages: the rows of one case in the stages table.

@@ -1,19 +1,19 @@
 """Typed tables of all cases, stages and details. Empty means not measured; 0 means measured, and zero."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from wanbench.analysis.collect import Excluded
-from wanbench.analysis.figures import figures_of
-from wanbench.analysis.no_transfers import none_unless_told
-from wanbench.analysis.power_cap import typical_power_cap_pct
+from wanbench.analysis.figures import medians, values_of
 from wanbench.cases.case import Case
 from wanbench.cases.scale import LEAST_FULL_BYTES
 from wanbench.estimate.memory import estimated_peak_bytes
+from wanbench.registry import stages as stage_names
 from wanbench.registry.metrics import CASE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, STAGE_COLUMNS
 from wanbench.trace.reader import Trace
 from wanbench.util.text import cut, visible
@@ -22,70 +22,66 @@ from wanbench.util.text import cut, visible
 _FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # A cell of Excel holds 32,767 characters.
 _LONGEST_CELL = 30_000
+_TRANSFERS = ("transfers", "loading_s", "offloading_s", "loaded_bytes", "offloaded_bytes")
+_TIMES = ("generation", "start_s", "time_s")
 
 
 @dataclass(frozen=True)
 class TraceTables:
-    """The tables that are made of traces."""
+    """The tables that are made of traces.
+
+    Attributes:
+        cases: one row a case: what ran, its figures, their quality, and what it ran on.
+        stages: one row a stage of a generation of a case.
+        details: one row a detail: the parts that stages consist of.
+        values: what the figures in `cases` are medians of, as `wanbench.analysis.figures.values_of` gives it.
+    """
 
     cases: pd.DataFrame
     stages: pd.DataFrame
     details: pd.DataFrame
+    values: pd.DataFrame
 
 
-def tables_of(traces: Sequence[Trace]) -> TraceTables:
-    return TraceTables(cases_table(traces), stages_table(traces), details_table(traces))
-
-
-def joined(parts: Iterable[TraceTables]) -> TraceTables:
-    """The tables of all traces, from those of some at a time."""
-    # Of no traces there are tables without rows.
-    together = [tables_of([]), *parts]
-    return TraceTables(
-        *(
-            pd.concat([getattr(part, name) for part in together], ignore_index=True)
-            for name in TraceTables.__dataclass_fields__
-        )
-    )
+def tables_of(traces: Iterable[Trace]) -> TraceTables:
+    """The tables of traces, each of them in the order of the traces."""
+    traces = list(traces)
+    stages, details = stages_table(traces), details_table(traces)
+    numbers = range(len(traces))
+    numbered_stages = stages.assign(trace=np.repeat(numbers, [len(trace.stages) for trace in traces]))
+    numbered_details = details.assign(trace=np.repeat(numbers, [len(trace.details) for trace in traces]))
+    values = values_of(numbered_stages, numbered_details, traces)
+    of_traces = pd.DataFrame([_case_row(trace) for trace in traces], index=numbers, dtype=object)
+    cases = of_traces.join(medians(values, len(traces))).reindex(columns=list(CASE_COLUMNS)).astype(CASE_COLUMNS)
+    return TraceTables(cases, stages, details, values)
 
 
 def cases_table(traces: Iterable[Trace]) -> pd.DataFrame:
-    """One row for each case: what ran, its figures, their quality, and what it ran on."""
-    return _frame((_case_row(trace) for trace in traces), CASE_COLUMNS)
+    return tables_of(traces).cases
 
 
 def stages_table(traces: Iterable[Trace]) -> pd.DataFrame:
-    """One row for each stage of each generation of each case."""
-    return _frame((row for trace in traces for row in stage_records(trace)), STAGE_COLUMNS)
-
-
-def stage_records(trace: Trace) -> list[dict[str, Any]]:
-    """The rows of one case, as plain values, None for what was not measured."""
-    empty = dict.fromkeys(STAGE_COLUMNS)
-    return [
-        empty
-        | {"case": trace.case["name"], "stage": stage.name, "generation": stage.generation}
-        | {"measured": stage.measured, "excluded": stage.excluded, "start_s": stage.start_s, "extent_s": stage.extent_s}
-        | none_unless_told(stage)
-        | stage.measures
-        for stage in trace.stages
-    ]
+    return _frame((row for trace in traces for row in _stage_rows(trace)), STAGE_COLUMNS)
 
 
 def details_table(traces: Iterable[Trace]) -> pd.DataFrame:
-    """One row for each detail: the parts that stages consist of."""
     rows = (
-        {
-            "case": trace.case["name"],
-            "detail": detail.name,
-            "generation": detail.generation,
-            "start_s": detail.start_s,
-            "time_s": detail.time_s,
-        }
+        {"case": trace.case["name"], "detail": detail.name} | {key: getattr(detail, key) for key in _TIMES}
         for trace in traces
         for detail in trace.details
     )
     return _frame(rows, DETAIL_COLUMNS)
+
+
+def _stage_rows(trace: Trace) -> Iterator[dict[str, Any]]:
+    for stage in trace.stages:
+        # Transfers would have been seen, but in a stage that was cut short before it could tell, and in the export,
+        # where the pipeline itself takes all weights off the device, which is not watched.
+        watched = stage.generation is not None and stage.name != stage_names.VIDEO_EXPORT
+        seen = dict.fromkeys(_TRANSFERS, 0) if watched and not stage.measures.get("interrupted") else {}
+        head = {"case": trace.case["name"], "stage": stage.name, "measured": stage.measured, "excluded": stage.excluded}
+        times = {"generation": stage.generation, "start_s": stage.start_s, "extent_s": stage.extent_s}
+        yield head | times | seen | stage.measures
 
 
 def excluded_table(excluded: Iterable[Excluded]) -> pd.DataFrame:
@@ -121,6 +117,7 @@ def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 
 def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """A typed table."""
     frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
     return frame.astype(dict(columns))
 
@@ -140,19 +137,19 @@ def _case_row(trace: Trace) -> dict[str, Any]:
     row = {key: ran[key] for key in CASE_COLUMNS if key in ran}
     row |= {key: environment[key] for key in CASE_COLUMNS if key in environment}
     row |= {key: quality[key] for key in CASE_COLUMNS if key in quality}
-    row |= asdict(figures_of(trace)) | _gpu_columns(environment)
+    row |= _gpu_columns(environment)
     row |= {f"{reason}_pct": share for reason, share in (quality.get("throttled_pct") or {}).items()}
     return row | {
         "case": trace.case["name"],
         "status": trace.status,
         "guidance": " / ".join(f"{scale:g}" for scale in ran["guidance"]),
-        "total_duration_s": trace.total_duration_s,
+        "guidance_first": ran["guidance"][0],
+        "guidance_second": ran["guidance"][1] if len(ran["guidance"]) > 1 else None,
         "placement_s": _placement_s(trace, ran["compile"]),
         "estimated_peak_bytes": None if _is_tiny(trace) else estimated_peak_bytes(Case.from_settings(trace.case)),
         "generations": len(generations),
         "generations_excluded": len({stage.generation for stage in trace.stages if stage.excluded}),
         "steps_done": sum(stage.measured and stage.name.endswith("_Inference") for stage in trace.stages),
-        "power_cap_typical_pct": typical_power_cap_pct(trace),
         "step_change_at": change.get("step"),
         "step_change_before_s": change.get("before_s"),
         "step_change_after_s": change.get("after_s"),

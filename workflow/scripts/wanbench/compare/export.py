@@ -1,40 +1,34 @@
 """The comparison for programs: JSON, and one typed table of all rows."""
 
-from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
 
+from wanbench.analysis.spread import MEASURE
 from wanbench.compare.change_verdict import Comparison, not_measured_again, regressions
 from wanbench.compare.match import in_all
 from wanbench.compare.policy import OTHER_STAGE, POLICIES, SHOWN_STAGE
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _COLUMNS = {
-    "case": "string",
-    "old_case": "string",
-    "kind": "string",
-    "name": "string",
-    "unit": "string",
-    "old": "Float64",
-    "new": "Float64",
-    "ratio": "Float64",
-    "spread": "Float64",
+    **dict.fromkeys(("case", "old_case", "kind", "name", "unit"), "string"),
+    **dict.fromkeys(("old", "new", "ratio", "spread"), "Float64"),
     "verdict": "string",
 }
+_OF_CASE = ("case", "old_case", "differences", "withheld", "busy", "failed")
 
 
 def verdict_counts(comparison: Comparison) -> dict[str, int]:
     """Number of measures by verdict; those of stages are not counted."""
-    verdicts = [row.verdict for case in comparison.cases for row in case.rows if row.kind == "measure"]
-    return dict(sorted(Counter(verdicts).items()))
+    rows = comparison.rows
+    return rows[rows["kind"] == MEASURE]["verdict"].value_counts().sort_index().to_dict()
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """All of the comparison as plain values; units are those of the rows and rules."""
-    cases = [{key: value for key, value in asdict(case).items() if key != "rows"} for case in comparison.cases]
+    table = as_table(comparison)
     return {
         "schema_version": SCHEMA_VERSION,
         "baseline": comparison.baseline,
@@ -44,19 +38,14 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "rules": [asdict(policy) for policy in (*POLICIES.values(), OTHER_STAGE, SHOWN_STAGE)],
         # Of hardware and software, in all cases; each case has its own as well.
         "differences": [asdict(item) for item in in_all([case.differences for case in comparison.cases])],
-        "cases": cases,
-        "rows": _rows(comparison),
+        "cases": [{key: asdict(case)[key] for key in _OF_CASE} for case in comparison.cases],
+        "rows": table.astype(object).where(table.notna(), None).to_dict("records"),
         "only_old": list(comparison.only_old),
         "only_new": list(comparison.only_new),
         "excluded": list(comparison.excluded),
-        "notes": list(comparison.notes),
     }
 
 
 def as_table(comparison: Comparison) -> pd.DataFrame:
     """One row for each measure and stage of each pair of cases; empty means not measured, or no spread."""
-    return pd.DataFrame(_rows(comparison), columns=list(_COLUMNS), dtype=object).astype(_COLUMNS)
-
-
-def _rows(comparison: Comparison) -> list[dict[str, Any]]:
-    return [asdict(row) | {"old_case": case.old_case} for case in comparison.cases for row in case.rows]
+    return pd.DataFrame(comparison.rows, columns=list(_COLUMNS)).astype(_COLUMNS)

@@ -1,25 +1,26 @@
-"""When a change counts: the rules of the comparison, as data."""
+"""When a change is more than chance: the rules of the comparison, as data."""
 
 from dataclasses import dataclass
 
-from wanbench.compare.measured_cases import FIRST_STEP, SWITCH_STEP, TYPICAL_STEP
+from wanbench.analysis.spread import FIRST_STEP, SWITCH_STEP, TYPICAL_STEP
 from wanbench.registry import stages as stage_names
 
 
 @dataclass(frozen=True)
 class MetricPolicy:
-    """How much a measure must change before the change counts: more than both bounds, and more than the spread.
+    """How much a measure must change for a verdict: more than both bounds, and more than the spread.
 
     Attributes:
+        measure: key of the measure, in most cases its column of the cases table.
         label: the measure as the comparison prints it.
         unit: of the measure and of `absolute`: "s", "bytes", "J", or "pct_s" (percent-seconds).
         share: of the baseline's value.
-        judged: whether it has verdicts, or is only shown. Of every judged measure less is better.
         reason: why these bounds, or why there is no verdict.
         other_gpu_share: in place of `share` where the two cases ran on two GPUs of one name; None where there is no
             verdict then.
         other_gpu_reason: why that share, or why there is no verdict. "Between two H200s" is what equal settings took on
             two GPUs of results/reference/h200.
+        judged: whether it has verdicts, or is only shown. Of every judged measure less is better.
     """
 
     measure: str
@@ -27,171 +28,70 @@ class MetricPolicy:
     unit: str
     share: float
     absolute: float
-    judged: bool
     reason: str
     other_gpu_share: float | None
     other_gpu_reason: str
+    judged: bool = True
 
 
 def _shown(measure: str, label: str, unit: str, reason: str) -> MetricPolicy:
-    return MetricPolicy(measure, label, unit, 0.0, 0.0, False, reason, None, "has no verdict on one GPU either")
+    return MetricPolicy(measure, label, unit, 0.0, 0.0, reason, None, "has no verdict on one GPU either", False)
 
 
-# On the CPU a time counts that is more than so many times the other, in place of the share: equal tiny cases were up to
+# On the CPU one time must be more than so many times the other, in place of the share: equal tiny cases were up to
 # 1.5 times apart on a virtual machine whose host others use too, which no figure of the machine tells.
 ON_CPU_TIMES = 2
 
+_ONE_VALUE = "one value, with compilation and cold file caches"
+_OWN_COUNTER = "every GPU has a counter and voltages of its own; too few were compared for a bound"
+_T5 = "first calls of equal runs on one H200 were 0.15 s apart; with offload bound by copies"
+_H200S = "between two H200s"
+# fmt: off
 _RULES = (
-    MetricPolicy(
-        "step_s",
-        "s/step",
-        "s",
-        0.03,
-        0.005,
-        True,
-        "on one GPU, medians of steps repeat to about 1 %",
-        0.05,
-        "between two H200s 1.3 and 1.9 % apart",
-    ),
-    MetricPolicy(
-        "first_step_s",
-        "First step",
-        "s",
-        0.10,
-        0.1,
-        True,
-        "holds the first launches of kernels",
-        None,
-        "between two H200s 9 and 21 % apart",
-    ),
-    MetricPolicy(
-        "text_encoding_s",
-        "T5 encoding",
-        "s",
-        0.10,
-        0.25,
-        True,
-        "first calls of equal runs on one H200 were 0.15 s apart; with offload bound by copies",
-        None,
-        "between two H200s 15 and 45 % apart",
-    ),
-    MetricPolicy(
-        "vae_decoding_s",
-        "VAE decoding",
-        "s",
-        0.05,
-        0.05,
-        True,
-        "once a generation, so there are few values",
-        None,
-        "between two H200s 0.3 and 13 % apart",
-    ),
-    MetricPolicy(
-        "cold_generation_s",
-        "Cold generation",
-        "s",
-        0.10,
-        0.5,
-        True,
-        "one value, with compilation and cold file caches",
-        None,
-        "between two H200s 3 and 12 % apart",
-    ),
-    MetricPolicy(
-        "warm_generation_s",
-        "Warm generation",
-        "s",
-        0.05,
-        0.1,
-        True,
-        "few values, with the video's export",
-        None,
-        "holds decoding and T5 encoding, which differ from GPU to GPU",
-    ),
-    MetricPolicy(
-        "model_initialization_s",
-        "Model initialisation",
-        "s",
-        0.20,
-        1.0,
-        True,
-        "depends on what the page cache holds",
-        None,
-        "another GPU may be another machine's, with other disks and caches",
-    ),
-    MetricPolicy(
-        "gpu_mem_bytes",
-        "Peak GPU memory",
-        "bytes",
-        0.01,
-        50e6,
-        True,
-        "torch allocates alike in like runs",
-        0.01,
-        "between two H200s the same to the byte",
-    ),
-    MetricPolicy(
-        "process_mem_bytes",
-        "Process memory",
-        "bytes",
-        0.10,
-        200e6,
-        True,
-        "equal runs on one H200 were 6 % apart",
-        None,
-        "the host's, and another GPU may be another machine's",
-    ),
-    MetricPolicy(
-        "step_energy_j",
-        "Energy per step",
-        "J",
-        0.05,
-        20.0,
-        True,
-        "the GPU's counter moves every 0.1 s",
-        None,
-        "every GPU has a counter and voltages of its own; too few were compared for a bound",
-    ),
-    MetricPolicy(
-        "generation_energy_j",
-        "Energy per generation",
-        "J",
-        0.05,
-        50.0,
-        True,
-        "depends on the GPU's temperature as well",
-        None,
-        "every GPU has a counter and voltages of its own; too few were compared for a bound",
-    ),
+    MetricPolicy("step_s", "s/step", "s", 0.03, 0.005, "on one GPU, medians of steps repeat to about 1 %",
+                 0.05, f"{_H200S} 1.3 and 1.9 % apart"),
+    MetricPolicy("first_step_s", "First step", "s", 0.10, 0.1, "holds the first launches of kernels",
+                 None, f"{_H200S} 9 and 21 % apart"),
+    MetricPolicy("text_encoding_s", "T5 encoding", "s", 0.10, 0.25, _T5, None, f"{_H200S} 15 and 45 % apart"),
+    MetricPolicy("vae_decoding_s", "VAE decoding", "s", 0.05, 0.05, "once a generation, so there are few values",
+                 None, f"{_H200S} 0.3 and 13 % apart"),
+    MetricPolicy("first_generation_s", "Cold generation", "s", 0.10, 0.5, _ONE_VALUE,
+                 None, f"{_H200S} 3 and 12 % apart"),
+    MetricPolicy("generation_s", "Warm generation", "s", 0.05, 0.1, "few values, with the video's export",
+                 None, "holds decoding and T5 encoding, which differ from GPU to GPU"),
+    MetricPolicy("model_initialization_s", "Model initialisation", "s", 0.20, 1.0,
+                 "depends on what the page cache holds", None,
+                 "another GPU may be another machine's, with other disks and caches"),
+    MetricPolicy("gpu_mem_allocated_bytes", "Peak GPU memory", "bytes", 0.01, 50e6,
+                 "torch allocates alike in like runs", 0.01, f"{_H200S} the same to the byte"),
+    MetricPolicy("process_mem_bytes", "Process memory", "bytes", 0.10, 200e6, "equal runs on one H200 were 6 % apart",
+                 None, "the host's, and another GPU may be another machine's"),
+    MetricPolicy("step_energy_j", "Energy per step", "J", 0.05, 20.0, "the GPU's counter moves every 0.1 s",
+                 None, _OWN_COUNTER),
+    MetricPolicy("generation_energy_j", "Energy per generation", "J", 0.05, 50.0,
+                 "depends on the GPU's temperature as well", None, _OWN_COUNTER),
     _shown("total_duration_s", "Total duration", "s", "holds start-up, imports and the making of random weights"),
-    _shown("comp_load_pct_s", "Compute load", "pct_s", "more load is neither better nor worse"),
+    _shown("total_comp_load_pct_s", "Compute load", "pct_s", "more load is neither better nor worse"),
 )
+# fmt: on
 POLICIES = {policy.measure: policy for policy in _RULES}
-# Of the process as a whole, or of one kind of generation whichever count: the same measure where one side has only its
+# Of the process as a whole, or of one kind of generation whichever are measured: the same where one side has only its
 # first, cold generation and the other has warm ones. Memory on the host is not: later generations need a third more.
 OF_ANY_GENERATION = (
-    "cold_generation_s",
+    "first_generation_s",
     "model_initialization_s",
-    "gpu_mem_bytes",
+    "gpu_mem_allocated_bytes",
     stage_names.PROCESS_STARTUP,
     stage_names.MODEL_INITIALIZATION,
 )
-# How long these take, or what energy, the GPU decides, as long as no weights move in them.
+# How long these take, or what energy, the GPU decides, as long as no weight transfers are in them.
 _BY_THE_GPU = ("step_s", "vae_decoding_s", "step_energy_j", TYPICAL_STEP, stage_names.VAE_DECODING)
 
 OTHER_STAGE = MetricPolicy(
-    "stage_s",
-    "Other stages",
-    "s",
-    0.10,
-    0.1,
-    True,
-    "short stages vary more than long ones",
-    None,
-    "and so from GPU to GPU",
+    "stage_s", "Other stages", "s", 0.10, 0.1, "short stages vary more than long ones", None, "and so from GPU to GPU"
 )
 SHOWN_STAGE = _shown("shown_stage_s", "Other times", "s", "not a part of one generation, or making random weights")
-STAGE_POLICIES = {
+_STAGE_POLICIES = {
     stage_names.PREPROCESS: OTHER_STAGE,
     stage_names.TEXT_ENCODING: POLICIES["text_encoding_s"],
     stage_names.COMPILATION: OTHER_STAGE,
@@ -214,12 +114,12 @@ def cpu_decides(key: str, policy: MetricPolicy, on_gpu: bool, offload: str | Non
     return not on_gpu or offload != "none" or key not in _BY_THE_GPU
 
 
-def stage_policy(stage: str, loaded: bool) -> MetricPolicy:
-    """The rule for the time of a stage.
+def policy_of(key: str, loaded: bool) -> MetricPolicy:
+    """The rule for a measure, or for the time of a stage.
 
     Args:
         loaded: the weights were loaded from a checkpoint on both sides, so that initialisation means something.
     """
-    if stage == stage_names.MODEL_INITIALIZATION and loaded:
+    if key == stage_names.MODEL_INITIALIZATION and loaded:
         return POLICIES["model_initialization_s"]
-    return STAGE_POLICIES.get(stage, SHOWN_STAGE)
+    return POLICIES.get(key) or _STAGE_POLICIES.get(key, SHOWN_STAGE)

@@ -5,12 +5,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-import pandas as pd
-
-from wanbench.analysis.case_rows import CaseRow
+from wanbench.analysis.case_rows import CaseRow, case_of
 from wanbench.analysis.comparable import shown_setting
 from wanbench.analysis.numbers import gigabytes
-from wanbench.cases.case import Case
 from wanbench.cases.several_gpus import PARALLEL_OFFLOAD
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.findings.basis import Context
@@ -139,12 +136,6 @@ def fits(context: Context, peak_bytes: float | None) -> bool | None:
 def can_compile(case: CaseRow) -> bool:
     """Whether compiling is advice that a case could follow: it does not yet, and its offload allows it."""
     return bool(case["compile"] == "none" and case["offload"] in _COMPILES_WITH)
-
-
-def case_of(row: CaseRow) -> Case:
-    """The case of a row of the cases table, as far as the memory estimate looks at it."""
-    values = {key: row[key] if key in row and pd.notna(row[key]) else None for key in Case.__dataclass_fields__}
-    return Case(**values | {"guidance": tuple(float(scale) for scale in row["guidance"].split(" / "))})
 
 
 def alternatives(*settings: str) -> Advised:

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from wanbench.analysis.case_rows import case_of
 from wanbench.analysis.numbers import fixed, gigabytes
 from wanbench.estimate.memory import estimated_peak_bytes
-from wanbench.findings.advice import Option, case_of, fits, savings, that_fit, without_offload
+from wanbench.findings.advice import Option, fits, savings, that_fit, without_offload
 from wanbench.findings.basis import WARNING, Context, Finding, rule
 from wanbench.registry import stages as stage_names
 

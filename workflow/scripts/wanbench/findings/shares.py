@@ -4,9 +4,10 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 
+from wanbench.analysis.case_rows import case_of
 from wanbench.analysis.numbers import fixed, gigabytes
 from wanbench.estimate.memory import estimated_peak_bytes
-from wanbench.findings.advice import alternatives, case_of, fits, without_offload
+from wanbench.findings.advice import alternatives, fits, without_offload
 from wanbench.findings.basis import NOTE, Context, Finding, rule, total_of
 from wanbench.findings.official_steps import scaled
 from wanbench.findings.setting_effects import advisable

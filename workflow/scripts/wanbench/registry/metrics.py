@@ -30,9 +30,11 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("case", TEXT, report=SUMMARY, label="Case", meaning="name of the case in the grid file: a label, and the name of its files"),
         Metric("status", TEXT, report=SUMMARY, label="Status", meaning="ok, oom (out of GPU memory), timeout, killed or error"),
     ),
-    "Settings": tuple(
-        Metric(row.key, TEXT if row.type == "numbers" else row.type, meaning=row.meaning, empty="without effect in the case" if row.only_with else "")
-        for row in settings.ROWS if row.role != settings.DERIVED
+    "Settings": (
+        *(Metric(row.key, TEXT if row.type == "numbers" else row.type, meaning=row.meaning, empty="without effect in the case" if row.only_with else "")
+        for row in settings.ROWS if row.role != settings.DERIVED),
+        Metric("guidance_first", REAL, meaning="guidance of the only expert, or of A14B's high-noise one"),
+        Metric("guidance_second", REAL, meaning="guidance of A14B's low-noise expert", empty="TI2V-5B"),
     ),
     "Status and checks": (
         Metric("failed_checks", TEXT, report=SUMMARY, label="Check", meaning="failed checks of the case, by the limits of `config/thresholds.yaml`: sampling_gaps, unaccounted_time, step_time_changed, output_not_finite, other_process, slowed_down; an empty text: passed"),

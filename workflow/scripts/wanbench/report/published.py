@@ -63,7 +63,7 @@ def _same_gpu(pair: CaseRow) -> bool:
 
 def _is_guided(case: CaseRow) -> bool:
     """Guidance of 1 or less does without every second pass, which all published runs have."""
-    return float(case["guidance"].split(" / ")[0]) > 1
+    return bool(case["guidance_first"] > 1)
 
 
 def against_published(cases: pd.DataFrame, published: pd.DataFrame) -> str | None:

@@ -13,7 +13,6 @@ import fastjsonschema
 import orjson
 
 from wanbench.registry.settings import completed
-from wanbench.registry.stage_metrics import READ
 from wanbench.registry.stages import SCHEMA_VERSION
 from wanbench.trace.consistency import contradictions
 from wanbench.trace.writer import CHECKSUM
@@ -67,12 +66,7 @@ class Readings:
 
 @dataclass(frozen=True)
 class Trace:
-    """A whole, checked trace. Keys of the dictionaries are those of the schema.
-
-    Attributes:
-        clock_events: what held the GPU's clocks down, as NVML's bits; None where not sampled.
-        energy_counter: energy of the GPU in joules since an unknown start, when it had grown; None where not sampled.
-    """
+    """A whole, checked trace. Keys of the dictionaries are those of the schema."""
 
     file: str
     status: str
@@ -89,8 +83,6 @@ class Trace:
     video_bytes: int | None
     stages: list[StageRecord]
     details: list[DetailRecord]
-    clock_events: Readings | None
-    energy_counter: Readings | None
 
 
 def read_trace(path: Path) -> Trace:
@@ -104,7 +96,7 @@ def read_trace(path: Path) -> Trace:
     content, counters = _checked(path)
     for error in contradictions(content):
         raise _refused(path, error)
-    return _trace(path, content, counters)
+    return _trace(path, content)
 
 
 def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
@@ -227,24 +219,7 @@ def _readable(error: fastjsonschema.JsonSchemaValueException) -> str:
     return f"{key}: {error.message.removeprefix(str(error.name)).strip()}, got {str(error.value)[:80]!r}"
 
 
-def _readings(counters: list[dict[str, Any]], key: str) -> Readings | None:
-    """The readings of a metric, in its own unit; None where it was not sampled."""
-    track, line, factor = READ[key].track
-    per_unit = 1 if factor == 1 else 1 / factor
-    seen = [event for event in counters if event["name"] == track and line in event["args"]]
-    times_s, values = [event["ts"] / 1e6 for event in seen], [event["args"][line] * per_unit for event in seen]
-    return Readings(times_s, values) if seen else None
-
-
-def _moved(counter: Readings | None) -> Readings | None:
-    """A counter where it had grown: it is renewed less often than it is read, and repeats its value in between."""
-    if counter is None:
-        return None
-    moved = [i for i, value in enumerate(counter.values) if not i or value != counter.values[i - 1]]
-    return Readings([counter.times_s[i] for i in moved], [counter.values[i] for i in moved])
-
-
-def _trace(path: Path, content: dict[str, Any], counters: list[dict[str, Any]]) -> Trace:
+def _trace(path: Path, content: dict[str, Any]) -> Trace:
     stages: list[StageRecord] = []
     details: list[DetailRecord] = []
     for event in content["traceEvents"]:
@@ -259,7 +234,5 @@ def _trace(path: Path, content: dict[str, Any], counters: list[dict[str, Any]]) 
         file=path.name,
         stages=stages,
         details=details,
-        clock_events=_readings(counters, "clock_event_reasons"),
-        energy_counter=_moved(_readings(counters, "energy_j")),
         **{key: value for key, value in content.items() if key in Trace.__dataclass_fields__},
     )

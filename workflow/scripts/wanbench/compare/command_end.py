@@ -1,12 +1,34 @@
-"""What of a comparison ends the command with an error."""
+"""What a comparison logs at the end of the command, and what of it ends the command with an error."""
 
 from typing import Any
 
-from wanbench.compare.change_verdict import HOW_TO_MEASURE_AGAIN
 from wanbench.util.text import visible
 
+HOW_TO_MEASURE_AGAIN = "`--forcerun measure` does, such as after a change of software that no file here names"
 
-def faults_of(comparison: dict[str, Any]) -> dict[str, list[str]]:
+
+def ending(comparison: dict[str, Any]) -> list[str]:
+    """Counts of cases and of verdicts, as text that a terminal shows and does not obey.
+
+    Args:
+        comparison: as `as_json` gives it.
+    """
+    counts = {
+        "of both sides": len(comparison["cases"]),
+        "not measured again": len(comparison["not_measured_again"]),
+        "only in the baseline": len(comparison["only_old"]),
+        "only in this run": len(comparison["only_new"]),
+        "excluded": len(comparison["excluded"]),
+    }
+    verdicts = ", ".join(f"{count} {verdict}" for verdict, count in comparison["verdicts"].items())
+    lines = [
+        f"Cases: {', '.join(f'{count} {what}' for what, count in counts.items() if count) or 'none'}",
+        f"Verdicts of measures: {verdicts or 'none'}",
+    ]
+    return [visible(line) for line in lines]
+
+
+def errors_of(comparison: dict[str, Any]) -> dict[str, list[str]]:
     """Lines by what is wrong, as text that a terminal shows and does not obey; empty where nothing is.
 
     Args:

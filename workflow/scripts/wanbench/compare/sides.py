@@ -1,0 +1,117 @@
+"""One side of a comparison: the tables of its traces, and what decides which cases belong together."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from wanbench.analysis.breakdown import breakdown
+from wanbench.analysis.spread import spread_of
+from wanbench.analysis.tables import TraceTables, records_by_case, tables_of
+from wanbench.compare.policy import POLICIES
+from wanbench.findings.disturbed import others_cpu_pct
+from wanbench.registry import stages as stage_names
+from wanbench.trace.reader import Trace
+
+# A label, a limit and a permission decide nothing about a run, and an image is known by its digest.
+_NO_EFFECT = ("name", "timeout_s", "unofficial_size", "image")
+# How often something is measured, and not what.
+_HOW_OFTEN = ("warmup", "repeats")
+_HARDWARE = {
+    "GPU": "gpu_name",
+    "GPU memory (bytes)": "gpu_mem_total_bytes",
+    "power limit (W)": "gpu_power_limit_w",
+    "platform": "platform",
+    "CPU": "cpu_name",
+    "logical cores": "cpu_cores_logical",
+}
+_SOFTWARE = {
+    "software deployment": "software_deployment",
+    "Python": "python",
+    "CUDA": "cuda",
+    "driver": "gpu_driver",
+    "threads of torch": "cpu_threads_torch",
+    "measuring code": "measure_digest",
+}
+
+_COLUMNS = (
+    *("case", "status", "started_at", "output_finite", "doubt", "cold_only", "busy_pct", "gpu_uuids"),
+    *("settings", "how_often", "hardware", "software", "settings_key", "how_often_key"),
+)
+
+
+@dataclass(frozen=True)
+class Side:
+    """The baseline, or this run.
+
+    Attributes:
+        cases: one row a case: `case`; `status`; `started_at`; `output_finite`, None where it is not known; `doubt`, why
+            its figures give no verdict, None where they do; `cold_only`, its figures are those of its first, cold
+            generation; `busy_pct`, share of the machine's CPU that other processes had, None where that is not too
+            much; `gpu_uuids`, a set; and what may differ, by name: `settings`, only those that decide a run,
+            `how_often`, `hardware` and `software`. The two texts `settings_key` and `how_often_key` are for merges.
+        spread: as `wanbench.analysis.spread.spread_of` gives it.
+    """
+
+    cases: pd.DataFrame
+    spread: pd.DataFrame
+
+
+def side_of(traces: Sequence[Trace], busy_machine_pct: float = 100.0) -> Side:
+    """
+    Args:
+        busy_machine_pct: up to which share of the CPU other processes change nothing.
+    """
+    tables = tables_of(traces)
+    return side(_case_rows(traces, tables, busy_machine_pct), spread_of(tables, list(POLICIES)))
+
+
+def side(rows: list[dict[str, Any]], spread: pd.DataFrame) -> Side:
+    """The side of these cases, with texts to merge by."""
+    for row in rows:
+        row |= {f"{key}_key": json.dumps(row[key], sort_keys=True) for key in ("settings", "how_often")}
+    return Side(pd.DataFrame(rows, columns=_COLUMNS, dtype=object), spread)
+
+
+def ended_well(case: pd.Series) -> bool:
+    return case["status"] == stage_names.OK and case["output_finite"] is not False
+
+
+def _case_rows(traces: Sequence[Trace], tables: TraceTables, busy_machine_pct: float) -> list[dict[str, Any]]:
+    records, stages = records_by_case(tables.cases), records_by_case(tables.stages)
+    return [
+        _case_row(trace, records[name][0], stages.get(name, []), busy_machine_pct)
+        for trace in traces
+        for name in [trace.case["name"]]
+    ]
+
+
+def _case_row(
+    trace: Trace, case: dict[str, Any], stages: list[dict[str, Any]], busy_machine_pct: float
+) -> dict[str, Any]:
+    environment = trace.environment or {}
+    gpus = (environment.get("gpu_telemetry") or {}).get("gpus") or filter(None, [case["gpu_uuid"]])
+    others_pct = others_cpu_pct(breakdown(stages))
+    # A checkpoint folder is known by its digest as well, wherever it lies.
+    no_effect = (*_NO_EFFECT, *_HOW_OFTEN, *(["checkpoint"] if trace.case["checkpoint_sha256"] else []))
+    hardware = {what: case[column] for what, column in _HARDWARE.items()} if environment else {}
+    return {key: case[key] for key in ("case", "status", "started_at", "output_finite")} | {
+        "doubt": _doubt(case),
+        "cold_only": case["generation_s"] is None,
+        "busy_pct": others_pct if others_pct is not None and others_pct > busy_machine_pct else None,
+        "gpu_uuids": frozenset(gpus),
+        "settings": {key: value for key, value in trace.case.items() if key not in no_effect},
+        "how_often": {key: trace.case[key] for key in _HOW_OFTEN},
+        # That there is no GPU is known as well.
+        "hardware": hardware | ({"GPU": hardware["GPU"] or "none"} if hardware else {}),
+        "software": {what: case[column] for what, column in _SOFTWARE.items()} | environment.get("packages", {}),
+    }
+
+
+def _doubt(case: dict[str, Any]) -> str | None:
+    if case["status"] != stage_names.OK:
+        return f"ended with {case['status']}"
+    failed_checks = case["failed_checks"].replace(" ", ", ").replace("_", " ")
+    return f"check: {failed_checks}" if failed_checks else None
