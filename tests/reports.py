@@ -14,7 +14,7 @@ from example_cases import tiny_case
 from traces import GPU, LIMITS, OK, records, trace_of, write
 from wanbench.analysis.collect import Excluded
 from wanbench.analysis.measured_runs import judged
-from wanbench.analysis.tables import cases_table, details_table, excluded_table, records_by_case, stages_table
+from wanbench.analysis.tables import TraceTables, excluded_table, records_by_case, tables_of
 from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.findings.basis import Finding
@@ -27,6 +27,7 @@ from wanbench.report.markdown import to_markdown
 from wanbench.trace.reader import Trace, read_trace
 
 THRESHOLDS = Thresholds(**read_yaml(ROOT / "config/thresholds.yaml"))
+_MADE: dict[tuple[int, ...], tuple[tuple[Trace, ...], TraceTables]] = {}
 
 
 def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace:
@@ -86,9 +87,18 @@ def made(
     return judged(read_trace(write(folder, trace)), LIMITS)
 
 
+def made_tables(*traces: Trace) -> TraceTables:
+    """Tables of traces, made once however often a test asks."""
+    key = tuple(map(id, traces))
+    if key not in _MADE:
+        # With the traces: as long as they live, no other has their identity.
+        _MADE[key] = traces, tables_of(traces)
+    return _MADE[key][1]
+
+
 def figures_of(trace: Trace) -> SimpleNamespace:
     """The row of the cases table, None for what was not measured."""
-    ((row,),) = records_by_case(cases_table([trace])).values()
+    ((row,),) = records_by_case(made_tables(trace).cases).values()
     return SimpleNamespace(**row)
 
 
@@ -103,14 +113,14 @@ def steady_case(
 
 def table_rows(trace: Trace) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Its row of the cases table and those of the stages table, None for what was not measured."""
-    tables = (records_by_case(table) for table in (cases_table([trace]), stages_table([trace])))
+    tables = (records_by_case(table) for table in (made_tables(trace).cases, made_tables(trace).stages))
     (case,), stages = (table.get(trace.case["name"], []) for table in tables)
     return case, stages
 
 
 def report(*traces: Trace, excluded: Sequence[Excluded] = (), published: pd.DataFrame | None = None) -> str:
-    tables = cases_table(traces), stages_table(traces), details_table(traces), excluded_table(excluded)
-    return to_markdown(content_from(*tables, published))
+    made = made_tables(*traces)
+    return to_markdown(content_from(made.cases, made.stages, made.details, excluded_table(excluded), published))
 
 
 def told(*traces: Trace) -> str:
@@ -132,7 +142,8 @@ def content_from(
 
 def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, list[Finding]]:
     """Findings of each case of a report with these traces."""
-    return findings_by_case(cases_table(traces), records_by_case(stages_table(traces)), thresholds)
+    made = made_tables(*traces)
+    return findings_by_case(made.cases, records_by_case(made.stages), thresholds)
 
 
 def rules(trace: Trace, *others: Trace) -> dict[str, Finding]:

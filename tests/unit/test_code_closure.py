@@ -156,17 +156,19 @@ def test_the_closure_has_what_a_real_run_imports(tmp_path: Path) -> None:
         "import sys, json, types, os\n"
         f"sys.path.insert(0, {str(SCRIPTS)!r})\n"
         "job = json.loads(open(sys.argv[1]).read())\n"
-        "named = {key: types.SimpleNamespace(**job.pop(key)) for key in ('params', 'output', 'resources')}\n"
+        "keys = ('params', 'output', 'resources', 'wildcards')\n"
+        "named = {key: types.SimpleNamespace(**job.pop(key)) for key in keys}\n"
         "snakemake = types.SimpleNamespace(**job, **named)\n"
         "snakemake.config['snakemake_pid'] = os.getppid()\n"
     )
     (tmp_path / "run.py").write_text(before + body)
     limits = {"limits": _limits(), "software_deployment": "none", "job_ends_in_time": False, "run_id": "run"}
     job = {
-        "params": {"case": tiny_case(gpus=2).settings(), "measure_digest": "a", "env_digest": "b"},
+        "params": {"case": tiny_case(gpus=2).identity(), "measure_digest": "a", "env_digest": "b"},
         "output": {"trace": "results/traces/tiny.json"},
         "log": ["log"],
         "resources": {"attempt": 1, "runtime": 10},
+        "wildcards": {"case": "tiny"},
         "config": limits,
     }
     (tmp_path / "job.json").write_text(json.dumps(job))

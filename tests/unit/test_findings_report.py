@@ -27,7 +27,7 @@ from wanbench.trace.reader import Trace, read_trace
 from wanbench.util.errors import InputError
 
 FILE = ROOT / "config/thresholds.yaml"
-PUBLISHED = [replace(row, energy_kj=1.0) for row in read_published()]
+PUBLISHED = read_published().assign(energy_kj=1.0)
 KEPT = [judged(read_trace(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))]
 OOM = judged(read_trace(ROOT / "results/reference/h100/traces/T2V_A14B_720p.json.gz"), LIMITS)
 

@@ -282,8 +282,8 @@ def test_the_page_runs_its_own_script_and_no_other(tmp_path: Path) -> None:
 
 def test_no_rule_lets_a_name_out_of_its_folder() -> None:
     text = (ROOT / "workflow/rules/common.smk").read_text("utf-8")
-    patterns = dict(re.findall(r'^    (case|machine)="(.*)",$', text, re.M))
-    assert set(patterns) == {"case", "machine"}
+    patterns = dict(re.findall(r'^    (case|folder)="(.*)",$', text, re.M))
+    assert set(patterns) == {"case", "folder"}
     for pattern in patterns.values():
         for name in ("../x", "a/b", "..", ".x", "", "a b", "a\n", "$(x)", "<b>"):
             assert not re.fullmatch(pattern, name)

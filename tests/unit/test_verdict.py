@@ -157,7 +157,7 @@ def test_a_contaminated_generation_is_excluded_and_named(tmp_path: Path, reading
     assert (cases_table([trace])["generations"].item(), cases_table([trace])["generations_excluded"].item()) == (3, 1)
     assert set(stages_table([trace]).query("generation == 1")["excluded"]) == {why}
     finding = rules(trace)["generations_excluded"]
-    assert finding.evidence == {"generations_excluded": 1.0, "generations_that_count": 1.0}
+    assert finding.evidence == {"generations_excluded": 1.0, "measured_runs": 1.0}
     assert f"1 ({why.replace('_', ' ')})" in finding.text
     text = report(trace)
     assert tables(text, "Case")[0][0]["Check"] == "passed (without 1 of 3 generations)"

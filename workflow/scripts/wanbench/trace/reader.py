@@ -93,7 +93,7 @@ def read_trace(path: Path) -> Trace:
             after it was measured; or it contradicts itself, as with a stage that is missing, twice or out of its
             order. The message names file and key.
     """
-    content, counters = _checked(path)
+    content, _ = _checked(path)
     for error in contradictions(content):
         raise _refused(path, error)
     return _trace(path, content)
