@@ -86,9 +86,7 @@ def test_a_cache_that_never_serves_saves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_threshold_without_a_cache_is_refused() -> None:
-    with pytest.raises(
-        InputError, match=r"cache_threshold: 0\.1 has no effect here; .*cache: first_block"
-    ):
+    with pytest.raises(InputError, match=r"cache_threshold: 0\.1 has no effect here; .*cache: first_block"):
         tiny_case(cache_threshold=0.1)
 
 

@@ -165,7 +165,6 @@ def test_without_a_conda_snakemake_says_so(new_project: Callable[[], Project]) -
     refused = new_project().snakemake("--use-conda", "--dry-run", environment={"PATH": os.defpath})
     assert refused.code == 1
     assert "Is conda installed and accessible?" in refused.output
-    assert "## Without conda" in (ROOT / "README.md").read_text("utf-8")
 
 
 def read(file: Path) -> str:

@@ -26,7 +26,7 @@ def of_no_case(files: Iterable[str], grid: str) -> str:
     listed = shlex.join(one_line(file) for file in files)
     return (
         f"{grid} has no cases for these traces, so they are excluded. Put the cases back, delete what they left "
-        "(README.md, 'Only what changed runs again'), or keep the traces for another grid (moved back for it, they are "
+        "(docs/reruns.md), or keep the traces for another grid (moved back for it, they are "
         f"not measured again): mkdir -p {_ASIDE} && mv -n {listed} {_ASIDE}"
     )
 
@@ -56,5 +56,5 @@ def of_no_gpu(names: Sequence[str]) -> str:
     return (
         f"{need}, and NVML knows of none that may be used here: {a_few(names)}. Where this machine has one, "
         "`nvidia-smi -L` must list it and CUDA_VISIBLE_DEVICES allow it; else measure them on a machine that has one "
-        "or on a cluster (README.md, 'On a cluster'), or leave them out of the grid: cases with scale: tiny need none"
+        "or on a cluster (docs/slurm.md), or leave them out of the grid: cases with scale: tiny need none"
     )
