@@ -243,7 +243,7 @@ def test_without_a_cache_nothing_is_said_of_passes_and_without_a_count_no_number
 def test_weights_that_moved_have_columns_and_others_none(read: Reader, tmp_path: Path) -> None:
     moved = with_measures(records([1.0] * 3), "VAE_Decoding", {"transfers": 1, "loading_s": 0.5, "offloading_s": 1.25})
     rows = stage_rows(report(read_trace(write(tmp_path, moved))))
-    assert list(rows["VAE_Decoding"])[-3:] == ["Samples", "Loading (s)", "Offloading (s)"]
+    assert list(rows["VAE_Decoding"])[-4:] == ["Samples", "Loading (s)", "Offloading (s)", "MFU (%)"]
     assert (rows["VAE_Decoding"]["Loading (s)"], rows["VAE_Decoding"]["Offloading (s)"]) == ("0.50", "1.25")
     # In a generation moves are watched, but for the pipeline's own offloading at its end.
     assert (rows["Step_1_Loading"]["Loading (s)"], rows["T5_Encoding"]["Offloading (s)"]) == ("0.00", "0.00")

@@ -2,66 +2,37 @@
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import make_dataclass
 from typing import Any
 
 from wanbench.registry import stages as stage_names
+from wanbench.registry.stage_metrics import HIGHEST, MEDIAN, OF_STAGES
 
 UNACCOUNTED = "Unaccounted"
 FURTHER_GENERATIONS = "Further_Generations"
 
 
-@dataclass(frozen=True)
-class Row:
-    """A stage over the measured generations: median or highest value of each measure, None where one of them lacks it.
+_JOINS: dict[str, Callable[[list[float]], float]] = {MEDIAN: statistics.median, HIGHEST: max}
+_JOINED = {metric.key: _JOINS[metric.over_generations] for metric in OF_STAGES if metric.over_generations in _JOINS}
 
-    Attributes:
-        min_s, max_s: spread over the measured generations; None with one generation.
-        first_s: time in the first generation of the process, measured or not; None if that is excluded or has no such
-            stage.
-        samples: number of samples taken in the stage, over the measured generations.
-    """
-
-    stage: str
-    time_s: float
-    min_s: float | None = None
-    max_s: float | None = None
-    first_s: float | None = None
-    gpu_mem_allocated_bytes: float | None = None
-    gpu_mem_reserved_bytes: float | None = None
-    cpu_pct: float | None = None
-    sys_mem_bytes: float | None = None
-    sm_activity_pct: float | None = None
-    comp_load_pct_s: float | None = None
-    tensor_activity_pct: float | None = None
-    dram_activity_pct: float | None = None
-    energy_j: float | None = None
-    power_w: float | None = None
-    gpu_mem_used_bytes: float | None = None
-    process_cpu_pct: float | None = None
-    process_mem_bytes: float | None = None
-    flops: float | None = None
-    loading_s: float | None = None
-    offloading_s: float | None = None
-    samples: int | None = None
-    interrupted: bool = False
-
-
-_MEDIANS = (
-    *(
-        "time_s",
-        "cpu_pct",
-        "sm_activity_pct",
-        "comp_load_pct_s",
-        "tensor_activity_pct",
-        "dram_activity_pct",
-        "energy_j",
-    ),
-    *("power_w", "process_cpu_pct", "flops", "loading_s", "offloading_s"),
+Row = make_dataclass(
+    "Row",
+    [
+        ("stage", str),
+        ("time_s", float),
+        *((key, float | None, None) for key in (*_JOINED, "min_s", "max_s", "first_s") if key != "time_s"),
+        ("samples", int | None, None),
+        ("interrupted", bool, False),
+    ],
+    frozen=True,
 )
-_HIGHEST = (
-    *("gpu_mem_allocated_bytes", "gpu_mem_reserved_bytes", "gpu_mem_used_bytes", "sys_mem_bytes", "process_mem_bytes"),
-)
+Row.__doc__ = """A stage over the measured generations: each metric that the registry joins, None where one lacks it.
+
+Attributes:
+    min_s, max_s: spread over the measured generations; None with one generation.
+    first_s: time in the first generation of the process; None if that is excluded or has no such stage.
+    samples: number of samples taken in the stage, over the measured generations.
+"""
 
 
 def breakdown(stages: Sequence[Mapping[str, Any]]) -> list[Row]:
@@ -105,8 +76,7 @@ def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
         first_s=first and first["time_s"],
         samples=sum(stage["samples"] for stage in measured),
         interrupted=any(stage["interrupted"] for stage in measured),
-        **{key: _joined(measured, key, statistics.median) for key in _MEDIANS},
-        **{key: _joined(measured, key, max) for key in _HIGHEST},
+        **{key: _joined(measured, key, join) for key, join in _JOINED.items()},
     )
 
 

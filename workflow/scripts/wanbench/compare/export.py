@@ -9,14 +9,10 @@ from wanbench.analysis.spread import MEASURE
 from wanbench.compare.change_verdict import Comparison, not_measured_again, regressions
 from wanbench.compare.match import in_all
 from wanbench.compare.policy import OTHER_STAGE, POLICIES, SHOWN_STAGE
+from wanbench.registry.metrics import COMPARISON_COLUMNS
 
 SCHEMA_VERSION = 2
 
-_COLUMNS = {
-    **dict.fromkeys(("case", "old_case", "kind", "name", "unit"), "string"),
-    **dict.fromkeys(("old", "new", "ratio", "spread"), "Float64"),
-    "verdict": "string",
-}
 _OF_CASE = ("case", "old_case", "differences", "withheld", "busy", "failed")
 
 
@@ -48,4 +44,4 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 def as_table(comparison: Comparison) -> pd.DataFrame:
     """One row for each measure and stage of each pair of cases; empty means not measured, or no spread."""
-    return pd.DataFrame(comparison.rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+    return pd.DataFrame(comparison.rows, columns=list(COMPARISON_COLUMNS)).astype(COMPARISON_COLUMNS)

@@ -8,8 +8,7 @@ import pandas as pd
 
 from wanbench.analysis.tables import records_by_case
 from wanbench.findings.basis import Finding
-
-_COLUMNS = ("case", "rule", "severity", "evidence", "text", "advice", "advised")
+from wanbench.registry.metrics import FINDING_COLUMNS
 
 
 def findings_table(findings: Mapping[str, Iterable[Finding]]) -> pd.DataFrame:
@@ -23,7 +22,7 @@ def findings_table(findings: Mapping[str, Iterable[Finding]]) -> pd.DataFrame:
         for case, of_case in findings.items()
         for finding in of_case
     ]
-    return pd.DataFrame(rows, columns=list(_COLUMNS), dtype="string")
+    return pd.DataFrame(rows, columns=list(FINDING_COLUMNS)).astype(FINDING_COLUMNS)
 
 
 def findings_of_table(table: pd.DataFrame) -> dict[str, list[Finding]]:

@@ -13,32 +13,20 @@ from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain
 from wanbench.analysis.outliers import unusual_generations
 from wanbench.findings.basis import Finding
 from wanbench.registry import stages as stage_names
+from wanbench.registry.stage_metrics import OF_STAGES, STAGE_TABLE, TRUTH
 from wanbench.report import provenance
 from wanbench.report.case_findings import analysis
 from wanbench.report.layout import markdown_table, with_unit
 
 _VIDEO_SECOND = "Energy per Second of Video (one generation, without initialisation and compilation)"
-# Of a row of the breakdown: the measure, its decimals, and what to multiply it by.
-_BEFORE_MFU = {
-    "Time (s)": ("time_s", 2, 1),
-    "GPU Mem (GB)": ("gpu_mem_allocated_bytes", 2, 1e-9),
-    "CPU (%)": ("cpu_pct", 1, 1),
-    "Sys Mem (GB)": ("sys_mem_bytes", 2, 1e-9),
-    "SM Act (%)": ("sm_activity_pct", 1, 1),
-    "Comp Load": ("comp_load_pct_s", 0, 1),
-    "Tensor (%)": ("tensor_activity_pct", 1, 1),
-    "DRAM (%)": ("dram_activity_pct", 1, 1),
-    "Energy (J)": ("energy_j", 0, 1),
-    "Power (W)": ("power_w", 0, 1),
-    "Process CPU (%)": ("process_cpu_pct", 1, 1),
-    "Process Mem (GB)": ("process_mem_bytes", 2, 1e-9),
-    "GPU Reserved (GB)": ("gpu_mem_reserved_bytes", 2, 1e-9),
-    "GPU Used (GB)": ("gpu_mem_used_bytes", 2, 1e-9),
-    "TFLOP": ("flops", 1, 1e-12),
-}
-_SAMPLES = {"Samples": ("samples", 0, 1)}
-_TRANSFERS = {"Loading (s)": ("loading_s", 2, 1), "Offloading (s)": ("offloading_s", 2, 1)}
-_SPREAD = {"Min (s)": ("min_s", 2, 1), "Max (s)": ("max_s", 2, 1), "First (s)": ("first_s", 2, 1)}
+# As in the reference report; the others follow in the order of the registry.
+_FIRST = ("time_s", "gpu_mem_allocated_bytes", "cpu_pct", "sys_mem_bytes", "sm_activity_pct", "comp_load_pct_s")
+_SHOWN = sorted(
+    (metric for metric in OF_STAGES if metric.report == STAGE_TABLE and metric.type != TRUTH),
+    key=lambda metric: _FIRST.index(metric.key) if metric.key in _FIRST else len(_FIRST),
+)
+_TRANSFERS = ("loading_s", "offloading_s")
+_SPREAD = {"Min (s)": "min_s", "Max (s)": "max_s", "First (s)": "first_s"}
 
 
 def case_section(
@@ -159,12 +147,13 @@ def _failure(case: CaseRow) -> str:
 def _stage_table(rows: list[Row], case: CaseRow, with_transfers: bool) -> str:
     if not rows:
         return "No stage was reached."
-    after = _SAMPLES | (_TRANSFERS if with_transfers else {}) | (_SPREAD if case["generations"] > 1 else {})
+    metrics = [metric for metric in _SHOWN if with_transfers or metric.key not in _TRANSFERS]
+    spread = _SPREAD if case["generations"] > 1 else {}
     cells = [
         {"Stage": row.stage}
-        | _cells(row, _BEFORE_MFU)
+        | {metric.label: fixed(getattr(row, metric.key), metric.decimals, metric.scale) for metric in metrics}
         | {"MFU (%)": fixed(_mfu_pct(row, case), 1)}
-        | _cells(row, after)
+        | {name: fixed(getattr(row, key)) for name, key in spread.items()}
         | {"Interrupted": "yes" if row.interrupted else "no"}
         for row in rows
     ]
@@ -172,10 +161,6 @@ def _stage_table(rows: list[Row], case: CaseRow, with_transfers: bool) -> str:
     if not any(row.interrupted for row in rows):
         shown = shown.drop(columns="Interrupted")
     return markdown_table(shown, ("Stage",))
-
-
-def _cells(row: Row, columns: dict[str, tuple[str, int, float]]) -> dict[str, str]:
-    return {name: fixed(getattr(row, key), decimals, scale) for name, (key, decimals, scale) in columns.items()}
 
 
 def _mfu_pct(row: Row, case: CaseRow) -> float | None:

@@ -8,7 +8,7 @@ from wanbench.analysis.case_rows import CaseRow, case_rows
 from wanbench.analysis.comparable import host_mem_bytes
 from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain
 from wanbench.registry.settings import METHOD, REPETITION, WORKLOAD, keys
-from wanbench.report.layout import table
+from wanbench.report.layout import markdown_table
 
 HEADING = "Settings that differ"
 # There is a table for each model, and a prompt is too long for a cell.
@@ -27,7 +27,7 @@ def settings_that_differ(cases: pd.DataFrame) -> str | None:
         differing = [key for key in SETTINGS if of_model[key].nunique(dropna=False) > 1]
         if differing:
             rows = [_row(case, differing) for case in case_rows(of_model)]
-            parts += [f"### {plain(model)}", table(rows, ("Case", *differing))]
+            parts += [f"### {plain(model)}", markdown_table(rows, ("Case", *differing))]
     return "\n\n".join([f"## {HEADING}", *parts]) if parts else None
 
 

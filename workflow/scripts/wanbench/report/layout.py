@@ -15,10 +15,6 @@ def markdown_table(rows: list[dict[str, str]] | pd.DataFrame, text_columns: Coll
     return frame.to_markdown(index=False, disable_numparse=True, colalign=sides)
 
 
-# The name that sections of other rooms use.
-table = markdown_table
-
-
 def with_unit(value: str, unit: str) -> str:
     """A figure with its unit; n/a has none."""
     return value if value == NOT_MEASURED or not unit else f"{value} {unit}"

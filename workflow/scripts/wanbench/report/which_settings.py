@@ -10,7 +10,7 @@ from wanbench.analysis.comparable import LOSSY_NOTE, scaled_text
 from wanbench.analysis.gpu_letters import gpu_letters, gpus_named
 from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain
 from wanbench.models.facts import MODELS
-from wanbench.report.layout import table
+from wanbench.report.layout import markdown_table
 
 _TEXT_COLUMNS = ("Case", "GPU", *(setting for setting in SETTINGS if setting != "steps"), "Generation", "Best at")
 # What is paid once is named from here on.
@@ -93,4 +93,4 @@ def _table(choices: Sequence[Choice], steps: int, marks: Sequence[Sequence[str]]
         }
         for choice, best_at in zip(choices, marks)
     ]
-    return table(rows, _TEXT_COLUMNS)
+    return markdown_table(rows, _TEXT_COLUMNS)

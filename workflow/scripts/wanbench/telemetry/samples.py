@@ -235,14 +235,14 @@ def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
     first, last = bisect_right(times_ns, start_ns), bisect_left(times_ns, end_ns)
     before = times_ns[first - 1 : first] if first else [start_ns]
     after = times_ns[last : last + 1] or [end_ns]
-    borders = [*before, *times_ns[first:last], *after]
+    boundaries = [*before, *times_ns[first:last], *after]
     # A tick that finds nothing new of GPM leaves its time to the next, so two intervals are no gap.
     longest_ns = (_LATE + has_gpu) * samples.interval_s * 1e9
     covered_ns = 0
-    for left, right in zip(borders, borders[1:]):
+    for left, right in zip(boundaries, boundaries[1:]):
         if right - left <= longest_ns:
             covered_ns += min(right, end_ns) - max(left, start_ns)
-    gaps_ns = [right - left for left, right in zip(borders, borders[1:])]
+    gaps_ns = [right - left for left, right in zip(boundaries, boundaries[1:])]
     return 100 * covered_ns / max(1, end_ns - start_ns), max(gaps_ns) / 1e9
 
 

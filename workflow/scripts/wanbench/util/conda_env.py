@@ -1,6 +1,6 @@
 """Prove that a job runs in the conda environment that it was given, and on nothing else.
 
-Two faults would go unseen. Snakemake's command goes on with the host's Python when `source activate` fails; and the
+Two errors would go unseen. Snakemake's command goes on with the host's Python when `source activate` fails; and the
 lines that it puts before a script append the host's packages to `sys.path`, where a package that the environment lacks
 is then found.
 """
