@@ -43,7 +43,7 @@ def test_a_wing_imports_nothing_of_the_other(parts: tuple[str, ...], forbidden: 
 
 
 def test_a_plan_needs_the_packages_of_no_wing() -> None:
-    """It runs in the report's environment, and asks the measure wing what the machine has."""
+    """It runs where any of them may be missing, and asks the measure wing what the machine has."""
     blocked = "import sys\nfor name in {}: sys.modules[name] = None\n".format(
         sorted(MEASURE_ONLY | REPORT_ONLY | {"psutil"})
     )
@@ -70,8 +70,8 @@ def test_pip_and_conda_install_the_same_versions() -> None:
     pip = requirements("requirements.txt")
     measure, report = pinned(ROOT / "envs/measure.yaml"), pinned(ROOT / "envs/report.yaml")
     assert measure.pop("python") == report.pop("python")
-    # Snakemake's own, and what its process imports for us; pygments is for --report.
-    assert all(pip.pop(name) for name in ("snakemake", "pygments", "pyyaml", "jsonschema"))
+    # Snakemake's own; pygments is for --report.
+    assert all(pip.pop(name) for name in ("snakemake", "pygments"))
     assert {conda_name(name): version for name, version in pip.items()} == measure | report
 
 

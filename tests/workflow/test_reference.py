@@ -26,7 +26,7 @@ def test_the_kept_report_is_what_the_kept_traces_give(project: Project, machine:
     shutil.copyfile(ROOT / folder / "grid.yaml", project.folder / folder / "grid.yaml")
     run = project.snakemake(f"{folder}/report.md")
     assert run.code == 0, run.output
-    assert run.jobs == {("tabulate_reference", ""), ("report_reference", "")}
+    assert run.jobs == {("tabulate", ""), ("report", "")}
     for file in FILES:
         kept = (ROOT / folder / file).read_text("utf-8")
         assert project.read(f"{folder}/{file}") == kept, f"{file} is not that of this code: make it anew"

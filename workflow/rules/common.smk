@@ -33,7 +33,7 @@ OPTIONS = workflow.config_settings.config
 try:
     GRID_FILE = grid_file(OPTIONS, workflow.overwrite_configfiles)
     RESOLVED = resolve_cases(read_yaml(named_path(GRID_FILE)), GRID_FILE)
-    BASELINE_FILES = baseline_files(named_path(OPTIONS["baseline"]), Path("results")) if "baseline" in OPTIONS else []
+    BASELINE_FILES = baseline_files(OPTIONS["baseline"], Path("results")) if "baseline" in OPTIONS else []
     THRESHOLDS = read_yaml(named_path("config/thresholds.yaml"))
     check(THRESHOLDS, "config/thresholds.yaml", schema_file=THRESHOLDS_SCHEMA_FILE)
     FAILURES = failures(Path("results"))
@@ -49,8 +49,8 @@ EXPECTED["case_sha256"] = {name: case_sha256(case) for name, case in CASES.items
 # For scripts, through what Snakemake does not compare: other limits, or conda instead of none, measure nothing again.
 config |= {"expected": EXPECTED, "limits": LIMITS, "snakemake_pid": os.getpid()}
 # An internal of Snakemake: a job whose environment was not activated would run on the host's packages, unnoticed.
-with_conda = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
-config["software_deployment"] = "conda" if with_conda else "none"
+deployed_by = workflow.deployment_settings.deployment_method
+config["software_deployment"] = "conda" if DeploymentMethod.CONDA in deployed_by else "none"
 # Jobs inherit it, on other machines as well.
 config["run_id"] = os.environ.setdefault("WANBENCH_RUN_ID", os.urandom(16).hex())
 

@@ -46,7 +46,7 @@ rule plan:
     log:
         "logs/plan.log",
     conda:
-        "../../envs/report.yaml"
+        "../../envs/measure.yaml"
     params:
         cases=[case.settings() for case in CASES.values()],
     script:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wanbench.util.job_entry import enter_job
 
-enter_job("envs/report.yaml", snakemake.config)
+enter_job("envs/measure.yaml", snakemake.config)
 
 from wanbench.cases.case import Case
 from wanbench.estimate.machine import this_machine

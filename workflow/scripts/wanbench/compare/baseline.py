@@ -4,19 +4,22 @@ from pathlib import Path
 
 from wanbench.util.digests import sha256_of_file, value_digest
 from wanbench.util.errors import InputError
+from wanbench.util.paths import named_path
 
 ALLOWED = "a results folder, or a folder with traces (*.json, *.json.gz)"
 
 
-def baseline_files(path: Path, own_results: Path) -> list[Path]:
+def baseline_files(named: str | Path | None, own_results: Path) -> list[Path]:
     """The traces of a baseline, sorted.
 
     Args:
+        named: as the user named it; None for an empty name.
         own_results: where this run writes; as a baseline it would change under the comparison.
 
     Raises:
         InputError: there is nothing to compare with. The message names the path and what is allowed.
     """
+    path = named_path(named or "")
     if not path.name or not path.exists():
         raise InputError(f"baseline {path}: does not exist; allowed: {ALLOWED}")
     if path.is_file():

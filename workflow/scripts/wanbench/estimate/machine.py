@@ -39,7 +39,7 @@ def this_machine(environment: Mapping[str, str]) -> Machine:
         environment: CUDA_VISIBLE_DEVICES in it says which GPUs may be used.
     """
     host_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    # The report's environment has not the module, and no rule but `plan` would need it there.
+    # What runs Snakemake need not have the module.
     if find_spec("pynvml") is None:
         return Machine(None, "the environment that plan ran in has no nvidia-ml-py", host_bytes)
     try:
