@@ -20,8 +20,7 @@ from example_cases import tiny_case
 from traces import records, write
 from traces import trace_of as trace_of_rows
 from unit.test_recordings import recording, trace_of
-from wanbench.measure.assemble import _COUNTERS
-from wanbench.trace.reader import Trace
+from wanbench.trace.reader import Trace, read_counters
 
 _QUERY = """
 const done = arguments[1];
@@ -34,9 +33,14 @@ window.app.trace.engine.query(arguments[0]).then(rows => {
 
 
 @pytest.fixture(scope="module")
-def opened(browser: webdriver.Chrome, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trace]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the trace is, as `tiny.json`."""
+    return tmp_path_factory.mktemp("perfetto")
+
+
+@pytest.fixture(scope="module")
+def opened(browser: webdriver.Chrome, folder: Path) -> Iterator[Trace]:
     """The trace, while the UI shows it."""
-    folder = tmp_path_factory.mktemp("perfetto")
     trace = trace_of(folder, *recording("record"))
     with shown(browser, folder / "tiny.json"):
         yield trace
@@ -75,11 +79,10 @@ def test_slices_nest_as_stages_do(browser: webdriver.Chrome, opened: Trace) -> N
     assert {"Model_Initialization", "VAE_Decoding"} <= set(names(browser, inside.format("Total_Execution")))
 
 
-def test_every_metric_is_a_counter_track(browser: webdriver.Chrome, opened: Trace) -> None:
-    shown = set(names(browser, "select distinct name from counter_track"))
-    for track, lines in _COUNTERS.items():
-        for line, _ in lines.values():
-            assert f"{track} {line}" in shown
+def test_every_metric_that_was_read_is_a_counter_track(browser: webdriver.Chrome, opened: Trace, folder: Path) -> None:
+    read = {f"{track} {line}" for track, lines in read_counters(folder / "tiny.json").items() for line in lines}
+    assert {"GPU power (W) power", "GPU activity (%) tensor", "CPU (%) machine"} <= read
+    assert read <= set(names(browser, "select distinct name from counter_track"))
 
 
 def test_the_tracks_stand_in_the_page(browser: webdriver.Chrome, opened: Trace) -> None:
