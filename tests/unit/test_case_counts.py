@@ -23,7 +23,7 @@ def test_cases_that_passed_without_a_warning_are_counted_alone(tmp_path: Path) -
     traces = [case_trace(tmp_path, full_case(name)) for name in ("a", "b")]
     assert in_words(*traces) == "2 ok"
     assert "- **Cases**: 2 ok\n" in report(*traces)
-    nothing = {"ok": 2, "check_not_passed": 0, "with_warnings": 0}
+    nothing = {"ok": 2, "with_failed_checks": 0, "with_warnings": 0}
     assert outcome_of(cases_table(traces), findings(*traces)) == nothing
 
 
@@ -35,7 +35,7 @@ def test_doubtful_cases_are_counted_and_named(tmp_path: Path) -> None:
     text = "3 ok; of those that are ok: 1 failed a check ({}), 2 with warnings ({}, {})"
     assert in_words(ok, busy, changed) == text.format("c", "b_1", "c")
     assert f"- **Cases**: {text.format('c', plain('b_1'), 'c')}\n" in report(ok, busy, changed)
-    counts = {"ok": 3, "check_not_passed": 1, "with_warnings": 2}
+    counts = {"ok": 3, "with_failed_checks": 1, "with_warnings": 2}
     assert outcome_of(cases_table([ok, busy, changed]), findings(ok, busy, changed)) == counts
 
 

@@ -146,7 +146,7 @@ def test_the_run_fails_for_failed_cases_and_excluded_traces_but_not_for_out_of_m
     killed = read(records([1.0] * 3)[:4], outcome=Outcome("killed", "ended by signal SIGKILL"))
     none = excluded_table([])
     assert errors_of(cases_table([ok, oom]), none, "g.yaml") == []
-    assert outcome_of(cases_table([ok, oom]), {}) == {"ok": 1, "oom": 1, "check_not_passed": 0, "with_warnings": 0}
+    assert outcome_of(cases_table([ok, oom]), {}) == {"ok": 1, "oom": 1, "with_failed_checks": 0, "with_warnings": 0}
     (fault,) = errors_of(cases_table([ok, killed]), none, "g.yaml")
     assert fault.startswith("tiny: killed in Process_Startup: ended by signal SIGKILL")
 

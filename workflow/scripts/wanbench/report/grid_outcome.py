@@ -12,7 +12,7 @@ def outcome_of(cases: pd.DataFrame, findings: Findings) -> dict[str, int]:
     """Number of cases by status, and of those that are ok, how many are to be looked at."""
     by_status = cases["status"].value_counts().sort_index()
     return {str(status): int(count) for status, count in by_status.items()} | {
-        "check_not_passed": len(of_failed_check(cases)),
+        "with_failed_checks": len(of_failed_check(cases)),
         "with_warnings": len(with_warnings(cases, findings)),
     }
 
