@@ -27,7 +27,6 @@ localrules:
     report,
     page,
     outcome,
-    gallery,
     plot_case,
     plot_grid,
     comparison,

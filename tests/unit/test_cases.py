@@ -46,13 +46,13 @@ def test_names_of_cases_need_none_of_the_files_that_the_cases_speak_of() -> None
         case_names({"cases": {"b": {"modle": "TI2V-5B"}}}, "grid.yaml")
 
 
-def test_the_default_grid_has_ten_cases_of_all_models_tasks_and_offload_modes() -> None:
+def test_the_default_grid_has_cases_of_all_models_tasks_and_offload_modes() -> None:
     cases = resolve_cases(read_yaml(Path("config/config.yaml")), "config.yaml")
-    assert len(cases) == 10
+    assert len(cases) == 6
     assert {case.model for case in cases} == set(MODELS)
     assert {(case.model, case.task) for case in cases} >= {("TI2V-5B", "t2v"), ("TI2V-5B", "i2v")}
     assert {case.offload for case in cases} == {"none", "model", "sequential", "group"}
-    assert len({case.steps for case in cases}) > 2
+    assert len({case.steps for case in cases}) > 1
     assert len({case.size for case in cases}) > 2
 
 

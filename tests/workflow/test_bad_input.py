@@ -106,18 +106,18 @@ def test_a_baseline_that_cannot_be_used(new_project: Callable[[], Project], path
 )
 def test_a_count_of_failures_that_was_changed_by_hand(new_project: Callable[[], Project], content: str) -> None:
     project = new_project()
-    file = project.folder / "results/failures/01_5B_Speed_Preview_64p.json"
+    file = project.folder / "results/failures/5B_64p.json"
     file.parent.mkdir(parents=True)
     file.write_text(content)
     assert complaint(project) == (
-        "results/failures/01_5B_Speed_Preview_64p.json: does not say how often the case failed; "
-        "delete it and results/traces/01_5B_Speed_Preview_64p.json, and the case is measured again"
+        "results/failures/5B_64p.json: does not say how often the case failed; "
+        "delete it and results/traces/5B_64p.json, and the case is measured again"
     )
 
 
 def test_a_target_that_is_no_case_is_named(new_project: Callable[[], Project]) -> None:
-    run = new_project().snakemake("results/traces/03_Max_Quality_129p.json")
-    line = "config/config.yaml: no case '03_Max_Quality_129p' (did you mean '03_Max_Quality_192p'?)"
+    run = new_project().snakemake("results/traces/T2V_A14B_49p.json")
+    line = "config/config.yaml: no case 'T2V_A14B_49p' (did you mean 'T2V_A14B_48p'?)"
     assert_ends_with_one_line(run, line)
 
 
@@ -192,7 +192,7 @@ def test_a_grid_file_given_on_the_command_line_takes_the_place_of_the_default(
     measured = {case for rule, case in run.jobs if rule == "measure"}
     assert len(measured) == 29
     assert {"03_Max_Quality_704p", "I2V-A14B_832x480_group"} <= measured
-    assert "01_5B_Speed_Preview_64p" not in measured
+    assert "5B_64p" not in measured
 
 
 def test_snakemakes_own_option_for_a_grid_file_differs_only_where_the_file_cannot_be_read(

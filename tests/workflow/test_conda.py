@@ -28,8 +28,7 @@ GRID = {
     "cases": {"a": SMALL, "b": SMALL | {"model": "I2V-A14B", "size": "32*32", "image": IMAGE}},
 }
 REPORT = {("plot_case", "a"), ("plot_case", "b")}
-REPORT |= {(rule, "") for rule in ("tabulate", "report", "page", "outcome", "plot_grid", "gallery")}
-TARGETS = ("all", "results/gallery")
+REPORT |= {(rule, "") for rule in ("tabulate", "report", "page", "outcome", "plot_grid")}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +53,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory, conda: Installation) -> t
     project.write_grid(GRID)
     for env in ("measure", "report"):
         edit(project, env, lambda text: re.sub("python=.*", f"python={PYTHON_X_Y}", text))
-    first = run(project, conda, *TARGETS, "plan", "results/checkpoints/tiny/TI2V-5B")
+    first = run(project, conda, "all", "plan", "results/checkpoints/tiny/TI2V-5B")
     assert first.code == 0, first.output
     shutil.copytree(project.folder / "results/traces", project.folder / "before")
     for trace in (project.folder / "before").glob("*.json"):
@@ -121,24 +120,24 @@ def test_what_the_hosted_workflow_checks_of_the_traces(measured: tuple[Project, 
 
 
 def test_a_run_without_conda_or_after_a_comment_does_nothing(copied: Project, conda: Installation) -> None:
-    assert copied.snakemake(*TARGETS).jobs == set()
-    assert run(copied, conda, *TARGETS).jobs == set()
+    assert copied.snakemake().jobs == set()
+    assert run(copied, conda).jobs == set()
     for env in ("measure", "report"):
         edit(copied, env, lambda text: f"# A comment.\n{text}")
-    with_comment = run(copied, conda, *TARGETS)
+    with_comment = run(copied, conda)
     assert with_comment.code == 0
     assert "Nothing to be done" in with_comment.output
 
 
 def test_a_changed_environment_is_made_and_what_depends_on_it_runs_again(copied: Project, conda: Installation) -> None:
     edit(copied, "report", lambda text: f"{text}      - psutil==7.2.2\n")
-    assert run(copied, conda, *TARGETS, "--dry-run").jobs == REPORT
-    again = run(copied, conda, "results/gallery")
+    assert run(copied, conda, "--dry-run").jobs == REPORT
+    again = run(copied, conda, "results/tables/cases.csv")
     assert again.code == 0, again.output
-    assert again.jobs == {("gallery", "")}
+    assert again.jobs == {("tabulate", "")}
     assert holds(environment_of(copied, "report"), "psutil")
     edit(copied, "measure", lambda text: re.sub("psutil=.*", "psutil=7.2.1", text))
-    assert run(copied, conda, *TARGETS, "--dry-run").jobs == REPORT | {("measure", "a"), ("measure", "b")}
+    assert run(copied, conda, "--dry-run").jobs == REPORT | {("measure", "a"), ("measure", "b")}
 
 
 def test_where_activation_fails_nothing_runs(copied: Project, packages: list[Package], tmp_path: Path) -> None:

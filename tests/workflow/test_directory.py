@@ -30,4 +30,4 @@ def test_a_grid_of_the_project_is_measured_in_another_folder(tmp_path: Path) -> 
     assert project.snakemake("results/report.md", *there).jobs == set()
     plain = project.snakemake("--dry-run", "--directory", "runs/default")
     assert plain.code == 0, plain.output
-    assert len([case for rule, case in plain.jobs if rule == "measure"]) == 10
+    assert len([case for rule, case in plain.jobs if rule == "measure"]) == 6

@@ -64,7 +64,7 @@ def run(project: Project, home: Path) -> Run:
         # Or it would look for all fonts again.
         "MPLCONFIGDIR": matplotlib.get_cachedir(),
     }
-    return project.snakemake("all", "results/gallery", environment=planted)
+    return project.snakemake(environment=planted)
 
 
 def texts(file: Path) -> bytes:

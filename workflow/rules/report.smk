@@ -76,19 +76,3 @@ rule outcome:
         grid=GRID_FILE,
     script:
         "../scripts/check_outcome.py"
-
-
-# Only for `snakemake --report`, which shows outputs: a case that fails makes no video, so its rule cannot promise one.
-rule gallery:
-    input:
-        CASE_TRACES,
-    output:
-        shown(directory("results/gallery"), "Videos", patterns=["{case}.mp4"], case="{case}"),
-    log:
-        "logs/results/gallery.log",
-    conda:
-        "../../envs/report.yaml"
-    params:
-        **made_with("collect_videos.py"),
-    script:
-        "../scripts/collect_videos.py"
