@@ -16,7 +16,6 @@ include: "workflow/rules/hooks.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/plots.smk"
 include: "workflow/rules/compare.smk"
 
 
@@ -27,8 +26,7 @@ localrules:
     report,
     page,
     outcome,
-    plot_case,
-    plot_grid,
+    plots,
     comparison,
     compare,
 

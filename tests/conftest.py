@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # Hundreds of processes import the same modules: none needs to compile what another one has compiled.
@@ -113,3 +114,35 @@ def copy_project(folder: Path) -> Project:
 # The smallest cases that run every stage; one takes about five seconds, nearly all of it imports.
 SMALL = {"model": "TI2V-5B", "size": "64*64", "frames": 5, "steps": 3}
 SMALL_DEFAULTS = {"scale": "tiny", "unofficial_size": True, "dtype": "float32", "timeout_s": 600}
+
+
+@dataclass(frozen=True)
+class DefaultGrid:
+    """The project after one plain run of Snakemake, for all test files. Not to be changed: copy it."""
+
+    project: Project
+    output: str
+
+    def copy(self, folder: Path) -> Project:
+        shutil.copytree(self.project.folder, folder, symlinks=True)
+        return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def default_grid(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> DefaultGrid:
+    """Of the test processes, the first that needs it runs it, and the others wait."""
+    own = tmp_path_factory.getbasetemp()
+    shared = (own if worker_id == "master" else own.parent) / "default_grid"
+    output, project = shared / "output.txt", Project(shared / "project")
+    with FileLock(f"{shared}.lock"):
+        if not output.exists():
+            run = copy_project(project.folder).snakemake()
+            assert run.code == 0, run.output
+            output.write_text(run.output)
+    return DefaultGrid(project, output.read_text())
+
+
+@pytest.fixture(scope="module")
+def measured(default_grid: DefaultGrid, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the measured default grid, for one test file."""
+    return default_grid.copy(tmp_path_factory.mktemp("measured") / "project")

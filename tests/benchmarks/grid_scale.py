@@ -37,16 +37,12 @@ rule all:
 rule measure:
     output: "results/traces/{{n}}.json"
     script: "trivial.py"
-rule plot_case:
-    input: "results/traces/{{n}}.json"
-    output: "results/plots/{{n}}/pictures.json"
-    script: "trivial.py"
 rule tabulate:
     input: TRACES
     output: "results/tables"
     script: "trivial.py"
-rule plot_grid:
-    input: "results/tables"
+rule plots:
+    input: "results/tables", TRACES
     output: "results/plots/pictures.json"
     script: "trivial.py"
 rule report:
@@ -58,7 +54,6 @@ rule page:
         "results/tables",
         TRACES,
         "results/plots/pictures.json",
-        expand("results/plots/{{n}}/pictures.json", n=range({count})),
     output: "results/report.html"
     script: "trivial.py"
 rule outcome:

@@ -35,7 +35,7 @@ from wanbench.analysis.tables import (
 )
 from wanbench.findings.findings_table import findings_table
 from wanbench.findings.rules import findings_by_case
-from wanbench.plots.case_pictures import case_pictures
+from wanbench.plots.case_pictures import draw_case
 from wanbench.plots.grid_bars import stage_times
 from wanbench.plots.picture import save
 from wanbench.plots.time_memory import time_memory
@@ -100,7 +100,9 @@ def everything_of(file: Path) -> dict[str, str]:
     page = to_page(content, [], {trace.case["name"]: file for trace in traces})
     (folder / "report.html").write_text(re.sub("base64,[A-Za-z0-9+/=]+", "", page), "utf-8")
     (folder / "terminal").write_text("\n".join(errors_of(tables[0], tables[3], "grid.yaml")), "utf-8")
-    save(case_pictures(file, None, LIMITS), "full", folder)
+    stages_of = records_by_case(tables[1])
+    for name, (case,) in records_by_case(tables[0]).items():
+        draw_case(case, stages_of[name], file, folder)
     save({"times": stage_times(*tables[:2]), "settings": time_memory(tables[0], 2, 2.5)}, None, folder)
     for picture in folder.glob("*.svg"):
         ElementTree.parse(picture)

@@ -119,7 +119,7 @@ def test_pictures_stand_with_their_case_and_have_an_alternative_text(trace: Trac
     entry |= {"png_base64": picture, "tall": True}
     (tmp_path / "pictures.json").write_text(json.dumps([entry]))
     pictures = read_pictures([tmp_path / "pictures.json"])
-    assert [shown.file for shown in pictures] == ["plots/tiny/steps.png"]
+    assert [shown.file for shown in pictures] == ["plots/cases/tiny/steps.png"]
     article = made(trace, tmp_path, pictures).split("<article")[1]
     assert 'class="tall"' in article
     assert f'src="data:image/png;base64,{picture}"' in article

@@ -10,15 +10,15 @@ import pytest
 
 from example_cases import tiny_case
 from reports import case_trace, full_case, read_back, table_rows, with_measures
-from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
+from traces import GPU, S, host_samples, records, trace_of, write
 from wanbench.analysis.choices import groups_of
 from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.measure.outcome import Outcome
 from wanbench.plots import style
-from wanbench.plots.case_pictures import case_pictures
+from wanbench.plots.case_pictures import draw_case
 from wanbench.plots.grid_bars import energy, parts_of, stage_times
 from wanbench.plots.panels import Drawn, drawable, panels_of
-from wanbench.plots.picture import Picture, save
+from wanbench.plots.picture import Picture
 from wanbench.plots.segments import segments_of
 from wanbench.plots.steps import bars_of, step_times, steps_of
 from wanbench.plots.time_memory import points_of, time_memory
@@ -299,24 +299,11 @@ def test_cases_that_lie_on_one_another_share_a_number(tmp_path: Path) -> None:
 # --- files ------------------------------------------------------------------------------------------------------
 
 
-def test_a_trace_that_cannot_be_used_gives_pictures_that_say_why(tmp_path: Path) -> None:
-    file = tmp_path / "broken.json"
-    file.write_text("{")
-    for picture in case_pictures(file, None, LIMITS).values():
-        assert "Excluded:" in picture.alt
-        assert picture.caption == ""
-        assert "not valid JSON" in texts(picture.figure).replace("\n", " ")
-    content = trace_of(records([1.0]))
-    del next(event for event in content["traceEvents"] if event["ph"] == "C")["ts"]
-    pictures = case_pictures(write(tmp_path, content), None, LIMITS)
-    assert "a counter needs a name, a number ts and args" in pictures["timeline"].alt
-
-
 def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -> None:
     samples = Samples([i * S // 10 for i in range(150) if not 50 < i < 60], [GPU_READING] * 141, 0.1, 0)
     file = write(tmp_path, trace_of(records([1.0, 2.0], environment=GPU), samples=samples))
     for folder in ("a", "b"):
-        save(case_pictures(file, None, LIMITS), "tiny", tmp_path / folder)
+        draw_case(*table_rows(read_trace(file)), file, tmp_path / folder)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names == ["pictures.json", "steps.png", "steps.svg", "timeline.png", "timeline.svg"]
     for name in names:

@@ -27,8 +27,7 @@ GRID = {
     "defaults": SMALL_DEFAULTS,
     "cases": {"a": SMALL, "b": SMALL | {"model": "I2V-A14B", "size": "32*32", "image": IMAGE}},
 }
-REPORT = {("plot_case", "a"), ("plot_case", "b")}
-REPORT |= {(rule, "") for rule in ("tabulate", "report", "page", "outcome", "plot_grid")}
+REPORT = {(rule, "") for rule in ("tabulate", "report", "page", "outcome", "plots")}
 
 
 @pytest.fixture(scope="module")
@@ -144,12 +143,14 @@ def test_where_activation_fails_nothing_runs(copied: Project, packages: list[Pac
     """Snakemake's command goes on with the Python that runs Snakemake."""
     broken = install_stand_in(tmp_path / "broken", packages)
     (broken.bin / "activate").write_text("return 1\n")
-    files = ["results/traces/a.json", "results/plots/b/pictures.json"]
-    failed = run(copied, broken, *files, "--forcerun", *files)
-    assert failed.code == 1
-    for env in ("measure", "report"):
+    for env, rule, file in (
+        ("report", "tabulate", "results/tables/cases.csv"),
+        ("measure", "measure", "results/traces/a.json"),
+    ):
+        failed = run(copied, broken, file, "--forcerun", rule)
+        assert failed.code == 1
         assert f"envs/{env}.yaml: this job was to run in the conda environment of this file" in failed.output
-    assert not any((copied.folder / file).exists() for file in files)
+        assert not (copied.folder / file).exists()
     assert (copied.folder / "results/last_good/a.json").exists()
 
 

@@ -2,47 +2,37 @@
 
 import json
 import re
-from dataclasses import dataclass
 from statistics import median
 
 import imageio.v3 as iio
 import pandas as pd
 import pytest
 
-from conftest import Project, Run, copy_project
+from conftest import DefaultGrid, Project
 from wanbench.trace.reader import Trace, read_trace
 
 
-@dataclass(frozen=True)
-class Finished:
-    project: Project
-    run: Run
-    traces: list[Trace]
-
-
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    project = copy_project(tmp_path_factory.mktemp("default") / "project")
-    run = project.snakemake()
-    assert run.code == 0, run.output
-    files = sorted((project.folder / "results/traces").glob("*.json"))
-    return Finished(project, run, [read_trace(file) for file in files])
+def traces(default_grid: DefaultGrid) -> list[Trace]:
+    return [read_trace(file) for file in sorted((default_grid.project.folder / "results/traces").glob("*.json"))]
 
 
-def test_every_case_is_measured_with_its_settings_and_leaves_its_video(finished: Finished) -> None:
-    assert len(finished.traces) == 6
-    assert {trace.status for trace in finished.traces} == {"ok"}
-    for trace in finished.traces:
+def test_every_case_is_measured_with_its_settings_and_leaves_its_video(
+    default_grid: DefaultGrid, traces: list[Trace]
+) -> None:
+    assert len(traces) == 6
+    assert {trace.status for trace in traces} == {"ok"}
+    for trace in traces:
         assert (trace.applied["size"], trace.applied["offload"]) == (trace.case["size"], trace.case["offload"])
-        frames = iio.imread(finished.project.folder / f"results/videos/{trace.case['name']}.mp4")
+        frames = iio.imread(default_grid.project.folder / f"results/videos/{trace.case['name']}.mp4")
         width_px, height_px = map(int, trace.case["size"].split("*"))
         assert frames.shape == (trace.case["frames"], height_px, width_px, 3)
     # Of a single case, on a busy machine, a pause between two stages can take more than a hundredth.
-    assert median(trace.quality["stage_coverage_pct"] for trace in finished.traces) >= 99
+    assert median(trace.quality["stage_coverage_pct"] for trace in traces) >= 99
 
 
-def test_every_trace_is_a_chrome_trace_with_one_track_a_kind(finished: Finished) -> None:
-    for file in (finished.project.folder / "results/traces").glob("*.json"):
+def test_every_trace_is_a_chrome_trace_with_one_track_a_kind(default_grid: DefaultGrid) -> None:
+    for file in (default_grid.project.folder / "results/traces").glob("*.json"):
         events = json.loads(file.read_text("utf-8"))["traceEvents"]
         assert {event["ph"] for event in events} == {"M", "X", "C"}
         tracks = {event["args"]["name"]: event["tid"] for event in events if event["name"] == "thread_name"}
@@ -52,9 +42,9 @@ def test_every_trace_is_a_chrome_trace_with_one_track_a_kind(finished: Finished)
         assert {event["name"] for event in events if event["ph"] == "C"} >= {"CPU (%)", "System memory (GB)"}
 
 
-def test_slices_of_a_track_nest(finished: Finished) -> None:
+def test_slices_of_a_track_nest(traces: list[Trace]) -> None:
     """A viewer drops a slice that begins in another and ends after it."""
-    for trace in finished.traces:
+    for trace in traces:
         open_until: list[float] = []
         for stage in sorted(trace.stages, key=lambda stage: (stage.start_s, -stage.extent_s)):
             while open_until and open_until[-1] <= stage.start_s + 1e-6:
@@ -63,25 +53,25 @@ def test_slices_of_a_track_nest(finished: Finished) -> None:
             open_until.append(stage.start_s + stage.extent_s)
 
 
-def test_both_experts_run_and_the_switch_is_where_the_boundary_says(finished: Finished) -> None:
-    trace = next(trace for trace in finished.traces if trace.case["name"] == "T2V_A14B_48p")
+def test_both_experts_run_and_the_switch_is_where_the_boundary_says(traces: list[Trace]) -> None:
+    trace = next(trace for trace in traces if trace.case["name"] == "T2V_A14B_48p")
     experts = [stage.measures["expert"] for stage in trace.stages if stage.name.endswith("_Inference")]
     assert experts == sorted(experts)
     assert set(experts) == {"high_noise", "low_noise"}
 
 
-def test_tables_hold_every_case_and_stage(finished: Finished) -> None:
-    tables = finished.project.folder / "results/tables"
+def test_tables_hold_every_case_and_stage(default_grid: DefaultGrid, traces: list[Trace]) -> None:
+    tables = default_grid.project.folder / "results/tables"
     cases, stages = pd.read_parquet(tables / "cases.parquet"), pd.read_parquet(tables / "stages.parquet")
-    assert sorted(cases["case"]) == [trace.case["name"] for trace in finished.traces]
-    assert len(stages) == sum(len(trace.stages) for trace in finished.traces)
+    assert sorted(cases["case"]) == [trace.case["name"] for trace in traces]
+    assert len(stages) == sum(len(trace.stages) for trace in traces)
     assert list(pd.read_csv(tables / "cases.csv").columns) == list(cases.columns)
     assert cases["gpu_mem_allocated_bytes"].isna().all()
     assert (stages["time_s"] >= 0).all()
 
 
-def test_the_figures_of_the_report_hold_together(finished: Finished) -> None:
-    for part in finished.project.read("results/report.md").split("### Stage Breakdown\n")[1:]:
+def test_the_figures_of_the_report_hold_together(default_grid: DefaultGrid) -> None:
+    for part in default_grid.project.read("results/report.md").split("### Stage Breakdown\n")[1:]:
         rows = re.findall(r"^\| (\w+) +\| +([\d.]+) \|", part.split("###")[0], re.M)
         times = {name: float(time) for name, time in rows}
         leaves = [time for name, time in times.items() if name not in ("Total_Execution", "Process_Startup")]
@@ -89,31 +79,30 @@ def test_the_figures_of_the_report_hold_together(finished: Finished) -> None:
         assert min(time for name, time in times.items() if name.endswith("_Inference")) > 0
 
 
-def test_every_case_and_the_grid_have_their_pictures(finished: Finished) -> None:
-    plots = finished.project.folder / "results/plots"
-    for case in (trace.case["name"] for trace in finished.traces):
-        words = json.loads((plots / case / "pictures.json").read_text("utf-8"))
+def test_every_case_and_the_grid_have_their_pictures(default_grid: DefaultGrid, traces: list[Trace]) -> None:
+    plots = default_grid.project.folder / "results/plots"
+    for case in (trace.case["name"] for trace in traces):
+        words = json.loads((plots / "cases" / case / "pictures.json").read_text("utf-8"))
         assert [(entry["file"], entry["case"]) for entry in words] == [("timeline", case), ("steps", case)]
-        assert all("Excluded" not in entry["alt"] for entry in words)
     words = json.loads((plots / "pictures.json").read_text("utf-8"))
     assert [entry["file"] for entry in words] == ["stage_times", "time_memory", "energy"]
-    assert len(list(plots.rglob("*.svg"))) == len(list(plots.rglob("*.png"))) == 2 * len(finished.traces) + 3
+    assert len(list(plots.rglob("*.svg"))) == len(list(plots.rglob("*.png"))) == 2 * len(traces) + 3
 
 
-def test_progress_is_on_the_terminal_and_in_the_log_of_the_case(finished: Finished) -> None:
-    log = finished.project.read("logs/measure/5B_64p.log")
+def test_progress_is_on_the_terminal_and_in_the_log_of_the_case(default_grid: DefaultGrid) -> None:
+    log = default_grid.project.read("logs/measure/5B_64p.log")
     for line in ("VAE_Decoding: ", "Step_0 (1/5): ", "Step_4 (5/5): "):
-        assert f"[5B_64p] {line}" in finished.run.output
+        assert f"[5B_64p] {line}" in default_grid.output
         assert f"[5B_64p] {line}" in log
     assert "of denoising left" in log
 
 
-def test_nothing_is_left_at_work_and_a_second_run_does_nothing(finished: Finished) -> None:
-    results = finished.project.folder / "results"
+def test_nothing_is_left_at_work_and_a_second_run_does_nothing(measured: Project) -> None:
+    results = measured.folder / "results"
     assert {file.name for file in (results / "attempts").glob("*/*")} == {"run", "trace.json"}
-    assert not list(results.rglob(".*"))
+    assert {file.name for file in results.rglob(".*")} == {".snakemake_timestamp"}
     before = (results / "report.md").stat().st_mtime_ns
-    run = finished.project.snakemake()
+    run = measured.snakemake()
     assert run.code == 0
     assert "Nothing to be done" in run.output
     assert (results / "report.md").stat().st_mtime_ns == before

@@ -61,7 +61,7 @@ def test_every_case_is_tried_and_the_report_is_complete(project: Project, run: R
     report = project.read("results/report.md")
     for case in GRID["cases"]:
         assert f"## Case: {case}\n" in report
-        assert case in project.read(f"results/plots/{case}/pictures.json")
+        assert case in project.read(f"results/plots/cases/{case}/pictures.json")
     assert "**Ended with status oom in TI2V_Preprocess**" in report
     assert "**Ended with status timeout in Process_Startup**: ended after timeout\\_s = 1 s" in report
 
@@ -76,9 +76,9 @@ def test_the_run_fails_and_says_which_case_and_why(run: Run) -> None:
 
 
 def test_the_next_run_tries_only_the_failed_cases_again(project: Project, run: Run) -> None:
-    report = {("tabulate", ""), ("report", ""), ("page", ""), ("outcome", ""), ("plot_grid", "")}
-    failed = {(rule, case) for rule in ("measure", "plot_case") for case in ("c_too_slow", "d_broken")}
-    lost = {("measure", "e_lost"), ("plot_case", "e_lost")}
+    report = {("tabulate", ""), ("report", ""), ("page", ""), ("outcome", ""), ("plots", "")}
+    failed = {("measure", "c_too_slow"), ("measure", "d_broken")}
+    lost = {("measure", "e_lost")}
     assert project.plan() == failed | lost | report
     again = project.snakemake()
     assert again.code == 1

@@ -10,15 +10,6 @@ from wanbench.measure.failures import asked_resources
 
 # Slurm ends a job after its `runtime`. An internal of Snakemake: in an interactive session there is a Slurm job as well.
 config["job_ends_in_time"] = workflow.remote_exec and "SLURM_JOB_ID" in os.environ
-# A case that is measured takes one of these, and a job that would disturb it all. An internal of Snakemake: a limit in
-# a profile would be gone with `--resources gpu=4`.
-UNDISTURBED = 1000
-workflow.global_resources.setdefault("undisturbed", UNDISTURBED)
-
-
-# On a cluster it binds nothing.
-resource_scopes:
-    undisturbed="local",
 
 
 def case_identity(wildcards):
@@ -57,9 +48,9 @@ def made_with(script):
     return {"code_digest": code_digest(SCRIPTS / script), "env_digest": REPORT_ENV}
 
 
-def shown(file, category, patterns=(), **labels):
+def shown(file, category, **labels):
     """A file for `snakemake --report`, with the caption of its name."""
-    return report(file, f"../report/{Path(file).stem}.rst", category, labels=labels, patterns=list(patterns))
+    return report(file, f"../report/{Path(file).stem}.rst", category, labels=labels)
 
 
 def traces(wildcards):
@@ -77,26 +68,9 @@ def grid_of_kept(wildcards):
     return [str(file)] if wildcards.folder != "results" and file.exists() else []
 
 
-def pictures(wildcards):
-    cases = [Path(trace).name.removesuffix(".gz").removesuffix(".json") for trace in traces(wildcards)]
-    return [f"{wildcards.folder}/plots/{part}pictures.json" for part in ["", *(f"{case}/" for case in cases)]]
-
-
 def of_grid(wildcards):
     """What traces must have been measured with, and those of no case; None for traces that stand for themselves."""
     return {"expected": value_digest(EXPECTED), "others": OTHER_TRACES} if wildcards.folder == "results" else None
-
-
-def trace(wildcards):
-    return f"{wildcards.folder}/traces/{wildcards.case}.json" + ("" if wildcards.folder == "results" else ".gz")
-
-
-def expected_of_case(wildcards):
-    """What the trace of a case must have been measured with, as for all cases in tables."""
-    if wildcards.folder != "results":
-        return None
-    case_identity(wildcards)
-    return EXPECTED | {"case_sha256": {wildcards.case: EXPECTED["case_sha256"][wildcards.case]}}
 
 
 def compared_traces(wildcards):

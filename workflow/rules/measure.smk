@@ -14,7 +14,6 @@ rule measure:
         runtime=asked("runtime_min"),
         cpus_per_task=asked("cpus"),
         attempt=asked("attempt"),
-        undisturbed=1,
     params:
         case=case_identity,
         measure_digest=EXPECTED["measure"],
@@ -36,7 +35,6 @@ rule checkpoint:
         "../../envs/measure.yaml"
     resources:
         gpu=1,
-        undisturbed=UNDISTURBED,
     script:
         "../scripts/write_checkpoint.py"
 

@@ -1,4 +1,5 @@
 TABLES = ["cases", "stages", "details", "excluded"]
+PICTURES = ["stage_times", "time_memory", "energy"]
 
 
 rule tabulate:
@@ -39,11 +40,40 @@ rule report:
         "../scripts/write_report.py"
 
 
+rule plots:
+    input:
+        cases="{folder}/tables/cases.parquet",
+        stages="{folder}/tables/stages.parquet",
+        traces=traces,
+    output:
+        svg=[shown(f"{{folder}}/plots/{name}.svg", "All cases", picture=name) for name in PICTURES],
+        png=expand("{{folder}}/plots/{picture}.png", picture=PICTURES),
+        words="{folder}/plots/pictures.json",
+        cases=report(
+            directory("{folder}/plots/cases"),
+            "../report/case_pictures.rst",
+            "Cases",
+            labels={"case": "{case}", "picture": "{picture}"},
+            patterns=["{case}/{picture}.svg"],
+        ),
+    log:
+        "logs/{folder}/plots.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 4
+    params:
+        **made_with("draw_plots.py"),
+        alike_memory_pct=THRESHOLDS["no_effect_memory_pct"],
+        alike_generation_pct=THRESHOLDS["alike_generation_pct"],
+    script:
+        "../scripts/draw_plots.py"
+
+
 rule page:
     input:
         **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, "findings"]},
         traces=traces,
-        pictures=pictures,
+        pictures=["{folder}/plots/pictures.json", "{folder}/plots/cases"],
     output:
         shown("{folder}/report.html", "Report", report="all cases"),
     log:

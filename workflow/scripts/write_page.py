@@ -20,5 +20,6 @@ tables = [pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages",
 findings = findings_of_table(pd.read_parquet(snakemake.input.findings))
 content = content_of(*tables, findings, Thresholds(**snakemake.params.thresholds), read_published())
 traces = {case_of(Path(file)): Path(file) for file in snakemake.input.traces}
-pictures = read_pictures(Path(file) for file in snakemake.input.get("pictures", []))
+words, cases = map(Path, snakemake.input.pictures)
+pictures = read_pictures([words, *sorted(cases.glob("*/pictures.json"))])
 write_atomically(Path(snakemake.output[0]), to_page(content, pictures, traces))

@@ -1,8 +1,6 @@
 """Read the traces of a grid, and set aside, with the reason, those that must not be used."""
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,7 +9,7 @@ from wanbench.analysis.measured_runs import judged
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError
-from wanbench.util.lifeline import end_with
+from wanbench.util.parallel import map_in_processes
 from wanbench.util.text import one_line
 
 
@@ -61,13 +59,7 @@ def collect(
         limits: for the verdict on each.
         processes: that read at the same time.
     """
-    read = partial(_read, expected=expected, limits=limits)
-    if processes == 1 or len(files) < 2:
-        items = list(map(read, files))
-    else:
-        # A pool's processes wait for each other's work for ever when the one that made them was killed.
-        with ProcessPoolExecutor(processes, initializer=end_with, initargs=(os.getpid(),)) as pool:
-            items = list(pool.map(read, files))
+    items = map_in_processes(partial(_read, expected=expected, limits=limits), files, processes=processes)
     traces = [item for item in items if isinstance(item, Trace)]
     return traces, [item for item in items if isinstance(item, Excluded)]
 

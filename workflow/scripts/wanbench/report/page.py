@@ -87,7 +87,7 @@ def read_pictures(files: Iterable[Path]) -> list[PagePicture]:
             uri=f"data:image/png;base64,{entry['png_base64']}",
             alt=entry["alt"],
             caption=entry["caption"],
-            file="/".join(part for part in ("plots", entry["case"], f"{entry['file']}.png") if part),
+            file=f"plots/cases/{entry['case']}/{entry['file']}.png" if entry["case"] else f"plots/{entry['file']}.png",
             tall=entry["tall"],
         )
         for file in files
