@@ -3,35 +3,50 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from conftest import SMALL, SMALL_DEFAULTS, Project, copy_project
+from conftest import DefaultGrid, Project
 from traces import change
 
 COMPARISON = {("comparison", ""), ("compare", "")}
+A, B = "5B_64p", "5B_64p_offload_model"
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Two small cases, measured once, with a copy of their results beside them."""
-    project = copy_project(tmp_path_factory.mktemp("compare") / "project")
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL | {"seed": 7}}})
+def compared(default_grid: DefaultGrid, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The default grid, with a copy of its traces beside them, as of another run."""
+    project = default_grid.copy(tmp_path_factory.mktemp("compare") / "project")
     # Other programs on this machine may make the check doubt a run of a few seconds, and leave it without verdicts.
     file = project.folder / "config/thresholds.yaml"
     doubted = re.sub(r"(min_\w+_coverage_pct): 99", r"\1: 0", file.read_text("utf-8"))
     doubted = doubted.replace("max_sample_gap_s: 1", "max_sample_gap_s: 600")
     file.write_text(doubted.replace("busy_machine_pct: 10", "busy_machine_pct: 100"), "utf-8")
-    run = project.snakemake("results/tables/cases.parquet")
-    assert run.code == 0, run.output
-    shutil.copytree(project.folder / "results", project.folder / "old")
-    for trace in (project.folder / "old/traces").glob("*.json"):
+    shutil.copytree(project.folder / "results/traces", project.folder / "old")
+    for trace in (project.folder / "old").glob("*.json"):
         change(trace, earlier)
     # Left over from another grid; the comparison is of the cases of this one.
-    shutil.copy(project.folder / "old/traces/b.json", project.folder / "results/traces/left_over.json")
+    shutil.copy(project.folder / f"old/{B}.json", project.folder / "results/traces/left_over.json")
     return project
+
+
+@pytest.fixture
+def project(compared: Project) -> Iterator[Project]:
+    """Its traces, and those of the baseline, are put back after the test."""
+    kept = {
+        part: (compared.folder / part, compared.folder / f"kept{part.count('/')}") for part in ("results/traces", "old")
+    }
+    for folder, copy in kept.values():
+        shutil.copytree(folder, copy)
+    yield compared
+    for folder, copy in kept.values():
+        shutil.rmtree(folder)
+        copy.rename(folder)
+        for trace in folder.iterdir():
+            trace.touch()
 
 
 def earlier(trace: dict[str, Any]) -> None:
@@ -46,103 +61,73 @@ def hundredfold(trace: dict[str, Any]) -> None:
             event["args"]["time_s"] *= 100
 
 
-def test_a_copy_of_the_results_is_the_same(measured: Project) -> None:
-    run = measured.snakemake("compare", "--config", "baseline=old")
+def test_a_copy_of_the_results_is_the_same(project: Project) -> None:
+    run = project.snakemake("compare", "--config", "baseline=old")
     assert run.code == 0, run.output
-    assert run.jobs >= COMPARISON | {("report", ""), ("page", "")}
+    assert run.jobs == COMPARISON | {("tabulate", ""), ("report", "")}
     assert "\nThe comparison: results/comparison.md, results/comparison.json\n" in run.output
-    assert (
-        "\nThe report: results/report.md, results/report.html\nCases: 2 of both sides\nVerdicts of measures: "
-        in run.output
-    )
-    comparison = json.loads(measured.read("results/comparison.json"))
+    assert "\nThe report: results/report.md\nCases: 6 of both sides\nVerdicts of measures: " in run.output
+    comparison = json.loads(project.read("results/comparison.json"))
     assert set(comparison["verdicts"]) == {"same", "not judged", "n/a"}
-    assert [case["case"] for case in comparison["cases"]] == ["a", "b"]
+    assert len(comparison["cases"]) == 6
     assert comparison["only_old"] == comparison["only_new"] == []
-    limits = json.loads(measured.read("results/traces/a.json"))["quality"]["limits"]
-    assert (limits["min_stage_coverage_pct"], limits["slowed_down_pct"]) == (0, 1)
-    again = measured.snakemake("compare", "--dry-run", "--config", "baseline=old")
-    assert again.jobs == {("compare", "")}
-
-
-def test_a_slower_case_ends_the_command_and_is_named_and_other_content_compares_again(measured: Project) -> None:
-    measured.snakemake("compare", "--config", "baseline=old")
-    results = measured.folder / "results/traces"
-    kept = (results / "b.json").read_text()
-    change(results / "b.json", hundredfold)
-    try:
-        run = measured.snakemake("compare", "--config", "baseline=old")
-        assert run.code != 0
-        assert "b: VAE decoding slower (100.00 times)" in run.output
-        assert re.search(r"^Verdicts of measures: .*\d slower", run.output, re.M), run.output
-        assert "a: " not in run.output.split("worse than the baseline is:")[1].split("\n\n")[0]
-        assert "VAE decoding slower" in measured.read("results/comparison.md")
-        assert "faster" not in json.loads(measured.read("results/comparison.json"))["verdicts"]
-        # The same slowness in the baseline makes it none.
-        change(measured.folder / "old/traces/b.json", hundredfold)
-        run = measured.snakemake("compare", "--config", "baseline=old")
-        assert run.code == 0, run.output
-        assert run.jobs == COMPARISON
-    finally:
-        for file in (results / "b.json", measured.folder / "old/traces/b.json"):
-            file.write_text(kept)
+    assert project.snakemake("compare", "--dry-run", "--config", "baseline=old").jobs == {("compare", "")}
+    # The same slowness on both sides is none; one that is new ends the command.
+    change(project.folder / f"results/traces/{B}.json", hundredfold)
+    run = project.snakemake("compare", "--config", "baseline=old")
+    assert run.code == 1
+    assert f"{B}: VAE decoding slower (100.00 times)" in run.output
+    assert re.search(r"^Verdicts of measures: .*\d slower", run.output, re.M), run.output
+    assert f"{A}: " not in run.output.split("worse than the baseline is:")[1].split("\n\n")[0]
+    assert "VAE decoding slower" in project.read("results/comparison.md")
+    change(project.folder / f"old/{B}.json", hundredfold)
+    run = project.snakemake("compare", "--config", "baseline=old")
+    assert run.code == 0, run.output
+    assert run.jobs == COMPARISON
 
 
 def test_a_trace_that_was_excluded_ends_the_command_and_a_case_that_the_grid_does_not_have_does_not(
-    measured: Project,
+    project: Project,
 ) -> None:
-    trace, other = measured.folder / "results/traces/b.json", measured.folder / "old/traces/not_in_the_grid.json"
-    kept = trace.read_text()
-    shutil.copy(measured.folder / "old/traces/b.json", other)
+    other, trace = project.folder / "old/not_in_the_grid.json", project.folder / f"results/traces/{B}.json"
+    (project.folder / f"old/{A}.json").rename(other)
     change(other, lambda content: content["case"].update(name="not_in_the_grid", seed=8))
-    try:
-        run = measured.snakemake("compare", "--config", "baseline=old")
-        assert run.code == 0, run.output
-        assert json.loads(measured.read("results/comparison.json"))["only_old"] == ["not_in_the_grid"]
-        trace.write_text(kept[: len(kept) // 2])
-        run = measured.snakemake("compare", "--config", "baseline=old")
-        assert run.code != 0
-        message = "The comparison results/comparison.md is complete, but could not compare:\n"
-        assert f"{message}this run: results/traces/b.json: not valid JSON" in run.output
-        assert "worse than the baseline" not in run.output
-        assert "this run: results/traces/b.json: not valid JSON" in measured.read("logs/results/compare.log")
-        assert "## Excluded, and why\n\n- this run: results/traces/b.json" in measured.read("results/comparison.md")
-    finally:
-        trace.write_text(kept)
-        other.unlink()
+    trace.write_text(trace.read_text()[:1000])
+    run = project.snakemake("compare", "--config", "baseline=old")
+    assert run.code == 1
+    message = "The comparison results/comparison.md is complete, but could not compare:\n"
+    assert f"{message}this run: results/traces/{B}.json: not valid JSON" in run.output
+    assert "worse than the baseline" not in run.output
+    assert f"this run: results/traces/{B}.json: not valid JSON" in project.read("logs/results/compare.log")
+    assert f"## Excluded, and why\n\n- this run: results/traces/{B}" in project.read("results/comparison.md").replace(
+        "\\", ""
+    )
+    comparison = json.loads(project.read("results/comparison.json"))
+    assert (comparison["only_old"], comparison["only_new"]) == ([B, "not_in_the_grid"], [A])
 
 
-def test_traces_held_against_themselves_are_no_comparison(measured: Project) -> None:
-    itself = measured.folder / "itself"
-    shutil.copytree(measured.folder / "results/traces", itself, ignore=shutil.ignore_patterns("left_over.json"))
-    run = measured.snakemake("compare", "--config", "baseline=itself")
+def test_traces_held_against_themselves_are_no_comparison(project: Project, tmp_path: Path) -> None:
+    shutil.copytree(project.folder / "results/traces", tmp_path / "itself")
+    (tmp_path / "itself/left_over.json").unlink()
+    run = project.snakemake("compare", "--config", f"baseline={tmp_path}/itself")
     assert run.code == 1
     assert "nothing was measured again (`--forcerun measure` does" in run.output
-    comparison = json.loads(measured.read("results/comparison.json"))
-    assert comparison["not_measured_again"] == ["a", "b"]
+    comparison = json.loads(project.read("results/comparison.json"))
+    assert len(comparison["not_measured_again"]) == 6
     assert set(comparison["verdicts"]) == {"not measured again", "n/a"}
-    change(itself / "a.json", earlier)
-    run = measured.snakemake("compare", "--config", "baseline=itself")
-    assert run.code == 0, run.output
-    assert "**Not measured again**: 1 of 2 cases" in measured.read("results/comparison.md")
-    again = measured.snakemake("compare", "--dry-run", "--forcerun", "measure", "--config", "baseline=itself")
-    assert again.jobs >= COMPARISON | {("measure", "a"), ("measure", "b")}
+    again = project.snakemake(
+        "compare", "--dry-run", "--forcerun", "measure", "--config", f"baseline={tmp_path}/itself"
+    )
+    assert again.jobs >= COMPARISON | {("measure", A), ("measure", B)}
 
 
-def test_to_compare_nothing_is_an_error(measured: Project) -> None:
-    other = measured.folder / "other"
-    shutil.copytree(measured.folder / "old/traces", other, ignore=shutil.ignore_patterns("a.json"))
-    (other / "b.json").rename(other / "c.json")
-    change(other / "c.json", lambda content: content["case"].update(name="c", seed=8))
-    run = measured.snakemake("compare", "--config", "baseline=other")
+def test_a_baseline_with_nothing_to_compare_says_why(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    shutil.copy(project.folder / f"old/{B}.json", tmp_path / "other/c.json")
+    change(tmp_path / "other/c.json", lambda content: content["case"].update(name="c", seed=8))
+    (tmp_path / "other/broken.json").write_text("{")
+    run = project.snakemake("compare", "--config", f"baseline={tmp_path}/other")
     assert run.code == 1
-    assert "is complete, but nothing was compared:\nno case of the baseline has" in run.output
-    comparison = json.loads(measured.read("results/comparison.json"))
-    assert (comparison["only_old"], comparison["only_new"]) == (["c"], ["a", "b"])
-
-
-def test_a_baseline_of_broken_traces_says_why(measured: Project, tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("{")
-    run = measured.snakemake("compare", "--config", f"baseline={tmp_path}")
-    assert run.code != 0
-    assert f"{tmp_path}/a.json: not valid JSON" in run.output
+    assert "but nothing was compared:\nno case of the baseline has" in run.output
+    assert f"{tmp_path}/other/broken.json: not valid JSON" in run.output
+    assert json.loads(project.read("results/comparison.json"))["only_old"] == ["c"]

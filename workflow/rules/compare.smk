@@ -37,7 +37,6 @@ rule compare:
         json="results/comparison.json",
         # Cases may have been measured for it, which a report that stays as it was would not tell.
         report="results/report.md",
-        page="results/report.html",
     log:
         "logs/results/compare.log",
     # It fails when a case got worse or a trace could not be used, and would again.

@@ -13,9 +13,9 @@ from wanbench.compare.command_end import ending, errors_of
 comparison = json.loads(Path(snakemake.input.json).read_text("utf-8"))
 errors = errors_of(comparison)
 Path(snakemake.log[0]).write_text("".join(f"{line}\n" for lines in errors.values() for line in lines), "utf-8")
-markdown, as_json, report, page = snakemake.input
+markdown, as_json, report = snakemake.input
 print(f"The comparison: {markdown}, {as_json}")
-print(f"The report: {report}, {page}")
+print(f"The report: {report}")
 print("\n".join(ending(comparison)))
 if errors:
     parts = ["\n".join([f"{what}:", *lines]) for what, lines in errors.items()]
