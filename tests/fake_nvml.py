@@ -127,9 +127,6 @@ class FakeNvml:
         self._buffers.append(ctypes.create_string_buffer(8))
         return ctypes.cast(self._buffers[-1], real.c_nvmlGpmSample_t)
 
-    def nvmlGpmSampleFree(self, sample: Any) -> None:
-        pass
-
     def nvmlGpmSampleGet(self, handle: str, sample: Any) -> None:
         self._check("gpm_sample")
         self.gpm_samples_taken.append((handle, None))

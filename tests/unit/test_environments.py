@@ -13,7 +13,7 @@ from conda_stand_in.channel import Package, pinned
 from conda_stand_in.installation import Installation, install_stand_in
 from conftest import ROOT
 from wanbench.measure.environment import software_and_hardware
-from wanbench.util.conda_env import CONDA, NONE, enter_environment
+from wanbench.util.job_entry import CONDA, NONE, enter_environment
 
 ENV_FILES = [ROOT / "envs" / name for name in ("measure.yaml", "report.yaml")]
 

@@ -26,6 +26,7 @@ from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
 from wanbench.measure.supervisor import _warn_where_it_will_not_fit, supervise
 from wanbench.telemetry.gpus import Gpu
 from wanbench.trace.reader import read_counters, read_trace
+from wanbench.util import redaction
 
 USABLE = "wanbench.measure.supervisor.usable_gpus"
 NO_MORE_TIME = "as its job had no more time; timeout_s = 100 s allows more"
@@ -193,6 +194,7 @@ def test_the_measured_process_uses_all_cores_that_it_may_whatever_snakemake_sets
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("wanbench.util.redaction._rules", redaction._rules.__wrapped__)
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     (checkpoint / "model_index.json").write_text("{}")

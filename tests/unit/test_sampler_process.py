@@ -52,17 +52,18 @@ class Clock:
 def test_samples_are_on_a_grid_of_time_and_a_tick_that_comes_too_late_is_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, lasts_s = Clock(), [0.002, 0.004, 0.25, 0.001, 0.09]
-    stop = SimpleNamespace(is_set=False)
+    clock, lasts_s, stop = Clock(), [0.002, 0.004, 0.25, 0.001, 0.09], threading.Event()
     monkeypatch.setattr(sampler, "time", clock)
 
     def read() -> dict[str, float]:
         clock.now_s += lasts_s.pop(0)
-        stop.is_set = not lasts_s
+        if not lasts_s:
+            stop.set()
         return {"cpu_pct": 1.0}
 
-    log = EventLog(tmp_path / "samples")
-    sampler.sample([SimpleNamespace(read=read)], log, 0.1, stop, lambda: {"found": round(clock.now_s - 1000, 3)})
+    host = SimpleNamespace(read=read)
+    nvml = SimpleNamespace(read=dict, probe=lambda: {"found": round(clock.now_s - 1000, 3)})
+    sampler.sample(host, nvml, EventLog(tmp_path / "samples"), 0.1, stop)
     *ticks, last = EventTail(tmp_path / "samples").new_records()
     assert [round(tick["time_ns"] / 1e9 - 1000, 3) for tick in ticks] == [0, 0.1, 0.2, 0.5, 0.6]
     assert last == {"samples": 5, "missed": 2}
@@ -96,7 +97,6 @@ def test_a_process_that_ended_has_no_figures_and_not_zeros(waited_for: bool) -> 
         after = source.read()
         assert {"sys_mem_bytes", "cpu_pct"} <= after.keys()
         assert not after.keys() & {"process_mem_bytes", "process_cpu_pct"}
-        source.close()
     finally:
         process.kill()
         process.wait()
@@ -119,7 +119,6 @@ def test_a_child_that_cannot_be_looked_at_holds_no_sample_up(
     assert source.pids() == {os.getpid()}
     seen.set()
     wait_for(lambda: source.pids() == {os.getpid(), busy_process.pid})
-    source.close()
 
 
 def test_the_sampler_imports_neither_torch_nor_pandas() -> None:

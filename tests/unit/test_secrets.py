@@ -11,12 +11,15 @@ import pytest
 from traces import LIMITS, records, trace_of, write
 from wanbench.compare.runs import compared_runs
 from wanbench.measure.case_log import log_pipe
+from wanbench.util import redaction
+from wanbench.util.job_entry import RuleLog
 from wanbench.util.redaction import redacted, redacted_message
-from wanbench.util.rule_log import open_log
 
 
 @pytest.fixture
-def planted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Looked for anew, each time.
+    monkeypatch.setattr(redaction, "_rules", redaction._rules.__wrapped__)
     for name in os.environ:
         if re.search("TOKEN|SECRET|KEY|PASS|USER|HOST|LOGNAME|^HF_|^XDG_", name):
             monkeypatch.delenv(name)
@@ -65,13 +68,7 @@ def test_in_messages_names_are_redacted_as_words_too(planted: None, text: str, s
 @pytest.mark.parametrize(
     ("account", "machine", "home", "text", "shown"),
     [
-        (
-            "server",
-            "gpu",
-            "/server",
-            "a server: gpu in /server/x and /mnt/server",
-            "a server: gpu in ~/x and /mnt/server",
-        ),
+        ("server", "gpu", "/server", "a server: gpu in /server/x, /mnt/server", "a server: gpu in ~/x, /mnt/server"),
         ("bob", "n1", "/home/bob", "bob on n1 has /data/bob/x", "bob on n1 has /data/***/x"),
         ("user", "localhost", "/", "the user of localhost in /usr/x", "the user of localhost in /usr/x"),
         ("1000", "4711", "/nonexistent", "1000 of 4711", "1000 of 4711"),
@@ -114,7 +111,7 @@ def test_a_log_that_cannot_be_written_holds_no_process_up(tmp_path: Path) -> Non
 
 
 def test_a_traceback_of_the_report_tells_no_home_folder(planted: None, tmp_path: Path) -> None:
-    log = open_log(str(tmp_path / "log"))
+    log = RuleLog(str(tmp_path / "log"))
     print('File "/people/zaphod/project/x.py"\x1b[0m', file=log)
     assert (tmp_path / "log").read_text() == 'File "~/project/x.py"\\x1b[0m\n'
 

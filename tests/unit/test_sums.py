@@ -9,8 +9,8 @@ from conftest import ROOT
 from measured_cases import spread
 from reports import figures_of
 from wanbench.analysis.generations import GENERATION, energies
+from wanbench.telemetry.samples import Series, energy_of
 from wanbench.trace.reader import Trace, read_trace
-from wanbench.util.counter import growth
 
 KEPT = ROOT / "results/reference/h200/traces"
 INFERENCE, LOADING, DECODING = "Step_1_Inference", "Step_1_Loading", "VAE_Decoding"
@@ -31,13 +31,14 @@ def kept(case: str) -> Trace:
 
 
 def test_a_counter_grows_evenly_between_readings_and_is_not_known_beyond_them() -> None:
-    times, values = [1.0, 2.0, 4.0], [10.0, 20.0, 60.0]
-    assert growth(times, values, 1.0, 4.0) == 50.0
-    assert growth(times, values, 1.5, 3.0) == pytest.approx(25.0)
-    assert growth(times, values, 2.0, 2.0) == 0.0
-    assert growth(times, values, 0.9, 3.0) is None
-    assert growth(times, values, 1.5, 4.1) is None
-    assert growth([1.0], [10.0], 1.0, 1.0) is None
+    counter = Series([10, 20, 40], [10.0, 20.0, 60.0])
+    assert energy_of(counter, [(10, 40)]) == 50.0
+    assert energy_of(counter, [(15, 30)]) == pytest.approx(25.0)
+    assert energy_of(counter, [(10, 20), (30, 40)]) == pytest.approx(30.0)
+    assert energy_of(counter, [(20, 20)]) == 0.0
+    for unknown in ([(9, 30)], [(15, 41)], []):
+        assert energy_of(counter, unknown) is None
+    assert energy_of(Series([10], [10.0]), [(10, 10)]) is None
 
 
 def test_energy_of_interleaved_stages_is_that_of_the_whole() -> None:

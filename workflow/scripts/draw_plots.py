@@ -14,7 +14,7 @@ from wanbench.plots.case_pictures import draw_case
 from wanbench.plots.grid_bars import energy, stage_times
 from wanbench.plots.picture import save
 from wanbench.plots.time_memory import time_memory
-from wanbench.util.parallel import map_in_processes
+from wanbench.util.lifeline import map_in_processes
 
 cases, stages = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages"))
 rows = [rows[0] for rows in records_by_case(cases).values()]

@@ -9,7 +9,7 @@ from wanbench.analysis.measured_runs import judged
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError
-from wanbench.util.parallel import map_in_processes
+from wanbench.util.lifeline import map_in_processes
 from wanbench.util.text import one_line
 
 

@@ -17,14 +17,14 @@ def judged(trace: Trace, limits: Limits) -> Trace:
     is to be one that cannot be.
     """
     verdict = verdict_on(trace.quality, _generation_times(trace), limits)
-    excluded = {each.generation: " ".join(each.failed_checks) for each in verdict.excluded}
+    excluded = {each["generation"]: " ".join(each["failed_checks"]) for each in verdict["excluded"]}
     stages = [
         replace(stage, measured=False, excluded=excluded[stage.generation]) if stage.generation in excluded else stage
         for stage in map(_with_possible_shares, trace.stages)
     ]
     measured = _measured_generations(stages)
     stages = [stage if stage.generation in measured else replace(stage, measured=False) for stage in stages]
-    return replace(trace, quality=trace.quality | asdict(verdict) | {"limits": asdict(limits)}, stages=stages)
+    return replace(trace, quality=trace.quality | verdict | {"limits": asdict(limits)}, stages=stages)
 
 
 def _with_possible_shares(stage: StageRecord) -> StageRecord:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from wanbench.registry import stages as stage_names
-from wanbench.util.redaction import message_redactor
+from wanbench.util.redaction import redacted_message
 from wanbench.util.text import visible
 
 _PIPE_ENDS_WITHIN_S = 5.0
@@ -47,13 +47,12 @@ def log_pipe(log: Path) -> Iterator[int]:
 
 
 def _pump(reading: int, log: IO[bytes]) -> None:
-    redact = message_redactor()
     with os.fdopen(reading, "rb") as pipe, log:
         for line in pipe:
             shown = line.rstrip(b"\r\n").rsplit(b"\r", 1)[-1].decode("utf-8", "backslashreplace")
             # Nobody may wait for a reader that gave up: a full disk costs lines of the log, and not the case.
             with suppress(OSError):
-                log.write(f"{visible(redact(shown))}\n".encode())
+                log.write(f"{visible(redacted_message(shown))}\n".encode())
 
 
 class Progress:

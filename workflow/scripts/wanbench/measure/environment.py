@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from wanbench.util.conda_env import CONDA, NONE
+from wanbench.util.job_entry import CONDA, NONE
 
 _PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg")
 

@@ -58,7 +58,7 @@ def quality_of(
             quality[metric] = _highest_in(samples, metric, [total.extent])
         quality["parts"] = _parts(total.extent, stages, samples)
     verdict = verdict_on(quality, _generation_times(stages, measured), limits)
-    return quality | asdict(verdict) | {"limits": asdict(limits)}
+    return quality | verdict | {"limits": asdict(limits)}
 
 
 def _throttled_pct(samples: Samples, intervals: Collection[Interval]) -> dict[str, float] | None:

@@ -99,10 +99,6 @@ class Gpm:
             return None
         return driver_refresh_ns(self._last_taken_ns, taken_ns)
 
-    def close(self) -> None:
-        for sample in (self._last, self._spare):
-            self._nvml.nvmlGpmSampleFree(sample)
-
     def _sample(self, sample: Any) -> Interval:
         """Take a sample; when the call began and ended, monotonic, in nanoseconds."""
         begin_ns = time.monotonic_ns()

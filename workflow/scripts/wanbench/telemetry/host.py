@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -18,6 +17,10 @@ class HostSource:
     `cpu_pct` and `process_cpu_pct` are shares of all logical CPUs together, so the second is part of the first.
     `process_mem_bytes` is the resident memory of the process tree; pages shared between its processes count twice.
 
+    Children are looked for in a thread of its own. What is read of a child that starts another program arrives when the
+    kernel has taken its copy of the parent's address space apart: 0.6 s later for 72 GB, as when a video is encoded
+    after weights were offloaded.
+
     Args:
         pid: the measured process, without which there are no figures of the tree.
         others: processes that work on the same case and are none of its children.
@@ -29,20 +32,21 @@ class HostSource:
             # One that failed at once is as one that ends later.
             with suppress(psutil.NoSuchProcess):
                 self._roots.append(psutil.Process(other))
-        self._family = _Family(self._roots)
+        self._processes = self._roots
+        threading.Thread(target=self._find_children, daemon=True).start()
         self._cpu_count = psutil.cpu_count() or 1
-        self._previous_s: float | None = None
+        self._previous_s = 0.0
         self._previous_busy_s: dict[str, float] = {}
 
     def read(self) -> dict[str, float]:
+        """One reading. Shares cover the time since the last one; the first reading has none."""
         memory = psutil.virtual_memory()
         values: dict[str, float] = {"sys_mem_bytes": memory.total - memory.available}
         tree = self._tree()
-        if tree is not None:
-            values["process_mem_bytes"] = tree[1]
         now_s, times = time.monotonic(), psutil.cpu_times()
-        machine_s = sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq"))
-        busy_s = {"cpu_pct": machine_s} | ({} if tree is None else {"process_cpu_pct": tree[0]})
+        busy_s = {"cpu_pct": sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq"))}
+        if tree is not None:
+            busy_s["process_cpu_pct"], values["process_mem_bytes"] = tree
         for key in busy_s.keys() & self._previous_busy_s.keys():
             # Over the clock's time and not over the kernel's own count of ticks, so that the kernel's rounding to ticks
             # of 10 ms cancels out over a stage of many samples.
@@ -51,19 +55,16 @@ class HostSource:
         self._previous_s, self._previous_busy_s = now_s, busy_s
         return values
 
-    def close(self) -> None:
-        self._family.close()
-
     def pids(self) -> set[int]:
         """Process IDs of the case's processes and their children, as last seen."""
-        return {process.pid for process in self._family.processes}
+        return {process.pid for process in self._processes}
 
     def _tree(self) -> tuple[float, int] | None:
         """CPU seconds and resident bytes of the tree; None when the measured process is gone.
 
         CPU time of children that ended is in their parent's `children_*` times.
         """
-        root, *children = self._family.processes
+        root, *children = self._processes
         own = _times_and_bytes(root)
         # A process that ended has no memory, whether or not its parent has asked for its end: zeros are not its use.
         if own is None or not own[1]:
@@ -76,33 +77,14 @@ class HostSource:
             mem_bytes += of_child_bytes
         return cpu_s, mem_bytes
 
-
-class _Family:
-    """Processes and their children, which are looked for in a thread of its own.
-
-    What is read of a child that starts another program arrives when the kernel has taken its copy of the parent's
-    address space apart: 0.6 s later for 72 GB, as when a video is encoded after weights were offloaded.
-
-    Attributes:
-        processes: the first ones and, behind them, their children as last found.
-    """
-
-    def __init__(self, roots: Sequence[psutil.Process]) -> None:
-        self.processes = list(roots)
-        self._roots = roots
-        self._closed = threading.Event()
-        threading.Thread(target=self._find_children, daemon=True).start()
-
-    def close(self) -> None:
-        self._closed.set()
-
     def _find_children(self) -> None:
-        while not self._closed.wait(_FIND_CHILDREN_EVERY_S):
+        while True:
+            time.sleep(_FIND_CHILDREN_EVERY_S)
             found = list(self._roots)
             for root in self._roots:
                 with suppress(psutil.Error):
                     found += root.children(recursive=True)
-            self.processes = found
+            self._processes = found
 
 
 def _times_and_bytes(process: psutil.Process) -> tuple[Any, int] | None:

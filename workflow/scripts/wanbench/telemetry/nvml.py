@@ -91,10 +91,6 @@ class NvmlSource:
         found_ns = self._gpus[0].probe() if len(self._gpus) == 1 else None
         return {} if found_ns is None else {DRIVER_REFRESH_NS: found_ns}
 
-    def close(self) -> None:
-        for gpu in self._gpus:
-            gpu.close()
-
 
 class _Gpu:
     def __init__(self, nvml: ModuleType, uuid: str, own_pids: Callable[[], set[int]]) -> None:
@@ -136,10 +132,6 @@ class _Gpu:
         if processes is not None:
             values |= self._processes.split({process.pid: process.usedGpuMemory for process in processes})
         return values
-
-    def close(self) -> None:
-        if self._gpm is not None:
-            self._try(self._gpm.close)
 
     def _call_table(self) -> list[tuple[str, Callable[[], float]]]:
         nvml, whole = self._nvml, self._whole

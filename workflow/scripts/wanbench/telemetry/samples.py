@@ -16,7 +16,6 @@ from wanbench.telemetry.gpm_clock import (
     driver_refreshes,
 )
 from wanbench.telemetry.nvml import SM_SOURCE_GPM
-from wanbench.util.counter import growth
 from wanbench.util.intervals import Interval, total
 
 # A tick that is this much later than due leaves a gap: the samples on both sides say nothing about it.
@@ -216,10 +215,16 @@ def energy_of(counter: Series, intervals: list[Interval]) -> float | None:
 
     Between two of the counter's values energy is taken to flow evenly.
     """
-    if not intervals:
+    times_ns, values = counter.times_ns, counter.values
+    if not intervals or len(times_ns) < 2 or intervals[0][0] < times_ns[0] or intervals[-1][1] > times_ns[-1]:
         return None
-    grown_j = [growth(counter.times_ns, counter.values, start, end) for start, end in intervals]
-    return None if None in grown_j else sum(grown_j)
+
+    def energy_j(time_ns: int) -> float:
+        i = max(1, bisect_left(times_ns, time_ns))
+        share = (time_ns - times_ns[i - 1]) / (times_ns[i] - times_ns[i - 1])
+        return values[i - 1] + share * (values[i] - values[i - 1])
+
+    return sum(energy_j(end_ns) - energy_j(start_ns) for start_ns, end_ns in intervals)
 
 
 def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:

@@ -50,43 +50,12 @@ class GenerationTimes:
     steps_s: list[tuple[int, float]]
 
 
-@dataclass(frozen=True)
-class StepTimeChange:
-    """Step time was one thing before `step` and another from there on: both are medians in seconds."""
-
-    step: int
-    before_s: float
-    after_s: float
-
-
-@dataclass(frozen=True)
-class ExcludedGeneration:
-    """A generation that figures are not made of, and its failed checks."""
-
-    generation: int
-    failed_checks: list[str]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A verdict; its fields are keys of a trace's quality section.
-
-    Attributes:
-        failed_checks: of the case, without its excluded generations.
-        excluded: none where no measured generation without a failed check would remain.
-        step_time_change: the first in a generation that is not excluded.
-    """
-
-    failed_checks: list[str]
-    excluded: list[ExcludedGeneration]
-    step_time_change: StepTimeChange | None
-
-
-def verdict_on(quality: Mapping[str, Any], generations: Sequence[GenerationTimes], limits: Limits) -> Verdict:
-    """The verdict on what was seen.
+def verdict_on(quality: Mapping[str, Any], generations: Sequence[GenerationTimes], limits: Limits) -> dict[str, Any]:
+    """The verdict on what was seen, by keys of a trace's quality section.
 
     Generations because of which the case fails a check are excluded, as long as a measured one passes it: a median over
-    a slow and a sound generation describes neither.
+    a slow and a sound generation describes neither. `failed_checks` are those of the case without them, and
+    `step_time_change` is the first in a generation that is not excluded.
 
     Args:
         quality: figures of a trace's quality section. Without its `parts`, what was seen is of no generation.
@@ -104,16 +73,15 @@ def verdict_on(quality: Mapping[str, Any], generations: Sequence[GenerationTimes
     failed = failed_in(everything)
     failed_by = {number: [check for check in failed_in([number]) if check in failed] for number in changes}
     one_is_sound = any(each.is_measured and not failed_by[each.number] for each in generations)
-    excluded = [ExcludedGeneration(*each) for each in failed_by.items() if each[1] and one_is_sound]
-    kept = everything - {each.generation for each in excluded}
-    return Verdict(
-        _failed_by_whole(quality, limits) + failed_in(kept),
-        excluded,
-        next((change for number, change in changes.items() if number in kept and change), None),
-    )
+    excluded = {number: checks for number, checks in failed_by.items() if checks and one_is_sound}
+    return {
+        "failed_checks": _failed_by_whole(quality, limits) + failed_in(everything - excluded.keys()),
+        "excluded": [{"generation": number, "failed_checks": checks} for number, checks in excluded.items()],
+        "step_time_change": next((changes[each] for each in changes if each not in excluded and changes[each]), None),
+    }
 
 
-def step_time_change(steps_s: Sequence[tuple[int, float]], limits: Limits) -> StepTimeChange | None:
+def step_time_change(steps_s: Sequence[tuple[int, float]], limits: Limits) -> dict[str, float] | None:
     """The place where step time changed most, if it changed by more than noise.
 
     The split minimises the sum of absolute deviations from the medians on its two sides, which one slow step
@@ -121,6 +89,9 @@ def step_time_change(steps_s: Sequence[tuple[int, float]], limits: Limits) -> St
 
     Args:
         steps_s: number and duration in seconds of the steps that should take equally long, in order.
+
+    Returns:
+        Number of the step from which on it was another, and the medians before and after, in seconds.
     """
     times_s = [time_s for _, time_s in steps_s]
     splits = range(limits.step_change_steps, len(times_s) - limits.step_change_steps + 1)
@@ -134,7 +105,9 @@ def step_time_change(steps_s: Sequence[tuple[int, float]], limits: Limits) -> St
         limits.step_change_deviations * noise_s,
         limits.step_change_pct / 100 * min(before_s, after_s),
     )
-    return StepTimeChange(steps_s[i][0], before_s, after_s) if abs(after_s - before_s) >= max(least_s) else None
+    if abs(after_s - before_s) < max(least_s):
+        return None
+    return {"step": steps_s[i][0], "before_s": before_s, "after_s": after_s}
 
 
 def _failed_by_whole(quality: Mapping[str, Any], limits: Limits) -> list[str]:

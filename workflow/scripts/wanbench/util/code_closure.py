@@ -11,7 +11,6 @@ read that one Python writes otherwise than the next, so that the digest is the s
 import ast
 import hashlib
 import os
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -29,22 +28,7 @@ NOT_MEASURED = (
 # How the registries' rows are shown.
 _SHOWN_ONLY = frozenset({"label", "meaning", "empty"})
 
-# Positions are none of `_fields`.
 _NOT_COUNTED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
-
-
-@dataclass(frozen=True)
-class _Module:
-    """What a file of Python says, without layout, and the names in it that may stand for other files.
-
-    Attributes:
-        content_not_shown: without what says how the rows of a registry are shown.
-    """
-
-    content: str
-    content_not_shown: str
-    imported: frozenset[str]
-    strings: frozenset[str]
 
 
 def closure(script: Path, exempt: tuple[str, ...] = ()) -> list[Path]:
@@ -73,11 +57,8 @@ def code_digest(script: Path, exempt: tuple[str, ...] = ()) -> str:
     sha256 = hashlib.sha256()
     for file in closure(script, exempt):
         name = file.relative_to(script.parents[1]).as_posix()
-        if file.suffix == ".py":
-            module = _parsed(file)
-            content = (module.content_not_shown if exempt else module.content).encode()
-        else:
-            content = file.read_bytes()
+        is_shown = not exempt or file.parent.name != "registry"
+        content = _code(file, is_shown) if file.suffix == ".py" else file.read_bytes()
         for part in (name.encode(), content):
             sha256.update(len(part).to_bytes(8, "big") + part)
     return sha256.hexdigest()[:16]
@@ -86,115 +67,84 @@ def code_digest(script: Path, exempt: tuple[str, ...] = ()) -> str:
 @cache
 def _named_by(file: Path, root: Path) -> frozenset[Path]:
     """The files that a file of Python imports or names."""
-    module = _parsed(file)
-    modules = module.imported | {name for name in module.strings if name.startswith(f"{PACKAGE}.")}
+    modules: set[str] = set()
+    strings: set[str] = set()
+    for node in ast.walk(_tree(file)):
+        if isinstance(node, ast.Import):
+            modules.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            modules.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            strings.add(node.value)
+    modules = {name for name in modules | strings if name.startswith(f"{PACKAGE}.")}
     named = {path for name in modules for path in _files_of_module(root, name)}
     for folder in (file.parent, root.parent / "schemas"):
         beside = set(os.listdir(folder)) if folder.is_dir() else set()
-        for name in (name for name in module.strings if name.split("/")[0] in beside):
-            path = folder / name
+        for path in (folder / name for name in strings if name.split("/")[0] in beside):
             files = path.rglob("*") if path.is_dir() else [path]
             named |= {path for path in files if path.is_file() and path.suffix not in (".py", ".pyc")}
     return frozenset(named)
 
 
-@cache
-def _files_of_module(root: Path, name: str) -> tuple[Path, ...]:
-    """The file of a module and those of the packages around it; none for what is no module of the package."""
+def _files_of_module(root: Path, name: str) -> list[Path]:
+    """The file of a module and those of the packages around it."""
     parts = name.split(".")
-    if parts[0] != PACKAGE:
-        return ()
     paths = [root.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)]
     files = [file for path in paths for file in (path / "__init__.py", path.with_suffix(".py"))]
-    return tuple(file for file in files if file.is_file())
+    return [file for file in files if file.is_file()]
 
 
 @cache
-def _parsed(file: Path) -> _Module:
+def _tree(file: Path) -> ast.Module:
+    """What a file of Python says, without docstrings."""
     tree = ast.parse(file.read_bytes())
-    written = _Written()
-    written.add(tree)
-    content = content_not_shown = "\n".join(written.parts)
-    if file.parent.name == "registry":
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Call):
-                node.keywords = [keyword for keyword in node.keywords if keyword.arg not in _SHOWN_ONLY]
-        not_shown = _Written()
-        not_shown.add(tree)
-        content_not_shown = "\n".join(not_shown.parts)
-    return _Module(content, content_not_shown, frozenset(written.imported), frozenset(written.strings))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [statement for statement in node.body if not _is_text(statement)]
+    return tree
 
 
-class _Written:
-    """A tree as text: of each node its kind, and the names and values of its fields that are not empty."""
-
-    def __init__(self) -> None:
-        self.parts: list[str] = []
-        self.imported: set[str] = set()
-        self.strings: set[str] = set()
-
-    def add(self, node: ast.AST) -> None:
-        kind = type(node)
-        add_part = self.parts.append
-        add_part(kind.__name__)
-        if kind is ast.Constant:
-            self._add_value(node.value)
-            return
-        if kind is ast.Name:
-            add_part(node.id)
-            return
-        if kind is ast.JoinedStr:
-            self._add_joined(node)
-            return
-        if kind is ast.Import:
-            self.imported.update(alias.name for alias in node.names)
-        elif kind is ast.ImportFrom:
-            self.imported.update(f"{node.module}.{alias.name}" for alias in node.names)
-        for field in _fields(kind):
-            value = getattr(node, field, None)
-            if value is None or value == []:
-                continue
-            add_part(field)
-            if isinstance(value, ast.AST):
-                self.add(value)
-            elif isinstance(value, list):
-                self._add_list(value)
-            else:
-                add_part(ascii(value))
-
-    def _add_list(self, items: list[object]) -> None:
-        self.parts.append("[")
-        for item in items:
-            if not isinstance(item, ast.AST):
-                self.parts.append(ascii(item))
-            elif not _is_docstring(item):
-                self.add(item)
-        self.parts.append("]")
-
-    def _add_value(self, value: object) -> None:
-        if isinstance(value, str):
-            self.strings.add(value)
-        # `repr` of a character that one Python can print and another cannot differs.
-        self.parts.append(ascii(value))
-
-    def _add_joined(self, node: ast.JoinedStr) -> None:
-        """Between two braces one Python has one piece of text, another two or an empty one."""
-        text = ""
-        for item in node.values:
-            if isinstance(item, ast.Constant):
-                text += item.value
-            else:
-                self._add_value(text)
-                text = ""
-                self.add(item)
-        self._add_value(text)
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 @cache
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    """Positions are none of them."""
-    return tuple(field for field in kind._fields if field not in _NOT_COUNTED)
+def _code(file: Path, is_shown: bool) -> bytes:
+    """A file of Python as text: of each node its kind, and the names and values of its fields that are not empty."""
+    parts: list[str] = []
+
+    def write(value: object) -> None:
+        if isinstance(value, ast.AST):
+            parts.append(type(value).__name__)
+            for name in value._fields:
+                field = getattr(value, name, None)
+                if name in _NOT_COUNTED or field is None or field == []:
+                    continue
+                if isinstance(value, ast.JoinedStr):
+                    field = _joined(field)
+                elif isinstance(value, ast.Call) and name == "keywords" and not is_shown:
+                    field = [keyword for keyword in field if keyword.arg not in _SHOWN_ONLY]
+                parts.append(name)
+                write(field)
+        elif isinstance(value, list):
+            parts.append("[")
+            for item in value:
+                write(item)
+            parts.append("]")
+        else:
+            # `repr` of a character that one Python can print and another cannot differs.
+            parts.append(ascii(value))
+
+    write(_tree(file))
+    return "\n".join(parts).encode()
 
 
-def _is_docstring(node: ast.AST) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+def _joined(values: list[ast.expr]) -> list[ast.expr | str]:
+    """Parts of an f-string: between two braces one Python has one piece of text, another two or an empty one."""
+    joined: list[ast.expr | str] = [""]
+    for value in values:
+        if isinstance(value, ast.Constant):
+            joined[-1] += value.value
+        else:
+            joined += [value, ""]
+    return joined

@@ -1,12 +1,25 @@
-"""What every script does before anything else."""
+"""What every script does before anything else: it proves its environment, and opens its log.
 
+Two errors would go unseen. Snakemake's command goes on with the host's Python when `source activate` fails; and the
+lines that it puts before a script append the host's packages to `sys.path`, where a package that the environment lacks
+is then found.
+"""
+
+import io
+import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from wanbench.util.conda_env import enter_environment
 from wanbench.util.lifeline import end_with
-from wanbench.util.rule_log import open_log
+from wanbench.util.paths import PROJECT
+from wanbench.util.redaction import redacted_message
+from wanbench.util.text import visible
+
+CONDA, NONE = "conda", "none"
+
+_SCRIPTS = Path(__file__).parents[2]
 
 
 def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) -> str | None:
@@ -20,7 +33,7 @@ def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) 
         log: the rule's, which gets what is written to standard error; None where the terminal does.
 
     Returns:
-        Name of the conda environment's folder; None without conda.
+        As `enter_environment`.
 
     Raises:
         SystemExit: see `enter_environment`.
@@ -28,5 +41,51 @@ def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) 
     end_with(config["snakemake_pid"])
     conda_env = enter_environment(env_file, config["software_deployment"])
     if log is not None:
-        sys.stderr = open_log(log)
+        sys.stderr = RuleLog(log)
     return conda_env
+
+
+def enter_environment(env_file: str, software_deployment: str) -> str | None:
+    """Hold this process, and what it starts, to the environment of an env file.
+
+    To be called before anything but the standard library is imported: from here on a package that the environment
+    lacks cannot be imported.
+
+    Args:
+        software_deployment: `conda` where Snakemake was told to use conda, else `none`.
+
+    Returns:
+        Name of the environment's folder, a hash that Snakemake gave it; None without conda, where the environment is
+        whatever runs Snakemake.
+
+    Raises:
+        SystemExit: this Python is not that of an environment made from the env file as it is now.
+    """
+    if software_deployment == NONE:
+        return None
+    prefix = Path(sys.prefix)
+    # Snakemake lays a copy of the file that an environment is made from beside it.
+    made_from = prefix.with_name(f"{prefix.name}.yaml")
+    if not made_from.exists() or made_from.read_bytes() != (PROJECT / env_file).read_bytes():
+        sys.exit(
+            f"{env_file}: this job was to run in the conda environment of this file, and runs in {prefix}, which was "
+            "not made from it: its activation failed, or the file was changed meanwhile. Nothing was done."
+        )
+    sys.path[:] = [entry for entry in sys.path if Path(entry) == _SCRIPTS or Path(entry).is_relative_to(prefix)]
+    os.environ.pop("PYTHONPATH", None)
+    os.environ["PYTHONNOUSERSITE"] = "1"
+    return prefix.name
+
+
+class RuleLog(io.TextIOBase):
+    """A log to write to as to standard error, without secrets and names, and without what acts on a terminal.
+
+    Warnings and tracebacks name files, and files lie in somebody's home folder.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._file = Path(path).open("w", encoding="utf-8", buffering=1)
+
+    def write(self, text: str) -> int:
+        self._file.write(visible(redacted_message(text)))
+        return len(text)

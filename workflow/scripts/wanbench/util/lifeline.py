@@ -6,7 +6,10 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 _LOOK_EVERY_S = 0.4
@@ -52,3 +55,15 @@ def _life_of(pid: int) -> int | None:
         return None
     # proc(5): from the third field on, of which the first is the state and the 20th the start.
     return None if fields[0] in "ZX" else int(fields[19])
+
+
+def map_in_processes(function: Callable[..., Any], *arguments: Iterable[Any], processes: int) -> list[Any]:
+    """As `list(map(function, *arguments))`, in several processes.
+
+    They end with this one: a pool's processes wait for each other's work for ever when the one that made them was
+    killed.
+    """
+    if processes == 1:
+        return list(map(function, *arguments))
+    with ProcessPoolExecutor(processes, initializer=end_with, initargs=(os.getpid(),)) as pool:
+        return list(pool.map(function, *arguments))

@@ -1,7 +1,7 @@
 """Keep secrets, and the names of people and machines, out of what is shared.
 
-What is looked for is what this process can know: its environment, the account that it runs under, the machine's name,
-the hub's token file. Two strengths, since a name can be a word:
+What is looked for is what this process knows when it first looks: its environment, the account that it runs under, the
+machine's name, the hub's token file. Two strengths, since a name can be a word:
 
     redacted          for anything. Secrets become ***, home folders ~, and names of accounts and machines *** where
                       they are a part of a path or of an address (alice@, @node7). A prompt keeps its other words.
@@ -13,7 +13,7 @@ import os
 import pwd
 import re
 import socket
-from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,18 +65,9 @@ def redacted(value: Any) -> Any:
 
 def redacted_message(text: str) -> str:
     """What software said, as `redacted`, and without the names of accounts and machines that stand alone in it."""
-    return message_redactor()(text)
-
-
-def message_redactor() -> Callable[[str], str]:
-    """`redacted_message` for many texts: what it looks for is what this process knows now."""
     rules = _rules()
-
-    def redact(text: str) -> str:
-        text = _without(text, rules)
-        return rules.names_alone.sub(_HIDDEN, text) if rules.names_alone else text
-
-    return redact
+    text = _without(text, rules)
+    return rules.names_alone.sub(_HIDDEN, text) if rules.names_alone else text
 
 
 def _without(text: str, rules: _Rules) -> str:
@@ -90,23 +81,18 @@ def _without(text: str, rules: _Rules) -> str:
     return rules.names_in_paths.sub(_HIDDEN, text) if rules.names_in_paths else text
 
 
-def _rules() -> _Rules:
-    environment = os.environ
-    return _compiled(_secrets(environment), _homes(environment), _names(environment))
-
-
 @cache
-def _compiled(secrets: frozenset[str], homes: frozenset[str], names: frozenset[str]) -> _Rules:
+def _rules() -> _Rules:
+    names, homes = _names(), _homes()
     # A home of one name is another folder within a longer path: /mnt/server is not /server.
     roots = [re.escape(folder) if folder.count("/") > 1 else rf"(?<![\w.-]){re.escape(folder)}" for folder in homes]
     alone = [re.escape(name) for name in names if len(name) >= _SHORTEST_NAME and not name.isdecimal()]
     parts = [re.escape(name) for name in names]
+    in_paths = [rf"(?<=[/\\@]){part}" for part in parts] + [rf"{part}(?=@)" for part in parts]
     return _Rules(
-        secrets=_any_of([re.escape(secret) for secret in secrets]),
+        secrets=_any_of([re.escape(secret) for secret in _secrets()]),
         homes=_any_of(roots, after=_ENDS),
-        names_in_paths=_any_of(
-            [rf"(?<=[/\\@]){part}" for part in parts] + [rf"{part}(?=@)" for part in parts], _BEGINS, _ENDS
-        ),
+        names_in_paths=_any_of(in_paths, _BEGINS, _ENDS),
         names_alone=_any_of(alone, _BEGINS, _ENDS),
     )
 
@@ -119,48 +105,34 @@ def _any_of(patterns: list[str], before: str = "", after: str = "") -> re.Patter
     return re.compile(f"{before}(?:{'|'.join(ordered)}){after}", re.IGNORECASE)
 
 
-def _secrets(environment: Mapping[str, str]) -> frozenset[str]:
-    values = [value for name, value in environment.items() if _SECRET_VARIABLE.search(name)]
-    values.append(_file_text(_token_file(environment)))
+def _secrets() -> set[str]:
+    values = [value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name)]
+    # Where huggingface_hub keeps the token of `hf auth login`.
+    cache_folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    token_file = Path(os.environ.get("HF_HOME") or f"{cache_folder}/huggingface", "token")
+    with suppress(OSError):
+        values.append(Path(os.environ.get("HF_TOKEN_PATH", token_file)).read_text("utf-8", "replace"))
     # A key of many lines is met line by line in a log, and in a URL it is quoted.
     lines = {line.strip() for value in values for line in value.splitlines()}
     lines |= {quote(line, safe="") for line in lines}
-    return frozenset(line for line in lines if len(line) >= _SHORTEST_SECRET)
+    return {line for line in lines if len(line) >= _SHORTEST_SECRET}
 
 
-def _token_file(environment: Mapping[str, str]) -> Path:
-    """Where huggingface_hub keeps the token of `hf auth login`."""
-    if "HF_TOKEN_PATH" in environment:
-        return Path(environment["HF_TOKEN_PATH"])
-    cache_folder = environment.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(environment.get("HF_HOME") or f"{cache_folder}/huggingface", "token")
-
-
-@cache
-def _file_text(file: Path) -> str:
-    try:
-        with file.open(encoding="utf-8", errors="replace") as opened:
-            return opened.read(4096)
-    except OSError:
-        return ""
-
-
-def _homes(environment: Mapping[str, str]) -> frozenset[str]:
-    given = {environment.get("HOME"), _account()[1]}
+def _homes() -> set[str]:
+    given = {os.environ.get("HOME"), _account()[1]}
     folders = {os.path.normpath(folder) for folder in given if folder and os.path.isabs(folder)}
     folders |= {os.path.realpath(folder) for folder in folders}
     # Accounts of services have / or no folder at all.
-    return frozenset(folders - {"/"})
+    return folders - {"/"}
 
 
-def _names(environment: Mapping[str, str]) -> frozenset[str]:
-    accounts = {environment.get(name) for name in _ACCOUNT_VARIABLES} | {_account()[0]}
-    machines = {environment.get(name) for name in _MACHINE_VARIABLES} | {socket.gethostname()}
+def _names() -> set[str]:
+    accounts = {os.environ.get(name) for name in _ACCOUNT_VARIABLES} | {_account()[0]}
+    machines = {os.environ.get(name) for name in _MACHINE_VARIABLES} | {socket.gethostname()}
     machines |= {name.split(".")[0] for name in machines if name}
-    return frozenset(name for name in accounts | machines if name and not _COMMON_NAME.fullmatch(name))
+    return {name for name in accounts | machines if name and not _COMMON_NAME.fullmatch(name)}
 
 
-@cache
 def _account() -> tuple[str | None, str | None]:
     """Name and home folder of the account, which need not be those of the environment."""
     try:
