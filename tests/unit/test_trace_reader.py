@@ -65,15 +65,10 @@ def test_a_whole_trace_is_read(file: Path) -> None:
         (lambda c: counter(c).update(ts="1"), ["traceEvents", "counter", "'1'"]),
         (lambda c: counter(c)["args"].update(machine=None), ["traceEvents", "CPU (%)", "numbers", "None"]),
         (lambda c: counter(c)["args"].update(machine=1e300), ["traceEvents", "CPU (%)", "up to 9e+18", "1e+300"]),
-        (lambda c: counter(c).update(ts=1e300), ["counter 'CPU (%)' at 1e+300: later than any process ends"]),
-        (lambda c: counter(c).update(ts=1e12), ["counter 'CPU (%)' goes back in time"]),
-        (lambda c: counter(c).update(ts=-1e5), ["counter 'CPU (%)' at -100000.0: before the start"]),
-        (
-            lambda c: stage_event(c).update(ts=0),
-            ["'Step_1_Inference' of generation 0 begins before 'Step_0_Inference'"],
-        ),
+        (lambda c: counter(c).update(ts=1e300), ["counter 'CPU (%)' at 1e+300: ts must rise from 0, up to 9e+18"]),
+        (lambda c: counter(c).update(ts=1e12), ["counter 'CPU (%)' at ", "ts must rise"]),
+        (lambda c: counter(c).update(ts=-1e5), ["counter 'CPU (%)' at -100000.0: ts must rise from 0"]),
         (lambda c: stage_event(c).update(dur=-1.0), ["traceEvents[", ".dur", "-1"]),
-        (lambda c: c.update(total_duration_s=9), ["total_duration_s", "ends after it, got 9"]),
         (lambda c: c.update(error={"type": None, "message": None, "stage_reached": None}), ["error", "null", "'ok'"]),
         (lambda c: stage_event(c)["args"].update(step=2), ["traceEvents[", "args.step", "must be 1", "got 2"]),
         (lambda c: stage_event(c)["args"].pop("step"), ["args.step", "must be 1", "got None"]),
@@ -89,10 +84,6 @@ def test_a_whole_trace_is_read(file: Path) -> None:
             lambda c: named(c, "Total_Execution", None)["args"].update(time_s=0, energy_j=5.0),
             ["args.time_s", "'Total_Execution' takes time"],
         ),
-        (lambda c: c["quality"].update(greatest_sample_gap_s=None), ["quality.greatest_sample_gap_s", "got None"]),
-        (lambda c: c["quality"].update(unaccounted_s=None), ["quality.unaccounted_s", "null", "Total_Execution"]),
-        (lambda c: c["quality"].update(other_processes=1), ["quality.other_processes", "quality.parts", "got 1"]),
-        (lambda c: c["quality"]["parts"][1].update(throttled_pct={}), ["quality.throttled_pct", "quality.parts"]),
     ],
 )
 def test_a_trace_with_an_error_is_refused_by_file_and_key(file: Path, alter: Callable, parts: list[str]) -> None:
@@ -107,51 +98,21 @@ ONCE = ("Process_Startup", "Total_Execution", "Model_Initialization")
 OF_EACH_GENERATION = ("TI2V_Preprocess", "T5_Encoding", "Step_2_Loading", "Step_1_Inference", "VAE_Decoding")
 
 
-@pytest.fixture
-def warmed(tmp_path: Path) -> Path:
-    """Two generations, the first a warm-up, with compilation in a step."""
-    return write(tmp_path, trace_of(records([1.0, 1.0, 1.0], generations=2, warmup=1, compile_s=4.0)))
-
-
 @pytest.mark.parametrize(
     ("name", "generation"),
     [(name, None) for name in ONCE]
     + [(name, number) for number in (0, 1) for name in (*OF_EACH_GENERATION, "Video_Export")],
 )
 def test_a_stage_that_a_case_that_ended_well_must_have_is_missed(
-    warmed: Path, name: str, generation: int | None
+    tmp_path: Path, name: str, generation: int | None
 ) -> None:
+    warmed = write(tmp_path, trace_of(records([1.0, 1.0, 1.0], generations=2, warmup=1)))
     read_trace(warmed)
     change(warmed, lambda content: content["traceEvents"].remove(named(content, name, generation)))
     of_generation = "" if generation is None else f" of generation {generation}"
     with pytest.raises(InputError) as error:
         read_trace(warmed)
     assert f"traceEvents: {name!r}{of_generation} is missing" in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("name", "generation", "to_s", "part"),
-    [
-        ("VAE_Decoding", 0, 0.0, "'VAE_Decoding' of generation 0 begins before 'Step_2_Inference' of generation 0 has"),
-        ("VAE_Decoding", 1, -5.0, "].ts: "),
-        ("Model_Initialization", None, 25.0, "'TI2V_Preprocess' of generation 0 begins before 'Model_Initialization'"),
-        ("Process_Startup", None, 1.0, "'Model_Initialization' begins before 'Process_Startup' has ended"),
-        ("Total_Execution", None, 4.0, "'Total_Execution' begins before 'Process_Startup' has ended"),
-        ("TI2V_Preprocess", 1, 8.0, "'TI2V_Preprocess' of generation 1 begins before 'Video_Export' of generation 0"),
-        ("T5_Encoding", 0, 9.0, "'T5_Encoding' of generation 0 does not lie in 'TI2V_Preprocess' of generation 0"),
-        ("Step_1_Loading", 1, 8.0, "'Step_1_Loading' of generation 1 does not lie in 'Step_1_Inference' of generation"),
-        ("Video_Export", 1, 26.0, "'Video_Export' of generation 1 does not lie in 'Total_Execution'"),
-        ("Compilation", 0, 6.0, "'Compilation' of generation 0 begins before its generation"),
-    ],
-)
-def test_stages_out_of_their_order_are_refused(
-    warmed: Path, name: str, generation: int | None, to_s: float, part: str
-) -> None:
-    change(warmed, lambda content: named(content, name, generation).update(ts=to_s * 1e6))
-    with pytest.raises(InputError) as error:
-        read_trace(warmed)
-    assert f"{warmed}: traceEvents" in str(error.value)
-    assert part in str(error.value)
 
 
 def test_a_case_that_failed_has_the_stages_up_to_there(tmp_path: Path) -> None:
@@ -195,17 +156,14 @@ def test_a_compressed_trace_is_the_same_trace(file: Path) -> None:
     assert traces[0].stages == read_trace(file).stages
 
 
-def test_a_broken_compressed_trace_is_refused(file: Path) -> None:
+def test_a_broken_compressed_trace_and_one_that_is_not_there_are_refused(file: Path) -> None:
     packed = file.with_name("tiny.json.gz")
     for data in (file.read_bytes(), gzip.compress(file.read_bytes())[:-20]):
         packed.write_bytes(data)
         with pytest.raises(InputError, match="not valid gzip"):
             read_trace(packed)
-
-
-def test_a_missing_trace_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
-        read_trace(tmp_path / "none.json")
+        read_trace(file.with_name("none.json"))
 
 
 def expected(file: Path, **changes: str) -> Expected:
@@ -249,12 +207,7 @@ def test_a_broken_trace_does_not_keep_the_others_from_being_used(file: Path, tmp
     traces, excluded = collect([broken, file], expected(file), LIMITS)
     assert len(traces) == 1
     assert excluded[0].case == "broken"
-
-
-def test_reading_in_several_processes_gives_the_same(file: Path, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.json"
-    broken.write_text("{")
-    traces, excluded = collect([broken, file], expected(file), LIMITS)
+    # In several processes, too.
     assert collect([broken, file], expected(file), LIMITS, processes=2) == (traces, excluded)
 
 

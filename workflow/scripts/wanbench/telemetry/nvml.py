@@ -96,7 +96,9 @@ class _Gpu:
     def __init__(self, nvml: ModuleType, uuid: str, own_pids: Callable[[], set[int]]) -> None:
         self._nvml = nvml
         self._device = nvml.nvmlDeviceGetHandleByUUID(uuid)
-        self._processes = _Processes(own_pids)
+        self._own_pids = own_pids
+        self._before: set[int] | None = None
+        self._taken_for_ours: set[int] = set()
         is_mig = uuid.startswith("MIG-")
         # A MIG instance has memory and processes of its own; power, clocks and energy are the whole GPU's.
         self._whole = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self._device) if is_mig else self._device
@@ -130,7 +132,7 @@ class _Gpu:
                 values[key] = value
         processes = self._try(lambda: self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device))
         if processes is not None:
-            values |= self._processes.split({process.pid: process.usedGpuMemory for process in processes})
+            values |= self._split({process.pid: process.usedGpuMemory for process in processes})
         return values
 
     def _call_table(self) -> list[tuple[str, Callable[[], float]]]:
@@ -162,21 +164,12 @@ class _Gpu:
         except self._nvml.NVMLError:
             return None
 
+    def _split(self, memory_bytes: dict[int, int | None]) -> dict[str, float]:
+        """Metrics of the processes on the GPU, given each one's memory by process ID.
 
-class _Processes:
-    """Tells other processes on a GPU from those of the case.
-
-    In a container NVML may give process IDs of the host, which we cannot know for ours. What was on the GPU before
-    our process used it is another's; of those that come later and are not known, the first is taken for ours.
-    """
-
-    def __init__(self, own_pids: Callable[[], set[int]]) -> None:
-        self._own_pids = own_pids
-        self._before: set[int] | None = None
-        self._taken_for_ours: set[int] = set()
-
-    def split(self, memory_bytes: dict[int, int | None]) -> dict[str, float]:
-        """Metrics of the processes on the GPU, given each one's memory by process ID."""
+        In a container NVML may give process IDs of the host, which we cannot know for ours. What was on the GPU before
+        our process used it is another's; of those that come later and are not known, the first is taken for ours.
+        """
         known = self._own_pids() & set(memory_bytes)
         if self._before is None:
             self._before = set(memory_bytes) - known

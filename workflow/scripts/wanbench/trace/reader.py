@@ -90,8 +90,8 @@ def read_trace(path: Path) -> Trace:
 
     Raises:
         InputError: it is missing, cut short, of another schema version or has a value of a wrong type; it was changed
-            after it was measured; or it contradicts itself, as with a stage that is missing, twice or out of its
-            order. The message names file and key.
+            after it was measured; or it contradicts itself, as with a stage that is missing or twice. The message
+            names file and key.
     """
     content, _ = _checked(path)
     for error in contradictions(content):
@@ -128,8 +128,6 @@ def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         raise _refused(path, f"cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise _refused(path, f"not valid JSON: {error}") from None
-    except MemoryError:
-        raise _refused(path, "is too large for the memory here") from None
     try:
         counters = _without_counters(path, content)
         _validator()(content)
@@ -171,16 +169,11 @@ def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
         name, time_us, lines = event.get("name"), event.get("ts"), event.get("args")
         if type(name) is not str or type(time_us) not in _NUMBERS or type(lines) is not dict:
             raise _refused(path, f"traceEvents: a counter needs a name, a number ts and args, got {str(event)[:80]}")
-        error = None
+        where = f"traceEvents: counter {name[:80]!r} at {time_us}"
         if any(type(value) not in _NUMBERS or not _LEAST <= value <= _LARGEST for value in lines.values()):
-            error = f"at {time_us}: args must be numbers, up to {_LARGEST:.0e}, got {str(lines)[:80]}"
-        elif not 0 <= time_us <= _LARGEST:
-            when = "before the start of the process" if time_us < 0 else "later than any process ends"
-            error = f"at {time_us}: {when}"
-        elif time_us < latest_us.get(name, time_us):
-            error = f"goes back in time at {time_us}"
-        if error is not None:
-            raise _refused(path, f"traceEvents: counter {name[:80]!r} {error}")
+            raise _refused(path, f"{where}: args must be numbers, up to {_LARGEST:.0e}, got {str(lines)[:80]}")
+        if not latest_us.get(name, 0) <= time_us <= _LARGEST:
+            raise _refused(path, f"{where}: ts must rise from 0, up to {_LARGEST:.0e}")
         latest_us[name] = time_us
 
 

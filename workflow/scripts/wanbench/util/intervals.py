@@ -1,5 +1,6 @@
 """Sets of time: sorted, disjoint (start, end) pairs, in whatever unit the caller uses."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 
 Interval = tuple[int, int]
@@ -19,18 +20,14 @@ def union(intervals: Iterable[Interval]) -> list[Interval]:
 def subtract(intervals: list[Interval], holes: list[Interval]) -> list[Interval]:
     """The time in `intervals` and not in `holes`; both as `union` gives them."""
     left: list[Interval] = []
-    holes_iterator = iter(holes)
-    hole = next(holes_iterator, None)
     for start, end in intervals:
-        while hole is not None and hole[1] <= start:
-            hole = next(holes_iterator, None)
-        while hole is not None and hole[0] < end:
-            if hole[0] > start:
-                left.append((start, hole[0]))
-            start = hole[1]
-            if hole[1] >= end:
-                break
-            hole = next(holes_iterator, None)
+        # The last hole that begins before it, which may reach into it.
+        i = max(0, bisect_left(holes, (start,)) - 1)
+        while i < len(holes) and holes[i][0] < end:
+            if holes[i][0] > start:
+                left.append((start, holes[i][0]))
+            start = max(start, holes[i][1])
+            i += 1
         if start < end:
             left.append((start, end))
     return left
