@@ -1,7 +1,6 @@
 """Which files a digest covers, and what in them counts."""
 
-import json
-import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from attempts import run
 from conftest import ROOT
 from example_cases import tiny_case
 from wanbench.util.code_closure import NOT_MEASURED, closure, code_digest
@@ -116,83 +116,43 @@ def test_exempt_from_the_digest_of_measuring_is_what_is_there() -> None:
     }
 
 
-@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13"])
-def test_the_digest_is_the_same_under_every_python(version: str) -> None:
-    found = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
-    # One of a version manager may be a stand-in that starts nothing.
-    python = next((str(path) for path in found if path and not subprocess.run([path, "-c", ""]).returncode), None)
-    if python is None:
-        pytest.skip(f"no Python {version} here")
+def pythons() -> dict[str, str]:
+    """The Pythons here that start, by version: the one that runs this, and others if there are any."""
+    found = {f"{sys.version_info.major}.{sys.version_info.minor}": sys.executable}
+    for version in ("3.11", "3.12", "3.13"):
+        installed = [shutil.which(f"python{version}"), *Path.home().glob(f".pyenv/versions/{version}.*/bin/python")]
+        for python in filter(None, installed):
+            # One of a version manager may be a stand-in that starts nothing.
+            if version not in found and not subprocess.run([python, "-c", ""], capture_output=True).returncode:
+                found[version] = str(python)
+    return found
+
+
+def test_the_digest_is_the_same_under_every_python() -> None:
     code = (
         "from pathlib import Path; from wanbench.util.code_closure import *\n"
         "scripts = sorted(Path.cwd().glob('*.py'))\n"
         "print(*(code_digest(s, e) for s in scripts for e in ((), NOT_MEASURED)))"
     )
-    done = subprocess.run([python, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True)
-    here = [code_digest(script, exempt) for script in sorted(SCRIPTS.glob("*.py")) for exempt in ((), NOT_MEASURED)]
-    assert done.stdout.split() == here
-
-
-def test_the_closure_has_what_a_real_run_imports(tmp_path: Path) -> None:
-    """Of the supervisor, of the measured process, of a rank beside it and of the sampler."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import atexit, os, sys, threading, time\n"
-        "def write():\n"
-        "    modules = [m for n, m in list(sys.modules.items()) if n.startswith('wanbench')]\n"
-        "    names = [m.__file__ for m in modules if getattr(m, '__file__', None)]\n"
-        "    main = getattr(sys.modules.get('__main__'), '__file__', None)\n"
-        f"    with open(os.path.join({str(tmp_path)!r}, f'modules.{{os.getpid()}}'), 'w') as file:\n"
-        "        print(*names, *([main] if main else []), sep='\\n', file=file)\n"
-        "def watch():\n"
-        "    while True:\n"
-        "        time.sleep(0.1)\n"
-        "        write()\n"
-        "atexit.register(write)\n"
-        "threading.Thread(target=watch, daemon=True).start()\n"
-    )
-    body = MEASURE.read_text("utf-8")
-    # As Snakemake would call it.
-    before = (
-        "import sys, json, types, os\n"
-        f"sys.path.insert(0, {str(SCRIPTS)!r})\n"
-        "job = json.loads(open(sys.argv[1]).read())\n"
-        "keys = ('params', 'output', 'resources', 'wildcards')\n"
-        "named = {key: types.SimpleNamespace(**job.pop(key)) for key in keys}\n"
-        "snakemake = types.SimpleNamespace(**job, **named)\n"
-        "snakemake.config['snakemake_pid'] = os.getppid()\n"
-    )
-    (tmp_path / "run.py").write_text(before + body)
-    limits = {"limits": _limits(), "software_deployment": "none", "job_ends_in_time": False, "run_id": "run"}
-    job = {
-        "params": {"case": tiny_case(gpus=2).identity(), "measure_digest": "a", "env_digest": "b"},
-        "output": {"trace": "results/traces/tiny.json"},
-        "log": ["log"],
-        "resources": {"attempt": 1, "runtime": 10},
-        "wildcards": {"case": "tiny"},
-        "config": limits,
+    digests = {
+        version: subprocess.run([python, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True).stdout
+        for version, python in pythons().items()
     }
-    (tmp_path / "job.json").write_text(json.dumps(job))
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "run.py", "job.json"], cwd=tmp_path, env=environment, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "results/traces/tiny.json").read_text("utf-8"))["status"] == "ok"
-    processes = [set(file.read_text().split()) for file in tmp_path.glob("modules.*")]
-    imported = {Path(name) for names in processes for name in names if name.startswith(str(SCRIPTS))}
-    for module in ("supervisor", "measured_process", "rank"):
-        assert SCRIPTS / f"wanbench/measure/{module}.py" in imported
-    assert SCRIPTS / "wanbench/telemetry/sampler.py" in imported
+    here = [code_digest(script, exempt) for script in sorted(SCRIPTS.glob("*.py")) for exempt in ((), NOT_MEASURED)]
+    assert digests == dict.fromkeys(digests, " ".join(here) + "\n")
+
+
+def test_the_closure_has_what_a_real_run_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the measured process, of a rank beside it and of the sampler, which write to the log what they import."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    outcome, _ = run(tiny_case(gpus=2), tmp_path)
+    assert outcome.status == "ok"
+    names = re.findall(r"import time:.*\| +(wanbench[\w.]*)$", (tmp_path / "log").read_text("utf-8"), re.M)
+    imported = {SCRIPTS / name.replace(".", "/") for name in names}
+    files = {path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in imported}
+    for module in ("measure/wan/run_case", "measure/wan/build", "telemetry/host", "util/lifeline"):
+        assert SCRIPTS / f"wanbench/{module}.py" in files
+    started = {SCRIPTS / f"wanbench/{module}.py" for module in ("measure/rank", "telemetry/sampler")}
     exempt = tuple(f"{SCRIPTS}/{name}" for name in NOT_MEASURED)
-    uncovered = imported - set(closure(MEASURE, NOT_MEASURED))
+    uncovered = (files | started) - set(closure(MEASURE, NOT_MEASURED))
     assert not {file for file in uncovered if not str(file).startswith(exempt)}
-
-
-def _limits() -> dict[str, float]:
-    from dataclasses import fields
-
-    from wanbench.cases.yaml_file import read_yaml
-    from wanbench.trace.verdict import Limits
-
-    thresholds = read_yaml(ROOT / "config/thresholds.yaml")
-    return {field.name: thresholds[field.name] for field in fields(Limits)}
