@@ -4,7 +4,6 @@ import math
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 import pynvml
 import pytest
@@ -127,17 +126,11 @@ def test_samples_far_less_than_a_period_apart_do_not_show_when_the_driver_refres
 
 def test_a_gpm_value_that_is_no_number_or_not_given_is_absent_and_not_zero(nvml: FakeNvml) -> None:
     nvml.gpm[pynvml.NVML_GPM_METRIC_SM_UTIL] = math.nan
-    del nvml.gpm[pynvml.NVML_GPM_METRIC_DRAM_BW_UTIL]
+    # As without NVLink.
+    del nvml.gpm[pynvml.NVML_GPM_METRIC_NVLINK_TOTAL_TX_PER_SEC]
     reading = second_reading(nvml)
-    assert not {"sm_activity_pct", "dram_activity_pct"} & set(reading)
+    assert not {"sm_activity_pct", "nvlink_tx_bytes_per_s"} & set(reading)
     assert reading["tensor_activity_pct"] == 76.84
-
-
-def test_nvlink_traffic_is_absent_without_nvlink_and_not_zero() -> None:
-    nvml = FakeNvml()
-    for direction in ("TX", "RX"):
-        del nvml.gpm[getattr(pynvml, f"NVML_GPM_METRIC_NVLINK_TOTAL_{direction}_PER_SEC")]
-    assert not [metric for metric in second_reading(nvml) if metric.startswith("nvlink")]
 
 
 def test_without_gpm_there_is_utilisation_and_it_is_called_that(nvml: FakeNvml) -> None:
@@ -198,63 +191,38 @@ def test_in_another_process_namespace_the_first_newcomer_is_ours(nvml: FakeNvml)
     assert reading["gpu_mem_process_bytes"] == 100
 
 
-class UnlikeGpus(FakeNvml):
-    """Two GPUs, of which the second is idle, cooler, and slowed down by heat; other processes compute on it."""
-
-    def __init__(self) -> None:
-        super().__init__((H200, SECOND))
-        self._gpm_requests = 0
-
-    def nvmlGpmMetricsGet(self, request: Any) -> None:
-        super().nvmlGpmMetricsGet(request)
-        # Both are asked in turn.
-        self._gpm_requests += 1
-        if self._gpm_requests % 2 == 0:
-            for metric in request.metrics[: request.numMetrics]:
-                metric.value = metric.value / 2
-
-    def nvmlDeviceGetMemoryInfo(self, handle: str) -> Any:
-        return SimpleNamespace(total=150_754_820_096, used=9 if handle == SECOND else 7)
-
-    def nvmlDeviceGetFieldValues(self, handle: str, fields: list[int]) -> list[Any]:
-        power_mw = 100_000 if handle == SECOND else 600_000
-        return [SimpleNamespace(nvmlReturn=pynvml.NVML_SUCCESS, value=SimpleNamespace(uiVal=power_mw))]
-
-    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
-        return 3_000 if handle == SECOND else 5_000
-
-    def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> int:
-        return 40 if handle == SECOND else 64
-
-    def nvmlDeviceGetClockInfo(self, handle: str, clock: int) -> int:
-        return 1000 if handle == SECOND else 1900
-
-    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: str) -> int:
-        return 0x20 if handle == SECOND else 0x4
-
-    def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[Any]:
-        sizes = {OURS: 6, 99: 2, 98: 1} if handle == SECOND else {OURS: 5, 99: 3}
-        return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in sizes.items()]
+def unlike_gpus() -> FakeNvml:
+    """Two GPUs, of which the second is cooler, and slowed down by heat; other processes compute on it."""
+    nvml = FakeNvml((H200, SECOND))
+    values = {
+        "nvmlDeviceGetMemoryInfo": (SimpleNamespace(used=7), SimpleNamespace(used=9)),
+        "nvmlDeviceGetTotalEnergyConsumption": (5_000, 3_000),
+        "nvmlDeviceGetTemperature": (64, 40),
+        "nvmlDeviceGetClockInfo": (1900, 1000),
+        "nvmlDeviceGetCurrentClocksEventReasons": (0x4, 0x20),
+        "nvmlDeviceGetUtilizationRates": (SimpleNamespace(gpu=100), SimpleNamespace(gpu=50)),
+    }
+    for call, (first, second) in values.items():
+        setattr(nvml, call, lambda handle, *_, first=first, second=second: second if handle == SECOND else first)
+    processes = {H200: [(OURS, 5), (99, 3)], SECOND: [(OURS, 6), (99, 2), (98, 1)]}
+    nvml.nvmlDeviceGetComputeRunningProcesses = lambda handle: [
+        SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in processes[handle]
+    ]
+    return nvml
 
 
 def test_of_several_gpus_shares_are_means_energy_is_a_sum_memory_the_highest_and_reasons_those_of_any() -> None:
-    nvml = UnlikeGpus()
-    reader = source(nvml, H200, SECOND)
-    reader.read()
-    nvml._gpm_requests = 0
-    assert reader.read() == {
-        "graphics_activity_pct": pytest.approx(0.75 * 83.8),
-        "sm_activity_pct": pytest.approx(0.75 * 79.24),
-        "sm_occupancy_pct": pytest.approx(0.75 * 11.71),
-        "tensor_activity_pct": pytest.approx(0.75 * 76.84),
-        "dram_activity_pct": pytest.approx(0.75 * 15.1),
-        "pcie_tx_bytes_per_s": pytest.approx(1.5 * 5.13 * 2**20),
-        "pcie_rx_bytes_per_s": pytest.approx(1.5 * 13.22 * 2**20),
-        "nvlink_tx_bytes_per_s": pytest.approx(1.5 * 2**31),
-        "nvlink_rx_bytes_per_s": pytest.approx(1.5 * 2**30),
+    nvml = unlike_gpus()
+    reading = second_reading(nvml, H200, SECOND)
+    assert (reading["sm_activity_pct"], reading["tensor_activity_pct"]) == pytest.approx((79.24, 76.84))
+    assert reading["pcie_tx_bytes_per_s"] == pytest.approx(2 * 5.13 * 2**20)
+    assert reading["nvlink_rx_bytes_per_s"] == pytest.approx(2 * 2**30)
+    nvml.refused = {"gpm"}
+    assert second_reading(nvml, H200, SECOND) == {
+        "sm_activity_pct": 75,
         "gpu_mem_used_bytes": 9,
         "gpu_mem_process_bytes": 6,
-        "power_w": 700,
+        "power_w": pytest.approx(2 * 685.61),
         "energy_j": 8,
         "temperature_c": 64,
         "sm_clock_mhz": 1450,
@@ -263,18 +231,15 @@ def test_of_several_gpus_shares_are_means_energy_is_a_sum_memory_the_highest_and
         "other_processes": 3,
         "other_processes_mem_bytes": 6,
     }
-    assert reader.describe()["gpus"] == [H200, SECOND]
-    assert reader.describe()["power_limit_w"] == 700
+    described = source(FakeNvml((H200, SECOND)), H200, SECOND).describe()
+    assert (described["gpus"], described["power_limit_w"]) == ([H200, SECOND], 700)
 
 
-def test_what_one_of_several_gpus_does_not_have_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    def energy(handle: str) -> int:
-        if handle == SECOND:
-            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
-        return 5_000
-
-    nvml = UnlikeGpus()
-    monkeypatch.setattr(nvml, "nvmlDeviceGetTotalEnergyConsumption", energy)
+def test_what_one_of_several_gpus_does_not_have_is_absent() -> None:
+    nvml = FakeNvml((H200, SECOND))
+    nvml.nvmlDeviceGetTotalEnergyConsumption = lambda handle: (
+        refusing(pynvml.NVML_ERROR_NOT_SUPPORTED)() if handle == SECOND else 5_000
+    )
     assert "energy_j" not in second_reading(nvml, H200, SECOND)
 
 
