@@ -1,6 +1,7 @@
 """The comparison as files, what ends the command with an error, and what a baseline may be."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,17 @@ def test_the_digest_of_a_baseline_follows_its_content(tmp_path: Path) -> None:
     assert baseline_digest([file]) == before
     file.write_text("2")
     assert baseline_digest([file]) != before
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("config", "baseline config: holds no traces; allowed: "),
+        ("config/config.yaml", "baseline config/config.yaml: is a file; allowed: "),
+        ("", "baseline .: does not exist; allowed: "),
+    ],
+)
+def test_what_can_be_no_baseline_is_named(path: str, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(InputError, match=re.escape(part)):
+        baseline_files(path, Path("results"))

@@ -221,3 +221,11 @@ def test_where_there_are_no_locks_an_attempt_is_made_all_the_same(
 
     monkeypatch.setattr("wanbench.measure.attempt.fcntl.flock", unsupported)
     assert recovered(attempt).status == "killed"
+
+
+@pytest.mark.parametrize("content", ["[1]", '{"failed_attempts": 1}', '{"failed_attempts": "x", "status": "killed"}'])
+def test_a_count_of_failures_that_was_changed_by_hand_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "failures").mkdir()
+    (tmp_path / "failures/a.json").write_text(content)
+    with pytest.raises(InputError, match=r"failures/a\.json: does not say how often the case failed"):
+        failures(tmp_path)

@@ -1,10 +1,12 @@
 """What a run says before it measures anything, and how it ends where it made no whole report."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project, simulated_gpus
 from wanbench.trace.reader import read_trace
@@ -64,11 +66,10 @@ def test_what_measures_nothing_needs_no_gpu(full_scale: Project) -> None:
     for name in ("big", "real"):
         (traces / f"{name}.json").write_text("{}")
     runs = [
-        full_scale.snakemake(*target)
-        for target in (["plan"], ["results/tables/cases.parquet"], ["--touch", "-R", "measure"])
+        full_scale.snakemake(*target) for target in (["results/tables/cases.parquet"], ["--touch", "-R", "measure"])
     ]
-    assert [run.code for run in runs] == [0, 0, 0]
-    assert "tabulate" in {rule for rule, _ in runs[1].jobs}
+    assert [run.code for run in runs] == [0, 0]
+    assert "tabulate" in {rule for rule, _ in runs[0].jobs}
 
 
 def test_on_a_cluster_the_nodes_need_the_gpus(full_scale: Project) -> None:
@@ -106,27 +107,26 @@ def test_a_trace_of_another_grid_is_named_before_anything_runs(new_project: Call
     assert "mv -n results/traces/other.json results/aside/traces" in run.output
 
 
-def test_one_case_that_fails_ends_the_command_with_an_error_that_names_it(new_project: Callable[[], Project]) -> None:
-    project = new_project()
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"slow": SMALL | {"timeout_s": 1}, "good": SMALL}})
-    traces = ["results/traces/slow.json", "results/traces/good.json"]
-    run = project.snakemake(*traces)
+def test_one_case_that_fails_ends_the_command_with_an_error_that_names_it(measured: Project) -> None:
+    grid = yaml.safe_load(measured.read("config/config.yaml"))
+    slow, good, *_ = grid["cases"]
+    grid["cases"][slow]["timeout_s"] = 1
+    measured.write_grid(grid)
+    traces = [f"results/traces/{case}.json" for case in (slow, good)]
+    run = measured.snakemake(*traces)
     assert run.code == 1
-    assert "slow: timeout in Process_Startup: ended after timeout_s = 1 s (logs/measure/slow.log)" in run.output
-    assert "good: " not in run.output.split("All that was asked for is made, but:")[1]
-    again = project.snakemake(*traces)
-    assert again.jobs == {("measure", "slow")}
+    assert f"{slow}: timeout in Process_Startup: ended after timeout_s = 1 s (logs/measure/{slow}.log)" in run.output
+    assert f"{good}: " not in run.output.split("All that was asked for is made, but:")[1]
+    again = measured.snakemake(*traces)
+    assert again.jobs == {("measure", slow)}
     assert again.code == 1
-    assert project.snakemake("results/traces/good.json").code == 0
+    assert measured.snakemake(traces[1]).code == 0
 
 
-def test_the_reason_to_make_the_tables_again_is_short(new_project: Callable[[], Project]) -> None:
-    project = new_project()
-    cases = {f"case_{number}": SMALL | {"seed": number} for number in range(2)}
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": cases})
-    assert project.snakemake("results/tables/cases.parquet").code == 0
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"case_0": SMALL | {"seed": 0}}})
-    plan = project.snakemake("--dry-run", "results/tables/cases.parquet")
-    assert ("tabulate", "") in plan.jobs
-    (reason,) = (line for line in plan.output.splitlines() if "reason: " in line)
+def test_the_reason_to_make_the_tables_again_is_short(measured: Project) -> None:
+    grid = yaml.safe_load(measured.read("config/config.yaml"))
+    grid["cases"].popitem()
+    measured.write_grid(grid)
+    plan = measured.snakemake("--dry-run", "results/tables/cases.parquet")
+    reason = re.search(r"rule tabulate:\n(?:    .*\n)*?    reason: (.*)", plan.output)[1]
     assert "case_sha256" not in reason
