@@ -21,7 +21,6 @@ from traces import LIMITS
 from wanbench.cases.case import case_sha256
 from wanbench.measure.assemble import TraceHead, assemble
 from wanbench.measure.outcome import Outcome
-from wanbench.measure.quality import quality_of
 from wanbench.measure.spans import Recording, Stage, read_records, stages_of
 from wanbench.registry import stages as stage_names
 from wanbench.telemetry.gpm import METRICS, has_same_counters
@@ -85,15 +84,13 @@ def trace_of(tmp_path: Path, record: Recording, samples: Samples) -> Trace:
     return read_trace(file)
 
 
-def altered(samples: Samples, change: Callable[[int, dict[str, float]], dict[str, float] | None]) -> Samples:
-    """The samples with each reading changed; a reading that becomes None is a sample that was not taken."""
-    kept = [(t, change(i, dict(v))) for i, (t, v) in enumerate(zip(samples.times_ns, samples.values))]
-    kept = [(time_ns, reading) for time_ns, reading in kept if reading is not None]
-    return replace(samples, times_ns=[t for t, _ in kept], values=[v for _, v in kept])
+def altered(samples: Samples, change: Callable[[int, dict[str, float]], dict[str, float]]) -> Samples:
+    """The samples with each reading changed, given its time."""
+    return replace(samples, values=[change(*each) for each in zip(samples.times_ns, samples.values)])
 
 
 def without(samples: Samples, *metrics: str) -> Samples:
-    return altered(samples, lambda i, reading: {key: reading[key] for key in reading if key not in metrics})
+    return altered(samples, lambda _, reading: {key: reading[key] for key in reading if key not in metrics})
 
 
 @pytest.fixture(scope="module")
@@ -149,19 +146,12 @@ def test_stages_show_what_the_gpu_did(alone: tuple[Recording, Samples], tmp_path
     assert "sm_activity_pct" not in measures[stage_names.PREPROCESS]
 
 
-def test_quality_of_the_case_alone(alone: tuple[Recording, Samples]) -> None:
-    record, samples = alone
-    quality = quality_of(list(stages(record, samples).values()), record.measured, samples, True, LIMITS)
-    assert quality["failed_checks"] == []
-    assert quality["sample_coverage_pct"] > 99
-    assert quality["greatest_sample_gap_s"] < 0.25
-    assert quality["other_processes"] == 0
-    assert quality["throttled_pct"]["power_cap"] > 50
-    assert quality["throttled_pct"]["thermal_hardware"] == 0
-
-
 def test_the_report_of_the_recording(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
     trace = trace_of(tmp_path, *alone)
+    assert trace.quality["failed_checks"] == []
+    assert trace.quality["sample_coverage_pct"] > 99
+    assert trace.quality["greatest_sample_gap_s"] < 0.25
+    assert trace.quality["throttled_pct"]["power_cap"] > 50 > trace.quality["throttled_pct"]["thermal_hardware"] == 0
     text = report(trace)
     assert "driver 580.159.04, power limit 700 W" in text
     assert "Processes of others on the GPU: 0. Clocks held down by: power\\_cap" in text
@@ -193,10 +183,8 @@ def test_another_process_on_the_gpu_is_found(tmp_path: Path) -> None:
 def test_missing_samples_are_a_gap_and_not_zero(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
     record, samples = alone
     step = stages(record, samples)["Step_1_Inference"]
-    gappy = altered(
-        samples,
-        lambda i, reading: None if step.extent[0] < samples.times_ns[i] < step.extent[1] + 10**9 else reading,
-    )
+    taken = [i for i, at_ns in enumerate(samples.times_ns) if not step.extent[0] < at_ns < step.extent[1] + 10**9]
+    gappy = replace(samples, **{name: [getattr(samples, name)[i] for i in taken] for name in ("times_ns", "values")})
     trace = trace_of(tmp_path, record, gappy)
     assert "sampling_gaps" in trace.quality["failed_checks"]
     assert trace.quality["greatest_sample_gap_s"] > 2
@@ -211,7 +199,7 @@ def test_gpm_that_stops_leaves_its_columns_empty(alone: tuple[Recording, Samples
     gpm = {key for key in samples.series if key.endswith("_pct") and "cpu" not in key}
     stopped = altered(
         samples,
-        lambda i, reading: {k: v for k, v in reading.items() if samples.times_ns[i] < step.extent[0] or k not in gpm},
+        lambda at_ns, reading: {k: v for k, v in reading.items() if at_ns < step.extent[0] or k not in gpm},
     )
     trace = trace_of(tmp_path, record, stopped)
     measures = {stage.name: stage.measures for stage in trace.stages}
@@ -223,32 +211,10 @@ def test_gpm_that_stops_leaves_its_columns_empty(alone: tuple[Recording, Samples
     assert "low_sm_activity" not in rules(trace)
 
 
-def test_a_sampler_that_died_leaves_what_it_wrote(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
-    record, _ = alone
-    rows = lines("record.samples")
-    died = samples_of(rows[: len(rows) * 2 // 3])
-    assert died.missed is None
-    until_ns = record.spans[0].start_ns + 60 * 10**9
-    quality = quality_of(stages_of(record, until_ns), record.measured, died, True, LIMITS)
-    assert quality["samples_missed"] is None
-    assert "sampling_gaps" in quality["failed_checks"]
-    measures = stage_measures(died, stages(record, died)[stage_names.VIDEO_EXPORT].intervals)
-    assert measures == {"samples": 0}
-
-
-def test_a_throttled_stretch_is_found(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
-    record, samples = alone
-    hot = altered(samples, lambda i, reading: reading | ({"clock_event_reasons": 0x40} if i % 5 == 0 else {}))
-    trace = trace_of(tmp_path, record, hot)
-    assert trace.quality["failed_checks"] == ["slowed_down"]
-    assert trace.quality["throttled_pct"]["thermal_hardware"] == pytest.approx(20, abs=1)
-    assert "slowed_down" in rules(trace)
-
-
 def test_a_gpu_without_gpm_is_named_as_such(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
     record, samples = alone
     gpm = [key for key in samples.series if "activity" in key or "occupancy" in key or "pcie" in key]
-    old = altered(without(samples, *gpm), lambda i, reading: reading | {"sm_activity_pct": 100.0})
+    old = altered(without(samples, *gpm), lambda _, reading: reading | {"sm_activity_pct": 100.0})
     telemetry = samples.gpu_telemetry | {"sm_activity_source": "nvml_gpu_utilisation"}
     text = report(trace_of(tmp_path, record, replace(old, gpu_telemetry=telemetry)))
     assert "This GPU has no GPM: SM columns hold NVML's GPU utilisation" in text
@@ -262,16 +228,15 @@ def test_a_gpu_without_an_energy_counter_has_no_energy(alone: tuple[Recording, S
     assert trace.quality["failed_checks"] == []
 
 
-@pytest.mark.parametrize("error", ["Driver Not Loaded", "Insufficient Permissions"])
 def test_without_nvml_gpu_columns_are_empty_and_the_report_says_why(
-    alone: tuple[Recording, Samples], tmp_path: Path, error: str
+    alone: tuple[Recording, Samples], tmp_path: Path
 ) -> None:
     record, samples = alone
     host = {"cpu_pct", "process_cpu_pct", "sys_mem_bytes", "process_mem_bytes"}
     blind = without(samples, *(set(samples.series) - host))
-    trace = trace_of(tmp_path, record, replace(blind, gpu_telemetry={"error": error}))
+    trace = trace_of(tmp_path, record, replace(blind, gpu_telemetry={"error": "Driver Not Loaded"}))
     text = report(trace)
-    assert f"GPU telemetry could not be read: {error}." in text
+    assert "GPU telemetry could not be read: Driver Not Loaded." in text
     assert trace.quality["other_processes"] is trace.quality["throttled_pct"] is None
     assert "Other processes on the GPU and throttling were not measured." in text
     assert trace.quality["failed_checks"] == []

@@ -1,6 +1,5 @@
 """The verdict on a case: what limits do to it, and which generations are excluded for it."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT
 from example_cases import tiny_case
 from reports import figures_of, report, rules, tables
 from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
@@ -19,8 +17,6 @@ from wanbench.compare.sides import side_of
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.verdict import Limits, step_time_change
-
-KEPT = ROOT / "results/reference/h200/traces"
 
 
 def steps(times_s: list[float]) -> list[tuple[int, float]]:
@@ -171,20 +167,39 @@ def test_clean_generations_all_count(tmp_path: Path) -> None:
     assert tables(report(trace), "Case")[0][0]["Check"] == "passed, step times scatter"
 
 
-def test_where_no_generation_is_clean_all_count_and_the_case_is_marked(tmp_path: Path) -> None:
-    trace = read(tmp_path, slower(made(lambda time_s: FOREIGN if time_s > 8 else CLEAN), 1))
-    assert trace.quality["excluded"] == []
-    assert trace.quality["failed_checks"] == ["other_process"]
-    assert figures_of(trace).step_mean_s == pytest.approx((6 + 2) / 2)
-    assert "other_process" in rules(trace)
-    assert "generations_excluded" not in rules(trace)
+@pytest.mark.parametrize(
+    ("begin_s", "end_s", "reading", "excluded", "failed"),
+    [
+        # Most of the second generation, or all from the first on.
+        (SECOND_S, THIRD_S - 0.1, FOREIGN, [1], []),
+        (8, 99, FOREIGN, [], ["other_process"]),
+        # While the model is loaded.
+        (5, 6, FOREIGN, [], ["other_process"]),
+        # Two samples of a generation are more than 1 % of it, and less of the case, which passes.
+        (20, 20.25, HOT, [], []),
+    ],
+    ids=["in one", "in all", "in none", "hardly"],
+)
+def test_which_generations_are_excluded(
+    tmp_path: Path, begin_s: float, end_s: float, reading: dict[str, float], excluded: list[int], failed: list[str]
+) -> None:
+    content = slower(made(lambda time_s: reading if begin_s < time_s < end_s else CLEAN), 1)
+    trace = read(tmp_path, content)
+    assert [each["generation"] for each in trace.quality["excluded"]] == excluded
+    assert trace.quality["failed_checks"] == failed
+    assert figures_of(trace).step_mean_s == pytest.approx(2.0 if excluded else (6 + 2) / 2)
+    assert ("generations_excluded" in rules(trace)) == bool(excluded)
+    # An older trace does not tell of which generation a reading was.
+    del content["quality"]["parts"]
+    whole = read(tmp_path, content).quality
+    assert (whole["excluded"], whole["failed_checks"]) == ([], ["other_process"] if reading is FOREIGN else [])
 
 
-def test_another_process_outside_of_the_generations_still_marks_the_case(tmp_path: Path) -> None:
-    seen = in_second(FOREIGN)
-    trace = read(tmp_path, made(lambda time_s: FOREIGN if 5 < time_s < 6 else seen(time_s)))
-    assert [each["generation"] for each in trace.quality["excluded"]] == [1]
-    assert trace.quality["failed_checks"] == ["other_process"]
+def test_a_generation_whose_steps_changed_is_excluded(tmp_path: Path) -> None:
+    trace = read(tmp_path, slower(made(lambda time_s: CLEAN, steps=8), 1, first_step=5))
+    assert trace.quality["excluded"] == [{"generation": 1, "failed_checks": ["step_time_changed"]}]
+    assert trace.quality["step_time_change"] is None
+    assert figures_of(trace).step_mean_s == pytest.approx(2.0)
 
 
 def test_a_contaminated_first_generation_is_no_cold_one(tmp_path: Path) -> None:
@@ -196,51 +211,22 @@ def test_a_contaminated_first_generation_is_no_cold_one(tmp_path: Path) -> None:
     assert step["First (s)"] == "n/a"
 
 
-def test_a_generation_whose_steps_changed_is_excluded(tmp_path: Path) -> None:
-    trace = read(tmp_path, slower(made(lambda time_s: CLEAN, steps=8), 1, first_step=5))
-    assert trace.quality["excluded"] == [{"generation": 1, "failed_checks": ["step_time_changed"]}]
-    assert trace.quality["step_time_change"] is None
-    assert figures_of(trace).step_mean_s == pytest.approx(2.0)
-
-
-def test_a_single_sample_of_heat_leaves_nothing_out(tmp_path: Path) -> None:
-    """Two samples of a generation are more than 1 % of it, and less of the case, which passes."""
-    trace = read(tmp_path, made(lambda time_s: HOT if 20 < time_s < 20.25 else CLEAN))
-    assert (trace.quality["excluded"], trace.quality["failed_checks"]) == ([], [])
-
-
-def test_a_trace_that_does_not_tell_the_generation_leaves_none_out(tmp_path: Path) -> None:
-    content = made(in_second(FOREIGN))
-    del content["quality"]["parts"]
-    trace = read(tmp_path, content)
-    assert (trace.quality["excluded"], trace.quality["failed_checks"]) == ([], ["other_process"])
-
-
 def test_steps_that_a_cache_shortens_are_no_change_of_step_time(tmp_path: Path) -> None:
     """As 5B_704p_cache: it served in steps 1 to 5, 7 and 9."""
-    case = tiny_case(cache="first_block", cache_threshold=1.0)
+
+    def failed(times_s: list[float], reused: dict[int, int]) -> list[str]:
+        case = tiny_case(cache="first_block", cache_threshold=1.0)
+        rows = records(times_s, case=case)
+        for row in rows:
+            if row.get("kind") == "step":
+                row["args"]["passes_reused"] = reused.get(row["args"]["step"], 0)
+        trace = trace_of(rows, case=case)
+        # Both wings say so.
+        assert read(tmp_path, trace).quality["failed_checks"] == trace["quality"]["failed_checks"]
+        return trace["quality"]["failed_checks"]
+
     times_s = [3.5, *[0.12] * 5, 2.38, 0.12, 2.39, 1.26]
-    reused = {r"Step_([1-5]|7)_Inference": 2, r"Step_[068]_Inference": 0, "Step_9_Inference": 1}
-
-    def faults(reused: dict[str, int]) -> list[str]:
-        trace = trace_of(records(times_s, case=case), case=case)
-        for event in trace["traceEvents"]:
-            for pattern, count in reused.items():
-                if re.fullmatch(pattern, event["name"]):
-                    event["args"]["passes_reused"] = count
-        return judged(read_trace(write(tmp_path, trace)), LIMITS).quality["failed_checks"]
-
-    assert faults(reused) == []
-    assert faults({}) == ["step_time_changed"]
+    assert failed(times_s, {1: 2, 2: 2, 3: 2, 4: 2, 5: 2, 7: 2, 9: 1}) == []
+    assert failed(times_s, {}) == ["step_time_changed"]
     # What changed of the steps that it left as they are is found all the same.
-    times_s = [3.0, *[2.4] * 4, 0.1, *[4.8] * 4]
-    assert faults({"Step_5_Inference": 2}) == ["step_time_changed"]
-
-
-def test_the_measuring_wing_makes_the_same_verdict_of_a_cache(tmp_path: Path) -> None:
-    assert read_trace(KEPT / "5B_704p_cache_low.json.gz").quality["failed_checks"] == []
-    rows = records([3.5, *[0.12] * 5, 2.38, 0.12, 2.39, 2.4], case=tiny_case(cache="first_block"))
-    for row in rows:
-        if row["record"] == "begin" and row["name"] in [f"Step_{step}" for step in (1, 2, 3, 4, 5, 7)]:
-            row["args"]["passes_reused"] = 2
-    assert trace_of(rows, case=tiny_case(cache="first_block"))["quality"]["failed_checks"] == []
+    assert failed([3.0, *[2.4] * 4, 0.1, *[4.8] * 4], {5: 2}) == ["step_time_changed"]
