@@ -105,7 +105,7 @@ def off_by_ms(samples: Samples, seen: Simulated, share: float) -> float:
 def test_values_are_put_to_their_counter_refreshes_however_long_the_case(
     case_s: float, drift_ms_per_s: float, skipped: float
 ) -> None:
-    """Of these random streams; of 216 others, nine have no phase that fits alone, and one has one that is a period off."""
+    """Of these random streams: of 216 others, 9 had no phase that fits alone, and one had one that is a period off."""
     pulse = (int((case_s - 1) * S), int((case_s - 0.7) * S))
     seen = simulated(case_s, drift_ms_per_s, skipped, busy=[pulse])
     samples = placed_by_load(seen.samples, [pulse])

@@ -9,8 +9,9 @@ import os
 import re
 import time
 import tracemalloc
-from collections.abc import Iterator
+from functools import reduce
 from html.parser import HTMLParser
+from operator import getitem
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -20,7 +21,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from conftest import ROOT
-from hostile import ACTIVE, CONTROLS, MARKUP, refused
+from hostile import ACTIVE, CONTROLS, MARKUP, paths_in, refused
 from reports import THRESHOLDS, content_from, full_case
 from traces import GPU, LIMITS, Outcome, records, trace_of, write
 from wanbench.analysis.collect import collect, not_of_the_grid
@@ -109,36 +110,24 @@ def everything_of(file: Path) -> dict[str, str]:
     return {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.suffix not in (".png", ".parquet")}
 
 
-def kind_of(trace: dict[str, Any], path: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A path, or for an event what stands for all of its kind."""
-    event = trace["traceEvents"][path[1]] if path[0] == "traceEvents" else {}
-    return (event["ph"], event.get("cat"), *path[2:]) if event else path
-
-
-def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Paths to all texts."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    if isinstance(value, str):
-        yield path
-    for key, item in items:
-        yield from leaves(item, (*path, key))
-
-
-def put(value: Any, path: tuple[Any, ...], new: Any) -> None:
-    for key in path[:-1]:
-        value = value[key]
-    value[path[-1]] = new
+def at(value: Any, path: tuple[Any, ...]) -> Any:
+    return reduce(getitem, path, value)
 
 
 def test_no_text_of_a_trace_is_anything_but_text_wherever_it_is_shown(tmp_path: Path) -> None:
     """Each alone: where it cannot be a name or a setting the trace is refused, in one line."""
     trace = a_trace()
-    paths = {kind_of(trace, path): path for path in leaves(trace)}
+    paths = {}
+    for path in paths_in(trace):
+        if isinstance(at(trace, path), str):
+            event = trace["traceEvents"][path[1]] if path[0] == "traceEvents" else {}
+            # One event for all of its kind.
+            paths[(event["ph"], event.get("cat"), *path[2:]) if event else path] = path
     accepted = []
     for path in paths.values():
         for hostile in (MARKUP, CONTROLS, f"../../{MARKUP}"):
             altered = json.loads(json.dumps(trace))
-            put(altered, path, hostile)
+            at(altered, path[:-1])[path[-1]] = hostile
             file = tmp_path / "full.json"
             write_trace(file, altered)
             _, excluded = collect([file], None, LIMITS)
@@ -154,7 +143,7 @@ def test_no_text_of_a_trace_is_anything_but_text_wherever_it_is_shown(tmp_path: 
         for path in accepted:
             # A GPU and a processor have names in ASCII.
             label = path[0] == "environment" and path[-1] != "error"
-            put(altered, path, MARKUP.replace("`", "") if label else hostile)
+            at(altered, path[:-1])[path[-1]] = MARKUP.replace("`", "") if label else hostile
         made = everything_of(write(tmp_path, altered))
         assert "## Excluded" not in made["report.md"]
         for name, text in made.items():
@@ -222,23 +211,21 @@ def test_a_dollar_is_no_formula_and_markup_is_no_markup_in_pictures(tmp_path: Pa
     ("data", "part"),
     [
         (b"[" * 1_000_000, "not valid JSON: depth limit exceeded"),
-        (b'{"a":' * 100_000, "not valid JSON: depth limit exceeded"),
         (b'{"schema_version": ' + b"[" * 1020 + b"]" * 1020 + b"}", "full.json: "),
-        (b"{" * 1_000_000, "not valid JSON"),
         (b'{"schema_version": ' + b"9" * 5000 + b"}", "not valid JSON"),
-        (b'{"schema_version": "\xed\xa0\x80"}', "not valid JSON"),
         (b'{"schema_version": "\\ud800"}', "no low surrogate in string"),
         (b'{"schema_version": "\\u001b\\u202e' + b"x" * 100_000 + b'"}', r"'\x1b\u202exxx"),
     ],
-    ids=["lists", "objects", "deep value", "braces", "digits", "raw surrogate", "surrogate", "controls"],
+    ids=["lists", "deep value", "digits", "surrogate", "controls"],
 )
 def test_a_hostile_file_is_one_line_of_what_is_excluded(tmp_path: Path, data: bytes, part: str) -> None:
     (tmp_path / "full.json").write_bytes(data)
     assert part in refused(lambda: reader.read_trace(tmp_path / "full.json"))
 
 
-@pytest.mark.parametrize("number", ["1e400", "-1e400", "1e300", "9" * 30, "-" + "9" * 30])
-@pytest.mark.parametrize("place", ["seed", "machine"])
+@pytest.mark.parametrize(
+    ("place", "number"), [("seed", "1e400"), ("seed", "9" * 30), ("machine", "1e300"), ("machine", "-" + "9" * 30)]
+)
 def test_a_number_that_no_table_can_hold_is_refused(tmp_path: Path, place: str, number: str) -> None:
     file = write(tmp_path, a_trace())
     text, count = re.subn(rf'("{place}": ?)[0-9.]+', rf"\g<1>{number}", file.read_text("utf-8"), count=1)

@@ -1,13 +1,14 @@
 """A trace with one value changed is refused by name, or the report of it is made: never a crash of the whole report."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import ROOT
+from hostile import paths_in
 from reports import report
 from traces import LIMITS, read_content
 from wanbench.analysis.collect import collect
@@ -27,35 +28,25 @@ def without_samples(content: dict[str, Any]) -> dict[str, Any]:
     return content | {"traceEvents": [event for event in content["traceEvents"] if event["ph"] != "C"]}
 
 
-def keys_of(value: Any, path: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield (*path, key)
-        yield from keys_of(item, (*path, key))
-
-
 def places(content: dict[str, Any]) -> list[list[tuple[Any, ...]]]:
     """Paths to the values of each part of a trace that comes from outside."""
-    parts = [list(keys_of(content[part], (part,))) for part in ("quality", "environment", "applied")]
+    parts = [list(paths_in(content[part], (part,))) for part in ("quality", "environment", "applied")]
     stages = [i for i, event in enumerate(content["traceEvents"]) if event.get("cat") == "stage"]
     events = ((i, content["traceEvents"][i]) for i in stages)
-    return [*parts, [path for i, event in events for path in keys_of(event, ("traceEvents", i))]]
+    return [*parts, [path for i, event in events for path in paths_in(event, ("traceEvents", i))]]
 
 
 def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     """A copy with another value at a path; what lies beside the path is not copied."""
     key, *further = path
-    if isinstance(value, list):
-        others = list(value)
-        others[key : key + 1] = [] if not further and new is DELETED else [_at(value[key], further, new)]
-        return others
-    if not further and new is DELETED:
-        return {other: item for other, item in value.items() if other != key}
-    return value | {key: _at(value[key], further, new)}
-
-
-def _at(value: Any, path: list[Any], new: Any) -> Any:
-    return changed(value, tuple(path), new) if path else new
+    copy = value.copy()
+    if further:
+        copy[key] = changed(value[key], tuple(further), new)
+    elif new is DELETED:
+        del copy[key]
+    else:
+        copy[key] = new
+    return copy
 
 
 def troubled(content: dict[str, Any]) -> dict[str, Any]:
