@@ -3,6 +3,7 @@
 import ctypes
 import math
 import time
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,6 +28,22 @@ GPM_VALUES = {
 }
 
 
+# What calls answer for every GPU.
+ANSWERS = {
+    "nvmlDeviceGetName": "NVIDIA H200",
+    "nvmlDeviceGetGpuInstanceId": 3,
+    "nvmlSystemGetDriverVersion": "580.159.04",
+    "nvmlDeviceGetEnforcedPowerLimit": 700_000,
+    "nvmlDeviceGetMaxClockInfo": 1980,
+    "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=150_754_820_096, used=36_117_020_672),
+    "nvmlDeviceGetPowerUsage": 608_762,
+    "nvmlDeviceGetTotalEnergyConsumption": 4_530_483,
+    "nvmlDeviceGetTemperature": 64,
+    "nvmlDeviceGetCurrentClocksEventReasons": 0x4,
+    "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=100, memory=40),
+}
+
+
 def _address(sample: Any) -> int:
     return ctypes.cast(sample, ctypes.c_void_p).value or 0
 
@@ -41,12 +58,13 @@ class FakeNvml:
         self.processes: list[tuple[int, int | None]] = []
         self.gpm = dict(GPM_VALUES)
         self.refused: set[str] = set()
-        self.reasons = 0x4
         self.gpm_samples_taken: list[tuple[Any, int | None]] = []
         self.power_instant = True
         self.driver_period_s: float | None = None
         self._refresh_of: dict[int, int] = {}
         self._buffers: list[Any] = []
+        for call in ANSWERS:
+            setattr(self, call, partial(self._answer, call))
 
     def __getattr__(self, name: str) -> Any:
         """Constants and structures are the real module's."""
@@ -55,6 +73,10 @@ class FakeNvml:
     def _check(self, call: str) -> None:
         if call in self.refused:
             raise real.NVMLError(real.NVML_ERROR_NOT_SUPPORTED)
+
+    def _answer(self, call: str, *_: Any) -> Any:
+        self._check(call)
+        return ANSWERS[call]
 
     def nvmlDeviceGetCount(self) -> int:
         return len(self.uuids)
@@ -65,10 +87,6 @@ class FakeNvml:
     def nvmlDeviceGetUUID(self, handle: str) -> str:
         return handle
 
-    def nvmlDeviceGetName(self, handle: str) -> str:
-        self._check("name")
-        return "NVIDIA H200"
-
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:
         if uuid not in (*self.uuids, MIG):
             raise real.NVMLError(real.NVML_ERROR_NOT_FOUND)
@@ -77,47 +95,15 @@ class FakeNvml:
     def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, handle: str) -> str:
         return self.uuids[0]
 
-    def nvmlDeviceGetGpuInstanceId(self, handle: str) -> int:
-        return 3
-
-    def nvmlSystemGetDriverVersion(self) -> str:
-        return "580.159.04"
-
-    def nvmlDeviceGetEnforcedPowerLimit(self, handle: str) -> int:
-        self._check("power_limit")
-        return 700_000
-
-    def nvmlDeviceGetMaxClockInfo(self, handle: str, clock: int) -> int:
-        return 1980
-
-    def nvmlDeviceGetMemoryInfo(self, handle: str) -> Any:
-        return SimpleNamespace(total=150_754_820_096, used=36_117_020_672)
-
     def nvmlDeviceGetFieldValues(self, handle: str, fields: list[int]) -> list[Any]:
         status = real.NVML_SUCCESS if self.power_instant else real.NVML_ERROR_NOT_SUPPORTED
         return [SimpleNamespace(nvmlReturn=status, value=SimpleNamespace(uiVal=685_610))]
 
-    def nvmlDeviceGetPowerUsage(self, handle: str) -> int:
-        return 608_762
-
-    def nvmlDeviceGetTotalEnergyConsumption(self, handle: str) -> int:
-        self._check("energy")
-        return 4_530_483
-
-    def nvmlDeviceGetTemperature(self, handle: str, sensor: int) -> int:
-        return 64
-
     def nvmlDeviceGetClockInfo(self, handle: str, clock: int) -> int:
         return 1710 if clock == real.NVML_CLOCK_SM else 3201
 
-    def nvmlDeviceGetCurrentClocksEventReasons(self, handle: str) -> int:
-        return self.reasons
-
-    def nvmlDeviceGetUtilizationRates(self, handle: str) -> Any:
-        return SimpleNamespace(gpu=100, memory=40)
-
     def nvmlDeviceGetComputeRunningProcesses(self, handle: str) -> list[Any]:
-        self._check("processes")
+        self._check("nvmlDeviceGetComputeRunningProcesses")
         return [SimpleNamespace(pid=pid, usedGpuMemory=size) for pid, size in self.processes]
 
     def nvmlGpmQueryDeviceSupport(self, handle: str) -> Any:

@@ -34,7 +34,7 @@ def _until_lost(call: Callable[..., Any]) -> Callable[..., Any]:
 
 _driver = FakeNvml(tuple(os.environ["SIMULATED_GPUS"].split(",")))
 _driver.driver_period_s = 0.10006
-for _name in vars(FakeNvml):
+for _name in dir(_driver):
     if _name.startswith("nvml"):
         setattr(real, _name, _until_lost(getattr(_driver, _name)))
 real.nvmlInit = real.nvmlShutdown = lambda: None

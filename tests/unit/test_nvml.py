@@ -144,8 +144,11 @@ def test_without_gpm_there_is_utilisation_and_it_is_called_that(nvml: FakeNvml) 
 @pytest.mark.parametrize(
     ("refused", "absent"),
     [
-        ("energy", {"energy_j"}),
-        ("processes", {"other_processes", "other_processes_mem_bytes", "gpu_mem_process_bytes"}),
+        ("nvmlDeviceGetTotalEnergyConsumption", {"energy_j"}),
+        (
+            "nvmlDeviceGetComputeRunningProcesses",
+            {"other_processes", "other_processes_mem_bytes", "gpu_mem_process_bytes"},
+        ),
         ("gpm_sample", {"sm_activity_pct", "tensor_activity_pct", "pcie_tx_bytes_per_s"}),
     ],
 )

@@ -170,7 +170,7 @@ def test_a_driver_that_fails_is_no_machine_without_gpus(
     nvml(None)
     assert this_machine({}).gpus == ()
     failing = FakeNvml()
-    failing.refused.add("name")
+    failing.refused.add("nvmlDeviceGetName")
     nvml(failing)
     assert (this_machine({}).gpus, "Not Supported" in this_machine({}).no_answer) == (None, True)
     monkeypatch.setattr("wanbench.estimate.machine.find_spec", lambda name: None)

@@ -94,15 +94,19 @@ def without(samples: Samples, *metrics: str) -> Samples:
 
 
 @pytest.fixture(scope="module")
-def alone() -> tuple[Recording, Samples]:
-    return recording("record")
+def record() -> Recording:
+    return recording("record")[0]
+
+
+@pytest.fixture(scope="module")
+def samples() -> Samples:
+    return recording("record")[1]
 
 
 # --- true on a real GPU -----------------------------------------------------------------------------------------
 
 
-def test_the_load_of_the_whole_is_that_of_its_stages_and_the_rest(alone: tuple[Recording, Samples]) -> None:
-    record, samples = alone
+def test_the_load_of_the_whole_is_that_of_its_stages_and_the_rest(record: Recording, samples: Samples) -> None:
     found = stages(record, samples)
     total = found[stage_names.TOTAL_EXECUTION]
     sm = samples.series["sm_activity_pct"]
@@ -115,8 +119,7 @@ def test_the_load_of_the_whole_is_that_of_its_stages_and_the_rest(alone: tuple[R
     assert sum(loads) == pytest.approx(whole, rel=0.001)
 
 
-def test_energy_agrees_with_power_and_adds_up(alone: tuple[Recording, Samples]) -> None:
-    record, samples = alone
+def test_energy_agrees_with_power_and_adds_up(record: Recording, samples: Samples) -> None:
     found = stages(record, samples)
     total = found[stage_names.TOTAL_EXECUTION]
     energy_j = stage_measures(samples, total.intervals)["energy_j"]
@@ -131,8 +134,8 @@ def test_energy_agrees_with_power_and_adds_up(alone: tuple[Recording, Samples]) 
     assert sum(energy_of(samples.energy, leaf.intervals) or 0 for leaf in leaves) == pytest.approx(energy_j, rel=0.001)
 
 
-def test_stages_show_what_the_gpu_did(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
-    trace = trace_of(tmp_path, *alone)
+def test_stages_show_what_the_gpu_did(record: Recording, samples: Samples, tmp_path: Path) -> None:
+    trace = trace_of(tmp_path, record, samples)
     measures = {stage.name: stage.measures for stage in trace.stages}
     step, export = measures["Step_2_Inference"], measures[stage_names.VIDEO_EXPORT]
     # A full step keeps the GPU busy up to its power limit; export runs on the CPU.
@@ -146,8 +149,8 @@ def test_stages_show_what_the_gpu_did(alone: tuple[Recording, Samples], tmp_path
     assert "sm_activity_pct" not in measures[stage_names.PREPROCESS]
 
 
-def test_the_report_of_the_recording(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
-    trace = trace_of(tmp_path, *alone)
+def test_the_report_of_the_recording(record: Recording, samples: Samples, tmp_path: Path) -> None:
+    trace = trace_of(tmp_path, record, samples)
     assert trace.quality["failed_checks"] == []
     assert trace.quality["sample_coverage_pct"] > 99
     assert trace.quality["greatest_sample_gap_s"] < 0.25
@@ -180,8 +183,7 @@ def test_another_process_on_the_gpu_is_found(tmp_path: Path) -> None:
 # --- failures, made from the recording ---------------------------------------------------------------------------
 
 
-def test_missing_samples_are_a_gap_and_not_zero(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
-    record, samples = alone
+def test_missing_samples_are_a_gap_and_not_zero(record: Recording, samples: Samples, tmp_path: Path) -> None:
     step = stages(record, samples)["Step_1_Inference"]
     taken = [i for i, at_ns in enumerate(samples.times_ns) if not step.extent[0] < at_ns < step.extent[1] + 10**9]
     gappy = replace(samples, **{name: [getattr(samples, name)[i] for i in taken] for name in ("times_ns", "values")})
@@ -193,8 +195,7 @@ def test_missing_samples_are_a_gap_and_not_zero(alone: tuple[Recording, Samples]
     assert measures["samples"] == 0
 
 
-def test_gpm_that_stops_leaves_its_columns_empty(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
-    record, samples = alone
+def test_gpm_that_stops_leaves_its_columns_empty(record: Recording, samples: Samples, tmp_path: Path) -> None:
     step = stages(record, samples)["Step_1_Inference"]
     gpm = {key for key in samples.series if key.endswith("_pct") and "cpu" not in key}
     stopped = altered(
@@ -211,8 +212,7 @@ def test_gpm_that_stops_leaves_its_columns_empty(alone: tuple[Recording, Samples
     assert "low_sm_activity" not in rules(trace)
 
 
-def test_a_gpu_without_gpm_is_named_as_such(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
-    record, samples = alone
+def test_a_gpu_without_gpm_is_named_as_such(record: Recording, samples: Samples, tmp_path: Path) -> None:
     gpm = [key for key in samples.series if "activity" in key or "occupancy" in key or "pcie" in key]
     old = altered(without(samples, *gpm), lambda _, reading: reading | {"sm_activity_pct": 100.0})
     telemetry = samples.gpu_telemetry | {"sm_activity_source": "nvml_gpu_utilisation"}
@@ -220,8 +220,7 @@ def test_a_gpu_without_gpm_is_named_as_such(alone: tuple[Recording, Samples], tm
     assert "This GPU has no GPM: SM columns hold NVML's GPU utilisation" in text
 
 
-def test_a_gpu_without_an_energy_counter_has_no_energy(alone: tuple[Recording, Samples], tmp_path: Path) -> None:
-    record, samples = alone
+def test_a_gpu_without_an_energy_counter_has_no_energy(record: Recording, samples: Samples, tmp_path: Path) -> None:
     trace = trace_of(tmp_path, record, without(samples, "energy_j"))
     figures = figures_of(trace)
     assert figures.energy_j is figures.power_mean_w is figures.step_energy_j is figures.video_second_energy_j is None
@@ -229,9 +228,8 @@ def test_a_gpu_without_an_energy_counter_has_no_energy(alone: tuple[Recording, S
 
 
 def test_without_nvml_gpu_columns_are_empty_and_the_report_says_why(
-    alone: tuple[Recording, Samples], tmp_path: Path
+    record: Recording, samples: Samples, tmp_path: Path
 ) -> None:
-    record, samples = alone
     host = {"cpu_pct", "process_cpu_pct", "sys_mem_bytes", "process_mem_bytes"}
     blind = without(samples, *(set(samples.series) - host))
     trace = trace_of(tmp_path, record, replace(blind, gpu_telemetry={"error": "Driver Not Loaded"}))

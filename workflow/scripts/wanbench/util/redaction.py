@@ -14,10 +14,9 @@ import pwd
 import re
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 # TOKENIZERS_PARALLELISM holds no secret.
@@ -44,14 +43,13 @@ _BEGINS, _ENDS = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
 _HIDDEN = "***"
 
 
-@dataclass(frozen=True)
-class _Rules:
-    """Patterns of what this process must not tell; None where there is nothing of the kind."""
+class _Rules(NamedTuple):
+    """Patterns of what this process must not tell."""
 
-    secrets: re.Pattern[str] | None
-    homes: re.Pattern[str] | None
-    names_in_paths: re.Pattern[str] | None
-    names_alone: re.Pattern[str] | None
+    secrets: re.Pattern[str]
+    homes: re.Pattern[str]
+    names_in_paths: re.Pattern[str]
+    names_alone: re.Pattern[str]
 
 
 def redacted(value: Any) -> Any:
@@ -60,25 +58,19 @@ def redacted(value: Any) -> Any:
         return {redacted(key): redacted(item) for key, item in value.items()}
     if isinstance(value, list):
         return [redacted(item) for item in value]
-    return _without(value, _rules()) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    rules = _rules()
+    # File names can hold what is no text. No file of ours could be written with it.
+    text = value.encode("utf-8", "backslashreplace").decode("utf-8")
+    text = _WELL_KNOWN_TOKENS.sub(_HIDDEN, rules.secrets.sub(_HIDDEN, text))
+    text = rules.homes.sub("~", _URL_LOGIN.sub(f"{_HIDDEN}@", text))
+    return rules.names_in_paths.sub(_HIDDEN, text)
 
 
 def redacted_message(text: str) -> str:
     """What software said, as `redacted`, and without the names of accounts and machines that stand alone in it."""
-    rules = _rules()
-    text = _without(text, rules)
-    return rules.names_alone.sub(_HIDDEN, text) if rules.names_alone else text
-
-
-def _without(text: str, rules: _Rules) -> str:
-    # File names can hold what is no text. No file of ours could be written with it.
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    if rules.secrets:
-        text = rules.secrets.sub(_HIDDEN, text)
-    text = _URL_LOGIN.sub(f"{_HIDDEN}@", _WELL_KNOWN_TOKENS.sub(_HIDDEN, text))
-    if rules.homes:
-        text = rules.homes.sub("~", text)
-    return rules.names_in_paths.sub(_HIDDEN, text) if rules.names_in_paths else text
+    return _rules().names_alone.sub(_HIDDEN, redacted(text))
 
 
 @cache
@@ -97,10 +89,10 @@ def _rules() -> _Rules:
     )
 
 
-def _any_of(patterns: list[str], before: str = "", after: str = "") -> re.Pattern[str] | None:
-    """One pattern for all, the longest first, since one may begin another; None for none."""
+def _any_of(patterns: list[str], before: str = "", after: str = "") -> re.Pattern[str]:
+    """One pattern for all, the longest first, since one may begin another; of none, one that is never met."""
     if not patterns:
-        return None
+        return re.compile("(?!)")
     ordered = sorted(patterns, key=lambda pattern: (-len(pattern), pattern))
     return re.compile(f"{before}(?:{'|'.join(ordered)}){after}", re.IGNORECASE)
 
