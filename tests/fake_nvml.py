@@ -48,6 +48,21 @@ def _address(sample: Any) -> int:
     return ctypes.cast(sample, ctypes.c_void_p).value or 0
 
 
+class Clock:
+    """Stands in for the module `time`: what passes is what is slept, and what a test adds."""
+
+    now_ns = 0
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def monotonic(self) -> float:
+        return self.now_ns / 1e9
+
+    def sleep(self, time_s: float) -> None:
+        self.now_ns += round(time_s * 1e9)
+
+
 class FakeNvml:
     """The calls that the project makes; attributes say what the GPU can do and what is on it."""
 

@@ -9,7 +9,7 @@ import pynvml
 import pytest
 
 import fake_nvml
-from fake_nvml import H200, MIG, SECOND, FakeNvml
+from fake_nvml import H200, MIG, SECOND, Clock, FakeNvml
 from wanbench.telemetry import gpm, gpus
 from wanbench.telemetry.gpus import Gpu, usable_gpus, visible_gpus
 from wanbench.telemetry.nvml import NvmlSource, NvmlUnavailable, initialised_nvml, open_nvml
@@ -21,18 +21,6 @@ MS = 1_000_000
 
 def source(nvml: FakeNvml, *uuids: str) -> NvmlSource:
     return NvmlSource(nvml, uuids or [H200], lambda: {OURS})
-
-
-class Clock:
-    """Time in nanoseconds that passes when the test sets it."""
-
-    now_ns = 0
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
-
-    def monotonic(self) -> float:
-        return self.now_ns / 1e9
 
 
 def second_reading(nvml: FakeNvml, *uuids: str) -> dict[str, float]:

@@ -15,6 +15,7 @@ import pytest
 from attempts import run, signal_to, wait_for, when_it_measures
 from conftest import ROOT
 from example_cases import tiny_case
+from fake_nvml import Clock
 from wanbench.telemetry import sampler
 from wanbench.telemetry.host import HostSource
 from wanbench.util.event_log import EventLog, EventTail
@@ -34,21 +35,6 @@ def busy_process() -> subprocess.Popen:
     process.wait()
 
 
-class Clock:
-    """Time that passes while the sampler sleeps and its source reads."""
-
-    now_s = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-    def monotonic_ns(self) -> int:
-        return round(self.now_s * 1e9)
-
-    def sleep(self, time_s: float) -> None:
-        self.now_s += time_s
-
-
 def test_samples_are_on_a_grid_of_time_and_a_tick_that_comes_too_late_is_missed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,16 +42,16 @@ def test_samples_are_on_a_grid_of_time_and_a_tick_that_comes_too_late_is_missed(
     monkeypatch.setattr(sampler, "time", clock)
 
     def read() -> dict[str, float]:
-        clock.now_s += lasts_s.pop(0)
+        clock.sleep(lasts_s.pop(0))
         if not lasts_s:
             stop.set()
         return {"cpu_pct": 1.0}
 
     host = SimpleNamespace(read=read)
-    nvml = SimpleNamespace(read=dict, probe=lambda: {"found": round(clock.now_s - 1000, 3)})
+    nvml = SimpleNamespace(read=dict, probe=lambda: {"found": round(clock.monotonic(), 3)})
     sampler.sample(host, nvml, EventLog(tmp_path / "samples"), 0.1, stop)
     *ticks, last = EventTail(tmp_path / "samples").new_records()
-    assert [round(tick["time_ns"] / 1e9 - 1000, 3) for tick in ticks] == [0, 0.1, 0.2, 0.5, 0.6]
+    assert [round(tick["time_ns"] / 1e9, 3) for tick in ticks] == [0, 0.1, 0.2, 0.5, 0.6]
     assert last == {"samples": 5, "missed": 2}
     # A probe is taken 95 ms after a tick, or once its reading has come to an end, and written with the next.
     assert [tick["values"].get("found") for tick in ticks] == [None, 0.095, 0.195, 0.495, 0.595]

@@ -72,14 +72,6 @@ def test_waits_between_kernels_do_not_take_the_kernels_load() -> None:
     assert stage_measures(busy, work)["comp_load_pct_s"] == pytest.approx(90 * 1.8)
 
 
-def test_pieces_in_turn_with_others_do_not_take_the_others_load() -> None:
-    """As the steps of 5B_704p_sequential, 58 % of which is loading: neither part is what the samples say of both."""
-    mixed = samples([{"sm_activity_pct": 33.0, "energy_j": i * 37.0} for i in range(80)], 0.1)
-    loading = every(0.01, 0.0058, 700)
-    assert stage_measures(mixed, loading).keys() == {"samples"}
-    assert stage_measures(mixed, subtract([(0, 7 * S)], loading)).keys() == {"samples"}
-
-
 def test_loading_does_not_take_the_load_of_what_is_computed_in_between() -> None:
     """As Step_2_Loading of T2V_A14B_480p_group: 90 % of its step, and a quarter of the step's load."""
     mixed = samples([{"sm_activity_pct": 8.0, "energy_j": i * 19.0} for i in range(80)], 0.1)
