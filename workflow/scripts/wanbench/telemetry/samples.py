@@ -34,8 +34,8 @@ _MIN_SHARE_SEEN = 0.5
 class Series:
     """The readings of one metric."""
 
-    times_ns: list[int]
-    values: list[float]
+    times_ns: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Samples:
     values: list[dict[str, float]]
     interval_s: float
     missed: int | None
-    gpu_telemetry: dict[str, Any] | None = field(default=None)
+    gpu_telemetry: dict[str, Any] | None = None
     driver_refreshes: DriverRefreshes | None = None
     counter_refreshes: CounterRefreshes | None = None
 
@@ -66,7 +66,7 @@ class Samples:
         found: dict[str, Series] = {}
         for time_ns, reading in zip(self.times_ns, self.values):
             for metric, value in reading.items():
-                series = found.setdefault(metric, Series([], []))
+                series = found.setdefault(metric, Series())
                 is_late = self.by_gpm and metric in METRICS
                 series.times_ns.append(self.counter_refresh_ns(time_ns) if is_late else time_ns)
                 series.values.append(value)
@@ -92,8 +92,8 @@ class Samples:
     @cached_property
     def energy(self) -> Series:
         """The energy counter where it moved: it is renewed every 100 ms, and repeats its value in between."""
-        moved = Series([], [])
-        counter = self.series.get("energy_j", Series([], []))
+        moved = Series()
+        counter = self.series.get("energy_j", Series())
         for time_ns, value in zip(counter.times_ns, counter.values):
             if not moved.values or value != moved.values[-1]:
                 moved.times_ns.append(time_ns)
@@ -103,14 +103,13 @@ class Samples:
 
 def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
     ticks = [record for record in records if "time_ns" in record]
-    last = next((record for record in records if "missed" in record), None)
-    header = next((record for record in records if "gpu_telemetry" in record), {})
+    of_all = {key: value for record in records if "time_ns" not in record for key, value in record.items()}
     return Samples(
         [record["time_ns"] for record in ticks],
         [record["values"] for record in ticks],
         interval_s,
-        last["missed"] if last else None,
-        header.get("gpu_telemetry"),
+        of_all.get("missed"),
+        of_all.get("gpu_telemetry"),
         driver_refreshes([each["values"][DRIVER_REFRESH_NS] for each in ticks if DRIVER_REFRESH_NS in each["values"]]),
     )
 
@@ -139,7 +138,9 @@ def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool
     readings cover less than nine tenths of the stage, there is none. A stage of which not enough was seen has no
     measure, see `was_seen`; energy, and power, whose single readings are rough, need stretches of a second.
     """
-    inside = [samples.values[i] for start, end in intervals for i in _between(samples.times_ns, start, end)]
+    inside = []
+    for start, end in intervals:
+        inside += samples.values[bisect_left(samples.times_ns, start) : bisect_left(samples.times_ns, end)]
     measures: dict[str, float | int] = {"samples": len(inside)}
     length_ns = total(intervals)
     filled = _FILLED_BY_LOADING if is_loading else _FILLED
@@ -236,7 +237,7 @@ def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
     """
     start_ns, end_ns = extent
     has_gpu = samples.gpu_telemetry is not None and "error" not in samples.gpu_telemetry
-    times_ns = samples.series.get("sm_activity_pct", Series([], [])).times_ns if has_gpu else samples.times_ns
+    times_ns = samples.series.get("sm_activity_pct", Series()).times_ns if has_gpu else samples.times_ns
     first, last = bisect_right(times_ns, start_ns), bisect_left(times_ns, end_ns)
     before = times_ns[first - 1 : first] if first else [start_ns]
     after = times_ns[last : last + 1] or [end_ns]
@@ -249,7 +250,3 @@ def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
             covered_ns += min(right, end_ns) - max(left, start_ns)
     gaps_ns = [right - left for left, right in zip(boundaries, boundaries[1:])]
     return 100 * covered_ns / max(1, end_ns - start_ns), max(gaps_ns) / 1e9
-
-
-def _between(times_ns: list[int], start: int, end: int) -> range:
-    return range(bisect_left(times_ns, start), bisect_left(times_ns, end))
