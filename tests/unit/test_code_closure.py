@@ -148,6 +148,8 @@ def test_the_closure_has_what_a_real_run_imports(tmp_path: Path, monkeypatch: py
     outcome, _ = run(tiny_case(gpus=2), tmp_path)
     assert outcome.status == "ok"
     names = re.findall(r"import time:.*\| +(wanbench[\w.]*)$", (tmp_path / "log").read_text("utf-8"), re.M)
+    # The measured process and the rank.
+    assert names.count("wanbench.measure.wan.run_case") == 2
     imported = {SCRIPTS / name.replace(".", "/") for name in names}
     files = {path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in imported}
     for module in ("measure/wan/run_case", "measure/wan/build", "telemetry/host", "util/lifeline"):
