@@ -28,7 +28,7 @@ def left_in(attempt: Attempt) -> set[str]:
     return {file.name for file in attempt.work.iterdir()}
 
 
-def wait_for(condition: Callable[[], object], within_s: float = 60) -> None:
+def wait_for(condition: Callable[[], object], within_s: float = 300) -> None:
     """Wait for what must happen; the bound only ends a test that would wait for ever."""
     deadline = time.monotonic() + within_s
     while not condition():

@@ -10,7 +10,7 @@ from diffusers import DiffusionPipeline
 
 from wanbench.cases.case import Case
 from wanbench.measure.spans import Recording, read_records
-from wanbench.measure.stage_clock import NoPeakMemory, StageClock
+from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import generate
 from wanbench.measure.wan.observe import observe
@@ -24,7 +24,7 @@ def record(folder: Path, run: Callable[[StageClock], Any]) -> tuple[Any, Recordi
     """What `run` returns, and what it wrote to its clock."""
     file = folder / "events.jsonl"
     file.unlink(missing_ok=True)
-    clock = StageClock(EventLog(file), synchronise=lambda: None, memory=NoPeakMemory())
+    clock = StageClock(EventLog(file), synchronise=lambda: None)
     result = run(clock)
     return result, read_records(EventTail(file).new_records())
 

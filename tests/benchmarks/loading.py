@@ -31,7 +31,7 @@ from safetensors import safe_open
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.measure.spans import read_records
-from wanbench.measure.stage_clock import NoPeakMemory, StageClock
+from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.run_case import disk_read_bytes
 from wanbench.measure.wan.setup import apply_settings
@@ -124,7 +124,7 @@ def _initialise(case: Case) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "events"
         synchronise = torch.cuda.synchronize if DEVICE.type == "cuda" else lambda: None
-        clock = StageClock(EventLog(file), synchronise, NoPeakMemory())
+        clock = StageClock(EventLog(file), synchronise)
         whole_s = _timed(lambda: apply_settings(build_pipeline(case, DEVICE, clock), case, DEVICE))
         spans = read_records(EventTail(file).new_records()).spans.values()
     return {WHOLE: whole_s} | {

@@ -27,7 +27,7 @@ import torch
 
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
-from wanbench.measure.stage_clock import NoPeakMemory, StageClock
+from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.observe import observe
@@ -74,10 +74,10 @@ def case_of(steps: int, scale: str) -> Case:
 
 def _clock(folder: Path, device: torch.device) -> StageClock:
     if device.type == "cpu":
-        return StageClock(EventLog(folder / "events"), lambda: None, NoPeakMemory())
-    from wanbench.measure.cuda import CudaPeakMemory
+        return StageClock(EventLog(folder / "events"), lambda: None)
+    from wanbench.measure.cuda import take_peak
 
-    return StageClock(EventLog(folder / "events"), torch.cuda.synchronize, CudaPeakMemory())
+    return StageClock(EventLog(folder / "events"), torch.cuda.synchronize, take_peak)
 
 
 def _seconds_per_step(pipe: object, case: Case, clock: StageClock, mode: str, folder: Path) -> float:

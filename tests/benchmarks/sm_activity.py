@@ -43,12 +43,12 @@ def main() -> None:
         with sampler(file):
             timed = _timed_kernel()
             rounds_per_s = _rounds_per_s(timed)
-            first = run_matmul()
+            _, first_ns = run_matmul()
             slices = [_slice(timed, duty, rounds_per_s) for duty in DUTIES]
-            last = run_matmul()
+            _, last_ns = run_matmul()
         samples = read_samples(EventTail(file).new_records(), SAMPLING_INTERVAL_S)
-    print_agreement(*(placed_by_load(samples, [matmul.busy_ns]).counter_refreshes for matmul in (first, last)))
-    samples = placed_by_load(samples, [last.busy_ns])
+    print_agreement(*(placed_by_load(samples, [busy_ns]).counter_refreshes for busy_ns in (first_ns, last_ns)))
+    samples = placed_by_load(samples, [last_ns])
     print(f"driver refreshes were {'' if samples.driver_refreshes else 'not '}found")
     print_slices(samples, slices)
 

@@ -17,7 +17,7 @@ import torch
 
 from example_cases import tiny_case
 from wanbench.cases.case import Case
-from wanbench.measure.stage_clock import NoPeakMemory, StageClock
+from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.observe import observe
@@ -36,7 +36,7 @@ def main(pairs: int) -> None:
 def compare(case: Case, pairs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "events"
-        clock = StageClock(EventLog(file), synchronise=lambda: None, memory=NoPeakMemory())
+        clock = StageClock(EventLog(file), synchronise=lambda: None)
         pipe = build_pipeline(case, torch.device("cpu"), clock)
         apply_settings(pipe, case, torch.device("cpu"))
         seconds: dict[bool, list[float]] = {True: [], False: []}

@@ -12,7 +12,7 @@ from torch import nn
 from tiny import CPU
 from traces import records, trace_of
 from wanbench.measure.spans import read_records, stages_of
-from wanbench.measure.stage_clock import NoPeakMemory, StageClock
+from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan import weight_transfers
 from wanbench.measure.wan.weight_transfers import group_hooks, observe_stream_waits, observe_weight_transfers
 from wanbench.util.event_log import EventLog, EventTail
@@ -91,7 +91,7 @@ def run_layers(
     for hook in hooks:
         hook.group.stream = Stream(gpu) if streamed else None
 
-    clock = StageClock(EventLog(tmp_path / "events"), gpu.synchronise, NoPeakMemory())
+    clock = StageClock(EventLog(tmp_path / "events"), gpu.synchronise)
     with observe_stream_waits([model], clock, lambda: Event(gpu)):
         clock.begin("Step_0", "step", step=0, steps=1)
         model(torch.zeros(1, 4))
@@ -141,7 +141,7 @@ def test_a_group_that_holds_nothing_moves_nothing(tmp_path: Path) -> None:
     meta = torch.device("meta")
     layer = nn.Linear(4, 4)
     groups = [ModuleGroup(modules, meta, CPU, offload_leader=layer) for modules in ([], [layer])]
-    clock = StageClock(EventLog(tmp_path / "events"), lambda: None, NoPeakMemory())
+    clock = StageClock(EventLog(tmp_path / "events"), lambda: None)
     with observe_weight_transfers(clock):
         for group in groups:
             group.onload_()
@@ -156,7 +156,7 @@ def test_observation_leaves_nothing_behind(tmp_path: Path) -> None:
     for hook in hooks:
         hook.group.stream = "copy"
     before = dict(vars(ModuleGroup)), [dict(vars(hook.fn_ref)) for hook in hooks]
-    clock = StageClock(EventLog(tmp_path / "events"), lambda: None, NoPeakMemory())
+    clock = StageClock(EventLog(tmp_path / "events"), lambda: None)
     with observe_stream_waits([model], clock, lambda: Event(Gpu())):
         assert [dict(vars(hook.fn_ref)) for hook in hooks] != before[1]
     assert (dict(vars(ModuleGroup)), [dict(vars(hook.fn_ref)) for hook in hooks]) == before

@@ -2,7 +2,6 @@
 
 import fcntl
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -12,10 +11,8 @@ from typing import IO
 from wanbench.cases.case import Case
 from wanbench.trace.verdict import Limits
 
-_POLL_S = 0.2
 
-
-@dataclass(frozen=True)
+@dataclass
 class Attempt:
     """What a run of Snakemake asks of one attempt at a case.
 
@@ -34,51 +31,23 @@ class Attempt:
     limits: Limits
     run_id: str
 
-    @property
-    def results(self) -> Path:
-        """Folder that keeps failures, last good traces, videos, and the work folders of attempts."""
-        return self.trace.parents[1]
-
-    @property
-    def video(self) -> Path:
-        return self.results / "videos" / f"{self.case.name}.mp4"
-
-    @property
-    def work(self) -> Path:
-        """Folder of this case alone."""
-        return self.results / "attempts" / self.case.name
-
-    @property
-    def lock(self) -> Path:
-        """Locked by the attempt that works here; holds the identity of its run."""
-        return self.work / "run"
-
-    @property
-    def written(self) -> Path:
-        """The trace as the attempt wrote it. Snakemake removes `trace` when the job that made it ends badly."""
-        return self.work / "trace.json"
-
-    @property
-    def job(self) -> Path:
-        return self.work / "job.json"
-
-    @property
-    def events(self) -> Path:
-        return self.work / "events.jsonl"
-
-    @property
-    def samples(self) -> Path:
-        return self.work / "samples.jsonl"
-
-    @property
-    def second_log(self) -> Path:
-        """Another name of the log, since Snakemake removes the log itself before it tries a case again."""
-        return self.work / "log"
-
-    @property
-    def refusal(self) -> Path:
-        """Why the attempt was refused, where it was."""
-        return self.work / "refusal"
+    def __post_init__(self) -> None:
+        # Failures, last good traces, videos, and the work folders of attempts.
+        self.results = self.trace.parents[1]
+        self.video = self.results / "videos" / f"{self.case.name}.mp4"
+        # Of this case alone.
+        self.work = self.results / "attempts" / self.case.name
+        # Locked by the attempt that works here; holds the identity of its run.
+        self.lock = self.work / "run"
+        # The trace as the attempt wrote it. Snakemake removes `trace` when the job that made it ends badly.
+        self.written = self.work / "trace.json"
+        self.job = self.work / "job.json"
+        self.events = self.work / "events.jsonl"
+        self.samples = self.work / "samples.jsonl"
+        # Another name of the log, since Snakemake removes the log itself before it tries a case again.
+        self.second_log = self.work / "log"
+        # Why the attempt was refused, where it was.
+        self.refusal = self.work / "refusal"
 
 
 @dataclass(frozen=True)
@@ -126,16 +95,9 @@ def attempt_lock(file: Path, log: Callable[[str], None]) -> Iterator[WorkFolder]
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+", encoding="utf-8") as held:
         with suppress(OSError):
-            if not _lock(held):
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
                 log("waits: an earlier attempt at this case still runs")
-                while not _lock(held):
-                    time.sleep(_POLL_S)
+                fcntl.flock(held, fcntl.LOCK_EX)
         yield WorkFolder(held, file.parent)
-
-
-def _lock(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -3,7 +3,6 @@
 import math
 import statistics
 import time
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -19,38 +18,27 @@ _SIZE = 8192
 _TRIED = 5
 
 
-class CudaPeakMemory:
-    """Peaks of torch's caching allocator on the current device, in bytes."""
-
-    def take_peak(self) -> dict[str, int]:
-        peaks = {
-            "gpu_mem_allocated_bytes": torch.cuda.max_memory_allocated(),
-            "gpu_mem_reserved_bytes": torch.cuda.max_memory_reserved(),
-        }
-        torch.cuda.reset_peak_memory_stats()
-        return peaks
+def take_peak() -> dict[str, int]:
+    """Peaks of torch's caching allocator on the current device since the last call, in bytes."""
+    peaks = {
+        "gpu_mem_allocated_bytes": torch.cuda.max_memory_allocated(),
+        "gpu_mem_reserved_bytes": torch.cuda.max_memory_reserved(),
+    }
+    torch.cuda.reset_peak_memory_stats()
+    return peaks
 
 
-@dataclass(frozen=True)
-class MatmulRun:
-    """Matrix products on an otherwise idle GPU.
-
-    Attributes:
-        flops_per_s: rate of bfloat16 products of 8192 x 8192, the median.
-        busy_ns: from when to when they ran, monotonic, in nanoseconds.
-    """
-
-    flops_per_s: float
-    busy_ns: Interval
-
-
-def run_matmul() -> MatmulRun:
+def run_matmul() -> tuple[float, Interval]:
     """Multiply matrices for a while, with the GPU idle before and after.
 
     The rate is what this GPU reaches, and the times say where on the clock the sampler's values belong. The values
     are random: products of zeros draw less power and run faster. The host waits for the last product alone: with a
     wait for each, multiprocessors are busy in 84 to 92 % of the time, as it comes, and a load that is not even is
     placed badly (seen on an H100).
+
+    Returns:
+        Floating-point operations per second of bfloat16 products of 8192 x 8192, the median; and from when to when
+        they ran, monotonic, in nanoseconds.
 
     Raises:
         RuntimeError: CUDA refuses, for want of memory (400 MB) or for another reason.
@@ -63,7 +51,7 @@ def run_matmul() -> MatmulRun:
     times_ms = _times_ms(left, right, count)
     end_ns = time.monotonic_ns()
     time.sleep(_IDLE_S)
-    return MatmulRun(2 * _SIZE**3 / (statistics.median(times_ms) / 1e3), (start_ns, end_ns))
+    return 2 * _SIZE**3 / (statistics.median(times_ms) / 1e3), (start_ns, end_ns)
 
 
 def _times_ms(left: torch.Tensor, right: torch.Tensor, count: int) -> list[float]:

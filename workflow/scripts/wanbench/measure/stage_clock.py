@@ -12,25 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from wanbench.util.event_log import EventLog
 from wanbench.util.intervals import Interval
-
-
-class PeakMemory(Protocol):
-    """Highest memory use of the device since it was last asked."""
-
-    def take_peak(self) -> dict[str, int]:
-        """Peaks in bytes since the last call, by measure; empty where there is no such device."""
-        ...
-
-
-class NoPeakMemory:
-    """For a device without a memory of its own."""
-
-    def take_peak(self) -> dict[str, int]:
-        return {}
 
 
 @dataclass
@@ -46,12 +31,18 @@ class StageClock:
 
     Spans nest. Kinds: `stage` (a row of the report), `step` (a denoising step, later split into loading and
     inference), `detail` (a part of a stage).
+
+    Args:
+        take_peak: highest memory use of the device since it was last asked, in bytes, by measure; empty for a device
+            without a memory of its own.
     """
 
-    def __init__(self, log: EventLog, synchronise: Callable[[], None], memory: PeakMemory) -> None:
+    def __init__(
+        self, log: EventLog, synchronise: Callable[[], None], take_peak: Callable[[], dict[str, int]] = dict
+    ) -> None:
         self._log = log
         self._synchronise = synchronise
-        self._memory = memory
+        self._take_peak = take_peak
         self._open: list[_OpenSpan] = []
         self._count = 0
         self._at_boundaries: list[Callable[[], None]] = []
@@ -127,6 +118,6 @@ class StageClock:
 
     def _credit_peaks(self) -> None:
         """The device keeps one peak and it is reset here, so every open span must be given its share."""
-        for measure, peak_bytes in self._memory.take_peak().items():
+        for measure, peak_bytes in self._take_peak().items():
             for span in self._open:
                 span.peaks_bytes[measure] = max(peak_bytes, span.peaks_bytes.get(measure, 0))

@@ -14,7 +14,7 @@ from wanbench.cases.case import Case
 from wanbench.measure import cuda
 from wanbench.measure.environment import software_and_hardware
 from wanbench.measure.job import Job
-from wanbench.measure.stage_clock import NoPeakMemory, StageClock
+from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import generate, pipeline_arguments
 from wanbench.measure.wan.observe import observe
@@ -43,7 +43,7 @@ def measure_case(job: Job, log: EventLog) -> None:
     on_gpu = torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
     synchronise = torch.cuda.synchronize if on_gpu else lambda: None
-    clock = StageClock(log, synchronise, cuda.CudaPeakMemory() if on_gpu else NoPeakMemory())
+    clock = StageClock(log, synchronise, cuda.take_peak if on_gpu else dict)
     environment = software_and_hardware(device, job.conda_env)
     clock.note("environment", values=environment)
     log.write({"record": "end", "span": 0, "time_ns": time.monotonic_ns(), "args": {}})
@@ -116,13 +116,12 @@ def disk_read_bytes() -> int | None:
 
 def multiply_matrices(clock: StageClock) -> None:
     """Note the rate of this GPU and the times of a known load, or that there is none: the case is complete without."""
-    begin_s, run = time.monotonic(), None
+    begin_s, rate, busy_ns = time.monotonic(), None, None
     try:
-        run = cuda.run_matmul()
+        rate, busy_ns = cuda.run_matmul()
     except Exception as error:
         # Whatever it is: the GPU's memory is full of the case, and CUDA has many names for that.
         print(f"matrix products: {type(error).__name__}: {error}", file=sys.stderr)
-    rate, busy_ns = run and run.flops_per_s, run and run.busy_ns
     clock.note("matmul", time_s=time.monotonic() - begin_s, flops_per_s=rate, busy_ns=busy_ns)
 
 
@@ -137,7 +136,7 @@ def work_on_case(job: Job, rank: int) -> None:
     _check(job, rank, device, software_and_hardware(device, job.conda_env)["gpu"])
     # From here on what all ranks wait for comes in the same order as in the measured process.
     ranks = join_ranks(rank, case.gpus, job.rendezvous, device, case.timeout_s)
-    clock = StageClock(EventLog(Path(os.devnull)), lambda: None, NoPeakMemory())
+    clock = StageClock(EventLog(Path(os.devnull)), lambda: None)
     pipe = build_pipeline(case, device, clock)
     apply_settings(pipe, case, device)
     ranks.meet("placed")
