@@ -28,9 +28,9 @@ def left_in(attempt: Attempt) -> set[str]:
     return {file.name for file in attempt.work.iterdir()}
 
 
-def wait_for(condition: Callable[[], object], within_s: float = 300) -> None:
+def wait_for(condition: Callable[[], object]) -> None:
     """Wait for what must happen; the bound only ends a test that would wait for ever."""
-    deadline = time.monotonic() + within_s
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.02)
