@@ -75,6 +75,20 @@ def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process(
     assert threads[1] == max(1, threads[0] // 2)
 
 
+def test_ranks_together_make_the_video_of_one_process_with_both_experts(
+    tmp_path: Path, before: Callable[[str], object]
+) -> None:
+    videos = []
+    for gpus in (1, 2):
+        file = tmp_path / f"{gpus}.npy"
+        before(IN_RANKS + KEPT.format(file=file))
+        case = tiny_case("T2V-A14B", steps=4, gpus=gpus)
+        outcome, _ = run(case, tmp_path / f"on_{gpus}")
+        assert outcome.status == "ok"
+        videos.append(np.load(file))
+    assert relative_error(videos[1], videos[0]) <= rounding_bound(case)
+
+
 def test_a_killed_rank_ends_the_case_and_is_named(tmp_path: Path) -> None:
     when_it_measures(tmp_path, partial(signal_to, "wanbench.measure.rank", signal.SIGKILL), reached="Step_2")
     outcome, trace = run(tiny_case(steps=1000, gpus=2), tmp_path)

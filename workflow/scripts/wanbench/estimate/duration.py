@@ -2,7 +2,7 @@
 
 A cluster is asked for this time and ends what takes longer, so the rates are well below those that were seen:
 
-    computing   floating-point operations of the stages (`measure/wan/flops.py`) over 40e12 a second; an RTX 4090, the
+    computing   floating-point operations of the stages (`models/flops.py`) over 40e12 a second; an RTX 4090, the
                 slowest GPU with a published time, did 97e12. In float32 an eighth of that. Several GPUs count as one:
                 how much faster they are depends on how they are linked.
     transfers   with offloading, what goes between host and GPU over 1.4e9 bytes a second, which an H200 took for
