@@ -59,14 +59,12 @@ def own_slot(usable: list[Gpu], count: int, log: Callable[[str], None]) -> Itera
 
     Args:
         usable: in the order of preference; without any, no other slot is given out meanwhile.
+        count: no more than there are.
         log: called once with the reason, if it has to wait.
 
     Raises:
         InputError: the folder of the locks is not this user's alone, cannot be made, or lies where there are no locks.
-        ValueError: `count` is more than there are.
     """
-    if usable and count > len(usable):
-        raise ValueError(f"{count} GPUs of {len(usable)}")
     with ExitStack() as held:
         directory = _private_directory(slots_folder())
         held.callback(os.close, directory)

@@ -1,5 +1,6 @@
 """From the measured process's records to stages with exact intervals."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -151,21 +152,18 @@ def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:
     Args:
         ended_ns: when the process ended; a stage that was still running is closed there.
     """
-    inside: dict[int | None, list[Interval]] = {}
-    for span in recording.spans.values():
-        if span.kind != "detail":
-            extent = (span.start_ns, span.end_ns or ended_ns)
-            inside.setdefault(_stage_around(recording, span.parent), []).append(extent)
-    transfers: dict[int | None, list[Transfer]] = {}
+    spans = [span for span in recording.spans.values() if span.kind != "detail"]
+    extents = {span.number: (span.start_ns, span.end_ns or ended_ns) for span in spans}
+    inside: dict[int | None, list[Interval]] = defaultdict(list)
+    for span in spans:
+        inside[_stage_around(recording, span.parent)].append(extents[span.number])
+    transfers: dict[int | None, list[Transfer]] = defaultdict(list)
     for transfer in recording.transfers:
-        transfers.setdefault(_stage_around(recording, transfer.span), []).append(transfer)
+        transfers[_stage_around(recording, transfer.span)].append(transfer)
     stages: list[Stage] = []
-    for span in recording.spans.values():
-        if span.kind == "detail":
-            continue
-        own_transfers = transfers.get(span.number, [])
-        extent = (span.start_ns, span.end_ns or ended_ns)
-        holes = [] if span.name == stage_names.TOTAL_EXECUTION else union(inside.get(span.number, []))
+    for span in spans:
+        own_transfers, extent = transfers[span.number], extents[span.number]
+        holes = [] if span.name == stage_names.TOTAL_EXECUTION else union(inside[span.number])
         args, intervals = span.args | _transfer_args(own_transfers), subtract([extent], holes)
         stage = Stage(span.name, span.generation, extent, intervals, args, span.end_ns is None)
         stages += _split_step(stage, own_transfers) if span.kind == "step" else [stage]
