@@ -5,7 +5,7 @@ negative prompt), the `*-Diffusers` repositories on the hub (revisions).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,18 @@ class ModelFacts:
 # Configurations of each model's components, by scale: full or tiny.
 ARCHITECTURES = Path(__file__).parent / "architectures"
 
-_A14B = {
-    "sizes": ("1280*720", "720*1280", "832*480", "480*832"),
-    "size_multiple": 16,
-    "frames": 81,
-    "fps": 16,
-    "steps": 40,
-}
+_T2V_A14B = ModelFacts(
+    hub_id="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
+    revision="5be7df9619b54f4e2667b2755bc6a756675b5cd7",
+    tasks=("t2v",),
+    sizes=("1280*720", "720*1280", "832*480", "480*832"),
+    size_multiple=16,
+    frames=81,
+    fps=16,
+    steps=40,
+    guidance=(4.0, 3.0),
+    shift=12.0,
+)
 
 MODELS: dict[str, ModelFacts] = {
     "TI2V-5B": ModelFacts(
@@ -75,21 +80,14 @@ MODELS: dict[str, ModelFacts] = {
         guidance=(5.0,),
         shift=5.0,
     ),
-    "T2V-A14B": ModelFacts(
-        hub_id="Wan-AI/Wan2.2-T2V-A14B-Diffusers",
-        revision="5be7df9619b54f4e2667b2755bc6a756675b5cd7",
-        tasks=("t2v",),
-        guidance=(4.0, 3.0),
-        shift=12.0,
-        **_A14B,
-    ),
-    "I2V-A14B": ModelFacts(
+    "T2V-A14B": _T2V_A14B,
+    "I2V-A14B": replace(
+        _T2V_A14B,
         hub_id="Wan-AI/Wan2.2-I2V-A14B-Diffusers",
         revision="596658fd9ca6b7b71d5057529bbf319ecbc61d74",
         tasks=("i2v",),
         guidance=(3.5, 3.5),
         shift=5.0,
-        **_A14B,
     ),
 }
 
