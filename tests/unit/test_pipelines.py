@@ -114,7 +114,7 @@ def test_a_failure_inside_the_pipeline_leaves_nothing_behind(tmp_path: Path) -> 
     assert "decode" not in vars(pipe.vae)
 
 
-@pytest.mark.parametrize("offload", ["none", "model", "sequential", "group"])
+@pytest.mark.parametrize("offload", ["model", "sequential", "group"])
 @pytest.mark.parametrize("settings", [CASES["5B t2v"], CASES["I2V-A14B"]], ids=["5B t2v", "I2V-A14B"])
 def test_offload_is_in_force_and_changes_no_bit(settings: dict, offload: str, tmp_path: Path) -> None:
     reference = tiny_case(**settings)
