@@ -1,4 +1,5 @@
 TABLES = ["cases", "stages", "details", "excluded"]
+JUDGED = ["findings", "settings"]
 PICTURES = ["stage_times", "time_memory", "energy"]
 
 
@@ -27,8 +28,8 @@ rule report:
         **{table: f"{{folder}}/tables/{table}.parquet" for table in TABLES},
     output:
         report="{folder}/report.md",
-        findings_csv=shown("{folder}/tables/findings.csv", "Tables", table="findings"),
-        findings="{folder}/tables/findings.parquet",
+        csv=[shown(f"{{folder}}/tables/{table}.csv", "Tables", table=table) for table in JUDGED],
+        parquet=expand("{{folder}}/tables/{table}.parquet", table=JUDGED),
     log:
         "logs/{folder}/report.log",
     conda:
@@ -36,18 +37,17 @@ rule report:
     params:
         **made_with("write_report.py"),
         thresholds=THRESHOLDS,
+        prices=PRICES,
     script:
         "../scripts/write_report.py"
 
 
 rule plots:
     input:
-        cases="{folder}/tables/cases.parquet",
-        stages="{folder}/tables/stages.parquet",
+        **{table: f"{{folder}}/tables/{table}.parquet" for table in ("cases", "stages", "settings")},
         traces=traces,
     output:
         svg=[shown(f"{{folder}}/plots/{name}.svg", "All cases", picture=name) for name in PICTURES],
-        png=expand("{{folder}}/plots/{picture}.png", picture=PICTURES),
         words="{folder}/plots/pictures.json",
         cases=report(
             directory("{folder}/plots/cases"),
@@ -63,16 +63,13 @@ rule plots:
     threads: 4
     params:
         **made_with("draw_plots.py"),
-        alike_memory_pct=THRESHOLDS["no_effect_memory_pct"],
-        alike_generation_pct=THRESHOLDS["alike_generation_pct"],
     script:
         "../scripts/draw_plots.py"
 
 
 rule page:
     input:
-        **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, "findings"]},
-        traces=traces,
+        **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, *JUDGED]},
         pictures=["{folder}/plots/pictures.json", "{folder}/plots/cases"],
     output:
         shown("{folder}/report.html", "Report", report="all cases"),
@@ -83,6 +80,7 @@ rule page:
     params:
         **made_with("write_page.py"),
         thresholds=THRESHOLDS,
+        prices=PRICES,
     script:
         "../scripts/write_page.py"
 

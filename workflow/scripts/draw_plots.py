@@ -16,7 +16,7 @@ from wanbench.plots.picture import save
 from wanbench.plots.time_memory import time_memory
 from wanbench.util.lifeline import map_in_processes
 
-cases, stages = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages"))
+cases, stages, settings = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "settings"))
 rows = [rows[0] for rows in records_by_case(cases).values()]
 stages_of, names = records_by_case(stages), list(cases["case"])
 trace_of = {case_of(Path(file)): Path(file) for file in snakemake.input.traces}
@@ -32,7 +32,7 @@ map_in_processes(
 )
 pictures = {
     "stage_times": stage_times(cases, stages),
-    "time_memory": time_memory(cases, snakemake.params.alike_memory_pct, snakemake.params.alike_generation_pct),
+    "time_memory": time_memory(settings),
     "energy": energy(cases, stages),
 }
 save(pictures, None, Path(snakemake.output.words).parent)

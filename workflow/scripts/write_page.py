@@ -1,4 +1,4 @@
-"""Rule page: tables, pictures and traces to one HTML file."""
+"""Rule page: tables and pictures to one HTML file."""
 
 from pathlib import Path
 
@@ -8,18 +8,18 @@ enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 
 import pandas as pd
 
-from wanbench.analysis.collect import case_of
+from wanbench.analysis.settings_table import Prices
 from wanbench.findings.findings_table import findings_of_table
 from wanbench.findings.thresholds import Thresholds
-from wanbench.report.content import content_of
 from wanbench.report.page import read_pictures, to_page
 from wanbench.report.published import read_published
+from wanbench.report.view import view_of
 from wanbench.trace.writer import write_atomically
 
-tables = [pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "details", "excluded")]
-findings = findings_of_table(pd.read_parquet(snakemake.input.findings))
-content = content_of(*tables, findings, Thresholds(**snakemake.params.thresholds), read_published())
-traces = {case_of(Path(file)): Path(file) for file in snakemake.input.traces}
-words, cases = map(Path, snakemake.input.pictures)
-pictures = read_pictures([words, *sorted(cases.glob("*/pictures.json"))])
-write_atomically(Path(snakemake.output[0]), to_page(content, pictures, traces))
+names = ("cases", "stages", "excluded", "settings", "findings")
+cases, stages, excluded, settings, findings = (pd.read_parquet(snakemake.input[name]) for name in names)
+thresholds, prices = Thresholds(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
+found = findings_of_table(findings)
+view = view_of(cases, stages, excluded, settings, found, thresholds, prices, read_published())
+folder = Path(snakemake.output[0]).parent
+write_atomically(Path(snakemake.output[0]), to_page(view, read_pictures(folder / "plots", list(cases["case"]))))

@@ -1,4 +1,4 @@
-"""Rule report: tables to findings, and both to Markdown."""
+"""Rule report: tables to findings and settings, and all of them to Markdown."""
 
 from pathlib import Path
 
@@ -8,18 +8,21 @@ enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 
 import pandas as pd
 
+from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import records_by_case, write_table
 from wanbench.findings.findings_table import findings_table
 from wanbench.findings.rules import findings_by_case
 from wanbench.findings.thresholds import Thresholds
-from wanbench.report.content import content_of
-from wanbench.report.markdown import to_markdown
 from wanbench.report.published import read_published
+from wanbench.report.render import to_markdown
+from wanbench.report.view import view_of
 from wanbench.trace.writer import write_atomically
 
-tables = [pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "details", "excluded")]
-thresholds = Thresholds(**snakemake.params.thresholds)
-findings = findings_by_case(tables[0], records_by_case(tables[1]), thresholds)
-write_table(findings_table(findings), Path(snakemake.output.findings_csv), Path(snakemake.output.findings))
-content = content_of(*tables, findings, thresholds, read_published())
-write_atomically(Path(snakemake.output.report), to_markdown(content))
+cases, stages, excluded = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "excluded"))
+thresholds, prices = Thresholds(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
+settings = settings_table(cases, prices, thresholds.alike_generation_pct, thresholds.no_effect_memory_pct)
+findings = findings_by_case(cases, records_by_case(stages), thresholds)
+for table, csv, parquet in zip((findings_table(findings), settings), snakemake.output.csv, snakemake.output.parquet):
+    write_table(table, Path(csv), Path(parquet))
+view = view_of(cases, stages, excluded, settings, findings, thresholds, prices, read_published())
+write_atomically(Path(snakemake.output.report), to_markdown(view))

@@ -41,10 +41,10 @@ def plain(value: object) -> str:
     return one_line(str(value)).translate(_ESCAPES)
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Sequence[str], between: str = ", ") -> str:
     """Names in a line, of many the first and how many more there are."""
     more = len(names) - _MOST_NAMED
-    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    return between.join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def escaped_but_code(text: str) -> str:

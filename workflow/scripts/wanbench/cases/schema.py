@@ -18,6 +18,7 @@ from wanbench.util.text import escape_in_json
 _SCHEMAS = Path(__file__).parents[3] / "schemas"
 SCHEMA_FILE = _SCHEMAS / "config.schema.json"
 THRESHOLDS_SCHEMA_FILE = _SCHEMAS / "thresholds.schema.json"
+PRICES_SCHEMA_FILE = _SCHEMAS / "prices.schema.json"
 
 # As YAML reads them where they stand without quotes.
 _TRUTH_VALUES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}

@@ -1,0 +1,95 @@
+"""The answer of a report: of each workload, the settings to use, as rows of the settings table."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from wanbench.analysis.settings_table import WORKLOAD
+from wanbench.registry.settings import LOSSY
+
+# Memory of cards that people have, in GB of 1e9 bytes.
+CARDS_GB = (24, 48, 80)
+# A generation that takes so many times the fastest one's time is still a useful speed.
+USEFUL = 1.25
+
+# A row of the settings table by column.
+Way = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What runs on a card of a memory, the fastest of each; None where nothing measured does.
+
+    Attributes:
+        fits: by the memory that was used on the whole GPU.
+        may_fit: by the memory that torch had allocated, where that is faster: on a large GPU its allocator takes more
+            than it needs.
+    """
+
+    fits: Way | None
+    may_fit: Way | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The settings to use for one workload; None for what was not measured.
+
+    Attributes:
+        workload: columns of WORKLOAD.
+        fastest: on one GPU, exact or different in rounding alone.
+        lossy: the fastest on one GPU, where that is faster.
+        light: the least memory used of those on one GPU that change no more than rounding and take at most USEFUL times
+            the time of the fastest.
+        cards: by their memory in GB; those with less than the GPU that was measured.
+        several: the fastest on several GPUs.
+    """
+
+    workload: Way
+    fastest: Way | None
+    lossy: Way | None
+    light: Way | None
+    cards: dict[int, Fit]
+    several: Way | None
+
+
+def answers_of(settings: pd.DataFrame, alike_memory_pct: float) -> list[Answer]:
+    """An answer for each workload of the settings table, in its order.
+
+    Args:
+        alike_memory_pct: memory that differs by no more is the same, and the faster way the better one.
+    """
+    return [_answer(rows, alike_memory_pct) for _, rows in settings.groupby(WORKLOAD, dropna=False, sort=False)]
+
+
+def _answer(rows: pd.DataFrame, alike_memory_pct: float) -> Answer:
+    rows = rows.sort_values("time_s")
+    timed = rows[rows["time_s"].notna()]
+    one, several = timed[timed["gpus"] == 1], timed[timed["gpus"] > 1]
+    sound = one[one["fidelity"] != LOSSY]
+    fastest, lossy = _first(sound), _first(one[one["fidelity"] == LOSSY])
+    if fastest and lossy and lossy["time_s"] >= fastest["time_s"]:
+        lossy = None
+    useful = sound[sound["time_s"] <= USEFUL * fastest["time_s"]] if fastest else sound
+    least_bytes = useful["gpu_mem_used_bytes"].min() * (1 + alike_memory_pct / 100)
+    total_bytes = rows["gpu_mem_total_bytes"].max()
+    return Answer(
+        workload={key: rows.iloc[0][key] for key in WORKLOAD},
+        fastest=fastest,
+        lossy=lossy,
+        light=_first(useful[useful["gpu_mem_used_bytes"] <= least_bytes]),
+        cards={size: _fit(one, size * 1e9) for size in CARDS_GB if size * 1e9 < total_bytes},
+        several=_first(several[several["fidelity"] != LOSSY]),
+    )
+
+
+def _fit(one: pd.DataFrame, size_bytes: float) -> Fit:
+    fits = _first(one[one["gpu_mem_used_bytes"] <= size_bytes])
+    may_fit = _first(one[one["gpu_mem_allocated_bytes"] <= size_bytes])
+    return Fit(fits, may_fit if may_fit and (not fits or may_fit["time_s"] < fits["time_s"]) else None)
+
+
+def _first(rows: pd.DataFrame) -> Way | None:
+    """The first row; of rows in the order of their time the fastest."""
+    return None if rows.empty else rows.iloc[0].to_dict()

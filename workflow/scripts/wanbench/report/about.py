@@ -1,0 +1,106 @@
+"""What the cases of a report ran on and with: one row a fact."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from wanbench.analysis.case_rows import CaseRow, case_rows
+from wanbench.analysis.mfu import MEASURED, peak_flops_per_s
+from wanbench.analysis.numbers import gigabytes, plain, some
+
+
+def about(cases: pd.DataFrame) -> dict[str, str]:
+    """Facts by name, as Markdown; where cases differ, every variant is named with its count."""
+    facts: Mapping[str, Callable[[CaseRow], Any]] = {
+        "GPU": _gpu,
+        "GPU UUID": lambda case: case["gpu_uuid"],
+        "Driver, CUDA": _driver,
+        "Peak for MFU": _peak,
+        "CPU": lambda case: (
+            f"{case['cpu_name']}, {case['cpu_cores_logical']} cores, {case['cpu_threads_torch']} threads"
+        ),
+        "Host memory": lambda case: f"{gigabytes(case['sys_mem_total_bytes'])} GB",
+        "System": lambda case: case["platform"],
+        "Python": lambda case: case["python"],
+        "Packages": lambda case: None if pd.isna(case["packages"]) else case["packages"].replace("=", " "),
+        "Conda": lambda case: case["conda_env"] if pd.notna(case["conda_env"]) else "none",
+        "Measuring code": _code,
+        "Weights": _weights,
+        "Prompt": lambda case: case["prompt"],
+        "Image": lambda case: case["image"],
+    }
+    rows = case_rows(cases)
+    texts = {"Measured": _dates(cases), "Matrix products": _matrix_rate(cases)}
+    texts |= {name: _variants([fact(case) for case in rows]) for name, fact in facts.items()}
+    return {name: text for name, text in texts.items() if text}
+
+
+def gpu_with_count(case: CaseRow) -> str:
+    """Name of the GPU, with how many of them worked on the case where it is not one."""
+    return case["gpu_name"] if case["gpus"] == 1 else f"{case['gpus']} x {case['gpu_name']}"
+
+
+def _variants(values: list[Any]) -> str:
+    known = pd.Series(values, dtype=object).dropna()
+    counts = known.astype(str).value_counts()
+    if len(counts) == 1 and len(known) == len(values):
+        return plain(counts.index[0])
+    return some([f"{plain(text)} ({count} case{'s' if count > 1 else ''})" for text, count in counts.items()], "; ")
+
+
+def _gpu(case: CaseRow) -> str | None:
+    if pd.isna(case["device"]):
+        return None
+    if case["device"] == "cpu":
+        return "none: ran on the CPU"
+    limit = "" if pd.isna(case["gpu_power_limit_w"]) else f", power limit {case['gpu_power_limit_w']:.0f} W"
+    return f"{gpu_with_count(case)}, {gigabytes(case['gpu_mem_total_bytes'])} GB{limit}"
+
+
+def _driver(case: CaseRow) -> str | None:
+    if pd.isna(case["gpu_name"]):
+        return None
+    driver = "unknown" if pd.isna(case["gpu_driver"]) else case["gpu_driver"]
+    return f"driver {driver}, CUDA {case['cuda']}, compute capability {case['gpu_compute_capability']}"
+
+
+def _peak(case: CaseRow) -> str | None:
+    name, measured = (case[key] if pd.notna(case[key]) else None for key in ("gpu_name", "matmul_flops_per_s"))
+    peak = peak_flops_per_s(name, measured)
+    if peak is None:
+        return None
+    if peak[1] == MEASURED:
+        return "the rate of matrix products that each case measured"
+    return f"{peak[0] / 1e12:.1f} TFLOP/s, dense bfloat16 ({peak[1]})"
+
+
+def _code(case: CaseRow) -> str:
+    if pd.isna(case["git_commit"]):
+        return "unknown commit"
+    changed = pd.notna(case["git_dirty"]) and case["git_dirty"]
+    return f"commit {case['git_commit'][:12]}{', with changes' if changed else ''}"
+
+
+def _weights(case: CaseRow) -> str:
+    if case["weights"] != "pretrained":
+        return f"random, {case['scale']} scale"
+    return case["checkpoint"] + ("" if pd.isna(case["revision"]) else f" at {case['revision']}")
+
+
+def _dates(cases: pd.DataFrame) -> str:
+    begun = pd.to_datetime(cases["started_at"], format="ISO8601", utc=True)
+    ended = begun + pd.to_timedelta(cases["total_duration_s"].astype(float), unit="s")
+    if begun.isna().all():
+        return ""
+    first, last = (f"{time:%Y-%m-%d %H:%M}" for time in (begun.min(), ended.max()))
+    return f"{first} UTC" if first == last else f"{first} to {last} UTC"
+
+
+def _matrix_rate(cases: pd.DataFrame) -> str:
+    """Rates of bfloat16 matrix products, which each case measures at its end on its warm GPU."""
+    rates = cases["matmul_flops_per_s"].dropna() / 1e12
+    if rates.empty:
+        return ""
+    spread = f", {rates.min():.0f} to {rates.max():.0f} in {len(rates)} cases" if len(rates) > 1 else ""
+    return f"{rates.median():.0f} TFLOP/s in bfloat16{spread}"

@@ -1,0 +1,60 @@
+"""How a report writes figures, and lays them out in tables."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from wanbench.analysis.numbers import NOT_MEASURED, fixed
+
+
+def markdown_table(rows: Sequence[Mapping[str, str]], text_columns: Sequence[str]) -> str:
+    """A Markdown table of texts; columns not named in `text_columns` are numbers and stand to the right."""
+    frame = pd.DataFrame(rows)
+    sides = ["left" if name in text_columns else "right" for name in frame]
+    # Numbers are texts already, with their decimals.
+    return frame.to_markdown(index=False, disable_numparse=True, colalign=sides)
+
+
+def without_empty(rows: Sequence[Mapping[str, str]], kept: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Rows without the columns that are n/a or empty in all of them, but for those that are kept in any case."""
+    said = {key for row in rows for key, text in row.items() if key in kept or text not in ("", NOT_MEASURED)}
+    return [{key: text for key, text in row.items() if key in said} for row in rows]
+
+
+def spread_of(way: Mapping[str, Any], alike_pct: float) -> float:
+    """Half the range of the times of equal cases, as a share of their median; of a single one what equal ones differ by.
+
+    Args:
+        way: a row of the settings table.
+    """
+    if way["n"] < 2:
+        return alike_pct / 100
+    return float((way["time_max_s"] - way["time_min_s"]) / 2 / way["time_s"])
+
+
+def supported(value: Any, spread: float) -> str:
+    """A figure with as many digits as a relative spread supports: 108.18 with 2.5 % is 108."""
+    if pd.isna(value):
+        return NOT_MEASURED
+    decimals = -math.floor(math.log10(abs(value) * max(spread, 1e-3))) if value else 0
+    return f"{round(float(value), decimals):.{max(decimals, 0)}f}"
+
+
+def time_text(way: Mapping[str, Any], alike_pct: float) -> str:
+    """Time of a generation with its uncertainty, where equal cases show one."""
+    spread = spread_of(way, alike_pct)
+    sure = f" ±{100 * spread:.1f} %" if way["n"] > 1 else ""
+    warm = " warm" if way["kind"] == "warm" else ""
+    return f"{supported(way['time_s'], spread)} s{sure}{warm}"
+
+
+def gb(value_bytes: Any, decimals: int = 1) -> str:
+    """Bytes as GB (1e9 bytes), to three digits or so."""
+    return fixed(value_bytes, decimals, 1e-9)
+
+
+def with_unit(text: str, unit: str) -> str:
+    """A figure with its unit; n/a has none."""
+    return text if text == NOT_MEASURED or not unit else f"{text} {unit}"

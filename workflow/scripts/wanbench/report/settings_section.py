@@ -1,0 +1,46 @@
+"""Which settings to use: a table for each workload, of one row a way to make the video."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from wanbench.analysis.numbers import NOT_MEASURED, fixed, plain
+from wanbench.analysis.settings_table import WORKLOAD
+from wanbench.registry.settings import LOSSY
+from wanbench.report.answer_table import workload_text
+from wanbench.report.cells import gb, markdown_table, spread_of, supported, without_empty
+
+_TEXT_COLUMNS = ("Settings", "Best at", "Generation")
+
+
+def settings_tables(settings: pd.DataFrame, alike_pct: float, currency: str | None) -> dict[str, str]:
+    """Markdown tables by what they are of."""
+    several = settings["gpu_name"].nunique() > 1
+    tables = {}
+    for _, rows in settings.groupby(WORKLOAD, dropna=False, sort=False):
+        ways = [_row(way, alike_pct, currency) for way in rows.to_dict("records")]
+        tables[plain(workload_text(rows.iloc[0], several))] = markdown_table(without_empty(ways), _TEXT_COLUMNS)
+    return tables
+
+
+def _row(way: Mapping[str, Any], alike_pct: float, currency: str | None) -> dict[str, str]:
+    spread = spread_of(way, alike_pct)
+    return {
+        "Settings": plain(way["printed"]) + (" (lossy)" if way["fidelity"] == LOSSY else ""),
+        "Best at": way["best_at"] if way["fits"] else "does not fit",
+        "Time (s)": supported(way["time_s"], spread),
+        "±": f"{100 * spread:.1f} %" if way["n"] > 1 else "",
+        "Cases": str(way["n"]),
+        "Generation": way["kind"] if way["fits"] else "",
+        "Used (GB)": gb(way["gpu_mem_used_bytes"]),
+        "Allocated (GB)": gb(way["gpu_mem_allocated_bytes"]),
+        "Host (GB)": gb(way["host_mem_bytes"]),
+        "Energy (Wh)": fixed(way["energy_j"], 1, 1 / 3600),
+        f"Cost ({plain(currency)})" if currency else "Cost": fixed(way["cost"]),
+        "CO2 (g)": fixed(way["co2_g"], 0),
+        "Videos/h": fixed(way["videos_per_hour"], 1),
+        "s/step": supported(way["step_s"], spread),
+        "Decoding (s)": supported(way["vae_computing_s"], spread),
+        "Compiling (s)": fixed(way["compilation_s"], 0) if way["fits"] else NOT_MEASURED,
+    }

@@ -1,0 +1,131 @@
+"""All that a report says, made from the tables: the Markdown report and the page are templates that show it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from wanbench.analysis.answer import answers_of
+from wanbench.analysis.case_rows import case_rows
+from wanbench.analysis.numbers import plain, some
+from wanbench.analysis.settings_table import Prices
+from wanbench.analysis.tables import records_by_case
+from wanbench.findings.basis import Finding, Rule
+from wanbench.findings.case_counts import of_failed_check, with_warnings
+from wanbench.findings.rules import explained
+from wanbench.findings.thresholds import Thresholds
+from wanbench.registry.stages import OK
+from wanbench.report import meanings
+from wanbench.report.about import about
+from wanbench.report.answer_table import answer_rows
+from wanbench.report.case_view import CaseView, case_view
+from wanbench.report.published import published_table
+from wanbench.report.settings_section import settings_tables
+from wanbench.report.summary import summary
+
+TITLE = "Wan2.2 Benchmark Report"
+
+
+@dataclass(frozen=True)
+class View:
+    """The whole report; texts are Markdown.
+
+    Attributes:
+        ok: number of cases that ran to their end.
+        others: the other cases by status: how many, and which.
+        doubtful, warned: of the cases that are ok, those that failed a check or have a warning; empty for none.
+        excluded: reason by case, of traces that are not used.
+        answer: a row for each workload; empty where no case of a real model is usable.
+        alike_pct: by how much times of equal cases differ.
+        summary, published: tables; empty where there is none.
+        settings: tables by what is made.
+        facts: what the cases ran on, by name.
+        notes: names of the notes that hold.
+        columns: what columns mean, by the heading of their table.
+        rules: those that found something.
+    """
+
+    title: str
+    ok: int
+    others: dict[str, str]
+    doubtful: str
+    warned: str
+    excluded: dict[str, str]
+    answer: list[dict[str, str]]
+    alike_pct: float
+    prices: Prices
+    summary: str
+    settings: dict[str, str]
+    published: str
+    cases: list[CaseView]
+    facts: dict[str, str]
+    notes: frozenset[str]
+    columns: dict[str, dict[str, str]]
+    rules: list[Rule]
+
+
+def view_of(
+    cases: pd.DataFrame,
+    stages: pd.DataFrame,
+    excluded: pd.DataFrame,
+    settings: pd.DataFrame,
+    findings: Mapping[str, Sequence[Finding]],
+    thresholds: Thresholds,
+    prices: Prices,
+    published: pd.DataFrame,
+) -> View:
+    """The view of a report.
+
+    Args:
+        cases, stages, excluded: the tables of `wanbench.analysis.tables`.
+        settings: the table of `wanbench.analysis.settings_table`.
+        findings: by case; none for a case that is not there.
+        thresholds: those that the findings were made with.
+        published: what `read_published` gives.
+    """
+    alike_pct, stages_of = thresholds.alike_generation_pct, records_by_case(stages)
+    failed = cases[cases["status"] != OK].groupby("status")["case"].agg(list)
+    beside = published_table(settings, published, alike_pct)
+    columns = {"The summary": meanings.SUMMARY}
+    columns |= {"Settings": meanings.SETTINGS} if len(settings) else {}
+    columns |= {"Stages of a case": meanings.STAGES, "Inference Statistics": meanings.STATISTICS}
+    return View(
+        title=TITLE,
+        ok=int((cases["status"] == OK).sum()),
+        others={status: _named(names) for status, names in failed.items()},
+        doubtful=_named(of_failed_check(cases)),
+        warned=_named(with_warnings(cases, findings)),
+        excluded={plain(item.case): plain(item.reason) for item in excluded.itertuples()},
+        answer=answer_rows(answers_of(settings, thresholds.no_effect_memory_pct), alike_pct, prices.currency),
+        alike_pct=alike_pct,
+        prices=prices,
+        summary=summary(cases, findings) if len(cases) else "",
+        settings=settings_tables(settings, alike_pct, prices.currency),
+        published=beside,
+        cases=[case_view(row, stages_of.get(row["case"], []), findings.get(row["case"], [])) for row in case_rows(cases)],
+        facts=about(cases),
+        notes=frozenset(name for name, holds in _notes(cases).items() if holds),
+        columns=columns,
+        rules=explained(finding for of_case in findings.values() for finding in of_case),
+    )
+
+
+def _named(names: Sequence[str]) -> str:
+    """How many cases, and which; empty for none."""
+    return f"{len(names)} ({some([plain(name) for name in names])})" if names else ""
+
+
+def _notes(cases: pd.DataFrame) -> dict[str, bool]:
+    """Whether what a note is about occurs in the report."""
+    random, by_gpm = cases["weights"] == "random", cases["sm_activity_source"] == "gpm_sm_utilisation"
+    return {
+        "random weights": random.any(),
+        "cache at random": (random & (cases["cache"] != "none")).any(),
+        "tiny": (cases["scale"] == "tiny").any(),
+        "cpu": (cases["device"] == "cpu").any(),
+        "no gpm": (cases["sm_activity_source"] == "nvml_gpu_utilisation").any(),
+        "rough gpm": (by_gpm & ~cases["gpm_counter_refresh_found"].fillna(False)).any(),
+        "several gpus": cases["gpu_uuid"].nunique() > 1,
+        "unofficial size": cases["unofficial_size"].fillna(False).any(),
+        "gpu telemetry error": cases["gpu_telemetry_error"].notna().any(),
+    }
