@@ -35,4 +35,4 @@ pictures = {
     "time_memory": time_memory(settings),
     "energy": energy(cases, stages),
 }
-save(pictures, None, Path(snakemake.output.words).parent)
+save(pictures, Path(snakemake.output.words).parent)

@@ -66,7 +66,9 @@ def settings_table(cases: pd.DataFrame, prices: Prices, alike_time_pct: float, a
         like=table["time_s"],
     )
     table["co2_g"] = _sum(None if prices.co2_g_per_kwh is None else kwh * prices.co2_g_per_kwh, like=table["time_s"])
-    table = table.sort_values([*WORKLOAD, "fits", "time_s"], ascending=[*([True] * len(WORKLOAD)), False, True])
+    order = table["model"].map(list(MODELS).index)
+    by = ["order", *WORKLOAD[1:], "fits", "time_s"]
+    table = table.assign(order=order).sort_values(by, ascending=[True] * (len(by) - 2) + [False, True]).drop(columns="order")
     marks = [_marks(group, alike_time_pct, alike_memory_pct) for _, group in table.groupby(WORKLOAD, dropna=False)]
     return table.assign(best_at=pd.concat(marks)).reset_index(drop=True)
 

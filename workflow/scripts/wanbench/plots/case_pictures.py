@@ -14,4 +14,4 @@ from wanbench.trace.reader import read_counters
 def draw_case(case: Mapping[str, Any], stages: Sequence[StageRow], trace: Path, folder: Path) -> None:
     """Save the pictures of a case in a folder of its own."""
     pictures = {"timeline": timeline(case, stages, read_counters(trace)), "steps": step_times(case, stages)}
-    save(pictures, case["case"], folder)
+    save(pictures, folder)

@@ -15,7 +15,7 @@ Counters = Mapping[str, Mapping[str, Readings]]
 
 # Three readings missed. A line across more would show what nobody saw.
 MAX_GAP_S = 0.35
-_MOST_POINTS = 800  # about one a pixel of the axes
+_MOST_POINTS = 400
 _MAIN, _SECOND = (style.BLUE, "-"), (style.VERMILION, ":")
 
 

@@ -1,7 +1,8 @@
 """A picture with the words that go with it, and how it becomes files."""
 
-import base64
+import io
 import json
+import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,14 +11,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from wanbench.plots.style import DPI, new_figure
+from wanbench.plots.style import new_figure
 from wanbench.registry.stages import OK
 from wanbench.trace.writer import write_atomically
-
-# Without a date and a version the same figures give the same bytes.
-_METADATA = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-# Agg draws no more than 2**16 pixels a side; a grid of thousands of cases is then drawn smaller.
-_MOST_PIXELS = 65_000
 
 
 @dataclass(frozen=True)
@@ -50,23 +46,24 @@ def notice(title: str, text: str) -> Picture:
     return Picture(figure, f"{title}: {text}", "")
 
 
-def save(pictures: Mapping[str, Picture], case: str | None, folder: Path) -> None:
-    """Each picture as SVG and PNG, and in `pictures.json` the words of all, with the PNG for a page to show.
-
-    A page is given that one file a case: a job on another machine finds only what it was given.
+def save(pictures: Mapping[str, Picture], folder: Path) -> None:
+    """Each picture as SVG, and the words of all in `pictures.json`: alt and caption by file stem.
 
     Args:
         pictures: by the stem of their files.
-        case: the case that they are of; None for those of a whole grid.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    entries = []
     for stem, picture in pictures.items():
-        dpi = min(DPI, _MOST_PIXELS / max(picture.figure.get_size_inches()))
-        for kind, metadata in _METADATA.items():
-            picture.figure.savefig(folder / f"{stem}.{kind}", dpi=dpi, metadata=metadata)
-        png = base64.b64encode((folder / f"{stem}.png").read_bytes()).decode("ascii")
-        width, height = picture.figure.get_size_inches()
-        words = {"file": stem, "case": case, "alt": picture.alt, "caption": picture.caption}
-        entries.append(words | {"tall": bool(height > width), "png_base64": png})
-    write_atomically(folder / "pictures.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+        text = io.StringIO()
+        # Without a date and a version the same figures give the same bytes.
+        picture.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        write_atomically(folder / f"{stem}.svg", _shortened(text.getvalue()))
+    words = {stem: {"alt": picture.alt, "caption": picture.caption} for stem, picture in pictures.items()}
+    write_atomically(folder / "pictures.json", json.dumps(words, indent=1, ensure_ascii=False) + "\n")
+
+
+def _shortened(svg: str) -> str:
+    """With coordinates to a tenth of a point, which is what can be seen, and lines without a letter a point."""
+    svg = re.sub(r"(?<=[ \"])(-?\d+\.\d)\d+", r"\1", svg)
+    # Where there are no curves, each further pair of coordinates is the end of a line.
+    return re.sub(r'd="([^"CQ]*)"', lambda path: f'd="{" ".join(path[1].replace("L ", "").split())}"', svg)

@@ -64,7 +64,7 @@ BLACK, ORANGE, SKY, GREEN, YELLOW = "#000000", "#E69F00", "#56B4E9", "#009E73", 
 BLUE, VERMILION, PURPLE, GREY, PALE = "#0072B2", "#D55E00", "#CC79A7", "#999999", "#E5E5E5"
 
 STARTUP = Look("process start-up", PALE)
-INITIALISATION = Look("initialisation", GREY, "...")
+INITIALISATION = Look("initialisation", GREY, "++")
 ENCODING = Look("preprocessing and text encoding", PURPLE, "----")
 COMPILATION = Look("compilation", YELLOW, "xxxx")
 LOADING = Look("loading in steps", VERMILION, "//////")
@@ -74,7 +74,7 @@ HIGH_NOISE = Look("denoising (high-noise expert)", BLUE)
 LOW_NOISE = Look("denoising (low-noise expert)", SKY)
 DECODING = Look("VAE decoding", GREEN, "||||")
 EXPORT = Look("video export", ORANGE, "\\\\\\\\")
-FURTHER = Look("further generations", "#FFFFFF", "..")
+FURTHER = Look("further generations", "#FFFFFF", "+")
 UNACCOUNTED = Look("unaccounted", BLACK)
 
 

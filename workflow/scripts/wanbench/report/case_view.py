@@ -16,7 +16,7 @@ from wanbench.findings.basis import Finding
 from wanbench.registry import settings as registry
 from wanbench.registry import stages as stage_names
 from wanbench.registry.stage_metrics import OF_STAGES
-from wanbench.report.cells import markdown_table, with_unit, without_empty
+from wanbench.report.cells import compact_table, with_unit, without_empty
 
 # As in the reference report, and what of the others most decide by; the stages table has them all.
 _METRICS = [
@@ -75,18 +75,19 @@ def _stage_table(rows: Sequence[Row], case: CaseRow) -> str | None:
     if not rows:
         return None
     cells = [
-        {"Stage": row.stage + (" (interrupted)" if row.interrupted else "")}
+        {"Stage": row.stage}
         | {
             metric.label: fixed(getattr(row, metric.key), metric.decimals, metric.scale)
             for metric in (*_METRICS, *_MORE)
         }
         | {"MFU (%)": fixed(_mfu_pct(row, case), 1)}
         | {name: fixed(getattr(row, key)) for name, key in _SPREAD.items() if case["generations"] > 1}
+        | {"Interrupted": "yes" if row.interrupted else ""}
         for row in rows
     ]
     if not any(row.loading_s or row.offloading_s for row in rows):
         cells = [{key: text for key, text in row.items() if "oading" not in key} for row in cells]
-    return markdown_table(without_empty(cells, kept=[metric.label for metric in _METRICS]), ("Stage",))
+    return compact_table(without_empty(cells, kept=["Stage", *(metric.label for metric in _METRICS)]), ("Stage",))
 
 
 def _mfu_pct(row: Row, case: CaseRow) -> float | None:

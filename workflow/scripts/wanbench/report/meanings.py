@@ -23,7 +23,7 @@ SETTINGS = {
     "Time (s)": "one generation at the official steps, without initialisation and compilation; of a case with other steps, "
     "s/step stands for the difference",
     "±": "half the range of equal cases, as a share of their median",
-    "Generation": "`warm`: after the first of the process; `cold`: the first",
+    "Cases": "how many; `warm`: figures are of generations after the first of a process; `cold`: of the first",
     "Used (GB), Allocated (GB)": "highest memory used on the whole GPU, and of torch's tensors: a card with more than the "
     "first runs it as it ran here; one with less than the second cannot",
     "Host (GB)": "highest memory of the processes on the host",

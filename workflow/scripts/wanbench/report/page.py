@@ -1,117 +1,118 @@
 """The report as one HTML file that needs nothing else: no network, no other file."""
 
 import base64
-import gzip
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, StrictUndefined
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from markupsafe import Markup
 
-from wanbench.report.content import TITLE, Content
-from wanbench.report.rendering import case_anchor, to_html
+from wanbench.report.render import TEMPLATES, section
+from wanbench.report.view import View
 
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).with_name("templates")),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-# A page of many cases must still open: beyond these a trace or a picture is named instead of embedded.
-MAX_EMBEDDED_TRACES_BYTES = 20_000_000
-MAX_EMBEDDED_PICTURES_BYTES = 20_000_000
+# Without HTML: text of a prompt or an error message stays text.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
+# A cell with more signs than this is text to be read in lines; a shorter one is a name or a figure.
+_MOST_UNBROKEN = 16
 
 
 @dataclass(frozen=True)
 class PagePicture:
-    """A picture of one case, or of all where `case` is None.
+    """A picture as an SVG.
 
     Attributes:
-        uri: the picture as a data URI; None where it is not embedded.
+        case: that it is of; None for all of them.
         caption: empty where there was nothing to draw, which `alt` explains by itself.
-        file: where the picture lies beside the page.
-        tall: higher than wide, so that it fills a page of upright paper.
     """
 
     case: str | None
-    uri: str | None
+    svg: str
     alt: str
     caption: str
-    file: str
-    tall: bool = False
+
+    @property
+    def uri(self) -> Markup:
+        """As an image, so that its ids are its own; escaped for an attribute and for a URI, and no more than that."""
+        escaped = {"%": "%25", "#": "%23", '"': "%22", "&": "&amp;", "\n": " "}
+        return Markup("data:image/svg+xml," + self.svg.translate(str.maketrans(escaped)))
 
 
-def to_page(content: Content, pictures: Sequence[PagePicture], traces: Mapping[str, Path]) -> str:
+def read_pictures(folder: Path, cases: Sequence[str]) -> list[PagePicture]:
+    """The pictures in a folder of plots: those of all cases, then those of each."""
+    places = [(None, folder), *((case, folder / "cases" / case) for case in cases)]
+    return [
+        PagePicture(case, (place / f"{stem}.svg").read_text("utf-8"), words["alt"], words["caption"])
+        for case, place in places
+        for stem, words in json.loads((place / "pictures.json").read_text("utf-8")).items()
+    ]
+
+
+def to_page(view: View, pictures: Sequence[PagePicture]) -> str:
     """The text of the file.
 
     Args:
         pictures: in the order in which they are shown.
-        traces: files by case, compressed or not.
     """
-    names = [case.name for case in content.cases]
-    script = _TEMPLATES.loader.get_source(_TEMPLATES, "report.js")[0]
-    embedded, uris = _embedded(pictures), _trace_uris([traces[name] for name in names])
-    cases = [
-        {
-            "name": case.name,
-            "anchor": case_anchor(case.name),
-            "html": to_html(case.paragraphs, within=case_anchor(case.name)),
-            "pictures": [picture for picture in embedded if picture.case == case.name],
-            "trace_uri": uri,
-            "trace_file": f"traces/{traces[case.name].name}",
-        }
-        for case, uri in zip(content.cases, uris)
-    ]
-    return _TEMPLATES.get_template("report.html.j2").render(
-        title=TITLE,
-        about=to_html([content.about]),
-        summary=to_html([content.summary], linked=names),
-        overview=to_html(content.overview, linked=names),
-        how_to_read=to_html(content.how_to_read),
-        pictures=[picture for picture in embedded if picture.case is None],
-        room_mb=MAX_EMBEDDED_PICTURES_BYTES // 1_000_000,
-        cases=cases,
+    environment = Environment(
+        loader=TEMPLATES, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    script = TEMPLATES.get_source(environment, "report.js")[0]
+    names = [case.row["case"] for case in view.cases]
+    texts = {name: to_html(section(view, name), linked=names) for name in ("summary", "settings", "published", "appendix")}
+    return environment.get_template("report.html.j2").render(
+        view=view,
+        answer=[{key: to_html(text).strip() for key, text in row.items()} for row in view.answer],
+        answer_lines=to_html(re.sub(r"(?m)^(\|.*|## .*)$\n*", "", section(view, "answer"))),
+        texts=texts,
+        pictures=[picture for picture in pictures if picture.case is None],
+        cases=[
+            {
+                "name": case.row["case"],
+                "html": to_html(section(view, "case", case=case), within=case_anchor(case.row["case"])),
+                "pictures": [picture for picture in pictures if picture.case == case.row["case"]],
+            }
+            for case in view.cases
+        ],
+        anchor=case_anchor,
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
 
 
-def read_pictures(files: Iterable[Path]) -> list[PagePicture]:
-    """The pictures that are in files of the kind `pictures.json`."""
-    return [
-        PagePicture(
-            case=entry["case"],
-            uri=f"data:image/png;base64,{entry['png_base64']}",
-            alt=entry["alt"],
-            caption=entry["caption"],
-            file=f"plots/cases/{entry['case']}/{entry['file']}.png" if entry["case"] else f"plots/{entry['file']}.png",
-            tall=entry["tall"],
-        )
-        for file in files
-        for entry in json.loads(file.read_text("utf-8"))
-    ]
+def case_anchor(name: str) -> str:
+    """Anchor of a case's part of the page."""
+    return f"case-{name}"
 
 
-def _embedded(pictures: Iterable[PagePicture]) -> list[PagePicture]:
-    """The pictures, without their data from where there is no room on."""
-    shown, room_bytes = [], MAX_EMBEDDED_PICTURES_BYTES
-    for picture in pictures:
-        room_bytes -= len(picture.uri or "") if picture.caption else 0
-        shown.append(picture if room_bytes >= 0 else replace(picture, uri=None))
-    return shown
+def to_html(markdown: str, within: str = "", linked: Collection[str] = ()) -> str:
+    """Markdown of the report; headings get the anchors that hosts of Markdown give them.
+
+    Args:
+        within: anchor of the part of the page that the text is of, where other parts have the same headings.
+        linked: names of cases: where one stands in the first cell of a row, it is a link to the case.
+    """
+    tokens = _MARKDOWN.parse(markdown)
+    for before, token, following in zip([None, *tokens], tokens, tokens[1:]):
+        if token.type == "heading_open":
+            # Anchors of headings have no colon, so that none can be that of a case.
+            token.attrSet("id", f"{within}:{_anchor(following)}" if within else _anchor(following))
+        elif token.type == "th_open":
+            token.attrSet("scope", "col")
+        elif token.type == "td_open":
+            if " " in following.content and len(following.content) > _MOST_UNBROKEN:
+                token.attrSet("class", "prose")
+            if before is not None and before.type == "tr_open" and following.content in linked:
+                opening = Token("link_open", "a", 1, attrs={"href": f"#{case_anchor(following.content)}"})
+                following.children = [opening, *(following.children or []), Token("link_close", "a", -1)]
+    return _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
 
 
-def _trace_uris(files: Iterable[Path]) -> list[str | None]:
-    """The traces, compressed, as data URIs; None from where there is no room on."""
-    uris, room_bytes = [], MAX_EMBEDDED_TRACES_BYTES
-    for file in files:
-        data = file.read_bytes() if room_bytes >= 0 else b""
-        # Without a time in it, so that the same trace gives the same page.
-        packed = data if file.suffix == ".gz" else gzip.compress(data, mtime=0)
-        room_bytes -= len(packed)
-        uri = f"data:application/gzip;base64,{base64.b64encode(packed).decode('ascii')}"
-        uris.append(uri if room_bytes >= 0 else None)
-    return uris
+def _anchor(heading: Token) -> str:
+    text = "".join(child.content for child in heading.children or [])
+    return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")

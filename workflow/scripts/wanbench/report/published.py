@@ -27,10 +27,11 @@ def read_published(file: Path = FILE) -> pd.DataFrame:
     return published.assign(task=published["task"].str.lower(), note=published["note"].fillna(""))
 
 
-def published_table(settings: pd.DataFrame, published: pd.DataFrame, alike_pct: float) -> str | None:
-    """Stock settings and the fastest, each beside what is published of the same video; None where nothing is.
+def published_table(settings: pd.DataFrame, published: pd.DataFrame, alike_pct: float) -> str:
+    """Stock settings and the fastest, each beside what is published of the same video on the nearest hardware.
 
-    Published figures of the same kind of GPU come first. Times are brought to the published steps by s/step.
+    Nearest is the same kind of GPU, else the first of the file. Times are brought to the published steps by s/step.
+    Empty where nothing is published.
 
     Args:
         settings: the settings table.
@@ -41,9 +42,9 @@ def published_table(settings: pd.DataFrame, published: pd.DataFrame, alike_pct: 
     published = published.rename(columns={"steps": "steps_published"})
     pairs = guided[shown & guided["time_s"].notna()].merge(published, on=_WORK)
     if pairs.empty:
-        return None
+        return ""
     pairs["other_gpu"] = [not _same_gpu(here, there) for here, there in zip(pairs["gpu_name"], pairs["gpu"])]
-    pairs = pairs.sort_values(["other_gpu", *_WORK, "time_s"], kind="stable")
+    pairs = pairs.sort_values(["other_gpu", *_WORK, "time_s"], kind="stable").drop_duplicates(["gpu_name", *_WORK, "cases"])
     rows = [_row(pair, alike_pct / 100) for pair in pairs.to_dict("records")]
     return markdown_table(without_empty(rows), _TEXT_COLUMNS)
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.numbers import NOT_MEASURED, fixed, plain
+from wanbench.analysis.numbers import fixed, plain
 from wanbench.analysis.settings_table import WORKLOAD
 from wanbench.registry.settings import LOSSY
 from wanbench.report.answer_table import workload_text
 from wanbench.report.cells import gb, markdown_table, spread_of, supported, without_empty
 
-_TEXT_COLUMNS = ("Settings", "Best at", "Generation")
+_TEXT_COLUMNS = ("Settings", "Best at", "Cases")
 
 
 def settings_tables(settings: pd.DataFrame, alike_pct: float, currency: str | None) -> dict[str, str]:
@@ -31,16 +31,15 @@ def _row(way: Mapping[str, Any], alike_pct: float, currency: str | None) -> dict
         "Best at": way["best_at"] if way["fits"] else "does not fit",
         "Time (s)": supported(way["time_s"], spread),
         "±": f"{100 * spread:.1f} %" if way["n"] > 1 else "",
-        "Cases": str(way["n"]),
-        "Generation": way["kind"] if way["fits"] else "",
         "Used (GB)": gb(way["gpu_mem_used_bytes"]),
-        "Allocated (GB)": gb(way["gpu_mem_allocated_bytes"]),
-        "Host (GB)": gb(way["host_mem_bytes"]),
         "Energy (Wh)": fixed(way["energy_j"], 1, 1 / 3600),
         f"Cost ({plain(currency)})" if currency else "Cost": fixed(way["cost"]),
         "CO2 (g)": fixed(way["co2_g"], 0),
-        "Videos/h": fixed(way["videos_per_hour"], 1),
+        "Allocated (GB)": gb(way["gpu_mem_allocated_bytes"]),
+        "Host (GB)": gb(way["host_mem_bytes"]),
         "s/step": supported(way["step_s"], spread),
         "Decoding (s)": supported(way["vae_computing_s"], spread),
-        "Compiling (s)": fixed(way["compilation_s"], 0) if way["fits"] else NOT_MEASURED,
+        "Compiling (s)": fixed(way["compilation_s"], 0),
+        "Videos/h": fixed(way["videos_per_hour"], 1),
+        "Cases": f"{way['n']} {way['kind']}" if way["fits"] else str(way["n"]),
     }

@@ -37,7 +37,7 @@ function sortBy(table, header, column) {
   body.append(...rows);
 }
 
-const summary = document.querySelector("#summary table");
+const summary = document.querySelector("#cases table");
 if (summary) {
   summary.querySelectorAll("th").forEach((header, column) => {
     const button = document.createElement("button");
@@ -65,6 +65,7 @@ if (summary) {
 // One case at a time is a page; without this script all stand below each other.
 function turnPage() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (const folded of document.querySelectorAll("details")) folded.open ||= folded.contains(target);
   const page = target ? target.closest("article.case") : null;
   document.querySelector("#overview").hidden = page !== null;
   for (const article of document.querySelectorAll("article.case")) article.hidden = article !== page;
