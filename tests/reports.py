@@ -14,6 +14,7 @@ from example_cases import tiny_case
 from traces import GPU, LIMITS, OK, records, trace_of, write
 from wanbench.analysis.collect import Excluded
 from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import TraceTables, excluded_table, records_by_case, tables_of
 from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
@@ -22,10 +23,12 @@ from wanbench.findings.rules import findings_by_case
 from wanbench.findings.thresholds import Thresholds
 from wanbench.measure.outcome import Outcome
 from wanbench.models.facts import MODELS
-from wanbench.report.content import Content, content_of
-from wanbench.report.markdown import to_markdown
+from wanbench.report.published import read_published
+from wanbench.report.render import to_markdown
+from wanbench.report.view import View, view_of
 from wanbench.trace.reader import Trace, read_trace
 
+NO_PRICES = Prices()
 THRESHOLDS = Thresholds(**read_yaml(ROOT / "config/thresholds.yaml"))
 _MADE: dict[tuple[int, ...], tuple[tuple[Trace, ...], TraceTables]] = {}
 
@@ -118,26 +121,28 @@ def table_rows(trace: Trace) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return case, stages
 
 
-def report(*traces: Trace, excluded: Sequence[Excluded] = (), published: pd.DataFrame | None = None) -> str:
+def report(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> str:
+    return to_markdown(view(*traces, excluded=excluded, prices=prices))
+
+
+def view(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> View:
+    """What a report of these traces says."""
     made = made_tables(*traces)
-    return to_markdown(content_from(made.cases, made.stages, made.details, excluded_table(excluded), published))
+    found = findings_by_case(made.cases, records_by_case(made.stages), THRESHOLDS)
+    settings = settings_of(*traces, prices=prices)
+    others = excluded_table(excluded), settings, found, THRESHOLDS, prices, read_published()
+    return view_of(made.cases, made.stages, *others)
+
+
+def settings_of(*traces: Trace, prices: Prices = NO_PRICES) -> pd.DataFrame:
+    """The settings table of a report with these traces."""
+    alike = THRESHOLDS.alike_generation_pct, THRESHOLDS.no_effect_memory_pct
+    return settings_table(made_tables(*traces).cases, prices, *alike)
 
 
 def told(*traces: Trace) -> str:
     """A report without its end, which explains what it might have told."""
-    return report(*traces).partition("# How to read this report")[0]
-
-
-def content_from(
-    cases: pd.DataFrame,
-    stages: pd.DataFrame,
-    details: pd.DataFrame,
-    excluded: pd.DataFrame,
-    published: pd.DataFrame | None = None,
-) -> Content:
-    """The content of a report that is made of these tables."""
-    found = findings_by_case(cases, records_by_case(stages), THRESHOLDS)
-    return content_of(cases, stages, details, excluded, found, THRESHOLDS, published)
+    return report(*traces).partition("# Appendix")[0]
 
 
 def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, list[Finding]]:

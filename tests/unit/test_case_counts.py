@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from reports import case_trace, findings, full_case, made, report
-from wanbench.analysis.numbers import plain
 from wanbench.analysis.tables import cases_table
 from wanbench.findings.case_counts import case_counts
 from wanbench.measure.outcome import Outcome
@@ -21,8 +20,8 @@ def in_words(*traces: Trace) -> str:
 
 def test_cases_that_passed_without_a_warning_are_counted_alone(tmp_path: Path) -> None:
     traces = [case_trace(tmp_path, full_case(name)) for name in ("a", "b")]
-    assert in_words(*traces) == "2 ok"
-    assert "- **Cases**: 2 ok\n" in report(*traces)
+    assert in_words(*traces) == "2 cases ok"
+    assert "\n2 cases ok.\n" in report(*traces)
     nothing = {"ok": 2, "with_failed_checks": 0, "with_warnings": 0}
     assert outcome_of(cases_table(traces), findings(*traces)) == nothing
 
@@ -31,21 +30,12 @@ def test_doubtful_cases_are_counted_and_named(tmp_path: Path) -> None:
     ok = case_trace(tmp_path, full_case("a"))
     busy = made(tmp_path, full_case("b_1"), measures=BUSY)
     changed = made(tmp_path, full_case("c"), [2.0] * 25 + [6.0] * 25)
-    assert in_words(ok, busy) == "2 ok; of those that are ok: 1 with warnings (b_1)"
-    text = "3 ok; of those that are ok: 1 failed a check ({}), 2 with warnings ({}, {})"
-    assert in_words(ok, busy, changed) == text.format("c", "b_1", "c")
-    assert f"- **Cases**: {text.format('c', plain('b_1'), 'c')}\n" in report(ok, busy, changed)
+    killed = made(tmp_path, full_case("killed"), until="VAE_Decoding", outcome=Outcome("killed"))
+    assert in_words(ok, busy) == "2 cases ok, 1 with warnings (b_1)"
+    assert in_words(ok, busy, changed, killed) == (
+        "3 cases ok, 1 killed (killed), 1 failed a check (c), 2 with warnings (b_1, c)"
+    )
+    assert in_words(killed) == "0 cases ok, 1 killed (killed)"
+    assert "\n3 cases ok, 1 failed a check (c), 2 with warnings (b\\_1, c).\n" in report(ok, busy, changed)
     counts = {"ok": 3, "with_failed_checks": 1, "with_warnings": 2}
     assert outcome_of(cases_table([ok, busy, changed]), findings(ok, busy, changed)) == counts
-
-
-def test_where_all_or_many_are_doubtful_the_report_names_them(tmp_path: Path) -> None:
-    ok = case_trace(tmp_path, full_case("ok"))
-    busy = [made(tmp_path, full_case(f"busy_{number}"), measures=BUSY) for number in range(6)]
-    assert in_words(*busy) == "6 ok; of those that are ok: all with warnings"
-    # Those that did not run to their end are not asked.
-    killed = made(tmp_path, full_case("killed"), until="VAE_Decoding", outcome=Outcome("killed"))
-    assert in_words(*busy, killed) == "6 ok, 1 killed (killed); of those that are ok: all with warnings"
-    assert in_words(killed) == "1 killed (killed)"
-    assert in_words(ok, *busy) == "7 ok; of those that are ok: 6 with warnings (see Performance Analysis)"
-    assert in_words(ok, *busy[:5]).endswith("5 with warnings (busy_0, busy_1, busy_2, busy_3, busy_4)")

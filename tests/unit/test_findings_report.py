@@ -20,14 +20,10 @@ from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check
 from wanbench.findings.findings_table import findings_of_table, findings_table
 from wanbench.findings.rules import RULES
 from wanbench.findings.thresholds import Thresholds
-from wanbench.measure.outcome import Outcome
-from wanbench.report import columns
-from wanbench.report.published import read_published
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.util.errors import InputError
 
 FILE = ROOT / "config/thresholds.yaml"
-PUBLISHED = read_published().assign(energy_kj=1.0)
 KEPT = [judged(read_trace(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))]
 OOM = judged(read_trace(ROOT / "results/reference/h100/traces/T2V_A14B_720p.json.gz"), LIMITS)
 
@@ -63,12 +59,13 @@ def test_every_threshold_has_a_reason_and_is_used_by_an_explanation_or_a_rule() 
         if line and not line.startswith("#"):
             assert lines[i - 1].startswith("#"), line
     package = ROOT / "workflow/scripts/wanbench"
-    files = [package / "trace/verdict.py", package / "report/content.py", *(package / "findings").glob("*.py")]
-    explanations = [rule.explanation for rule in RULES] + list(columns.CHOICES.values())
+    files = [package / "trace/verdict.py", package / "report/view.py", *(package / "findings").glob("*.py")]
+    explanations = [rule.explanation for rule in RULES]
     code = "".join(file.read_text("utf-8") for file in files)
     for field in fields(Thresholds):
         assert f".{field.name}" in code
-        assert any(f"`{field.name}`" in explanation for explanation in explanations), field.name
+        if field.name != "alike_generation_pct":  # It is of the settings table.
+            assert any(f"`{field.name}`" in explanation for explanation in explanations), field.name
 
 
 def test_wrong_thresholds_are_one_line() -> None:
@@ -103,27 +100,14 @@ def test_warnings_come_first_then_bottlenecks_then_notes(busy: Trace, tmp_path: 
     assert severities == ["bottleneck"]
 
 
-def test_a_case_that_ended_early_is_not_said_to_be_without_findings(tmp_path: Path) -> None:
-    killed = Outcome("killed", "ended by signal SIGKILL")
-    ended = made(tmp_path, full_case("early"), until="Process_Startup", outcome=killed)
-    line = "- The case ended with status killed in Process\\_Startup; no rule found anything in what was measured."
-    assert line in report(ended)
-    assert "- No rule found anything in what was measured." in report(made(tmp_path, full_case("whole")))
-
-
-def test_every_finding_links_to_its_explanation(busy: Trace) -> None:
-    text = report(busy, *KEPT)
-    linked = set(re.findall(r"\(\[why\]\(#(\w+)\)\)$", text, re.M))
-    explained = re.findall(r"^### (\w+)$", text.split("# How to read this report")[1], re.M)
-    assert linked == set(explained)
-    assert len(explained) == len(set(explained))
-    assert {"output_not_finite", "compute_bound", "transfer_bound"} <= linked
-
-
-def test_every_line_begins_with_its_severity(busy: Trace) -> None:
-    lines = [line for line in report(busy, *KEPT).splitlines() if "([why](#" in line]
-    severities = [line.split(":")[0] for line in lines]
-    assert set(severities) == {"- Warning", "- Bottleneck", "- Note"}
+def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explains(busy: Trace) -> None:
+    body, end = report(busy, *KEPT).replace("\\", "").split("# Appendix")
+    lines = re.findall(r"^- (Warning|Bottleneck|Note) \((\w+)\): ", body, re.M)
+    assert {severity for severity, _ in lines} == {"Warning", "Bottleneck", "Note"}
+    explained = re.findall(r"^- \*\*(\w+)\*\*: ", end.split("### Findings")[1], re.M)
+    assert {rule for _, rule in lines} == set(explained)
+    assert {"output_not_finite", "compute_bound", "transfer_bound"} <= set(explained)
+    assert "- None found in what was measured." in report(case_trace(Path(busy.file).parent, full_case("whole")))
 
 
 def test_findings_are_a_table_that_they_can_be_read_back_from(busy: Trace, tmp_path: Path) -> None:
@@ -167,29 +151,21 @@ def test_every_column_and_line_is_explained(tmp_path: Path) -> None:
     moved = {"VAE_Decoding": {"transfers": 1, "loading_s": 1.0}, r"Step_\d_Inference": {"passes_reused": 1}}
     repeated = full_case("repeated", steps=3, repeats=5, offload="model", cache="first_block")
     others = [trace for trace in KEPT if trace.case["name"] != OOM.case["name"]]
-    text = report(made(tmp_path, repeated, measures=moved, alter=odd_generation), OOM, *others, published=PUBLISHED)
-    body, end = text.replace("\\", "").split("# How to read this report")
+    text = report(made(tmp_path, repeated, measures=moved, alter=odd_generation), OOM, *others).replace("\\", "")
+    body, end = text.split("## How to read this report")
     explained = {
         section.split("\n")[0]: {
-            key for keys in re.findall(r"^- \*\*(.+?)\*\*: ", section, re.M) for key in apart(keys)
+            key for keys in re.findall(r"^- \*\*(.+?)\*\*: ", section, re.M) for key in keys.split(", ")
         }
         for section in end.split("\n### ")
     }
-    summary, *sections = re.split(r"^#+ ", body.split("Wan2.2 Benchmark Report")[1], flags=re.M)
-    shown = {"Summary columns": columns_in(summary)}
-    group = ""
-    for section in sections:
-        heading = section.split("\n")[0]
-        group = heading if heading in columns.OF_SECTIONS else "" if heading == "Detailed Breakdown" else group
-        where = f"{group or heading} columns"
-        shown[where] = shown.get(where, set()) | columns_in(section)
-        lines = "Case lines" if heading.startswith("Case: ") else f"{heading} lines"
-        shown[lines] = shown.get(lines, set()) | lines_in(section)
-    for where, names in shown.items():
-        assert names <= explained.get(where, set()), where
-    assert shown["Summary columns"] == explained["Summary columns"]
-    for where in ("Case lines", "Stage Breakdown columns", "Inference Statistics lines", "Details columns"):
-        assert shown[where] == explained[where]
+    stages = {name for rows in tables(body, "Stage") for name in rows[0]}
+    assert stages == explained["Stages of a case"]
+    lines = set(re.findall(r"^- \*\*(.+?)\*\*: ", body.split("# Detailed Breakdown")[1].split("# Appendix")[0], re.M))
+    of_head = {"Total Duration", "Peak GPU Memory", "Total Compute Load"}
+    assert lines - of_head == explained["Inference Statistics"]
+    assert "### Settings" in end
+    assert "### Settings" not in report(case_trace(tmp_path, tiny_case()))
 
 
 def odd_generation(trace: dict[str, Any]) -> None:
@@ -197,36 +173,6 @@ def odd_generation(trace: dict[str, Any]) -> None:
     for event in trace["traceEvents"]:
         if event["name"] == "Video_Export":
             event["args"]["time_s"] += 9.0 if event["args"]["generation"] == 4 else 0.01 * event["args"]["generation"]
-
-
-def apart(keys: str) -> list[str]:
-    """The columns that one key explains; a comma inside brackets is a part of a name."""
-    return re.split(r", (?![^(]*\))", keys)
-
-
-def lines_in(section: str) -> set[str]:
-    return set(re.findall(r"^- \*\*(.+?)\*\*: ", section, re.M))
-
-
-def columns_in(section: str) -> set[str]:
-    """Columns of all tables in a section, with any number of steps as N."""
-    headers = re.findall(r"^\|(.+)\|\n\|[-:|]+\|$", section, re.M)
-    return {re.sub(r"at \d+ steps", "at N steps", cell.strip()) for header in headers for cell in header.split("|")}
-
-
-def test_memory_that_processes_share_is_not_taken_for_what_a_case_needs() -> None:
-    kept = {trace.case["name"]: trace for trace in KEPT}
-    compiled = report(kept["5B_704p_compiled"])
-    assert "System memory reached 8.17 GB of 135.15 GB. The measured processes held up to 10.49 GB, with" in compiled
-    assert tables(compiled, "Case")[0][0]["RAM(GB)"] == "8.17"
-    plain = report(kept["03_Performance_Mode_720p"])
-    assert "The measured processes held up to 4.27 GB.\n" in plain
-    assert tables(plain, "Case")[0][0]["RAM(GB)"] == "4.27"
-
-
-def test_comparisons_are_explained_where_they_are(tmp_path: Path) -> None:
-    assert "### Which settings to use columns" in report(*KEPT)
-    assert "### Which settings to use columns" not in report(case_trace(tmp_path, tiny_case()))
 
 
 # --- the cases of an H200 and an H100 ---------------------------------------------------------------------------

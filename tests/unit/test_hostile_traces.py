@@ -22,10 +22,11 @@ from markdown_it import MarkdownIt
 
 from conftest import ROOT
 from hostile import ACTIVE, CONTROLS, MARKUP, paths_in, refused
-from reports import THRESHOLDS, content_from, full_case
+from reports import NO_PRICES, THRESHOLDS, full_case
 from traces import GPU, LIMITS, Outcome, records, trace_of, write
 from wanbench.analysis.collect import collect, not_of_the_grid
 from wanbench.analysis.numbers import plain
+from wanbench.analysis.settings_table import settings_table
 from wanbench.analysis.tables import (
     cases_table,
     details_table,
@@ -41,8 +42,10 @@ from wanbench.plots.grid_bars import stage_times
 from wanbench.plots.picture import save
 from wanbench.plots.time_memory import time_memory
 from wanbench.report.grid_outcome import errors_of
-from wanbench.report.markdown import to_markdown
 from wanbench.report.page import to_page
+from wanbench.report.published import read_published
+from wanbench.report.render import to_markdown
+from wanbench.report.view import view_of
 from wanbench.trace import reader
 from wanbench.trace.writer import write_trace
 from wanbench.util.text import one_line, visible
@@ -92,19 +95,20 @@ def everything_of(file: Path) -> dict[str, str]:
     folder.mkdir(exist_ok=True)
     traces, excluded = collect([file], None, LIMITS)
     tables = cases_table(traces), stages_table(traces), details_table(traces), excluded_table(excluded)
-    content = content_from(*tables)
-    for name, table in zip(("cases", "stages", "details", "excluded"), tables):
-        write_table(table, folder / f"{name}.csv", folder / f"{name}.parquet")
+    settings = settings_table(tables[0], NO_PRICES, 2.5, 2)
     found = findings_by_case(tables[0], records_by_case(tables[1]), THRESHOLDS)
-    write_table(findings_table(found), folder / "findings.csv", folder / "findings.parquet")
-    (folder / "report.md").write_text(to_markdown(content), "utf-8")
-    page = to_page(content, [], {trace.case["name"]: file for trace in traces})
-    (folder / "report.html").write_text(re.sub("base64,[A-Za-z0-9+/=]+", "", page), "utf-8")
+    beside = settings, found, THRESHOLDS, NO_PRICES, read_published()
+    said = view_of(tables[0], tables[1], tables[3], *beside)
+    names = ("cases", "stages", "details", "excluded", "findings", "settings")
+    for name, table in zip(names, (*tables, findings_table(found), settings)):
+        write_table(table, folder / f"{name}.csv", folder / f"{name}.parquet")
+    (folder / "report.md").write_text(to_markdown(said), "utf-8")
+    (folder / "report.html").write_text(to_page(said, []), "utf-8")
     (folder / "terminal").write_text("\n".join(errors_of(tables[0], tables[3], "grid.yaml")), "utf-8")
     stages_of = records_by_case(tables[1])
     for name, (case,) in records_by_case(tables[0]).items():
         draw_case(case, stages_of[name], file, folder)
-    save({"times": stage_times(*tables[:2]), "settings": time_memory(tables[0], 2, 2.5)}, None, folder)
+    save({"times": stage_times(*tables[:2]), "settings": time_memory(settings)}, folder)
     for picture in folder.glob("*.svg"):
         ElementTree.parse(picture)
     return {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.suffix not in (".png", ".parquet")}
@@ -179,7 +183,9 @@ def test_a_file_of_any_name_among_the_traces_is_named_and_breaks_nothing(tmp_pat
     excluded = excluded_table(not_of_the_grid([name]))
     write_table(excluded, tmp_path / "t.csv", tmp_path / "t.parquet")
     assert excluded["case"].tolist() == [r"\udcff\x1b[31m <b>"]
-    text = to_markdown(content_from(cases_table([]), stages_table([]), details_table([]), excluded))
+    settings = settings_table(cases_table([]), NO_PRICES, 2.5, 2)
+    beside = settings, {}, THRESHOLDS, NO_PRICES, read_published()
+    text = to_markdown(view_of(cases_table([]), stages_table([]), excluded, *beside))
     assert "&lt;b&gt;" in text
     assert not ACTIVE.search(text)
 
@@ -191,9 +197,9 @@ def test_a_dollar_is_no_formula_and_markup_is_no_markup_in_pictures(tmp_path: Pa
         environment = GPU | {"gpu": GPU["gpu"] | {"name": r"$\frac{1}{$ <b>&amp;</b>"}}
         trace = trace_of(records([2.0] * 50, environment=environment, case=case, peak_bytes=10**10), case=case)
         traces += collect([write(tmp_path, trace)], None, LIMITS)[0]
-    save({"settings": time_memory(cases_table(traces), 2, 2.5)}, None, tmp_path)
+    save({"settings": time_memory(settings_table(cases_table(traces), NO_PRICES, 2.5, 2))}, tmp_path)
     text = "".join(ElementTree.parse(tmp_path / "settings.svg").getroot().itertext())
-    assert r"GPU $\frac{1}{$ <b>&amp;</b>" in text
+    assert r"$\frac{1}{$ <b>&amp;</b>" in text
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from example_cases import tiny_case
-from reports import case_trace, full_case, read_back, table_rows, with_measures
+from reports import case_trace, full_case, read_back, settings_of, table_rows, with_measures
 from traces import GPU, S, host_samples, records, trace_of, write
-from wanbench.analysis.choices import groups_of
 from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.measure.outcome import Outcome
 from wanbench.plots import style
@@ -264,36 +263,38 @@ def test_energy_names_the_cases_without_a_figure(tmp_path: Path) -> None:
 def test_pictures_without_any_data_say_so(tmp_path: Path) -> None:
     cases, stages = grid(read_back(tmp_path, records([1.0])))
     assert energy(cases, stages).alt == "Energy by stage: No case has energy figures."
-    assert "No two full-scale cases" in time_memory(cases, 2, 2.5).alt
+    assert "No two full-scale cases" in time_memory(settings_of(read_back(tmp_path, records([1.0])))).alt
     assert stage_times(*grid()).alt == "Time by stage: No case has a usable trace."
 
 
-def test_time_and_memory_are_those_of_the_choices_with_their_front(tmp_path: Path) -> None:
+def test_time_and_memory_are_those_of_the_settings_with_their_front(tmp_path: Path) -> None:
     def run(name: str, step_s: float, peak_gb: int, **settings: Any) -> Trace:
         return case_trace(tmp_path, full_case(name, **settings), step_s, peak_bytes=peak_gb * 10**9)
 
-    traces = [run("fast", 1.0, 60), run("small", 2.0, 20, offload="model"), run("worse", 3.0, 60, vae_tiling=True)]
-    cases = cases_table(traces)
-    ((_, choices),) = groups_of(cases).items()
-    points = points_of(choices, 2, 2.5)
-    assert [(point.label, point.on_front) for point in points] == [
-        ("fast", True),
-        ("small", True),
-        ("worse (lossy)", False),
+    traces = [run("a", 1.0, 60), run("b", 2.0, 20, offload="model"), run("c", 3.0, 60, vae_tiling=True)]
+    settings = settings_of(*traces)
+    assert [(point.label, point.on_front) for point in points_of(settings)] == [
+        ("stock", True),
+        ("offload model", True),
+        ("VAE tiling", False),
     ]
-    picture = time_memory(cases, 2, 2.5)
+    picture = time_memory(settings)
     drawn = texts(picture.figure)
-    for words in ("1\nfast\n54.8 s, 60.0 GB", "2\nsmall\n", "3\nworse (lossy)\n", "Pareto front"):
+    for words in ("1\nstock\n54.8 s, 60.0 GB", "2\noffload model\n", "3\nVAE tiling\n"):
         assert words in drawn
-    assert "of 3 cases on the Pareto front are fast with 54.8 s, 60.0 GB; small with" in picture.alt
+    assert "of 3 ways on the Pareto front are stock with 54.8 s, 60.0 GB; offload model with" in picture.alt
 
 
-def test_cases_that_lie_on_one_another_share_a_number(tmp_path: Path) -> None:
+def test_settings_that_lie_on_one_another_share_a_number(tmp_path: Path) -> None:
     def run(name: str, step_s: float, **settings: Any) -> Trace:
         return case_trace(tmp_path, full_case(name, **settings), step_s, peak_bytes=60 * 10**9)
 
-    picture = time_memory(cases_table([run("one", 1.0), run("other", 1.01, offload="model")]), 2, 2.5)
-    assert "1\none\nother\n54.8 to 55.2 s, 60.0 GB" in texts(picture.figure)
+    drawn = texts(
+        time_memory(
+            settings_of(run("a", 1.0), run("b", 1.01, offload="model"), run("c", 9.0, gpus=1, dtype="float16"))
+        ).figure
+    )
+    assert "1\nstock\n54.8 s, 60.0 GB\noffload model\n55.2 s, 60.0 GB\n" in drawn
 
 
 # --- files ------------------------------------------------------------------------------------------------------
@@ -305,11 +306,10 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
     for folder in ("a", "b"):
         draw_case(*table_rows(read_trace(file)), file, tmp_path / folder)
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == ["pictures.json", "steps.png", "steps.svg", "timeline.png", "timeline.svg"]
+    assert names == ["pictures.json", "steps.svg", "timeline.svg"]
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     assert ">GPU activity</" in (tmp_path / "a/timeline.svg").read_text("utf-8")
     words = json.loads((tmp_path / "a/pictures.json").read_text("utf-8"))
-    assert [(entry["file"], entry["case"]) for entry in words] == [("timeline", "tiny"), ("steps", "tiny")]
-    # Wider than high.
-    assert not any(entry["tall"] for entry in words)
+    assert list(words) == ["timeline", "steps"]
+    assert all(set(entry) == {"alt", "caption"} for entry in words.values())

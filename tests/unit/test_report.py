@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,13 +45,13 @@ def stage_rows(text: str) -> dict[str, dict[str, str]]:
 
 def test_headings_columns_and_order_are_those_of_the_reference_report(read: Reader) -> None:
     text = report(read(records([1.0, 1.0, 1.0], decode_s=2.0)))
-    headings = re.findall(r"^#+ .*", text, re.M)
+    headings = re.findall(r"^##? .*", text, re.M)
     assert headings == [
-        *("# Wan2.2 Benchmark Report", "# Detailed Breakdown", "## Case: tiny"),
-        *("### Stage Breakdown", "### Inference Statistics", "### Performance Analysis"),
-        *("# How to read this report", "## Columns", "### Summary columns", "### Case lines"),
-        *("### Stage Breakdown columns", "### Inference Statistics lines", "### Details columns", "## Pictures"),
+        *("# Wan2.2 Benchmark Report", "## Summary", "# Detailed Breakdown", "## Case: tiny"),
+        *("# Appendix", "## What it ran on", "## Notes", "## How to read this report"),
     ]
+    of_case = re.findall(r"^### .*", text.split("## Case: tiny")[1].split("# Appendix")[0], re.M)
+    assert of_case == ["### Stage Breakdown", "### Inference Statistics", "### Performance Analysis"]
     (summary,) = tables(text, "Case")
     (stages,) = tables(text, "Stage")
     assert list(summary[0])[: len(SUMMARY)] == SUMMARY
@@ -62,7 +63,7 @@ def test_headings_columns_and_order_are_those_of_the_reference_report(read: Read
     assert stages[-1]["Stage"] == "Total_Execution"
     bullets = re.findall(r"^- \*\*(.+?)\*\*:", text.split("## Case: tiny")[1], re.M)
     assert bullets[:3] == ["Total Duration", "Peak GPU Memory", "Total Compute Load"]
-    assert bullets[3:7] == ["Avg Time per Step", "Avg SM Activity", "Avg CPU Utilization", "Total Inference Load"]
+    assert bullets[3:5] == ["Avg Time per Step", "Avg CPU Utilization"]
     assert text.index("**Bottlenecks Detected:**") < text.index("**Resource Usage Overview:**")
 
 
@@ -116,7 +117,6 @@ def test_fault_2_what_was_not_measured_is_not_zero(read: Reader) -> None:
     rows = stage_rows(report(trace))
     assert rows["Step_1_Inference"]["CPU (%)"] == "25.0"
     assert {rows["Step_5_Inference"][column] for column in ("CPU (%)", "Sys Mem (GB)", "SM Act (%)")} == {"n/a"}
-    assert rows["Step_5_Inference"]["Samples"] == "0"
     assert rows["Step_5_Loading"]["Time (s)"] == "0.00"
     assert "sampling_gaps" in rules(trace)
 
@@ -146,14 +146,7 @@ def test_fault_5_memory_is_judged_against_the_gpu_that_ran(read: Reader, tmp_pat
     assert "vram_margin" not in rules(trace)
     text = report(trace)
     assert "48GB" not in text
-    assert "Peak GPU Memory reached 82.60 GB of 150.00 GB of this GPU (55 %)" in text
-    assert "82.60 GB were reserved by torch's allocator" in text
-    used = with_measures(
-        records([1.0] * 3, environment=GPU, peak_bytes=10**9), "VAE_Decoding", {"gpu_mem_used_bytes": 3e9}
-    )
-    assert "1.00 GB were reserved by torch's allocator and 3.00 GB were used on" in report(
-        read_trace(write(tmp_path, used))
-    )
+    assert "82.60 GB allocated, 82.60 GB reserved, n/a used of 150.00 GB" in text
     small = {**GPU, "gpu": GPU["gpu"] | {"mem_total_bytes": 85_000_000_000}}
     finding = rules(read(records([1.0] * 3, environment=small, peak_bytes=82_600_000_000)))["vram_margin"]
     assert finding.evidence == {"gpu_mem_allocated_bytes": 82.6e9, "gpu_mem_total_bytes": 85e9}
@@ -190,31 +183,42 @@ def test_fault_8_time_without_a_name_is_printed_and_found(read: Reader) -> None:
 def test_fault_9_the_report_says_how_to_repeat_every_case(read: Reader) -> None:
     text = report(read(records([1.0] * 3, environment=GPU)))
     for part in (
-        "NVIDIA H200, 150.00 GB, compute capability 9.0, CUDA 13.0",
-        "Some CPU, 16 logical cores, 16 threads of torch, 128.00 GB",
-        "Python 3.12.3, torch 2.11.0, diffusers 0.42.1",
+        "**GPU**: NVIDIA H200, 150.00 GB",
+        "CUDA 13.0, compute capability 9.0",
+        "**CPU**: Some CPU, 16 cores, 16 threads",
+        "**Host memory**: 128.00 GB",
+        "**Python**: 3.12.3",
+        "**Packages**: torch 2.11.0 diffusers 0.42.1",
         "commit 0123456789ab",
         "random, tiny scale",
         "2026-11-23 10:00 UTC",
-        "TI2V-5B t2v, 64\\*64, 5 frames, 3 steps, guidance 5, shift 5, seed 42, offload none, float32, VAE float32",
-        "Prompt: Two anthropomorphic cats",
+        "TI2V-5B t2v, 64\\*64, 5 frames, 3 steps, guidance 5, shift 5, seed 42, random weights",
+        "**Prompt**: Two anthropomorphic cats",
     ):
-        assert part.replace("\\*", "*") in text.replace("\\*", "*"), part
+        assert part in text, part
 
 
 # --- what more a case says --------------------------------------------------------------------------------------
 
 
-def test_compilation_and_a_cache_stand_in_the_settings_where_the_case_has_them(read: Reader) -> None:
+def test_the_settings_of_a_case_are_what_differs_from_stock(read: Reader) -> None:
     case = tiny_case(compile="repeated_blocks", cache="first_block", cache_threshold=0.1)
-    text = report(read(records([1.0] * 3, case=case), case=case))
-    assert "attention native, compile repeated\\_blocks, cache first\\_block (lossy, threshold 0.1), weights" in text
-    assert "attention native, weights" in report(read(records([1.0] * 3)))
+    assert "settings: float32, compiled, cache first\\_block, threshold 0.1." in report(
+        read(records([1.0] * 3, case=case), case=case)
+    )
+
+
+def test_what_differs_between_cases_is_counted_in_the_appendix(read: Reader) -> None:
+    other = {**GPU, "gpu": GPU["gpu"] | {"name": "NVIDIA L40S", "uuid": "GPU-1"}}
+    traces = [read(records([1.0], environment=gpu, case=tiny_case())) for gpu in (GPU, GPU, other)]
+    text = report(*(replace(trace, case=trace.case | {"name": name}) for name, trace in zip("abc", traces)))
+    assert "NVIDIA H200, 150.00 GB (2 cases); NVIDIA L40S" in text
+    assert "- The cases ran on several GPUs." in text
 
 
 def test_a_cache_with_random_weights_is_noted(read: Reader) -> None:
-    note = "With a lossy cache and random weights"
     case = tiny_case(cache="first_block")
+    note = "How often a cache serves depends on the weights."
     assert note in report(read(records([1.0] * 3, case=case), case=case))
     assert note not in report(read(records([1.0] * 3)))
 
@@ -234,22 +238,15 @@ def test_passes_that_a_cache_saved_are_counted(tmp_path: Path) -> None:
     assert line(guidance=1) == "4 of 6"
 
 
-def test_without_a_cache_nothing_is_said_of_passes_and_without_a_count_no_number(read: Reader) -> None:
-    assert "Passes Reused" not in told(read(records([1.0] * 3)))
-    case = tiny_case(cache="first_block")
-    assert "**Passes Reused by the Cache**: n/a" in report(read(records([1.0] * 3, case=case), case=case))
-
-
 def test_weights_that_moved_have_columns_and_others_none(read: Reader, tmp_path: Path) -> None:
     moved = with_measures(records([1.0] * 3), "VAE_Decoding", {"transfers": 1, "loading_s": 0.5, "offloading_s": 1.25})
     rows = stage_rows(report(read_trace(write(tmp_path, moved))))
-    assert list(rows["VAE_Decoding"])[-4:] == ["Samples", "Loading (s)", "Offloading (s)", "MFU (%)"]
     assert (rows["VAE_Decoding"]["Loading (s)"], rows["VAE_Decoding"]["Offloading (s)"]) == ("0.50", "1.25")
-    # In a generation moves are watched, but for the pipeline's own offloading at its end.
+    # In a generation transfers are watched, but for the pipeline's own offloading at its end.
     assert (rows["Step_1_Loading"]["Loading (s)"], rows["T5_Encoding"]["Offloading (s)"]) == ("0.00", "0.00")
     for stage in ("Model_Initialization", "Video_Export", "Total_Execution"):
         assert rows[stage]["Loading (s)"] == "n/a"
-    assert list(stage_rows(report(read(records([1.0] * 3))))["VAE_Decoding"])[-2:] == ["Samples", "MFU (%)"]
+    assert "Loading (s)" not in stage_rows(report(read(records([1.0] * 3))))["VAE_Decoding"]
 
 
 def test_a_stage_with_time_but_no_sampled_values_is_not_measured_in_any_place(tmp_path: Path) -> None:
@@ -263,7 +260,7 @@ def test_a_stage_with_time_but_no_sampled_values_is_not_measured_in_any_place(tm
     case = full_case(steps=3, offload="group_stream")
     trace = made(tmp_path, case, measures={r"Step_\d_Inference": sampled}, alter=spread_over_waits)
     row = stage_rows(report(trace))["Step_0_Loading"]
-    known = {"Stage", "Time (s)", "Samples", "Loading (s)", "Offloading (s)"}
+    known = {"Stage", "Time (s)", "Loading (s)", "Offloading (s)"}
     assert {column for column, cell in row.items() if cell != "n/a"} == known
     assert stages_table([trace]).query("stage == 'Step_0_Loading'")["comp_load_pct_s"].isna().all()
     # The first step's energy is not known, and typical steps have theirs.
@@ -275,24 +272,11 @@ def test_no_share_of_the_cpu_is_above_the_whole(tmp_path: Path) -> None:
     more = {"cpu_pct": 102.6, "process_cpu_pct": 100.4}
     trace = made(tmp_path, full_case(steps=3), measures={r"Step_1_Inference": more})
     row = stage_rows(report(trace))["Step_1_Inference"]
-    assert (row["CPU (%)"], row["Process CPU (%)"]) == ("100.0", "100.0")
+    assert row["CPU (%)"] == "100.0"
     assert stages_table([trace])["cpu_pct"].max() == 100.0
     assert figures_of(trace).inference_cpu_pct == pytest.approx((25 + 100 + 25) / 3)
 
 
-@pytest.mark.parametrize(
-    ("disk_bytes", "ending"),
-    [
-        ({"disk_read_bytes": 4_000_000_000}, "; 4.00 GB of it from a disk, the rest from the page cache"),
-        # Libraries that were read as well are no part of the checkpoint.
-        ({"disk_read_bytes": 11_000_000_000}, "; 10.00 GB of it from a disk, the rest from the page cache"),
-        ({}, ""),
-    ],
-)
-def test_loading_a_checkpoint_has_a_rate(tmp_path: Path, disk_bytes: dict[str, int], ending: str) -> None:
-    measures = {"checkpoint_bytes": 10_000_000_000} | disk_bytes
-    trace = with_measures(records([1.0] * 3, init_s=4.0), "Model_Initialization", measures)
-    text = report(read_trace(write(tmp_path, trace)))
-    assert f"\n- Checkpoint: 10.00 GB in 4.00 s, 2.50 GB/s{ending}\n" in text
-    without = report(read_back(tmp_path, records([1.0] * 3)))
-    assert "- Checkpoint:" not in without
+def test_what_loading_a_checkpoint_took_is_said(tmp_path: Path) -> None:
+    trace = with_measures(records([1.0] * 3, init_s=4.0), "Model_Initialization", {"checkpoint_bytes": 10_000_000_000})
+    assert "The checkpoint's 10.00 GB were loaded in 4.00 s." in report(read_trace(write(tmp_path, trace)))

@@ -21,7 +21,7 @@ excluded = pd.read_parquet(snakemake.input.excluded)
 findings = findings_of_table(pd.read_parquet(snakemake.input.findings))
 errors = errors_of(cases, excluded, snakemake.params.grid)
 Path(snakemake.log[0]).write_text("".join(f"{error}\n" for error in errors), "utf-8")
-print(f"Cases: {case_counts(cases, findings, visible)}")
+print(case_counts(cases, findings, visible))
 if errors:
     sys.exit("\n".join([f"The report {snakemake.input.report} is complete, but:", *errors]))
 print(f"The report: {snakemake.input.report}, {snakemake.input.page}")

@@ -79,14 +79,17 @@ def _answer(rows: pd.DataFrame, alike_memory_pct: float) -> Answer:
         fastest=fastest,
         lossy=lossy,
         light=_first(useful[useful["gpu_mem_used_bytes"] <= least_bytes]),
-        cards={size: _fit(one, size * 1e9) for size in CARDS_GB if size * 1e9 < total_bytes},
+        cards={size: _fit(sound, one, size * 1e9) for size in CARDS_GB if size * 1e9 < total_bytes},
         several=_first(several[several["fidelity"] != LOSSY]),
     )
 
 
-def _fit(one: pd.DataFrame, size_bytes: float) -> Fit:
-    fits = _first(one[one["gpu_mem_used_bytes"] <= size_bytes])
-    may_fit = _first(one[one["gpu_mem_allocated_bytes"] <= size_bytes])
+def _fit(sound: pd.DataFrame, one: pd.DataFrame, size_bytes: float) -> Fit:
+    """What leaves the video as it is, else what changes it."""
+    fits, may_fit = (
+        _first(sound[sound[memory] <= size_bytes]) or _first(one[one[memory] <= size_bytes])
+        for memory in ("gpu_mem_used_bytes", "gpu_mem_allocated_bytes")
+    )
     return Fit(fits, may_fit if may_fit and (not fits or may_fit["time_s"] < fits["time_s"]) else None)
 
 

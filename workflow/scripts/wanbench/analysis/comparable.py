@@ -1,20 +1,13 @@
 """What the report's comparisons rest on: which cases compare, and one generation at a given number of steps."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from wanbench.analysis.case_rows import CaseRow, case_rows
-from wanbench.analysis.numbers import NOT_MEASURED, fixed
 from wanbench.registry import settings
 from wanbench.registry.stages import OK, OOM
-
-LOSSY_NOTE = (
-    "(lossy): a setting of the case changes the arithmetic of its video: a cache, sage attention, VAE tiling, a VAE in "
-    "16 bit or float16. Look at videos from real weights before choosing it."
-)
 
 WARM, COLD = "warm", "cold"
 # Columns of the cases table with the time and the energy of a generation.
@@ -59,21 +52,9 @@ def _with_more(generation: float, step: float, more: int) -> float | None:
     return float(generation + more * step) if more else float(generation)
 
 
-def scaled_text(value: float | None, scaled: bool, decimals: int = 2, scale: float = 1.0) -> str:
-    """A figure of `AtSteps`, marked where steps were added or taken away."""
-    text = fixed(value, decimals, scale)
-    return f"{text} (scaled)" if scaled and text != NOT_MEASURED else text
-
-
 def is_of_one_step(case: CaseRow) -> bool:
     """Whether s/step of a case is the time of a single step."""
     return bool(case["typical_steps"] == 1)
-
-
-def step_text(case: CaseRow) -> str:
-    """s/step of a case, marked where it is of a single step."""
-    text = fixed(case["step_s"])
-    return f"{text} (1 step)" if is_of_one_step(case) else text
 
 
 def comparable(cases: pd.DataFrame) -> list[CaseRow]:
@@ -108,11 +89,6 @@ def has_kind(case: CaseRow, kind: str) -> bool:
     return bool(pd.notna(case["generation_s" if kind == WARM else "cold_generation_s"]))
 
 
-def kind_of_all(cases: Sequence[CaseRow]) -> str | None:
-    """The kind of generation in which cases compare, warm where all have one; None where not all have the same."""
-    return next((kind for kind in (WARM, COLD) if all(has_kind(case, kind) for case in cases)), None)
-
-
 def host_mem_bytes(case: CaseRow) -> float | None:
     """Highest memory of a case on the host, in bytes; None where it was not measured.
 
@@ -126,11 +102,6 @@ def host_mem_bytes(case: CaseRow) -> float | None:
 def is_lossy(case: CaseRow) -> bool:
     """Whether a setting changes the arithmetic of the video that comes out."""
     return settings.is_lossy(case)
-
-
-def label(case: CaseRow) -> str:
-    """Name of a case, marked where it is lossy."""
-    return case["case"] + (" (lossy)" if is_lossy(case) else "")
 
 
 def shown_setting(key: str, value: Any) -> str:

@@ -68,7 +68,11 @@ def settings_table(cases: pd.DataFrame, prices: Prices, alike_time_pct: float, a
     table["co2_g"] = _sum(None if prices.co2_g_per_kwh is None else kwh * prices.co2_g_per_kwh, like=table["time_s"])
     order = table["model"].map(list(MODELS).index)
     by = ["order", *WORKLOAD[1:], "fits", "time_s"]
-    table = table.assign(order=order).sort_values(by, ascending=[True] * (len(by) - 2) + [False, True]).drop(columns="order")
+    table = (
+        table.assign(order=order)
+        .sort_values(by, ascending=[True] * (len(by) - 2) + [False, True])
+        .drop(columns="order")
+    )
     marks = [_marks(group, alike_time_pct, alike_memory_pct) for _, group in table.groupby(WORKLOAD, dropna=False)]
     return table.assign(best_at=pd.concat(marks)).reset_index(drop=True)
 
@@ -151,7 +155,9 @@ def _marks(group: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
         for index, row in rows.dropna(subset=["time_s", "gpu_mem_allocated_bytes"]).iterrows():
             time, memory = row["time_s"], row["gpu_mem_allocated_bytes"]
             faster = (rows["time_s"] * within_time < time) & (rows["gpu_mem_allocated_bytes"] <= memory * within_memory)
-            lighter = (rows["time_s"] <= time * within_time) & (rows["gpu_mem_allocated_bytes"] * within_memory < memory)
+            lighter = (rows["time_s"] <= time * within_time) & (
+                rows["gpu_mem_allocated_bytes"] * within_memory < memory
+            )
             if len(rows) > 1 and not (faster | lighter).any():
                 marks[index].append(PARETO)
     return pd.Series({index: ", ".join(found) for index, found in marks.items()}, dtype=object)

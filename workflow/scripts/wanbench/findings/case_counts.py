@@ -10,9 +10,6 @@ from wanbench.registry.stages import OK
 
 Findings = Mapping[str, Sequence[Finding]]
 
-# More names hide the counts, and the report has a place that names them.
-_MOST_NAMED = 5
-
 
 def of_failed_check(cases: pd.DataFrame) -> list[str]:
     """Names of the cases that ran to their end and did not pass their check."""
@@ -26,25 +23,16 @@ def with_warnings(cases: pd.DataFrame, findings: Findings) -> list[str]:
 
 
 def case_counts(cases: pd.DataFrame, findings: Findings, shown: Callable[[str], str]) -> str:
-    """The counts in words.
+    """The counts in words: how many cases are ok, and how many and which others, failed checks and warnings.
 
     Args:
         shown: a name as the place that the words are for has to write it.
     """
     by_status = cases.groupby("status")["case"].agg(list).to_dict()
-    ok = by_status.pop(OK, [])
-    # Those that ran to their end need no names.
-    parts = [f"{len(ok)} {OK}"] if ok else []
-    parts += [f"{len(names)} {status} ({some(list(map(shown, names)))})" for status, names in by_status.items()]
-    doubts = []
-    for what, names, where in (
-        ("failed a check", of_failed_check(cases), "Check"),
-        # Not each warning stands in the column Check: a memory that is nearly full makes no figure doubtful.
-        ("with warnings", with_warnings(cases, findings), "Performance Analysis"),
-    ):
-        if len(names) == len(ok) > 1:
-            doubts.append(f"all {what}")
-        elif names:
-            named = f"see {where}" if len(names) > _MOST_NAMED else some(list(map(shown, names)))
-            doubts.append(f"{len(names)} {what} ({named})")
-    return ", ".join(parts or ["none"]) + (f"; of those that are {OK}: {', '.join(doubts)}" if doubts else "")
+    ok = len(by_status.pop(OK, []))
+    named = [*((len(names), status, names) for status, names in by_status.items())]
+    doubtful, warned = of_failed_check(cases), with_warnings(cases, findings)
+    named += [(len(doubtful), "failed a check", doubtful)] if doubtful else []
+    named += [(len(warned), "with warnings", warned)] if warned else []
+    others = [f"{count} {what} ({some([shown(name) for name in names])})" for count, what, names in named]
+    return ", ".join([f"{ok} case{'' if ok == 1 else 's'} ok", *others])

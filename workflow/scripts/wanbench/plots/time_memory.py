@@ -21,8 +21,8 @@ _NEAR_IN = 0.12  # marks nearer than this lie on one another, and share a number
 _TITLE = "Time of one generation against peak GPU memory"
 _CAPTION = (
     "Each point is a way to make the video; further down and to the left is better. The list at the right has its "
-    "number, bold on the Pareto front: nothing else is better in both. Time is of one generation at the model's official "
-    "steps, without initialisation and compilation. Both axes are logarithmic."
+    "number, bold on the Pareto front: nothing else is better in both. Time is of one generation at the model's "
+    "official steps, without initialisation and compilation. Both axes are logarithmic."
 )
 
 
@@ -76,7 +76,9 @@ def _draw_panel(figure: Figure, name: str, points: Sequence[Point], top_in: floa
         (axes.xaxis, "Time of one generation (s)", [point.time_s for point in points]),
         (axes.yaxis, "Allocated GPU memory (GB)", [point.memory_gb for point in points]),
     ):
-        axis.axes.set(**{f"{axis.axis_name}scale": "log", f"{axis.axis_name}lim": (0.85 * min(values), 1.15 * max(values))})
+        axis.axes.set(
+            **{f"{axis.axis_name}scale": "log", f"{axis.axis_name}lim": (0.85 * min(values), 1.15 * max(values))}
+        )
         axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_minor_formatter("")

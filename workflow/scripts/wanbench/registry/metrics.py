@@ -107,7 +107,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("step_energy_j", REAL, meaning="median energy of a typical step; with a cache, or where steps take less than a second, their mean power times `step_s`", empty="not known"),
         Metric("generation_energy_j", REAL, over_gpus=SUM, meaning="energy of one more video; it goes with `generation_excl_compilation_s`", empty="as that, or no generation has one"),
         Metric("cold_generation_energy_j", REAL, over_gpus=SUM, meaning="the same of generation 0", empty="it did not run to its end, is excluded, or has none"),
-        Metric("video_second_energy_j", REAL, report=STATISTICS, decimals=0, over_gpus=SUM, label="Energy per Second of Video (one generation, without initialisation and compilation)", meaning="`generation_energy_j` for each second of the video", empty="as `generation_energy_j`"),
+        Metric("video_second_energy_j", REAL, report=STATISTICS, decimals=0, over_gpus=SUM, label="Energy per Second of Video", meaning="`generation_energy_j` for each second of the video: of one generation, without initialisation and compilation", empty="as `generation_energy_j`"),
         Metric("passes_reused", REAL, report=STATISTICS, decimals=0, label="Passes Reused by the Cache", meaning="guidance passes of complete steps that the cache served, in the measured generations", empty="no cache, or no such step"),
         Metric("passes", REAL, meaning="of how many guidance passes", empty="as `passes_reused`"),
     ),

@@ -61,8 +61,8 @@ def _gpu(case: CaseRow) -> str | None:
 def _driver(case: CaseRow) -> str | None:
     if pd.isna(case["gpu_name"]):
         return None
-    driver = "unknown" if pd.isna(case["gpu_driver"]) else case["gpu_driver"]
-    return f"driver {driver}, CUDA {case['cuda']}, compute capability {case['gpu_compute_capability']}"
+    driver = "" if pd.isna(case["gpu_driver"]) else f"driver {case['gpu_driver']}, "
+    return f"{driver}CUDA {case['cuda']}, compute capability {case['gpu_compute_capability']}"
 
 
 def _peak(case: CaseRow) -> str | None:

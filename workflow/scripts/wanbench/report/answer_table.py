@@ -1,4 +1,4 @@
-"""The answer of a report in cells: which settings to use for each workload, with their time, memory, energy and cost."""
+"""The answer of a report in cells: which settings to use for each workload, with time, memory, energy and cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from wanbench.models.facts import MODELS
 from wanbench.registry.settings import LOSSY
 from wanbench.report.cells import gb, time_text, without_empty
 
-FASTEST, LIGHT, SEVERAL = "Fastest", f"Least memory at {USEFUL} times or less", "On several GPUs"
+FASTEST, LIGHT, SEVERAL = "Fastest", f"Least memory in {USEFUL} times that", "On several GPUs"
 LOSSY_FASTEST = "Faster, but changes the video"
 WORKLOAD = "To make"
 # What is paid once is named from here on.
@@ -45,12 +45,12 @@ def _row(answer: Answer, alike_pct: float, currency: str | None, named: bool) ->
 
 
 def workload_text(workload: Mapping[str, Any], gpu_named: bool) -> str:
-    """What is made: model, task, size, frames and the official steps; and on what, where a report has several GPUs."""
+    """What is made: model, task and size, what of it is not official, and on what, where a report has several GPUs."""
     facts = MODELS[workload["model"]]
     parts = [f"{workload['model']} {workload['task']} {workload['size']}"]
     parts += [f"{workload['frames']} frames"] if workload["frames"] != facts.frames else []
     parts += [f"guidance {workload['guidance']}"] if workload["guidance"] != _official_guidance(facts) else []
-    return ", ".join([*parts, f"{facts.steps} steps", *([workload["gpu_name"]] if gpu_named else [])])
+    return ", ".join([*parts, *([workload["gpu_name"]] if gpu_named else [])])
 
 
 def _official_guidance(facts: Any) -> str:

@@ -30,7 +30,7 @@ def without_empty(rows: Sequence[Mapping[str, str]], kept: Sequence[str] = ()) -
 
 
 def spread_of(way: Mapping[str, Any], alike_pct: float) -> float:
-    """Half the range of the times of equal cases, as a share of their median; of a single one what equal ones differ by.
+    """Half the range of the times of equal cases, as a share of their median; of one case, what equal ones differ by.
 
     Args:
         way: a row of the settings table.

@@ -64,7 +64,9 @@ def to_page(view: View, pictures: Sequence[PagePicture]) -> str:
     )
     script = TEMPLATES.get_source(environment, "report.js")[0]
     names = [case.row["case"] for case in view.cases]
-    texts = {name: to_html(section(view, name), linked=names) for name in ("summary", "settings", "published", "appendix")}
+    texts = {
+        name: to_html(section(view, name), linked=names) for name in ("summary", "settings", "published", "appendix")
+    }
     return environment.get_template("report.html.j2").render(
         view=view,
         answer=[{key: to_html(text).strip() for key, text in row.items()} for row in view.answer],

@@ -36,6 +36,8 @@ def published_table(settings: pd.DataFrame, published: pd.DataFrame, alike_pct: 
     Args:
         settings: the settings table.
     """
+    if settings.empty:
+        return ""
     # Every published run guides, which takes a second pass a step.
     guided = settings[settings["guidance"].map(lambda text: float(text.split(" / ")[0]) > 1).astype(bool)]
     shown = guided["printed"].str.contains("stock|^[0-9]+ GPUs$") | guided["best_at"].str.contains(FASTEST)
@@ -44,7 +46,9 @@ def published_table(settings: pd.DataFrame, published: pd.DataFrame, alike_pct: 
     if pairs.empty:
         return ""
     pairs["other_gpu"] = [not _same_gpu(here, there) for here, there in zip(pairs["gpu_name"], pairs["gpu"])]
-    pairs = pairs.sort_values(["other_gpu", *_WORK, "time_s"], kind="stable").drop_duplicates(["gpu_name", *_WORK, "cases"])
+    pairs = pairs.sort_values(["other_gpu", *_WORK, "time_s"], kind="stable").drop_duplicates(
+        ["gpu_name", *_WORK, "cases"]
+    )
     rows = [_row(pair, alike_pct / 100) for pair in pairs.to_dict("records")]
     return markdown_table(without_empty(rows), _TEXT_COLUMNS)
 

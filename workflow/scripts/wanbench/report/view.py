@@ -7,11 +7,11 @@ import pandas as pd
 
 from wanbench.analysis.answer import answers_of
 from wanbench.analysis.case_rows import case_rows
-from wanbench.analysis.numbers import plain, some
+from wanbench.analysis.numbers import plain
 from wanbench.analysis.settings_table import Prices
 from wanbench.analysis.tables import records_by_case
 from wanbench.findings.basis import Finding, Rule
-from wanbench.findings.case_counts import of_failed_check, with_warnings
+from wanbench.findings.case_counts import case_counts, of_failed_check
 from wanbench.findings.rules import explained
 from wanbench.findings.thresholds import Thresholds
 from wanbench.registry.stages import OK
@@ -31,9 +31,8 @@ class View:
     """The whole report; texts are Markdown.
 
     Attributes:
-        ok: number of cases that ran to their end.
-        others: the other cases by status: how many, and which.
-        doubtful, warned: of the cases that are ok, those that failed a check or have a warning; empty for none.
+        counts: how many cases are ok, and how many and which are not, in words.
+        all_ok: every case is, and passed its check.
         excluded: reason by case, of traces that are not used.
         answer: a row for each workload; empty where no case of a real model is usable.
         alike_pct: by how much times of equal cases differ.
@@ -46,10 +45,8 @@ class View:
     """
 
     title: str
-    ok: int
-    others: dict[str, str]
-    doubtful: str
-    warned: str
+    counts: str
+    all_ok: bool
     excluded: dict[str, str]
     answer: list[dict[str, str]]
     alike_pct: float
@@ -84,17 +81,14 @@ def view_of(
         published: what `read_published` gives.
     """
     alike_pct, stages_of = thresholds.alike_generation_pct, records_by_case(stages)
-    failed = cases[cases["status"] != OK].groupby("status")["case"].agg(list)
     beside = published_table(settings, published, alike_pct)
     columns = {"The summary": meanings.SUMMARY}
     columns |= {"Settings": meanings.SETTINGS} if len(settings) else {}
     columns |= {"Stages of a case": meanings.STAGES, "Inference Statistics": meanings.STATISTICS}
     return View(
         title=TITLE,
-        ok=int((cases["status"] == OK).sum()),
-        others={status: _named(names) for status, names in failed.items()},
-        doubtful=_named(of_failed_check(cases)),
-        warned=_named(with_warnings(cases, findings)),
+        counts=case_counts(cases, findings, plain),
+        all_ok=bool(len(cases)) and (cases["status"] == OK).all() and not of_failed_check(cases),
         excluded={plain(item.case): plain(item.reason) for item in excluded.itertuples()},
         answer=answer_rows(answers_of(settings, thresholds.no_effect_memory_pct), alike_pct, prices.currency),
         alike_pct=alike_pct,
@@ -102,17 +96,14 @@ def view_of(
         summary=summary(cases, findings) if len(cases) else "",
         settings=settings_tables(settings, alike_pct, prices.currency),
         published=beside,
-        cases=[case_view(row, stages_of.get(row["case"], []), findings.get(row["case"], [])) for row in case_rows(cases)],
+        cases=[
+            case_view(row, stages_of.get(row["case"], []), findings.get(row["case"], [])) for row in case_rows(cases)
+        ],
         facts=about(cases),
         notes=frozenset(name for name, holds in _notes(cases).items() if holds),
         columns=columns,
         rules=explained(finding for of_case in findings.values() for finding in of_case),
     )
-
-
-def _named(names: Sequence[str]) -> str:
-    """How many cases, and which; empty for none."""
-    return f"{len(names)} ({some([plain(name) for name in names])})" if names else ""
 
 
 def _notes(cases: pd.DataFrame) -> dict[str, bool]:

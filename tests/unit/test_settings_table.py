@@ -1,0 +1,180 @@
+"""Ways to make a video: which cases belong together, at the official steps, and what is best at what."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from example_cases import tiny_case
+from reports import NO_PRICES, case_trace, full_case, made, made_tables, settings_of, with_measures
+from traces import GPU, records, write
+from wanbench.analysis.settings_table import Prices
+from wanbench.analysis.tables import write_table
+from wanbench.measure.outcome import Outcome
+from wanbench.registry.settings import SETTINGS
+from wanbench.trace.reader import Trace, read_trace
+
+GB = 1_000_000_000
+Make = Callable[..., Trace]
+EXPERTS = ["high_noise"] * 2 + ["low_noise"]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    return partial(case_trace, tmp_path)
+
+
+def rows(*traces: Trace, prices: Prices = NO_PRICES) -> dict[str, Any]:
+    """The rows by the names of their cases."""
+    return {row.cases: row for row in settings_of(*traces, prices=prices).itertuples()}
+
+
+def test_equal_settings_are_one_row_with_the_range_of_their_times(make: Make) -> None:
+    times = {"a": 2.0, "b": 2.1, "c": 2.5}
+    (row,) = rows(*(make(full_case(name, steps=4), step_s) for name, step_s in times.items())).values()
+    assert (row.n, row.printed, row.fidelity, row.kind, row.scaled) == (3, "stock", "exact", "cold", True)
+    assert (row.time_s, row.time_min_s, row.time_max_s) == pytest.approx((109.75, 104.75, 129.75))
+
+
+@pytest.mark.parametrize(
+    ("other", "gpu"),
+    [
+        ({"task": "i2v"}, GPU),
+        ({"size": "704*1280"}, GPU),
+        ({"frames": 81}, GPU),
+        ({"guidance": 4}, GPU),
+        ({"weights": "pretrained"}, GPU),
+        ({}, GPU | {"gpu": GPU["gpu"] | {"name": "NVIDIA L40S"}}),
+    ],
+)
+def test_another_video_or_another_gpu_is_another_row(make: Make, other: dict[str, Any], gpu: dict[str, Any]) -> None:
+    one, another = make(full_case("one", steps=3)), make(full_case("another", **{"steps": 3} | other), gpu=gpu)
+    assert set(rows(one, another)) == {"one", "another"}
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"prompt": "a bird"}, {"steps": 9}])
+def test_what_decides_no_time_of_a_step_is_the_same_row(make: Make, other: dict[str, Any]) -> None:
+    assert set(rows(make(full_case("one", steps=3)), make(full_case("two", **{"steps": 3} | other)))) == {"one, two"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "fidelity", "printed"),
+    [
+        *(({key: value}, "lossy", None) for key, row in SETTINGS.items() for value in row.lossy if value != "sage_hub"),
+        ({"dtype": "float32"}, "rounding", "float32"),
+        ({"attention": "_native_cudnn"}, "rounding", "attention _native_cudnn"),
+        ({"compile": "repeated_blocks"}, "rounding", "compiled"),
+        ({"offload": "model", "compile": "repeated_blocks"}, "rounding", "offload model, compiled"),
+        ({"offload": "group_stream"}, "exact", "offload group_stream"),
+        ({"gpus": 2}, "rounding", "2 GPUs"),
+    ],
+)
+def test_settings_in_words_and_what_they_do_to_the_video(
+    make: Make, setting: dict[str, Any], fidelity: str, printed: str | None
+) -> None:
+    row = rows(make(full_case("one", steps=3, weights="pretrained", **setting)))["one"]
+    assert row.fidelity == fidelity
+    if printed is not None:
+        assert row.printed == f"{printed}, pretrained weights"
+
+
+def test_what_did_not_fit_is_the_last_row_without_figures(make: Make, tmp_path: Path) -> None:
+    """As T2V_A14B_720p on an H100."""
+    too_big = made(
+        tmp_path,
+        full_case("a_too_big", "T2V-A14B", steps=3),
+        until="VAE_Decoding",
+        outcome=Outcome("oom", "CUDA out of memory"),
+        experts=EXPERTS,
+        peak_bytes=80 * GB,
+    )
+    fits = make(full_case("fits", "T2V-A14B", steps=3, offload="model"), experts=EXPERTS, peak_bytes=33 * GB)
+    found = rows(too_big, fits)
+    assert list(found) == ["fits", "a_too_big"]
+    assert [row.fits for row in found.values()] == [True, False]
+    assert pd.isna(found["a_too_big"].time_s)
+    assert pd.isna(found["a_too_big"].gpu_mem_allocated_bytes)
+    assert list(rows(too_big)) == ["a_too_big"]
+
+
+def test_cases_that_say_nothing_of_real_models_are_no_rows(make: Make) -> None:
+    """Tiny ones, those on the CPU, with a failed check, and caches that served random weights."""
+    cpu = GPU | {"device": "cpu", "gpu": None}
+    cached = full_case("cached", steps=3, cache="first_block", cache_threshold=0.1)
+    nothing = [
+        make(replace(tiny_case(), name="tiny")),
+        make(full_case("cpu", steps=3, weights="pretrained"), gpu=cpu),
+        make(full_case("doubtful", steps=9), unnamed_s=3.0),
+        make(cached),
+    ]
+    assert rows(*nothing) == {}
+    assert set(rows(make(full_case("real", steps=3)), *nothing)) == {"real"}
+    assert set(rows(make(replace(cached, weights="pretrained", scale=None)))) == {"cached"}
+
+
+def test_warm_generations_are_taken_where_there_are_any(make: Make) -> None:
+    cold, warm = make(full_case("cold", steps=4), 2.0), make(full_case("warm", steps=4, repeats=2), 1.5)
+    (row,) = rows(cold, warm).values()
+    assert (row.kind, row.n, row.time_s) == ("warm", 1, pytest.approx(79.75))
+
+
+def test_compilation_is_beside_the_time(make: Make) -> None:
+    row = rows(make(full_case("one", compile="repeated_blocks"), compile_s=30.0))["one"]
+    assert (row.time_s, row.compilation_s, row.scaled) == (pytest.approx(104.75), 30.0, False)
+
+
+def test_without_a_typical_step_there_is_no_time_at_other_steps(make: Make) -> None:
+    row = rows(make(full_case("one", steps=1)))["one"]
+    assert pd.isna(row.time_s)
+    assert row.fits
+
+
+def test_energy_and_cost_are_of_one_video_at_the_official_steps(make: Make, tmp_path: Path) -> None:
+    case = full_case("known", steps=3)
+    parts = r"Step_\d_Inference|VAE.*|Video.*"
+    trace = with_measures(records([40.0] * 3, environment=GPU, case=case), parts, {"energy_j": 1210.0}, case=case)
+    known, unknown = read_trace(write(tmp_path, trace)), make(full_case("unknown", steps=3, offload="model"))
+    prices = Prices("EUR", gpu_hour=3.6, kwh=1.0, co2_g_per_kwh=100)
+    found = rows(known, unknown, prices=prices)
+    row = found["known"]
+    # 52 times 1210 J: 50 steps, decoding and export.
+    assert row.energy_j == pytest.approx(62_920)
+    assert row.cost == pytest.approx(row.time_s * 3.6 / 3600 + 62_920 / 3.6e6)
+    assert row.co2_g == pytest.approx(62_920 / 3.6e6 * 100)
+    assert row.videos_per_hour == pytest.approx(3600 / row.time_s)
+    assert pd.isna(found["unknown"].energy_j)
+    assert pd.isna(rows(known)["known"].cost)
+    two = rows(make(full_case("two", gpus=2)), prices=Prices(gpu_hour=1.0))["two"]
+    assert two.cost == pytest.approx(two.time_s * 2 / 3600)
+
+
+def test_what_each_is_best_at_among_those_on_as_many_gpus(make: Make) -> None:
+    found = rows(
+        make(full_case("eager", steps=4), peak_bytes=47 * GB),
+        make(full_case("compiled", compile="repeated_blocks", repeats=2), 1.5, peak_bytes=47 * GB),
+        make(full_case("alike", steps=4, attention="_native_cudnn"), 1.52, peak_bytes=47 * GB),
+        make(full_case("offload", steps=4, offload="model"), decode_s=9.0, peak_bytes=25 * GB),
+        make(full_case("two", steps=4, gpus=2), 1.0, peak_bytes=47 * GB),
+    )
+    assert {name: row.best_at for name, row in found.items()} == {
+        "two": "",
+        "compiled": "fastest, Pareto",
+        "alike": "fastest, Pareto",
+        "eager": "",
+        "offload": "least memory, Pareto",
+    }
+
+
+def test_the_table_comes_out_of_its_file_as_it_was(make: Make, tmp_path: Path) -> None:
+    made_tables(make(full_case()))
+    table = settings_of(make(full_case("one", steps=4)), make(full_case("two", steps=4, offload="model")))
+    write_table(table, tmp_path / "settings.csv", tmp_path / "settings.parquet")
+    read = pd.read_parquet(tmp_path / "settings.parquet")
+    assert list(read["time_s"]) == list(table["time_s"])
+    assert list(read["printed"]) == ["stock", "offload model"]
+    write_table(settings_of(make(tiny_case())), tmp_path / "no.csv", tmp_path / "no.parquet")
+    assert pd.read_parquet(tmp_path / "no.parquet").empty
