@@ -16,7 +16,7 @@ from reports import THRESHOLDS, case_trace, findings, full_case, made, report, t
 from traces import LIMITS
 from wanbench.analysis.measured_runs import judged
 from wanbench.analysis.tables import write_table
-from wanbench.cases.schema import THRESHOLDS_SCHEMA_FILE, check
+from wanbench.cases.schema import check
 from wanbench.findings.findings_table import findings_of_table, findings_table
 from wanbench.findings.rules import RULES
 from wanbench.findings.thresholds import Thresholds
@@ -24,6 +24,7 @@ from wanbench.trace.reader import Trace, read_trace
 from wanbench.util.errors import InputError
 
 FILE = ROOT / "config/thresholds.yaml"
+SCHEMA = ROOT / "workflow/schemas/thresholds.schema.json"
 KEPT = [judged(read_trace(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))]
 OOM = judged(read_trace(ROOT / "results/reference/h100/traces/T2V_A14B_720p.json.gz"), LIMITS)
 
@@ -40,16 +41,14 @@ def busy(tmp_path: Path) -> Trace:
 def complaint(**changes: object) -> str:
     values = yaml.safe_load(FILE.read_text("utf-8")) | changes
     with pytest.raises(InputError) as error:
-        check(
-            {key: value for key, value in values.items() if value is not None}, "t.yaml", None, THRESHOLDS_SCHEMA_FILE
-        )
+        check({key: value for key, value in values.items() if value is not None}, "t.yaml", None, SCHEMA)
     (line,) = str(error.value).splitlines()
     return line
 
 
 def test_the_file_the_schema_and_the_code_have_the_same_keys() -> None:
     values = yaml.safe_load(FILE.read_text("utf-8"))
-    check(values, "t.yaml", None, THRESHOLDS_SCHEMA_FILE)
+    check(values, "t.yaml", None, SCHEMA)
     assert list(values) == [field.name for field in fields(Thresholds)]
 
 

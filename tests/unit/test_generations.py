@@ -45,8 +45,7 @@ def test_the_cold_generation_is_in_no_median_and_stands_apart(tmp_path: Path, re
     assert figures.cold_first_step_s == 2 + COLD_S
     row = rows_of(trace)["Step_0_Inference"]
     assert [row[column] for column in ("Time (s)", "Energy (J)", "First (s)")] == ["2.00", "1200", "6.00"]
-    several = repeats + warmup > 2
-    assert [row["Min (s)"], row["Max (s)"]] == (["2.00", "2.00"] if several else ["n/a", "n/a"])
+    assert ("Min (s)" in row) == (repeats + warmup > 2)
     lines = statistics(trace)
     assert (lines["First Step"], lines["First Step of the Cold Generation"]) == ("2.00 s", "6.00 s")
     assert rules(trace)["slow_first_step"].evidence["first_s"] == 6.0
@@ -67,15 +66,14 @@ def test_a_single_generation_is_what_is_shown_and_the_report_says_that_it_is_col
     figures = figures_of(trace)
     assert figures.first_step_s == figures.cold_first_step_s == 2 + COLD_S
     text = report(trace)
-    assert "- Generations: 1, the first of its process, which is cold" in text
+    assert "Figures are of the first generation." in text
     assert "First Step of the Cold Generation" not in statistics(trace)
 
 
 def test_the_report_says_which_generations_count(tmp_path: Path) -> None:
-    apart = "without the cold first one"
-    assert f"- Generations: 0 to warm up, 2 to measure; figures are of 1, {apart}" in report(repeated(tmp_path))
+    assert "Figures are of 1 generation after 0 to warm up." in report(repeated(tmp_path))
     text = report(repeated(tmp_path, repeats=3, warmup=1))
-    assert f"- Generations: 1 to warm up, 3 to measure; figures are of 3, {apart}" in text
+    assert "Figures are of 3 generations after 1 to warm up." in text
 
 
 def test_where_the_second_generation_is_cut_short_figures_are_of_the_first(tmp_path: Path) -> None:
@@ -87,7 +85,7 @@ def test_where_the_second_generation_is_cut_short_figures_are_of_the_first(tmp_p
     outcome = Outcome("oom", "CUDA out of memory")
     trace = made(tmp_path, full_case("cut", steps=3, repeats=2), alter=without_last_export, outcome=outcome)
     assert {stage.generation for stage in trace.stages if stage.measured} == {None, 0}
-    assert "figures are of 1, the cold first one" in report(trace)
+    assert "Figures are of 1 generation" in report(trace)
 
 
 def test_energy_per_second_of_video_is_that_of_one_generation_without_compilation(tmp_path: Path) -> None:
@@ -95,8 +93,7 @@ def test_energy_per_second_of_video_is_that_of_one_generation_without_compilatio
     figures = figures_of(trace)
     assert figures.generation_energy_j == pytest.approx(600 * 10.75)
     assert figures.video_second_energy_j == pytest.approx(600 * 10.75 / (121 / 24))
-    label = "Energy per Second of Video (one generation, without initialisation and compilation)"
-    assert statistics(trace)[label] == "1279 J"
+    assert statistics(trace)["Energy per Second of Video"] == "1279 J"
 
 
 def test_the_tables_say_what_counts(tmp_path: Path) -> None:

@@ -289,11 +289,8 @@ def test_settings_that_lie_on_one_another_share_a_number(tmp_path: Path) -> None
     def run(name: str, step_s: float, **settings: Any) -> Trace:
         return case_trace(tmp_path, full_case(name, **settings), step_s, peak_bytes=60 * 10**9)
 
-    drawn = texts(
-        time_memory(
-            settings_of(run("a", 1.0), run("b", 1.01, offload="model"), run("c", 9.0, gpus=1, dtype="float16"))
-        ).figure
-    )
+    traces = run("a", 1.0), run("b", 1.01, offload="model"), run("c", 9.0, dtype="float16")
+    drawn = texts(time_memory(settings_of(*traces)).figure)
     assert "1\nstock\n54.8 s, 60.0 GB\noffload model\n55.2 s, 60.0 GB\n" in drawn
 
 

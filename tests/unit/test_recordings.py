@@ -156,8 +156,9 @@ def test_the_report_of_the_recording(record: Recording, samples: Samples, tmp_pa
     assert trace.quality["greatest_sample_gap_s"] < 0.25
     assert trace.quality["throttled_pct"]["power_cap"] > 50 > trace.quality["throttled_pct"]["thermal_hardware"] == 0
     text = report(trace)
-    assert "driver 580.159.04, power limit 700 W" in text
-    assert "Processes of others on the GPU: 0. Clocks held down by: power\\_cap" in text
+    assert "driver 580.159.04, CUDA" in text
+    assert "power limit 700 W" in text
+    assert "Other processes on the GPU: 0. Clocks held down by: power\\_cap" in text
     figures = figures_of(trace)
     assert figures.energy_j == pytest.approx(12_263, rel=0.001)
     assert figures.power_mean_w == pytest.approx(figures.energy_j / figures.total_execution_s)
@@ -167,7 +168,7 @@ def test_the_report_of_the_recording(record: Recording, samples: Samples, tmp_pa
     assert figures.generation_energy_j == pytest.approx(figures.energy_j - 59, rel=0.002)
     # Three steps of 1.04 PFLOP each, and a GPU whose datasheet says 989.4 TFLOP/s.
     assert "- **Matrix products**: 789 TFLOP/s" in text
-    assert re.search(r"^\| Step_1_Inference .* 1041\.3 \|.* 44\.8 \|", text, re.M)
+    assert re.search(r"^\| Step_1_Inference \|.* 44\.8 \|", text, re.M)
     assert set(rules(trace)) & {"other_process", "slowed_down", "sampling_gaps", "low_sm_activity"} == set()
 
 
@@ -177,7 +178,7 @@ def test_another_process_on_the_gpu_is_found(tmp_path: Path) -> None:
     assert trace.quality["failed_checks"] == ["other_process"]
     assert trace.quality["other_processes_mem_bytes"] == 916_455_424
     assert "other_process" in rules(trace)
-    assert "Processes of others on the GPU: 1, with up to 0.92 GB" in report(trace)
+    assert "Other processes on the GPU: 1, with up to 0.92 GB" in report(trace)
 
 
 # --- failures, made from the recording ---------------------------------------------------------------------------
@@ -234,9 +235,9 @@ def test_without_nvml_gpu_columns_are_empty_and_the_report_says_why(
     blind = without(samples, *(set(samples.series) - host))
     trace = trace_of(tmp_path, record, replace(blind, gpu_telemetry={"error": "Driver Not Loaded"}))
     text = report(trace)
-    assert "GPU telemetry could not be read: Driver Not Loaded." in text
+    assert "- **GPU telemetry**: Driver Not Loaded" in text
     assert trace.quality["other_processes"] is trace.quality["throttled_pct"] is None
-    assert "Other processes on the GPU and throttling were not measured." in text
+    assert "Other processes on the GPU: n/a. Clocks held down by: n/a" in text
     assert trace.quality["failed_checks"] == []
     assert figures_of(trace).gpu_mem_allocated_bytes == 49_083_006_464
 

@@ -15,8 +15,8 @@ from conftest import ROOT, SMALL, DefaultGrid, Project
 GRID = yaml.safe_load((ROOT / "config/config.yaml").read_text("utf-8"))
 CASES = list(GRID["cases"])
 A, B = CASES[:2]
-TEXTS = {("report", ""), ("page", ""), ("outcome", "")}
-REPORT = TEXTS | {("tabulate", ""), ("plots", "")}
+TEXTS = {("report", ""), ("plots", ""), ("page", ""), ("outcome", "")}
+REPORT = TEXTS | {("tabulate", "")}
 PACKAGE = "workflow/scripts/wanbench"
 
 
@@ -69,7 +69,7 @@ def test_nothing_runs_after_changes_that_change_nothing(copied: Project) -> None
         "config/config.yaml",
         lambda text: re.sub(r"^(\w)", r"# a comment\n\1", text, flags=re.M) + "\n\n# more\n",
     )
-    for path in ("config/thresholds.yaml", "envs/measure.yaml", "envs/report.yaml"):
+    for path in ("config/thresholds.yaml", "config/prices.yaml", "envs/measure.yaml", "envs/report.yaml"):
         edit(copied, path, lambda text: f"# a comment\n{text}")
     for file in copied.folder.glob("workflow/scripts/**/*.py"):
         file.write_text(f"# a comment\n{file.read_text('utf-8')}", "utf-8")
@@ -93,36 +93,40 @@ def test_a_change_of_the_grid(project: Project, change: Callable[[dict], object]
 
 
 @pytest.mark.parametrize(
-    ("path", "edited", "expected"),
+    ("path", "more", "expected"),
     [
-        ("workflow/scripts/measure_case.py", "{}\nEDITED = True\n", again(*CASES)),
-        (f"{PACKAGE}/measure/wan/generate.py", "{}\nEDITED = True\n", again(*CASES)),
-        (f"{PACKAGE}/trace/writer.py", "{}\nEDITED = True\n", again(*CASES)),
-        ("envs/measure.yaml", "{}      - filelock==4.3.1\n", again(*CASES)),
-        (f"{PACKAGE}/findings/trust.py", "{}\nEDITED = True\n", TEXTS),
-        (f"{PACKAGE}/report/published_figures.csv", "{}\n", TEXTS),
+        ("workflow/scripts/measure_case.py", "\nEDITED = True\n", again(*CASES)),
+        (f"{PACKAGE}/measure/wan/generate.py", "\nEDITED = True\n", again(*CASES)),
+        (f"{PACKAGE}/trace/writer.py", "\nEDITED = True\n", again(*CASES)),
+        ("envs/measure.yaml", "      - filelock==4.3.1\n", again(*CASES)),
+        (f"{PACKAGE}/findings/trust.py", "\nEDITED = True\n", TEXTS),
+        (f"{PACKAGE}/report/published_figures.csv", "\n", TEXTS),
+        (f"{PACKAGE}/report/templates/case.md.j2", "\nA sentence more.\n", TEXTS),
         # It judges cases.
-        (f"{PACKAGE}/trace/verdict.py", "{}\nEDITED = True\n", REPORT),
+        (f"{PACKAGE}/trace/verdict.py", "\nEDITED = True\n", REPORT),
         # Tables hold the estimate.
-        (f"{PACKAGE}/estimate/memory.py", "{}\nEDITED = True\n", REPORT),
-        (f"{PACKAGE}/plots/timeline.py", "{}\nEDITED = True\n", {("plots", ""), ("page", ""), ("outcome", "")}),
+        (f"{PACKAGE}/estimate/memory.py", "\nEDITED = True\n", REPORT),
+        (f"{PACKAGE}/plots/timeline.py", "\nEDITED = True\n", {("plots", ""), ("page", ""), ("outcome", "")}),
     ],
 )
-def test_an_edit_runs_what_depends_on_it(project: Project, path: str, edited: str, expected: set) -> None:
-    edit(project, path, edited.format)
+def test_an_edit_runs_what_depends_on_it(project: Project, path: str, more: str, expected: set) -> None:
+    edit(project, path, lambda text: text + more)
     assert project.plan() == expected
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "expected"),
+    ("file", "before", "after", "expected"),
     [
-        ("busy_machine_pct: 10", "busy_machine_pct: 20", TEXTS),
-        ("slowed_down_pct: 1", "slowed_down_pct: 2", REPORT),
+        ("thresholds", "busy_machine_pct: 10", "busy_machine_pct: 20", TEXTS),
+        # A limit of the check of a case.
+        ("thresholds", "slowed_down_pct: 1", "slowed_down_pct: 2", REPORT),
+        ("prices", "# gpu_hour", "gpu_hour", TEXTS),
     ],
-    ids=["of findings", "of the check of a case"],
 )
-def test_a_changed_threshold_measures_nothing(project: Project, before: str, after: str, expected: set) -> None:
-    edit(project, "config/thresholds.yaml", lambda text: text.replace(before, after))
+def test_a_threshold_or_a_price_measures_nothing(
+    project: Project, file: str, before: str, after: str, expected: set
+) -> None:
+    edit(project, f"config/{file}.yaml", lambda text: text.replace(before, after))
     assert project.plan() == expected
 
 

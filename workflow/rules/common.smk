@@ -11,7 +11,7 @@ sys.path.insert(0, str(SCRIPTS))
 from wanbench.cases.case import case_sha256
 from wanbench.cases.command_line import grid_file
 from wanbench.cases.resolve import resolve_cases
-from wanbench.cases.schema import PRICES_SCHEMA_FILE, THRESHOLDS_SCHEMA_FILE, check
+from wanbench.cases.schema import read_checked
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.compare.baseline import baseline_files
 from wanbench.measure.failures import failures
@@ -34,10 +34,7 @@ try:
     GRID_FILE = grid_file(OPTIONS, workflow.overwrite_configfiles)
     RESOLVED = resolve_cases(read_yaml(named_path(GRID_FILE)), GRID_FILE)
     BASELINE_FILES = baseline_files(OPTIONS["baseline"], Path("results")) if "baseline" in OPTIONS else []
-    THRESHOLDS = read_yaml(named_path("config/thresholds.yaml"))
-    check(THRESHOLDS, "config/thresholds.yaml", schema_file=THRESHOLDS_SCHEMA_FILE)
-    PRICES = read_yaml(named_path("config/prices.yaml"))
-    check(PRICES, "config/prices.yaml", schema_file=PRICES_SCHEMA_FILE)
+    THRESHOLDS, PRICES = map(read_checked, ("config/thresholds.yaml", "config/prices.yaml"))
     FAILURES = failures(Path("results"))
 except InputError as error:
     refuse(error)

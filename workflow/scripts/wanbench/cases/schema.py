@@ -12,13 +12,13 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
+from wanbench.cases.yaml_file import read_yaml
 from wanbench.util.errors import InputError
+from wanbench.util.paths import named_path
 from wanbench.util.text import escape_in_json
 
 _SCHEMAS = Path(__file__).parents[3] / "schemas"
 SCHEMA_FILE = _SCHEMAS / "config.schema.json"
-THRESHOLDS_SCHEMA_FILE = _SCHEMAS / "thresholds.schema.json"
-PRICES_SCHEMA_FILE = _SCHEMAS / "prices.schema.json"
 
 # As YAML reads them where they stand without quotes.
 _TRUTH_VALUES = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
@@ -64,6 +64,17 @@ def check(value: Any, where: str, definition: str | None = None, schema_file: Pa
     problems = problems_of(value, where, definition, schema_file)
     if problems:
         raise InputError("\n".join(dict.fromkeys(problem.line for problem in problems)))
+
+
+def read_checked(path: str) -> dict[str, Any]:
+    """The content of a YAML file of the project, checked against the schema of its name.
+
+    Raises:
+        InputError: as `read_yaml` and `check`.
+    """
+    content = read_yaml(named_path(path))
+    check(content, path, schema_file=_SCHEMAS / f"{Path(path).stem}.schema.json")
+    return content
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ def about(cases: pd.DataFrame) -> dict[str, str]:
         "GPU": _gpu,
         "GPU UUID": lambda case: case["gpu_uuid"],
         "Driver, CUDA": _driver,
+        "GPU telemetry": lambda case: case["gpu_telemetry_error"],
         "Peak for MFU": _peak,
         "CPU": lambda case: (
             f"{case['cpu_name']}, {case['cpu_cores_logical']} cores, {case['cpu_threads_torch']} threads"

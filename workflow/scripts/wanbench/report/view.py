@@ -118,5 +118,4 @@ def _notes(cases: pd.DataFrame) -> dict[str, bool]:
         "rough gpm": (by_gpm & ~cases["gpm_counter_refresh_found"].fillna(False)).any(),
         "several gpus": cases["gpu_uuid"].nunique() > 1,
         "unofficial size": cases["unofficial_size"].fillna(False).any(),
-        "gpu telemetry error": cases["gpu_telemetry_error"].notna().any(),
     }
