@@ -18,6 +18,7 @@ KEPT := results/reference results/aside
 
 run: .venv/run.installed
 	snakemake --cores 1
+	@cat logs/results/outcome.log
 
 test: .venv/test.installed
 	pytest

@@ -7,9 +7,8 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from example_cases import tiny_case
-from reports import content_from
+from reports import view
 from traces import Outcome, records, trace_of, write
-from wanbench.analysis.tables import cases_table, details_table, excluded_table, stages_table
 from wanbench.report.page import PagePicture, to_page
 from wanbench.trace.reader import read_trace
 
@@ -30,9 +29,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trace["error"]["stage_reached"] = "VAE_Decoding"
     file = write(folder, trace)
     traces = [read_trace(file)]
-    tables = cases_table(traces), stages_table(traces), details_table(traces), excluded_table([])
-    picture = PagePicture("tiny", "data:image/png;base64,AA==", f'"{HOSTILE}', HOSTILE, "plots/tiny/steps.png")
-    text = to_page(content_from(*tables), [picture], {"tiny": file})
+    picture = PagePicture("tiny", f"<svg><script>{RUN}</script></svg>", f'"{HOSTILE}', HOSTILE)
+    text = to_page(view(*traces), [picture])
     (folder / "report.html").write_text(text, "utf-8")
     return folder / "report.html"
 

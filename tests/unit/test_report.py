@@ -185,8 +185,7 @@ def test_fault_9_the_report_says_how_to_repeat_every_case(read: Reader) -> None:
     for part in (
         "**GPU**: NVIDIA H200, 150.00 GB",
         "CUDA 13.0, compute capability 9.0",
-        "**CPU**: Some CPU, 16 cores, 16 threads",
-        "**Host memory**: 128.00 GB",
+        "**CPU**: Some CPU, 16 cores, 16 threads of torch, 128.00 GB of memory",
         "**Python**: 3.12.3",
         "**Packages**: torch 2.11.0 diffusers 0.42.1",
         "commit 0123456789ab",

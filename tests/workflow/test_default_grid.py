@@ -81,12 +81,21 @@ def test_the_figures_of_the_report_hold_together(default_grid: DefaultGrid) -> N
 
 def test_every_case_and_the_grid_have_their_pictures(default_grid: DefaultGrid, traces: list[Trace]) -> None:
     plots = default_grid.project.folder / "results/plots"
-    for case in (trace.case["name"] for trace in traces):
-        words = json.loads((plots / "cases" / case / "pictures.json").read_text("utf-8"))
-        assert [(entry["file"], entry["case"]) for entry in words] == [("timeline", case), ("steps", case)]
-    words = json.loads((plots / "pictures.json").read_text("utf-8"))
-    assert [entry["file"] for entry in words] == ["stage_times", "time_memory", "energy"]
-    assert len(list(plots.rglob("*.svg"))) == len(list(plots.rglob("*.png"))) == 2 * len(traces) + 3
+    for folder, names in (
+        (plots, ["stage_times", "time_memory", "energy"]),
+        *((plots / "cases" / trace.case["name"], ["timeline", "steps"]) for trace in traces),
+    ):
+        assert list(json.loads((folder / "pictures.json").read_text("utf-8"))) == names
+        assert {file.stem for file in folder.glob("*.svg")} == set(names)
+
+
+def test_the_report_is_short_and_says_first_that_everything_works(default_grid: DefaultGrid) -> None:
+    report = default_grid.project.read("results/report.md")
+    assert len(report.encode()) <= 60_000
+    assert "**Everything works.** 6 cases ok." in report.split("## Summary")[0]
+    summary = report.split("## Summary")[1].strip().splitlines()[0]
+    assert summary.split("|")[9].strip() == "Status"
+    assert re.search(r"^6 cases ok.*\nThe report: results/report.md, results/report.html$", default_grid.output, re.M)
 
 
 def test_progress_is_on_the_terminal_and_in_the_log_of_the_case(default_grid: DefaultGrid) -> None:

@@ -101,13 +101,13 @@ def test_what_was_excluded_leaves_the_rest_as_it_was(project: Project, run: Run)
     for secret in (HUB_TOKEN, FILE_TOKEN, CLOUD_SECRET):
         assert secret not in run.output
     report = project.read("results/report.md")
-    assert "Image: \\~/pictures/\\*\\*\\*/\\*\\*\\*@\\*\\*\\*.png" in report
-    assert "Prompt: a marked rose" in report
+    assert "**Image**: \\~/pictures/\\*\\*\\*/\\*\\*\\*@\\*\\*\\*.png" in report
+    assert "a marked rose (1 case)" in report
 
 
 def test_a_prompt_of_a_megabyte_is_shown_in_short_with_its_length(project: Project, run: Run) -> None:
     report, page = project.read("results/report.md"), project.read("results/report.html")
-    assert "Prompt: \\\\x1b\\[31m\\\\u202e&lt;script&gt;alert(1)&lt;/script&gt; \\*\\*\\* in \\~/x, a mark in" in report
+    assert "\\\\x1b\\[31m\\\\u202e&lt;script&gt;alert(1)&lt;/script&gt; \\*\\*\\* in \\~/x, a mark in" in report
     # Without the blank at its end.
     assert "(the first 1,000 of 1,080,0" in report
     visible_page = re.sub(r"data:[a-z/]+;base64,[A-Za-z0-9+/=]+", "", page)

@@ -11,7 +11,7 @@ from wanbench.cases.yaml_file import read_yaml
 
 KEPT = ROOT / "results/reference"
 MACHINES = [folder.name for folder in sorted(KEPT.iterdir())]
-FILES = ("report.md", "tables/cases.csv", "tables/stages.csv", "tables/excluded.csv", "tables/findings.csv")
+FILES = ("report.md", *(f"tables/{table}.csv" for table in ("cases", "stages", "excluded", "findings", "settings")))
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_of_a_part_of_the_traces_the_page_has_their_pictures_and_the_others_are_
     (project.folder / folder / "grid.yaml").write_text(f"cases:\n{lines}")
     run = project.snakemake(f"{folder}/report.md", f"{folder}/report.html")
     assert run.code == 0, run.output
-    assert len(list((project.folder / folder / "plots").rglob("*.png"))) == 2 * 3 + 3
+    assert len(list((project.folder / folder / "plots").rglob("*.svg"))) == 2 * 3 + 3
     _header, excluded = project.read(f"{folder}/tables/excluded.csv").splitlines()
     assert excluded.startswith("5B_longer,")
     assert "there is no trace of it: it was not measured" in excluded

@@ -20,9 +20,10 @@ cases = pd.read_parquet(snakemake.input.cases)
 excluded = pd.read_parquet(snakemake.input.excluded)
 findings = findings_of_table(pd.read_parquet(snakemake.input.findings))
 errors = errors_of(cases, excluded, snakemake.params.grid)
-Path(snakemake.log[0]).write_text("".join(f"{error}\n" for error in errors), "utf-8")
-print(case_counts(cases, findings, visible))
+report = f"The report: {snakemake.input.report}, {snakemake.input.page}"
+lines = [case_counts(cases, findings, visible), report]
+print("\n".join(lines))
+Path(snakemake.log[0]).write_text("".join(f"{line}\n" for line in [*errors, *lines]), "utf-8")
 if errors:
     sys.exit("\n".join([f"The report {snakemake.input.report} is complete, but:", *errors]))
-print(f"The report: {snakemake.input.report}, {snakemake.input.page}")
 write_atomically(Path(snakemake.output[0]), json.dumps(outcome_of(cases, findings), indent=1) + "\n")

@@ -18,10 +18,7 @@ def about(cases: pd.DataFrame) -> dict[str, str]:
         "Driver, CUDA": _driver,
         "GPU telemetry": lambda case: case["gpu_telemetry_error"],
         "Peak for MFU": _peak,
-        "CPU": lambda case: (
-            f"{case['cpu_name']}, {case['cpu_cores_logical']} cores, {case['cpu_threads_torch']} threads"
-        ),
-        "Host memory": lambda case: f"{gigabytes(case['sys_mem_total_bytes'])} GB",
+        "CPU": _cpu,
         "System": lambda case: case["platform"],
         "Python": lambda case: case["python"],
         "Packages": lambda case: None if pd.isna(case["packages"]) else case["packages"].replace("=", " "),
@@ -57,6 +54,13 @@ def _gpu(case: CaseRow) -> str | None:
         return "none: ran on the CPU"
     limit = "" if pd.isna(case["gpu_power_limit_w"]) else f", power limit {case['gpu_power_limit_w']:.0f} W"
     return f"{gpu_with_count(case)}, {gigabytes(case['gpu_mem_total_bytes'])} GB{limit}"
+
+
+def _cpu(case: CaseRow) -> str | None:
+    if pd.isna(case["cpu_name"]):
+        return None
+    cores = f"{case['cpu_cores_logical']} cores, {case['cpu_threads_torch']} threads of torch"
+    return f"{case['cpu_name']}, {cores}, {gigabytes(case['sys_mem_total_bytes'])} GB of memory"
 
 
 def _driver(case: CaseRow) -> str | None:

@@ -74,3 +74,8 @@ function turnPage() {
 }
 window.addEventListener("hashchange", turnPage);
 turnPage();
+
+// On paper nothing can be unfolded.
+window.addEventListener("beforeprint", () => {
+  for (const folded of document.querySelectorAll("details")) folded.open = true;
+});
