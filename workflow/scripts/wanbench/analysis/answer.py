@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.settings_table import WORKLOAD
+from wanbench.registry.metrics import WORKLOAD
 from wanbench.registry.settings import LOSSY
 
 # Memory of cards that people have, in GB of 1e9 bytes.
@@ -60,7 +60,7 @@ def answers_of(settings: pd.DataFrame, alike_memory_pct: float) -> list[Answer]:
     Args:
         alike_memory_pct: memory that differs by no more is the same, and the faster way the better one.
     """
-    return [_answer(rows, alike_memory_pct) for _, rows in settings.groupby(WORKLOAD, dropna=False, sort=False)]
+    return [_answer(rows, alike_memory_pct) for _, rows in settings.groupby(list(WORKLOAD), dropna=False, sort=False)]
 
 
 def _answer(rows: pd.DataFrame, alike_memory_pct: float) -> Answer:

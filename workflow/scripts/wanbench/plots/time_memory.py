@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
-from wanbench.analysis.settings_table import PARETO, WORKLOAD
+from wanbench.analysis.settings_table import PARETO
 from wanbench.models.facts import MODELS
 from wanbench.plots import style
 from wanbench.plots.picture import Picture, notice
 from wanbench.plots.style import rounded, shortened
+from wanbench.registry.metrics import WORKLOAD
 
 _LEFT_IN, _WIDTH_IN, _LIST_IN = 0.75, 4.7, 5.7
 _LONGEST_NAME = 40

@@ -164,6 +164,36 @@ FINDINGS = {"": (
     Metric("advice", TEXT, meaning="what to do; an empty text: nothing"),
     Metric("advised", TEXT, meaning="JSON: list of alternatives, each a list of settings to change together, as `key: value`, or `key` for any other value"),
 )}
+# Ways to make a video: what is made, how, and what that takes.
+WORKLOAD = ("model", "task", "size", "frames", "guidance", "gpu_name")
+WAY = ("weights", *settings.keys(settings.METHOD))
+_OF_CASES = {metric.key: metric for group in CASES.values() for metric in group}
+WAYS = {"": (
+    *(_OF_CASES[key] for key in (*WORKLOAD, *WAY)),
+    Metric("printed", TEXT, meaning="these settings in a few words; `stock`: none differs from the pipeline as it comes"),
+    Metric("fidelity", TEXT, meaning="what they do to the video: exact (nothing), rounding (the same operations in another order) or lossy (another arithmetic)"),
+    Metric("cases", TEXT, meaning="names of the cases with these settings, with commas between them"),
+    Metric("n", WHOLE, meaning="number of cases that the figures are of"),
+    Metric("fits", TRUTH, meaning="whether one of them ran to its end; else they ran out of GPU memory"),
+    Metric("kind", TEXT, meaning="warm or cold: figures are of generations after the first of a process, or of the first", empty="does not fit"),
+    Metric("scaled", TRUTH, meaning="whether all of them ran another number of steps than the official one, so that `step_s` stands for the difference"),
+    Metric("time_s", REAL, meaning="median time of one generation at the official steps, without initialisation and compilation", empty="does not fit, or no typical step"),
+    Metric("time_min_s", REAL, meaning="least of the same", empty="as `time_s`"),
+    Metric("time_max_s", REAL, meaning="greatest of the same", empty="as `time_s`"),
+    Metric("energy_j", REAL, meaning="energy of the same generation, of all its GPUs", empty="not known"),
+    Metric("step_s", REAL, meaning="median of the cases' `step_s`", empty="no typical step"),
+    Metric("vae_computing_s", REAL, meaning="time of VAE_Decoding without weight transfers", empty="does not fit"),
+    Metric("compilation_s", REAL, meaning="paid once for each process", empty="nothing is compiled"),
+    Metric("gpu_mem_allocated_bytes", REAL, meaning="highest memory that torch had allocated on a GPU", empty="does not fit"),
+    Metric("gpu_mem_reserved_bytes", REAL, meaning="highest memory that torch's allocator held", empty="does not fit"),
+    Metric("gpu_mem_used_bytes", REAL, meaning="highest use of the whole GPU's memory", empty="does not fit, or not sampled"),
+    Metric("gpu_mem_total_bytes", REAL, meaning="memory of the GPU"),
+    Metric("host_mem_bytes", REAL, meaning="highest memory of the case's processes, or of the whole machine where that is less", empty="not sampled"),
+    Metric("videos_per_hour", REAL, meaning="3600 over `time_s`", empty="as `time_s`"),
+    Metric("cost", REAL, meaning="of one video, in the currency of `config/prices.yaml`: `time_s` times GPUs times the price of a GPU hour, and `energy_j` times that of a kWh; idle time, host and cooling are not in it", empty="no price"),
+    Metric("co2_g", REAL, meaning="grams of CO2 of one video: `energy_j` times what `config/prices.yaml` says of a kWh", empty="not said"),
+    Metric("best_at", TEXT, meaning="what no other settings on as many GPUs do better, by more than equal cases differ: fastest, least memory (allocated), least energy; Pareto: nothing is better in time or memory without being worse in the other; an empty text: nothing"),
+)}
 COMPARISON = {"": (
     Metric("case", TEXT, meaning="name of the case in this run"),
     Metric("old_case", TEXT, meaning="name of the case in the baseline"),
@@ -184,6 +214,7 @@ TABLES = {
     "details": DETAILS,
     "excluded": EXCLUDED,
     "findings": FINDINGS,
+    "settings": WAYS,
     "comparison": COMPARISON,
 }
 
@@ -197,9 +228,8 @@ def _columns(table: dict[str, tuple[Metric, ...]]) -> dict[str, str]:
     return {metric.key: dtype(metric) for group in table.values() for metric in group}
 
 
-CASE_COLUMNS, STAGE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, FINDING_COLUMNS, COMPARISON_COLUMNS = map(
-    _columns, TABLES.values()
-)
+CASE_COLUMNS, STAGE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS = map(_columns, (CASES, STAGES, DETAILS, EXCLUDED))
+FINDING_COLUMNS, SETTINGS_COLUMNS, COMPARISON_COLUMNS = map(_columns, (FINDINGS, WAYS, COMPARISON))
 
 
 def shown_in(report: str) -> dict[str, str]:

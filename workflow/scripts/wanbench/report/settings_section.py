@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from wanbench.analysis.numbers import fixed, plain
-from wanbench.analysis.settings_table import WORKLOAD
+from wanbench.registry.metrics import WORKLOAD
 from wanbench.registry.settings import LOSSY
 from wanbench.report.answer_table import workload_text
 from wanbench.report.cells import gb, markdown_table, spread_of, supported, without_empty
@@ -18,7 +18,7 @@ def settings_tables(settings: pd.DataFrame, alike_pct: float, currency: str | No
     """Markdown tables by what they are of."""
     several = settings["gpu_name"].nunique() > 1
     tables = {}
-    for _, rows in settings.groupby(WORKLOAD, dropna=False, sort=False):
+    for _, rows in settings.groupby(list(WORKLOAD), dropna=False, sort=False):
         ways = [_row(way, alike_pct, currency) for way in rows.to_dict("records")]
         tables[plain(workload_text(rows.iloc[0], several))] = markdown_table(without_empty(ways), _TEXT_COLUMNS)
     return tables
