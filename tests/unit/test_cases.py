@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -365,3 +367,42 @@ def test_a_checkpoint_that_cannot_be_read_is_refused_before_its_heads_are_looked
     message = refusal({"cases": {"a": GOOD | {"weights": "pretrained", "checkpoint": str(tmp_path), "gpus": 2}}})
     assert "transformer/config.json cannot be read" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"guidance": "5,0"}, 'guidance: "5,0" is not allowed (write 5.0)'),
+        ({"model": "Wan-AI/Wan2.2-TI2V-5B-Diffusers"}, "(a hub id or a folder goes into checkpoint:)"),
+    ],
+)
+def test_what_was_meant_is_said(settings: dict[str, Any], part: str) -> None:
+    with pytest.raises(InputError, match=re.escape(part)):
+        resolve_cases({"cases": {"a": GOOD | settings}}, "grid.yaml")
+
+
+def test_published_weights_under_a_tiny_scale_are_refused_and_a_folder_is_not(tmp_path: Path) -> None:
+    def resolved(**own: Any) -> list[Case]:
+        grid = {"defaults": {"scale": "tiny"}, "cases": {"a": GOOD | {"weights": "pretrained"} | own}}
+        return resolve_cases(grid, "grid.yaml")
+
+    with pytest.raises(InputError, match=r"loads Wan-AI/\S+ at full size, and defaults say scale: tiny"):
+        resolved()
+    (case,) = resolved(checkpoint="results/checkpoints/tiny/TI2V-5B")
+    assert case.scale is None
+
+
+def test_a_mistyped_axis_is_compared_with_the_axes() -> None:
+    grid = {"name": "{size}", "axes": {"steps": [1, 2]}, "set": GOOD}
+    with pytest.raises(InputError, match=r"unknown axis \{size\}; allowed: steps$"):
+        resolve_cases({"grid": grid}, "grid.yaml")
+
+
+def test_the_allowed_keys_stand_there_once() -> None:
+    cases = {name: GOOD | {"stepz": 5} for name in "ab"}
+    with pytest.raises(InputError) as error:
+        resolve_cases({"cases": cases}, "grid.yaml")
+    first, second = str(error.value).splitlines()
+    assert "vae_tiling" in first
+    assert "'stepz' (did you mean 'steps'?)" in second
+    assert "vae_tiling" not in second

@@ -2,7 +2,7 @@
 
 from snakemake.exceptions import WorkflowError
 
-from wanbench.cases.messages import of_no_case, of_no_gpu
+from wanbench.cases.messages import of_no_case, of_no_gpu, of_no_records
 from wanbench.cases.scale import is_full_scale
 from wanbench.estimate.machine import this_machine
 from wanbench.measure.failures import failed_in_run
@@ -21,6 +21,8 @@ def warn(message):
     print(f"Warning: {visible(message)}", file=sys.stderr)
 
 
+if TRACED and not any(Path(".snakemake/metadata").glob("*")):
+    warn(of_no_records("results/traces"))
 if OTHER_TRACES:
     warn(of_no_case(OTHER_TRACES, GRID_FILE))
 # An internal of Snakemake: only where jobs run elsewhere is their number given. Then it is there that GPUs are needed.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from wanbench.cases.scale import is_published
 from wanbench.cases.schema import not_allowed, shown
 from wanbench.cases.several_gpus import WITH_SEVERAL_GPUS, check_gpus
 from wanbench.models.facts import MODELS, ModelFacts
@@ -46,6 +47,11 @@ def check_effect(settings: Settings, where: str, row: Setting, own: dict[str, An
         key, values = row.only_with
         allowed = f"only with {key}: {' or '.join(values)}"
         raise InputError(f"{where}: {row.key}: {shown(own[row.key])} has no effect here; allowed: {allowed}")
+    if row.key == "scale" and settings["scale"] == "tiny" and is_published(settings["checkpoint"]):
+        raise InputError(
+            f"{where}: weights: pretrained loads {settings['checkpoint']} at full size, and defaults say scale: tiny; "
+            "allowed: weights: random, a local folder as checkpoint, or no scale in defaults"
+        )
     settings[row.key] = None
 
 

@@ -6,7 +6,6 @@ import string
 from typing import Any
 
 from wanbench.cases.schema import check, nearest, shown
-from wanbench.registry.settings import SETTINGS
 from wanbench.util.errors import InputError
 
 # Far more than Snakemake can plan, and few enough to list.
@@ -82,7 +81,7 @@ def _name(pattern: str, combination: dict[str, Any], where: str) -> str:
         raise InputError(f"{where}: name: {shown(pattern)} is no pattern: {error}") from None
     for field, formatted in fields:
         if field not in words:
-            hint = nearest(field, SETTINGS)
+            hint = nearest(field, words)
             raise InputError(f"{where}: name: unknown axis {{{field}}}{hint}; allowed: {', '.join(words)}")
         if formatted:
             raise InputError(f"{where}: name: {shown(pattern)} formats {{{field}}}; allowed: {{{field}}} as it is")

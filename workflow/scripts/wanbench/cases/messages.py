@@ -31,6 +31,14 @@ def of_no_case(files: Iterable[str], grid: str) -> str:
     )
 
 
+def of_no_records(folder: str) -> str:
+    """One line for traces of which Snakemake does not know what made them."""
+    return (
+        f"{folder} has traces, and .snakemake has no record of them, so a changed case is NOT measured again by "
+        "itself; the report names the traces that are not of their case. `--forcerun measure` measures all again"
+    )
+
+
 def a_few(names: Sequence[str]) -> str:
     """The names of a few cases, and how many more there are."""
     named = ", ".join(names[:_MOST_NAMED])

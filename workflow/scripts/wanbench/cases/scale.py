@@ -22,6 +22,11 @@ def scale_written(checkpoint: str) -> str | None:
     return written[1] if written else None
 
 
+def is_published(checkpoint: str) -> bool:
+    """Whether it is a hub id, and no folder here."""
+    return not scale_written(checkpoint) and not named_path(checkpoint).is_dir()
+
+
 def is_full_scale(case: Case) -> bool:
     """Whether its model is as large as a published one; a local folder is judged by the size of its weights."""
     if case.checkpoint is None:

@@ -134,11 +134,15 @@ def _hint(error: ValidationError) -> str:
     """What may have been meant; or nothing."""
     value = str(error.instance)
     quoted = isinstance(error.instance, str)
+    if quoted and re.fullmatch(r"\d+,\d+", value) and error.validator in ("type", "oneOf"):
+        return f" (write {value.replace(',', '.')})"
     meant = _TRUTH_VALUES.get(value.lower())
     if meant is None and re.fullmatch(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?", value, re.ASCII):
         meant = json.loads(value)
     if quoted and meant is not None and Draft202012Validator(error.schema).is_valid(meant):
         return f" (write {json.dumps(meant)} without quotes)"
+    if "enum" in error.schema and error.absolute_path[-1] == "model" and "/" in value:
+        return " (a hub id or a folder goes into checkpoint:)"
     if "enum" in error.schema:
         return nearest(value, [word for word in error.schema["enum"] if isinstance(word, str)])
     # Names of cases and other programs have 1280x704.
