@@ -1,5 +1,6 @@
 """What a grid will need, before anything runs."""
 
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,11 +9,13 @@ from typing import Any
 
 import pytest
 
+from conftest import ROOT
 from example_cases import tiny_case
 from fake_nvml import H200, SECOND, FakeNvml
-from wanbench.cases.case import Case
+from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.resolve import resolve_cases
 from wanbench.estimate.duration import estimated_duration_s
+from wanbench.estimate.expected import Expected, expected_time, kept_cases
 from wanbench.estimate.machine import Device, Machine, this_machine
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.estimate.plan import Needs, needs_of, plan_text, time_text
@@ -52,16 +55,54 @@ def test_a_checkpoint_of_a_tiny_model_needs_as_little_as_one(tmp_path: Path) -> 
 
 def test_the_table_has_a_row_for_each_case_and_the_sum_of_their_times() -> None:
     rows = [
-        some_needs("a", gpu_bytes=15_940_000_000, time_s=4000),
+        some_needs("a", gpu_bytes=15_940_000_000, time_s=4000, expected=Expected(600, "its trace")),
         some_needs("longer_name", gpus=2, host_bytes=12_500_000_000, time_s=3300),
     ]
     assert plan_text(rows, ONE_GPU).splitlines()[:5] == [
-        "Case         GPUs  GPU memory  Host memory        Time",
-        "a               1     15.9 GB       6.0 GB  1 h 07 min",
-        "longer_name     2         n/a      12.5 GB  0 h 55 min",
-        "Sum                                         2 h 02 min",
+        "Case         GPUs  GPU memory  Host memory    Expected     At most  Expected from",
+        "a               1     15.9 GB       6.0 GB  0 h 10 min  1 h 07 min  its trace",
+        "longer_name     2         n/a      12.5 GB         n/a  0 h 55 min  nothing measured",
+        "Sum                                         0 h 10 min  2 h 02 min  of 1 of 2 cases",
         "",
     ]
+
+
+def test_published_weights_are_to_be_downloaded() -> None:
+    (case,) = resolve_cases({"cases": {"real": FULL | {"weights": "pretrained"}}}, "full")
+    lines = plan_text([needs_of(case)], ONE_GPU).splitlines()
+    assert any("To download" in line and "Wan-AI/Wan2.2-TI2V-5B-Diffusers" in line for line in lines)
+    assert "To download" not in plan_text([needs_of(full_case())], ONE_GPU)
+
+
+def test_the_expected_time_is_of_the_own_trace_and_else_of_a_kept_case_on_this_kind_of_gpu(tmp_path: Path) -> None:
+    kept, case = kept_cases(ROOT / "results/reference"), full_case(steps=10)
+    found = expected_time(case, tmp_path, kept, "NVIDIA H200")
+    # Four measured ones: 57.3 and 60.9 s of ten steps, 37.2 s of four and 6 steps of 2.37 s more.
+    assert found.source in ("kept case 03_5B_Performance_Mode_704p", "kept case 5B_704p")
+    assert 48 < found.time_s < 62
+    assert expected_time(case, tmp_path, kept, "NVIDIA L40S") is None
+    assert expected_time(full_case(steps=10, shift=3.0, vae_dtype="float16"), tmp_path, kept, "NVIDIA H200") is None
+    trace = {"status": "ok", "digests": {"case_sha256": case_sha256(case)}, "total_duration_s": 55.5}
+    (tmp_path / "full.json").write_text(json.dumps(trace))
+    assert expected_time(case, tmp_path, kept, None) == Expected(55.5, "its trace")
+    # Of other settings it says nothing.
+    assert expected_time(replace(case, seed=1), tmp_path, [], None) is None
+
+
+def test_kept_cases_foretell_each_other() -> None:
+    rows = [row for row in kept_cases(ROOT / "results/reference") if row["status"] == "ok"]
+    errors = []
+    for row in rows:
+        values = {key: row[key] for key in ("offload", "attention", "compile", "dtype", "vae_dtype", "size")}
+        whole = {"steps": int(row["steps"]), "warmup": int(row["warmup"]), "repeats": int(row["repeats"])}
+        if row["model"] != "TI2V-5B" or row["gpus"] != "1" or row["cache"] != "none" or row["weights"] != "random":
+            continue
+        case = full_case(**values | whole, unofficial_size=True, vae_tiling=row["vae_tiling"] == "True")
+        others = [other for other in rows if other is not row]
+        if found := expected_time(case, Path("nowhere"), others, row["gpu_name"]):
+            errors.append(found.time_s / float(row["total_duration_s"]) - 1)
+    assert len(errors) > 5
+    assert max(map(abs, errors)) < 0.3, errors
 
 
 def test_the_text_says_of_which_kinds_of_cases_its_time_is() -> None:

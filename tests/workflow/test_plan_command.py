@@ -20,4 +20,5 @@ def test_a_plan_measures_nothing_and_names_every_case(new_project: Callable[[], 
     assert next(line for line in lines if line.startswith("Needs a GPU: 29 cases: ")).endswith(" and 26 more")
     simulated = project.snakemake("plan", "--config", "grid=config/wan22.yaml", environment=simulated_gpus("GPU-0"))
     assert "GPUs that may be used: 1 x NVIDIA H200, 150.8 GB" in simulated.output.splitlines()
+    assert "nothing measured" in simulated.output
     assert "Needs a GPU" not in simulated.output

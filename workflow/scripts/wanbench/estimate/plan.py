@@ -8,20 +8,22 @@ from dataclasses import dataclass
 
 from wanbench.cases.case import Case
 from wanbench.cases.messages import a_few
-from wanbench.cases.scale import as_sized, is_full_scale
+from wanbench.cases.scale import as_sized, is_full_scale, is_published
 from wanbench.estimate.duration import estimated_duration_s
+from wanbench.estimate.expected import Expected
 from wanbench.estimate.machine import Machine
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.util.text import one_line
 
-_HEADINGS = ("Case", "GPUs", "GPU memory", "Host memory", "Time")
+_HEADINGS = ("Case", "GPUs", "GPU memory", "Host memory", "Expected", "At most", "Expected from")
 _WIDTH = 118
 _ANY_SCALE = (
-    "Estimates from the settings alone, on whatever GPU, as if nothing of the grid was measured yet. Time is never "
-    "more than a case's timeout_s."
+    "Expected is the time of an earlier trace of the case, or of a kept case with its settings on this kind of GPU; "
+    "kept cases foretell each other within 30 %. At most is what a job asks a cluster for, from the settings alone, on "
+    "whatever GPU, and never more than a case's timeout_s."
 )
 _FULL_SCALE = (
-    "Time is an upper one: 5 to 14 times what the cases took that are kept in results/reference, and up to 24 times "
+    "It is 5 to 14 times what the cases took that are kept in results/reference, and up to 24 times "
     "with a cache or on several GPUs; the download of a checkpoint is not in it. GPU memory is what torch allocates on "
     "each GPU; its reserve and CUDA need some gigabytes more. Host memory is 1.04 to 3 times what those cases used."
 )
@@ -38,6 +40,8 @@ class Needs:
 
     Attributes:
         full_scale: it cannot do without a GPU. Else its time is a flat allowance, whatever it computes.
+        expected: time from what was measured before; None where nothing like it was.
+        download_of: the hub id that its weights come from; None for none.
     """
 
     name: str
@@ -46,29 +50,40 @@ class Needs:
     host_bytes: int
     time_s: float
     full_scale: bool
+    expected: Expected | None = None
+    download_of: str | None = None
 
 
-def needs_of(case: Case) -> Needs:
+def needs_of(case: Case, expected: Expected | None = None) -> Needs:
     sized = as_sized(case)
     time_s = min(case.timeout_s, estimated_duration_s(sized))
     memory = estimated_peak_bytes(sized), estimated_host_bytes(sized)
-    return Needs(case.name, case.gpus, *memory, time_s, is_full_scale(case))
+    download_of = case.checkpoint if case.checkpoint and is_published(case.checkpoint) else None
+    return Needs(case.name, case.gpus, *memory, time_s, is_full_scale(case), expected, download_of)
 
 
 def plan_text(needs: Sequence[Needs], machine: Machine) -> str:
     """A table of all cases with the sum of their times, what its figures are, and what the machine has of it."""
-    rows = [_HEADINGS]
-    rows += [
-        (each.name, str(each.gpus), _memory_text(each.gpu_bytes), _memory_text(each.host_bytes), time_text(each.time_s))
+    rows = [
+        (
+            *(each.name, str(each.gpus), _memory_text(each.gpu_bytes), _memory_text(each.host_bytes)),
+            *(time_text(each.expected.time_s) if each.expected else "n/a", time_text(each.time_s)),
+            each.expected.source if each.expected else "nothing measured",
+        )
         for each in needs
     ]
-    rows.append(("Sum", "", "", "", time_text(sum(each.time_s for each in needs))))
+    known_s = [each.expected.time_s for each in needs if each.expected]
+    of = "" if len(known_s) == len(needs) else f"of {len(known_s)} of {len(needs)} cases"
+    expected = time_text(sum(known_s)) if known_s else "n/a"
+    rows.append(("Sum", "", "", "", expected, time_text(sum(each.time_s for each in needs)), of))
+    rows = [_HEADINGS, *rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = [
-        "  ".join([row[0].ljust(widths[0]), *(text.rjust(width) for text, width in zip(row[1:], widths[1:]))])
-        for row in rows
+        "  ".join([first.ljust(widths[0]), *map(str.rjust, numbers, widths[1:-1]), last]).rstrip()
+        for first, *numbers, last in rows
     ]
-    return "\n".join([*lines, "", textwrap.fill(_notes(needs), _WIDTH), "", *_of_machine(needs, machine), ""])
+    notes = textwrap.fill(_notes(needs), _WIDTH)
+    return "\n".join([*lines, "", notes, "", *_of_machine(needs, machine), ""])
 
 
 def _notes(needs: Sequence[Needs]) -> str:
@@ -90,6 +105,7 @@ def _of_machine(needs: Sequence[Needs], machine: Machine) -> list[str]:
         "What the machine has where plan was run (of another, such as a cluster's nodes, this says nothing):",
         f"GPUs that may be used: {_gpus_text(machine)}",
         f"Host memory: {_memory_text(machine.host_bytes)}",
+        *_downloads(needs),
         *(
             f"{what}: {len(names)} {'case' if len(names) == 1 else 'cases'}: {a_few(names)}"
             for what, names in lacking.items()
@@ -99,6 +115,12 @@ def _of_machine(needs: Sequence[Needs], machine: Machine) -> list[str]:
     if not any(lacking.values()):
         lines.append("No case needs more than that, as far as it is known and estimated.")
     return [line for long in lines for line in textwrap.wrap(long, _WIDTH, break_on_hyphens=False)]
+
+
+def _downloads(needs: Sequence[Needs]) -> list[str]:
+    wanted = sorted({each.download_of for each in needs if each.download_of})
+    sizes = "about 34 GB for TI2V-5B, 126 GB for each A14B"
+    return [f"To download, unless it is in Hugging Face's cache: {', '.join(wanted)} ({sizes})"] if wanted else []
 
 
 def _has_too_few(needs: Needs, machine: Machine) -> bool:

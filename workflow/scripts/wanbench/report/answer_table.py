@@ -11,7 +11,7 @@ from wanbench.models.facts import MODELS
 from wanbench.registry.settings import LOSSY
 from wanbench.report.cells import gb, time_text, without_empty
 
-FASTEST, LIGHT, SEVERAL = "Fastest", f"Least memory in {USEFUL} times that", "On several GPUs"
+FASTEST, LIGHT, SEVERAL = "Fastest", f"Least memory, {USEFUL} times as long at most", "On several GPUs"
 LOSSY_FASTEST = "Faster, but changes the video"
 WORKLOAD = "To make"
 # What is paid once is named from here on.

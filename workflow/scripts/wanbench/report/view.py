@@ -34,6 +34,7 @@ class View:
         counts: how many cases are ok, and how many and which are not, in words.
         all_ok: every case is, and passed its check.
         excluded: reason by case, of traces that are not used.
+        gpu: the kind of GPU, where all workloads have one.
         answer: a row for each workload; empty where no case of a real model is usable.
         alike_pct: by how much times of equal cases differ.
         summary, published: tables; empty where there is none.
@@ -48,6 +49,7 @@ class View:
     counts: str
     all_ok: bool
     excluded: dict[str, str]
+    gpu: str
     answer: list[dict[str, str]]
     alike_pct: float
     prices: Prices
@@ -90,6 +92,7 @@ def view_of(
         counts=case_counts(cases, findings, plain),
         all_ok=bool(len(cases)) and (cases["status"] == OK).all() and not of_failed_check(cases),
         excluded={plain(item.case): plain(item.reason) for item in excluded.itertuples()},
+        gpu=plain(settings["gpu_name"].iloc[0]) if settings["gpu_name"].nunique() == 1 else "",
         answer=answer_rows(answers_of(settings, thresholds.no_effect_memory_pct), alike_pct, prices.currency),
         alike_pct=alike_pct,
         prices=prices,
