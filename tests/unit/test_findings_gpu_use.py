@@ -58,28 +58,11 @@ def test_a_gpu_that_is_busy_at_the_official_steps_is_a_note(tmp_path: Path, sm_p
     assert finding.evidence["official_steps_share_pct"] == pytest.approx(100 * busy_s / (12.75 + 92))
 
 
-@pytest.mark.parametrize(
-    ("measures", "fires"),
-    [
-        ({STEPS: activity(60.0) | ONE_CORE}, True),
-        ({STEPS: activity(60.0) | IDLE}, False),
-        ({STEPS: activity(95.0) | ONE_CORE}, False),
-        ({STEPS: activity(60.0) | ONE_CORE, "VAE_Decoding": {"transfers": 1, "loading_s": 2.5}}, False),
-        ({STEPS: ONE_CORE}, False),
-    ],
-    ids=["held by launches", "an idle process", "a busy GPU", "weight transfers", "not measured"],
-)
-def test_launches(tmp_path: Path, measures: dict[str, Any], fires: bool) -> None:
-    findings = found(tmp_path, measures)
-    assert ("launch_bound" in findings) == fires
-    if fires:
-        assert findings["launch_bound"].evidence["process_cores"] == pytest.approx(1.0)
-        assert findings["launch_bound"].advised == (("compile: repeated_blocks",),)
-
-
 @pytest.mark.parametrize("settings", [{"compile": "repeated_blocks"}, {"offload": "group"}])
 def test_compiling_is_not_advised_where_it_cannot_be_or_is(tmp_path: Path, settings: dict[str, Any]) -> None:
-    assert found(tmp_path, {STEPS: activity(60.0) | ONE_CORE}, settings=settings)["launch_bound"].advised == ()
+    busy = {STEPS: activity(95.0) | {"tensor_activity_pct": 50.0}}
+    assert found(tmp_path, busy)["kernel_bound"].advised == (("compile: repeated_blocks",),)
+    assert found(tmp_path, busy, settings=settings)["kernel_bound"].advised == (("attention",),)
 
 
 # --- weight transfers -------------------------------------------------------------------------------------------

@@ -73,7 +73,6 @@ def test_advice_on_decoding_is_what_the_machine_can_do(
 def test_compilation_and_text_encoding_can_dominate(tmp_path: Path) -> None:
     compiled = found(tmp_path, compile_s=30.0, settings={"compile": "repeated_blocks"})
     assert compiled["dominant_stage"].text.startswith("Compilation takes 30.00 s")
-    assert "slow_first_step" not in compiled
     assert "your own code" in found(tmp_path, measures={"T5_Encoding": {"time_s": 40.0}})["dominant_stage"].advice
 
 
@@ -127,15 +126,3 @@ def test_an_expert_that_is_loaded_at_the_switch(
 @pytest.mark.parametrize("options", [{"environment": HOST}, {"settings": CACHED}, {"loading_s": 0.0}])
 def test_no_switch_to_mend(tmp_path: Path, options: dict[str, Any]) -> None:
     assert switched(tmp_path, **{"loading_s": 6.0} | options) is None
-
-
-# --- the first step ---------------------------------------------------------------------------------------------
-
-
-def test_a_slow_first_step(tmp_path: Path) -> None:
-    times_s = [6.0, 2.0, 2.0, 2.0, 2.0]
-    finding = found(tmp_path, steps_s=times_s)["slow_first_step"]
-    assert (finding.severity, finding.evidence) == ("note", {"first_s": 6.0, "typical_s": 2.0, "extra_s": 4.0})
-    assert "warmup: 1" in finding.advice
-    for options in ({"environment": HOST}, {"settings": CACHED}, {"steps_s": [2.0] * 5}):
-        assert "slow_first_step" not in found(tmp_path, **{"steps_s": times_s} | options)

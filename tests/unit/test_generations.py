@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from measured_cases import spread
-from reports import figures_of, full_case, made, report, rules, tables
+from reports import figures_of, full_case, made, report, tables
 from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.measure.outcome import Outcome
 from wanbench.trace.reader import Trace
@@ -48,7 +48,6 @@ def test_the_cold_generation_is_in_no_median_and_stands_apart(tmp_path: Path, re
     assert ("Min (s)" in row) == (repeats + warmup > 2)
     lines = statistics(trace)
     assert (lines["First Step"], lines["First Step of the Cold Generation"]) == ("2.00 s", "6.00 s")
-    assert rules(trace)["slow_first_step"].evidence["first_s"] == 6.0
     compared = spread(trace)
     assert (compared["first_step_s"][0], compared["generation_s"][0]) == (2.0, 10.75)
 

@@ -42,15 +42,11 @@ def test_a_step_is_held_against_all_gpus_and_what_each_does_by_itself_against_on
     assert rows[0]["Step_1_Inference"] == pytest.approx(100 * FLOPS / 2 / 989.4e12, abs=0.1)
 
 
-IDLE = {STEPS: {"sm_activity_pct": 40.0, "tensor_activity_pct": 20.0, "process_cpu_pct": 25.0}}
-
-
 @pytest.mark.parametrize(
     ("measures", "fires"),
     [
         (BUSY, "compute_bound"),
         (BUSY | {STEPS: BUSY[STEPS] | {"tensor_activity_pct": 66.0}}, "kernel_bound"),
-        (IDLE, "launch_bound"),
     ],
 )
 def test_nothing_is_concluded_from_the_activity_of_gpus_that_wait_for_each_other(

@@ -105,7 +105,7 @@ def test_a_trace_names_the_environment_that_it_was_measured_in(measured: tuple[P
     for case in "ab":
         environment = read_trace(project.folder / f"results/traces/{case}.json").environment
         assert (environment["software_deployment"], environment["conda_env"]) == ("conda", name)
-    assert project.read("results/report.md").count(f"; conda environment {name.rstrip('_')}") == 2
+    assert project.read("results/report.md").count(f"- **Conda**: {name.rstrip('_')}") == 1
 
 
 def test_what_the_hosted_workflow_checks_of_the_traces(measured: tuple[Project, set[str]]) -> None:

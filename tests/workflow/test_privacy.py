@@ -110,7 +110,7 @@ def test_a_prompt_of_a_megabyte_is_shown_in_short_with_its_length(project: Proje
     assert "\\\\x1b\\[31m\\\\u202e&lt;script&gt;alert(1)&lt;/script&gt; \\*\\*\\* in \\~/x, a mark in" in report
     # Without the blank at its end.
     assert "(the first 1,000 of 1,080,0" in report
-    visible_page = re.sub(r"data:[a-z/]+;base64,[A-Za-z0-9+/=]+", "", page)
+    visible_page = re.sub(r'src="data:[^"]+"', "", page)
     assert max(len(report), len(visible_page)) < 100_000
     assert len(page) < 2_000_000
     for text in (report, page, project.read("results/tables/cases.csv"), project.read("results/traces/good.json")):

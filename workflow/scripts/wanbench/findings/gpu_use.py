@@ -12,38 +12,13 @@ from wanbench.findings.advice import alternatives
 from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Finding, rule, total_of
 from wanbench.findings.official_steps import scaled
 from wanbench.findings.setting_effects import should_compile
-from wanbench.findings.transfers import is_transferring, transfers_of
+from wanbench.findings.transfers import is_transferring
 from wanbench.registry import stages as stage_names
 
 _MOST_NAMED = 3
 # Less of the time without a figure is not worth a name.
 _MIN_UNKNOWN_SHARE = 0.01
 _COMPILE = "compile: repeated_blocks"
-
-
-@rule(
-    "Python cannot launch kernels as fast as the GPU finishes them: in typical steps SM activity is below "
-    "`launch_bound_sm_pct`, the process uses `launch_bound_cores` or more, and few weights are transferred. A process "
-    "that waits for the GPU keeps a core busy too, so only both together count.",
-    of_activity=True,
-)
-def launch_bound(context: Context) -> Iterator[Finding]:
-    sm_pct, cpu_pct = context.denoising_mean("sm_activity_pct"), context.denoising_mean("process_cpu_pct")
-    logical_cores, limits = context.number("cpu_cores_logical"), context.thresholds
-    if sm_pct is None or cpu_pct is None or logical_cores is None or sm_pct >= limits.launch_bound_sm_pct:
-        return
-    cores, transfer_pct = cpu_pct * logical_cores / 100, transfers_of(context)["share_pct"]
-    if cores < limits.launch_bound_cores or transfer_pct >= limits.transfer_bound_pct:
-        return
-    text = (
-        f"{context.in_typical_steps.capitalize()}: {sm_pct:.1f} % SM activity while the process uses {cores:.1f} CPU "
-        "cores, so that it cannot launch work as fast as the GPU finishes it."
-    )
-    advice, advised = "Larger videos or a faster CPU core fill the GPU better.", ()
-    if should_compile(context):
-        advice, advised = f"`{_COMPILE}` launches fewer, larger kernels.", alternatives(_COMPILE)
-    evidence = {"sm_activity_pct": sm_pct, "process_cores": cores, "transfer_pct": transfer_pct}
-    yield Finding("launch_bound", BOTTLENECK, evidence, text, advice, advised)
 
 
 @rule(
@@ -67,7 +42,7 @@ def low_sm_activity(context: Context) -> Iterator[Finding]:
     words, evidence = ("", {}) if step_pct is None else (official.words, official.evidence)
     idlest = _idlest(context, whole_s, busy_s)
     named = ", ".join(f"{row.stage} ({fixed(row.time_s)} s at {row.sm_activity_pct:.0f} %)" for row in idlest)
-    text = f"SM activity is {sm_pct:.1f} % over {of_what}{words}. The GPU idles most in {named}."
+    text = f"SM activity is {sm_pct:.1f} % over {of_what}{words}, and the GPU idles most in {named}."
     evidence = {"sm_activity_pct": sm_pct} | evidence
     evidence |= {f"{row.stage}_idle_s": row.time_s - _busy_s(row) for row in idlest}
     advice = "Open the trace in Perfetto: what is busy under these stages is what the GPU waits for."
@@ -158,4 +133,4 @@ def _in_words(context: Context, evidence: dict[str, float]) -> str:
     )
 
 
-RULES = (launch_bound, low_sm_activity, kernel_bound, compute_bound)
+RULES = (low_sm_activity, kernel_bound, compute_bound)

@@ -1,6 +1,5 @@
 """Rules about where the time goes, outside the steps that are alike."""
 
-import statistics
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -103,25 +102,4 @@ def expert_switch(context: Context) -> Iterator[Finding]:
     yield Finding("expert_switch", severity, evidence, text, advice, advised)
 
 
-@rule(
-    "The first step of a process takes `slow_first_step_pct` of its generation more than a typical one, beside "
-    "compilation and loading. s/step is without it. On the CPU, or with a cache, the rule is silent."
-)
-def slow_first_step(context: Context) -> Iterator[Finding]:
-    first = [stage for stage in context.stages if stage["stage"] == stage_names.step_inference(0)]
-    first = [stage for stage in first if stage["generation"] == 0 and not stage["interrupted"]]
-    typical_s, generation_s = [row.time_s for row in context.typical_rows], context.number("first_generation_s")
-    if context.on_the_cpu or context.case["cache"] != "none" or not first or not typical_s or not generation_s:
-        return
-    first_s, step_s = first[0]["time_s"], statistics.median(typical_s)
-    if 100 * (first_s - step_s) >= context.thresholds.slow_first_step_pct * generation_s:
-        text = (
-            f"Inference of the first step of the process takes {fixed(first_s)} s, {fixed(first_s - step_s)} s more "
-            "than a typical one: kernels are loaded and chosen then."
-        )
-        evidence = {"first_s": first_s, "typical_s": step_s, "extra_s": first_s - step_s}
-        advice = "" if context.number("generation_s") is not None else "Compare warm generations (`warmup: 1`)."
-        yield Finding("slow_first_step", NOTE, evidence, text, advice)
-
-
-RULES = (dominant_stage, expert_switch, slow_first_step)
+RULES = (dominant_stage, expert_switch)

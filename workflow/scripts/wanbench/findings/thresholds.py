@@ -12,8 +12,6 @@ class Thresholds(Limits):
     busy_machine_pct: float
     step_scatter_pct: float
     low_sm_activity_pct: float
-    launch_bound_sm_pct: float
-    launch_bound_cores: float
     transfer_bound_pct: float
     compute_bound_sm_pct: float
     compute_bound_tensor_pct: float
@@ -21,7 +19,6 @@ class Thresholds(Limits):
     full_host_memory_pct: float
     dominant_stage_pct: float
     expert_switch_pct: float
-    slow_first_step_pct: float
     no_effect_step_pct: float
     no_effect_memory_pct: float
     faster_setting_pct: float
