@@ -9,7 +9,7 @@ from wanbench.analysis.answer import CARDS_GB, USEFUL, Answer, Fit
 from wanbench.analysis.numbers import fixed, plain
 from wanbench.models.facts import MODELS
 from wanbench.registry.settings import LOSSY
-from wanbench.report.cells import gb, time_text, without_empty
+from wanbench.report.cells import gb, spread_of, supported, time_text, without_empty
 
 FASTEST, LIGHT, SEVERAL = "Fastest", f"Least memory, {USEFUL} times as long at most", "On several GPUs"
 LOSSY_FASTEST = "Faster, but changes the video"
@@ -28,7 +28,10 @@ def answer_rows(answers: Sequence[Answer], alike_pct: float, currency: str | Non
 
 def _row(answer: Answer, alike_pct: float, currency: str | None, named: bool) -> dict[str, str]:
     def cell(way: Mapping[str, Any] | None) -> str:
-        return "" if way is None else f"**{plain(way['printed'])}**: {figures(way, alike_pct, currency)}"
+        if way is None:
+            return ""
+        loss = ", loss not measured" if way["fidelity"] == LOSSY else ""
+        return f"**{plain(way['printed'])}**: {figures(way, alike_pct, currency)}{loss}"
 
     light = answer.light
     if light is not None and answer.fastest is not None and light["printed"] == answer.fastest["printed"]:
@@ -58,8 +61,9 @@ def _official_guidance(facts: Any) -> str:
 
 
 def figures(way: Mapping[str, Any], alike_pct: float, currency: str | None) -> str:
-    """Time, memory used, energy, cost, and what starting it takes."""
+    """Time, memory used, videos an hour, energy, cost, and what starting it takes."""
     parts = [time_text(way, alike_pct), f"{gb(way['gpu_mem_used_bytes'])} GB"]
+    parts.append(f"{supported(way['videos_per_hour'], spread_of(way, alike_pct))} videos/h")
     if pd.notna(way["energy_j"]):
         parts.append(f"{fixed(way['energy_j'], 0, 1 / 3600)} Wh")
     if pd.notna(way["cost"]):

@@ -40,6 +40,6 @@ def _row(way: Mapping[str, Any], alike_pct: float, currency: str | None) -> dict
         "s/step": supported(way["step_s"], spread),
         "Decoding (s)": supported(way["vae_computing_s"], spread),
         "Compiling (s)": fixed(way["compilation_s"], 0),
-        "Videos/h": fixed(way["videos_per_hour"], 1),
+        "Videos/h": supported(way["videos_per_hour"], spread),
         "Cases": f"{way['n']} {way['kind']}" if way["fits"] else str(way["n"]),
     }
