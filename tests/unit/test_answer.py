@@ -93,7 +93,7 @@ def test_the_answer_of_the_kept_cases_stands_first() -> None:
     assert text.index("## The answer") < text.index("| Case ")
     assert [row["To make"] for row in answer][:2] == ["TI2V-5B i2v 1280\\*704", "TI2V-5B t2v 1280\\*704"]
     cell = answer[1]["Fastest"]
-    assert cell == "**compiled**: 108 s warm, 58.8 GB, 33 videos/h, 20 Wh, 0.11 USD, 12 s to compile once"
+    assert cell == "**compiled**: 108 s warm, 58.8 GB, 33.3 videos/h, 20 Wh, 0.11 USD, 12 s to compile once"
     assert "±" in text.split("## Which settings to use")[1]
     # In the first screen of a file: a table of one row a workload, and few lines below it.
     assert len(text.split("## Summary")[0].splitlines()) < 20
