@@ -50,15 +50,15 @@ def test_the_fastest_the_lightest_and_what_fits(make: Make) -> None:
         ),
         alike_memory_pct=2,
     )
-    assert printed(answer.fastest) == "compiled"
-    assert printed(answer.lossy) == "float16"
-    assert printed(answer.light) == "offload model"
-    assert printed(answer.several) == "2 GPUs"
+    assert printed(answer.fastest) == "compile: repeated_blocks"
+    assert printed(answer.lossy) == "dtype: float16"
+    assert printed(answer.light) == "offload: model"
+    assert printed(answer.several) == "gpus: 2"
     cards = {size: (printed(fit.fits), printed(fit.may_fit)) for size, fit in answer.cards.items()}
     assert cards == {
-        24: ("offload sequential", None),
-        48: ("offload model", "compiled"),
-        80: ("compiled", None),
+        24: ("offload: sequential", None),
+        48: ("offload: model", "compile: repeated_blocks"),
+        80: ("compile: repeated_blocks", None),
     }
 
 
@@ -66,7 +66,7 @@ def test_a_lossy_way_is_named_only_where_it_is_faster_or_nothing_else_fits(make:
     stock, tiling = make("stock", 2.0, 47, 60), make("tiling", 2.1, 30, 40, vae_tiling=True)
     (answer,) = answers_of(settings_of(stock, tiling), alike_memory_pct=2)
     assert answer.lossy is None
-    assert printed(answer.cards[48].fits) == "VAE tiling"
+    assert printed(answer.cards[48].fits) == "vae_tiling: true"
     assert printed(answer.cards[80].fits) == "stock"
 
 
@@ -93,7 +93,10 @@ def test_the_answer_of_the_kept_cases_stands_first() -> None:
     assert text.index("## The answer") < text.index("| Case ")
     assert [row["To make"] for row in answer][:2] == ["TI2V-5B i2v 1280\\*704", "TI2V-5B t2v 1280\\*704"]
     cell = answer[1]["Fastest"]
-    assert cell == "**compiled**: 108 s warm, 58.8 GB, 33.3 videos/h, 20 Wh, 0.11 USD, 12 s to compile once"
+    assert (
+        cell
+        == "**compile: repeated\\_blocks**: 108 s warm, 58.8 GB, 33.3 videos/h, 20 Wh, 0.11 USD, 12 s to compile once"
+    )
     assert "±" in text.split("## Which settings to use")[1]
     # In the first screen of a file: a table of one row a workload, and few lines below it.
     assert len(text.split("## Summary")[0].splitlines()) < 20

@@ -70,9 +70,9 @@ def test_a_single_generation_is_what_is_shown_and_the_report_says_that_it_is_col
 
 
 def test_the_report_says_which_generations_count(tmp_path: Path) -> None:
-    assert "Figures are of 1 generation after 0 to warm up." in report(repeated(tmp_path))
+    assert "Figures are of 1 of 2 generations." in report(repeated(tmp_path))
     text = report(repeated(tmp_path, repeats=3, warmup=1))
-    assert "Figures are of 3 generations after 1 to warm up." in text
+    assert "Figures are of 3 of 4 generations." in text
 
 
 def test_where_the_second_generation_is_cut_short_figures_are_of_the_first(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_where_the_second_generation_is_cut_short_figures_are_of_the_first(tmp_p
     outcome = Outcome("oom", "CUDA out of memory")
     trace = made(tmp_path, full_case("cut", steps=3, repeats=2), alter=without_last_export, outcome=outcome)
     assert {stage.generation for stage in trace.stages if stage.measured} == {None, 0}
-    assert "Figures are of 1 generation" in report(trace)
+    assert "Figures are of 1 of 2 generations" in report(trace)
 
 
 def test_energy_per_second_of_video_is_that_of_one_generation_without_compilation(tmp_path: Path) -> None:

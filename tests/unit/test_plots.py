@@ -275,14 +275,14 @@ def test_time_and_memory_are_those_of_the_settings_with_their_front(tmp_path: Pa
     settings = settings_of(*traces)
     assert [(point.label, point.on_front) for point in points_of(settings)] == [
         ("stock", True),
-        ("offload model", True),
-        ("VAE tiling", False),
+        ("offload: model", True),
+        ("vae_tiling: true", False),
     ]
     picture = time_memory(settings)
     drawn = texts(picture.figure)
-    for words in ("1\nstock\n54.8 s, 60.0 GB", "2\noffload model\n", "3\nVAE tiling\n"):
+    for words in ("1\nstock\n54.8 s, 60.0 GB", "2\noffload: model\n", "3\nvae_tiling: true\n"):
         assert words in drawn
-    assert "of 3 ways on the Pareto front are stock with 54.8 s, 60.0 GB; offload model with" in picture.alt
+    assert "of 3 ways on the Pareto front are stock with 54.8 s, 60.0 GB; offload: model with" in picture.alt
 
 
 def test_settings_that_lie_on_one_another_share_a_number(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_settings_that_lie_on_one_another_share_a_number(tmp_path: Path) -> None
 
     traces = run("a", 1.0), run("b", 1.01, offload="model"), run("c", 9.0, dtype="float16")
     drawn = texts(time_memory(settings_of(*traces)).figure)
-    assert "1\nstock\n54.8 s, 60.0 GB\noffload model\n55.2 s, 60.0 GB\n" in drawn
+    assert "1\nstock\n54.8 s, 60.0 GB\noffload: model\n55.2 s, 60.0 GB\n" in drawn
 
 
 # --- files ------------------------------------------------------------------------------------------------------

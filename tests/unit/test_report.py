@@ -202,8 +202,9 @@ def test_fault_9_the_report_says_how_to_repeat_every_case(read: Reader) -> None:
 
 def test_the_settings_of_a_case_are_what_differs_from_stock(read: Reader) -> None:
     case = tiny_case(compile="repeated_blocks", cache="first_block", cache_threshold=0.1)
-    assert "settings: float32, compiled, cache first\\_block, threshold 0.1." in report(
-        read(records([1.0] * 3, case=case), case=case)
+    assert (
+        "settings: dtype: float32, compile: repeated\\_blocks, cache: first\\_block, cache\\_threshold: 0.1."
+        in report(read(records([1.0] * 3, case=case), case=case))
     )
 
 

@@ -65,12 +65,12 @@ def test_what_decides_no_time_of_a_step_is_the_same_row(make: Make, other: dict[
     ("setting", "fidelity", "printed"),
     [
         *(({key: value}, "lossy", None) for key, row in SETTINGS.items() for value in row.lossy if value != "sage_hub"),
-        ({"dtype": "float32"}, "rounding", "float32"),
-        ({"attention": "_native_cudnn"}, "rounding", "attention _native_cudnn"),
-        ({"compile": "repeated_blocks"}, "rounding", "compiled"),
-        ({"offload": "model", "compile": "repeated_blocks"}, "rounding", "offload model, compiled"),
-        ({"offload": "group_stream"}, "exact", "offload group_stream"),
-        ({"gpus": 2}, "rounding", "2 GPUs"),
+        ({"dtype": "float32"}, "rounding", "dtype: float32"),
+        ({"attention": "_native_cudnn"}, "rounding", "attention: _native_cudnn"),
+        ({"compile": "repeated_blocks"}, "rounding", "compile: repeated_blocks"),
+        ({"offload": "model", "compile": "repeated_blocks"}, "rounding", "offload: model, compile: repeated_blocks"),
+        ({"offload": "group_stream"}, "exact", "offload: group_stream"),
+        ({"gpus": 2}, "rounding", "gpus: 2"),
     ],
 )
 def test_settings_in_words_and_what_they_do_to_the_video(
@@ -79,7 +79,7 @@ def test_settings_in_words_and_what_they_do_to_the_video(
     row = rows(make(full_case("one", steps=3, weights="pretrained", **setting)))["one"]
     assert row.fidelity == fidelity
     if printed is not None:
-        assert row.printed == f"{printed}, pretrained weights"
+        assert row.printed == f"weights: pretrained, {printed}"
 
 
 def test_what_did_not_fit_is_the_last_row_without_figures(make: Make, tmp_path: Path) -> None:
@@ -175,6 +175,6 @@ def test_the_table_comes_out_of_its_file_as_it_was(make: Make, tmp_path: Path) -
     write_table(table, tmp_path / "settings.csv", tmp_path / "settings.parquet")
     read = pd.read_parquet(tmp_path / "settings.parquet")
     assert list(read["time_s"]) == list(table["time_s"])
-    assert list(read["printed"]) == ["stock", "offload model"]
+    assert list(read["printed"]) == ["stock", "offload: model"]
     write_table(settings_of(make(tiny_case())), tmp_path / "no.csv", tmp_path / "no.parquet")
     assert pd.read_parquet(tmp_path / "no.parquet").empty

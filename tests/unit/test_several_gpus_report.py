@@ -28,7 +28,7 @@ def trace(folder: Path, name: str, gpus: int = 1, step_s: float = 2.0, energy_j:
 def test_the_number_of_gpus_stands_in_the_summary_and_in_the_appendix(tmp_path: Path) -> None:
     text = report(trace(tmp_path, "one"), trace(tmp_path, "two", 2, 1.1))
     (summary, *_) = tables(text, "Case")
-    assert [(row["Case"], row["Settings"]) for row in summary] == [("one", ""), ("two", "2 GPUs")]
+    assert [(row["Case"], row["Settings"]) for row in summary] == [("one", ""), ("two", "gpus: 2")]
     assert "NVIDIA H200, 150.00 GB (1 case)" in text
     assert "2 x NVIDIA H200, 150.00 GB (1 case)" in text
 
@@ -66,7 +66,7 @@ def test_who_has_one_gpu_is_told_the_best_settings_on_one(tmp_path: Path) -> Non
     ]
     (ways,) = tables(report(*made).partition("## Which settings to use")[2], "Settings")[:1]
     fastest = {row["Settings"] for row in ways if "fastest" in row["Best at"]}
-    assert fastest == {"compiled, 2 GPUs", "compiled"}
+    assert fastest == {"compile: repeated\\_blocks, gpus: 2", "compile: repeated\\_blocks"}
 
 
 def test_nothing_is_advised_that_several_gpus_cannot_do(tmp_path: Path) -> None:

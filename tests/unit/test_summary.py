@@ -26,7 +26,7 @@ def test_only_what_differs_between_cases_has_a_column(make: Make) -> None:
     assert list(alone[0])[7:] == ["Load", "Status", "Check"]
     compiled = make(full_case("two", steps=3, repeats=2, offload="model", compile="repeated_blocks"))
     both = summary(make(full_case("one", steps=3)), compiled)
-    assert [(row["Steps"], row["Settings"]) for row in both] == [("3", ""), ("3 x 2", "compiled")]
+    assert [(row["Steps"], row["Settings"]) for row in both] == [("3", ""), ("3 x 2", "compile: repeated\\_blocks")]
     assert "Model" not in both[0]
 
 

@@ -40,6 +40,10 @@ def test_every_kept_case_is_used_and_of_the_grid(machine: str) -> None:
     assert (folder / "tables/excluded.csv").read_text("utf-8") == "case,reason,of_grid\n"
 
 
+def test_the_kept_report_is_short_enough_to_read() -> None:
+    assert (KEPT / "h200/report.md").stat().st_size <= 250_000
+
+
 def test_of_a_part_of_the_traces_the_page_has_their_pictures_and_the_others_are_named(project: Project) -> None:
     folder, cases = Path("results/reference/h100"), ("5B_704p_2_gpus", "5B_704p_warm", "T2V_A14B_720p")
     (project.folder / folder / "traces").mkdir(parents=True)

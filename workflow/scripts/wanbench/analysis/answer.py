@@ -38,6 +38,7 @@ class Answer:
 
     Attributes:
         workload: columns of WORKLOAD.
+        ways: number of settings that were measured.
         fastest: on one GPU, exact or different in rounding alone.
         lossy: the fastest on one GPU, where that is faster.
         light: the least memory used of those on one GPU that change no more than rounding and take at most USEFUL times
@@ -47,6 +48,7 @@ class Answer:
     """
 
     workload: Way
+    ways: int
     fastest: Way | None
     lossy: Way | None
     light: Way | None
@@ -76,6 +78,7 @@ def _answer(rows: pd.DataFrame, alike_memory_pct: float) -> Answer:
     total_bytes = rows["gpu_mem_total_bytes"].max()
     return Answer(
         workload={key: rows.iloc[0][key] for key in WORKLOAD},
+        ways=len(rows),
         fastest=fastest,
         lossy=lossy,
         light=_first(useful[useful["gpu_mem_used_bytes"] <= least_bytes]),

@@ -13,7 +13,6 @@ from wanbench.registry import settings as registry
 from wanbench.registry.metrics import SETTINGS_COLUMNS, WAY, WORKLOAD
 from wanbench.registry.stages import OK
 
-METHOD = registry.keys(registry.METHOD)
 FASTEST, LEAST_MEMORY, LEAST_ENERGY, PARETO = "fastest", "least memory", "least energy", "Pareto"
 _J_PER_KWH = 3.6e6
 
@@ -71,9 +70,8 @@ _MEMORY = ("gpu_mem_allocated_bytes", "gpu_mem_reserved_bytes", "gpu_mem_used_by
 
 def _figures(case: Mapping[str, Any]) -> dict[str, Any]:
     """Columns of the table that one case has."""
-    settings = {key: None if pd.isna(case[key]) else case[key] for key in METHOD}
-    printed = registry.printed(settings) + (", pretrained weights" if case["weights"] == "pretrained" else "")
-    shown = {"printed": printed, "fidelity": registry.fidelity(settings)}
+    settings = {key: None if pd.isna(case[key]) else case[key] for key in WAY}
+    shown = {"printed": registry.printed(settings), "fidelity": registry.fidelity(settings)}
     row = {key: case[key] for key in [*WORKLOAD, *WAY, "case"]} | shown | {"fits": case["status"] == OK}
     row |= dict.fromkeys(("kind", "scaled", "host_mem_bytes", *_MEDIANS, *_MEMORY))
     row["gpu_mem_total_bytes"] = case["gpu_mem_total_bytes"]

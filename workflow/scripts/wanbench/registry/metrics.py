@@ -170,7 +170,7 @@ WAY = ("weights", *settings.keys(settings.METHOD))
 _OF_CASES = {metric.key: metric for group in CASES.values() for metric in group}
 WAYS = {"": (
     *(_OF_CASES[key] for key in (*WORKLOAD, *WAY)),
-    Metric("printed", TEXT, meaning="these settings in a few words; `stock`: none differs from the pipeline as it comes"),
+    Metric("printed", TEXT, meaning="what a grid file says for them; `stock`: nothing, it is the pipeline as it comes"),
     Metric("fidelity", TEXT, meaning="what they do to the video: exact (nothing), rounding (the same operations in another order) or lossy (another arithmetic)"),
     Metric("cases", TEXT, meaning="names of the cases with these settings, with commas between them"),
     Metric("n", WHOLE, meaning="number of cases that the figures are of"),

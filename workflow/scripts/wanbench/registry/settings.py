@@ -39,7 +39,6 @@ class Setting:
         type: text, whole, real, truth or numbers, as its column in the cases table has it.
         only_with: the key and the values of an earlier setting beside which it has an effect; None for always. Where it
             has none, its value is None.
-        printed: how a report names a value that is not neutral, of a setting by which ways to a video differ.
         acts_on: stages of a generation whose time or memory it changes: placement, steps, decoding, all or nothing.
     """
 
@@ -53,7 +52,6 @@ class Setting:
     acts_on: str = "all"
     only_with: tuple[str, tuple[Any, ...]] | None = None
     neutral: Any = ALWAYS
-    printed: str = ""
     meaning: str = ""
 
     def is_lossy(self, value: Any) -> bool:
@@ -101,15 +99,15 @@ ROWS = (
     Setting("negative_prompt", "text", _TEXT, MODEL, WORKLOAD, acts_on="nothing", meaning="what it is not to show"),
     Setting("image", "text", {"description": "path of a PNG, JPEG or WebP file", "type": "string", "minLength": 1}, None, WORKLOAD, acts_on="nothing", only_with=("task", ("i2v",)), neutral=None, meaning="first frame, for i2v; scaled to the size"),
     Setting("image_sha256", "text", _TEXT, None, DERIVED, neutral=None, meaning="digest of the image"),
-    Setting("offload", "text", {"enum": ["none", "model", "sequential", "group", "group_stream"]}, "none", METHOD, EXACT, acts_on="placement", neutral="none", printed="offload {}", meaning="where weights wait while they are not used, in diffusers' ways; the groups are single layers, and `group_stream` copies on a stream of its own, which needs a GPU"),
-    Setting("dtype", "text", _DTYPES, "bfloat16", METHOD, LOSSY, ("float16",), acts_on="steps", neutral="bfloat16", printed="{}", meaning="data type of the denoiser and the text encoder"),
-    Setting("vae_dtype", "text", _DTYPES, "float32", METHOD, LOSSY, ("bfloat16", "float16"), acts_on="decoding", neutral="float32", printed="VAE {}", meaning="data type of the VAE"),
-    Setting("vae_tiling", "truth", _TRUTH, False, METHOD, LOSSY, (True,), acts_on="decoding", neutral=False, printed="VAE tiling", meaning="decode in tiles that overlap"),
-    Setting("attention", "text", {"enum": _ATTENTION.split()}, "native", METHOD, ROUNDING, ("sage", "sage_hub"), acts_on="steps", neutral="native", printed="attention {}", meaning="diffusers' attention backend; flash, _flash_3, sage and xformers need a package of their own, the `_hub` ones the package kernels and a download"),
-    Setting("compile", "text", {"enum": ["none", "repeated_blocks"]}, "none", METHOD, ROUNDING, acts_on="steps", neutral="none", printed="compiled", meaning="what torch.compile compiles; with offload none or model"),
-    Setting("cache", "text", {"enum": ["none", "first_block"]}, "none", METHOD, LOSSY, ("first_block",), acts_on="steps", neutral="none", printed="cache {}", meaning="reuse of the blocks' last outputs where the first block's changed little"),
-    Setting("cache_threshold", "real", {"description": "a number above 0", "type": "number", "exclusiveMinimum": 0}, 0.05, METHOD, LOSSY, acts_on="steps", only_with=("cache", ("first_block",)), neutral=0.05, printed="threshold {:g}", meaning="change of the first block's output, as a share of it, below which the cache serves"),
-    Setting("gpus", "whole", {"description": "an integer of 1 or more", "type": "integer", "minimum": 1}, 1, METHOD, ROUNDING, acts_on="steps", neutral=1, printed="{} GPUs", meaning="GPUs of one host that denoise together (Ulysses); attention heads (24: 5B, 40: A14B, 4 at tiny scale) and tokens must be divisible by it; with offload none or model, no cache, and attention native, _native_cudnn, _native_flash, flash, flash_hub, _flash_3_hub, sage or sage_hub"),
+    Setting("offload", "text", {"enum": ["none", "model", "sequential", "group", "group_stream"]}, "none", METHOD, EXACT, acts_on="placement", neutral="none", meaning="where weights wait while they are not used, in diffusers' ways; the groups are single layers, and `group_stream` copies on a stream of its own, which needs a GPU"),
+    Setting("dtype", "text", _DTYPES, "bfloat16", METHOD, LOSSY, ("float16",), acts_on="steps", neutral="bfloat16", meaning="data type of the denoiser and the text encoder"),
+    Setting("vae_dtype", "text", _DTYPES, "float32", METHOD, LOSSY, ("bfloat16", "float16"), acts_on="decoding", neutral="float32", meaning="data type of the VAE"),
+    Setting("vae_tiling", "truth", _TRUTH, False, METHOD, LOSSY, (True,), acts_on="decoding", neutral=False, meaning="decode in tiles that overlap"),
+    Setting("attention", "text", {"enum": _ATTENTION.split()}, "native", METHOD, ROUNDING, ("sage", "sage_hub"), acts_on="steps", neutral="native", meaning="diffusers' attention backend; flash, _flash_3, sage and xformers need a package of their own, the `_hub` ones the package kernels and a download"),
+    Setting("compile", "text", {"enum": ["none", "repeated_blocks"]}, "none", METHOD, ROUNDING, acts_on="steps", neutral="none", meaning="what torch.compile compiles; with offload none or model"),
+    Setting("cache", "text", {"enum": ["none", "first_block"]}, "none", METHOD, LOSSY, ("first_block",), acts_on="steps", neutral="none", meaning="reuse of the blocks' last outputs where the first block's changed little"),
+    Setting("cache_threshold", "real", {"description": "a number above 0", "type": "number", "exclusiveMinimum": 0}, 0.05, METHOD, LOSSY, acts_on="steps", only_with=("cache", ("first_block",)), neutral=0.05, meaning="change of the first block's output, as a share of it, below which the cache serves"),
+    Setting("gpus", "whole", {"description": "an integer of 1 or more", "type": "integer", "minimum": 1}, 1, METHOD, ROUNDING, acts_on="steps", neutral=1, meaning="GPUs of one host that denoise together (Ulysses); attention heads (24: 5B, 40: A14B, 4 at tiny scale) and tokens must be divisible by it; with offload none or model, no cache, and attention native, _native_cudnn, _native_flash, flash, flash_hub, _flash_3_hub, sage or sage_hub"),
     Setting("warmup", "whole", {"description": "an integer of 0 or more", "type": "integer", "minimum": 0}, 0, REPETITION, acts_on="nothing", neutral=0, meaning="generations before those that are measured"),
     Setting("repeats", "whole", {"description": "an integer of 1 or more", "type": "integer", "minimum": 1}, 1, REPETITION, acts_on="nothing", neutral=1, meaning="generations that are measured; beside others, the first of the process stands apart"),
     Setting("timeout_s", "real", {"description": "a number above 0 (seconds)", "type": "number", "exclusiveMinimum": 0}, 14400, LIMIT, acts_on="nothing", neutral=14400, meaning="the case is ended after this many seconds"),
@@ -139,9 +137,10 @@ def fidelity(values: Mapping[str, Any]) -> str:
 
 
 def printed(values: Mapping[str, Any]) -> str:
-    """How a case's video is made, in a few words; `stock` where no setting differs from the neutral ones."""
-    rows = [SETTINGS[key] for key in keys(METHOD)]
-    texts = [row.printed.format(values[row.key]) for row in rows if values[row.key] != row.neutral_beside(values)]
+    """What to write into a grid file for the ways in which a case's video is made; `stock` where nothing is needed."""
+    rows = [SETTINGS[key] for key in ("weights", *keys(METHOD)) if key in values]
+    changed = [(row.key, values[row.key]) for row in rows if values[row.key] != row.neutral_beside(values)]
+    texts = [f"{key}: {str(value).lower() if isinstance(value, bool) else value}" for key, value in changed]
     return ", ".join(texts) or "stock"
 
 

@@ -11,7 +11,7 @@ from wanbench.models.facts import MODELS
 from wanbench.registry.settings import LOSSY
 from wanbench.report.cells import gb, spread_of, supported, time_text, without_empty
 
-FASTEST, LIGHT, SEVERAL = "Fastest", f"Least memory, {USEFUL} times as long at most", "On several GPUs"
+FASTEST, LIGHT, SEVERAL = "Fastest", f"Least memory, {100 * (USEFUL - 1):.0f} % slower at most", "On several GPUs"
 LOSSY_FASTEST = "Faster, but changes the video"
 WORKLOAD = "To make"
 # What is paid once is named from here on.
@@ -39,9 +39,9 @@ def _row(answer: Answer, alike_pct: float, currency: str | None, named: bool) ->
     cards = {f"On {size} GB": _card(answer.cards[size], alike_pct) for size in CARDS_GB if size in answer.cards}
     return {
         WORKLOAD: plain(workload_text(answer.workload, named)),
-        FASTEST: cell(answer.fastest),
+        FASTEST: cell(answer.fastest) + (" (the only setting measured)" if answer.ways == 1 else ""),
         LOSSY_FASTEST: cell(answer.lossy),
-        LIGHT: cell(light) if light is not None else ("the fastest" if answer.fastest else ""),
+        LIGHT: cell(light) if light is not None else ("same as Fastest" if answer.fastest else ""),
         **cards,
         SEVERAL: cell(answer.several),
     }
@@ -51,6 +51,7 @@ def workload_text(workload: Mapping[str, Any], gpu_named: bool) -> str:
     """What is made: model, task and size, what of it is not official, and on what, where a report has several GPUs."""
     facts = MODELS[workload["model"]]
     parts = [f"{workload['model']} {workload['task']} {workload['size']}"]
+    parts[0] += "" if workload["size"] in facts.sizes else " (unofficial)"
     parts += [f"{workload['frames']} frames"] if workload["frames"] != facts.frames else []
     parts += [f"guidance {workload['guidance']}"] if workload["guidance"] != _official_guidance(facts) else []
     return ", ".join([*parts, *([workload["gpu_name"]] if gpu_named else [])])
@@ -83,4 +84,4 @@ def _card(fit: Fit, alike_pct: float) -> str:
         if way is not None:
             changes = " (changes the video)" if way["fidelity"] == LOSSY else ""
             parts.append(f"{how}**{plain(way['printed'])}**{changes}, {time_text(way, alike_pct)}")
-    return "; ".join(parts) or "nothing measured"
+    return "; ".join(parts) or "no measured setting fits"

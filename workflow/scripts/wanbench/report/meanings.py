@@ -13,19 +13,21 @@ _OF_STAGES = (
 
 SUMMARY = {name: _SUMMARY[name] for name in _IN_SUMMARY} | {
     "Steps": "denoising steps of a generation, and how many generations where there are several",
-    "Settings": "what differs from the stock pipeline, besides offload",
+    "Settings": "what the case says in its grid file, besides offload",
 }
 SETTINGS = {
-    "Settings": "cases with the same settings; `stock` is the pipeline as it comes, and (lossy) changes the arithmetic "
-    "of the video. Cases that failed a check are not there, nor caches with random weights, whose times mean nothing",
-    "Time (s)": "one generation at the official steps, without initialisation and compilation. Of a case with other "
-    "steps, s/step stands for the difference",
+    "Settings": "what a grid file says for them; `stock` is nothing, the pipeline as it comes, and (lossy) changes the "
+    "arithmetic of the video. Cases that failed a check are not there, nor caches with random weights, whose times mean "
+    "nothing",
+    "Time (s)": "one generation at the official steps, without initialisation and compilation. The time of a case with "
+    "other steps is brought to these by s/step",
     "±": "half the range of equal cases, as a share of their median",
     "Cases": "how many; `warm`: figures are of generations after the first of a process; `cold`: of the first",
     "Used (GB), Allocated (GB)": "highest memory used on the whole GPU, and by torch's tensors: a card with more than "
     "the first can run it, one with less than the second cannot",
     "Host (GB)": "highest memory of the processes on the host",
-    "Best at": "`Pareto`: nothing else is better in time or in allocated memory without being worse in the other",
+    "Best at": "among settings on as many GPUs, within what equal cases differ by; `Pareto`: nothing else is better in "
+    "time or in allocated memory without being worse in the other",
     "Cost, CO2 (g)": "of one video, from `config/prices.yaml`",
 }
 STAGES = {

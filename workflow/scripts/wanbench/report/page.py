@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,7 +69,7 @@ def to_page(view: View, pictures: Sequence[PagePicture]) -> str:
     }
     return environment.get_template("report.html.j2").render(
         view=view,
-        answer=[{key: to_html(text).strip() for key, text in row.items()} for row in view.answer],
+        answer=[_card(row) for row in view.answer],
         answer_lines=to_html(re.sub(r"(?m)^(\|.*|## .*)$\n*", "", section(view, "answer"))),
         texts=texts,
         pictures=[picture for picture in pictures if picture.case is None],
@@ -85,6 +85,17 @@ def to_page(view: View, pictures: Sequence[PagePicture]) -> str:
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
     )
+
+
+def _card(row: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Labels and texts of a row of the answer; what two labels have in common stands once."""
+    card: list[tuple[str, str]] = []
+    for label, text in row.items():
+        if card and text == card[-1][1]:
+            card[-1] = f"{card[-1][0]}, {label[0].lower()}{label[1:]}", text
+        elif text:
+            card.append((label, text))
+    return [(label, to_html(text).strip()) for label, text in card]
 
 
 def case_anchor(name: str) -> str:

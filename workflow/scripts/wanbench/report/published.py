@@ -10,7 +10,7 @@ import pandas as pd
 from wanbench.analysis.numbers import fixed, plain
 from wanbench.analysis.settings_table import FASTEST
 from wanbench.models.facts import MODELS
-from wanbench.report.cells import gb, markdown_table, supported, without_empty
+from wanbench.report.cells import compact_table, gb, supported, without_empty
 
 FILE = Path(__file__).with_name("published_figures.csv")
 
@@ -40,7 +40,9 @@ def published_table(settings: pd.DataFrame, published: pd.DataFrame, alike_pct: 
         return ""
     # Every published run guides, which takes a second pass a step.
     guided = settings[settings["guidance"].map(lambda text: float(text.split(" / ")[0]) > 1).astype(bool)]
-    shown = guided["printed"].str.contains("stock|^[0-9]+ GPUs$") | guided["best_at"].str.contains(FASTEST)
+    shown = guided["printed"].str.fullmatch("stock|(weights: pretrained)?(, )?(gpus: [0-9]+)?") | guided[
+        "best_at"
+    ].str.contains(FASTEST)
     published = published.rename(columns={"steps": "steps_published"})
     pairs = guided[shown & guided["time_s"].notna()].merge(published, on=_WORK)
     if pairs.empty:
@@ -50,7 +52,7 @@ def published_table(settings: pd.DataFrame, published: pd.DataFrame, alike_pct: 
         ["gpu_name", *_WORK, "cases"]
     )
     rows = [_row(pair, alike_pct / 100) for pair in pairs.to_dict("records")]
-    return markdown_table(without_empty(rows), _TEXT_COLUMNS)
+    return compact_table(without_empty(rows), _TEXT_COLUMNS)
 
 
 def _same_gpu(here: str, there: str) -> bool:
