@@ -17,8 +17,8 @@ SUMMARY = {name: _SUMMARY[name] for name in _IN_SUMMARY} | {
 }
 SETTINGS = {
     "Settings": "what a grid file says for them; `stock` is nothing, the pipeline as it comes, and (lossy) changes the "
-    "arithmetic of the video. Cases that failed a check are not there, nor caches with random weights, whose times mean "
-    "nothing",
+    "arithmetic of the video. Cases that failed a check are not there, nor caches with random weights, whose times "
+    "mean nothing",
     "Time (s)": "one generation at the official steps, without initialisation and compilation. The time of a case with "
     "other steps is brought to these by s/step",
     "±": "half the range of equal cases, as a share of their median",
