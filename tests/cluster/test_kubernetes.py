@@ -108,7 +108,7 @@ def test_the_grid_is_measured_and_reported_in_pods(submitter: Submitter) -> None
     assert "## Case: slow\n" in report
     page = (submitter.storage / "results/report.html").read_text("utf-8")
     # Both timelines, the steps of the case that had some, and the stages of both.
-    assert page.count('src="data:image/png;base64,') == 4
+    assert page.count('src="data:image/svg+xml,') == 4
     assert not (submitter.folder / "results").exists()
 
     containers = [job["spec"]["template"]["spec"]["containers"][0] for job in submitter.cluster.jobs.values()]

@@ -70,7 +70,8 @@ rule plots:
 rule page:
     input:
         **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, *JUDGED]},
-        pictures=["{folder}/plots/pictures.json", "{folder}/plots/cases"],
+        words="{folder}/plots/pictures.json",
+        drawn=["{folder}/plots/cases", *expand("{{folder}}/plots/{picture}.svg", picture=PICTURES)],
     output:
         shown("{folder}/report.html", "Report", report="all cases"),
     log:

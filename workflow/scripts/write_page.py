@@ -21,5 +21,5 @@ cases, stages, excluded, settings, findings = (pd.read_parquet(snakemake.input[n
 thresholds, prices = Thresholds(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
 found = findings_of_table(findings)
 view = view_of(cases, stages, excluded, settings, found, thresholds, prices, read_published())
-folder = Path(snakemake.output[0]).parent
-write_atomically(Path(snakemake.output[0]), to_page(view, read_pictures(folder / "plots", list(cases["case"]))))
+pictures = read_pictures(Path(snakemake.input.words).parent, list(cases["case"]))
+write_atomically(Path(snakemake.output[0]), to_page(view, pictures))
