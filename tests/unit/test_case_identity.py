@@ -66,7 +66,7 @@ print(json.dumps([[case_sha256(case), case.identity(), case.settings()] for case
 """
 _NEW_SETTING = """
 new_one = settings.Setting("new_one", "whole", {"type": "integer"}, 3, settings.METHOD, neutral=3, meaning="new")
-beside = dataclasses.replace(new_one, key="beside_a_group", only_with=("offload", ("group",)))
+beside = dataclasses.replace(new_one, key="beside_a_group", only_with=(("offload", ("group",)),))
 settings.ROWS = (new_one, *settings.ROWS, beside)
 """
 _OTHER_ROWS = (

@@ -101,6 +101,7 @@ def test_a_change_of_the_grid(project: Project, change: Callable[[dict], object]
         (f"{PACKAGE}/measure/wan/generate.py", "\nEDITED = True\n", again(*CASES)),
         (f"{PACKAGE}/trace/writer.py", "\nEDITED = True\n", again(*CASES)),
         ("envs/measure.yaml", "      - filelock==4.3.1\n", again(*CASES)),
+        ("envs/measure.post-deploy.sh", "python -m pip install --no-deps filelock==4.3.1\n", again(*CASES)),
         (f"{PACKAGE}/findings/trust.py", "\nEDITED = True\n", TEXTS),
         (f"{PACKAGE}/report/published_figures.csv", "\n", TEXTS),
         (f"{PACKAGE}/report/templates/case.md.j2", "\nA sentence more.\n", TEXTS),

@@ -12,7 +12,7 @@ from wanbench.cases.case import case_sha256
 from wanbench.cases.command_line import grid_file
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.schema import read_checked
-from wanbench.cases.yaml_file import read_yaml
+from wanbench.cases.yaml_file import environment_digest, read_yaml
 from wanbench.compare.baseline import baseline_files
 from wanbench.measure.failures import failures
 from wanbench.trace.verdict import Limits
@@ -42,7 +42,7 @@ except InputError as error:
 CASES = {case.name: case for case in sorted(RESOLVED, key=lambda case: case.name)}
 LIMITS = {field.name: THRESHOLDS[field.name] for field in fields(Limits)}
 # Snakemake sees neither imported modules nor the content of environment files: their digests are parameters.
-MEASURE_ENV, REPORT_ENV = (value_digest(read_yaml(named_path(f"envs/{env}.yaml"))) for env in ("measure", "report"))
+MEASURE_ENV, REPORT_ENV = map(environment_digest, ("measure", "report"))
 EXPECTED = {"measure": code_digest(SCRIPTS / "measure_case.py", NOT_MEASURED), "env": MEASURE_ENV}
 EXPECTED["case_sha256"] = {name: case_sha256(case) for name, case in CASES.items()}
 # For scripts, through what Snakemake does not compare: other limits, or conda instead of none, measure nothing again.

@@ -10,7 +10,7 @@ from wanbench.registry.settings import METHOD, SETTINGS, WORKLOAD, keys
 # Times are scaled to the official steps. Seeds, prompts and the like change no time.
 _WORKLOAD = [key for key in keys(WORKLOAD) if key != "steps" and SETTINGS[key].acts_on != "nothing"]
 _MACHINE = ["gpu_name", "gpu_power_limit_w", "gpu_driver", "packages"]
-_BELONG = {row.key: row.only_with[0] for row in SETTINGS.values() if row.role == METHOD and row.only_with}
+_BELONG = {key: of for key in keys(METHOD) for of, _ in SETTINGS[key].only_with if SETTINGS[of].role == METHOD}
 # Settings that are varied one at a time; a cache's threshold belongs to the cache.
 FACTORS = tuple(key for key in keys(METHOD) if key not in _BELONG)
 _FIGURES = ["warm_s", "cold_s", "warm_j", "cold_j", "step_s", "gpu_mem_allocated_bytes"]

@@ -16,7 +16,7 @@ from wanbench.registry import stages as stage_names
 from wanbench.trace.reader import Trace
 
 # A label, a limit and a permission decide nothing about a run, and an image is known by its digest.
-_NO_EFFECT = ("name", "timeout_s", "unofficial_size", "image")
+_NO_EFFECT = ("name", "timeout_s", "unofficial_size", "image", "lora", "lora_low_noise")
 # How often something is measured, and not what.
 _HOW_OFTEN = ("warmup", "repeats")
 _HARDWARE = {

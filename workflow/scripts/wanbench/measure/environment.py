@@ -11,7 +11,10 @@ import psutil
 
 from wanbench.util.job_entry import CONDA, NONE
 
-_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg")
+_PACKAGES = (
+    *("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg"),
+    *("peft", "torchao", "xformers"),
+)
 
 
 def software_and_hardware(device: Any, conda_env: str | None) -> dict[str, Any]:

@@ -37,8 +37,8 @@ class Setting:
 
     Attributes:
         type: text, whole, real, truth or numbers, as its column in the cases table has it.
-        only_with: the key and the values of an earlier setting beside which it has an effect; None for always. Where it
-            has none, its value is None.
+        only_with: keys and values of earlier settings beside which it has an effect; empty for always. Where it has
+            none, its value is None.
         acts_on: stages of a generation whose time or memory it changes: placement, steps, decoding, all or nothing.
     """
 
@@ -50,7 +50,7 @@ class Setting:
     video: str = OTHER
     lossy: tuple[Any, ...] = ()
     acts_on: str = "all"
-    only_with: tuple[str, tuple[Any, ...]] | None = None
+    only_with: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     neutral: Any = ALWAYS
     meaning: str = ""
 
@@ -60,11 +60,11 @@ class Setting:
     @property
     def nullable(self) -> bool:
         """Whether there are cases in which it is None."""
-        return self.only_with is not None or self.role == DERIVED
+        return bool(self.only_with) or self.neutral is None
 
     def has_effect(self, values: Mapping[str, Any]) -> bool:
         """Whether it decides anything beside other settings, by key."""
-        return self.only_with is None or values[self.only_with[0]] in self.only_with[1]
+        return all(values[key] in beside for key, beside in self.only_with)
 
     def neutral_beside(self, values: Mapping[str, Any]) -> Any:
         return self.neutral if self.has_effect(values) else None
@@ -73,6 +73,7 @@ class Setting:
 _DTYPES = {"enum": ["bfloat16", "float16", "float32"]}
 _TRUTH = {"enum": [True, False]}
 _TEXT = {"description": "text", "type": "string"}
+_LORA = {"description": "path of a .safetensors file", "type": "string", "pattern": "\\.safetensors(?!\\n)$"}
 _ATTENTION = (
     "native _native_cudnn _native_efficient _native_flash _native_math flex flash flash_hub _flash_3 _flash_3_hub "
     "flash_4_hub sage sage_hub xformers"
@@ -84,10 +85,15 @@ ROWS = (
     Setting("model", "text", {"enum": ["TI2V-5B", "T2V-A14B", "I2V-A14B"]}, None, WORKLOAD, meaning="the Wan2.2 model"),
     Setting("task", "text", {"enum": ["t2v", "i2v"]}, MODEL, WORKLOAD, meaning="t2v, text to video, or i2v, image to video; TI2V-5B does both"),
     Setting("weights", "text", {"enum": ["random", "pretrained"]}, "random", WORKLOAD, neutral="random", meaning="random values built where they run, or a checkpoint"),
-    Setting("scale", "text", {"enum": ["full", "tiny"]}, "full", WORKLOAD, only_with=("weights", ("random",)), neutral="full", meaning="size of a random model; a checkpoint brings its own"),
-    Setting("checkpoint", "text", {"description": "a folder in the diffusers layout, or a hub id", "type": "string", "minLength": 1}, MODEL, WORKLOAD, only_with=("weights", ("pretrained",)), meaning="weights to load: safetensors, and no code"),
-    Setting("revision", "text", {"description": "a commit of the hub repository, 40 hexadecimal digits", "type": "string", "pattern": "^[0-9a-f]{40}(?!\\n)$"}, MODEL, WORKLOAD, only_with=("weights", ("pretrained",)), meaning="commit of a hub id; a folder has none"),
+    Setting("scale", "text", {"enum": ["full", "tiny"]}, "full", WORKLOAD, only_with=(("weights", ("random",)),), neutral="full", meaning="size of a random model; a checkpoint brings its own"),
+    Setting("checkpoint", "text", {"description": "a folder in the diffusers layout, or a hub id", "type": "string", "minLength": 1}, MODEL, WORKLOAD, only_with=(("weights", ("pretrained",)),), meaning="weights to load: safetensors, and no code"),
+    Setting("revision", "text", {"description": "a commit of the hub repository, 40 hexadecimal digits", "type": "string", "pattern": "^[0-9a-f]{40}(?!\\n)$"}, MODEL, WORKLOAD, only_with=(("weights", ("pretrained",)),), meaning="commit of a hub id; a folder has none"),
     Setting("checkpoint_sha256", "text", _TEXT, None, DERIVED, neutral=None, meaning="digest of a local checkpoint folder"),
+    Setting("lora", "text", _LORA, None, WORKLOAD, acts_on="steps", neutral=None, meaning="a LoRA of the denoiser, as a file; of A14B, of its high-noise expert"),
+    Setting("lora_low_noise", "text", _LORA, None, WORKLOAD, acts_on="steps", only_with=(("model", ("T2V-A14B", "I2V-A14B")),), neutral=None, meaning="the same of A14B's low-noise expert"),
+    Setting("lora_weight", "real", {"description": "a number", "type": "number"}, 1.0, WORKLOAD, acts_on="nothing", neutral=1.0, meaning="weight of the LoRAs"),
+    Setting("lora_sha256", "text", _TEXT, None, DERIVED, neutral=None, meaning="digest of `lora`"),
+    Setting("lora_low_noise_sha256", "text", _TEXT, None, DERIVED, neutral=None, meaning="digest of `lora_low_noise`"),
     Setting("size", "text", {"description": "width*height in pixels, such as 1280*704", "type": "string", "pattern": "^[1-9][0-9]{0,4}\\*[1-9][0-9]{0,4}(?!\\n)$"}, MODEL, WORKLOAD, meaning="width and height of the video: an official size, or see `unofficial_size`"),
     Setting("unofficial_size", "truth", _TRUTH, False, LIMIT, neutral=False, meaning="allow any multiple of 32 (5B) or 16 (A14B) pixels; the report marks it"),
     Setting("frames", "whole", {"description": "an integer 4k+1 from 1 to 1000001", "type": "integer", "minimum": 1, "maximum": 1000001}, MODEL, WORKLOAD, meaning="length of the video"),
@@ -97,7 +103,7 @@ ROWS = (
     Setting("seed", "whole", {"description": "an integer from 0 to 2**63 - 1", "type": "integer", "minimum": 0, "maximum": 9223372036854775807}, 42, WORKLOAD, acts_on="nothing", neutral=42, meaning="seed of the random numbers"),
     Setting("prompt", "text", _TEXT, MODEL, WORKLOAD, acts_on="nothing", meaning="what the video is to show"),
     Setting("negative_prompt", "text", _TEXT, MODEL, WORKLOAD, acts_on="nothing", meaning="what it is not to show"),
-    Setting("image", "text", {"description": "path of a PNG, JPEG or WebP file", "type": "string", "minLength": 1}, None, WORKLOAD, acts_on="nothing", only_with=("task", ("i2v",)), neutral=None, meaning="first frame, for i2v; scaled to the size"),
+    Setting("image", "text", {"description": "path of a PNG, JPEG or WebP file", "type": "string", "minLength": 1}, None, WORKLOAD, acts_on="nothing", only_with=(("task", ("i2v",)),), neutral=None, meaning="first frame, for i2v; scaled to the size"),
     Setting("image_sha256", "text", _TEXT, None, DERIVED, neutral=None, meaning="digest of the image"),
     Setting("offload", "text", {"enum": ["none", "model", "sequential", "group", "group_stream"]}, "none", METHOD, EXACT, acts_on="placement", neutral="none", meaning="where weights wait while they are not used, in diffusers' ways; the groups are single layers, and `group_stream` copies on a stream of its own, which needs a GPU"),
     Setting("dtype", "text", _DTYPES, "bfloat16", METHOD, LOSSY, ("float16",), acts_on="steps", neutral="bfloat16", meaning="data type of the denoiser and the text encoder"),
@@ -106,7 +112,12 @@ ROWS = (
     Setting("attention", "text", {"enum": _ATTENTION.split()}, "native", METHOD, ROUNDING, ("sage", "sage_hub"), acts_on="steps", neutral="native", meaning="diffusers' attention backend; flash, _flash_3, sage and xformers need a package of their own, the `_hub` ones the package kernels and a download"),
     Setting("compile", "text", {"enum": ["none", "repeated_blocks"]}, "none", METHOD, ROUNDING, acts_on="steps", neutral="none", meaning="what torch.compile compiles; with offload none or model"),
     Setting("cache", "text", {"enum": ["none", "first_block"]}, "none", METHOD, LOSSY, ("first_block",), acts_on="steps", neutral="none", meaning="reuse of the blocks' last outputs where the first block's changed little"),
-    Setting("cache_threshold", "real", {"description": "a number above 0", "type": "number", "exclusiveMinimum": 0}, 0.05, METHOD, LOSSY, acts_on="steps", only_with=("cache", ("first_block",)), neutral=0.05, meaning="change of the first block's output, as a share of it, below which the cache serves"),
+    Setting("cache_threshold", "real", {"description": "a number above 0", "type": "number", "exclusiveMinimum": 0}, 0.05, METHOD, LOSSY, acts_on="steps", only_with=(("cache", ("first_block",)),), neutral=0.05, meaning="change of the first block's output, as a share of it, below which the cache serves"),
+    Setting("timesteps", "text", {"enum": ["per_token", "uniform"]}, "per_token", METHOD, ROUNDING, acts_on="steps", only_with=(("model", ("TI2V-5B",)), ("task", ("t2v",))), neutral="per_token", meaning="whether TI2V-5B embeds the timestep for each token, as stock diffusers does, or once: in text-to-video all tokens have the same"),
+    Setting("vae_memory_format", "text", {"enum": ["contiguous", "channels_last"]}, "contiguous", METHOD, ROUNDING, acts_on="decoding", neutral="contiguous", meaning="layout of the VAE's convolution weights; channels_last with offload none or model"),
+    Setting("matmul_tf32", "truth", _TRUTH, False, METHOD, LOSSY, (True,), acts_on="steps", neutral=False, meaning="TF32 for matrix products of float32, such as those of the timestep embedding; on a GPU"),
+    Setting("quantization", "text", {"enum": ["none", "fp8_rowwise", "int8_rowwise"]}, "none", METHOD, LOSSY, ("fp8_rowwise", "int8_rowwise"), acts_on="steps", neutral="none", meaning="8-bit products of the linear layers in the denoiser's blocks: weights are quantized once, activations in each pass; needs torchao, and FP8 a GPU that has it, and dtype bfloat16"),
+    Setting("layerwise_casting", "text", {"enum": ["none", "float8_e4m3fn"]}, "none", METHOD, LOSSY, ("float8_e4m3fn",), acts_on="steps", neutral="none", meaning="data type in which the denoiser's weights wait; each layer is cast to `dtype` when it runs"),
     Setting("gpus", "whole", {"description": "an integer of 1 or more", "type": "integer", "minimum": 1}, 1, METHOD, ROUNDING, acts_on="steps", neutral=1, meaning="GPUs of one host that denoise together (Ulysses); attention heads (24: 5B, 40: A14B, 4 at tiny scale) and tokens must be divisible by it; with offload none or model, no cache, and attention native, _native_cudnn, _native_flash, flash, flash_hub, _flash_3_hub, sage or sage_hub"),
     Setting("warmup", "whole", {"description": "an integer of 0 or more", "type": "integer", "minimum": 0}, 0, REPETITION, acts_on="nothing", neutral=0, meaning="generations before those that are measured"),
     Setting("repeats", "whole", {"description": "an integer of 1 or more", "type": "integer", "minimum": 1}, 1, REPETITION, acts_on="nothing", neutral=1, meaning="generations that are measured; beside others, the first of the process stands apart"),
@@ -130,7 +141,7 @@ def is_lossy(values: Mapping[str, Any]) -> bool:
 def fidelity(values: Mapping[str, Any]) -> str:
     """What a case's settings, by key, do to its video beside the neutral ones: exact, rounding or lossy."""
     rows = [SETTINGS[key] for key in keys(METHOD)]
-    changed = [row for row in rows if values[row.key] != row.neutral_beside(values)]
+    changed = [row for row in rows if values[row.key] not in (None, row.neutral)]
     if any(row.is_lossy(values[row.key]) for row in changed):
         return LOSSY
     return ROUNDING if any(row.video in (ROUNDING, LOSSY) for row in changed) else EXACT
@@ -139,7 +150,7 @@ def fidelity(values: Mapping[str, Any]) -> str:
 def printed(values: Mapping[str, Any]) -> str:
     """What to write into a grid file for the ways in which a case's video is made; `stock` where nothing is needed."""
     rows = [SETTINGS[key] for key in ("weights", *keys(METHOD)) if key in values]
-    changed = [(row.key, values[row.key]) for row in rows if values[row.key] != row.neutral_beside(values)]
+    changed = [(row.key, values[row.key]) for row in rows if values[row.key] not in (None, row.neutral)]
     texts = [f"{key}: {str(value).lower() if isinstance(value, bool) else value}" for key, value in changed]
     return ", ".join(texts) or "stock"
 
