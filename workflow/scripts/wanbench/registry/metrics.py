@@ -126,7 +126,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("gpu_sm_clock_max_mhz", REAL, meaning="highest clock of the multiprocessors", empty="not told"),
         Metric("gpu_telemetry_error", TEXT, meaning="why NVML told nothing", empty="it told"),
         Metric("sm_activity_source", TEXT, meaning="gpm_sm_utilisation, or before Hopper nvml_gpu_utilisation, the share of time in which any kernel ran", empty="not told"),
-        Metric("gpm_counter_refresh_found", TRUTH, meaning="whether the times of GPM's counter refreshes are known ([telemetry.md](telemetry.md))", empty="GPM was not read, or an older trace"),
+        Metric("gpm_counter_refresh_found", TRUTH, meaning="whether the times of GPM's counter refreshes are known ([measures.md](measures.md))", empty="GPM was not read, or an older trace"),
         Metric("cpu_name", TEXT, meaning="name of the CPU", empty="not told"),
         Metric("cpu_cores_logical", WHOLE, meaning="logical cores of the machine", empty="not told"),
         Metric("cpu_threads_torch", WHOLE, meaning="threads that torch computes with on the CPU", empty="not told"),
@@ -203,7 +203,7 @@ COMPARISON = {"": (
     Metric("old", REAL, meaning="value in the baseline: the median where there are several", empty="not measured"),
     Metric("new", REAL, meaning="value in this run, likewise", empty="not measured"),
     Metric("ratio", REAL, meaning="`new` over `old`", empty="one of them was not measured, or `old` is 0"),
-    Metric("spread", REAL, meaning="change that chance could make: three of the larger standard error of the two medians", empty="no side has more than one value"),
+    Metric("spread", REAL, meaning="change that chance could make: three standard errors of the difference of the two medians", empty="no side has more than one value"),
     Metric("verdict", TEXT, meaning="faster, slower, less, more, same, within the spread, or why there is none; n/a: a side was not measured. `pandas.read_csv` takes n/a for an empty cell, unless told not to"),
 )}
 # fmt: on
