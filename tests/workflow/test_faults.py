@@ -2,11 +2,13 @@
 
 import hashlib
 import os
+import random
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from conftest import SMALL, SMALL_DEFAULTS, Project, copy_project
@@ -107,6 +109,37 @@ def test_a_second_snakemake_in_the_folder_is_refused_and_does_not_disturb_the_fi
     # Its case does not end well.
     assert first.wait(300) == 1
     assert read_trace(project.folder / "results/traces/c.json").status == "timeout"
+
+
+def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_the_grid(project: Project) -> None:
+    """Kills of the other processes: tests/unit/test_processes.py, test_sampler_process.py and test_ends.py."""
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "k": SMALL | {"seed": 2}}})
+    before, trace = digest(project), project.folder / "results/traces/k.json"
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/traces/k.json"]
+    with (project.folder / "killed.txt").open("w") as output:
+        run = psutil.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+        # Its job, the supervisor, the sampler and the measured process.
+        while len(started := run.children(recursive=True)) < 4:
+            assert run.poll() is None
+            time.sleep(0.02)
+        print("killed after", after_s := random.uniform(0, 1), "s")
+        time.sleep(after_s)
+        run.kill()
+        run.wait()
+    _, alive = psutil.wait_procs(started, timeout=300)
+    assert not alive
+    with own_slot([], 1, pytest.fail):
+        pass
+    assert not trace.exists()
+    assert project.snakemake("--unlock").code == 0
+    again = project.snakemake("results/traces/k.json", "results/traces/a.json")
+    assert again.code == 0, again.output
+    assert again.jobs == {("measure", "k")}
+    assert read_trace(trace).status == "ok"
+    assert digest(project) == before
+    results = project.folder / "results"
+    assert not list(results.rglob(".*"))
+    assert {file.name for file in (results / "attempts").glob("*/*")} == {"run", "trace.json"}
 
 
 def test_a_trace_that_was_changed_by_hand_is_named_and_not_used(project: Project) -> None:
