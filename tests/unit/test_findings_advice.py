@@ -10,13 +10,15 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from reports import findings
+from reports import THRESHOLDS
 from traces import LIMITS
 from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.tables import records_by_case, tables_of
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.findings.basis import Finding
+from wanbench.findings.rules import findings_by_case
 from wanbench.trace.reader import Trace, read_trace
 
 # One of each kind of settings.
@@ -62,13 +64,16 @@ def variants(trace: Trace, size_gb: int) -> Iterator[Trace]:
 def advice_on(name: str) -> list[tuple[int, Trace, Finding, tuple[str, ...]]]:
     """Each advice on each variant of a kept case, with the size of the GPU in GB."""
     trace = judged(read_trace(FOLDER / f"{name}.json.gz"), LIMITS)
-    return [
-        (size_gb, variant, finding, settings)
-        for size_gb in SIZES_GB
-        for variant in variants(trace, size_gb)
-        for finding in findings(variant)[name]
-        for settings in finding.advised
-    ]
+    every = [(size_gb, variant) for size_gb in SIZES_GB for variant in variants(trace, size_gb)]
+    tables = tables_of([replace(variant, case=variant.case | {"name": str(i)}) for i, (_, variant) in enumerate(every)])
+    stages = records_by_case(tables.stages)
+    found = []
+    for i, (size_gb, variant) in enumerate(every):
+        # Each alone: none is a case to choose beside another.
+        alone = tables.cases[tables.cases["case"] == str(i)].reset_index(drop=True)
+        for finding in findings_by_case(alone, {str(i): stages[str(i)]}, THRESHOLDS)[str(i)]:
+            found += [(size_gb, variant, finding, settings) for settings in finding.advised]
+    return found
 
 
 def changed(case: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
