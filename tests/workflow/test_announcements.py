@@ -1,12 +1,10 @@
 """What a run says before it measures anything, and how it ends where it made no whole report."""
 
 import os
-import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project, simulated_gpus
 from wanbench.trace.reader import read_trace
@@ -101,28 +99,3 @@ def test_a_trace_of_another_grid_is_named_before_anything_runs(new_project: Call
     assert run.code == 0
     assert run.output.count("Warning: config/config.yaml has no cases for these traces") == 1
     assert "mv -n results/traces/other.json results/aside/traces" in run.output
-
-
-def test_one_case_that_fails_ends_the_command_with_an_error_that_names_it(measured: Project) -> None:
-    grid = yaml.safe_load(measured.read("config/config.yaml"))
-    slow, good, *_ = grid["cases"]
-    grid["cases"][slow]["timeout_s"] = 1
-    measured.write_grid(grid)
-    traces = [f"results/traces/{case}.json" for case in (slow, good)]
-    run = measured.snakemake(*traces)
-    assert run.code == 1
-    assert f"{slow}: timeout in Process_Startup: ended after timeout_s = 1 s (logs/measure/{slow}.log)" in run.output
-    assert f"{good}: " not in run.output.split("All that was asked for is made, but:")[1]
-    again = measured.snakemake(*traces)
-    assert again.jobs == {("measure", slow)}
-    assert again.code == 1
-    assert measured.snakemake(traces[1]).code == 0
-
-
-def test_the_reason_to_make_the_tables_again_is_short(measured: Project) -> None:
-    grid = yaml.safe_load(measured.read("config/config.yaml"))
-    grid["cases"].popitem()
-    measured.write_grid(grid)
-    plan = measured.snakemake("--dry-run", "results/tables/cases.parquet")
-    reason = re.search(r"rule tabulate:\n(?:    .*\n)*?    reason: (.*)", plan.output)[1]
-    assert "case_sha256" not in reason

@@ -91,7 +91,10 @@ def test_nothing_runs_after_changes_that_change_nothing(copied: Project) -> None
 )
 def test_a_change_of_the_grid(project: Project, change: Callable[[dict], object], expected: set) -> None:
     project.write_grid(changed(change))
-    assert project.plan() == expected
+    plan = project.snakemake("--dry-run")
+    assert plan.jobs == expected
+    # The reason to make the tables again is short.
+    assert "case_sha256" not in re.search(r"rule tabulate:\n(?:    .*\n)*?    reason: (.*)", plan.output)[1]
 
 
 @pytest.mark.parametrize(
@@ -140,6 +143,19 @@ def test_a_changed_case_is_measured_and_the_others_are_not_touched(copied: Proje
     assert "Step_5_Inference" in copied.read("results/report.md")
     (traces / f"{B}.json").unlink()
     assert copied.plan() == again(B)
+
+
+def test_one_case_that_fails_ends_the_command_with_an_error_that_names_it(copied: Project) -> None:
+    copied.write_grid(changed(lambda grid: grid["cases"][A].update(timeout_s=1)))
+    traces = [f"results/traces/{case}.json" for case in (A, B)]
+    run = copied.snakemake(*traces)
+    assert run.code == 1
+    assert f"{A}: timeout in Process_Startup: ended after timeout_s = 1 s (logs/measure/{A}.log)" in run.output
+    assert f"{B}: " not in run.output.split("All that was asked for is made, but:")[1]
+    again = copied.snakemake(*traces)
+    assert again.jobs == {("measure", A)}
+    assert again.code == 1
+    assert copied.snakemake(traces[1]).code == 0
 
 
 def test_a_trace_that_snakemake_was_made_to_believe_is_named_and_not_used(copied: Project) -> None:
