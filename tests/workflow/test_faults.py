@@ -29,7 +29,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """With one measured case."""
     project = copy_project(tmp_path_factory.mktemp("failed_checks") / "project")
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL}})
-    run = project.snakemake(TABLE)
+    run = project.snakemake("results/traces/a.json")
     assert run.code == 0, run.output
     return project
 
@@ -54,7 +54,7 @@ def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(projec
     before = digest(project)
     in_namespace(
         project,
-        f"""
+        """
         mv results measured
         mkdir results
         mount -t tmpfs -o size=120m none results
@@ -66,7 +66,7 @@ def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(projec
         run full.txt results/traces/b.json
         cp -a results/traces full
         rm results/filler
-        run space.txt {TABLE}
+        run space.txt results/traces/b.json
         cp -a results/traces done
         umount results
         rmdir results
