@@ -54,14 +54,15 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], o
     return (tmp_path / "sitecustomize.py").write_text
 
 
-def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process(
+def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process_with_both_experts(
     tmp_path: Path, before: Callable[[str], object]
 ) -> None:
     one, two = tmp_path / "one.npy", tmp_path / "two.npy"
+    settings = {"model": "T2V-A14B", "steps": 4, "repeats": 2}
     before(IN_RANKS + KEPT.format(file=one) + NO_PROCESS_GROUP)
-    _, alone = run(tiny_case(repeats=2), tmp_path / "alone")
+    _, alone = run(tiny_case(**settings), tmp_path / "alone")
     before(IN_RANKS + KEPT.format(file=two) + TRACED)
-    case = tiny_case(gpus=2, repeats=2, offload="model", compile="repeated_blocks")
+    case = tiny_case(**settings, gpus=2, offload="model", compile="repeated_blocks")
     outcome, together = run(case, tmp_path / "together")
     assert outcome.status == "ok"
     assert relative_error(np.load(two), np.load(one)) <= rounding_bound(case)
@@ -73,20 +74,6 @@ def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process(
     assert memory[1] > 1.5 * memory[0]
     threads = [trace.environment["cpu_threads_torch"] for trace in (alone, together)]
     assert threads[1] == max(1, threads[0] // 2)
-
-
-def test_ranks_together_make_the_video_of_one_process_with_both_experts(
-    tmp_path: Path, before: Callable[[str], object]
-) -> None:
-    videos = []
-    for gpus in (1, 2):
-        file = tmp_path / f"{gpus}.npy"
-        before(IN_RANKS + KEPT.format(file=file))
-        case = tiny_case("T2V-A14B", steps=4, gpus=gpus)
-        outcome, _ = run(case, tmp_path / f"on_{gpus}")
-        assert outcome.status == "ok"
-        videos.append(np.load(file))
-    assert relative_error(videos[1], videos[0]) <= rounding_bound(case)
 
 
 def test_a_killed_rank_ends_the_case_and_is_named(tmp_path: Path) -> None:
