@@ -141,9 +141,9 @@ def test_the_margin_of_host_memory(tmp_path: Path) -> None:
     ("until", "settings", "words", "advice"),
     [
         # 5 s to start, 2 to initialise, 0.75 to encode, six steps of 2 s and 0.5 s to end.
-        ("Step_6", {}, "with 6 of 10 steps done. At 2.00 s/step the others take 8.00 s", "`timeout_s: 43`"),
+        ("Step_6", {}, "with 6 of 10 steps done; at 2.00 s/step the others take 8.00 s", "`timeout_s: 43`"),
         ("Step_6", {"repeats": 2, "warmup": 1}, "with 6 of 30 steps done", "`timeout_s: "),
-        ("Step_3", {"steps": 5, "warmup": 1}, "3 of 10 steps done. At 2.00 s/step the others take 14.00 s", "Set"),
+        ("Step_3", {"steps": 5, "warmup": 1}, "3 of 10 steps done; at 2.00 s/step the others take 14.00 s", "Set"),
         ("Step_6", {"timeout_s": 14400}, "with 6 of 10 steps done", "`timeout_s: 14400` should do"),
         ("Step_0", {}, "with 0 of 10 steps done.", "Raise `timeout_s`."),
     ],
