@@ -9,7 +9,6 @@ from reports import full_case, made, rules
 from traces import GPU
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.measure.outcome import Outcome
-from wanbench.trace.reader import Trace
 
 MESSAGE = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 39.39 GiB"
 GB = 10**9
@@ -107,18 +106,6 @@ def test_memory_advice_is_what_the_case_has_not_and_what_lowers_its_peak(tmp_pat
     case = full_case("own", "T2V-A14B", size="832*480", steps=3, offload="model")
     own = made(tmp_path, case, peak_bytes=32_548_000_000, environment=gpu_of(34), experts=["high_noise"] * 3)
     assert rules(own)["vram_margin"].advised == (("compile: repeated_blocks",), ("offload: group_stream",))
-
-
-def test_a_setting_that_this_gpu_showed_to_save_nothing_is_not_advised(tmp_path: Path) -> None:
-    def trace(name: str, gpu: str, **settings: Any) -> Trace:
-        environment = gpu_of(80)
-        environment |= {"gpu": environment["gpu"] | {"uuid": gpu}}
-        return made(tmp_path, full_case(name, steps=3, **settings), peak_bytes=75 * GB, environment=environment)
-
-    own = trace("own", "GPU-0")
-    for gpu, advised in (("GPU-1", True), ("GPU-0", False)):
-        finding = rules(own, trace("tiled", gpu, vae_tiling=True))["vram_margin"]
-        assert (("vae_tiling: true",) in finding.advised) == advised
 
 
 def test_the_margin_of_host_memory(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def vram_margin(context: Context) -> Iterator[Found]:
         evidence["outside_torch_bytes"] = outside_bytes
     full_pct = 100 * (peak_bytes + (outside_bytes or 0)) / total_bytes
     if full_pct >= context.thresholds.full_gpu_memory_pct:
-        options = _savings_left(context)
+        options = _savings(context)
         advised = tuple(option.settings for option in options)
         yield Found(WARNING, evidence, advised, {"full_pct": full_pct, "options": options})
 
@@ -54,17 +54,10 @@ def _outside_torch_bytes(context: Context) -> float | None:
     return max(0.0, *beyond) if beyond else None
 
 
-def _savings_left(context: Context) -> list[Option]:
+def _savings(context: Context) -> list[Option]:
     """Single settings that should lower the peak (with what must change beside them), else the first of several."""
-    least_bytes = context.thresholds.no_effect_memory_pct / 100 * (context.number("gpu_mem_allocated_bytes") or 0)
-    seen_to_save_nothing = {
-        f"{pair['key']}: {pair['other_value']}"
-        for pair in context.pairs
-        if pair["same_gpu"] and (pair["memory_change_bytes"] or 0) > -least_bytes
-    }
-    left = [saving for saving in savings(context) if not set(saving.settings) <= seen_to_save_nothing]
-    single = [saving for saving in left if len(set(saving.settings) - {"compile: none"}) == 1]
-    return single or left[:1]
+    found = savings(context)
+    return [saving for saving in found if len(set(saving.settings) - {"compile: none"}) == 1] or found[:1]
 
 
 @rule

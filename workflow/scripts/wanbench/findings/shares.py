@@ -66,13 +66,12 @@ def expert_switch(context: Context) -> Iterator[Found]:
     evidence = {"switch_step_s": switch_s, "step_s": step_s, "extra_s": extra_s, "loading_s": loading_s}
     # Only what is transferred for the switch alone would be gone without offload.
     transfer_s = min(extra_s, loading_s - typical_transfer_s(context))
-    by_weights, severity, resident = 100 * transfer_s >= limit_pct * generation_s, NOTE, None
-    if by_weights:
+    severity, resident = NOTE, None
+    if 100 * transfer_s >= limit_pct * generation_s:
         severity, _ = scaled(context, transfer_s, generation_s, limit_pct)
         resident = without_offload(context) if context.case["offload"] != "none" else None
     evidence |= {"share_pct": share_pct} | official
-    advised = resident.advised if resident else ()
-    yield Found(severity, evidence, advised, {"resident": resident, "by_weights": by_weights})
+    yield Found(severity, evidence, resident.advised if resident else (), {"resident": resident})
 
 
 RULES = (dominant_stage, expert_switch)

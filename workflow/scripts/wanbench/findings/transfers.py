@@ -57,19 +57,8 @@ def transfer_bound(context: Context) -> Iterator[Found]:
 def _streamed(context: Context) -> Option | None:
     """Copying while the GPU computes, where that fits and is of use."""
     streamed = option(context, offload="group_stream")
-    useful = advisable(context, "offload", "group_stream") and not _compilation_saves_more(context)
-    return streamed if streamed is not None and fits(context, streamed.peak_bytes) and useful else None
-
-
-def _compilation_saves_more(context: Context) -> bool:
-    """Whether compiled steps, by a case that differs in that alone, save more than all that transfers take.
-
-    Streaming does not go with compilation.
-    """
-    step_s, transfer_s = context.number("step_s") or 0.0, context.number("weight_transfer_s") or 0.0
-    eager = (pair for pair in context.pairs if (pair["key"], pair["other_value"]) == ("compile", "none"))
-    ratios = [pair["step_ratio"] for pair in eager if pair["step_ratio"]]
-    return any(context.official_steps * (step_s / ratio - step_s) >= transfer_s for ratio in ratios)
+    useful = streamed and fits(context, streamed.peak_bytes) and advisable(context, "offload", "group_stream")
+    return streamed if useful else None
 
 
 RULES = (transfer_bound,)
