@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
-from wanbench.analysis.settings_table import PARETO
+from wanbench.analysis.settings_table import TRADE_OFF
 from wanbench.models.facts import MODELS
 from wanbench.plots import style
 from wanbench.plots.picture import Picture, notice
@@ -40,7 +40,7 @@ def points_of(ways: pd.DataFrame) -> list[Point]:
     """Rows of the settings table whose time and memory are both known, the fastest first."""
     known = ways.dropna(subset=["time_s", "gpu_mem_allocated_bytes"]).sort_values(["time_s", "printed"])
     return [
-        Point(way.printed, way.time_s, way.gpu_mem_allocated_bytes / 1e9, PARETO in way.best_at)
+        Point(way.printed, way.time_s, way.gpu_mem_allocated_bytes / 1e9, TRADE_OFF in way.best_at)
         for way in known.itertuples()
     ]
 
