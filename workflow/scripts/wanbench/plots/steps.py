@@ -64,8 +64,8 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture:
     looks += [style.LOADING] if bars["loading_s"].any() else []
     marks = _marks(case, steps)
     top_in = 0.5 + style.legend_height_in(len(looks) + len(marks))
-    figure = style.new_figure(top_in + 3.2, title)
-    axes = style.place(figure, 0.75, top_in + 0.2, 8.1, 2.5)
+    figure = style.new_figure(top_in + 3.0, title)
+    axes = style.place(figure, 0.75, top_in, 8.1, 2.5)
     _draw_bars(axes, bars)
     for mark in marks:
         axes.add_line(mark)

@@ -57,19 +57,13 @@ def timeline(case: Mapping[str, Any], stages: Sequence[StageRow], counters: Coun
 
 def _generations(stages: Sequence[StageRow], warmup: int) -> list[tuple[str, float, float]]:
     """Name, start and end of each generation where there are several."""
-    spans: dict[int, list[tuple[str, float, float]]] = {}
-    for stage in stages:
-        if stage["generation"] is not None:
-            kind = kind_of(stage, warmup)
-            name = f"{stage['generation']} ({kind})" if kind else str(stage["generation"])
-            piece = (name, stage["start_s"], stage["start_s"] + stage["extent_s"])
-            spans.setdefault(stage["generation"], []).append(piece)
-    if len(spans) < 2:
-        return []
-    return [
-        (pieces[0][0], min(start_s for _, start_s, _ in pieces), max(end_s for _, _, end_s in pieces))
-        for _, pieces in sorted(spans.items())
-    ]
+    numbers, named = sorted({stage["generation"] for stage in stages} - {None}), []
+    for number in numbers if len(numbers) > 1 else ():
+        of_it = [stage for stage in stages if stage["generation"] == number]
+        kind = kind_of(of_it[0], warmup)
+        end_s = max(stage["start_s"] + stage["extent_s"] for stage in of_it)
+        named.append((f"{number} ({kind})" if kind else f"{number}", min(each["start_s"] for each in of_it), end_s))
+    return named
 
 
 def _draw_stages(
