@@ -13,7 +13,7 @@ from wanbench.registry import settings as registry
 from wanbench.registry.metrics import SETTINGS_COLUMNS, WAY, WORKLOAD
 from wanbench.registry.stages import OK
 
-FASTEST, LEAST_MEMORY, LEAST_ENERGY, PARETO = "fastest", "least memory", "least energy", "Pareto"
+FASTEST, LEAST_MEMORY, LEAST_ENERGY, TRADE_OFF = "fastest", "least memory", "least energy", "trade-off"
 _J_PER_KWH = 3.6e6
 
 
@@ -123,5 +123,5 @@ def _marks(group: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
                 rows["gpu_mem_allocated_bytes"] * within_memory < memory
             )
             if len(rows) > 1 and not (faster | lighter).any():
-                marks[index].append(PARETO)
+                marks[index].append(TRADE_OFF)
     return pd.Series({index: ", ".join(found) for index, found in marks.items()}, dtype=object)

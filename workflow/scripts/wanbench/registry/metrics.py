@@ -192,7 +192,7 @@ WAYS = {"": (
     Metric("videos_per_hour", REAL, meaning="3600 over `time_s`", empty="as `time_s`"),
     Metric("cost", REAL, meaning="of one video, in the currency of `config/prices.yaml`: `time_s` times GPUs times the price of a GPU hour, and `energy_j` times that of a kWh; idle time, host and cooling are not in it", empty="no price"),
     Metric("co2_g", REAL, meaning="grams of CO2 of one video: `energy_j` times what `config/prices.yaml` says of a kWh", empty="not said"),
-    Metric("best_at", TEXT, meaning="what no other settings on as many GPUs do better, by more than equal cases differ: fastest, least memory (allocated), least energy; Pareto: nothing is better in time or memory without being worse in the other; an empty text: nothing"),
+    Metric("best_at", TEXT, meaning="what no other settings on as many GPUs do better, by more than equal cases differ: fastest, least memory (allocated), least energy; trade-off: nothing is better in time or memory without being worse in the other; an empty text: nothing"),
 )}
 COMPARISON = {"": (
     Metric("case", TEXT, meaning="name of the case in this run"),
