@@ -11,7 +11,7 @@ import yaml
 from conftest import ROOT
 from reports import findings
 from traces import LIMITS
-from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.collect import judged
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.estimate.memory import estimated_peak_bytes

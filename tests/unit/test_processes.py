@@ -18,9 +18,9 @@ from attempts import attempt_in, run, signal_to, when_it_measures
 from conftest import ROOT, simulated_gpus
 from example_cases import tiny_case
 from fake_nvml import H200, SECOND
+from wanbench.measure.attempt import Attempt
 from wanbench.measure.failures import Failures, failures, last_good_trace
 from wanbench.measure.gpu_slots import own_slot
-from wanbench.measure.job import Job
 from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
 from wanbench.measure.supervisor import _warn_where_it_will_not_fit, supervise
 from wanbench.telemetry.gpus import Gpu
@@ -141,7 +141,7 @@ def test_looking_and_waiting_for_a_gpu_are_no_part_of_the_process_that_is_measur
 ) -> None:
     attempt = attempt_in(tmp_path, tiny_case())
     spawned_ns: list[int] = []
-    when_it_measures(tmp_path, lambda: spawned_ns.append(Job.from_json(attempt.job.read_text()).spawned_ns))
+    when_it_measures(tmp_path, lambda: spawned_ns.append(Attempt.from_json(attempt.job.read_text()).spawned_ns))
     assert supervise(attempt, None).status == "ok"
     assert spawned_ns[0] > freed_ns[0]
     line = "[tiny] waits: another case runs, and without a GPU one runs at a time\n"

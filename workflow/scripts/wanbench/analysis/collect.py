@@ -1,16 +1,18 @@
-"""Read the traces of a grid, and set aside, with the reason, those that must not be used."""
+"""Read the traces of a grid, set aside those that must not be used, and judge the others by the limits of now."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from wanbench.analysis.measured_runs import judged
-from wanbench.trace.reader import Trace, read_trace
-from wanbench.trace.verdict import Limits
+from wanbench.registry.stages import VIDEO_EXPORT
+from wanbench.trace.reader import StageRecord, Trace, read_trace
+from wanbench.trace.verdict import Limits, generation_times, verdict_on
 from wanbench.util.errors import InputError
 from wanbench.util.lifeline import map_in_processes
 from wanbench.util.text import one_line
+
+_CPU_SHARES = ("cpu_pct", "process_cpu_pct")
 
 
 @dataclass(frozen=True)
@@ -94,3 +96,40 @@ def _stale(trace: Trace, case: str, expected: Expected | None) -> str | None:
         if trace.digests[key] != now:
             return f"digests.{key}: measured with other {what}"
     return None
+
+
+def judged(trace: Trace, limits: Limits) -> Trace:
+    """The trace with its verdict made anew, in which only the generations are measured that figures are made of.
+
+    No median is to hold a contaminated generation or, beside warm ones, the first of the process. No share of the CPU
+    is to be one that cannot be.
+    """
+    times = generation_times((each.name, each.generation, each.measured, each.measures) for each in trace.stages)
+    verdict = verdict_on(trace.quality, times, limits)
+    excluded = {each["generation"]: " ".join(each["failed_checks"]) for each in verdict["excluded"]}
+    stages = [
+        replace(stage, measured=False, excluded=excluded[stage.generation]) if stage.generation in excluded else stage
+        for stage in map(_with_possible_shares, trace.stages)
+    ]
+    measured = _measured_generations(stages)
+    stages = [stage if stage.generation in measured else replace(stage, measured=False) for stage in stages]
+    return replace(trace, quality=trace.quality | verdict | {"limits": asdict(limits)}, stages=stages)
+
+
+def _with_possible_shares(stage: StageRecord) -> StageRecord:
+    """The stage with at most 100 % of the CPU.
+
+    The kernel counts CPU time in ticks, and the samples time by the clock: a tick that is counted in a stage may have
+    begun before it, so that a busy machine has some percent above 100 in a short stage. It cannot be cut from single
+    samples, whose rounding cancels out in the mean over a stage.
+    """
+    above = {key: 100.0 for key in _CPU_SHARES if (stage.measures.get(key) or 0) > 100}
+    return replace(stage, measures=stage.measures | above) if above else stage
+
+
+def _measured_generations(stages: Sequence[StageRecord]) -> Collection[int | None]:
+    """The warm ones of those that ran to their end, or else the cold one, or else what there is."""
+    ends = (stage for stage in stages if stage.name == VIDEO_EXPORT and stage.measured)
+    complete = [stage.generation for stage in ends if not stage.measures.get("interrupted")]
+    warm = [number for number in complete if number > 0]
+    return {None, *(warm or complete)} if complete else {stage.generation for stage in stages}

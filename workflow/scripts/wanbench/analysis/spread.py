@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from wanbench.analysis.breakdown import breakdown
-from wanbench.analysis.robust import median_error
+from wanbench.analysis.outliers import median_error
 from wanbench.analysis.tables import TraceTables, records_by_case
 from wanbench.registry import stages as stage_names
 

@@ -1,16 +1,21 @@
 """What changed between two runs, and whether it is more than chance."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
+from wanbench.analysis.collect import collect
 from wanbench.analysis.numbers import NOT_MEASURED
 from wanbench.analysis.spread import MEASURE, STAGE
 from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, match, other_video
 from wanbench.compare.policy import OF_ANY_GENERATION, ON_CPU_TIMES, POLICIES, MetricPolicy, cpu_decides, policy_of
-from wanbench.compare.sides import Side, ended_well
+from wanbench.compare.sides import Side, ended_well, side_of
+from wanbench.trace.verdict import Limits
+from wanbench.util.errors import InputError
+from wanbench.util.redaction import redacted
 
 SAME, WITHIN_SPREAD, NOT_JUDGED = "same", "within the spread", "not judged"
 NOT_MEASURED_AGAIN = "not measured again"
@@ -69,6 +74,39 @@ class Comparison:
     only_old: tuple[str, ...]
     only_new: tuple[str, ...]
     excluded: tuple[str, ...]
+
+
+def compared_runs(
+    baseline: str,
+    baseline_files: Sequence[Path],
+    traces: Sequence[Path],
+    stale: Mapping[str, str],
+    limits: Limits,
+    busy_machine_pct: float,
+    processes: int = 1,
+) -> Comparison:
+    """The comparison of this run's traces with a baseline.
+
+    Args:
+        baseline: as the user named it; the comparison names it without home folder and account.
+        baseline_files: its traces.
+        stale: traces of this run that must not be used, by case, with the reason.
+        limits: for the verdict on each trace of both sides, whatever it was measured with.
+        busy_machine_pct: as `side_of` takes it.
+        processes: that read at the same time.
+
+    Raises:
+        InputError: no trace of the baseline can be used.
+    """
+    usable = [file for file in traces if file.name.removesuffix(".json") not in stale]
+    new, unread = collect(usable, None, limits, processes)
+    old, unusable = collect(baseline_files, None, limits, processes)
+    if not old:
+        reasons = [item.reason for item in unusable]
+        raise InputError("\n".join([f"baseline {baseline}: no trace can be used:", *reasons]))
+    excluded = [f"this run: {reason}" for reason in (*stale.values(), *(item.reason for item in unread))]
+    excluded += [redacted(f"baseline: {item.reason}") for item in unusable]
+    return compare(redacted(baseline), side_of(old, busy_machine_pct), side_of(new, busy_machine_pct), excluded)
 
 
 def compare(baseline: str, old: Side, new: Side, excluded: Sequence[str] = ()) -> Comparison:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from wanbench.analysis.breakdown import breakdown
 from wanbench.analysis.spread import spread_of
-from wanbench.analysis.tables import TraceTables, records_by_case, tables_of
+from wanbench.analysis.tables import records_by_case, tables_of
 from wanbench.compare.policy import POLICIES
 from wanbench.findings.disturbed import others_cpu_pct
 from wanbench.registry import stages as stage_names
@@ -65,7 +65,10 @@ def side_of(traces: Sequence[Trace], busy_machine_pct: float = 100.0) -> Side:
         busy_machine_pct: up to which share of the CPU other processes change nothing.
     """
     tables = tables_of(traces)
-    return side(_case_rows(traces, tables, busy_machine_pct), spread_of(tables, list(POLICIES)))
+    cases, stages = records_by_case(tables.cases), records_by_case(tables.stages)
+    named = [(trace, trace.case["name"]) for trace in traces]
+    rows = [_case_row(trace, cases[name][0], stages.get(name, []), busy_machine_pct) for trace, name in named]
+    return side(rows, spread_of(tables, list(POLICIES)))
 
 
 def side(rows: list[dict[str, Any]], spread: pd.DataFrame) -> Side:
@@ -79,15 +82,6 @@ def ended_well(case: pd.Series) -> bool:
     return case["status"] == stage_names.OK and case["output_finite"] is not False
 
 
-def _case_rows(traces: Sequence[Trace], tables: TraceTables, busy_machine_pct: float) -> list[dict[str, Any]]:
-    records, stages = records_by_case(tables.cases), records_by_case(tables.stages)
-    return [
-        _case_row(trace, records[name][0], stages.get(name, []), busy_machine_pct)
-        for trace in traces
-        for name in [trace.case["name"]]
-    ]
-
-
 def _case_row(
     trace: Trace, case: dict[str, Any], stages: list[dict[str, Any]], busy_machine_pct: float
 ) -> dict[str, Any]:
@@ -96,7 +90,9 @@ def _case_row(
     others_pct = others_cpu_pct(breakdown(stages))
     # A checkpoint folder is known by its digest as well, wherever it lies.
     no_effect = (*_NO_EFFECT, *_HOW_OFTEN, *(["checkpoint"] if trace.case["checkpoint_sha256"] else []))
-    hardware = {what: case[column] for what, column in _HARDWARE.items()} if environment else {}
+    hardware = {what: case[column] for what, column in _HARDWARE.items()}
+    # That there is no GPU is known as well.
+    hardware["GPU"] = hardware["GPU"] or "none"
     return {key: case[key] for key in ("case", "status", "started_at", "output_finite")} | {
         "doubt": _doubt(case),
         "cold_only": case["generation_s"] is None,
@@ -104,8 +100,7 @@ def _case_row(
         "gpu_uuids": frozenset(gpus),
         "settings": {key: value for key, value in trace.case.items() if key not in no_effect},
         "how_often": {key: trace.case[key] for key in _HOW_OFTEN},
-        # That there is no GPU is known as well.
-        "hardware": hardware | ({"GPU": hardware["GPU"] or "none"} if hardware else {}),
+        "hardware": hardware if environment else {},
         "software": {what: case[column] for what, column in _SOFTWARE.items()} | environment.get("packages", {}),
     }
 

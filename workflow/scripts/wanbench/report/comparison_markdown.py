@@ -18,8 +18,7 @@ from wanbench.compare.change_verdict import (
     not_measured_again,
     regressions,
 )
-from wanbench.compare.command_end import HOW_TO_MEASURE_AGAIN
-from wanbench.compare.export import verdict_counts
+from wanbench.compare.export import HOW_TO_MEASURE_AGAIN, verdict_counts
 from wanbench.compare.match import Difference, in_all
 from wanbench.compare.policy import ON_CPU_TIMES, OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
 
