@@ -22,20 +22,6 @@ _PEAKS = (
     "sys_mem_bytes",
     "process_mem_bytes",
 )
-_REAL = (
-    *(
-        "generation",
-        "start_s",
-        "extent_s",
-        "time_s",
-        "step",
-        "loading_s",
-        "offloading_s",
-        "energy_j",
-        "extent_energy_j",
-    ),
-    *("power_cap_pct", "samples", "sm_activity_pct", "cpu_pct", "comp_load_pct_s", "passes_reused", *_PEAKS),
-)
 
 
 def values_of(stages: pd.DataFrame, details: pd.DataFrame, traces: Sequence[Trace]) -> pd.DataFrame:
@@ -111,7 +97,8 @@ def _runs(traces: Sequence[Trace]) -> pd.DataFrame:
 
 def _plain(stages: pd.DataFrame) -> pd.DataFrame:
     """What figures are made of, as plain numbers, which are several times as fast as typed columns."""
-    plain = pd.DataFrame(stages[list(_REAL)].to_numpy(float, na_value=math.nan), columns=list(_REAL))
+    numbers = stages.select_dtypes("number")
+    plain = pd.DataFrame(numbers.to_numpy(float, na_value=math.nan), columns=numbers.columns)
     for key in ("stage", "expert", "excluded"):
         plain[key] = pd.Series(stages[key].to_numpy(object, na_value=None), dtype=object)
     for key in ("measured", "interrupted"):

@@ -118,9 +118,7 @@ def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 
 def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
-    """A typed table."""
-    frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
-    return frame.astype(dict(columns))
+    return pd.DataFrame(list(rows), columns=list(columns), dtype=object).astype(dict(columns))
 
 
 def _is_tiny(trace: Trace) -> bool:
