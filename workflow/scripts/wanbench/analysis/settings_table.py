@@ -46,19 +46,13 @@ def settings_table(cases: pd.DataFrame, prices: Prices, alike_time_pct: float, a
     table = _joined(_figures(rows))
     table["videos_per_hour"] = 3600 / table["time_s"]
     kwh = table["energy_j"] / _J_PER_KWH
-    table["cost"] = _sum(
-        None if prices.gpu_hour is None else table["time_s"] * table["gpus"] / 3600 * prices.gpu_hour,
-        None if prices.kwh is None else kwh * prices.kwh,
-        like=table["time_s"],
-    )
-    table["co2_g"] = _sum(None if prices.co2_g_per_kwh is None else kwh * prices.co2_g_per_kwh, like=table["time_s"])
+    table["cost"] = _sum((table["time_s"] * table["gpus"] / 3600, prices.gpu_hour), (kwh, prices.kwh))
+    table["co2_g"] = _sum((kwh, prices.co2_g_per_kwh))
     # In the order of the models, and what did not fit last.
     place, failed = table["model"].map(list(MODELS).index), ~table["fits"].astype(bool)
     table = table.assign(place=place, failed=failed).sort_values(["place", *WORKLOAD[1:], "failed", "time_s"])
-    marks = [
-        _marks(group, alike_time_pct, alike_memory_pct) for _, group in table.groupby(list(WORKLOAD), dropna=False)
-    ]
-    table["best_at"] = pd.concat(marks)
+    groups = table.groupby(list(WORKLOAD), dropna=False)
+    table["best_at"] = pd.concat([_marks(group, alike_time_pct, alike_memory_pct) for _, group in groups])
     return table.reindex(columns=list(SETTINGS_COLUMNS)).astype(SETTINGS_COLUMNS).reset_index(drop=True)
 
 
@@ -101,10 +95,10 @@ def _joined(table: pd.DataFrame) -> pd.DataFrame:
     return alike.groupby(**settings).agg(joins | {"time_min_s": "min", "time_max_s": "max"}).reset_index()
 
 
-def _sum(*parts: pd.Series | None, like: pd.Series) -> pd.Series:
-    """What is known of several parts; empty where nothing is."""
-    known = [part for part in parts if part is not None]
-    return sum(known[1:], known[0]) if known else pd.Series(np.nan, index=like.index)
+def _sum(*parts: tuple[pd.Series, float | None]) -> pd.Series | float:
+    """Amounts at their prices, of those that have one; empty where none has."""
+    known = [amount * price for amount, price in parts if price is not None]
+    return sum(known) if known else np.nan
 
 
 def _marks(group: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) -> pd.Series:

@@ -19,16 +19,6 @@ CLOCK_EVENT_REASONS = {
     "thermal_hardware": 0x40,
     "power_brake": 0x80,
 }
-# Absent where there is no `Total_Execution` to look at.
-_OF_TOTAL = (
-    "sample_coverage_pct",
-    "greatest_sample_gap_s",
-    "stage_coverage_pct",
-    "unaccounted_s",
-    "throttled_pct",
-    "other_processes",
-    "other_processes_mem_bytes",
-)
 
 
 def quality_of(
@@ -39,24 +29,23 @@ def quality_of(
     Args:
         measured: for each generation, whether it is no warm-up.
     """
-    quality: dict[str, Any] = {
+    total = next((stage for stage in stages if stage.name == stage_names.TOTAL_EXECUTION), None)
+    leaves_ns = sum(stage.time_ns for stage in stages if stage.name not in stage_names.NOT_LEAVES)
+    whole = [total.extent] if total else []
+    coverage_pct, gap_s = coverage(samples, total.extent) if total else (None, None)
+    quality = {
         "sampling_interval_s": samples.interval_s,
         "samples": len(samples.times_ns),
         "samples_missed": samples.missed,
         "output_finite": output_finite,
-        "parts": [],
+        "parts": _parts(total.extent, stages, samples) if total else [],
+        "sample_coverage_pct": coverage_pct,
+        "greatest_sample_gap_s": gap_s,
+        "stage_coverage_pct": 100 * leaves_ns / max(1, total.time_ns) if total else None,
+        "unaccounted_s": (total.time_ns - leaves_ns) / 1e9 if total else None,
+        "throttled_pct": _throttled_pct(samples, whole),
     }
-    quality |= dict.fromkeys(_OF_TOTAL)
-    total = next((stage for stage in stages if stage.name == stage_names.TOTAL_EXECUTION), None)
-    if total is not None:
-        leaves_ns = sum(stage.time_ns for stage in stages if stage.name not in stage_names.NOT_LEAVES)
-        quality["sample_coverage_pct"], quality["greatest_sample_gap_s"] = coverage(samples, total.extent)
-        quality["unaccounted_s"] = (total.time_ns - leaves_ns) / 1e9
-        quality["stage_coverage_pct"] = 100 * leaves_ns / max(1, total.time_ns)
-        quality["throttled_pct"] = _throttled_pct(samples, [total.extent])
-        for metric in ("other_processes", "other_processes_mem_bytes"):
-            quality[metric] = _highest_in(samples, metric, [total.extent])
-        quality["parts"] = _parts(total.extent, stages, samples)
+    quality |= {key: _highest_in(samples, key, whole) for key in ("other_processes", "other_processes_mem_bytes")}
     times = generation_times(
         (stage.name, stage.generation, measured.get(stage.generation, True), stage.measures) for stage in stages
     )
