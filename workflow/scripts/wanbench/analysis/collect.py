@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from wanbench.registry.stages import VIDEO_EXPORT
 from wanbench.trace.reader import StageRecord, Trace, read_trace
@@ -15,13 +16,8 @@ from wanbench.util.text import one_line
 _CPU_SHARES = ("cpu_pct", "process_cpu_pct")
 
 
-@dataclass(frozen=True)
-class Expected:
-    """What a trace must have been measured with to describe the grid as it is now."""
-
-    case_sha256: Mapping[str, str]
-    measure: str
-    env: str
+# What a trace's digests must be to describe the grid as it is now, with what each is of.
+_DIGESTS = {"case_sha256": "settings of this case", "measure": "measuring code", "env": "measuring environment"}
 
 
 @dataclass(frozen=True)
@@ -44,20 +40,16 @@ def not_of_the_grid(files: Iterable[str]) -> list[Excluded]:
     return [Excluded(case, f"{file}: the grid has no such case", of_grid=False) for case, file in names]
 
 
-def without_trace(cases: Iterable[str], grid: str) -> list[Excluded]:
-    """Cases of a grid file that were not measured."""
-    return [Excluded(case, f"{grid} has this case, and there is no trace of it: it was not measured") for case in cases]
-
-
 def collect(
-    files: Sequence[Path], expected: Expected | None, limits: Limits, processes: int = 1
+    files: Sequence[Path], expected: Mapping[str, Any] | None, limits: Limits, processes: int = 1
 ) -> tuple[list[Trace], list[Excluded]]:
     """Traces that describe the grid, judged, in the order of `files`, and those that do not.
 
     Snakemake's record of what made a file can be lost or overruled (`--touch`); the trace's own cannot.
 
     Args:
-        expected: None for traces that stand for themselves, as those of another machine do.
+        expected: the digests of now, `case_sha256` by case; None for traces that stand for themselves, as those of
+            another machine do.
         limits: for the verdict on each.
         processes: that read at the same time.
     """
@@ -71,7 +63,7 @@ def case_of(file: Path) -> str:
     return file.name.removesuffix(".gz").removesuffix(".json")
 
 
-def _read(file: Path, expected: Expected | None, limits: Limits) -> Trace | Excluded:
+def _read(file: Path, expected: Mapping[str, Any] | None, limits: Limits) -> Trace | Excluded:
     case = case_of(file)
     # Traces that stand for themselves cannot be measured again here.
     remedy = "" if expected is None else f"; --forcerun {file} measures it again"
@@ -83,19 +75,12 @@ def _read(file: Path, expected: Expected | None, limits: Limits) -> Trace | Excl
     return judged(trace, limits) if reason is None else Excluded(case, f"{file}: {reason}{remedy}")
 
 
-def _stale(trace: Trace, case: str, expected: Expected | None) -> str | None:
+def _stale(trace: Trace, case: str, expected: Mapping[str, Any] | None) -> str | None:
     if trace.case["name"] != case:
         return f"case.name: holds case {trace.case['name']!r}"
-    if expected is None:
-        return None
-    for key, now, what in (
-        ("case_sha256", expected.case_sha256[case], "settings of this case"),
-        ("measure", expected.measure, "measuring code"),
-        ("env", expected.env, "measuring environment"),
-    ):
-        if trace.digests[key] != now:
-            return f"digests.{key}: measured with other {what}"
-    return None
+    now = expected and expected | {"case_sha256": expected["case_sha256"][case]}
+    other = [key for key in _DIGESTS if now and trace.digests[key] != now[key]]
+    return f"digests.{other[0]}: measured with other {_DIGESTS[other[0]]}" if other else None
 
 
 def judged(trace: Trace, limits: Limits) -> Trace:

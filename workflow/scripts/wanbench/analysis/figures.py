@@ -6,22 +6,17 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.generations import COLD, GENERATION, STEP, WARM, energies, generations_of, steps_of, sums
+from wanbench.analysis.generations import GENERATION, STEP, energies, generations_of, steps_of, sums
 from wanbench.models.facts import MODELS, passes_per_step
 from wanbench.registry import stages as stage_names
+from wanbench.registry.stage_metrics import HIGHEST, OF_STAGES
 from wanbench.trace.reader import Trace
 
 # A mean over less of the time does not stand for the whole.
 _MIN_SHARE_OF_TIME = 0.9
 # The detail in which the pipeline takes all weights off the device, in Video_Export.
 _OFFLOAD_ALL = "Offload_All"
-_PEAKS = (
-    "gpu_mem_allocated_bytes",
-    "gpu_mem_reserved_bytes",
-    "gpu_mem_used_bytes",
-    "sys_mem_bytes",
-    "process_mem_bytes",
-)
+_PEAKS = [metric.key for metric in OF_STAGES if metric.over_generations == HIGHEST]
 
 
 def values_of(stages: pd.DataFrame, details: pd.DataFrame, traces: Sequence[Trace]) -> pd.DataFrame:
@@ -156,7 +151,9 @@ def _means_over_time(frame: pd.DataFrame, column: str, by: list[str]) -> pd.Seri
 
 
 def _of_generations(generations: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.Series]:
-    cold, warm = (generations[(generations["kind"] == kind).fillna(False)] for kind in (COLD, WARM))
+    # The first of the process, whether or not it is a warm-up, and the measured ones after it.
+    cold = generations[generations["generation"] == 0]
+    warm = generations[(generations["generation"] > 0) & generations["measured"]]
     # What one more video costs.
     further = pd.concat([warm, cold[~cold["trace"].isin(warm["trace"])]])
     return {

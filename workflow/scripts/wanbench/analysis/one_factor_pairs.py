@@ -14,18 +14,10 @@ _BELONG = {row.key: row.only_with[0] for row in SETTINGS.values() if row.role ==
 FACTORS = tuple(key for key in keys(METHOD) if key not in _BELONG)
 _FIGURES = ["warm_s", "cold_s", "warm_j", "cold_j", "step_s", "gpu_mem_allocated_bytes"]
 _COLUMNS = {
-    "case": "string",
-    "other": "string",
-    "key": "string",
-    "value": "string",
-    "other_value": "string",
-    "same_gpu": "boolean",
-    "lossy": "boolean",
-    "step_ratio": "Float64",
-    "generation_ratio": "Float64",
-    "energy_ratio": "Float64",
-    "memory_change_bytes": "Float64",
-    "memory_saved_pct": "Float64",
+    **dict.fromkeys(("case", "other", "key", "value", "other_value"), "string"),
+    **dict.fromkeys(("same_gpu", "lossy"), "boolean"),
+    **dict.fromkeys(("step_ratio", "generation_ratio", "energy_ratio"), "Float64"),
+    **dict.fromkeys(("memory_change_bytes", "memory_saved_pct"), "Float64"),
 }
 
 

@@ -9,9 +9,17 @@ import pandas as pd
 
 from wanbench.analysis.collect import collect
 from wanbench.analysis.numbers import NOT_MEASURED
-from wanbench.analysis.spread import MEASURE, STAGE
 from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, match, other_video
-from wanbench.compare.policy import BY_THE_GPU, OF_ANY_GENERATION, ON_CPU_TIMES, POLICIES, MetricPolicy, policy_of
+from wanbench.compare.policy import (
+    BY_THE_GPU,
+    MEASURE,
+    OF_ANY_GENERATION,
+    ON_CPU_TIMES,
+    POLICIES,
+    STAGE,
+    MetricPolicy,
+    policy_of,
+)
 from wanbench.compare.sides import Side, ended_well, side_of
 from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError

@@ -5,10 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.spread import MEASURE
 from wanbench.compare.change_verdict import Comparison, not_measured_again, regressions
 from wanbench.compare.match import in_all
-from wanbench.compare.policy import OTHER_STAGE, POLICIES, SHOWN_STAGE
+from wanbench.compare.policy import MEASURE, OTHER_STAGE, POLICIES, SHOWN_STAGE
 from wanbench.registry.metrics import COMPARISON_COLUMNS
 from wanbench.util.text import visible
 

@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 
-from wanbench.analysis.spread import FIRST_STEP, SWITCH_STEP, TYPICAL_STEP
 from wanbench.registry import stages as stage_names
+
+# What a row of the comparison is of.
+MEASURE, STAGE = "measure", "stage"
+# Of all denoising steps of a case three rows are made, each of the values of a figure.
+STEP_STAGES = {"First_Step": "first_step_s", "Typical_Step": "step_s", "Switch_Step": "switch_step_s"}
+FIRST_STEP, TYPICAL_STEP, SWITCH_STEP = STEP_STAGES
 
 
 @dataclass(frozen=True)

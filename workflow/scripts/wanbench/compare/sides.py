@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 
 from wanbench.analysis.breakdown import breakdown
-from wanbench.analysis.spread import spread_of
-from wanbench.analysis.tables import records_by_case, tables_of
-from wanbench.compare.policy import POLICIES
+from wanbench.analysis.outliers import median_error
+from wanbench.analysis.tables import TraceTables, records_by_case, tables_of
+from wanbench.compare.policy import MEASURE, POLICIES, STAGE, STEP_STAGES
 from wanbench.findings.disturbed import others_cpu_pct
 from wanbench.registry import stages as stage_names
 from wanbench.trace.reader import Trace
@@ -52,7 +52,9 @@ class Side:
             generation; `busy_pct`, share of the machine's CPU that other processes had, None where that is not too
             much; `gpu_uuids`, a set; and what may differ, by name: `settings`, only those that decide a run,
             `how_often`, `hardware` and `software`. The two texts `settings_key` and `how_often_key` are for merges.
-        spread: as `wanbench.analysis.spread.spread_of` gives it.
+        spread: one row for each measure and stage of each case that was measured, stages in the order of a report:
+            `case`; `kind` ("measure" or "stage"); `key`; and of its values `value`, the median, which for a measure is
+            that of the cases table; `standard_error`, empty for a single value; and `n`, their number.
     """
 
     cases: pd.DataFrame
@@ -68,7 +70,7 @@ def side_of(traces: Sequence[Trace], busy_machine_pct: float = 100.0) -> Side:
     cases, stages = records_by_case(tables.cases), records_by_case(tables.stages)
     named = [(trace, trace.case["name"]) for trace in traces]
     rows = [_case_row(trace, cases[name][0], stages.get(name, []), busy_machine_pct) for trace, name in named]
-    return side(rows, spread_of(tables, list(POLICIES)))
+    return side(rows, _spread(tables))
 
 
 def side(rows: list[dict[str, Any]], spread: pd.DataFrame) -> Side:
@@ -110,3 +112,30 @@ def _doubt(case: dict[str, Any]) -> str | None:
         return f"ended with {case['status']}"
     failed_checks = case["failed_checks"].replace(" ", ", ").replace("_", " ")
     return f"check: {failed_checks}" if failed_checks else None
+
+
+def _spread(tables: TraceTables) -> pd.DataFrame:
+    cases = tables.cases["case"]
+    values = tables.values.assign(case=tables.values["trace"].map(cases), kind=MEASURE)
+    long = pd.concat([values[values["key"].isin(POLICIES)], _stage_values(tables, values)])
+    grouped = long.groupby(["case", "kind", "key"], sort=False)["value"]
+    return grouped.agg(value="median", standard_error=lambda each: median_error(list(each)), n="count").reset_index()
+
+
+def _stage_values(tables: TraceTables, values: pd.DataFrame) -> pd.DataFrame:
+    stages = tables.stages
+    own = (
+        stages[stages["measured"] & ~stages["interrupted"].fillna(False)].groupby(["case", "stage"])["time_s"].agg(list)
+    )
+    figures = values.groupby(["case", "key"])["value"].agg(list)
+    rows = []
+    for case, records in records_by_case(stages).items():
+        times_s: dict[str, list[float]] = {}
+        for row in breakdown(records):
+            if stage_names.step_index(row.stage) is not None:
+                times_s |= {name: figures.get((case, key), []) for name, key in STEP_STAGES.items()}
+            else:
+                # Rows that only the breakdown has, and a compilation in a warm-up, have one value.
+                times_s[row.stage] = own.get((case, row.stage), [] if row.interrupted else [row.time_s])
+        rows += [(case, STAGE, stage, value) for stage, each in times_s.items() for value in each]
+    return pd.DataFrame(rows, columns=["case", "kind", "key", "value"])

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from wanbench.analysis.numbers import NOT_MEASURED, fixed, plain
-from wanbench.analysis.spread import MEASURE
 from wanbench.compare.change_verdict import (
     BETTER,
     NOT_JUDGED,
@@ -20,7 +19,7 @@ from wanbench.compare.change_verdict import (
 )
 from wanbench.compare.export import HOW_TO_MEASURE_AGAIN, verdict_counts
 from wanbench.compare.match import Difference, in_all
-from wanbench.compare.policy import ON_CPU_TIMES, OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
+from wanbench.compare.policy import MEASURE, ON_CPU_TIMES, OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
 
 # Unit of a rule: unit in print, decimals, factor.
 _PRINTED = {"s": ("s", 3, 1.0), "bytes": ("GB", 2, 1e-9), "J": ("J", 0, 1.0), "pct_s": ("%·s", 0, 1.0)}
