@@ -1,8 +1,7 @@
 """The figures of all cases, from the tables of their stages and details. NaN, or no row, where nothing was measured."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
@@ -72,21 +71,15 @@ def mean_over_time(values: Iterable[tuple[float | None, float]]) -> float | None
 
 def _runs(traces: Sequence[Trace]) -> pd.DataFrame:
     """What figures need to know of each trace beside its stages."""
-
-    def row(trace: Trace) -> Mapping[str, Any]:
-        case, facts = trace.case, MODELS.get(trace.case["model"])
-        return {
-            "cached": case["cache"] != "none",
-            "offload": case["offload"],
-            "loaded": case["weights"] == "pretrained",
-            "passes": passes_per_step(case["guidance"]),
-            "video_s": case["frames"] / facts.fps if facts else None,
-            "total_duration_s": trace.total_duration_s,
-        }
-
-    columns = ["cached", "offload", "loaded", "passes", "video_s", "total_duration_s"]
-    return pd.DataFrame([row(trace) for trace in traces], columns=columns).astype(
-        {"cached": bool, "loaded": bool, "video_s": float, "total_duration_s": float}
+    settings = ["model", "cache", "offload", "weights", "guidance", "frames"]
+    cases = pd.DataFrame([trace.case for trace in traces], columns=settings)
+    fps = cases["model"].map({name: facts.fps for name, facts in MODELS.items()})
+    return cases[["offload"]].assign(
+        cached=cases["cache"] != "none",
+        loaded=cases["weights"] == "pretrained",
+        passes=cases["guidance"].map(passes_per_step),
+        video_s=(cases["frames"] / fps).astype(float),
+        total_duration_s=pd.Series([trace.total_duration_s for trace in traces], dtype=float),
     )
 
 
