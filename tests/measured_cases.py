@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.spread import MEASURE, STAGE
 from wanbench.compare.change_verdict import Comparison
 from wanbench.compare.change_verdict import compare as compare_sides
+from wanbench.compare.policy import MEASURE, STAGE
 from wanbench.compare.sides import Side, side, side_of
 from wanbench.trace.reader import Trace
 

@@ -11,8 +11,7 @@ import pandas as pd
 from conftest import ROOT
 from example_cases import full_case
 from traces import GPU, LIMITS, OK, records, trace_of, write
-from wanbench.analysis.collect import Excluded
-from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.collect import Excluded, judged
 from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import TraceTables, excluded_table, records_by_case, tables_of
 from wanbench.cases.case import Case

@@ -12,7 +12,7 @@ import yaml
 from conftest import ROOT
 from reports import THRESHOLDS
 from traces import LIMITS
-from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.collect import judged
 from wanbench.analysis.tables import records_by_case, tables_of
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases

@@ -14,7 +14,7 @@ from conftest import ROOT
 from example_cases import tiny_case
 from reports import THRESHOLDS, case_trace, findings, full_case, made, report, tables
 from traces import LIMITS
-from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.collect import judged
 from wanbench.analysis.tables import write_table
 from wanbench.cases.schema import check
 from wanbench.cases.yaml_file import read_yaml

@@ -139,7 +139,7 @@ def test_sequential_offload_loads_in_every_step(tmp_path: Path) -> None:
     loaded_bytes = [steps[stage_names.step_loading(i)].args["loaded_bytes"] for i in range(case.steps)]
     assert loaded_bytes == [2 * weights_bytes] * case.steps
     # The copies on the device are dropped after use: nothing goes back to the host.
-    assert {transfer.direction for transfer in recording.transfers} == {"load"}
+    assert {transfer["direction"] for transfer in recording.transfers} == {"load"}
 
 
 class _Residency:

@@ -15,12 +15,13 @@ from fake_nvml import H200, SECOND, FakeNvml
 from wanbench.cases.case import Case, case_sha256
 from wanbench.estimate.duration import estimated_duration_s
 from wanbench.estimate.expected import Expected, expected_time, kept_cases
-from wanbench.estimate.machine import Device, Machine, this_machine
+from wanbench.estimate.machine import Machine, this_machine
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.estimate.plan import Needs, needs_of, plan_text, time_text
+from wanbench.telemetry.gpus import Gpu
 from wanbench.telemetry.nvml import NvmlUnavailable
 
-L40S = Device("NVIDIA L40S", 48_000_000_000)
+L40S = Gpu("GPU-0", 48_000_000_000, "NVIDIA L40S")
 ONE_GPU = Machine((L40S,), "", 64_000_000_000)
 
 
@@ -142,7 +143,7 @@ def test_what_fits_is_said_to_fit() -> None:
 
 
 def test_a_case_on_several_gpus_needs_the_memory_on_each() -> None:
-    machine = Machine((L40S, Device("NVIDIA H200", 150_000_000_000), L40S), "", 64_000_000_000)
+    machine = Machine((L40S, Gpu("GPU-1", 150_000_000_000, "NVIDIA H200"), L40S), "", 64_000_000_000)
     lines = machine_lines([some_needs(f"on_{n}", gpus=n, gpu_bytes=90_000_000_000) for n in (1, 2)], machine)
     assert "GPUs that may be used: 2 x NVIDIA L40S, 48.0 GB; 1 x NVIDIA H200, 150.0 GB" in lines
     assert "Needs more GPU memory: 1 case: on_2" in lines
@@ -177,9 +178,10 @@ def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeNvml | None], None]:
 
 def test_the_machine_has_the_gpus_that_may_be_used(nvml: Callable[[FakeNvml | None], None]) -> None:
     nvml(FakeNvml((H200, SECOND)))
-    device = Device("NVIDIA H200", 150_754_820_096)
-    assert this_machine({}).gpus == (device, device)
-    assert this_machine({"CUDA_VISIBLE_DEVICES": "1"}).gpus == (device,)
+    first, second = (Gpu(uuid, 150_754_820_096) for uuid in (H200, SECOND))
+    assert this_machine({}).gpus == (first, second)
+    assert this_machine({}).gpus[0].name == "NVIDIA H200"
+    assert this_machine({"CUDA_VISIBLE_DEVICES": "1"}).gpus == (second,)
     assert this_machine({"CUDA_VISIBLE_DEVICES": ""}).gpus == ()
     assert this_machine({}).host_bytes == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 

@@ -10,7 +10,7 @@ from example_cases import IMAGE, full_case, tiny_case
 from wanbench.cases.case import Case
 from wanbench.estimate.duration import estimated_duration_s
 from wanbench.estimate.memory import estimated_host_bytes
-from wanbench.estimate.resources import Earlier, limit_s, resources_of
+from wanbench.estimate.resources import limit_s, resources_of
 from wanbench.report.published import read_published
 from wanbench.trace.reader import read_trace
 from wanbench.trace.writer import read_head, write_trace
@@ -92,7 +92,7 @@ def test_time_is_the_estimate_but_never_more_than_the_case_may_take() -> None:
 
 def test_after_running_out_of_time_a_case_is_given_all_that_it_may_take() -> None:
     case = full_case()
-    asked = resources_of(case, Earlier(case, 100), "timeout")
+    asked = resources_of(case, (case, 100), "timeout")
     assert limit_s(asked.runtime_min) >= case.timeout_s
     assert asked.mem_mb == resources_of(case, None, None).mem_mb
 
@@ -105,18 +105,18 @@ def test_after_a_kill_a_case_is_given_twice_the_memory() -> None:
 
 def test_an_earlier_time_replaces_the_estimate_also_where_settings_changed() -> None:
     case = full_case(steps=50)
-    same = resources_of(case, Earlier(case, 600), None)
+    same = resources_of(case, (case, 600), None)
     assert limit_s(same.runtime_min) == pytest.approx(2 * 600 + 120, abs=60)
     fewer = replace(case, steps=25)
     change = estimated_duration_s(case) / estimated_duration_s(fewer)
-    scaled = resources_of(case, Earlier(fewer, 600), None)
+    scaled = resources_of(case, (fewer, 600), None)
     assert limit_s(scaled.runtime_min) == pytest.approx(2 * 600 * change + 120, abs=60)
 
 
 def test_an_earlier_time_on_more_gpus_is_longer_on_fewer_and_one_on_fewer_no_shorter_on_more() -> None:
     one, four = full_case(), full_case(gpus=4)
-    assert limit_s(resources_of(one, Earlier(four, 600), None).runtime_min) == pytest.approx(2 * 600 * 4 + 120, abs=60)
-    assert limit_s(resources_of(four, Earlier(one, 600), None).runtime_min) == pytest.approx(2 * 600 + 120, abs=60)
+    assert limit_s(resources_of(one, (four, 600), None).runtime_min) == pytest.approx(2 * 600 * 4 + 120, abs=60)
+    assert limit_s(resources_of(four, (one, 600), None).runtime_min) == pytest.approx(2 * 600 + 120, abs=60)
 
 
 def test_the_head_of_a_trace_is_read_without_its_events(tmp_path: Path) -> None:

@@ -10,8 +10,7 @@ import pytest
 from example_cases import tiny_case
 from reports import figures_of, report, rules, tables
 from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
-from wanbench.analysis.collect import collect
-from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.collect import collect, judged
 from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.compare.sides import side_of
 from wanbench.telemetry.samples import Samples

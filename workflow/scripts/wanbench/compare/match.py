@@ -1,6 +1,6 @@
 """Which cases of two runs belong together, and in what they differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,17 +42,15 @@ def match(old: Side, new: Side) -> pd.DataFrame:
     Cases of one name and the same settings come first; then those of the same settings, which were renamed; then those
     of one name, whose settings were changed. How often each measured decides where several have the same settings.
     """
-    pairs = pd.DataFrame({"old_case": [], "case": []}, dtype=object)
+    pairs = pd.DataFrame({"old_case": [], "new_case": []}, dtype=object)
     for columns in _ALIKE:
-        sides = [
-            old.cases[~old.cases["case"].isin(pairs["old_case"])],
-            new.cases[~new.cases["case"].isin(pairs["case"])],
-        ]
-        # Of several that are alike, the first goes with the first.
-        sides = [each.assign(nth=each.groupby(columns).cumcount(), matched=each["case"]) for each in sides]
-        found = sides[0].merge(sides[1], on=[*columns, "nth"], suffixes=("_old", "_new"))
-        found = found.rename(columns={"matched_old": "old_case", "matched_new": "new_case"})
-        pairs = pd.concat([pairs, pd.DataFrame({"old_case": found["old_case"], "case": found["new_case"]})])
+        sides = []
+        for name, side in (("old_case", old), ("new_case", new)):
+            rest = side.cases[~side.cases["case"].isin(pairs[name])]
+            # Of several that are alike, the first goes with the first.
+            sides.append(rest.assign(**{name: rest["case"], "nth": rest.groupby(columns).cumcount()}))
+        pairs = pd.concat([pairs, sides[0].merge(sides[1], on=[*columns, "nth"])[["old_case", "new_case"]]])
+    pairs = pairs.rename(columns={"new_case": "case"})
     return new.cases[["case"]].merge(pairs, on="case")[["old_case", "case"]]
 
 
@@ -61,17 +59,14 @@ def differences(old: pd.Series, new: pd.Series) -> list[Difference]:
     found = []
     for kind, key in ((SETTING, "settings"), (HOW_OFTEN, "how_often"), (HARDWARE, "hardware"), (SOFTWARE, "software")):
         if old[key] and new[key]:
-            found += _differing(kind, old[key], new[key])
+            # Not all versions of a package list name the same packages.
+            pairs = [(what, old[key].get(what), new[key].get(what)) for what in old[key] | new[key]]
+            found += [Difference(kind, *pair) for pair in pairs if pair[1] != pair[2]]
     name, other_name = (case["hardware"].get("GPU") for case in (old, new))
     if name == other_name and old["gpu_uuids"] and new["gpu_uuids"] and old["gpu_uuids"] != new["gpu_uuids"]:
         # Its UUID is in the trace. Here the name is enough, and is the same in all cases of two machines with several.
         found.append(Difference(ANOTHER_GPU, "GPU", name, name))
     return found
-
-
-def _differing(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
-    # Not all versions of a package list name the same packages.
-    return [Difference(kind, key, old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key)]
 
 
 def other_video(found: Sequence[Difference]) -> bool:

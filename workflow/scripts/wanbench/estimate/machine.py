@@ -5,16 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from wanbench.telemetry.gpus import usable_gpus
+from wanbench.telemetry.gpus import Gpu, usable_gpus
 from wanbench.util.errors import InputError
-
-
-@dataclass(frozen=True)
-class Device:
-    """A GPU, or a MIG instance: its name, and its memory in bytes."""
-
-    name: str
-    mem_total_bytes: int
 
 
 @dataclass(frozen=True)
@@ -27,7 +19,7 @@ class Machine:
         host_bytes: memory of the host.
     """
 
-    gpus: tuple[Device, ...] | None
+    gpus: tuple[Gpu, ...] | None
     no_answer: str
     host_bytes: int
 
@@ -43,7 +35,6 @@ def this_machine(environment: Mapping[str, str]) -> Machine:
     if find_spec("pynvml") is None:
         return Machine(None, "the environment that plan ran in has no nvidia-ml-py", host_bytes)
     try:
-        gpus = tuple(Device(gpu.name, gpu.mem_total_bytes) for gpu in usable_gpus(environment))
+        return Machine(tuple(usable_gpus(environment)), "", host_bytes)
     except InputError as error:
         return Machine(None, str(error), host_bytes)
-    return Machine(gpus, "", host_bytes)

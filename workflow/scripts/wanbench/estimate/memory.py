@@ -101,8 +101,15 @@ def estimated_peak_bytes(case: Case) -> int | None:
     sizes = _SIZES[case.model]
     item_bytes = _BYTES[case.dtype]
     weights = weights_of(case)
-    cached = _cached_bytes(case, sizes, item_bytes)
-    denoising = _denoising_bytes(case, sizes, item_bytes) + cached
+    eager, compiled = _LIVE_UNIFORM if case.timesteps == "uniform" else (sizes.live_eager, sizes.live_compiled)
+    live = eager if case.compile == "none" else compiled
+    if case.gpus > 1:
+        live = live / case.gpus + _WHOLE_TENSORS
+    # One tensor of tokens x width.
+    tensor_bytes = tokens(MODELS[case.model], case.frames, case.width_px, case.height_px) * sizes.width * item_bytes
+    tensors_kept = 0 if case.cache == "none" else sizes.experts * passes_per_step(case.guidance) * _CACHED_TENSORS
+    cached = tensors_kept * tensor_bytes
+    denoising = live * tensor_bytes + cached
     decoding, encoding = _vae_bytes(case, _BYTES[case.vae_dtype])
     decoding += cached
     if case.offload == "none":
@@ -162,25 +169,6 @@ def weights_of(case: Case) -> Weights:
         sizes.experts,
         sizes.vae * _BYTES[case.vae_dtype],
     )
-
-
-def _denoising_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> float:
-    eager, compiled = _LIVE_UNIFORM if case.timesteps == "uniform" else (sizes.live_eager, sizes.live_compiled)
-    live = eager if case.compile == "none" else compiled
-    if case.gpus > 1:
-        live = live / case.gpus + _WHOLE_TENSORS
-    return live * _tokens(case) * sizes.width * item_bytes
-
-
-def _cached_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> int:
-    if case.cache == "none":
-        return 0
-    tensors = sizes.experts * passes_per_step(case.guidance) * _CACHED_TENSORS
-    return tensors * _tokens(case) * sizes.width * item_bytes
-
-
-def _tokens(case: Case) -> int:
-    return tokens(MODELS[case.model], case.frames, case.width_px, case.height_px)
 
 
 def _vae_bytes(case: Case, item_bytes: int) -> tuple[float, float]:

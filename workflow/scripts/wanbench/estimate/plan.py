@@ -140,8 +140,8 @@ def _has_too_small(needs: Needs, machine: Machine) -> bool:
 def _gpus_text(machine: Machine) -> str:
     if machine.gpus is None:
         return f"not known, since {one_line(machine.no_answer)}"
-    kinds = Counter(machine.gpus).items()
-    texts = [f"{count} x {one_line(gpu.name)}, {_memory_text(gpu.mem_total_bytes)}" for gpu, count in kinds]
+    kinds = Counter((gpu.name, gpu.mem_total_bytes) for gpu in machine.gpus).items()
+    texts = [f"{count} x {one_line(name)}, {_memory_text(size)}" for (name, size), count in kinds]
     return "; ".join(texts) or "none that NVML knows of"
 
 

@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +18,7 @@ from wanbench.measure.attempt import Attempt, attempt_lock
 from wanbench.measure.case_log import Progress, log_line, log_pipe
 from wanbench.measure.finalize import finalize
 from wanbench.measure.gpu_slots import Slot, own_slot
-from wanbench.measure.job import Job
-from wanbench.measure.outcome import Outcome, RankEnd, TimeLimit, outcome_of, time_limit
+from wanbench.measure.outcome import Outcome, TimeLimit, outcome_of, time_limit
 from wanbench.measure.spans import read_records
 from wanbench.registry.stages import PROCESS_STARTUP
 from wanbench.telemetry.gpus import Gpu, usable_gpus
@@ -74,7 +72,8 @@ def supervise(attempt: Attempt, conda_env: str | None, job_limit_s: float | None
                 # Where there are too few, the measured process says so in the trace.
                 with own_slot(usable, min(case.gpus, len(usable)), log) as slot:
                     left_s = job_limit_s and max(0.0, job_limit_s - (time.monotonic() - began_s))
-                    outcome = _measure(attempt, conda_env, slot, log, time_limit(case.timeout_s, left_s))
+                    begun = attempt.begun(conda_env, slot.uuids)
+                    outcome = _measure(begun, slot, log, time_limit(case.timeout_s, left_s))
             except InputError as error:
                 reason = redacted_message(str(error))
                 log(reason)
@@ -93,11 +92,9 @@ def _check_space(results: Path) -> None:
         raise InputError(f"{results}: {free_bytes / 1e6:.0f} MB are free on its disk; {needed}")
 
 
-def _measure(attempt: Attempt, conda_env: str | None, slot: Slot, log: _Log, limit: TimeLimit) -> Outcome:
+def _measure(attempt: Attempt, slot: Slot, log: _Log, limit: TimeLimit) -> Outcome:
     case = attempt.case
-    started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    job = Job(case, slot.uuids, attempt.events, attempt.video, time.monotonic_ns(), conda_env, started_at)
-    write_atomically(attempt.job, job.to_json())
+    write_atomically(attempt.job, attempt.to_json())
     # One process for each GPU, or on the CPU as many.
     count = case.gpus if len(slot.gpus) in (0, case.gpus) else 1
     with ExitStack() as running:
@@ -115,10 +112,10 @@ def _measure(attempt: Attempt, conda_env: str | None, slot: Slot, log: _Log, lim
         # One that hangs in the driver is killed on leaving the block; what it wrote is used all the same.
         with suppress(subprocess.TimeoutExpired):
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
-    recordings = [read_records(EventTail(job.events_of(rank)).new_records()) for rank in range(count)]
-    ends = [RankEnd(rank, code, recordings[rank].error) for rank, code in enumerate(return_codes)]
-    outcome = outcome_of(ends, passed, finished=recordings[0].result is not None)
-    finalize(attempt, job, ended_ns, recordings[0], outcome)
+    recordings = [read_records(EventTail(attempt.events_of(rank)).new_records()) for rank in range(count)]
+    errors = [recording.error for recording in recordings]
+    outcome = outcome_of(return_codes, errors, passed, finished=recordings[0].result is not None)
+    finalize(attempt, ended_ns, recordings[0], outcome)
     return outcome
 
 
@@ -127,9 +124,7 @@ def _rank(rank: int, attempt: Attempt, slot: Slot) -> AbstractContextManager[_Pr
     # Each case pays for its own compilation: torch finds nothing there that another process has compiled.
     cache = {"TORCHINDUCTOR_CACHE_DIR": str((attempt.work / f"compiled_{rank}").absolute())}
     variables = slot.environment(rank) | cache | _threads(attempt.case.gpus)
-    if rank == 0:
-        return _process("wanbench.measure.measured_process", [attempt.job], attempt.log, variables, slot.locks)
-    return _process("wanbench.measure.rank", [rank, attempt.job], attempt.log, variables, slot.locks)
+    return _process("wanbench.measure.measured_process", [rank, attempt.job], attempt.log, variables, slot.locks)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import pandas as pd
 
 from wanbench.analysis.numbers import NOT_MEASURED, fixed
-from wanbench.analysis.spread import MEASURE
 from wanbench.compare.change_verdict import (
     BETTER,
     NOT_JUDGED,
@@ -18,10 +17,9 @@ from wanbench.compare.change_verdict import (
     not_measured_again,
     regressions,
 )
-from wanbench.compare.command_end import HOW_TO_MEASURE_AGAIN
-from wanbench.compare.export import verdict_counts
+from wanbench.compare.export import HOW_TO_MEASURE_AGAIN, verdict_counts
 from wanbench.compare.match import Difference, in_all
-from wanbench.compare.policy import ON_CPU_TIMES, OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
+from wanbench.compare.policy import MEASURE, ON_CPU_TIMES, OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
 from wanbench.report.render import rendered, shown
 
 # Unit of a rule: unit in print, decimals, factor.
