@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from wanbench.cases import resolve as resolve_module
 from wanbench.cases.case import Case
@@ -257,16 +258,16 @@ def test_an_official_hub_checkpoint_comes_with_its_pinned_revision() -> None:
 
 
 def test_a_changed_checkpoint_folder_changes_the_case(tmp_path: Path) -> None:
-    (tmp_path / "model_index.json").write_text("{}")
+    write_hollow_checkpoint(tmp_path)
     settings = GOOD | {"weights": "pretrained", "checkpoint": str(tmp_path)}
     before = resolve(settings)
     assert resolve(settings) == before
-    (tmp_path / "vae.safetensors").write_bytes(b"1")
+    (tmp_path / "README.md").write_text("x")
     assert resolve(settings).checkpoint_sha256 != before.checkpoint_sha256
 
 
 def test_a_file_that_many_cases_use_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "model_index.json").write_text("{}")
+    write_hollow_checkpoint(tmp_path)
     shared = {"task": "i2v", "image": "config/first_frame.png", "weights": "pretrained", "checkpoint": str(tmp_path)}
     read: list[Path] = []
     for name in ("sha256_of_file", "checkpoint_digest"):
@@ -284,8 +285,7 @@ def test_a_checkpoint_still_to_be_written_has_the_heads_of_its_scale() -> None:
 
 
 def test_a_checkpoint_that_cannot_be_read_is_refused_before_its_heads_are_looked_for(tmp_path: Path) -> None:
-    (tmp_path / "model_index.json").write_text('{"transformer": ["diffusers", "WanTransformer3DModel"]}')
-    (tmp_path / "transformer").mkdir()
+    write_hollow_checkpoint(tmp_path)
     (tmp_path / "transformer/config.json").write_text("no JSON")
     message = refusal({"cases": {"a": GOOD | {"weights": "pretrained", "checkpoint": str(tmp_path), "gpus": 2}}})
     assert "transformer/config.json cannot be read" in message

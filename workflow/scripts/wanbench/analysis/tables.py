@@ -93,10 +93,12 @@ def write_table(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
     """The same table as text for people and as typed columns for programs.
 
     Texts in the CSV are made harmless: an apostrophe stands before what a spreadsheet would take for a formula, control
-    characters are escaped, and a cell ends where spreadsheets end it. The Parquet file holds them as they are.
+    characters are escaped, and a cell ends where spreadsheets end it. The Parquet file holds them as they are. With
+    letters beyond ASCII the CSV begins with a byte order mark, without which Excel takes them for others.
     """
     harmless = {name: table[name].map(_cell, na_action="ignore") for name in table.select_dtypes("string").columns}
-    table.assign(**harmless).to_csv(csv, index=False)
+    text = table.assign(**harmless).to_csv(index=False)
+    csv.write_text(text, "utf-8" if text.isascii() else "utf-8-sig", newline="")
     table.to_parquet(parquet, index=False)
 
 
