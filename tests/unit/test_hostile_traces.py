@@ -246,7 +246,7 @@ def test_a_csv_holds_no_formula_and_the_parquet_file_holds_the_text(tmp_path: Pa
     prompts = ["=HYPERLINK(A1)", "+1", "-1", "@x", "  =1", "\t=1", "\uff1d1", "a=1", CONTROLS, "x" * 40_000]
     table = pd.DataFrame({"case": pd.array(prompts, "string"), "n": pd.array([-1.5] * len(prompts), "Float64")})
     write_table(table, tmp_path / "t.csv", tmp_path / "t.parquet")
-    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "t.csv").open(encoding="utf-8-sig", newline="") as file:
         cells = [row["case"] for row in csv.DictReader(file)]
     assert cells[:8] == ["'=HYPERLINK(A1)", "'+1", "'-1", "'@x", "'  =1", "'\t=1", "'\uff1d1", "a=1"]
     assert cells[8] == visible(CONTROLS)

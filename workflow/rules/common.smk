@@ -47,6 +47,8 @@ EXPECTED = {"measure": code_digest(SCRIPTS / "measure_case.py", NOT_MEASURED), "
 EXPECTED["case_sha256"] = {name: case_sha256(case) for name, case in CASES.items()}
 # For scripts, through what Snakemake does not compare: other limits, or conda instead of none, measure nothing again.
 config |= {"expected": EXPECTED, "limits": LIMITS, "snakemake_pid": os.getpid()}
+# Nor does another place of an image, whose digest is a parameter.
+config["images"] = {case.name: case.image for case in RESOLVED if case.image}
 # An internal of Snakemake: a job whose environment was not activated would run on the host's packages, unnoticed.
 deployed_by = workflow.deployment_settings.deployment_method
 config["software_deployment"] = "conda" if DeploymentMethod.CONDA in deployed_by else "none"

@@ -44,8 +44,12 @@ class _Case:
         return identity(self.settings())
 
     @classmethod
-    def from_identity(cls, name: str, identity: dict[str, Any]) -> "Case":
-        return cls.from_settings({"name": name} | identity)
+    def from_identity(cls, name: str, identity: dict[str, Any], image: str | None) -> "Case":
+        """
+        Args:
+            image: where its image lies now.
+        """
+        return cls.from_settings({"name": name, "image": image} | identity)
 
 
 Case = make_dataclass(
