@@ -28,6 +28,8 @@ def refuse(message):
     sys.exit(visible(str(message)))
 
 
+if {"{", "}"} & set(str(workflow.basedir)):
+    refuse(f"{workflow.basedir}: Snakemake takes braces in the path of a project for wildcards; allowed: without braces")
 # Internals of Snakemake: `config` would tell neither which file a grid is from nor that a case stands in it twice.
 OPTIONS = workflow.config_settings.config
 try:

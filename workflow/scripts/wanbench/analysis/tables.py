@@ -164,6 +164,8 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "started_at": trace.started_at,
         "git_commit": trace.git_commit,
         "git_dirty": trace.git_dirty,
+        "git_changed": trace.git_changed,
+        "image_changes": trace.image_changes,
         "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
         "case_sha256": trace.digests["case_sha256"],
         "measure_digest": trace.digests["measure"],

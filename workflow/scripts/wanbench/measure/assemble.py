@@ -41,8 +41,9 @@ class TraceHead:
         digests: SHA-256 of the case, digests of the measuring code and of its environment file.
         spawned_ns, ended_ns: life of the measured process, monotonic, in nanoseconds.
         started_at: wall-clock time of the start, ISO 8601 in UTC.
-        git: commit of the measuring code, and whether it had changes.
+        git: commit of the measuring code, whether it had changes, and which.
         limits: for the verdict in the trace.
+        image_changes: in words, what of the image is read otherwise than its file has it; None for nothing.
     """
 
     case: dict[str, Any]
@@ -52,6 +53,7 @@ class TraceHead:
     started_at: str
     git: dict[str, Any]
     limits: Limits
+    image_changes: str | None = None
 
 
 def assemble(head: TraceHead, recording: Recording, samples: Samples, outcome: Outcome) -> dict[str, Any]:
@@ -64,6 +66,7 @@ def assemble(head: TraceHead, recording: Recording, samples: Samples, outcome: O
         "case": redacted(head.case),
         "digests": head.digests,
         **head.git,
+        "image_changes": head.image_changes,
         "started_at": head.started_at,
         "total_duration_s": (head.ended_ns - head.spawned_ns) / 1e9,
         "error": _error(outcome, recording),

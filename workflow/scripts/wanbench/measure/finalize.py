@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 
+from wanbench.cases.first_frame import changes_of_image
 from wanbench.measure.assemble import TraceHead, assemble
 from wanbench.measure.attempt import Attempt, attempt_lock
 from wanbench.measure.case_log import log_line
@@ -23,7 +24,7 @@ from wanbench.telemetry.samples import placed_by_load, read_samples
 from wanbench.trace.writer import read_head, write_atomically, write_trace
 from wanbench.util.errors import InputError
 from wanbench.util.event_log import EventTail
-from wanbench.util.paths import PROJECT
+from wanbench.util.paths import PROJECT, named_path
 
 _BROKEN_OFF = (
     "ended before it could write a trace: it was killed, its job was cancelled or ran out of the time or memory "
@@ -45,7 +46,10 @@ def finalize(attempt: Attempt, job: Job, ended_ns: int, recording: Recording, ou
     samples = read_samples(EventTail(attempt.samples).new_records(), SAMPLING_INTERVAL_S)
     samples = placed_by_load(samples, recording.matmul_times)
     case, git = job.case.settings(), git_state(PROJECT)
-    head = TraceHead(case, attempt.digests, job.spawned_ns, ended_ns, job.started_at, git, attempt.limits)
+    image_changes = "; ".join(changes_of_image(named_path(job.case.image))) if job.case.image else None
+    head = TraceHead(
+        case, attempt.digests, job.spawned_ns, ended_ns, job.started_at, git, attempt.limits, image_changes or None
+    )
     write_trace(attempt.written, assemble(head, recording, samples, outcome))
     _show(attempt)
 
