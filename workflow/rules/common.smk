@@ -1,5 +1,7 @@
+import atexit
 import os
 import sys
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -10,6 +12,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from wanbench.cases.case import case_sha256
 from wanbench.cases.command_line import grid_file
+from wanbench.cases.messages import of_unwritable
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.schema import read_checked
 from wanbench.cases.yaml_file import read_yaml
@@ -19,7 +22,7 @@ from wanbench.trace.verdict import Limits
 from wanbench.util.code_closure import NOT_MEASURED, code_digest
 from wanbench.util.digests import value_digest
 from wanbench.util.errors import InputError
-from wanbench.util.paths import named_path
+from wanbench.util.paths import named_path, unwritable
 from wanbench.util.text import visible
 
 
@@ -29,7 +32,23 @@ def refuse(message):
 
 
 if {"{", "}"} & set(str(workflow.basedir)):
-    refuse(f"{workflow.basedir}: Snakemake takes braces in the path of a project for wildcards; allowed: without braces")
+    refuse(
+        f"{workflow.basedir}: Snakemake takes braces in the path of a project for wildcards; allowed: without braces"
+    )
+LOCKS = Path(".snakemake/locks").absolute()
+# Where Snakemake itself would end with a traceback, even in a dry run.
+if not LOCKS.is_dir() and unwritable([".snakemake"]):
+    refuse(of_unwritable([".snakemake"]))
+
+
+@atexit.register
+def keep_lock_folder():
+    """Leave the empty folder of locks, which Snakemake deletes, for dry runs of those who may not write here."""
+    with suppress(OSError):
+        if LOCKS.parent.is_dir():
+            LOCKS.mkdir(exist_ok=True)
+
+
 # Internals of Snakemake: `config` would tell neither which file a grid is from nor that a case stands in it twice.
 OPTIONS = workflow.config_settings.config
 try:

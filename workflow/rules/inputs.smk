@@ -12,8 +12,15 @@ from wanbench.measure.failures import asked_resources
 config["job_ends_in_time"] = workflow.remote_exec and "SLURM_JOB_ID" in os.environ
 
 
+def check_writable():
+    """Where functions of rules are called, it is known whether this is a dry run, which writes nothing."""
+    if not workflow.dryrun and (folders := unwritable([".snakemake", "results", "logs"])):
+        refuse(of_unwritable(folders))
+
+
 def case_identity(wildcards):
     """What of a case counts: only what differs from a neutral value, so that a new setting measures nothing again."""
+    check_writable()
     if wildcards.case not in CASES:
         refuse(f"{GRID_FILE}: no case {wildcards.case!r}{nearest(wildcards.case, CASES)}")
     case = CASES[wildcards.case]
@@ -67,6 +74,7 @@ def shown(file, category, **labels):
 
 
 def traces(wildcards):
+    check_writable()
     if wildcards.folder == "results":
         return CASE_TRACES
     kept = sorted(str(file) for file in Path(wildcards.folder, "traces").glob("*.json.gz"))
@@ -87,6 +95,7 @@ def of_grid(wildcards):
 
 
 def compared_traces(wildcards):
+    check_writable()
     if not BASELINE_FILES:
         refuse("compare: no baseline; allowed: --config baseline=PATH")
     return CASE_TRACES
