@@ -35,18 +35,24 @@ if {"{", "}"} & set(str(workflow.basedir)):
     refuse(
         f"{workflow.basedir}: Snakemake takes braces in the path of a project for wildcards; allowed: without braces"
     )
-LOCKS = Path(".snakemake/locks").absolute()
+RECORDS = Path(".snakemake").absolute()
 # Where Snakemake itself would end with a traceback, even in a dry run.
-if not LOCKS.is_dir() and unwritable([".snakemake"]):
+if not (RECORDS / "locks").is_dir() and unwritable([".snakemake"]):
     refuse(of_unwritable([".snakemake"]))
+if any(not os.access(file, os.R_OK) for file in RECORDS.glob("metadata/*")):
+    refuse(of_unwritable([".snakemake/metadata"]))
 
 
 @atexit.register
-def keep_lock_folder():
-    """Leave the empty folder of locks, which Snakemake deletes, for dry runs of those who may not write here."""
+def share_records():
+    """Leave what a dry run of those who may not write here reads: of it, Snakemake lets others read nothing."""
+    umask = os.umask(0)
+    os.umask(umask)
     with suppress(OSError):
-        if LOCKS.parent.is_dir():
-            LOCKS.mkdir(exist_ok=True)
+        if RECORDS.is_dir():
+            (RECORDS / "locks").mkdir(exist_ok=True)
+        for file in RECORDS.glob("metadata/**/*"):
+            file.chmod((0o777 if file.is_dir() else 0o666) & ~umask)
 
 
 # Internals of Snakemake: `config` would tell neither which file a grid is from nor that a case stands in it twice.
