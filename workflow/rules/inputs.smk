@@ -13,9 +13,13 @@ config["job_ends_in_time"] = workflow.remote_exec and "SLURM_JOB_ID" in os.envir
 
 
 def check_writable():
-    """Where functions of rules are called, it is known whether this is a dry run, which writes nothing."""
-    if not workflow.dryrun and (folders := unwritable([".snakemake", "results", "logs"])):
+    """Where functions of rules are called, it is known whether this is a dry run, which writes next to nothing."""
+    folders = unwritable([".snakemake", "results", "logs"])
+    if folders and not workflow.dryrun:
         refuse(of_unwritable(folders))
+    if folders:
+        # An internal of Snakemake, which would keep there what a dry run saw of files.
+        workflow.persistence.iocache_path = str(workflow.snakemake_tmp_dir)
 
 
 def case_identity(wildcards):
