@@ -16,7 +16,7 @@ def tiny_case(model: str = "TI2V-5B", **settings: Any) -> Case:
     size = "64*64" if model == "TI2V-5B" else "32*32"
     basis = {"model": model, "scale": "tiny", "size": size, "unofficial_size": True, "frames": 5, "steps": 3}
     if settings.get("task") == "i2v" or model == "I2V-A14B":
-        settings["image"] = IMAGE
+        settings.setdefault("image", IMAGE)
     if settings.get("weights") == "pretrained":
         del basis["scale"]
     return resolve_cases({"cases": {"tiny": basis | {"dtype": "float32"} | settings}}, "tiny")[0]

@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from conftest import ROOT
 from wanbench.cases.case import Case, case_sha256
@@ -46,10 +49,19 @@ def test_the_identity_of_a_case_is_what_is_not_neutral_without_the_name() -> Non
 def test_settings_and_identity_give_the_case_back(settings: dict) -> None:
     case = resolve(GOOD | settings)
     assert Case.from_settings(case.settings()) == case
-    assert Case.from_identity(case.name, case.identity()) == case
+    assert Case.from_identity(case.name, case.identity(), case.places()) == case
     # As written before there were some of the settings.
     older = {key: value for key, value in case.settings().items() if key in case.identity()}
-    assert Case.from_settings({"name": case.name} | older) == case
+    assert Case.from_settings({"name": case.name, "image": case.image} | older) == case
+
+
+def test_an_image_is_known_by_its_content_wherever_it_lies(tmp_path: Path) -> None:
+    moved = tmp_path / "moved.png"
+    shutil.copy("config/first_frame.png", moved)
+    there = resolve(GOOD | {"task": "i2v", "image": str(moved)})
+    assert case_sha256(there) == case_sha256(resolve(GOOD | {"task": "i2v", "image": "config/first_frame.png"}))
+    Image.open(moved).rotate(180).save(moved)
+    assert case_sha256(resolve(GOOD | {"task": "i2v", "image": str(moved)})) != case_sha256(there)
 
 
 _IDENTITIES = """

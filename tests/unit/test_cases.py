@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from wanbench.cases import resolve as resolve_module
 from wanbench.cases.case import Case
@@ -226,6 +227,19 @@ def test_a_name_in_cases_and_in_grid_is_refused() -> None:
         ("a: \x00", "not valid YAML"),
         ("a:\n  shift: .nan\n", "line 2: .nan is not allowed; allowed: finite numbers"),
         ("a: -.inf\n", "line 1: -.inf is not allowed"),
+        ("steps: 010\n", "line 1: 010 is read by YAML as 8; allowed: 8, or the text in quotes"),
+        ("steps: 1:20\n", "line 1: 1:20 is read by YAML as 80"),
+        ("steps: 0x10\n", "line 1: 0x10 is read by YAML as 16"),
+        ("steps: 1_000\n", "line 1: 1_000 is read by YAML as 1000"),
+        ("shift: 1:20.5\n", "line 1: 1:20.5 is read by YAML as 80.5"),
+        ("a:\n  vae_tiling: on\n", "line 2: on is read by YAML as true; allowed: true, or the text in quotes"),
+        ("offload: off\n", "line 1: off is read by YAML as false"),
+        ("cases:\n  010: {}\n", "line 2: 010 is read by YAML as 8"),
+        ("cases:\n  no: {}\n", "line 2: no is read by YAML as false"),
+        (
+            "prompt: 2024-01-31\n",
+            "line 1: 2024-01-31 is read by YAML as the date 2024-01-31; allowed: the text in quotes",
+        ),
     ],
 )
 def test_a_file_that_is_no_strict_yaml_mapping_is_refused(tmp_path: Path, text: str, part: str) -> None:
@@ -236,6 +250,26 @@ def test_a_file_that_is_no_strict_yaml_mapping_is_refused(tmp_path: Path, text: 
     assert str(error.value).startswith(f"{file}: ")
     assert part in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("12", 12),
+        ("-3", -3),
+        ("0", 0),
+        ("0.5", 0.5),
+        (".5", 0.5),
+        ("5.", 5.0),
+        ("1.5e+3", 1500.0),
+        ("true", True),
+        ("False", False),
+    ],
+)
+def test_numbers_and_truth_values_that_read_as_they_are_are_allowed(tmp_path: Path, text: str, value: Any) -> None:
+    file = tmp_path / "grid.yaml"
+    file.write_text(f"a: {text}\n")
+    assert read_yaml(file) == {"a": value}
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
@@ -250,16 +284,16 @@ def test_an_official_hub_checkpoint_comes_with_its_pinned_revision() -> None:
 
 
 def test_a_changed_checkpoint_folder_changes_the_case(tmp_path: Path) -> None:
-    (tmp_path / "model_index.json").write_text("{}")
+    write_hollow_checkpoint(tmp_path)
     settings = GOOD | {"weights": "pretrained", "checkpoint": str(tmp_path)}
     before = resolve(settings)
     assert resolve(settings) == before
-    (tmp_path / "vae.safetensors").write_bytes(b"1")
+    (tmp_path / "README.md").write_text("x")
     assert resolve(settings).checkpoint_sha256 != before.checkpoint_sha256
 
 
 def test_a_file_that_many_cases_use_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "model_index.json").write_text("{}")
+    write_hollow_checkpoint(tmp_path)
     shared = {"task": "i2v", "image": "config/first_frame.png", "weights": "pretrained", "checkpoint": str(tmp_path)}
     read: list[Path] = []
     for name in ("sha256_of_file", "checkpoint_digest"):
@@ -277,8 +311,7 @@ def test_a_checkpoint_still_to_be_written_has_the_heads_of_its_scale() -> None:
 
 
 def test_a_checkpoint_that_cannot_be_read_is_refused_before_its_heads_are_looked_for(tmp_path: Path) -> None:
-    (tmp_path / "model_index.json").write_text('{"transformer": ["diffusers", "WanTransformer3DModel"]}')
-    (tmp_path / "transformer").mkdir()
+    write_hollow_checkpoint(tmp_path)
     (tmp_path / "transformer/config.json").write_text("no JSON")
     message = refusal({"cases": {"a": GOOD | {"weights": "pretrained", "checkpoint": str(tmp_path), "gpus": 2}}})
     assert "transformer/config.json cannot be read" in message
@@ -289,6 +322,9 @@ def test_a_checkpoint_that_cannot_be_read_is_refused_before_its_heads_are_looked
     ("settings", "part"),
     [
         ({"guidance": "5,0"}, 'guidance: "5,0" is not allowed (write 5.0)'),
+        # As YAML reads it without quotes.
+        ({"shift": "1e3"}, 'shift: "1e3" is not allowed (write 1000 without quotes)'),
+        ({"steps": "1e1"}, 'steps: "1e1" is not allowed (write 10 without quotes)'),
         ({"model": "Wan-AI/Wan2.2-TI2V-5B-Diffusers"}, "(a hub id or a folder goes into checkpoint:)"),
     ],
 )

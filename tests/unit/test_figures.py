@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from example_cases import tiny_case
 from measured_cases import spread
@@ -162,8 +163,7 @@ def test_advice_does_not_ask_for_what_the_case_has(read: Reader) -> None:
 
 
 def test_initialisation_from_a_checkpoint_can_dominate(read: Reader, tmp_path: Path) -> None:
-    (tmp_path / "checkpoint").mkdir()
-    (tmp_path / "checkpoint/model_index.json").write_text("{}")
+    write_hollow_checkpoint(tmp_path / "checkpoint")
     case = tiny_case(weights="pretrained", checkpoint=str(tmp_path / "checkpoint"))
     trace = read(records([1.0] * 3, init_s=100.0, case=case), case=case)
     assert rules(trace)["dominant_stage"].text.startswith("Model_Initialization takes 100.00 s")

@@ -2,22 +2,13 @@
 
 from pathlib import Path
 
-import pytest
-
+from checkpoints import write_hollow_checkpoint
 from example_cases import tiny_case
 from wanbench.cases.scale import is_full_scale
 
 
-@pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
-    (tmp_path / "model_index.json").write_text("{}")
-    (tmp_path / "transformer").mkdir()
-    return tmp_path
-
-
 def with_weights(folder: Path, size_bytes: int) -> bool:
-    with (folder / "transformer/model.safetensors").open("wb") as file:
-        file.truncate(size_bytes)
+    write_hollow_checkpoint(folder, transformer_bytes=size_bytes)
     return is_full_scale(tiny_case(weights="pretrained", checkpoint=str(folder)))
 
 
@@ -31,9 +22,9 @@ def test_what_comes_from_the_hub_is_of_full_scale() -> None:
     assert is_full_scale(tiny_case(weights="pretrained", checkpoint="someone/model", revision="0" * 40))
 
 
-def test_a_small_checkpoint_folder_is_of_tiny_scale(checkpoint: Path) -> None:
-    assert not with_weights(checkpoint, 50_000_000)
+def test_a_small_checkpoint_folder_is_of_tiny_scale(tmp_path: Path) -> None:
+    assert not with_weights(tmp_path, 50_000_000)
 
 
-def test_a_large_checkpoint_folder_is_of_full_scale(checkpoint: Path) -> None:
-    assert with_weights(checkpoint, 10_000_000_000)
+def test_a_large_checkpoint_folder_is_of_full_scale(tmp_path: Path) -> None:
+    assert with_weights(tmp_path, 10_000_000_000)

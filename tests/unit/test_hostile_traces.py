@@ -246,7 +246,7 @@ def test_a_csv_holds_no_formula_and_the_parquet_file_holds_the_text(tmp_path: Pa
     prompts = ["=HYPERLINK(A1)", "+1", "-1", "@x", "  =1", "\t=1", "\uff1d1", "a=1", CONTROLS, "x" * 40_000]
     table = pd.DataFrame({"case": pd.array(prompts, "string"), "n": pd.array([-1.5] * len(prompts), "Float64")})
     write_table(table, tmp_path / "t.csv", tmp_path / "t.parquet")
-    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+    with (tmp_path / "t.csv").open(encoding="utf-8-sig", newline="") as file:
         cells = [row["case"] for row in csv.DictReader(file)]
     assert cells[:8] == ["'=HYPERLINK(A1)", "'+1", "'-1", "'@x", "'  =1", "'\t=1", "'\uff1d1", "a=1"]
     assert cells[8] == visible(CONTROLS)
@@ -271,3 +271,15 @@ def test_no_rule_lets_a_name_out_of_its_folder() -> None:
     for pattern in patterns.values():
         for name in ("../x", "a/b", "..", ".x", "", "a b", "a\n", "$(x)", "<b>"):
             assert not re.fullmatch(pattern, name)
+
+
+@pytest.mark.parametrize(
+    ("text", "begin"), [("plain", b"case"), ("猫", b"\xef\xbb\xbfcase"), ("über", b"\xef\xbb\xbfcase")]
+)
+def test_a_table_with_letters_beyond_ascii_begins_with_a_byte_order_mark(
+    tmp_path: Path, text: str, begin: bytes
+) -> None:
+    table = pd.DataFrame({"case": pd.array([text], dtype="string")})
+    write_table(table, tmp_path / "t.csv", tmp_path / "t.parquet")
+    assert (tmp_path / "t.csv").read_bytes().startswith(begin)
+    assert pd.read_csv(tmp_path / "t.csv")["case"].tolist() == [text]

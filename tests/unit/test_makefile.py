@@ -1,9 +1,14 @@
 """What the Makefile does beside calling other tools."""
 
+import os
 import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
+
+import can_start
+import pytest
 
 from conftest import ROOT
 
@@ -24,7 +29,7 @@ def test_clean_deletes_what_runs_made_and_no_trace_that_is_kept(tmp_path: Path) 
 
 def test_every_target_is_explained_at_the_top() -> None:
     lines = (ROOT / "Makefile").read_text("utf-8").splitlines()
-    (targets,) = (line.removeprefix(".PHONY: ").split() for line in lines if line.startswith(".PHONY: "))
+    targets = next(line.removeprefix(".PHONY: ").split() for line in lines if line.startswith(".PHONY: "))
     explained = [line.split()[2] for line in lines if line.startswith("# make ")]
     assert explained == targets
 
@@ -43,3 +48,88 @@ def test_a_python_that_is_too_old_ends_with_what_to_do(tmp_path: Path) -> None:
     done = subprocess.run(["make", "run", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode != 0
     assert "Python 3.11 or newer is needed; name one: make run PYTHON=python3.12\n" in done.stderr
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project whose .venv is this Python's, and whose Snakemake only says how it was called."""
+    folder = tmp_path / "project"
+    (folder / "tools").mkdir(parents=True)
+    (folder / "logs/results").mkdir(parents=True)
+    (folder / "logs/results/outcome.log").write_text("done\n")
+    shutil.copy(ROOT / "Makefile", folder)
+    shutil.copy(ROOT / "tools/can_start.py", folder / "tools")
+    package = folder / "workflow/scripts/wanbench"
+    shutil.copytree(ROOT / "workflow/scripts/wanbench/util", package / "util")
+    (folder / "requirements.txt").touch()
+    venv.create(folder / ".venv", symlinks=True)
+    (folder / ".venv/run.installed").touch()
+    (folder / ".venv/lib").mkdir(exist_ok=True)
+    (site,) = folder.glob(".venv/lib/python*/site-packages")
+    (site / "snakemake.py").write_text("import sys\nprint('snakemake', *sys.argv[1:])\n")
+    return folder
+
+
+def make_run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | variables
+    return subprocess.run(["make", "run", *arguments], cwd=folder, capture_output=True, text=True, env=environment)
+
+
+def test_a_checkout_that_was_moved_runs_all_the_same(project: Path) -> None:
+    command = project / ".venv/bin/snakemake"
+    command.write_text("#!/gone/.venv/bin/python\nimport snakemake\n")
+    command.chmod(0o755)
+    assert "\nsnakemake --cores 1\n" in make_run(project).stdout
+    moved = project.rename(project.with_name("moved"))
+    done = subprocess.run([moved / ".venv/bin/snakemake", "x"], capture_output=True, text=True, env={})
+    assert done.stdout == "snakemake x\n"
+    assert make_run(moved).returncode == 0
+
+
+def test_a_venv_whose_python_has_gone_is_made_anew(project: Path) -> None:
+    (project / ".venv/bin/python").unlink()
+    (project / ".venv/bin/python").symlink_to("/gone/python3")
+    asked = subprocess.run(["make", "--dry-run", "run"], cwd=project, capture_output=True, text=True).stdout
+    assert "-m venv --clear .venv" in asked
+    (project / ".venv/bin/python").unlink()
+    (project / ".venv/bin/python").symlink_to(sys.executable)
+    asked = subprocess.run(["make", "--dry-run", "run"], cwd=project, capture_output=True, text=True).stdout
+    assert "-m venv" not in asked
+
+
+@pytest.mark.parametrize(
+    ("variables", "part"),
+    [
+        ({"XDG_CACHE_HOME": __file__}, "cannot be written to: set XDG_CACHE_HOME"),
+        ({"XDG_CACHE_HOME": "", "HOME": __file__}, "/.cache cannot be written to: set XDG_CACHE_HOME"),
+    ],
+)
+def test_what_snakemake_lacks_is_said_before_it_starts(project: Path, variables: dict[str, str], part: str) -> None:
+    done = make_run(project, **variables)
+    assert done.returncode != 0
+    assert part in done.stderr
+    assert "snakemake --cores" not in done.stdout
+
+
+def test_a_user_without_a_name_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_name() -> str:
+        raise OSError("No username set in the environment")
+
+    monkeypatch.setattr(can_start.getpass, "getuser", no_name)
+    (line,) = [line for line in can_start.problems() if "has no name" in line]
+    assert "set USER" in line
+
+
+def test_settings_of_another_pip_and_python_are_not_used(project: Path) -> None:
+    (project / "requirements.txt").touch()
+    os.utime(project / "requirements.txt", (2e9, 2e9))
+    names = "('PIP_', 'PYTHONPATH')"
+    pip = next(project.glob(".venv/lib/python*/site-packages")) / "pip.py"
+    pip.write_text(f"import os\nprint(sorted(item for item in os.environ.items() if item[0].startswith({names})))\n")
+    foreign = {"PIP_TARGET": "/x", "PIP_USER": "1", "PIP_INDEX_URL": "https://example.org", "PYTHONPATH": "/y"}
+    # In the place of the Python that makes .venv, since nothing is to be made here.
+    said = make_run(project, "PYTHON=true", **foreign).stdout
+    assert "('PIP_INDEX_URL', 'https://example.org')" in said
+    assert "('PIP_USER', '0')" in said
+    assert "PIP_TARGET" not in said
+    assert "PYTHONPATH" not in said

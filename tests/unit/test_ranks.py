@@ -11,6 +11,7 @@ import torch
 from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 
 from attempts import attempt_in, run, signal_to, when_it_measures
+from checkpoints import write_hollow_checkpoint
 from conftest import simulated_gpus
 from example_cases import tiny_case
 from fake_nvml import H200
@@ -179,10 +180,8 @@ def test_at_full_scale_the_published_models_decide_how_many_gpus_can_share_a_pas
 
 
 def test_a_checkpoint_folder_says_itself_how_many_heads_it_has(tmp_path: Path) -> None:
-    (tmp_path / "transformer").mkdir()
-    (tmp_path / "model_index.json").write_text("{}")
-    (tmp_path / "transformer/config.json").write_text('{"num_attention_heads": 6}')
-    settings = {"weights": "pretrained", "checkpoint": str(tmp_path), "size": "96*64", "frames": 5}
-    assert tiny_case(gpus=6, **settings).gpus == 6
-    with pytest.raises(InputError, match="the 6 attention heads"):
-        tiny_case(gpus=4, **settings)
+    settings = {"weights": "pretrained", "size": "96*64", "frames": 5}
+    full, tiny = (str(write_hollow_checkpoint(tmp_path / scale, scale=scale)) for scale in ("full", "tiny"))
+    assert tiny_case(gpus=6, checkpoint=full, **settings).gpus == 6
+    with pytest.raises(InputError, match="the 4 attention heads"):
+        tiny_case(gpus=6, checkpoint=tiny, **settings)

@@ -98,21 +98,28 @@ def test_thin_scripts() -> None:
         assert len(script.read_text("utf-8").splitlines()) <= 40, script
 
 
-def test_only_code_makes_a_checkout_dirty(tmp_path: Path) -> None:
+def test_only_code_makes_a_checkout_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def git(*arguments: str) -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         subprocess.run(["git", *identity, "-C", str(tmp_path), *arguments], check=True, capture_output=True)
 
-    assert git_state(tmp_path) == {"git_commit": None, "git_dirty": None}
-    for file in ("config/config.yaml", "workflow/a.py"):
-        (tmp_path / file).parent.mkdir()
+    unknown = {"git_commit": None, "git_dirty": None, "git_changed": None}
+    assert git_state(tmp_path) == unknown
+    for file in ("config/config.yaml", "workflow/scripts/a.py"):
+        (tmp_path / file).parent.mkdir(parents=True)
         (tmp_path / file).write_text("x = 1\n")
     for arguments in (["init"], ["add", "."], ["commit", "-m", "x"]):
         git(*arguments)
     (tmp_path / "config/config.yaml").write_text("x = 2\n")
     assert git_state(tmp_path)["git_dirty"] is False
-    (tmp_path / "workflow/b.py").write_text("")
+    (tmp_path / "workflow/scripts/b.py").write_text("")
     assert git_state(tmp_path)["git_dirty"] is True
+    assert git_state(tmp_path)["git_changed"] == "scripts"
+    # Another's repository around an archive, or the one that a git hook works on, is not the project's.
+    inner = tmp_path / "workflow"
+    assert git_state(inner) == unknown
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    assert git_state(inner) == unknown
 
 
 def test_digests_do_not_depend_on_order(tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ rule comparison:
     params:
         **made_with("compare_runs.py"),
         # Not inputs: a copy's dates say nothing.
-        baseline=str(OPTIONS.get("baseline", "")),
-        baseline_files=[str(file) for file in BASELINE_FILES],
+        baseline=baseline_name,
+        baseline_files=baseline_traces,
         baseline_digest=baseline_digest(BASELINE_FILES),
         limits=LIMITS,
         busy_machine_pct=THRESHOLDS["busy_machine_pct"],

@@ -14,6 +14,7 @@ config["job_ends_in_time"] = workflow.remote_exec and "SLURM_JOB_ID" in os.envir
 
 def case_identity(wildcards):
     """What of a case counts: only what differs from a neutral value, so that a new setting measures nothing again."""
+    check_writable()
     if wildcards.case not in CASES:
         refuse(f"{GRID_FILE}: no case {wildcards.case!r}{nearest(wildcards.case, CASES)}")
     case = CASES[wildcards.case]
@@ -41,6 +42,19 @@ def asked(resource):
     return ask
 
 
+# Functions, since Snakemake takes braces in a text for wildcards, and a path may have them.
+def grid_name(wildcards):
+    return GRID_FILE
+
+
+def baseline_name(wildcards):
+    return str(OPTIONS.get("baseline", ""))
+
+
+def baseline_traces(wildcards):
+    return [str(file) for file in BASELINE_FILES]
+
+
 CASE_TRACES = expand("results/traces/{case}.json", case=CASES)
 
 
@@ -54,6 +68,7 @@ def shown(file, category, **labels):
 
 
 def traces(wildcards):
+    check_writable()
     if wildcards.folder == "results":
         return CASE_TRACES
     kept = sorted(str(file) for file in Path(wildcards.folder, "traces").glob("*.json.gz"))
@@ -74,6 +89,7 @@ def of_grid(wildcards):
 
 
 def compared_traces(wildcards):
+    check_writable()
     if not BASELINE_FILES:
         refuse("compare: no baseline; allowed: --config baseline=PATH")
     return CASE_TRACES

@@ -102,6 +102,6 @@ rule outcome:
         "../../envs/report.yaml"
     params:
         **made_with("check_outcome.py"),
-        grid=GRID_FILE,
+        grid=grid_name,
     script:
         "../scripts/check_outcome.py"

@@ -18,7 +18,8 @@ from wanbench.measure.supervisor import supervise
 from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError
 
-case = Case.from_identity(snakemake.wildcards.case, dict(snakemake.params.case))
+name = snakemake.wildcards.case
+case = Case.from_identity(name, dict(snakemake.params.case), snakemake.config["places"][name])
 digests = {
     "case_sha256": case_sha256(case),
     "measure": snakemake.params.measure_digest,

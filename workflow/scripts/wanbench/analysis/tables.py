@@ -24,7 +24,7 @@ _FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _LONGEST_CELL = 30_000
 _TRANSFERS = ("transfers", "loading_s", "offloading_s", "loaded_bytes", "offloaded_bytes")
 _TIMES = ("generation", "start_s", "time_s")
-_OF_TRACE = ("status", "started_at", "git_commit", "git_dirty", "video_bytes")
+_OF_TRACE = ("status", "started_at", "git_commit", "git_dirty", "git_changed", "image_changes", "video_bytes")
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,12 @@ def write_table(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
     """The same table as text for people and as typed columns for programs.
 
     Texts in the CSV are made harmless: an apostrophe stands before what a spreadsheet would take for a formula, control
-    characters are escaped, and a cell ends where spreadsheets end it. The Parquet file holds them as they are.
+    characters are escaped, and a cell ends where spreadsheets end it. The Parquet file holds them as they are. With
+    letters beyond ASCII the CSV begins with a byte order mark, without which Excel takes them for others.
     """
     harmless = {name: table[name].map(_cell, na_action="ignore") for name in table.select_dtypes("string").columns}
-    table.assign(**harmless).to_csv(csv, index=False)
+    text = table.assign(**harmless).to_csv(index=False)
+    csv.write_text(text, "utf-8" if text.isascii() else "utf-8-sig", newline="")
     table.to_parquet(parquet, index=False)
 
 

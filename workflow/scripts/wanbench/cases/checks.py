@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from wanbench.cases.first_frame import problem_of_image
 from wanbench.cases.scale import is_published
 from wanbench.cases.schema import not_allowed, shown
 from wanbench.cases.several_gpus import WITH_SEVERAL_GPUS, check_gpus
@@ -15,9 +16,6 @@ from wanbench.models.facts import MODELS, ModelFacts
 from wanbench.registry.settings import SETTINGS, Setting
 from wanbench.util.errors import InputError
 from wanbench.util.paths import named_path
-
-# How a PNG, a JPEG and a WebP file begin, and after how many bytes.
-_IMAGES = {b"\x89PNG\r\n\x1a\n": 0, b"\xff\xd8\xff": 0, b"WEBP": 8}
 
 
 class Unknown(Exception):
@@ -132,16 +130,8 @@ def _check_image(settings: Settings, where: str) -> None:
     image = settings["image"]
     if settings["task"] == "i2v" and image is None:
         raise InputError(f"{where}: image is missing; allowed: path of a PNG, JPEG or WebP file (task: i2v)")
-    if image is None:
-        return
-    allowed = "allowed: a PNG, JPEG or WebP file"
-    try:
-        with named_path(image).open("rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise InputError(f"{where}: image: {shown(image)} cannot be read: {error.strerror}; {allowed}") from None
-    if not any(head[offset:].startswith(signature) for signature, offset in _IMAGES.items()):
-        raise InputError(f"{where}: image: {shown(image)} is not an image; {allowed}")
+    if image is not None and (problem := problem_of_image(named_path(image))):
+        raise InputError(f"{where}: image: {shown(image)} {problem}; allowed: a PNG, JPEG or WebP file")
 
 
 def _check_beside_gpus(settings: Settings, where: str, key: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wanbench.cases.case import Case
-from wanbench.cases.checkpoint_folder import check_checkpoint
+from wanbench.cases.checkpoint_folder import checkpoint_problem
 from wanbench.cases.checks import CHECKS, Settings, Unknown, check_effect
 from wanbench.cases.grid import expand_grid
 from wanbench.cases.scale import scale_written
@@ -40,8 +40,9 @@ def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
     cases: list[Case] = []
     # However many cases use an image or a checkpoint, it is read once.
     digest_of = cache(lambda path: checkpoint_digest(path) if path.is_dir() else sha256_of_file(path))
+    find = partial(_find_checkpoint, problem_of=cache(checkpoint_problem))
     for name, own in written.items():
-        settings, wrong = _checked(own, defaults, f"{file}: case {name!r}")
+        settings, wrong = _checked(own, defaults, f"{file}: case {name!r}", find)
         problems += wrong
         if not problems:
             cases.append(_case(name, settings, digest_of))
@@ -124,7 +125,9 @@ def _without_effect(given: _Written) -> set[str]:
     return {row.key for row in _CONDITIONAL if row.key in given and not row.has_effect(values)}
 
 
-def _checked(own: dict[str, Any], defaults: dict[str, Any], where: str) -> tuple[Settings, list[str]]:
+def _checked(
+    own: dict[str, Any], defaults: dict[str, Any], where: str, find_checkpoint: Callable[[Settings, str], None]
+) -> tuple[Settings, list[str]]:
     """Settings of a case, but those that are wrong; and a line for each mistake that the schema does not see."""
     given = defaults | own
     problems = [] if "model" in given else [f"{where}: model is missing; allowed: {', '.join(MODELS)}"]
@@ -132,7 +135,7 @@ def _checked(own: dict[str, Any], defaults: dict[str, Any], where: str) -> tuple
     values = _DEFAULTS | of_model | given
     settings = Settings({key: value for key, value in values.items() if value is not _WRONG})
     effects = [(row.key, partial(check_effect, row=row, own=own)) for row in _CONDITIONAL]
-    for key, check_setting in (*effects, ("checkpoint", _find_checkpoint), *CHECKS.items()):
+    for key, check_setting in (*effects, ("checkpoint", find_checkpoint), *CHECKS.items()):
         try:
             check_setting(settings, where)
         except Unknown:
@@ -143,14 +146,15 @@ def _checked(own: dict[str, Any], defaults: dict[str, Any], where: str) -> tuple
     return settings, problems
 
 
-def _find_checkpoint(settings: Settings, where: str) -> None:
+def _find_checkpoint(settings: Settings, where: str, problem_of: Callable[[Path, str], str | None]) -> None:
     """Check where the weights come from, and set the revision of a model's own hub id."""
     checkpoint, revision = settings["checkpoint"], settings["revision"]
     if checkpoint is None:
         return
     facts, folder = settings.facts, named_path(checkpoint)
     if folder.is_dir():
-        check_checkpoint(folder, f"{where}: checkpoint: {shown(checkpoint)}")
+        if problem := problem_of(folder, settings["model"]):
+            raise InputError(f"{where}: checkpoint: {shown(checkpoint)} {problem}")
         if revision is not None:
             raise not_allowed(where, "revision", revision, "none for a folder; only a hub id has revisions")
     # One that this project writes need not be there yet: other cases of the grid do not need it, nor does its own rule.

@@ -137,8 +137,12 @@ def _hint(error: ValidationError) -> str:
     if quoted and re.fullmatch(r"\d+,\d+", value) and error.validator in ("type", "oneOf"):
         return f" (write {value.replace(',', '.')})"
     meant = _TRUTH_VALUES.get(value.lower())
-    if meant is None and re.fullmatch(r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?", value, re.ASCII):
+    # YAML reads 1e3 as text.
+    if meant is None and re.fullmatch(
+        r"-?(0|[1-9]\d{0,14})(\.\d{1,15})?(e\+?\d{1,2})?", value, re.ASCII | re.IGNORECASE
+    ):
         meant = json.loads(value)
+        meant = int(meant) if meant == int(meant) else meant
     if quoted and meant is not None and Draft202012Validator(error.schema).is_valid(meant):
         return f" (write {json.dumps(meant)} without quotes)"
     if "enum" in error.schema and error.absolute_path[-1] == "model" and "/" in value:

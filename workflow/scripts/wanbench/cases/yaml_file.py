@@ -1,6 +1,8 @@
 """Read a YAML file strictly: what YAML would silently drop is an error."""
 
+import json
 import math
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,13 @@ from wanbench.util.errors import InputError
 # Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
 _MOST_VALUES = 1_000_000
 _DEEPEST = 100
+# Scalars that mean the same to people, to YAML 1.1 and to later versions of it.
+_INTEGER, _TRUTH, _NONE = (
+    re.compile(r"[-+]?(0|[1-9][0-9]*)"),
+    re.compile("true|false", re.IGNORECASE),
+    re.compile("(?!)"),
+)
+_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]*(e[-+]?[0-9]+)?", re.IGNORECASE)
 _TAB = "a tab, which YAML does not allow there; allowed: spaces"
 
 
@@ -36,11 +45,34 @@ def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -
     return loader.construct_mapping(node, deep=True)
 
 
+def _plain_integer(loader: _StrictLoader, node: yaml.ScalarNode) -> int:
+    return _as_it_reads(node, loader.construct_yaml_int(node), _INTEGER)
+
+
 def _finite_number(loader: _StrictLoader, node: yaml.ScalarNode) -> float:
     number = loader.construct_yaml_float(node)
     if not math.isfinite(number):
         raise InputError(f"line {node.start_mark.line + 1}: {node.value} is not allowed; allowed: finite numbers")
-    return number
+    return _as_it_reads(node, number, _NUMBER)
+
+
+def _plain_truth(loader: _StrictLoader, node: yaml.ScalarNode) -> bool:
+    return _as_it_reads(node, loader.construct_yaml_bool(node), _TRUTH)
+
+
+def _no_date(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
+    return _as_it_reads(node, str(loader.construct_yaml_timestamp(node)), _NONE, "the date ")
+
+
+def _as_it_reads(node: yaml.ScalarNode, value: Any, plain: re.Pattern[str], kind: str = "") -> Any:
+    """The value of a scalar, unless YAML 1.1 takes for it what people read as another: 010 is 8, 1:20 is 80."""
+    if plain.fullmatch(node.value):
+        return value
+    read = f"{kind}{value}" if kind else json.dumps(value)
+    meant = "" if kind else f"{read}, or "
+    raise InputError(
+        f"line {node.start_mark.line + 1}: {node.value} is read by YAML as {read}; allowed: {meant}the text in quotes"
+    )
 
 
 def _check_size(text: str) -> None:
@@ -75,7 +107,13 @@ def _is_tab(text: str, mark: yaml.Mark) -> bool:
     return mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
 
 
-_StrictLoader.add_constructor("tag:yaml.org,2002:float", _finite_number)
+for _tag, _constructor in {
+    "int": _plain_integer,
+    "float": _finite_number,
+    "bool": _plain_truth,
+    "timestamp": _no_date,
+}.items():
+    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _constructor)
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
 
 

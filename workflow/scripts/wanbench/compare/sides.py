@@ -13,10 +13,11 @@ from wanbench.analysis.tables import TraceTables, records_by_case, tables_of
 from wanbench.compare.policy import MEASURE, POLICIES, STAGE, STEP_STAGES
 from wanbench.findings.disturbed import others_cpu_pct
 from wanbench.registry import stages as stage_names
+from wanbench.registry.settings import PLACE, keys
 from wanbench.trace.reader import Trace
 
-# A label, a limit and a permission decide nothing about a run, and an image is known by its digest.
-_NO_EFFECT = ("name", "timeout_s", "unofficial_size", "image", "lora", "lora_low_noise")
+# A label, a limit and a permission decide nothing about a run, and an image or a LoRA is known by its digest.
+_NO_EFFECT = ("name", "timeout_s", "unofficial_size", *keys(PLACE))
 # How often something is measured, and not what.
 _HOW_OFTEN = ("warmup", "repeats")
 _HARDWARE = {

@@ -51,7 +51,7 @@ def kept_cases(reference: Path) -> list[dict[str, str]]:
     """Rows of the cases tables that are kept with the project."""
     rows = []
     for file in sorted(reference.glob("*/tables/cases.csv")):
-        with file.open(encoding="utf-8", newline="") as lines:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
             rows += list(csv.DictReader(lines))
     return rows
 

@@ -1,5 +1,6 @@
 """What a case ran on: enough to repeat it, and nothing that names a person or a machine."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -75,21 +76,37 @@ def _cpu_name() -> str | None:
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
 
 
+# Code that measures, by what `git_changed` calls it.
+_CODE = {"rules": ("Snakefile", "workflow/rules"), "scripts": ("workflow/scripts",), "environments": ("envs",)}
+_OF_A_REPOSITORY = (
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+)
+
+
 def git_state(root: Path) -> dict[str, Any]:
-    """Commit of the checkout, and whether its code differs from it; None where there is no git.
+    """Commit of the checkout, whether its code differs from it, and which of it; all None for what is no checkout.
 
     A changed grid file is no changed code: every trace holds its case.
     """
-    commit = _git(root, "rev-parse", "HEAD")
-    if commit is None:
-        return {"git_commit": None, "git_dirty": None}
-    changes = _git(root, "status", "--porcelain", "--", "Snakefile", "workflow", "envs")
-    return {"git_commit": commit, "git_dirty": bool(changes)}
+    # An archive of the project may lie within somebody's repository, whose commit says nothing of it.
+    top, commit = _git(root, "rev-parse", "--show-toplevel"), _git(root, "rev-parse", "HEAD")
+    if top is None or commit is None or Path(top).resolve() != root.resolve():
+        return {"git_commit": None, "git_dirty": None, "git_changed": None}
+    changed = [what for what, paths in _CODE.items() if _git(root, "status", "--porcelain", "--", *paths)]
+    return {"git_commit": commit, "git_dirty": bool(changed), "git_changed": ", ".join(changed) or None}
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
+    # A hook of git has these set, for its own repository.
+    variables = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
+    command = ["git", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, env=variables)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from wanbench.cases.case import Case
+from wanbench.cases.first_frame import changes_of_image
 from wanbench.cases.scale import as_sized
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.measure.attempt import Attempt, attempt_lock
@@ -26,6 +27,7 @@ from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.trace.writer import write_atomically
 from wanbench.util.errors import InputError
 from wanbench.util.event_log import EventTail
+from wanbench.util.paths import named_path
 from wanbench.util.redaction import redacted_message
 
 # A trace takes up to some megabytes, a video some tens.
@@ -103,6 +105,8 @@ def _measure(attempt: Attempt, slot: Slot, log: _Log, limit: TimeLimit) -> Outco
         arguments = [attempt.samples, pids, SAMPLING_INTERVAL_S, *slot.uuids]
         sampler = running.enter_context(_process("wanbench.telemetry.sampler", arguments, attempt.log, {}))
         _warn_where_it_will_not_fit(case, slot.gpus, log)
+        for change in changes_of_image(named_path(case.image)) if case.image else ():
+            log(f"image: {change}")
         passed, return_codes = _wait(ranks, limit, _reporter(attempt.events, log))
         ended_ns = time.monotonic_ns()
         if any(code != 0 for code in return_codes):

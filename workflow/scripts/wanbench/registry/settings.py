@@ -10,6 +10,7 @@ names none, MODEL where the model's official settings decide (`wanbench.models.f
     method       how it is made: what settings are compared by
     repetition   how often it is made
     derived      not written in a grid file, but found out from what is
+    place        where a file lies, which decides nothing: its digest, which is derived, does
     limit        nothing about a run that comes to its end
 
 `video` says what another value does to the video: exact (bit for bit), rounding (the same operations in another order or
@@ -28,6 +29,7 @@ MODEL = "the model's"
 ALWAYS = object()
 
 WORKLOAD, METHOD, REPETITION, DERIVED, LIMIT = "workload", "method", "repetition", "derived", "limit"
+PLACE = "place"
 EXACT, ROUNDING, LOSSY, OTHER = "exact", "rounding", "lossy", "other"
 
 
@@ -89,8 +91,8 @@ ROWS = (
     Setting("checkpoint", "text", {"description": "a folder in the diffusers layout, or a hub id", "type": "string", "minLength": 1}, MODEL, WORKLOAD, only_with=(("weights", ("pretrained",)),), meaning="weights to load: safetensors, and no code"),
     Setting("revision", "text", {"description": "a commit of the hub repository, 40 hexadecimal digits", "type": "string", "pattern": "^[0-9a-f]{40}(?!\\n)$"}, MODEL, WORKLOAD, only_with=(("weights", ("pretrained",)),), meaning="commit of a hub id; a folder has none"),
     Setting("checkpoint_sha256", "text", _TEXT, None, DERIVED, neutral=None, meaning="digest of a local checkpoint folder"),
-    Setting("lora", "text", _LORA, None, WORKLOAD, acts_on="steps", neutral=None, meaning="a LoRA of the denoiser, as a file; of A14B, of its high-noise expert"),
-    Setting("lora_low_noise", "text", _LORA, None, WORKLOAD, acts_on="steps", only_with=(("model", ("T2V-A14B", "I2V-A14B")),), neutral=None, meaning="the same of A14B's low-noise expert"),
+    Setting("lora", "text", _LORA, None, PLACE, acts_on="steps", neutral=None, meaning="a LoRA of the denoiser, as a file; of A14B, of its high-noise expert"),
+    Setting("lora_low_noise", "text", _LORA, None, PLACE, acts_on="steps", only_with=(("model", ("T2V-A14B", "I2V-A14B")),), neutral=None, meaning="the same of A14B's low-noise expert"),
     Setting("lora_weight", "real", {"description": "a number", "type": "number"}, 1.0, WORKLOAD, acts_on="nothing", neutral=1.0, meaning="weight of the LoRAs"),
     Setting("lora_sha256", "text", _TEXT, None, DERIVED, neutral=None, meaning="digest of `lora`"),
     Setting("lora_low_noise_sha256", "text", _TEXT, None, DERIVED, neutral=None, meaning="digest of `lora_low_noise`"),
@@ -103,7 +105,7 @@ ROWS = (
     Setting("seed", "whole", {"description": "an integer from 0 to 2**63 - 1", "type": "integer", "minimum": 0, "maximum": 9223372036854775807}, 42, WORKLOAD, acts_on="nothing", neutral=42, meaning="seed of the random numbers"),
     Setting("prompt", "text", _TEXT, MODEL, WORKLOAD, acts_on="nothing", meaning="what the video is to show"),
     Setting("negative_prompt", "text", _TEXT, MODEL, WORKLOAD, acts_on="nothing", meaning="what it is not to show"),
-    Setting("image", "text", {"description": "path of a PNG, JPEG or WebP file", "type": "string", "minLength": 1}, None, WORKLOAD, acts_on="nothing", only_with=(("task", ("i2v",)),), neutral=None, meaning="first frame, for i2v; scaled to the size"),
+    Setting("image", "text", {"description": "path of a PNG, JPEG or WebP file", "type": "string", "minLength": 1}, None, PLACE, acts_on="nothing", only_with=(("task", ("i2v",)),), neutral=None, meaning="first frame, for i2v; scaled to the size"),
     Setting("image_sha256", "text", _TEXT, None, DERIVED, neutral=None, meaning="digest of the image"),
     Setting("offload", "text", {"enum": ["none", "model", "sequential", "group", "group_stream"]}, "none", METHOD, EXACT, acts_on="placement", neutral="none", meaning="where weights wait while they are not used, in diffusers' ways; the groups are single layers, and `group_stream` copies on a stream of its own, which needs a GPU"),
     Setting("dtype", "text", _DTYPES, "bfloat16", METHOD, LOSSY, ("float16",), acts_on="steps", neutral="bfloat16", meaning="data type of the denoiser and the text encoder"),
@@ -156,8 +158,9 @@ def printed(values: Mapping[str, Any]) -> str:
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What of all settings of a case, by key, tells it from others: those that are not neutral."""
-    return {key: values[key] for key in sorted(SETTINGS) if values[key] != SETTINGS[key].neutral_beside(values)}
+    """What of all settings of a case, by key, tells it from others: those that are not neutral, and no places."""
+    rows = [row for _, row in sorted(SETTINGS.items()) if row.role != PLACE]
+    return {row.key: values[row.key] for row in rows if values[row.key] != row.neutral_beside(values)}
 
 
 def completed(values: Mapping[str, Any]) -> dict[str, Any]:

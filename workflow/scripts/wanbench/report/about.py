@@ -26,7 +26,7 @@ def about(cases: pd.DataFrame) -> dict[str, str]:
         "Measuring code": _code,
         "Weights": _weights,
         "Prompt": lambda case: case["prompt"],
-        "Image": lambda case: case["image"],
+        "Image": _image,
     }
     rows = case_rows(cases)
     texts = {"Measured": _dates(cases), "Matrix products": _matrix_rate(cases)}
@@ -82,9 +82,15 @@ def _peak(case: CaseRow) -> str | None:
 
 def _code(case: CaseRow) -> str:
     if pd.isna(case["git_commit"]):
-        return "unknown commit"
-    changed = pd.notna(case["git_dirty"]) and case["git_dirty"]
-    return f"commit {case['git_commit'][:12]}{', with changes' if changed else ''}"
+        return "unknown commit (no git repository of its own, as of a downloaded archive)"
+    which = f" of {case['git_changed']}" if pd.notna(case["git_changed"]) else ""
+    changed = f", with changes{which}" if pd.notna(case["git_dirty"]) and case["git_dirty"] else ""
+    return f"commit {case['git_commit'][:12]}{changed}"
+
+
+def _image(case: CaseRow) -> str | None:
+    changes = "" if pd.isna(case["image_changes"]) else f" ({case['image_changes']})"
+    return None if pd.isna(case["image"]) else f"{case['image']}{changes}"
 
 
 def _weights(case: CaseRow) -> str:

@@ -83,6 +83,9 @@ class Trace:
     video_bytes: int | None
     stages: list[StageRecord]
     details: list[DetailRecord]
+    # Traces of before have neither.
+    git_changed: str | None = None
+    image_changes: str | None = None
 
 
 def read_trace(path: Path) -> Trace:

@@ -20,6 +20,8 @@ from wanbench.util.text import visible
 CONDA, NONE = "conda", "none"
 
 _SCRIPTS = Path(__file__).parents[2]
+# A notebook has its shells draw into it, by a package that the report's environment need not have.
+_OF_NOTEBOOKS = ("MPLBACKEND", "MATPLOTLIBRC")
 
 
 def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) -> str | None:
@@ -35,6 +37,8 @@ def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) 
     Returns and raises as `enter_environment`.
     """
     end_with(config["snakemake_pid"])
+    for name in _OF_NOTEBOOKS:
+        os.environ.pop(name, None)
     conda_env = enter_environment(env_file, config["software_deployment"])
     if log is not None:
         sys.stderr = RuleLog(log)

@@ -1,5 +1,7 @@
 """Files and folders that grid files and commands name."""
 
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[4]
@@ -14,3 +16,13 @@ def named_path(name: str | Path) -> Path:
     named = Path(name).expanduser()
     in_project = PROJECT / named
     return in_project if in_project.exists() and not named.exists() else named
+
+
+def unwritable(folders: Iterable[str]) -> list[str]:
+    """Those of the folders in which this user can make no file; of one that is not there, which cannot be made."""
+    return [folder for folder in folders if not _is_writable(Path(folder).absolute())]
+
+
+def _is_writable(folder: Path) -> bool:
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)

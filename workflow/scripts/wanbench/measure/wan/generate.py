@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import export_to_video
-from PIL import Image
 
 from wanbench.cases.case import Case
+from wanbench.cases.first_frame import read_first_frame
 from wanbench.measure.stage_clock import StageClock
 from wanbench.models.facts import MODELS
 from wanbench.registry import stages as stage_names
@@ -33,7 +33,7 @@ def pipeline_arguments(case: Case) -> dict[str, Any]:
     if len(case.guidance) == 2:
         arguments["guidance_scale_2"] = case.guidance[1]
     if case.image is not None:
-        arguments["image"] = Image.open(named_path(case.image)).convert("RGB")
+        arguments["image"] = read_first_frame(named_path(case.image))[0]
     return arguments
 
 

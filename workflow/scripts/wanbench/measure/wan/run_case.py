@@ -11,6 +11,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from wanbench.cases.case import Case
+from wanbench.cases.first_frame import problem_of_image
 from wanbench.measure import cuda
 from wanbench.measure.attempt import Attempt
 from wanbench.measure.environment import software_and_hardware
@@ -20,6 +21,7 @@ from wanbench.measure.wan.generate import generate, pipeline_arguments
 from wanbench.measure.wan.observe import observe
 from wanbench.measure.wan.ranks import ALONE, Ranks, join_ranks
 from wanbench.measure.wan.setup import (
+    SettingError,
     apply_settings,
     check_enough_gpus,
     check_gpu,
@@ -67,6 +69,9 @@ def _check(job: Attempt, rank: int, device: torch.device, gpu: dict | None) -> N
     check_gpu(gpu, job.gpus_of(rank))
     check_enough_gpus(job.case, device, len(job.gpus))
     check_possible(job.case, device)
+    if job.case.image is not None and (problem := problem_of_image(named_path(job.case.image))):
+        # Again, since Snakemake's own environment may have nothing to look into it with.
+        raise SettingError(f"image: {job.case.image} {problem}")
 
 
 def _total_execution(

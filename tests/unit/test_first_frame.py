@@ -1,0 +1,117 @@
+"""The picture of image-to-video: read as diffusers reads it, and refused before any work where it cannot be."""
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from diffusers.utils import load_image
+from PIL import Image
+
+from example_cases import tiny_case
+from hostile import refused
+from wanbench.cases.first_frame import changes_of_image, problem_of_image, read_first_frame
+from wanbench.measure.wan.generate import pipeline_arguments
+
+
+def picture(mode: str = "RGB") -> Image.Image:
+    rgb = Image.fromarray(np.arange(96 * 64 * 3, dtype=np.uint32).reshape(64, 96, 3).astype(np.uint8))
+    return rgb.convert(mode)
+
+
+def photo(file: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture().save(file, exif=exif)
+
+
+def sixteen_bits(file: Path) -> None:
+    Image.fromarray(np.full((8, 8), 300, np.uint16)).save(file)
+
+
+def animated(file: Path) -> None:
+    picture().save(file, save_all=True, append_images=[picture().rotate(180)])
+
+
+def half_transparent(mode: str) -> Callable[[Path], None]:
+    def save(file: Path) -> None:
+        image = picture("RGBA")
+        image.putalpha(90)
+        image.convert(mode).save(file)
+
+    return save
+
+
+@pytest.mark.parametrize(
+    ("name", "save", "said"),
+    [
+        ("plain.png", lambda f: picture().save(f), ""),
+        ("plain.webp", lambda f: picture().save(f, lossless=True), ""),
+        ("grey.jpg", lambda f: picture("L").save(f), ""),
+        ("photo.jpg", photo, "turned upright, as its EXIF orientation says"),
+        ("alpha.png", half_transparent("RGBA"), "its transparency is dropped"),
+        ("grey_alpha.png", half_transparent("LA"), "its transparency is dropped"),
+        ("palette.png", lambda f: picture("P").save(f), "its palette is resolved"),
+        ("cmyk.jpg", lambda f: picture("CMYK").save(f), "CMYK becomes RGB without its colour profile"),
+        ("deep.png", sixteen_bits, "of its 16 bits, values above 255 become white"),
+        ("moving.webp", animated, "the first of its 2 pictures is used"),
+    ],
+)
+def test_a_picture_is_read_as_diffusers_reads_it_and_what_that_changes_is_said(
+    tmp_path: Path, name: str, save: Callable[[Path], Any], said: str
+) -> None:
+    file = tmp_path / name
+    save(file)
+    assert problem_of_image(file) is None
+    image, changes = read_first_frame(file)
+    assert np.array_equal(np.asarray(image), np.asarray(load_image(str(file))))
+    assert changes == changes_of_image(file) == ([said] if said else [])
+
+
+def test_the_pipeline_gets_a_photo_upright(tmp_path: Path) -> None:
+    photo(tmp_path / "photo.jpg")
+    case = tiny_case(task="i2v", image=str(tmp_path / "photo.jpg"))
+    assert picture().size == (96, 64)
+    assert pipeline_arguments(case)["image"].size == (64, 96)
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def huge(file: Path) -> None:
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")))
+
+
+def half(file: Path) -> None:
+    picture().save(file)
+    data = file.read_bytes()
+    file.write_bytes(data[: len(data) // 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "part"),
+    [
+        ("cut.jpg", half, "is not a whole image: OSError"),
+        ("cut.png", half, "is not a whole image: "),
+        ("cut.webp", half, "is not a whole image: "),
+        ("huge.png", huge, "is too large: Image size (3600000000 pixels)"),
+        ("head.jpg", lambda f: f.write_bytes(b"\xff\xd8\xff"), "is not a whole image: UnidentifiedImageError"),
+        ("page.jpg", lambda f: f.write_text("<html>not found</html>"), "is not an image"),
+        ("gif.png", lambda f: picture("P").save(f, "GIF"), "is not an image"),
+        ("none.png", lambda f: None, "cannot be read: No such file"),
+        ("folder.png", lambda f: f.mkdir(), "cannot be read: Is a directory"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_refused_before_any_work(
+    tmp_path: Path, name: str, write: Callable[[Path], Any], part: str
+) -> None:
+    write(tmp_path / name)
+    text = refused(lambda: tiny_case(task="i2v", image=str(tmp_path / name)))
+    assert part in text
+    assert text.startswith("tiny: case 'tiny': image: ")
+    assert text.endswith("; allowed: a PNG, JPEG or WebP file")

@@ -1,0 +1,87 @@
+"""The picture of image-to-video, read as diffusers reads it (`diffusers.utils.load_image`), and what that changes.
+
+Pillow is imported where it is needed: the environment that runs Snakemake need not have it.
+"""
+
+import warnings
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from wanbench.util.text import one_line
+
+_FORMATS = ("PNG", "JPEG", "WEBP")
+# How a PNG, a JPEG and a WebP file begin, and after how many bytes.
+_SIGNATURES = {b"\x89PNG\r\n\x1a\n": 0, b"\xff\xd8\xff": 0, b"WEBP": 8}
+_ORIENTATION = 0x0112
+_OF_MODES = {
+    "P": "its palette is resolved",
+    "CMYK": "CMYK becomes RGB without its colour profile",
+    "I": "of its 16 bits, values above 255 become white",
+    "F": "its values above 255 become white",
+}
+
+
+def problem_of_image(path: Path) -> str | None:
+    """What is wrong with a picture, in one line; None where nothing is, as far as this environment can look into it."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    if not any(head[offset:].startswith(signature) for signature, offset in _SIGNATURES.items()):
+        return "is not an image"
+    return _problem(path, path.stat().st_mtime_ns) if find_spec("PIL") else None
+
+
+# A grid of many cases may name one picture.
+@cache
+def _problem(path: Path, written_ns: int) -> str | None:
+    try:
+        read_first_frame(path)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def changes_of_image(path: Path) -> list[str]:
+    """In words, what of a picture is read otherwise than the file has it; nothing of one that cannot be read."""
+    try:
+        return read_first_frame(path)[1]
+    except (ImportError, ValueError):
+        return []
+
+
+def read_first_frame(path: Path) -> tuple[Any, list[str]]:
+    """The picture as RGB, and in words what differs from the file's own.
+
+    Raises:
+        ValueError: it cannot be read to its end, or is larger than Pillow opens; one line that says which.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=_FORMATS) as opened:
+            opened.load()
+            upright = ImageOps.exif_transpose(opened)
+            return upright.convert("RGB"), _changes(opened)
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"is too large: {error}") from None
+    except MemoryError:
+        raise ValueError("is too large for this machine's memory") from None
+    except Exception as error:
+        # Of a broken file Pillow's readers raise whatever they come upon: SyntaxError, struct.error, EOFError.
+        raise ValueError(f"is not a whole image: {one_line(f'{type(error).__name__}: {error}', 150)}") from None
+
+
+def _changes(opened: Any) -> list[str]:
+    changes = []
+    if opened.getexif().get(_ORIENTATION, 1) in range(2, 9):
+        changes.append("turned upright, as its EXIF orientation says")
+    if opened.has_transparency_data:
+        changes.append("its transparency is dropped")
+    changes += [text for mode, text in _OF_MODES.items() if opened.mode.split(";")[0] in (mode, f"{mode}A")]
+    if (pictures := getattr(opened, "n_frames", 1)) > 1:
+        changes.append(f"the first of its {pictures} pictures is used")
+    return changes
