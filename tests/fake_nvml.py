@@ -34,6 +34,12 @@ ANSWERS = {
     "nvmlDeviceGetGpuInstanceId": 3,
     "nvmlSystemGetDriverVersion": "580.159.04",
     "nvmlDeviceGetEnforcedPowerLimit": 700_000,
+    "nvmlDeviceGetPowerManagementDefaultLimit": 700_000,
+    "nvmlDeviceGetPersistenceMode": 1,
+    "nvmlDeviceGetEccMode": [1, 1],
+    "nvmlDeviceGetMigMode": [0, 0],
+    "nvmlDeviceGetApplicationsClock": 1980,
+    "nvmlDeviceGetDefaultApplicationsClock": 1980,
     "nvmlDeviceGetMaxClockInfo": 1980,
     "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=150_754_820_096, used=36_117_020_672),
     "nvmlDeviceGetPowerUsage": 608_762,
@@ -111,6 +117,7 @@ class FakeNvml:
         return self.uuids[0]
 
     def nvmlDeviceGetFieldValues(self, handle: str, fields: list[int]) -> list[Any]:
+        self._check("nvmlDeviceGetFieldValues")
         status = real.NVML_SUCCESS if self.power_instant else real.NVML_ERROR_NOT_SUPPORTED
         return [SimpleNamespace(nvmlReturn=status, value=SimpleNamespace(uiVal=685_610))]
 

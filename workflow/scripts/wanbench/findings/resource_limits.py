@@ -101,16 +101,18 @@ def _savings_left(context: Context) -> list[Option]:
 
 
 @rule(
-    "The machine's own memory was full above `full_host_memory_pct`. Then it drops cached files, swaps, or ends the "
-    "process."
+    "The machine's own memory, or what its container may use, was full above `full_host_memory_pct`. Then it drops "
+    "cached files, swaps, or ends the process."
 )
 def host_memory_margin(context: Context) -> Iterator[Finding]:
-    evidence = context.numbers("sys_mem_bytes", "sys_mem_total_bytes")
+    evidence, of = context.numbers("container_mem_bytes", "mem_limit_bytes"), "Memory of the container"
+    if len(evidence) < 2:
+        evidence, of = context.numbers("sys_mem_bytes", "sys_mem_total_bytes"), "System memory"
     if len(evidence) < 2:
         return
     peak_bytes, total_bytes = evidence.values()
     if 100 * peak_bytes >= context.thresholds.full_host_memory_pct * total_bytes:
-        text = f"System memory reached {gigabytes(peak_bytes)} GB of {gigabytes(total_bytes)} GB."
+        text = f"{of} reached {gigabytes(peak_bytes)} GB of {gigabytes(total_bytes)} GB."
         advice, advised = "Close other programs.", ()
         if context.case["offload"] != "none" and context.case["status"] != stage_names.OOM:
             resident, advised = without_offload(context)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from wanbench.analysis.numbers import fixed, gigabytes
 from wanbench.findings.basis import WARNING, Context, Finding, rule
+from wanbench.models.facts import LONGEST_PROMPT_TOKENS
 from wanbench.trace.verdict import SLOWED_DOWN
 
 
@@ -103,7 +104,17 @@ def sampling_gaps(context: Context) -> Iterator[Finding]:
         yield Finding("sampling_gaps", WARNING, evidence, text, "Leave the sampler a share of one CPU core.")
 
 
+@rule("The pipeline takes 512 tokens of a prompt. With random weights each letter is one.")
+def prompt_cut(context: Context) -> Iterator[Finding]:
+    for key, what in (("prompt_tokens_cut", "prompt"), ("negative_prompt_tokens_cut", "negative prompt")):
+        cut = context.number(key)
+        if cut:
+            text = f"The {what} was cut at {LONGEST_PROMPT_TOKENS} tokens: the last {cut:.0f} had no effect."
+            yield Finding("prompt_cut", WARNING, {key: cut}, text, "Shorten it.")
+
+
 RULES = (
+    prompt_cut,
     other_process,
     slowed_down,
     generations_excluded,
