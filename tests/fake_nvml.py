@@ -3,6 +3,7 @@
 import ctypes
 import math
 import time
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -48,6 +49,15 @@ ANSWERS = {
     "nvmlDeviceGetCurrentClocksEventReasons": 0x4,
     "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=100, memory=40),
 }
+
+
+def refusing(code: int) -> Callable[..., None]:
+    """A call that NVML refuses."""
+
+    def refuse(*_: object) -> None:
+        raise real.NVMLError(code)
+
+    return refuse
 
 
 def _address(sample: Any) -> int:
