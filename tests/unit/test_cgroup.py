@@ -77,6 +77,15 @@ def test_what_the_limited_group_uses_is_without_cache_that_is_not_in_use(tmp_pat
     assert (group.used_bytes(), group.cpu_s()) == (400, 3.0)
 
 
+@pytest.mark.parametrize(("file", "head"), [("memory.events", "max 3"), ("memory.oom_control", "under_oom 0")])
+def test_processes_that_the_kernel_ended_for_want_of_memory_are_counted(tmp_path: Path, file: str, head: str) -> None:
+    group = layout(
+        tmp_path, "0::/\n", V2, {"sys/fs/cgroup/memory.max": "9", f"sys/fs/cgroup/{file}": f"{head}\noom_kill 2"}
+    )
+    assert group.memory_kills() == 2
+    assert layout(tmp_path / "none", "0::/\n", V2, {}).memory_kills() == 0
+
+
 def test_without_a_limit_there_is_no_container(tmp_path: Path) -> None:
     group = layout(tmp_path, "0::/\n", V2, {"sys/fs/cgroup/memory.current": "500", "sys/fs/cgroup/memory.max": "max"})
     assert (group.used_bytes(), group.cpu_s()) == (None, None)

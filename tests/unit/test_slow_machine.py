@@ -7,6 +7,7 @@ import pytest
 
 from reports import full_case, made, report, rules
 from traces import GPU, HOST
+from wanbench.measure.outcome import Outcome
 
 
 def found(folder: Path, environment: dict[str, Any], **telemetry: Any) -> dict[str, Any]:
@@ -76,6 +77,17 @@ def test_memory_of_the_container_is_the_limit(tmp_path: Path) -> None:
     limited = made(tmp_path, full_case(steps=3), environment=GPU | {"mem_limit_bytes": 10**10}, measures=measures)
     assert rules(limited)["host_memory_margin"].evidence == {"container_mem_bytes": 9.5e9, "mem_limit_bytes": 1e10}
     assert "host_memory_margin" not in rules(made(tmp_path, full_case(steps=3), measures=measures))
+
+
+def test_the_memory_that_ran_out_is_the_hosts_where_it_was_that(tmp_path: Path) -> None:
+    message = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"
+    oom = Outcome("oom", message, "RuntimeError")
+    limited = HOST | {"mem_limit_bytes": 8 * 10**9}
+    for environment in (limited, GPU | limited | {"device": "cuda", "gpu": GPU["gpu"]}):
+        case = made(tmp_path, full_case(steps=3), until="VAE_Decoding", outcome=oom, environment=environment)
+        finding = rules(case)["out_of_memory"]
+        assert "ran out of the host's memory in VAE_Decoding; 8.00 GB" in finding.text
+        assert "gpu_mem_total_bytes" not in finding.evidence
 
 
 def test_a_prompt_that_was_cut_is_told(tmp_path: Path) -> None:

@@ -25,8 +25,15 @@ _TIME_MARGIN = 1.5
 def out_of_memory(context: Context) -> Iterator[Finding]:
     if context.case["status"] != stage_names.OOM:
         return
-    evidence = context.numbers("gpu_mem_total_bytes", "estimated_peak_bytes")
     stage = context.case["stage_reached"]
+    if _is_of_the_host(context):
+        evidence = context.numbers("sys_mem_total_bytes", "mem_limit_bytes", "process_mem_bytes")
+        there = gigabytes(min(evidence.get(key, math.inf) for key in ("sys_mem_total_bytes", "mem_limit_bytes")))
+        text = "The case ran out of the host's memory" + ("" if pd.isna(stage) else f" in {stage}")
+        advice = "Give it more, or make the video smaller or shorter (`size`, `frames`)."
+        yield Finding("out_of_memory", WARNING, evidence, f"{text}; {there} GB may be used there at most.", advice)
+        return
+    evidence = context.numbers("gpu_mem_total_bytes", "estimated_peak_bytes")
     text = "The case ran out of GPU memory" + ("" if pd.isna(stage) else f" in {stage}")
     if "gpu_mem_total_bytes" in evidence:
         text += f", {gigabytes(evidence['gpu_mem_total_bytes'])} GB on this {context.case['gpu_name']}"
@@ -34,6 +41,12 @@ def out_of_memory(context: Context) -> Iterator[Finding]:
         text += f"; the estimated peak is {gigabytes(evidence['estimated_peak_bytes'])} GB"
     advice, options = _what_fits(context)
     yield Finding("out_of_memory", WARNING, evidence, f"{text}.", advice, tuple(each.settings for each in options))
+
+
+def _is_of_the_host(context: Context) -> bool:
+    """Whether it was not the GPU's memory that ran out: torch's allocator on the CPU, or Python, said so."""
+    error_type, message = (str(context.case[key]) for key in ("error_type", "error_message"))
+    return context.on_the_cpu or error_type == "MemoryError" or "DefaultCPUAllocator" in message
 
 
 def _what_fits(context: Context) -> tuple[str, list[Option]]:

@@ -41,8 +41,9 @@ _PLAIN = re.compile(r"(?!.*\d\.\d+\.\d+\.\d)(?!.*[A-Za-z0-9]{20})[\w.,:=+%\[\]{}
 
 
 def variables_of_speed(environment: Mapping[str, str]) -> dict[str, str | None]:
-    """Values by name, sorted; None for one whose value is not kept."""
-    names = [name for name in environment if re.fullmatch("[A-Z][A-Z0-9_]{0,99}", name) and _of_a_family(name)]
+    """Values by name, sorted, of those that are not empty; None for one whose value is not kept."""
+    set_ = (name for name, value in environment.items() if value)
+    names = [name for name in set_ if re.fullmatch("[A-Z][A-Z0-9_]{0,99}", name) and _of_a_family(name)]
     return {name: None if is_secret_name(name) else _kept(environment[name]) for name in sorted(names)}
 
 

@@ -55,14 +55,26 @@ class Cgroup:
 
         As `docker stats` has it. None where no group has a limit.
         """
+        folder = self._limited_folder()
+        used = folder and _number(folder / "memory.current", folder / "memory.usage_in_bytes")
+        if used is None:
+            return None
+        stat = _pairs(folder / "memory.stat")
+        return max(0, used - stat.get("total_inactive_file", stat.get("inactive_file", 0)))
+
+    def memory_kills(self) -> int:
+        """Processes of the limited group that the kernel has ended since its memory ran out; 0 where nobody counts."""
+        folder = self._limited_folder()
+        counts = {} if folder is None else _pairs(folder / "memory.events") or _pairs(folder / "memory.oom_control")
+        return counts.get("oom_kill", 0)
+
+    def _limited_folder(self) -> Path | None:
+        """The innermost group that has the limit in force."""
         limit = self.limits().mem_bytes
-        for folder in self._memory:
-            if limit in (_number(folder / "memory.max"), _number(folder / "memory.limit_in_bytes")) and limit:
-                used = _number(folder / "memory.current", folder / "memory.usage_in_bytes")
-                stat = _pairs(folder / "memory.stat")
-                inactive = stat.get("total_inactive_file", stat.get("inactive_file", 0))
-                return None if used is None else max(0, used - inactive)
-        return None
+        if limit is None:
+            return None
+        has_it = (f for f in self._memory if limit in (_number(f / "memory.max"), _number(f / "memory.limit_in_bytes")))
+        return next(has_it, None)
 
     def cpu_s(self) -> float | None:
         """Processor time that the limited group has used; None where no group has a quota."""
