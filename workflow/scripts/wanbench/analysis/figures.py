@@ -20,6 +20,7 @@ _PEAKS = (
     "gpu_mem_reserved_bytes",
     "gpu_mem_used_bytes",
     "sys_mem_bytes",
+    "container_mem_bytes",
     "process_mem_bytes",
 )
 _REAL = (

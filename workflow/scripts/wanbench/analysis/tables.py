@@ -1,6 +1,6 @@
 """Typed tables of all cases, stages and details. Empty means not measured; 0 means measured, and zero."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from wanbench.analysis.figures import medians, values_of
 from wanbench.cases.case import Case
 from wanbench.cases.scale import LEAST_FULL_BYTES
 from wanbench.estimate.memory import estimated_peak_bytes
+from wanbench.models.facts import LONGEST_PROMPT_TOKENS
 from wanbench.registry import stages as stage_names
 from wanbench.registry.metrics import CASE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, STAGE_COLUMNS
 from wanbench.trace.reader import Trace
@@ -131,6 +132,7 @@ def _is_tiny(trace: Trace) -> bool:
 def _case_row(trace: Trace) -> dict[str, Any]:
     # What was applied wins over what was asked for; a case that failed early has only the latter.
     ran = trace.case | (trace.applied or {})
+    really = trace.ran or {}
     environment, quality, error = trace.environment or {}, trace.quality, trace.error or {}
     change = quality["step_time_change"] or {}
     generations = {stage.generation for stage in trace.stages if stage.generation is not None}
@@ -142,9 +144,11 @@ def _case_row(trace: Trace) -> dict[str, Any]:
     return row | {
         "case": trace.case["name"],
         "status": trace.status,
-        "guidance": " / ".join(f"{scale:g}" for scale in ran["guidance"]),
+        "guidance": guidance_text(ran["guidance"], really.get("guidance_on", ran["guidance"][0] > 1)),
         "guidance_first": ran["guidance"][0],
         "guidance_second": ran["guidance"][1] if len(ran["guidance"]) > 1 else None,
+        **{key: really.get(key) for key in ("attention_kernel", "compiled_frames")},
+        **{f"{key}_cut": _cut(really.get(key)) for key in ("prompt_tokens", "negative_prompt_tokens")},
         "placement_s": _placement_s(trace, ran["compile"]),
         "estimated_peak_bytes": None if _is_tiny(trace) else estimated_peak_bytes(Case.from_settings(trace.case)),
         "generations": len(generations),
@@ -160,6 +164,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "stage_reached": error.get("stage_reached"),
         "video_bytes": trace.video_bytes,
         "started_at": trace.started_at,
+        "variables": variables_text(environment),
         "git_commit": trace.git_commit,
         "git_dirty": trace.git_dirty,
         "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
@@ -177,7 +182,12 @@ def _placement_s(trace: Trace, compiled: str) -> float | None:
 
 def _gpu_columns(environment: Mapping[str, Any]) -> dict[str, Any]:
     gpu, telemetry = environment.get("gpu") or {}, environment.get("gpu_telemetry") or {}
-    return {
+    state = telemetry.get("state")
+    return {f"gpu_{key}": value for key, value in (state or {}).items()} | {
+        # Older traces do not say what was refused; those that have the state say all.
+        "gpu_refused": None
+        if state is None
+        else "; ".join(f"{a}: {b}" for a, b in telemetry.get("refused", {}).items()),
         "gpu_name": gpu.get("name"),
         "gpu_uuid": gpu.get("uuid"),
         "gpu_mem_total_bytes": gpu.get("mem_total_bytes"),
@@ -189,6 +199,22 @@ def _gpu_columns(environment: Mapping[str, Any]) -> dict[str, Any]:
         "sm_activity_source": telemetry.get("sm_activity_source"),
         "gpm_counter_refresh_found": telemetry.get("gpm_counter_refresh_found"),
     }
+
+
+def guidance_text(scales: Sequence[float], is_on: bool) -> str:
+    """Scales as in force: the pipeline turns guidance off for both experts where the first is 1 or less."""
+    return "off" if not is_on else " / ".join(f"{scale:g}" for scale in scales)
+
+
+def _cut(tokens: int | None) -> int | None:
+    return None if tokens is None else max(0, tokens - LONGEST_PROMPT_TOKENS)
+
+
+def variables_text(environment: Mapping[str, Any]) -> str | None:
+    """Variables as NAME=value, or NAME alone; None of a trace that has none of it."""
+    if "variables" not in environment:
+        return None
+    return "; ".join(name if value is None else f"{name}={value}" for name, value in environment["variables"].items())
 
 
 def _throttled(shares_pct: Mapping[str, float] | None) -> str | None:

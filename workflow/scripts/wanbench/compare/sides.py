@@ -27,6 +27,21 @@ _HARDWARE = {
     "CPU": "cpu_name",
     "logical cores": "cpu_cores_logical",
 }
+# Of traces that record them: by name, the key of the environment.
+_LIMITS = {
+    "cores allowed": "cpu_cores_allowed",
+    "CPU quota (cores)": "cpu_quota_cores",
+    "memory limit (bytes)": "mem_limit_bytes",
+    "CPU governor": "cpu_governor",
+    "NUMA nodes": "cpu_numa_nodes",
+}
+# The same, of the GPU's state.
+_STATE = {
+    "persistence mode": "persistence_mode",
+    "ECC": "ecc",
+    "MIG mode": "mig_mode",
+    "SM clock set (MHz)": "sm_clock_set_mhz",
+}
 _SOFTWARE = {
     "software deployment": "software_deployment",
     "Python": "python",
@@ -38,7 +53,7 @@ _SOFTWARE = {
 
 _COLUMNS = (
     *("case", "status", "started_at", "output_finite", "doubt", "cold_only", "busy_pct", "gpu_uuids"),
-    *("settings", "how_often", "hardware", "software", "settings_key", "how_often_key"),
+    *("settings", "how_often", "hardware", "software", "variables", "settings_key", "how_often_key"),
 )
 
 
@@ -51,7 +66,8 @@ class Side:
             its figures give no verdict, None where they do; `cold_only`, its figures are those of its first, cold
             generation; `busy_pct`, share of the machine's CPU that other processes had, None where that is not too
             much; `gpu_uuids`, a set; and what may differ, by name: `settings`, only those that decide a run,
-            `how_often`, `hardware` and `software`. The two texts `settings_key` and `how_often_key` are for merges.
+            `how_often`, `hardware`, `software`, and `variables`, None where they are not recorded. The two texts
+            `settings_key` and `how_often_key` are for merges.
         spread: as `wanbench.analysis.spread.spread_of` gives it.
     """
 
@@ -97,6 +113,9 @@ def _case_row(
     # A checkpoint folder is known by its digest as well, wherever it lies.
     no_effect = (*_NO_EFFECT, *_HOW_OFTEN, *(["checkpoint"] if trace.case["checkpoint_sha256"] else []))
     hardware = {what: case[column] for what, column in _HARDWARE.items()} if environment else {}
+    hardware |= {what: environment[key] for what, key in _LIMITS.items() if key in environment}
+    state = (environment.get("gpu_telemetry") or {}).get("state") or {}
+    hardware |= {what: state[key] for what, key in _STATE.items() if state.get(key) is not None}
     return {key: case[key] for key in ("case", "status", "started_at", "output_finite")} | {
         "doubt": _doubt(case),
         "cold_only": case["generation_s"] is None,
@@ -104,6 +123,7 @@ def _case_row(
         "gpu_uuids": frozenset(gpus),
         "settings": {key: value for key, value in trace.case.items() if key not in no_effect},
         "how_often": {key: trace.case[key] for key in _HOW_OFTEN},
+        "variables": environment.get("variables"),
         # That there is no GPU is known as well.
         "hardware": hardware | ({"GPU": hardware["GPU"] or "none"} if hardware else {}),
         "software": {what: case[column] for what, column in _SOFTWARE.items()} | environment.get("packages", {}),

@@ -68,6 +68,7 @@ def assemble(head: TraceHead, recording: Recording, samples: Samples, outcome: O
         "total_duration_s": (head.ended_ns - head.spawned_ns) / 1e9,
         "error": _error(outcome, recording),
         "applied": result.get("applied"),
+        "ran": result.get("ran"),
         "environment": _environment(recording, samples),
         "quality": quality_of(stages, recording.measured, samples, result.get("output_finite"), head.limits),
         "video_bytes": result.get("video_bytes"),

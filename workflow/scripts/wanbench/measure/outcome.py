@@ -74,16 +74,22 @@ def reported_outcome(error: ReportedError | None, finished: bool) -> Outcome | N
     return None
 
 
-def outcome_of(ends: Sequence[RankEnd], passed: TimeLimit | None, finished: bool) -> Outcome:
+def outcome_of(
+    ends: Sequence[RankEnd], passed: TimeLimit | None, finished: bool, memory_bytes: int | None = None
+) -> Outcome:
     """Judge the ended processes of a case.
 
     Args:
         ends: of all ranks, in their order.
         passed: the limit, if they were ended for it.
         finished: see `reported_outcome`.
+        memory_bytes: the limit of memory for which the kernel ended processes meanwhile.
     """
     end = ends[0] if finished or passed else _cause(ends)
     outcome = _outcome_of(end.return_code or 0, passed, end.error, finished)
+    if outcome.status == KILLED and end.return_code == -signal.SIGKILL and memory_bytes is not None:
+        size = f"{memory_bytes / 1e9:.1f} GB"
+        outcome = Outcome(KILLED, f"ended by signal SIGKILL: the memory of its container or job ran out, {size}")
     return outcome if end.rank == 0 else replace(outcome, message=f"rank {end.rank}: {outcome.message}")
 
 

@@ -83,6 +83,8 @@ class Trace:
     video_bytes: int | None
     stages: list[StageRecord]
     details: list[DetailRecord]
+    # Absent from older traces.
+    ran: dict[str, Any] | None = None
 
 
 def read_trace(path: Path) -> Trace:

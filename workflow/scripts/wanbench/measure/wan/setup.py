@@ -1,5 +1,7 @@
 """Apply a case's settings to a pipeline, and read back what is in force."""
 
+import os
+import shutil
 from collections import Counter
 from importlib.util import find_spec
 from typing import Any
@@ -11,11 +13,14 @@ from accelerate.hooks import AlignDevicesHook, CpuOffload
 from diffusers import DiffusionPipeline, FirstBlockCacheConfig
 from diffusers.hooks.first_block_cache import FBCHeadBlockHook
 from torch import nn
+from torch._inductor.cpp_builder import get_cpp_compiler
 
 from wanbench.cases.case import Case
 from wanbench.cases.scale import is_full_scale
+from wanbench.measure.wan.ran import compilation_turned_off_by, compiled_frames
 from wanbench.measure.wan.ranks import enable_context_parallel, parallel_degree
 from wanbench.measure.wan.weight_transfers import group_hooks
+from wanbench.telemetry.gpus import find_gpus
 
 # Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.
 _PACKAGES_OF_BACKENDS = {
@@ -52,12 +57,31 @@ def check_possible(case: Case, device: torch.device) -> None:
     """Raise SettingError, before any weights are made, for what this machine and this environment cannot run."""
     if device.type == "cpu" and is_full_scale(case):
         large = f"checkpoint: {case.checkpoint} is of full scale, and" if case.checkpoint else "scale: full"
-        raise SettingError(f"{large} needs a GPU, and torch sees none here")
+        reason = find_gpus(os.environ).reason
+        raise SettingError(f"{large} needs a GPU, and torch sees none here{f' ({reason})' if reason else ''}")
+    check_compiler(case, device)
     if case.offload == "group_stream" and device.type == "cpu":
         raise SettingError("offload: group_stream needs a GPU, and torch sees none here; allowed: group")
     module, package = _PACKAGES_OF_BACKENDS.get(case.attention, (None, None))
     if module is not None and find_spec(module) is None:
         raise SettingError(f"attention: {case.attention} needs the package {package}, which is not installed here")
+
+
+def check_compiler(case: Case, device: torch.device) -> None:
+    """Raise SettingError where torch.compile would do nothing, or fail in the first step for want of a compiler."""
+    if case.compile == "none":
+        return
+    if name := compilation_turned_off_by():
+        raise SettingError(f"compile: {case.compile}: {name}=1 in the environment turns compilation off; unset it")
+    if device.type == "cpu":
+        try:
+            get_cpp_compiler()
+        except RuntimeError:
+            named = os.environ.get("CXX") or "g++"
+            raise SettingError(f"compile: {case.compile} needs a C++ compiler, and {named} does not run here") from None
+    # As Triton looks for it (triton/runtime/build.py).
+    elif not any(map(shutil.which, [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"])):
+        raise SettingError(f"compile: {case.compile} needs a C compiler, and neither CC, gcc nor clang is here")
 
 
 def apply_settings(pipe: DiffusionPipeline, case: Case, device: torch.device) -> None:
@@ -184,4 +208,11 @@ def settings_of_output(pipe: DiffusionPipeline, frames: np.ndarray) -> dict[str,
     """
     count, height_px, width_px, _ = frames.shape
     guidance = [pipe.guidance_scale] if pipe.transformer_2 is None else [pipe.guidance_scale, pipe._guidance_scale_2]
-    return {"size": f"{width_px}*{height_px}", "frames": count, "steps": pipe.num_timesteps, "guidance": guidance}
+    # Blocks that are marked for compilation run as they are where torch falls back.
+    compiled = {} if compiled_frames() else {"compile": "none"}
+    return compiled | {
+        "size": f"{width_px}*{height_px}",
+        "frames": count,
+        "steps": pipe.num_timesteps,
+        "guidance": guidance,
+    }
