@@ -101,14 +101,14 @@ def test_warnings_come_first_then_bottlenecks_then_notes(busy: Trace, tmp_path: 
     assert severities == ["bottleneck"]
 
 
-def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explains(busy: Trace) -> None:
+def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explains(busy: Trace, tmp_path: Path) -> None:
     body, end = report(busy, *KEPT).replace("\\", "").split("# Appendix")
     lines = re.findall(r"^- (Warning|Bottleneck|Note) \((\w+)\): ", body, re.M)
     assert {severity for severity, _ in lines} == {"Warning", "Bottleneck", "Note"}
     explained = re.findall(r"^- \*\*(\w+)\*\*: ", end.split("### Findings")[1], re.M)
     assert {rule for _, rule in lines} == set(explained)
     assert {"output_not_finite", "compute_bound", "transfer_bound"} <= set(explained)
-    assert "- None found in what was measured." in report(case_trace(Path(busy.file).parent, full_case("whole")))
+    assert "- None found in what was measured." in report(case_trace(tmp_path, full_case("whole")))
 
 
 def test_findings_are_a_table_that_they_can_be_read_back_from(busy: Trace, tmp_path: Path) -> None:
