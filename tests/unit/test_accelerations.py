@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from example_cases import tiny_case
 from tiny import CPU, make, observed, relative_error, rounding_bound
 from wanbench.measure.spans import Recording, Stage, stages_of
-from wanbench.measure.wan import setup
+from wanbench.measure.wan import hindrances, setup
 from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.ran import attention_kernel, what_ran
 from wanbench.measure.wan.setup import (
@@ -89,11 +89,18 @@ def test_compilation_without_a_compiler_is_refused_before_any_weights(
     def none() -> str:
         raise InvalidCxxCompiler
 
-    monkeypatch.setattr(setup, "get_cpp_compiler", none)
+    monkeypatch.setattr(hindrances, "get_cpp_compiler", none)
     monkeypatch.setattr("shutil.which", lambda name: None)
     check_possible(tiny_case(), device)
     with pytest.raises(SettingError, match=f"compile: repeated_blocks needs a {compiler}"):
         check_possible(tiny_case(compile="repeated_blocks"), device)
+
+
+def test_memory_that_torch_would_not_count_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTORCH_NO_CUDA_MEMORY_CACHING", "0")
+    check_possible(tiny_case(), CPU)
+    with pytest.raises(SettingError, match="PYTORCH_NO_CUDA_MEMORY_CACHING is set"):
+        check_possible(tiny_case(), CUDA)
 
 
 def test_the_kernel_of_attention_is_the_one_that_torch_chooses(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def of_no_gpu(names: Sequence[str], why: str = "") -> str:
     """
     need = "1 case needs a GPU" if len(names) == 1 else f"{len(names)} cases need a GPU"
     if why:
-        return f"{need}, and none can be used here: {one_line(why)}. It is {a_few(names)}; `snakemake plan` says more"
+        return f"{need} ({a_few(names)}), and none can be used here: {one_line(why)}"
     return (
         f"{need}, and NVML knows of none that may be used here: {a_few(names)}. Where this machine has one, "
         "`nvidia-smi -L` must list it and CUDA_VISIBLE_DEVICES allow it; else measure them on a machine that has one "

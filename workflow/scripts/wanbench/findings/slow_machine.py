@@ -10,7 +10,6 @@ from wanbench.findings.basis import NOTE, WARNING, Context, Found, rule
 # What each does, by name; the pattern is of the values that do it.
 _SLOW: dict[str, tuple[str, str]] = {
     "CUDA_LAUNCH_BLOCKING": ("1", "the host waits for each kernel"),
-    "PYTORCH_NO_CUDA_MEMORY_CACHING": (".*", "each tensor is allocated anew by the driver"),
     "NVIDIA_TF32_OVERRIDE": ("0", "float32 products get no tensor cores"),
     "CUDA_DEVICE_MAX_CONNECTIONS": ("1", "kernels and copies share one queue"),
     "CUDA_MODULE_LOADING": ("EAGER", "all kernels are loaded at the start"),
@@ -31,7 +30,7 @@ _SLOW: dict[str, tuple[str, str]] = {
     "PYTHONTRACEMALLOC": ("(?!0).*", "Python notes who allocates"),
 }
 
-_OF_GPUS = ("CUDA_", "CUBLAS_", "NVIDIA_", "NCCL_", "PYTORCH_NO_CUDA_")
+_OF_GPUS = ("CUDA_", "CUBLAS_", "NVIDIA_", "NCCL_")
 
 
 @rule

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 _V2 = "v2"
@@ -55,7 +56,7 @@ class Cgroup:
 
         As `docker stats` has it. None where no group has a limit.
         """
-        folder = self._limited_folder()
+        folder = self._limited_folder
         used = folder and _number(folder / "memory.current", folder / "memory.usage_in_bytes")
         if used is None:
             return None
@@ -64,10 +65,11 @@ class Cgroup:
 
     def memory_kills(self) -> int:
         """Processes of the limited group that the kernel has ended since its memory ran out; 0 where nobody counts."""
-        folder = self._limited_folder()
+        folder = self._limited_folder
         counts = {} if folder is None else _pairs(folder / "memory.events") or _pairs(folder / "memory.oom_control")
         return counts.get("oom_kill", 0)
 
+    @cached_property
     def _limited_folder(self) -> Path | None:
         """The innermost group that has the limit in force."""
         limit = self.limits().mem_bytes

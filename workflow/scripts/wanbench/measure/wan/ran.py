@@ -1,6 +1,5 @@
 """What a case's last generation really did, where settings alone do not say it."""
 
-import os
 from typing import Any
 
 import torch
@@ -19,7 +18,6 @@ _NATIVE = {
     "_native_flash": "flash",
     "_native_math": "math",
 }
-_TURNED_OFF_BY = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 
 
 def what_ran(pipe: DiffusionPipeline, case: Case) -> dict[str, Any]:
@@ -37,11 +35,6 @@ def what_ran(pipe: DiffusionPipeline, case: Case) -> dict[str, Any]:
 def compiled_frames() -> int:
     """Functions for which torch.compile has made code in this process, and not fallen back to Python."""
     return counters["frames"]["ok"]
-
-
-def compilation_turned_off_by() -> str | None:
-    """The environment variable for which torch.compile does nothing here; None where it works."""
-    return next((name for name in _TURNED_OFF_BY if os.environ.get(name) == "1"), None)
 
 
 @torch.no_grad()

@@ -1,7 +1,6 @@
 """Apply a case's settings to a pipeline, and read back what is in force."""
 
 import os
-import shutil
 from collections import Counter
 from importlib.util import find_spec
 from typing import Any
@@ -13,11 +12,11 @@ from accelerate.hooks import AlignDevicesHook, CpuOffload
 from diffusers import DiffusionPipeline, FirstBlockCacheConfig
 from diffusers.hooks.first_block_cache import FBCHeadBlockHook
 from torch import nn
-from torch._inductor.cpp_builder import get_cpp_compiler
 
 from wanbench.cases.case import Case
 from wanbench.cases.scale import is_full_scale
-from wanbench.measure.wan.ran import compilation_turned_off_by, compiled_frames
+from wanbench.measure.wan.hindrances import hindrance
+from wanbench.measure.wan.ran import compiled_frames
 from wanbench.measure.wan.ranks import enable_context_parallel, parallel_degree
 from wanbench.measure.wan.weight_transfers import group_hooks
 from wanbench.telemetry.gpus import find_gpus
@@ -50,7 +49,9 @@ def check_gpu(gpu: dict[str, Any] | None, taken: list[str]) -> None:
 def check_enough_gpus(case: Case, device: torch.device, given: int) -> None:
     """Raise SettingError for a case on more GPUs than the number that NVML knows of and that are `given` to it."""
     if case.gpus > max(1, given) and (given or device.type == "cuda"):
-        raise SettingError(f"gpus: {case.gpus} needs as many GPUs, and NVML knows of {given} that may be used here")
+        reason = find_gpus(os.environ).reason
+        known = f"NVML knows of {given} that may be used here{f' ({reason})' if reason else ''}"
+        raise SettingError(f"gpus: {case.gpus} needs as many GPUs, and {known}")
 
 
 def check_possible(case: Case, device: torch.device) -> None:
@@ -59,29 +60,13 @@ def check_possible(case: Case, device: torch.device) -> None:
         large = f"checkpoint: {case.checkpoint} is of full scale, and" if case.checkpoint else "scale: full"
         reason = find_gpus(os.environ).reason
         raise SettingError(f"{large} needs a GPU, and torch sees none here{f' ({reason})' if reason else ''}")
-    check_compiler(case, device)
+    if reason := hindrance(case, device):
+        raise SettingError(reason)
     if case.offload == "group_stream" and device.type == "cpu":
         raise SettingError("offload: group_stream needs a GPU, and torch sees none here; allowed: group")
     module, package = _PACKAGES_OF_BACKENDS.get(case.attention, (None, None))
     if module is not None and find_spec(module) is None:
         raise SettingError(f"attention: {case.attention} needs the package {package}, which is not installed here")
-
-
-def check_compiler(case: Case, device: torch.device) -> None:
-    """Raise SettingError where torch.compile would do nothing, or fail in the first step for want of a compiler."""
-    if case.compile == "none":
-        return
-    if name := compilation_turned_off_by():
-        raise SettingError(f"compile: {case.compile}: {name}=1 in the environment turns compilation off; unset it")
-    if device.type == "cpu":
-        try:
-            get_cpp_compiler()
-        except RuntimeError:
-            named = os.environ.get("CXX") or "g++"
-            raise SettingError(f"compile: {case.compile} needs a C++ compiler, and {named} does not run here") from None
-    # As Triton looks for it (triton/runtime/build.py).
-    elif not any(map(shutil.which, [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"])):
-        raise SettingError(f"compile: {case.compile} needs a C compiler, and neither CC, gcc nor clang is here")
 
 
 def apply_settings(pipe: DiffusionPipeline, case: Case, device: torch.device) -> None:
