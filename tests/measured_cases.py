@@ -32,6 +32,7 @@ class MadeCase:
     how_often: dict[str, Any] = field(default_factory=dict)
     hardware: dict[str, Any] = field(default_factory=dict)
     software: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, Any] | None = None
     figures: dict[str, Figure] = field(default_factory=dict)
     stages: dict[str, Figure] = field(default_factory=dict)
 

@@ -62,6 +62,13 @@ def test_outcomes(ends: list[tuple[int | None, ErrorRecord | None]], status: str
     assert judged(*ends, ok=True) == judged(*ends, limit=LIMIT, ok=True) == Outcome("ok")
 
 
+def test_a_process_that_was_killed_while_the_memory_of_its_container_ran_out_says_so() -> None:
+    killed = outcome_of([-9], [None], None, False, memory_bytes=1_500_000_000)
+    assert killed == Outcome("killed", "ended by signal SIGKILL: the memory of its container or job ran out, 1.5 GB")
+    assert "memory of its" not in outcome_of([-11], [None], None, False, memory_bytes=1).message
+    assert outcome_of([-9], [None], LIMIT, False, memory_bytes=1).status == "timeout"
+
+
 def test_a_case_that_is_ended_for_its_time_is_no_case_of_a_rank_that_failed() -> None:
     ended = Outcome("timeout", "ended after 5 s")
     assert judged((-9, None), limit=LIMIT) == judged((None, None), (78, DISCONNECTED), limit=LIMIT) == ended

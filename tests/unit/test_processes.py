@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import ANY
 
+import pynvml
 import pytest
 
 from attempts import attempt_in, run, signal_to, when_it_measures
@@ -24,7 +25,7 @@ from wanbench.measure.failures import Failures, failures, last_good_trace
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
 from wanbench.measure.supervisor import _warn_where_it_will_not_fit, supervise
-from wanbench.telemetry.gpus import Gpu
+from wanbench.telemetry.gpus import Found, Gpu
 from wanbench.trace.reader import Trace, read_counters, read_trace
 from wanbench.util import redaction
 
@@ -169,6 +170,20 @@ def test_the_measured_process_keeps_the_python_path_of_its_user(
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
     outcome, _ = run(tiny_case(), tmp_path)
     assert outcome.message == "found on the path of the user"
+
+
+def test_a_case_that_runs_on_the_cpu_since_nvml_does_not_answer_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wanbench.measure.supervisor.find_gpus", lambda environment: Found([], "it fails", False))
+    monkeypatch.setattr(USABLE, lambda environment: [])
+    mismatch = {"SIMULATED_DRIVER_FAILS": str(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)}
+    for name, value in (simulated_gpus(H200) | mismatch).items():
+        monkeypatch.setenv(name, value)
+    outcome, trace = run(tiny_case(), tmp_path)
+    assert (outcome.status, trace.environment["device"]) == ("ok", "cpu")
+    assert "mismatch" in trace.environment["gpu_telemetry"]["error"]
+    assert "[tiny] warning: no GPU is used: it fails" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize(

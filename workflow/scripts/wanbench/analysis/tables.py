@@ -1,6 +1,6 @@
 """Typed tables of all cases, stages and details. Empty means not measured; 0 means measured, and zero."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from wanbench.analysis.figures import medians, values_of
 from wanbench.cases.case import Case
 from wanbench.cases.scale import LEAST_FULL_BYTES
 from wanbench.estimate.memory import estimated_peak_bytes
+from wanbench.models.facts import LONGEST_PROMPT_TOKENS
 from wanbench.registry import stages as stage_names
 from wanbench.registry.metrics import CASE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, STAGE_COLUMNS
 from wanbench.trace.reader import Trace
@@ -132,6 +133,7 @@ def _is_tiny(trace: Trace) -> bool:
 def _case_row(trace: Trace) -> dict[str, Any]:
     # What was applied wins over what was asked for; a case that failed early has only the latter.
     ran = trace.case | (trace.applied or {})
+    really = trace.ran or {}
     environment, quality, error = trace.environment or {}, trace.quality, trace.error or {}
     telemetry, throttled_pct = environment.get("gpu_telemetry") or {}, quality.get("throttled_pct")
     change, stages = quality["step_time_change"] or {}, trace.stages
@@ -147,9 +149,11 @@ def _case_row(trace: Trace) -> dict[str, Any]:
     found |= {key: getattr(trace, key) for key in _OF_TRACE}
     return {key: found[key] for key in CASE_COLUMNS if key in found} | {
         "case": trace.case["name"],
-        "guidance": " / ".join(f"{scale:g}" for scale in ran["guidance"]),
+        "guidance": guidance_text(ran["guidance"], really.get("guidance_on", ran["guidance"][0] > 1)),
         "guidance_first": ran["guidance"][0],
         "guidance_second": ran["guidance"][1] if len(ran["guidance"]) > 1 else None,
+        **{key: really.get(key) for key in ("attention_kernel", "compiled_frames")},
+        **{f"{key}_cut": _cut(really.get(key)) for key in ("prompt_tokens", "negative_prompt_tokens")},
         "placement_s": _placement_s(trace, ran["compile"]),
         "estimated_peak_bytes": None if _is_tiny(trace) else estimated_peak_bytes(Case.from_settings(trace.case)),
         "generations": len({stage.generation for stage in stages} - {None}),
@@ -159,6 +163,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "throttled": _throttled(throttled_pct),
         "failed_checks": " ".join(quality["failed_checks"]),
         "stage_reached": error.get("stage_reached"),
+        "variables": variables_text(environment),
         "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
         "case_sha256": trace.digests["case_sha256"],
         "measure_digest": trace.digests["measure"],
@@ -170,6 +175,22 @@ def _placement_s(trace: Trace, compiled: str) -> float | None:
     if compiled != "none":
         return None
     return next((detail.time_s for detail in trace.details if detail.name == "Placement"), None)
+
+
+def guidance_text(scales: Sequence[float], is_on: bool) -> str:
+    """Scales as in force: the pipeline turns guidance off for both experts where the first is 1 or less."""
+    return "off" if not is_on else " / ".join(f"{scale:g}" for scale in scales)
+
+
+def _cut(tokens: int | None) -> int | None:
+    return None if tokens is None else max(0, tokens - LONGEST_PROMPT_TOKENS)
+
+
+def variables_text(environment: Mapping[str, Any]) -> str | None:
+    """Variables as NAME=value, or NAME alone; None of a trace that has none of it."""
+    if "variables" not in environment:
+        return None
+    return "; ".join(name if value is None else f"{name}={value}" for name, value in environment["variables"].items())
 
 
 def _throttled(shares_pct: Mapping[str, float] | None) -> str | None:

@@ -86,6 +86,9 @@ def _check_guidance(settings: Settings, where: str) -> None:
     guidance = settings["guidance"]
     if isinstance(guidance, list) and len(guidance) != len(settings.facts.guidance):
         raise not_allowed(where, "guidance", guidance, f"one number ({settings['model']} has one expert)")
+    if isinstance(guidance, list) and guidance[0] <= 1 < guidance[1]:
+        allowed = "a first scale above 1, or none: the pipeline turns guidance off for both experts by the first"
+        raise not_allowed(where, "guidance", guidance, allowed)
 
 
 # What a setting that is not neutral needs of others. With hooks on every layer a compiled block would break into pieces

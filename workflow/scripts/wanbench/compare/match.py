@@ -12,6 +12,9 @@ from wanbench.compare.sides import Side
 SETTING, HOW_OFTEN, HARDWARE, ANOTHER_GPU, SOFTWARE = "setting", "how often", "hardware", "another GPU", "software"
 # Cases that differ in one of these made different videos: no figure of one says anything about the other.
 _SAME_VIDEO = ("model", "task", "size", "frames")
+# Two processors that nobody knows need not be the same.
+_CPU = "CPU"
+_NOT_SET = "not set"
 # Which columns are equal in two cases that belong together, by falling precedence.
 _ALIKE = (["case", "settings_key"], ["settings_key", "how_often_key"], ["settings_key"], ["case"])
 
@@ -59,14 +62,26 @@ def differences(old: pd.Series, new: pd.Series) -> list[Difference]:
     found = []
     for kind, key in ((SETTING, "settings"), (HOW_OFTEN, "how_often"), (HARDWARE, "hardware"), (SOFTWARE, "software")):
         if old[key] and new[key]:
-            # Not all versions of a package list name the same packages.
-            pairs = [(what, old[key].get(what), new[key].get(what)) for what in old[key] | new[key]]
-            found += [Difference(kind, *pair) for pair in pairs if pair[1] != pair[2]]
+            # Of hardware, older traces record less: what one side does not record is no difference.
+            alike = old[key].keys() & new[key].keys() if kind == HARDWARE else old[key] | new[key]
+            found += [each for each in _differing(kind, old[key], new[key]) if each.what in alike]
+    if old["variables"] is not None and new["variables"] is not None:
+        found += _differing(SOFTWARE, *(_variables(case["variables"]) for case in (old, new)), missing=_NOT_SET)
     name, other_name = (case["hardware"].get("GPU") for case in (old, new))
     if name == other_name and old["gpu_uuids"] and new["gpu_uuids"] and old["gpu_uuids"] != new["gpu_uuids"]:
         # Its UUID is in the trace. Here the name is enough, and is the same in all cases of two machines with several.
         found.append(Difference(ANOTHER_GPU, "GPU", name, name))
     return found
+
+
+def _differing(kind: str, old: Mapping[str, Any], new: Mapping[str, Any], missing: Any = None) -> list[Difference]:
+    # Not all versions of a package list name the same packages.
+    pairs = [(key, old.get(key, missing), new.get(key, missing)) for key in old | new]
+    return [Difference(kind, *pair) for pair in pairs if pair[1] != pair[2] or (pair[0] == _CPU and pair[1] is None)]
+
+
+def _variables(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {f"variable {name}": "set" if value is None else value for name, value in values.items()}
 
 
 def other_video(found: Sequence[Difference]) -> bool:

@@ -28,6 +28,21 @@ _HARDWARE = {
     "CPU": "cpu_name",
     "logical cores": "cpu_cores_logical",
 }
+# Of traces that record them: by name, the key of the environment.
+_LIMITS = {
+    "cores allowed": "cpu_cores_allowed",
+    "CPU quota (cores)": "cpu_quota_cores",
+    "memory limit (bytes)": "mem_limit_bytes",
+    "CPU governor": "cpu_governor",
+    "NUMA nodes": "cpu_numa_nodes",
+}
+# The same, of the GPU's state.
+_STATE = {
+    "persistence mode": "persistence_mode",
+    "ECC": "ecc",
+    "MIG mode": "mig_mode",
+    "SM clock set (MHz)": "sm_clock_set_mhz",
+}
 _SOFTWARE = {
     "software deployment": "software_deployment",
     "Python": "python",
@@ -39,7 +54,7 @@ _SOFTWARE = {
 
 _COLUMNS = (
     *("case", "status", "started_at", "output_finite", "doubt", "cold_only", "busy_pct", "gpu_uuids"),
-    *("settings", "how_often", "hardware", "software", "settings_key", "how_often_key"),
+    *("settings", "how_often", "hardware", "software", "variables", "settings_key", "how_often_key"),
 )
 
 
@@ -52,7 +67,8 @@ class Side:
             its figures give no verdict, None where they do; `cold_only`, its figures are those of its first, cold
             generation; `busy_pct`, share of the machine's CPU that other processes had, None where that is not too
             much; `gpu_uuids`, a set; and what may differ, by name: `settings`, only those that decide a run,
-            `how_often`, `hardware` and `software`. The two texts `settings_key` and `how_often_key` are for merges.
+            `how_often`, `hardware`, `software`, and `variables`, None where they are not recorded. The two texts
+            `settings_key` and `how_often_key` are for merges.
         spread: one row for each measure and stage of each case that was measured, stages in the order of a report:
             `case`; `kind` ("measure" or "stage"); `key`; and of its values `value`, the median, which for a measure is
             that of the cases table; `standard_error`, empty for a single value; and `n`, their number.
@@ -96,6 +112,9 @@ def _case_row(
     hardware = {what: case[column] for what, column in _HARDWARE.items()}
     # That there is no GPU is known as well.
     hardware["GPU"] = hardware["GPU"] or "none"
+    hardware |= {what: environment[key] for what, key in _LIMITS.items() if key in environment}
+    state = (environment.get("gpu_telemetry") or {}).get("state") or {}
+    hardware |= {what: state[key] for what, key in _STATE.items() if state.get(key) is not None}
     return {key: case[key] for key in ("case", "status", "started_at", "output_finite")} | {
         "doubt": _doubt(case),
         "cold_only": case["generation_s"] is None,
@@ -103,6 +122,7 @@ def _case_row(
         "gpu_uuids": frozenset(gpus),
         "settings": {key: value for key, value in trace.case.items() if key not in no_effect},
         "how_often": {key: trace.case[key] for key in _HOW_OFTEN},
+        "variables": environment.get("variables"),
         "hardware": hardware if environment else {},
         "software": {what: case[column] for what, column in _SOFTWARE.items()} | environment.get("packages", {}),
     }

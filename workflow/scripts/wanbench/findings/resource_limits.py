@@ -20,11 +20,24 @@ _TIME_MARGIN = 1.5
 def out_of_memory(context: Context) -> Iterator[Found]:
     if context.case["status"] != stage_names.OOM:
         return
-    evidence, stage = context.numbers("gpu_mem_total_bytes", "estimated_peak_bytes"), context.case["stage_reached"]
+    of_host, stage = _is_of_the_host(context), context.case["stage_reached"]
+    said = {"stage": "" if pd.isna(stage) else stage, "of_host": of_host}
+    if of_host:
+        evidence = context.numbers("sys_mem_total_bytes", "mem_limit_bytes", "process_mem_bytes")
+        there_bytes = min(context.numbers("sys_mem_total_bytes", "mem_limit_bytes").values(), default=None)
+        yield Found(WARNING, evidence, said=said | {"there_bytes": there_bytes})
+        return
+    evidence = context.numbers("gpu_mem_total_bytes", "estimated_peak_bytes")
     should_fit = fits(context, estimated_peak_bytes(case_of(context.case)))
     options = [] if should_fit is not False else that_fit(context)
-    said = {"stage": "" if pd.isna(stage) else stage, "should_fit": should_fit, "options": options}
+    said |= {"should_fit": should_fit, "options": options}
     yield Found(WARNING, evidence, tuple(option.settings for option in options), said)
+
+
+def _is_of_the_host(context: Context) -> bool:
+    """Whether it was not the GPU's memory that ran out: torch's allocator on the CPU, or Python, said so."""
+    error_type, message = (str(context.case[key]) for key in ("error_type", "error_message"))
+    return context.on_the_cpu or error_type == "MemoryError" or "DefaultCPUAllocator" in message
 
 
 @rule
@@ -62,7 +75,9 @@ def _savings(context: Context) -> list[Option]:
 
 @rule
 def host_memory_margin(context: Context) -> Iterator[Found]:
-    evidence = context.numbers("sys_mem_bytes", "sys_mem_total_bytes")
+    evidence = context.numbers("container_mem_bytes", "mem_limit_bytes")
+    if len(evidence) < 2:
+        evidence = context.numbers("sys_mem_bytes", "sys_mem_total_bytes")
     if len(evidence) < 2:
         return
     peak_bytes, total_bytes = evidence.values()

@@ -9,13 +9,22 @@ from wanbench.analysis.breakdown import breakdown
 from wanbench.analysis.case_rows import case_rows
 from wanbench.analysis.one_factor_pairs import one_factor_pairs
 from wanbench.analysis.tables import records_by_case
-from wanbench.findings import disturbed, gpu_use, resource_limits, setting_effects, shares, transfers, trust
+from wanbench.findings import (
+    disturbed,
+    gpu_use,
+    resource_limits,
+    setting_effects,
+    shares,
+    slow_machine,
+    transfers,
+    trust,
+)
 from wanbench.findings.basis import SEVERITIES, Context, Finding, Found, Rule
 from wanbench.findings.sentences import sentence_of
 from wanbench.findings.thresholds import Thresholds
 from wanbench.registry.stages import OOM
 
-_OF_ALL_CASES = (*trust.RULES, *disturbed.RULES, *resource_limits.RULES)
+_OF_ALL_CASES = (*trust.RULES, *slow_machine.RULES, *disturbed.RULES, *resource_limits.RULES)
 # What would make a case faster is of no use to one that does not fit.
 _OF_SPEED = (*transfers.RULES, *gpu_use.RULES, *shares.RULES, *setting_effects.RULES)
 # In the order of the report within a severity.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from wanbench.findings.basis import WARNING, Context, Found, Rule, rule
+from wanbench.models.facts import LONGEST_PROMPT_TOKENS
 from wanbench.trace.verdict import SLOWED_DOWN
 
 
@@ -38,7 +39,16 @@ def step_time_changed(context: Context) -> Iterator[Found]:
         yield Found(WARNING, evidence)
 
 
+@rule
+def prompt_cut(context: Context) -> Iterator[Found]:
+    for which in ("prompt", "negative_prompt"):
+        if cut := context.number(f"{which}_tokens_cut"):
+            said = {"which": which, "cut": cut, "longest": LONGEST_PROMPT_TOKENS}
+            yield Found(WARNING, {f"{which}_tokens_cut": cut}, said=said)
+
+
 RULES = (
+    prompt_cut,
     _of_check("other_process", "other_processes", "other_processes_mem_bytes"),
     slowed_down,
     generations_excluded,

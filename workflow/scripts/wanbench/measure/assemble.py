@@ -47,6 +47,7 @@ def assemble(
         "total_duration_s": (ended_ns - attempt.spawned_ns) / 1e9,
         "error": None if outcome.status == stage_names.OK else error,
         "applied": result.get("applied"),
+        "ran": result.get("ran"),
         "environment": _environment(recording, samples),
         "quality": quality_of(stages, recording.measured, samples, result.get("output_finite"), attempt.limits),
         "video_bytes": result.get("video_bytes"),

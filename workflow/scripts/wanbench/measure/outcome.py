@@ -52,7 +52,11 @@ def reported_outcome(error: ErrorRecord | None, finished: bool) -> Outcome | Non
 
 
 def outcome_of(
-    codes: Sequence[int | None], errors: Sequence[ErrorRecord | None], passed: TimeLimit | None, finished: bool
+    codes: Sequence[int | None],
+    errors: Sequence[ErrorRecord | None],
+    passed: TimeLimit | None,
+    finished: bool,
+    memory_bytes: int | None = None,
 ) -> Outcome:
     """Judge the ended processes of a case.
 
@@ -61,9 +65,13 @@ def outcome_of(
         errors: what each wrote down.
         passed: the limit, if they were ended for it.
         finished: see `reported_outcome`.
+        memory_bytes: the limit of memory for which the kernel ended processes meanwhile.
     """
     rank = 0 if finished or passed else _cause(codes, errors)
     outcome = reported_outcome(errors[rank], finished) or _unreported(codes[rank] or 0, passed)
+    if outcome.status == KILLED and codes[rank] == -signal.SIGKILL and memory_bytes is not None:
+        size = f"{memory_bytes / 1e9:.1f} GB"
+        outcome = Outcome(KILLED, f"ended by signal SIGKILL: the memory of its container or job ran out, {size}")
     return outcome if rank == 0 else replace(outcome, message=f"rank {rank}: {outcome.message}")
 
 

@@ -43,6 +43,11 @@ _BEGINS, _ENDS = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
 _HIDDEN = "***"
 
 
+def is_secret_name(name: str) -> bool:
+    """Whether an environment variable of this name holds a secret."""
+    return _SECRET_VARIABLE.search(name) is not None
+
+
 def redacted(value: Any) -> Any:
     """The value with what names nobody's business excluded of any text in it, and no lone surrogate in it."""
     if isinstance(value, dict):

@@ -19,6 +19,7 @@ from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import generate, pipeline_arguments
 from wanbench.measure.wan.observe import observe
+from wanbench.measure.wan.ran import what_ran
 from wanbench.measure.wan.ranks import ALONE, Ranks, join_ranks
 from wanbench.measure.wan.setup import (
     SettingError,
@@ -58,7 +59,8 @@ def measure_case(job: Attempt, log: EventLog) -> None:
     applied = settings_in_force(pipe) | settings_of_output(pipe, frames)
     check_in_force(applied, job.case)
     finite = bool(np.isfinite(frames).all())
-    clock.note("result", applied=applied, output_finite=finite, video_bytes=job.video.stat().st_size)
+    ran = what_ran(pipe, job.case)
+    clock.note("result", applied=applied, ran=ran, output_finite=finite, video_bytes=job.video.stat().st_size)
     # With the other ranks' GPUs idle and this one's result safe.
     ranks.part()
     if on_gpu:

@@ -1,5 +1,6 @@
 """Apply a case's settings to a pipeline, and read back what is in force."""
 
+import os
 from collections import Counter
 from importlib import import_module
 from importlib.util import find_spec
@@ -17,10 +18,13 @@ from torch import nn
 from wanbench.cases.case import Case
 from wanbench.cases.scale import is_full_scale
 from wanbench.measure.wan import quantize
+from wanbench.measure.wan.hindrances import hindrance
 from wanbench.measure.wan.lora import add_loras, lora_weight_of
 from wanbench.measure.wan.memory_format import memory_format_of, set_channels_last
+from wanbench.measure.wan.ran import compiled_frames
 from wanbench.measure.wan.ranks import enable_context_parallel, parallel_degree
 from wanbench.measure.wan.weight_transfers import group_hooks
+from wanbench.telemetry.gpus import find_gpus
 
 # Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.
 _PACKAGES_OF_BACKENDS = {
@@ -50,14 +54,19 @@ def check_gpu(gpu: dict[str, Any] | None, taken: list[str]) -> None:
 def check_enough_gpus(case: Case, device: torch.device, given: int) -> None:
     """Raise SettingError for a case on more GPUs than the number that NVML knows of and that are `given` to it."""
     if case.gpus > max(1, given) and (given or device.type == "cuda"):
-        raise SettingError(f"gpus: {case.gpus} needs as many GPUs, and NVML knows of {given} that may be used here")
+        reason = find_gpus(os.environ).reason
+        known = f"NVML knows of {given} that may be used here{f' ({reason})' if reason else ''}"
+        raise SettingError(f"gpus: {case.gpus} needs as many GPUs, and {known}")
 
 
 def check_possible(case: Case, device: torch.device) -> None:
     """Raise SettingError, before any weights are made, for what this machine and this environment cannot run."""
     if device.type == "cpu" and is_full_scale(case):
         large = f"checkpoint: {case.checkpoint} is of full scale, and" if case.checkpoint else "scale: full"
-        raise SettingError(f"{large} needs a GPU, and torch sees none here")
+        reason = find_gpus(os.environ).reason
+        raise SettingError(f"{large} needs a GPU, and torch sees none here{f' ({reason})' if reason else ''}")
+    if reason := hindrance(case, device):
+        raise SettingError(reason)
     if case.offload == "group_stream" and device.type == "cpu":
         raise SettingError("offload: group_stream needs a GPU, and torch sees none here; allowed: group")
     module, package = _PACKAGES_OF_BACKENDS.get(case.attention, (None, None))
@@ -243,4 +252,11 @@ def settings_of_output(pipe: DiffusionPipeline, frames: np.ndarray) -> dict[str,
     """
     count, height_px, width_px, _ = frames.shape
     guidance = [pipe.guidance_scale] if pipe.transformer_2 is None else [pipe.guidance_scale, pipe._guidance_scale_2]
-    return {"size": f"{width_px}*{height_px}", "frames": count, "steps": pipe.num_timesteps, "guidance": guidance}
+    # Blocks that are marked for compilation run as they are where torch falls back.
+    compiled = {} if compiled_frames() else {"compile": "none"}
+    return compiled | {
+        "size": f"{width_px}*{height_px}",
+        "frames": count,
+        "steps": pipe.num_timesteps,
+        "guidance": guidance,
+    }
