@@ -67,7 +67,10 @@ def few_cores(context: Context) -> Iterator[Finding]:
     yield Finding("few_cores", severity, evidence, text, "Give its container more." if severity == WARNING else "")
 
 
-@rule("Somebody set the clock of the GPU's multiprocessors, or its power limit, below what it is delivered with.")
+@rule(
+    "Somebody set the clock of the GPU's multiprocessors, or its power limit, below what it is delivered with; or NVML "
+    "names such clocks as what held it back in more than `slowed_down_pct` of the samples."
+)
 def held_back_by_setting(context: Context) -> Iterator[Finding]:
     for what, unit, (key, default) in (
         ("clock", "MHz", ("gpu_sm_clock_set_mhz", "gpu_sm_clock_default_mhz")),
@@ -79,6 +82,11 @@ def held_back_by_setting(context: Context) -> Iterator[Finding]:
                 f"The GPU's {what} is set to {evidence[key]:.0f} {unit}; it is delivered with {evidence[default]:.0f}."
             )
             yield Finding("held_back_by_setting", NOTE, evidence, text)
+    share = context.number("clocks_set_pct")
+    if share is not None and share > context.thresholds.slowed_down_pct:
+        text = f"Clocks that somebody set held the GPU back in {share:.1f} % of the samples."
+        advice = "`nvidia-smi --reset-gpu-clocks` and `--reset-applications-clocks` give it its own."
+        yield Finding("held_back_by_setting", NOTE, {"clocks_set_pct": share}, text, advice)
 
 
 @rule("The case ran on the CPU of a machine that has, or may have, an NVIDIA GPU. Its figures are those of the CPU.")
