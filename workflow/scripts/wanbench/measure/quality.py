@@ -10,7 +10,7 @@ from wanbench.telemetry.samples import Samples, coverage
 from wanbench.trace.verdict import GenerationTimes, Limits, verdict_on
 from wanbench.util.intervals import Interval, subtract, union
 
-# NVML's nvmlClocksEventReasons bits, but for that of an idle GPU. That clocks were set is a choice, and no failed check.
+# NVML's nvmlClocksEventReasons bits, but for an idle GPU's. That clocks were set is a choice, and no failed check.
 CLOCK_EVENT_REASONS = {
     "power_cap": 0x4,
     "hardware_slowdown": 0x8,
