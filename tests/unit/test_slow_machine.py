@@ -63,6 +63,14 @@ def test_clocks_and_power_below_what_is_delivered_are_told(tmp_path: Path) -> No
     assert lowered.evidence == {"gpu_power_limit_w": 500.0, "gpu_power_limit_default_w": 700.0}
 
 
+def test_clocks_that_nvml_calls_set_are_told(tmp_path: Path) -> None:
+    def alter(trace: dict[str, Any]) -> None:
+        trace["quality"]["throttled_pct"] = {"power_cap": 0.0, "clocks_set": 80.0}
+
+    finding = rules(made(tmp_path, full_case(steps=3), alter=alter))["held_back_by_setting"]
+    assert finding.evidence == {"clocks_set_pct": 80.0}
+
+
 def test_a_case_on_the_cpu_beside_a_gpu_says_why(tmp_path: Path) -> None:
     mismatch = "NVML does not answer: Driver/library version mismatch"
     assert mismatch in found(tmp_path, HOST, error=mismatch)["not_on_the_gpu"].text

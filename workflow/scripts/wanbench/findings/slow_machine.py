@@ -66,6 +66,9 @@ def held_back_by_setting(context: Context) -> Iterator[Found]:
         if len(evidence) == 2 and evidence[key] < evidence[default]:
             said = {"what": what, "unit": unit, "is_set_to": evidence[key], "was": evidence[default]}
             yield Found(NOTE, evidence, said=said)
+    share = context.number("clocks_set_pct")
+    if share is not None and share > context.thresholds.slowed_down_pct:
+        yield Found(NOTE, {"clocks_set_pct": share}, said={"share": share})
 
 
 @rule

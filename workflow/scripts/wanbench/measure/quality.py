@@ -10,7 +10,7 @@ from wanbench.telemetry.samples import Samples, coverage
 from wanbench.trace.verdict import Limits, generation_times, verdict_on
 from wanbench.util.intervals import Interval, subtract, union
 
-# NVML's nvmlClocksEventReasons bits. An idle GPU and clocks set by somebody are not throttling.
+# NVML's nvmlClocksEventReasons bits, but for an idle GPU's. That clocks were set is a choice, and no failed check.
 CLOCK_EVENT_REASONS = {
     "power_cap": 0x4,
     "hardware_slowdown": 0x8,
@@ -18,6 +18,7 @@ CLOCK_EVENT_REASONS = {
     "thermal_software": 0x20,
     "thermal_hardware": 0x40,
     "power_brake": 0x80,
+    "clocks_set": 0x2,
 }
 
 

@@ -70,6 +70,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("thermal_software_pct", REAL, over_gpus=ANY, meaning="for a slowdown by software for the temperature (SwThermalSlowdown)", empty="not reached, or not read"),
         Metric("thermal_hardware_pct", REAL, over_gpus=ANY, meaning="for one by the hardware for the temperature (HwThermalSlowdown)", empty="not reached, or not read"),
         Metric("power_brake_pct", REAL, over_gpus=ANY, meaning="for a power brake from outside of the GPU, as by the power supply (HwPowerBrakeSlowdown)", empty="not reached, or not read"),
+        Metric("clocks_set_pct", REAL, over_gpus=ANY, meaning="for clocks that somebody set (ApplicationsClocksSetting)", empty="not reached, not read, or an older trace"),
     ),
     "Times": (
         Metric("total_duration_s", REAL, report=SUMMARY, label="Time(s)", meaning="life of the measuring process: start-up, `Total_Execution`, and its end"),
