@@ -114,12 +114,11 @@ def _marks(group: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
             if rows[figure].count() > 1:
                 for index in rows.index[rows[figure] <= rows[figure].min() * within]:
                     marks[index].append(mark)
-        for index, row in rows.dropna(subset=["time_s", "gpu_mem_allocated_bytes"]).iterrows():
-            time, memory = row["time_s"], row["gpu_mem_allocated_bytes"]
-            faster = (rows["time_s"] * within_time < time) & (rows["gpu_mem_allocated_bytes"] <= memory * within_memory)
-            lighter = (rows["time_s"] <= time * within_time) & (
-                rows["gpu_mem_allocated_bytes"] * within_memory < memory
-            )
+        times, memories = rows["time_s"], rows["gpu_mem_allocated_bytes"]
+        for index in rows.index[times.notna() & memories.notna()]:
+            time, memory = times[index], memories[index]
+            faster = (times * within_time < time) & (memories <= memory * within_memory)
+            lighter = (times <= time * within_time) & (memories * within_memory < memory)
             if len(rows) > 1 and not (faster | lighter).any():
                 marks[index].append(TRADE_OFF)
     return pd.Series({index: ", ".join(found) for index, found in marks.items()}, dtype=object)
