@@ -40,30 +40,22 @@ def test_equal_settings_are_one_row_with_the_range_of_their_times(make: Make) ->
     assert (row.time_s, row.time_min_s, row.time_max_s) == pytest.approx((109.75, 104.75, 129.75))
 
 
-@pytest.mark.parametrize(
-    ("other", "gpu"),
-    [
-        ({"task": "i2v"}, GPU),
-        ({"size": "704*1280"}, GPU),
-        ({"frames": 81}, GPU),
-        ({"guidance": 4}, GPU),
-        ({"weights": "pretrained"}, GPU),
-        ({}, GPU | {"gpu": GPU["gpu"] | {"name": "NVIDIA L40S"}}),
-    ],
-)
-def test_another_video_or_another_gpu_is_another_row(make: Make, other: dict[str, Any], gpu: dict[str, Any]) -> None:
-    one, another = make(full_case("one", steps=3)), make(full_case("another", **{"steps": 3} | other), gpu=gpu)
-    assert set(rows(one, another)) == {"one", "another"}
+def test_another_video_or_another_gpu_is_another_row(make: Make) -> None:
+    others = [{"task": "i2v"}, {"size": "704*1280"}, {"frames": 81}, {"guidance": 4}, {"weights": "pretrained"}]
+    cases = [full_case(f"other_{i}", steps=3, **other) for i, other in enumerate([{}, *others])]
+    elsewhere = make(full_case("elsewhere", steps=3), gpu=GPU | {"gpu": GPU["gpu"] | {"name": "NVIDIA L40S"}})
+    assert set(rows(*map(make, cases), elsewhere)) == {*(case.name for case in cases), "elsewhere"}
 
 
-@pytest.mark.parametrize("other", [{"seed": 1}, {"prompt": "a bird"}, {"steps": 9}])
-def test_what_decides_no_time_of_a_step_is_the_same_row(make: Make, other: dict[str, Any]) -> None:
-    assert set(rows(make(full_case("one", steps=3)), make(full_case("two", **{"steps": 3} | other)))) == {"one, two"}
+def test_what_decides_no_time_of_a_step_is_the_same_row(make: Make) -> None:
+    others = {"a": {"seed": 1}, "b": {"prompt": "a bird"}, "c": {"steps": 9}, "d": {}}
+    assert set(rows(*(make(full_case(name, **{"steps": 3} | other)) for name, other in others.items()))) == {
+        "a, b, c, d"
+    }
 
 
-@pytest.mark.parametrize(
-    ("setting", "fidelity", "printed"),
-    [
+def test_settings_in_words_and_what_they_do_to_the_video(make: Make) -> None:
+    expected: list[tuple[dict[str, Any], str, str | None]] = [
         *(({key: value}, "lossy", None) for key, row in SETTINGS.items() for value in row.lossy if value != "sage_hub"),
         ({"dtype": "float32"}, "rounding", "dtype: float32"),
         ({"attention": "_native_cudnn"}, "rounding", "attention: _native_cudnn"),
@@ -71,15 +63,12 @@ def test_what_decides_no_time_of_a_step_is_the_same_row(make: Make, other: dict[
         ({"offload": "model", "compile": "repeated_blocks"}, "rounding", "offload: model, compile: repeated_blocks"),
         ({"offload": "group_stream"}, "exact", "offload: group_stream"),
         ({"gpus": 2}, "rounding", "gpus: 2"),
-    ],
-)
-def test_settings_in_words_and_what_they_do_to_the_video(
-    make: Make, setting: dict[str, Any], fidelity: str, printed: str | None
-) -> None:
-    row = rows(make(full_case("one", steps=3, weights="pretrained", **setting)))["one"]
-    assert row.fidelity == fidelity
-    if printed is not None:
-        assert row.printed == f"weights: pretrained, {printed}"
+    ]
+    cases = [full_case(f"{i}", steps=3, weights="pretrained", **setting) for i, (setting, *_) in enumerate(expected)]
+    found = rows(*map(make, cases))
+    for case, (_, fidelity, printed) in zip(cases, expected):
+        assert found[case.name].fidelity == fidelity, case
+        assert printed is None or found[case.name].printed == f"weights: pretrained, {printed}"
 
 
 def test_what_did_not_fit_is_the_last_row_without_figures(make: Make, tmp_path: Path) -> None:
