@@ -12,6 +12,7 @@ configfile: str(named_path(GRID_FILE))
 report: "workflow/report/workflow.rst"
 
 
+include: "workflow/rules/place.smk"
 include: "workflow/rules/hooks.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/measure.smk"

@@ -1,14 +1,18 @@
 """Fixtures that more than one test file uses."""
 
 import compileall
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,6 +29,8 @@ if hasattr(os, "sched_setaffinity") and "PYTEST_XDIST_WORKER" in os.environ:
     os.sched_setaffinity(0, {_CORES[_WORKER % len(_CORES)]})
 
 ROOT = Path(__file__).parents[1]
+# On a busy machine a run takes minutes.
+_ENDS_A_HANG_S = 1200
 _PARTS = ("Snakefile", "config", "envs", "profiles", "workflow")
 
 
@@ -58,6 +64,49 @@ class Run:
         return {job for job in found if job[0] != "all"}
 
 
+class _Snakemakes:
+    """Runs of Snakemake, each a fork of a process that has imported it: imports are most of what a plan costs."""
+
+    _CODE = """if True:
+        import json, os, sys
+        import jsonschema, pandas, psutil, pynvml, snakemake.cli, snakemake.persistence, snakemake.report, yaml
+        snakemake.cli.get_argument_parser()
+        for line in sys.stdin:
+            order = json.loads(line)
+            if not (pid := os.fork()):
+                break
+            print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+        else:
+            sys.exit()
+        os.chdir(order["folder"])
+        os.environ.clear()
+        os.environ.update(order["environment"])
+        for fd, name, how in ((0, os.devnull, os.O_RDONLY), (1, order["output"], os.O_WRONLY | os.O_APPEND)):
+            os.dup2(os.open(name, how), fd)
+        os.dup2(1, 2)
+        sys.path[0] = order["folder"]
+        sys.argv[1:] = order["arguments"]
+        snakemake.cli.main()
+        """
+
+    def __init__(self) -> None:
+        command, pipe = [sys.executable, "-c", self._CODE], subprocess.PIPE
+        self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
+
+    def run(self, folder: Path, arguments: tuple[str, ...]) -> Run:
+        order = {"folder": str(folder), "arguments": arguments, "environment": dict(os.environ)}
+        timer = threading.Timer(_ENDS_A_HANG_S, os.killpg, (self._process.pid, signal.SIGKILL))
+        with tempfile.NamedTemporaryFile("r", encoding="utf-8") as output:
+            timer.start()
+            print(json.dumps(order | {"output": output.name}), file=self._process.stdin, flush=True)
+            code = self._process.stdout.readline()
+            timer.cancel()
+            return Run(int(code), output.read())
+
+
+_snakemakes = cache(_Snakemakes)
+
+
 @dataclass(frozen=True)
 class Project:
     """A copy of the project in a folder of its own."""
@@ -65,16 +114,18 @@ class Project:
     folder: Path
 
     def snakemake(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", *arguments]
+        """Run it. In an environment of its own it is a new Python, and else a fork of one that has imported it."""
+        arguments = ("--cores", "1", *arguments)
+        if environment is None:
+            return _snakemakes().run(self.folder, arguments)
         done = subprocess.run(
-            command,
+            [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # Ends a hang; on a busy machine a run takes minutes.
-            timeout=1200,
-            env=os.environ | (environment or {}),
+            timeout=_ENDS_A_HANG_S,
+            env=os.environ | environment,
         )
         return Run(done.returncode, done.stdout)
 

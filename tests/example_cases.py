@@ -1,10 +1,12 @@
 """Cases to test with. Imports nothing of the measure wing, so that tests of the report run where torch is not."""
 
+from dataclasses import replace
 from typing import Any
 
 from conftest import ROOT
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
+from wanbench.models.facts import MODELS
 
 IMAGE = str(ROOT / "config/first_frame.png")
 
@@ -18,3 +20,12 @@ def tiny_case(model: str = "TI2V-5B", **settings: Any) -> Case:
     if settings.get("weights") == "pretrained":
         del basis["scale"]
     return resolve_cases({"cases": {"tiny": basis | {"dtype": "float32"} | settings}}, "tiny")[0]
+
+
+def full_case(name: str = "full", model: str = "TI2V-5B", **settings: Any) -> Case:
+    """A case of the real model, with its official settings but for those given."""
+    facts = MODELS[model]
+    official = {"dtype": "bfloat16", "size": facts.sizes[0], "frames": facts.frames, "steps": facts.steps}
+    if settings.get("weights") != "pretrained":
+        official["scale"] = "full"
+    return replace(tiny_case(model, **official | settings), name=name)

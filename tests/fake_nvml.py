@@ -3,6 +3,7 @@
 import ctypes
 import math
 import time
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -34,6 +35,12 @@ ANSWERS = {
     "nvmlDeviceGetGpuInstanceId": 3,
     "nvmlSystemGetDriverVersion": "580.159.04",
     "nvmlDeviceGetEnforcedPowerLimit": 700_000,
+    "nvmlDeviceGetPowerManagementDefaultLimit": 700_000,
+    "nvmlDeviceGetPersistenceMode": 1,
+    "nvmlDeviceGetEccMode": [1, 1],
+    "nvmlDeviceGetMigMode": [0, 0],
+    "nvmlDeviceGetApplicationsClock": 1980,
+    "nvmlDeviceGetDefaultApplicationsClock": 1980,
     "nvmlDeviceGetMaxClockInfo": 1980,
     "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=150_754_820_096, used=36_117_020_672),
     "nvmlDeviceGetPowerUsage": 608_762,
@@ -42,6 +49,15 @@ ANSWERS = {
     "nvmlDeviceGetCurrentClocksEventReasons": 0x4,
     "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=100, memory=40),
 }
+
+
+def refusing(code: int) -> Callable[..., None]:
+    """A call that NVML refuses."""
+
+    def refuse(*_: object) -> None:
+        raise real.NVMLError(code)
+
+    return refuse
 
 
 def _address(sample: Any) -> int:
@@ -111,6 +127,7 @@ class FakeNvml:
         return self.uuids[0]
 
     def nvmlDeviceGetFieldValues(self, handle: str, fields: list[int]) -> list[Any]:
+        self._check("nvmlDeviceGetFieldValues")
         status = real.NVML_SUCCESS if self.power_instant else real.NVML_ERROR_NOT_SUPPORTED
         return [SimpleNamespace(nvmlReturn=status, value=SimpleNamespace(uiVal=685_610))]
 

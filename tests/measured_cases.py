@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.spread import MEASURE, STAGE
 from wanbench.compare.change_verdict import Comparison
 from wanbench.compare.change_verdict import compare as compare_sides
+from wanbench.compare.policy import MEASURE, STAGE
 from wanbench.compare.sides import Side, side, side_of
 from wanbench.trace.reader import Trace
 
@@ -32,6 +32,7 @@ class MadeCase:
     how_often: dict[str, Any] = field(default_factory=dict)
     hardware: dict[str, Any] = field(default_factory=dict)
     software: dict[str, Any] = field(default_factory=dict)
+    variables: dict[str, Any] | None = None
     figures: dict[str, Figure] = field(default_factory=dict)
     stages: dict[str, Figure] = field(default_factory=dict)
 

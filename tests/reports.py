@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,10 +9,9 @@ from typing import Any
 import pandas as pd
 
 from conftest import ROOT
-from example_cases import tiny_case
+from example_cases import full_case
 from traces import GPU, LIMITS, OK, records, trace_of, write
-from wanbench.analysis.collect import Excluded
-from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.collect import Excluded, judged
 from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import TraceTables, excluded_table, records_by_case, tables_of
 from wanbench.cases.case import Case
@@ -22,7 +20,6 @@ from wanbench.findings.basis import Finding
 from wanbench.findings.rules import findings_by_case
 from wanbench.findings.thresholds import Thresholds
 from wanbench.measure.outcome import Outcome
-from wanbench.models.facts import MODELS
 from wanbench.report.published import read_published
 from wanbench.report.render import to_markdown
 from wanbench.report.view import View, view_of
@@ -36,15 +33,6 @@ _MADE: dict[tuple[int, ...], tuple[tuple[Trace, ...], TraceTables]] = {}
 def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace:
     """The trace of a run, written, read and judged."""
     return judged(read_trace(write(folder, trace_of(rows, **options))), LIMITS)
-
-
-def full_case(name: str = "full", model: str = "TI2V-5B", **settings: Any) -> Case:
-    """A case of the real model, with its official settings but for those given."""
-    facts = MODELS[model]
-    official = {"dtype": "bfloat16", "size": facts.sizes[0], "frames": facts.frames, "steps": facts.steps}
-    if settings.get("weights") != "pretrained":
-        official["scale"] = "full"
-    return replace(tiny_case(model, **official | settings), name=name)
 
 
 def case_trace(folder: Path, case: Case, step_s: float = 2.0, gpu: dict[str, Any] = GPU, **run: Any) -> Trace:

@@ -10,7 +10,8 @@ from conftest import ROOT
 from example_cases import tiny_case
 from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.yaml_file import read_yaml
-from wanbench.measure.assemble import TraceHead, assemble
+from wanbench.measure.assemble import assemble
+from wanbench.measure.attempt import Attempt
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.spans import read_records
 from wanbench.registry import stages as stage_names
@@ -138,8 +139,9 @@ def trace_of(
     ended_ns = max(row["time_ns"] for row in rows if "time_ns" in row) + S // 2
     digests = {"case_sha256": case_sha256(case), "measure": "m", "env": "e"}
     git = {"git_commit": "0123456789abcdef", "git_dirty": False}
-    head = TraceHead(case.settings(), digests, 0, ended_ns, "2026-11-23T10:00:00+00:00", git, LIMITS)
-    return assemble(head, read_records(rows), samples or host_samples(ended_ns / S), outcome)
+    files = Path("results/traces/trace.json"), Path("log")
+    attempt = Attempt(case, *files, digests, LIMITS, "run", started_at="2026-11-23T10:00:00+00:00")
+    return assemble(attempt, ended_ns, read_records(rows), samples or host_samples(ended_ns / S), outcome) | git
 
 
 def _run_as_recorded(rows: list[dict[str, Any]]) -> dict[str, int]:

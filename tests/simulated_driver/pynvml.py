@@ -1,7 +1,8 @@
 """The `pynvml` of a machine with the GPUs that SIMULATED_GPUS names, for processes of their own.
 
 With this folder and tests/ on PYTHONPATH (see `simulated_gpus` in conftest.py); calls answer as in fake_nvml.py, until
-the file exists that SIMULATED_GPUS_LOST names: from then on every GPU is lost.
+the file exists that SIMULATED_GPUS_LOST names: from then on every GPU is lost. With SIMULATED_DRIVER_FAILS, a number of
+NVML's errors, it does not answer at all.
 """
 
 import importlib
@@ -18,7 +19,7 @@ del sys.modules["pynvml"]
 real = importlib.import_module("pynvml")
 sys.path = _path
 
-from fake_nvml import FakeNvml  # noqa: E402
+from fake_nvml import FakeNvml, refusing  # noqa: E402
 
 _lost = Path(os.environ.get("SIMULATED_GPUS_LOST", "/nowhere"))
 
@@ -38,3 +39,5 @@ for _name in dir(_driver):
     if _name.startswith("nvml"):
         setattr(real, _name, _until_lost(getattr(_driver, _name)))
 real.nvmlInit = real.nvmlShutdown = lambda: None
+if "SIMULATED_DRIVER_FAILS" in os.environ:
+    real.nvmlInit = refusing(int(os.environ["SIMULATED_DRIVER_FAILS"]))

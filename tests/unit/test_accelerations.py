@@ -5,13 +5,24 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
+from torch._inductor.exc import InvalidCxxCompiler
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from example_cases import tiny_case
 from tiny import CPU, make, observed, relative_error, rounding_bound
 from wanbench.measure.spans import Recording, Stage, stages_of
-from wanbench.measure.wan import setup
+from wanbench.measure.wan import hindrances, setup
 from wanbench.measure.wan.generate import pipeline_arguments
-from wanbench.measure.wan.setup import SettingError, check_gpu, check_possible, settings_in_force
+from wanbench.measure.wan.ran import attention_kernel, what_ran
+from wanbench.measure.wan.setup import (
+    SettingError,
+    check_gpu,
+    check_in_force,
+    check_possible,
+    settings_in_force,
+    settings_of_output,
+)
 from wanbench.models.flops import stage_flops
 from wanbench.registry import stages as stage_names
 from wanbench.util.errors import InputError
@@ -24,20 +35,31 @@ def by_name(recording: Recording, generation: int = 0) -> dict[str, Stage]:
 
 
 @pytest.fixture
-def nothing_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "compiled"))
+def asked_to_compile(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
+    """How modules were asked to be compiled. They are traced as for Inductor, and run as they are.
+
+    Inductor would take half a minute of a core, and what it makes depends on the CPU.
+    """
+    asked: list[dict] = []
+    compiled = nn.Module.compile
+    monkeypatch.setattr(
+        nn.Module, "compile", lambda module, **how: asked.append(how) or compiled(module, **how | {"backend": "eager"})
+    )
     torch.compiler.reset()
-    yield
+    yield asked
     torch.compiler.reset()
 
 
-def test_compilation_is_a_stage_and_no_part_of_a_step(tmp_path: Path, nothing_compiled: None) -> None:
+def test_compilation_is_a_stage_and_no_part_of_a_step(tmp_path: Path, asked_to_compile: list[dict]) -> None:
     # With both experts, of which the second is first called in the last step.
     eager = tiny_case("T2V-A14B", steps=4)
     expected = make(eager, tmp_path)(**pipeline_arguments(eager)).frames[0]
     case = tiny_case("T2V-A14B", steps=4, compile="repeated_blocks")
     pipe = make(case, tmp_path)
     assert settings_in_force(pipe)["compile"] == "repeated_blocks"
+    # By torch's default, which is Inductor, and each block of both experts alone.
+    assert not any("backend" in how for how in asked_to_compile)
+    assert len(asked_to_compile) == len(pipe.transformer.blocks) + len(pipe.transformer_2.blocks)
     frames, recording = observed(pipe, case, tmp_path, generations=2)
     assert relative_error(frames, expected) <= rounding_bound(case)
     first, second = by_name(recording), by_name(recording, generation=1)
@@ -49,6 +71,67 @@ def test_compilation_is_a_stage_and_no_part_of_a_step(tmp_path: Path, nothing_co
     assert inside_ns > 0
     assert first["Step_0_Inference"].time_ns == step.end_ns - step.start_ns - inside_ns
     assert stage_names.COMPILATION not in second
+    check_in_force(settings_of_output(pipe, frames), case)
+    assert what_ran(pipe, case)["compiled_frames"] > 0
+
+
+def test_what_fell_back_to_python_is_not_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with TORCHDYNAMO_SUPPRESS_ERRORS, where a compiler fails; the blocks are marked all the same."""
+    case = tiny_case(compile="repeated_blocks")
+    pipe = make(case, tmp_path)
+    monkeypatch.setattr(setup, "compiled_frames", lambda: 0)
+    with torch.compiler.set_stance("force_eager"):
+        frames = pipe(**pipeline_arguments(case)).frames[0]
+    with pytest.raises(SettingError, match="compile: 'repeated_blocks' was asked for, and 'none' is in force"):
+        check_in_force(settings_in_force(pipe) | settings_of_output(pipe, frames), case)
+
+
+@pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"])
+def test_a_variable_that_turns_compilation_off_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "1")
+    check_possible(tiny_case(), CPU)
+    with pytest.raises(SettingError, match=f"{name}=1 in the environment turns compilation off"):
+        check_possible(tiny_case(compile="repeated_blocks"), CPU)
+
+
+@pytest.mark.parametrize(("device", "compiler"), [(CPU, "C\\+\\+ compiler"), (CUDA, "C compiler")])
+def test_compilation_without_a_compiler_is_refused_before_any_weights(
+    monkeypatch: pytest.MonkeyPatch, device: torch.device, compiler: str
+) -> None:
+    def none() -> str:
+        raise InvalidCxxCompiler
+
+    monkeypatch.setattr(hindrances, "get_cpp_compiler", none)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    check_possible(tiny_case(), device)
+    with pytest.raises(SettingError, match=f"compile: repeated_blocks needs a {compiler}"):
+        check_possible(tiny_case(compile="repeated_blocks"), device)
+
+
+def test_memory_that_torch_would_not_count_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTORCH_NO_CUDA_MEMORY_CACHING", "0")
+    check_possible(tiny_case(), CPU)
+    with pytest.raises(SettingError, match="PYTORCH_NO_CUDA_MEMORY_CACHING is set"):
+        check_possible(tiny_case(), CUDA)
+
+
+def test_the_kernel_of_attention_is_the_one_that_torch_chooses(tmp_path: Path) -> None:
+    case = tiny_case()
+    pipe = make(case, tmp_path)
+    assert attention_kernel(pipe, case) in ("flash", "math")
+    with sdpa_kernel(SDPBackend.MATH):
+        assert attention_kernel(pipe, case) == "math"
+    assert attention_kernel(pipe, tiny_case(attention="_native_efficient")) == "efficient"
+    assert attention_kernel(pipe, tiny_case(attention="flex")) is None
+
+
+def test_the_length_of_prompts_and_whether_guidance_is_on_are_those_of_the_pipeline(tmp_path: Path) -> None:
+    case = tiny_case(prompt="a" * 600, guidance=1.0)
+    pipe = make(case, tmp_path)
+    pipe(**pipeline_arguments(case))
+    ran = what_ran(pipe, case)
+    assert ran["prompt_tokens"] > 600
+    assert (ran["guidance_on"], ran["negative_prompt_tokens"]) == (False, None)
 
 
 def test_only_some_compiled_blocks_are_not_what_was_asked_for(tmp_path: Path) -> None:

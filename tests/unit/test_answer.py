@@ -12,7 +12,7 @@ from example_cases import tiny_case
 from reports import case_trace, full_case, made, report, settings_of, tables
 from traces import LIMITS
 from wanbench.analysis.answer import answers_of
-from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.collect import judged
 from wanbench.analysis.settings_table import Prices
 from wanbench.report.cells import supported
 from wanbench.trace.reader import Trace, read_trace

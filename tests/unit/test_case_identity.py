@@ -49,7 +49,7 @@ def test_the_identity_of_a_case_is_what_is_not_neutral_without_the_name() -> Non
 def test_settings_and_identity_give_the_case_back(settings: dict) -> None:
     case = resolve(GOOD | settings)
     assert Case.from_settings(case.settings()) == case
-    assert Case.from_identity(case.name, case.identity(), case.image) == case
+    assert Case.from_identity(case.name, case.identity(), case.places()) == case
     # As written before there were some of the settings.
     older = {key: value for key, value in case.settings().items() if key in case.identity()}
     assert Case.from_settings({"name": case.name, "image": case.image} | older) == case
@@ -78,7 +78,7 @@ print(json.dumps([[case_sha256(case), case.identity(), case.settings()] for case
 """
 _NEW_SETTING = """
 new_one = settings.Setting("new_one", "whole", {"type": "integer"}, 3, settings.METHOD, neutral=3, meaning="new")
-beside = dataclasses.replace(new_one, key="beside_a_group", only_with=("offload", ("group",)))
+beside = dataclasses.replace(new_one, key="beside_a_group", only_with=(("offload", ("group",)),))
 settings.ROWS = (new_one, *settings.ROWS, beside)
 """
 _OTHER_ROWS = (

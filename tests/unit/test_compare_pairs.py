@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from measured_cases import MadeCase, case, compare, side_from, spread, verdict, verdicts, with_settings
 from reports import case_trace, full_case, read_back
-from traces import LIMITS, records
+from traces import GPU, LIMITS, records
 from wanbench.analysis.collect import collect
 from wanbench.compare.change_verdict import regressions
 from wanbench.compare.export import as_json
@@ -73,6 +73,35 @@ def test_other_hardware_has_no_verdict_and_other_software_is_named_and_judged(
     assert f"differ in all cases**: {what} {old} -> {shown}" in render(comparison)
     assert verdict(comparison, "s/step") == ("slower" if kind == "software" else f"other {what}")
     assert bool(regressions(comparison)) is (kind == "software")
+
+
+def test_a_processor_that_nobody_knows_is_not_the_same_as_another() -> None:
+    unknown = [case(hardware=case().hardware | {"CPU": None})]
+    assert "differ in all cases**: CPU n/a -> n/a" in render(compare(unknown, unknown))
+
+
+def test_limits_that_both_sides_record_are_hardware_and_what_one_does_not_record_is_no_difference(
+    tmp_path: Path,
+) -> None:
+    def of(name: str, **limits: Any) -> Side:
+        return side_of([case_trace(tmp_path / name, full_case(steps=3), gpu=GPU | limits)])
+
+    for name in ("free", "half", "old"):
+        (tmp_path / name).mkdir()
+    free, half, old = of("free", cpu_quota_cores=None), of("half", cpu_quota_cores=0.5), of("old")
+    assert "differ in all cases**: CPU quota (cores) n/a -> 0.5" in render(compare(free, half))
+    assert "differ in all cases**: nothing" in render(compare(old, half))
+
+
+def test_variables_that_differ_are_named_and_judged() -> None:
+    old = case(variables={"NCCL_DEBUG": "INFO", "LD_PRELOAD": None})
+    new = case(step_s=9, variables={"CUDA_LAUNCH_BLOCKING": "1", "LD_PRELOAD": None})
+    text = render(compare([old], [new]))
+    assert "variable NCCL\\_DEBUG INFO -> not set" in text
+    assert "variable CUDA\\_LAUNCH\\_BLOCKING not set -> 1" in text
+    assert "LD" not in text
+    assert verdict(compare([old], [new]), "s/step") == "slower"
+    assert "differ in all cases**: nothing" in render(compare([case()], [new]))
 
 
 def test_all_gpus_of_a_case_decide_whether_it_ran_on_others() -> None:

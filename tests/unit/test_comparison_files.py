@@ -13,9 +13,8 @@ from example_cases import tiny_case
 from reports import read_back
 from traces import GPU, HOST, LIMITS, records, trace_of, write
 from wanbench.compare.baseline import baseline_digest, baseline_files
-from wanbench.compare.command_end import ending, errors_of
-from wanbench.compare.export import as_json, as_table
-from wanbench.compare.runs import compared_runs
+from wanbench.compare.change_verdict import compared_runs
+from wanbench.compare.export import as_json, as_table, ending, errors_of
 from wanbench.compare.sides import side_of
 from wanbench.util.errors import InputError
 

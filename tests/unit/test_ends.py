@@ -1,6 +1,5 @@
 """Who ends with whom: no process outlives what it was started for."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -24,26 +23,23 @@ SCRIPTS = ROOT / "workflow/scripts"
 
 @pytest.mark.parametrize("gpus", [1, 2])
 def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp_path: Path, gpus: int) -> None:
-    case_file = tmp_path / "case.json"
-    case_file.write_text(json.dumps(tiny_case(gpus=gpus).settings()))
+    attempt = attempt_in(tmp_path, tiny_case(gpus=gpus))
     code = (
-        "import json, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
-        "from wanbench.cases.case import Case\n"
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from wanbench.measure.attempt import Attempt\n"
         "from wanbench.measure.supervisor import supervise\n"
-        "here = Path(sys.argv[2])\n"
-        "case = Case.from_settings(json.loads((here / 'case.json').read_text()))\n"
-        "supervise(Attempt(case, here / 'results/traces/tiny.json', here / 'log', {}, None, 'run'), None)\n"
+        "supervise(Attempt.from_json(sys.argv[2]), None)\n"
     )
-    supervisor = subprocess.Popen([sys.executable, "-c", code, str(SCRIPTS), str(tmp_path)], stderr=subprocess.DEVNULL)
-    attempt = attempt_in(tmp_path, tiny_case(), "run")
+    command = [sys.executable, "-c", code, str(SCRIPTS), attempt.to_json()]
+    supervisor = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     wait_for(lambda: attempt.samples.exists() and len(attempt.samples.read_text().splitlines()) > 5)
     children = psutil.Process(supervisor.pid).children(recursive=True)
     assert len(children) == 1 + gpus
     # The processes that would compute on the GPUs keep them from others until they are gone themselves.
     holding = [child for child in children if any("machine.lock" in file.path for file in child.open_files())]
-    assert [child.cmdline()[2] for child in holding] == ["wanbench.measure.measured_process", "wanbench.measure.rank"][
-        :gpus
+    commands = [child.cmdline() for child in holding]
+    assert [(command[2], command[4]) for command in commands] == [
+        ("wanbench.measure.measured_process", str(rank)) for rank in range(gpus)
     ]
     supervisor.kill()
     supervisor.wait()
@@ -67,7 +63,14 @@ def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp
 def test_a_process_whose_supervisor_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
-    command = [sys.executable, "-m", "wanbench.measure.measured_process", str(gone.pid), str(tmp_path / "job.json")]
+    command = [
+        sys.executable,
+        "-m",
+        "wanbench.measure.measured_process",
+        str(gone.pid),
+        "0",
+        str(tmp_path / "job.json"),
+    ]
     assert subprocess.run(command, cwd=SCRIPTS, timeout=300).returncode == -signal.SIGKILL
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -9,13 +10,15 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from reports import findings
+from reports import THRESHOLDS
 from traces import LIMITS
-from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.collect import judged
+from wanbench.analysis.tables import records_by_case, tables_of
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.findings.basis import Finding
+from wanbench.findings.rules import findings_by_case
 from wanbench.trace.reader import Trace, read_trace
 
 # One of each kind of settings.
@@ -27,7 +30,6 @@ NAMES = (
     "T2V_A14B_480p_offload_compiled",
 )
 FOLDER = ROOT / "results/reference/h200/traces"
-KEPT = [judged(read_trace(FOLDER / f"{name}.json.gz"), LIMITS) for name in NAMES]
 SIZES_GB = (20, 34, 85, 150)
 # What a grid file does not say.
 DERIVED = ("name", "image_sha256", "checkpoint_sha256")
@@ -58,10 +60,20 @@ def variants(trace: Trace, size_gb: int) -> Iterator[Trace]:
         yield replace(own, case=trace.case | settings, applied=applied, stages=moved)
 
 
-def advice_of(trace: Trace) -> Iterator[tuple[Finding, tuple[str, ...]]]:
-    for finding in findings(trace)[trace.case["name"]]:
-        for settings in finding.advised:
-            yield finding, settings
+@cache
+def advice_on(name: str) -> list[tuple[int, Trace, Finding, tuple[str, ...]]]:
+    """Each advice on each variant of a kept case, with the size of the GPU in GB."""
+    trace = judged(read_trace(FOLDER / f"{name}.json.gz"), LIMITS)
+    every = [(size_gb, variant) for size_gb in SIZES_GB for variant in variants(trace, size_gb)]
+    tables = tables_of([replace(variant, case=variant.case | {"name": str(i)}) for i, (_, variant) in enumerate(every)])
+    stages = records_by_case(tables.stages)
+    found = []
+    for i, (size_gb, variant) in enumerate(every):
+        # Each alone: none is a case to choose beside another.
+        alone = tables.cases[tables.cases["case"] == str(i)].reset_index(drop=True)
+        for finding in findings_by_case(alone, {str(i): stages[str(i)]}, THRESHOLDS)[str(i)]:
+            found += [(size_gb, variant, finding, settings) for settings in finding.advised]
+    return found
 
 
 def changed(case: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
@@ -105,34 +117,25 @@ def resolved(case: dict[str, Any]) -> Case:
     return found
 
 
-@pytest.mark.parametrize("trace", KEPT, ids=lambda trace: trace.case["name"])
-def test_advice_is_possible_for_that_very_case(trace: Trace, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_advice_is_possible_for_that_very_case(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    for size_gb in SIZES_GB:
-        for variant in variants(trace, size_gb):
+    for size_gb, variant, finding, settings in advice_on(name):
+        after = resolved(changed(variant.case, settings))
+        if finding.rule in FOR_MEMORY:
             before = estimated_peak_bytes(Case.from_settings(variant.case))
-            for finding, settings in advice_of(variant):
-                after = resolved(changed(variant.case, settings))
-                if finding.rule in FOR_MEMORY:
-                    assert estimated_peak_bytes(after) < before, (finding.rule, settings)
-                if variant.status == "oom":
-                    assert finding.rule == "out_of_memory"
-                if "offload: none" in settings or finding.rule == "out_of_memory":
-                    assert fits(after, size_gb), finding.sentences
-                    for part in parts(settings):
-                        assert not fits(case_with(variant.case, part), size_gb), (finding.rule, settings, part)
+            assert estimated_peak_bytes(after) < before, (finding.rule, settings)
+        if variant.status == "oom":
+            assert finding.rule == "out_of_memory"
+        if "offload: none" in settings or finding.rule == "out_of_memory":
+            assert fits(after, size_gb), finding.sentences
+            for part in parts(settings):
+                assert not fits(case_with(variant.case, part), size_gb), (finding.rule, settings, part)
 
 
 def test_the_kept_traces_give_advice_of_every_kind() -> None:
     """Else the test above would hold for want of advice."""
-    given = {
-        (finding.rule, settings)
-        for trace in KEPT
-        if "A14B" in trace.case["name"]
-        for size_gb in (34, 85, 150)
-        for variant in variants(trace, size_gb)
-        for finding, settings in advice_of(variant)
-    }
+    given = {(finding.rule, settings) for name in NAMES for *_, finding, settings in advice_on(name)}
     assert ("transfer_bound", ("offload: none",)) in given
     assert ("transfer_bound", ("offload: group_stream", "compile: none")) in given
     assert ("transfer_bound", ("offload: none", "vae_dtype: bfloat16")) in given

@@ -14,9 +14,10 @@ from conftest import ROOT
 from example_cases import tiny_case
 from reports import THRESHOLDS, case_trace, findings, full_case, made, report, tables
 from traces import LIMITS
-from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.collect import judged
 from wanbench.analysis.tables import write_table
 from wanbench.cases.schema import check
+from wanbench.cases.yaml_file import read_yaml
 from wanbench.findings.findings_table import findings_of_table, findings_table
 from wanbench.findings.rules import RULES
 from wanbench.findings.thresholds import Thresholds
@@ -25,6 +26,7 @@ from wanbench.util.errors import InputError
 
 FILE = ROOT / "config/thresholds.yaml"
 SCHEMA = ROOT / "workflow/schemas/thresholds.schema.json"
+TEXTS = ROOT / "workflow/scripts/wanbench/findings/texts.yaml"
 KEPT = [judged(read_trace(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))]
 OOM = judged(read_trace(ROOT / "results/reference/h100/traces/T2V_A14B_720p.json.gz"), LIMITS)
 
@@ -99,14 +101,14 @@ def test_warnings_come_first_then_bottlenecks_then_notes(busy: Trace, tmp_path: 
     assert severities == ["bottleneck"]
 
 
-def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explains(busy: Trace) -> None:
+def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explains(busy: Trace, tmp_path: Path) -> None:
     body, end = report(busy, *KEPT).replace("\\", "").split("# Appendix")
     lines = re.findall(r"^- (Warning|Bottleneck|Note) \((\w+)\): ", body, re.M)
     assert {severity for severity, _ in lines} == {"Warning", "Bottleneck", "Note"}
     explained = re.findall(r"^- \*\*(\w+)\*\*: ", end.split("### Findings")[1], re.M)
     assert {rule for _, rule in lines} == set(explained)
     assert {"output_not_finite", "compute_bound", "transfer_bound"} <= set(explained)
-    assert "- None found in what was measured." in report(case_trace(Path(busy.file).parent, full_case("whole")))
+    assert "- None found in what was measured." in report(case_trace(tmp_path, full_case("whole")))
 
 
 def test_findings_are_a_table_that_they_can_be_read_back_from(busy: Trace, tmp_path: Path) -> None:
@@ -135,13 +137,24 @@ def test_rules_have_names_of_their_own_and_explanations_of_two_or_three_sentence
         assert "\n" not in rule.explanation, rule.name
 
 
+def test_a_finding_has_two_sentences_at_most(busy: Trace) -> None:
+    found = [finding for of_case in findings(busy, OOM, *KEPT).values() for finding in of_case]
+    for finding in found:
+        assert 1 <= len(re.findall(r"\.(?= |$)", finding.sentences)) <= 2, finding.sentences
+    assert len({finding.rule for finding in found}) > 9
+
+
+def test_every_rule_has_its_texts_and_every_text_a_rule() -> None:
+    assert set(read_yaml(TEXTS)) - {"say"} == {rule.name for rule in RULES}
+
+
 def test_findings_are_of_the_rule_that_makes_them_and_of_finite_figures() -> None:
     names = {rule.name for rule in RULES}
     for of_case in findings(*KEPT).values():
         for finding in of_case:
             assert finding.rule in names
             assert all(isinstance(value, float) and value == value for value in finding.evidence.values()), finding
-            for word in ("nan", "None", "<NA>", "  "):
+            for word in ("nan", "None", "<NA>", "  ", " .", " ,"):
                 assert word not in finding.sentences
 
 

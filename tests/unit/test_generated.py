@@ -17,7 +17,7 @@ def test_rows_of_settings() -> None:
     order = list(SETTINGS)
     for row in ROWS:
         # `completed` fills them in in this order.
-        assert row.only_with is None or order.index(row.only_with[0]) < order.index(row.key)
+        assert all(order.index(key) < order.index(row.key) for key, _ in row.only_with)
         assert row.meaning, row.key
         if row.role != DERIVED and row.default not in (None, MODEL):
             # An older trace may lack each that has a default of its own.

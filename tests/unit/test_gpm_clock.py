@@ -4,7 +4,9 @@ import gzip
 import json
 import random
 from bisect import bisect_right
+from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import product
 
 import pytest
 
@@ -35,15 +37,21 @@ class Simulated:
 
 
 def simulated(
-    case_s: float, drift_ms_per_s: float, skipped: float = 0.0, busy: list[Interval] | None = None, late: float = 0.01
+    case_s: float,
+    drift_ms_per_s: float,
+    skipped: float = 0.0,
+    busy: list[Interval] | None = None,
+    late: float = 0.01,
+    stream: int | str = "",
 ) -> Simulated:
     """What a sampler sees of a GPU at 97 % in `busy`, for so long.
 
     Args:
         drift_ms_per_s: of driver refreshes on the host's clock.
         skipped, late: shares of driver refreshes that do not come, and of calls that come or last milliseconds longer.
+        stream: another one has other chances.
     """
-    chance = random.Random(f"{case_s} {drift_ms_per_s} {skipped}")
+    chance = random.Random(f"{case_s} {drift_ms_per_s} {skipped} {stream}".strip())
     period_ns, end_ns = (100 + drift_ms_per_s / 10) * MS, case_s * S
     count = int(end_ns / period_ns) + 5
     phase_ns = chance.uniform(0, 100) * MS - 2 * period_ns
@@ -98,22 +106,34 @@ def off_by_ms(samples: Samples, seen: Simulated, share: float) -> float:
 
 
 @pytest.mark.parametrize(
-    ("case_s", "drift_ms_per_s", "skipped"),
-    [(case_s, drift, 0.0) for case_s in (12, 60, 250) for drift in (-2, -1.2, 0.1, 0.5, 0.98, 2)]
-    + [(7200, -2, 0.0), (7200, 2, 0.0), (250, 0.98, 0.002), (250, 0.98, 0.01)],
+    ("case_s", "drifts", "skipped", "streams"),
+    [
+        *((case_s, (-2, -1.2, 0.1, 0.5, 0.98, 2), 0.0, 8) for case_s in (12, 60, 250)),
+        (7200, (-2, 2), 0.0, 1),
+        (250, (0.98,), 0.002, 8),
+        (250, (0.98,), 0.01, 8),
+    ],
 )
-def test_values_are_put_to_their_counter_refreshes_however_long_the_case(
-    case_s: float, drift_ms_per_s: float, skipped: float
+def test_values_are_put_to_their_counter_refreshes_in_nearly_all_streams_however_long_the_case(
+    case_s: float, drifts: tuple[float, ...], skipped: float, streams: int
 ) -> None:
-    """Of these random streams: of 216 others, 9 had no phase that fits alone, and one had one that is a period off."""
+    """In some, no phase fits alone, and the trace says so. In hardly any, one fits that is a period off, unseen."""
+    outcomes: Counter[str] = Counter()
     pulse = (int((case_s - 1) * S), int((case_s - 0.7) * S))
-    seen = simulated(case_s, drift_ms_per_s, skipped, busy=[pulse])
-    samples = placed_by_load(seen.samples, [pulse])
-    # The rest was taken at a driver refresh, or by a call that blocked, or its counters were just old enough: it is put
-    # to the counter refresh before or after.
-    assert off_by_ms(samples, seen, 0.9) < (5 if skipped else 4)
     around = pulse[0] - 150 * MS, pulse[1] + 150 * MS
-    assert stage_measures(samples, [around])["comp_load_pct_s"] == pytest.approx(0.3 * 97, rel=0.02)
+    for drift, stream in product(drifts, range(streams)):
+        seen = simulated(case_s, drift, skipped, busy=[pulse], stream=stream)
+        samples = placed_by_load(seen.samples, [pulse])
+        # The rest was taken at a driver refresh, or by a call that blocked, or its counters were just old enough: it is
+        # put to the counter refresh before or after.
+        right = off_by_ms(samples, seen, 0.9) < (5 if skipped else 4)
+        found = samples.counter_refreshes is not None
+        outcomes["right" if right and found else "a period off" if found else "not found"] += 1
+        if right and found:
+            assert stage_measures(samples, [around])["comp_load_pct_s"] == pytest.approx(0.3 * 97, rel=0.02)
+    print(dict(outcomes))
+    assert outcomes["right"] > 0.85 * outcomes.total()
+    assert outcomes["a period off"] <= 0.05 * outcomes.total()
 
 
 def test_where_refreshes_are_not_known_values_are_put_to_the_middle_of_what_they_can_be() -> None:

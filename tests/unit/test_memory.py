@@ -1,33 +1,30 @@
 """The memory estimate, against peaks that were measured on H100 and H200."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from conftest import ROOT
-from example_cases import tiny_case
+from example_cases import full_case, tiny_case
 from wanbench.cases.case import Case
-from wanbench.cases.resolve import resolve_cases
 from wanbench.estimate.memory import estimated_peak_bytes, weights_of
 from wanbench.registry import stages as stage_names
 from wanbench.trace.reader import read_trace
 
 TRACES = sorted((ROOT / "results/reference").glob("*/traces/*.json.gz"))
+read_once = cache(read_trace)
 IDS = [f"{file.parts[-3]}/{file.name.removesuffix('.json.gz')}" for file in TRACES]
 
 
-def full_case(model: str = "TI2V-5B", **settings: Any) -> Case:
-    return resolve_cases({"cases": {"full": {"model": model} | settings}}, "full")[0]
-
-
 def estimate(model: str = "TI2V-5B", **settings: Any) -> int:
-    return estimated_peak_bytes(full_case(model, **settings))
+    return estimated_peak_bytes(full_case(model=model, **settings))
 
 
 @pytest.mark.parametrize("file", TRACES, ids=IDS)
 def test_the_estimate_is_within_3_percent_of_the_measured_peak(file: Path) -> None:
-    trace = read_trace(file)
+    trace = read_once(file)
     measured = max(stage.measures.get("gpu_mem_allocated_bytes", 0) for stage in trace.stages)
     estimated = estimated_peak_bytes(Case.from_settings(trace.case))
     if trace.status == stage_names.OOM:
@@ -39,7 +36,7 @@ def test_the_estimate_is_within_3_percent_of_the_measured_peak(file: Path) -> No
 @pytest.mark.parametrize("file", TRACES, ids=IDS)
 def test_the_estimate_of_denoising_is_within_6_percent(file: Path) -> None:
     """Decoding is the peak of most cases; with tiles and in bfloat16 it is small, and denoising is what is left."""
-    trace = read_trace(file)
+    trace = read_once(file)
     steps = [stage.measures.get("gpu_mem_allocated_bytes", 0) for stage in trace.stages if "Inference" in stage.name]
     case = trace.case | {"vae_tiling": True, "vae_dtype": "bfloat16"}
     assert estimated_peak_bytes(Case.from_settings(case)) == pytest.approx(max(steps), rel=0.06)

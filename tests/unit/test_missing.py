@@ -22,3 +22,8 @@ def test_cases_without_a_gpu_are_one_line_that_says_what_to_do() -> None:
     assert of_no_gpu(["big", "real"]).startswith(
         "2 cases need a GPU, and NVML knows of none that may be used here: big, real."
     )
+
+
+def test_why_no_gpu_can_be_used_is_told_where_it_is_known() -> None:
+    line = of_no_gpu(["big", "real"], "NVML does not answer:\nDriver Not Loaded")
+    assert line == "2 cases need a GPU (big, real), and none can be used here: NVML does not answer: Driver Not Loaded"

@@ -18,7 +18,7 @@ from wanbench.report.comparison_markdown import render
 from wanbench.trace.writer import write_trace
 
 KEPT = ROOT / "results/reference/h200/traces"
-MUTATIONS = 40
+MUTATIONS = 25
 DELETED = object()
 _BY_HAND = (DELETED, None, 0, -1, 0.5, 10**18, "text", [], {})
 

@@ -1,19 +1,15 @@
 """The NVML source, against a stand-in with an H200's values; the recordings of a real one are in test_recordings.py."""
 
 import math
-import sys
-from collections.abc import Callable
 from types import SimpleNamespace
 
 import pynvml
 import pytest
 
 import fake_nvml
-from fake_nvml import H200, MIG, SECOND, Clock, FakeNvml
-from wanbench.telemetry import gpm, gpus
-from wanbench.telemetry.gpus import Gpu, usable_gpus, visible_gpus
-from wanbench.telemetry.nvml import NvmlSource, NvmlUnavailable, initialised_nvml, open_nvml
-from wanbench.util.errors import InputError
+from fake_nvml import H200, MIG, SECOND, Clock, FakeNvml, refusing
+from wanbench.telemetry import gpm
+from wanbench.telemetry.nvml import NvmlSource
 
 OURS = 414
 MS = 1_000_000
@@ -71,6 +67,14 @@ def test_a_reading_has_all_metrics_in_our_units(nvml: FakeNvml) -> None:
         "power_limit_w": 700.0,
         "sm_clock_max_mhz": 1980,
         "device_mem_total_bytes": 150_754_820_096,
+        "state": {
+            "persistence_mode": True,
+            "ecc": True,
+            "mig_mode": False,
+            "power_limit_default_w": 700.0,
+            "sm_clock_set_mhz": 1980,
+            "sm_clock_default_mhz": 1980,
+        },
         "sm_activity_source": "gpm_sm_utilisation",
     }
 
@@ -137,7 +141,9 @@ def test_without_gpm_there_is_utilisation_and_it_is_called_that(nvml: FakeNvml) 
             "nvmlDeviceGetComputeRunningProcesses",
             {"other_processes", "other_processes_mem_bytes", "gpu_mem_process_bytes"},
         ),
-        ("gpm_sample", {"sm_activity_pct", "tensor_activity_pct", "pcie_tx_bytes_per_s"}),
+        ("nvmlDeviceGetMemoryInfo", {"gpu_mem_used_bytes"}),
+        # As where GPM is for administrators alone: NVML's utilisation takes the place of its activity.
+        ("gpm_sample", {"tensor_activity_pct", "pcie_tx_bytes_per_s"}),
     ],
 )
 def test_what_nvml_refuses_is_absent_and_the_rest_is_read(nvml: FakeNvml, refused: str, absent: set[str]) -> None:
@@ -148,8 +154,9 @@ def test_what_nvml_refuses_is_absent_and_the_rest_is_read(nvml: FakeNvml, refuse
     assert reading["power_w"] == 685.61
 
 
-def test_a_gpu_without_instantaneous_power_gives_the_smoothed(nvml: FakeNvml) -> None:
-    nvml.power_instant = False
+@pytest.mark.parametrize("refused", [set(), {"nvmlDeviceGetFieldValues"}], ids=["the field", "the whole call"])
+def test_a_gpu_without_instantaneous_power_gives_the_smoothed(nvml: FakeNvml, refused: set[str]) -> None:
+    nvml.power_instant, nvml.refused = False, refused
     assert source(nvml).read()["power_w"] == 608.762
 
 
@@ -250,64 +257,15 @@ def test_a_mig_instance_is_sampled_as_such(nvml: FakeNvml) -> None:
     assert set(nvml.gpm_samples_taken) == {(H200, 3)}
 
 
-@pytest.mark.parametrize(
-    ("allowed", "expected"),
-    [
-        (None, [H200, SECOND]),
-        ("", []),
-        ("1", [SECOND]),
-        ("1,0", [SECOND, H200]),
-        ("0,7,1", [H200]),
-        (SECOND, [SECOND]),
-        ("GPU-ab93", [SECOND]),
-        ("GPU-", []),
-        (MIG, [MIG]),
-        ("MIG-unknown", []),
-        ("-1", []),
-        (" 0 , 1 ", [H200, SECOND]),
-    ],
-)
-def test_which_gpus_a_case_may_use(allowed: str | None, expected: list[str]) -> None:
-    environment = {} if allowed is None else {"CUDA_VISIBLE_DEVICES": allowed}
-    assert visible_gpus(environment, FakeNvml((H200, SECOND))) == expected
+def test_what_was_refused_is_told_with_its_reason(nvml: FakeNvml) -> None:
+    nvml.refused = {"nvmlDeviceGetTotalEnergyConsumption", "nvmlDeviceGetMemoryInfo"}
+    reader = source(nvml)
+    reader.read()
+    assert reader.refused() == dict.fromkeys(("energy_j", "gpu_mem_used_bytes"), "Not Supported")
+    assert reader.describe()["device_mem_total_bytes"] is None
 
 
-def refusing(code: int) -> Callable[..., None]:
-    def refuse(*_: object) -> None:
-        raise pynvml.NVMLError(code)
-
-    return refuse
-
-
-def test_a_machine_without_driver_permission_or_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pynvml, "nvmlInit", refusing(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND))
-    with pytest.raises(NvmlUnavailable, match="Library Not Found"):
-        initialised_nvml()
-    monkeypatch.setattr(pynvml, "nvmlInit", refusing(pynvml.NVML_ERROR_NO_PERMISSION))
-    with pytest.raises(NvmlUnavailable, match="Permission"):
-        open_nvml([H200], set)
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-    with pytest.raises(NvmlUnavailable, match="nvidia-ml-py"):
-        initialised_nvml()
-
-
-def test_what_a_case_may_use_comes_with_its_memory_and_is_nothing_without_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
-    nvml = FakeNvml((H200, SECOND))
-    nvml.nvmlShutdown = lambda: None
-    monkeypatch.setattr(gpus, "initialised_nvml", lambda: nvml)
-    assert usable_gpus({"CUDA_VISIBLE_DEVICES": "1"}) == [Gpu(SECOND, 150_754_820_096)]
-    assert usable_gpus({"CUDA_VISIBLE_DEVICES": ""}) == []
-
-    def unavailable() -> None:
-        raise NvmlUnavailable("no driver")
-
-    monkeypatch.setattr(gpus, "initialised_nvml", unavailable)
-    assert usable_gpus({}) == []
-
-
-def test_a_driver_that_fails_when_asked_for_its_gpus_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    nvml = FakeNvml()
-    nvml.nvmlDeviceGetUUID = nvml.nvmlShutdown = refusing(pynvml.NVML_ERROR_GPU_IS_LOST)
-    monkeypatch.setattr(gpus, "initialised_nvml", lambda: nvml)
-    with pytest.raises(InputError, match="NVML cannot list the GPUs: GPU is lost; `nvidia-smi"):
-        usable_gpus({})
+def test_a_driver_with_the_older_name_of_clock_events_tells_them(nvml: FakeNvml) -> None:
+    nvml.refused = {"nvmlDeviceGetCurrentClocksEventReasons"}
+    nvml.nvmlDeviceGetCurrentClocksThrottleReasons = lambda device: 0x20
+    assert source(nvml).read()["clock_event_reasons"] == 0x20

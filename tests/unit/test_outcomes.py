@@ -5,25 +5,25 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
 from wanbench.measure.case_log import Progress
-from wanbench.measure.outcome import Outcome, RankEnd, ReportedError, TimeLimit, is_out_of_memory, outcome_of
+from wanbench.measure.outcome import ErrorRecord, Outcome, TimeLimit, is_out_of_memory, outcome_of
 from wanbench.trace.writer import write_trace
 from wanbench.util.event_log import EventLog, EventTail
 
 LIMIT = TimeLimit(5, "5 s")
-DISCONNECTED = ReportedError("RuntimeError", "Connection closed by peer", False, 20)
-OOM = ReportedError("OutOfMemoryError", "CUDA out of memory", True, 30)
-BROKEN = ReportedError("ValueError", "broken", False, 10)
+DISCONNECTED = {"type": "RuntimeError", "message": "Connection closed by peer", "out_of_memory": False, "time_ns": 20}
+OOM = {"type": "OutOfMemoryError", "message": "CUDA out of memory", "out_of_memory": True, "time_ns": 30}
+BROKEN = {"type": "ValueError", "message": "broken", "out_of_memory": False, "time_ns": 10}
 
 
-def judged(*ends: tuple[int | None, ReportedError | None], limit: TimeLimit | None = None, ok: bool = False) -> Outcome:
-    return outcome_of([RankEnd(rank, code, error) for rank, (code, error) in enumerate(ends)], limit, finished=ok)
+def judged(*ends: tuple[int | None, ErrorRecord | None], limit: TimeLimit | None = None, ok: bool = False) -> Outcome:
+    codes, errors = zip(*ends)
+    return outcome_of(codes, errors, limit, finished=ok)
 
 
 @pytest.mark.parametrize(
@@ -50,16 +50,23 @@ def judged(*ends: tuple[int | None, ReportedError | None], limit: TimeLimit | No
         ([(78, BROKEN), (-6, None)], "error", "broken"),
         ([(-6, None), (None, None)], "killed", "ended by signal SIGABRT"),
         ([(78, DISCONNECTED), (78, OOM)], "oom", "rank 1: CUDA out of memory"),
-        ([(78, OOM), (78, replace(OOM, time_ns=5))], "oom", "rank 1: CUDA out of memory"),
+        ([(78, OOM), (78, OOM | {"time_ns": 5})], "oom", "rank 1: CUDA out of memory"),
         ([(None, None), (None, None), (79, None)], "error", "rank 2: the disk of results/attempts is full"),
     ],
 )
-def test_outcomes(ends: list[tuple[int | None, ReportedError | None]], status: str, message: str) -> None:
+def test_outcomes(ends: list[tuple[int | None, ErrorRecord | None]], status: str, message: str) -> None:
     outcome = judged(*ends)
     assert outcome.status == status
     assert outcome.message.startswith(message)
     # All was measured: how the processes went after that is no part of the case.
     assert judged(*ends, ok=True) == judged(*ends, limit=LIMIT, ok=True) == Outcome("ok")
+
+
+def test_a_process_that_was_killed_while_the_memory_of_its_container_ran_out_says_so() -> None:
+    killed = outcome_of([-9], [None], None, False, memory_bytes=1_500_000_000)
+    assert killed == Outcome("killed", "ended by signal SIGKILL: the memory of its container or job ran out, 1.5 GB")
+    assert "memory of its" not in outcome_of([-11], [None], None, False, memory_bytes=1).message
+    assert outcome_of([-9], [None], LIMIT, False, memory_bytes=1).status == "timeout"
 
 
 def test_a_case_that_is_ended_for_its_time_is_no_case_of_a_rank_that_failed() -> None:

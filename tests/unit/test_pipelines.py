@@ -139,7 +139,7 @@ def test_sequential_offload_loads_in_every_step(tmp_path: Path) -> None:
     loaded_bytes = [steps[stage_names.step_loading(i)].args["loaded_bytes"] for i in range(case.steps)]
     assert loaded_bytes == [2 * weights_bytes] * case.steps
     # The copies on the device are dropped after use: nothing goes back to the host.
-    assert {transfer.direction for transfer in recording.transfers} == {"load"}
+    assert {transfer["direction"] for transfer in recording.transfers} == {"load"}
 
 
 class _Residency:
@@ -185,11 +185,18 @@ def test_model_offload_loads_each_expert_once_and_in_the_step_that_needs_it(
     assert switch.args["loaded_bytes"] == switch.args["offloaded_bytes"] == expert_bytes
 
 
-def test_a_saved_checkpoint_gives_the_same_video(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder with the weights of the tiny case."""
+    folder = tmp_path_factory.mktemp("saved") / "checkpoint"
+    make(tiny_case(), folder.parent).save_pretrained(folder)
+    return str(folder)
+
+
+def test_a_saved_checkpoint_gives_the_same_video(tmp_path: Path, checkpoint: str) -> None:
     case = tiny_case()
     pipe = make(case, tmp_path)
-    pipe.save_pretrained(tmp_path / "checkpoint")
-    from_disk = tiny_case(weights="pretrained", checkpoint=str(tmp_path / "checkpoint"))
+    from_disk = tiny_case(weights="pretrained", checkpoint=checkpoint)
     loaded, recording = record(tmp_path, lambda clock: build_pipeline(from_disk, CPU, clock))
     assert isinstance(loaded, WanPipeline)
     assert {"Initialize_transformer", "Initialize_vae"} <= {span.name for span in recording.spans.values()}
@@ -199,9 +206,10 @@ def test_a_saved_checkpoint_gives_the_same_video(tmp_path: Path) -> None:
     assert relative_error(frames, pipe(**pipeline_arguments(case)).frames[0]) <= rounding_bound(case)
 
 
-def test_a_5b_checkpoint_also_serves_image_to_video_and_takes_the_dtypes_of_the_case(tmp_path: Path) -> None:
-    make(tiny_case(), tmp_path).save_pretrained(tmp_path / "checkpoint")
-    case = tiny_case(task="i2v", weights="pretrained", checkpoint=str(tmp_path / "checkpoint"), dtype="bfloat16")
+def test_a_5b_checkpoint_also_serves_image_to_video_and_takes_the_dtypes_of_the_case(
+    tmp_path: Path, checkpoint: str
+) -> None:
+    case = tiny_case(task="i2v", weights="pretrained", checkpoint=checkpoint, dtype="bfloat16")
     pipe = make(case, tmp_path)
     assert isinstance(pipe, WanImageToVideoPipeline)
     in_force = settings_in_force(pipe)
@@ -209,7 +217,9 @@ def test_a_5b_checkpoint_also_serves_image_to_video_and_takes_the_dtypes_of_the_
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
-def test_random_weights_have_the_types_that_a_checkpoint_would_have(tmp_path: Path, dtype: str) -> None:
+def test_random_weights_have_the_types_that_a_checkpoint_would_have(
+    tmp_path: Path, checkpoint: str, dtype: str
+) -> None:
     def types(pipe: DiffusionPipeline) -> dict[str, torch.dtype]:
         return {
             f"{component}.{name}": parameter.dtype
@@ -217,8 +227,7 @@ def test_random_weights_have_the_types_that_a_checkpoint_would_have(tmp_path: Pa
             for name, parameter in module.named_parameters()
         }
 
-    make(tiny_case(), tmp_path).save_pretrained(tmp_path / "checkpoint")
-    loaded = make(tiny_case(weights="pretrained", checkpoint=str(tmp_path / "checkpoint"), dtype=dtype), tmp_path)
+    loaded = make(tiny_case(weights="pretrained", checkpoint=checkpoint, dtype=dtype), tmp_path)
     made = types(make(tiny_case(dtype=dtype), tmp_path))
     assert made == types(loaded)
     in_float32 = [name for name in made if name.startswith("text_encoder") and made[name] == torch.float32]

@@ -156,14 +156,8 @@ def test_a_timeline_says_what_it_shows(tmp_path: Path) -> None:
     # The stages, and three panels on the same time axis.
     assert len(picture.figure.axes) == 4
     assert len({axes.get_xlim() for axes in picture.figure.axes}) == 1
-    for words in ("Timeline of tiny:", "denoising 3.00 s", "GPU memory up to 30.0 GB", "Power up to 600 W"):
+    for words in ("Timeline of tiny: 15.2 s", "GPU activity, GPU memory, Power"):
         assert words in picture.alt
-
-
-def test_a_timeline_says_what_it_cannot_place(tmp_path: Path) -> None:
-    transfers = with_measures(records([1.0]), "VAE_Decoding|Step_0_Loading", TRANSFERS)
-    assert "transfers outside the steps are not drawn apart: 0.7 s in VAE" in timeline_of(tmp_path, transfers).caption
-    assert "transfers" not in timeline_of(tmp_path, trace_of(records([1.0]))).caption
 
 
 def test_generations_are_named_above_their_stages(tmp_path: Path) -> None:
@@ -184,20 +178,13 @@ def test_a_failed_case_has_a_shorter_timeline(tmp_path: Path, last: int) -> None
 # --- steps ------------------------------------------------------------------------------------------------------
 
 
-def test_first_and_switch_steps_are_marked(tmp_path: Path) -> None:
+def test_each_expert_has_its_bars_and_the_line_is_of_typical_steps(tmp_path: Path) -> None:
     experts = ["high_noise"] * 2 + ["low_noise"] * 2
     case, stages = table_rows(read_back(tmp_path, records([3.0, 1.0, 2.0, 1.5], experts=experts)))
-    assert bars_of(steps_of(stages, 0))["marked"].tolist() == ["first", "", "expert switch", ""]
+    assert bars_of(steps_of(stages, 0))["expert"].tolist() == experts
     picture = step_times(case, stages)
-    words = "4 steps, median 1.25 s, first step 3.00 s, expert switch step 2.00 s"
-    assert picture.alt == f"Step times of tiny: {words}."
-    assert picture.figure.axes[0].get_title(loc="left") == words
-
-
-def test_a_single_typical_step_is_called_no_median(tmp_path: Path) -> None:
-    rows = records([3.0, 1.0, 2.0], experts=["high_noise"] * 2 + ["low_noise"])
-    picture = step_times(*table_rows(read_back(tmp_path, rows)))
-    assert "3 steps, 1 typical step 1.00 s, first" in picture.alt
+    assert picture.alt == "Step times of tiny: 4 steps, 1.25 s/step."
+    assert [list(line.get_ydata()) for line in picture.figure.axes[0].lines] == [[1.25, 1.25]]
 
 
 def test_bars_are_medians_of_measured_generations_and_warm_up_stands_apart(tmp_path: Path) -> None:
@@ -215,7 +202,6 @@ def test_bars_are_medians_of_measured_generations_and_warm_up_stands_apart(tmp_p
 
 def test_a_change_of_step_time_is_drawn(tmp_path: Path) -> None:
     picture = step_times(*table_rows(read_back(tmp_path, records([1.0] * 10 + [2.0] * 10))))
-    assert "change from 1.00 s to 2.00 s at step 10" in picture.alt
     (axes,) = picture.figure.axes
     assert any(list(line.get_xdata()) == [9.5, 9.5] for line in axes.lines)
 
@@ -231,7 +217,7 @@ def test_bars_of_the_grid_add_up_to_total_execution(tmp_path: Path) -> None:
     assert parts[style.DENOISING.label] == pytest.approx(3.0)
     assert parts[style.UNACCOUNTED.label] == pytest.approx(1.0)
     assert parts[style.FURTHER.label] == pytest.approx(7.75)
-    assert "(2 generations)" in stage_times(*grid(trace)).alt
+    assert "(2 generations)" in texts(stage_times(*grid(trace)).figure)
 
 
 def test_weight_transfers_within_a_stage_are_a_part_of_their_own(tmp_path: Path) -> None:
@@ -248,14 +234,16 @@ def test_weight_transfers_within_a_stage_are_a_part_of_their_own(tmp_path: Path)
 def test_a_case_that_never_came_to_its_stages_has_no_figure(tmp_path: Path) -> None:
     content = trace_of(records([1.0])[:1], outcome=Outcome("timeout", "TimeoutError", "too slow"))
     picture = stage_times(*grid(read_trace(write(tmp_path, content))))
-    assert picture.alt == "Time by stage of 1 case: tiny timeout in Process_Startup."
+    assert picture.alt == "Time by stage of 1 case."
+    assert "timeout in Process_Startup" in texts(picture.figure)
 
 
 def test_energy_names_the_cases_without_a_figure(tmp_path: Path) -> None:
     known = with_measures(records([1.0]), "Total_Execution|VAE_Decoding", {"energy_j": 2500.0}, case=full_case("known"))
     picture = energy(*grid(read_trace(write(tmp_path, known)), case_trace(tmp_path, full_case("unknown", steps=1))))
     assert "Without a figure: unknown" in texts(picture.figure)
-    assert "known 2.50 kJ, most of it VAE decoding with 2.50 kJ; without a figure: unknown" in picture.alt
+    assert picture.alt == "Energy by stage of 1 case, 2.50 to 2.50 kJ."
+    assert "2.50 kJ" in texts(picture.figure)
     (axes,) = picture.figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["known"]
 
@@ -282,7 +270,7 @@ def test_time_and_memory_are_those_of_the_settings_with_their_front(tmp_path: Pa
     drawn = texts(picture.figure)
     for words in ("1\nstock\n54.8 s, 60.0 GB", "2\noffload: model\n", "3\nvae_tiling: true\n"):
         assert words in drawn
-    assert "of 3 ways on the Pareto front are stock with 54.8 s, 60.0 GB; offload: model with" in picture.alt
+    assert ": 3 settings." in picture.alt
 
 
 def test_settings_that_lie_on_one_another_share_a_number(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 import torch
 from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 
-from attempts import run, signal_to, when_it_measures
+from attempts import attempt_in, run, signal_to, when_it_measures
 from checkpoints import write_hollow_checkpoint
 from conftest import simulated_gpus
 from example_cases import tiny_case
@@ -19,7 +18,6 @@ from fake_nvml import H200
 from tiny import CPU, relative_error, rounding_bound
 from wanbench.cases.several_gpus import PARALLEL_ATTENTION
 from wanbench.measure.gpu_slots import Slot
-from wanbench.measure.job import Job
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.wan.setup import SettingError, check_enough_gpus, check_gpu
 from wanbench.registry.settings import SETTINGS
@@ -29,9 +27,9 @@ from wanbench.util.errors import InputError
 CUDA = torch.device("cuda")
 
 # What a process of a case runs before its own code.
-IN_RANKS = (
-    "import sys\nif sys.orig_argv[2].startswith(('wanbench.measure.measured_process', 'wanbench.measure.rank')):\n"
-)
+IN_RANKS = "import sys\nif sys.orig_argv[2] == 'wanbench.measure.measured_process':\n"
+# Module, the supervisor's process ID, rank, file of the attempt.
+IN_RANK_1 = "import sys\nif sys.orig_argv[2:5:2] == ['wanbench.measure.measured_process', '1']:\n"
 # Keeps the frames, since an encoder makes much of a difference in the last bit.
 KEPT = """\
     import diffusers.utils, numpy
@@ -55,14 +53,15 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], o
     return (tmp_path / "sitecustomize.py").write_text
 
 
-def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process(
+def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process_with_both_experts(
     tmp_path: Path, before: Callable[[str], object]
 ) -> None:
     one, two = tmp_path / "one.npy", tmp_path / "two.npy"
+    settings = {"model": "T2V-A14B", "steps": 4, "repeats": 2}
     before(IN_RANKS + KEPT.format(file=one) + NO_PROCESS_GROUP)
-    _, alone = run(tiny_case(repeats=2), tmp_path / "alone")
+    _, alone = run(tiny_case(**settings), tmp_path / "alone")
     before(IN_RANKS + KEPT.format(file=two) + TRACED)
-    case = tiny_case(gpus=2, repeats=2, offload="model", compile="repeated_blocks")
+    case = tiny_case(**settings, gpus=2, offload="model", compile="repeated_blocks")
     outcome, together = run(case, tmp_path / "together")
     assert outcome.status == "ok"
     assert relative_error(np.load(two), np.load(one)) <= rounding_bound(case)
@@ -76,22 +75,8 @@ def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process(
     assert threads[1] == max(1, threads[0] // 2)
 
 
-def test_ranks_together_make_the_video_of_one_process_with_both_experts(
-    tmp_path: Path, before: Callable[[str], object]
-) -> None:
-    videos = []
-    for gpus in (1, 2):
-        file = tmp_path / f"{gpus}.npy"
-        before(IN_RANKS + KEPT.format(file=file))
-        case = tiny_case("T2V-A14B", steps=4, gpus=gpus)
-        outcome, _ = run(case, tmp_path / f"on_{gpus}")
-        assert outcome.status == "ok"
-        videos.append(np.load(file))
-    assert relative_error(videos[1], videos[0]) <= rounding_bound(case)
-
-
 def test_a_killed_rank_ends_the_case_and_is_named(tmp_path: Path) -> None:
-    when_it_measures(tmp_path, partial(signal_to, "wanbench.measure.rank", signal.SIGKILL), reached="Step_2")
+    when_it_measures(tmp_path, partial(signal_to, "1", signal.SIGKILL), reached="Step_2")
     outcome, trace = run(tiny_case(steps=1000, gpus=2), tmp_path)
     assert outcome.status == trace.status == "killed"
     assert outcome.message.startswith("rank 1: ended by signal SIGKILL")
@@ -113,7 +98,7 @@ FAILING = """\
 
 
 def test_what_a_rank_fails_of_is_what_the_case_fails_of(tmp_path: Path, before: Callable[[str], object]) -> None:
-    before(IN_RANKS.replace("'wanbench.measure.measured_process', ", "") + FAILING)
+    before(IN_RANK_1 + FAILING)
     outcome, trace = run(tiny_case(steps=1000, gpus=2), tmp_path)
     assert (outcome.status, trace.error["stage_reached"]) == ("oom", "Step_2_Inference")
     assert outcome.message == "rank 1: CUDA out of memory. Tried to allocate 2.00 GiB."
@@ -154,12 +139,12 @@ def test_each_rank_sees_the_gpus_of_its_case_and_its_own_first() -> None:
 
 
 def test_the_gpu_of_each_rank_is_checked_against_the_one_that_was_taken_for_it(tmp_path: Path) -> None:
-    job = Job(tiny_case(gpus=2), ["GPU-b", "GPU-a"], tmp_path / "events.jsonl", tmp_path / "v.mp4", 0, None, "")
-    check_gpu({"uuid": "GPU-a"}, job.gpus_of(1))
+    attempt = attempt_in(tmp_path, tiny_case(gpus=2)).begun(None, ["GPU-b", "GPU-a"])
+    check_gpu({"uuid": "GPU-a"}, attempt.gpus_of(1))
     with pytest.raises(SettingError, match="torch computes on GPU-a, and this case has GPU-b"):
-        check_gpu({"uuid": "GPU-a"}, job.gpus_of(0))
-    assert len({job.events_of(0), job.events_of(1), job.rendezvous}) == 3
-    assert replace(job, gpus=[]).gpus_of(1) == []
+        check_gpu({"uuid": "GPU-a"}, attempt.gpus_of(0))
+    assert len({attempt.events_of(0), attempt.events_of(1), attempt.rendezvous}) == 3
+    assert not attempt.begun().gpus_of(1)
 
 
 def test_attention_backends_for_several_gpus_are_those_of_diffusers() -> None:

@@ -15,11 +15,10 @@ from typing import Any
 
 import pytest
 
+from attempts import attempt_in
 from example_cases import tiny_case
 from reports import figures_of, report, rules
-from traces import LIMITS
-from wanbench.cases.case import case_sha256
-from wanbench.measure.assemble import TraceHead, assemble
+from wanbench.measure.assemble import assemble
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.spans import Recording, Stage, read_records, stages_of
 from wanbench.registry import stages as stage_names
@@ -70,17 +69,11 @@ CASE = replace(tiny_case(), scale="full", size="1280*704", unofficial_size=False
 
 def trace_of(tmp_path: Path, record: Recording, samples: Samples) -> Trace:
     case = replace(CASE, steps=sum(span.kind == "step" for span in record.spans.values()))
-    head = TraceHead(
-        case.settings(),
-        {"case_sha256": case_sha256(case), "measure": "m", "env": "e"},
-        record.spans[0].start_ns,
-        samples.times_ns[-1],
-        "2026-11-23T15:20:00+00:00",
-        {"git_commit": None, "git_dirty": None},
-        LIMITS,
-    )
+    began = {"spawned_ns": record.spans[0].start_ns, "started_at": "2026-11-23T15:20:00+00:00"}
+    attempt = replace(attempt_in(tmp_path, case), **began)
+    git = {"git_commit": None, "git_dirty": None}
     file = tmp_path / "tiny.json"
-    write_trace(file, assemble(head, record, samples, Outcome("ok")))
+    write_trace(file, assemble(attempt, samples.times_ns[-1], record, samples, Outcome("ok")) | git)
     return read_trace(file)
 
 

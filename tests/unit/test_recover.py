@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from traces import S, records
 from wanbench.measure.attempt import Attempt, attempt_lock
 from wanbench.measure.failures import failures, last_good_trace
 from wanbench.measure.finalize import finalize, recover
-from wanbench.measure.job import Job
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.spans import read_records
 from wanbench.measure.supervisor import supervise
@@ -37,18 +37,18 @@ def begin(attempt: Attempt, *events: dict) -> None:
         EventLog(attempt.events).write(record)
 
 
-def measure(attempt: Attempt) -> Job:
-    """What a measured process leaves that came to its end."""
+def measure(attempt: Attempt) -> Attempt:
+    """What a measured process leaves that came to its end, and the attempt as it began."""
     begin(attempt, *records([1.0] * attempt.case.steps, case=attempt.case))
-    job = Job(attempt.case, [], attempt.events, attempt.video, 0, None, "2026-11-23T10:00:00+00:00")
-    attempt.job.write_text(job.to_json())
-    return job
+    begun = replace(attempt, started_at="2026-11-23T10:00:00+00:00")
+    attempt.job.write_text(begun.to_json())
+    return begun
 
 
 def write_trace_of(attempt: Attempt, status: str) -> None:
     """End the attempt, as its supervisor would."""
-    job = measure(attempt)
-    finalize(attempt, job, 60 * S, read_records(EventTail(attempt.events).new_records()), Outcome(status))
+    begun = measure(attempt)
+    finalize(begun, 60 * S, read_records(EventTail(attempt.events).new_records()), Outcome(status))
 
 
 def recovered(attempt: Attempt) -> Trace:
@@ -127,14 +127,14 @@ def test_one_that_had_written_down_its_error_keeps_it(attempt: Attempt, out_of_m
 
 def test_one_that_was_killed_right_after_a_weight_transfer_has_a_trace_that_can_be_read(attempt: Attempt) -> None:
     """A transfer is written down when it is over, and no sample or stage boundary need come after it."""
-    job = measure(attempt)
-    events = EventTail(job.events).new_records()
+    begun = measure(attempt)
+    events = EventTail(attempt.events).new_records()
     step = next(i for i, record in enumerate(events) if record["record"] == "begin" and record["kind"] == "step")
     begun_ns = events[step]["time_ns"]
     transfer = {"record": "transfers", "span": events[step]["span"], "intervals": [(begun_ns, begun_ns + 2 * S)]}
     transfer |= {"direction": "load", "module": "Linear", "transfers": 1, "bytes": 8}
     begin(attempt, *events[: step + 1], transfer)
-    attempt.job.write_text(job.to_json())
+    attempt.job.write_text(begun.to_json())
     trace = recovered(attempt)
     assert trace.total_duration_s == begun_ns / S + 2
     (loading,) = [stage for stage in trace.stages if stage.name == "Step_0_Loading"]

@@ -213,12 +213,12 @@ def test_what_differs_between_cases_is_counted_in_the_appendix(read: Reader) -> 
     traces = [read(records([1.0], environment=gpu, case=tiny_case())) for gpu in (GPU, GPU, other)]
     text = report(*(replace(trace, case=trace.case | {"name": name}) for name, trace in zip("abc", traces)))
     assert "NVIDIA H200, 150.00 GB (2 cases); NVIDIA L40S" in text
-    assert "- The cases ran on several GPUs." in text
+    assert "Not all cases ran on the same GPU." in text
 
 
 def test_a_cache_with_random_weights_is_noted(read: Reader) -> None:
     case = tiny_case(cache="first_block")
-    note = "How often a cache serves depends on the weights."
+    note = "How often a cache is used depends on the weights."
     assert note in report(read(records([1.0] * 3, case=case), case=case))
     assert note not in report(read(records([1.0] * 3)))
 

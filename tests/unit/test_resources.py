@@ -2,24 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from conftest import ROOT
-from example_cases import IMAGE, tiny_case
+from example_cases import IMAGE, full_case, tiny_case
 from wanbench.cases.case import Case
-from wanbench.cases.resolve import resolve_cases
 from wanbench.estimate.duration import estimated_duration_s
 from wanbench.estimate.memory import estimated_host_bytes
-from wanbench.estimate.resources import Earlier, limit_s, resources_of
+from wanbench.estimate.resources import limit_s, resources_of
 from wanbench.report.published import read_published
 from wanbench.trace.reader import read_trace
 from wanbench.trace.writer import read_head, write_trace
-
-
-def full_case(model: str = "TI2V-5B", **settings: Any) -> Case:
-    return resolve_cases({"cases": {"full": {"model": model} | settings}}, "full")[0]
 
 
 def test_no_recorded_case_would_have_run_out_of_time_or_memory() -> None:
@@ -46,7 +40,9 @@ def test_each_published_time_of_one_gpu_is_well_below_the_estimate() -> None:
         if figure.gpus == 1:
             image = {"image": IMAGE} if figure.task == "i2v" else {}
             video = {"size": figure.size, "frames": figure.frames}
-            case = full_case(figure.model, task=figure.task, steps=figure.steps, offload="model", **video, **image)
+            case = full_case(
+                model=figure.model, task=figure.task, steps=figure.steps, offload="model", **video, **image
+            )
             assert estimated_duration_s(case) > 2.9 * figure.total_s, figure
             checked += 1
     assert checked > 10
@@ -62,8 +58,8 @@ def test_what_takes_longer_is_given_longer() -> None:
             full_case(steps=10, compile="repeated_blocks"),
             full_case(steps=20, offload="sequential"),
             full_case(steps=20, offload="sequential", repeats=2, warmup=1),
-            full_case("T2V-A14B"),
-            full_case("T2V-A14B", dtype="float32"),
+            full_case(model="T2V-A14B"),
+            full_case(model="T2V-A14B", dtype="float32"),
         )
     ]
     assert estimates_s == sorted(estimates_s)
@@ -77,7 +73,7 @@ def test_weights_on_the_host_are_asked_for() -> None:
     none, model, stream = (estimated_host_bytes(full_case(offload=way)) for way in ("none", "model", "group_stream"))
     assert none + 24e9 < model < stream - 12e9
     # It was 145 GB, and did not go into 135, with each pinned copy counted beside what it takes the place of.
-    assert 106e9 < estimated_host_bytes(full_case("T2V-A14B", offload="group_stream")) < 115e9
+    assert 106e9 < estimated_host_bytes(full_case(model="T2V-A14B", offload="group_stream")) < 115e9
     checkpoint, offloaded = full_case(weights="pretrained"), full_case(weights="pretrained", offload="model")
     assert none + 11e9 < estimated_host_bytes(checkpoint) < none + 12e9
     assert estimated_host_bytes(offloaded) == model
@@ -96,7 +92,7 @@ def test_time_is_the_estimate_but_never_more_than_the_case_may_take() -> None:
 
 def test_after_running_out_of_time_a_case_is_given_all_that_it_may_take() -> None:
     case = full_case()
-    asked = resources_of(case, Earlier(case, 100), "timeout")
+    asked = resources_of(case, (case, 100), "timeout")
     assert limit_s(asked.runtime_min) >= case.timeout_s
     assert asked.mem_mb == resources_of(case, None, None).mem_mb
 
@@ -109,18 +105,18 @@ def test_after_a_kill_a_case_is_given_twice_the_memory() -> None:
 
 def test_an_earlier_time_replaces_the_estimate_also_where_settings_changed() -> None:
     case = full_case(steps=50)
-    same = resources_of(case, Earlier(case, 600), None)
+    same = resources_of(case, (case, 600), None)
     assert limit_s(same.runtime_min) == pytest.approx(2 * 600 + 120, abs=60)
     fewer = replace(case, steps=25)
     change = estimated_duration_s(case) / estimated_duration_s(fewer)
-    scaled = resources_of(case, Earlier(fewer, 600), None)
+    scaled = resources_of(case, (fewer, 600), None)
     assert limit_s(scaled.runtime_min) == pytest.approx(2 * 600 * change + 120, abs=60)
 
 
 def test_an_earlier_time_on_more_gpus_is_longer_on_fewer_and_one_on_fewer_no_shorter_on_more() -> None:
     one, four = full_case(), full_case(gpus=4)
-    assert limit_s(resources_of(one, Earlier(four, 600), None).runtime_min) == pytest.approx(2 * 600 * 4 + 120, abs=60)
-    assert limit_s(resources_of(four, Earlier(one, 600), None).runtime_min) == pytest.approx(2 * 600 + 120, abs=60)
+    assert limit_s(resources_of(one, (four, 600), None).runtime_min) == pytest.approx(2 * 600 * 4 + 120, abs=60)
+    assert limit_s(resources_of(four, (one, 600), None).runtime_min) == pytest.approx(2 * 600 + 120, abs=60)
 
 
 def test_the_head_of_a_trace_is_read_without_its_events(tmp_path: Path) -> None:

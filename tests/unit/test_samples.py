@@ -102,6 +102,23 @@ def test_coverage_leaves_out_gaps_and_the_time_before_the_first_sample() -> None
     assert coverage(Samples([], [], 1.0, None), (0, 8 * S)) == (0.0, 8.0)
 
 
+def test_activity_that_nvml_refused_from_the_start_is_no_gap_and_one_that_ended_is() -> None:
+    ticks = [{"time_ns": i * S, "values": {"power_w": 1.0}} for i in range(5)]
+    head = {"gpu_telemetry": {"gpus": ["GPU-0"]}}
+
+    def covered(*end: dict) -> float:
+        return coverage(read_samples([head, *ticks, *end], 1.0), (0, 4 * S))[0]
+
+    refused = {"samples": 5, "missed": 0, "gpu_refused": {"sm_activity_pct": "Not Supported"}}
+    assert covered(refused) == 100.0
+    assert covered() == 0.0
+    ticks[0]["values"]["sm_activity_pct"] = 50.0
+    assert covered(refused) == 0.0
+    assert read_samples([head, refused], 1.0).gpu_telemetry == head["gpu_telemetry"] | {
+        "refused": refused["gpu_refused"]
+    }
+
+
 MS = 1_000_000
 GPM = {"sm_activity_source": "gpm_sm_utilisation"}
 

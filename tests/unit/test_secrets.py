@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from traces import LIMITS, records, trace_of, write
-from wanbench.compare.runs import compared_runs
+from wanbench.compare.change_verdict import compared_runs
 from wanbench.measure.case_log import log_pipe
 from wanbench.util import redaction
 from wanbench.util.job_entry import RuleLog

@@ -162,10 +162,10 @@ def test_what_each_is_best_at_among_those_on_as_many_gpus(make: Make) -> None:
     )
     assert {name: row.best_at for name, row in found.items()} == {
         "two": "",
-        "compiled": "fastest, Pareto",
-        "alike": "fastest, Pareto",
+        "compiled": "fastest, trade-off",
+        "alike": "fastest, trade-off",
         "eager": "",
-        "offload": "least memory, Pareto",
+        "offload": "least memory, trade-off",
     }
 
 

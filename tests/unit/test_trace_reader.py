@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from traces import LIMITS, change, records, trace_of, write
-from wanbench.analysis.collect import Excluded, Expected, collect, not_of_the_grid
+from wanbench.analysis.collect import Excluded, collect, not_of_the_grid
 from wanbench.analysis.tables import cases_table, excluded_table, stages_table
 from wanbench.measure.outcome import Outcome
 from wanbench.report.grid_outcome import errors_of
@@ -166,10 +166,10 @@ def test_a_broken_compressed_trace_and_one_that_is_not_there_are_refused(file: P
         read_trace(file.with_name("none.json"))
 
 
-def expected(file: Path, **changes: str) -> Expected:
+def expected(file: Path, **changes: str) -> dict:
     values = {"case_sha256": json.loads(file.read_text())["digests"]["case_sha256"], "measure": "m", "env": "e"}
     values |= changes
-    return Expected({"tiny": values["case_sha256"]}, values["measure"], values["env"])
+    return values | {"case_sha256": {"tiny": values["case_sha256"]}}
 
 
 def test_a_trace_of_the_grid_is_used(file: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_stale_trace_is_named_and_not_used(file: Path, changes: dict, part: st
 
 def test_a_trace_under_another_name_is_not_used(file: Path) -> None:
     other = file.rename(file.with_name("other.json"))
-    _, excluded = collect([other], Expected({"other": "0" * 64}, "m", "e"), LIMITS)
+    _, excluded = collect([other], {"case_sha256": {"other": "0" * 64}, "measure": "m", "env": "e"}, LIMITS)
     assert "holds case 'tiny'" in excluded[0].reason
     assert excluded[0].reason.endswith(f"; --forcerun {other} measures it again")
 

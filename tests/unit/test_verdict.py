@@ -10,8 +10,7 @@ import pytest
 from example_cases import tiny_case
 from reports import figures_of, report, rules, tables
 from traces import GPU, LIMITS, S, host_samples, records, trace_of, write
-from wanbench.analysis.collect import collect
-from wanbench.analysis.measured_runs import judged
+from wanbench.analysis.collect import collect, judged
 from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.compare.sides import side_of
 from wanbench.telemetry.samples import Samples
@@ -155,7 +154,7 @@ def test_a_contaminated_generation_is_excluded_and_named(tmp_path: Path, reading
     assert f"1 ({why.replace('_', ' ')})" in finding.text
     text = report(trace)
     assert tables(text, "Case")[0][0]["Check"] == "passed (without 1 of 3 generations)"
-    assert "Figures are of 1 of 3 generations; 1 contaminated and excluded." in text
+    assert "Figures are of 1 of 3 generations; 1 excluded for a fault." in text
     step = next(row for row in tables(text, "Stage")[0] if row["Stage"] == "Step_1_Inference")
     assert (step["Time (s)"], step["First (s)"], "Max (s)" in step) == ("2.00", "2.00", False)
 

@@ -146,7 +146,7 @@ def test_a_group_that_holds_nothing_moves_nothing(tmp_path: Path) -> None:
         for group in groups:
             group.onload_()
     transfers = read_records(EventTail(tmp_path / "events").new_records()).transfers
-    assert [(transfer.module, transfer.size_bytes) for transfer in transfers] == [("Linear", 80)]
+    assert [(transfer["module"], transfer["bytes"]) for transfer in transfers] == [("Linear", 80)]
 
 
 def test_observation_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def test_a_written_checkpoint_is_loaded_and_what_it_read_is_told(tmp_path: Path)
     run = project.snakemake(folder)
     assert run.code == 0, run.output
     assert run.jobs == {("checkpoint", "")}
-    run = project.snakemake("results/traces/loaded.json", "results/report.md")
+    run = project.snakemake("results/traces/loaded.json")
     assert run.code == 0, run.output
     trace = json.loads(project.read("results/traces/loaded.json"))
     assert trace["status"] == "ok"

@@ -15,10 +15,10 @@ def test_a_grid_of_the_project_is_measured_in_another_folder(tmp_path: Path) -> 
     own = {"defaults": SMALL_DEFAULTS, "cases": {"a": case}}
     (project.folder / "config/own.yaml").write_text(yaml.safe_dump(own), "utf-8")
     there = ("--directory", "runs/own", "--config", "grid=config/own.yaml")
-    run = project.snakemake("results/report.md", *there)
+    run = project.snakemake("results/tables/cases.csv", *there)
     assert run.code == 0, run.output
     assert ("measure", "a") in run.jobs
-    assert "| a " in project.read("runs/own/results/report.md")
+    assert "\na,ok," in project.read("runs/own/results/tables/cases.csv")
     (project.folder / "config/own.yaml").write_text(yaml.safe_dump(own | {"cases": {"b": SMALL}}), "utf-8")
     command = re.search(r"not measured again\): (mkdir .*)", project.snakemake("-n", *there).output)[1]
     subprocess.run(["bash", "-c", command], check=True, cwd=project.folder / "runs/own")
@@ -27,7 +27,7 @@ def test_a_grid_of_the_project_is_measured_in_another_folder(tmp_path: Path) -> 
     (project.folder / "config/own.yaml").write_text(yaml.safe_dump(own), "utf-8")
     (project.folder / "runs/own/results/aside/traces/a.json").rename(project.folder / "runs/own/results/traces/a.json")
     assert not (project.folder / "results").exists()
-    assert project.snakemake("results/report.md", *there).jobs == set()
+    assert project.snakemake("results/tables/cases.csv", *there).jobs == set()
     plain = project.snakemake("--dry-run", "--directory", "runs/default")
     assert plain.code == 0, plain.output
     assert len([case for rule, case in plain.jobs if rule == "measure"]) == 6

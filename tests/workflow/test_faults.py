@@ -2,11 +2,14 @@
 
 import hashlib
 import os
+import random
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from conftest import SMALL, SMALL_DEFAULTS, Project, copy_project
@@ -27,7 +30,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """With one measured case."""
     project = copy_project(tmp_path_factory.mktemp("failed_checks") / "project")
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL}})
-    run = project.snakemake(TABLE)
+    run = project.snakemake("results/traces/a.json")
     assert run.code == 0, run.output
     return project
 
@@ -46,13 +49,22 @@ def lines_with(text: str, part: str) -> list[str]:
     return [line for line in text.splitlines() if part in line]
 
 
+def all_started_by(run: psutil.Popen) -> list[psutil.Process]:
+    """The processes under Snakemake, once sampler and measured process are among them."""
+    words: set[str] = set()
+    for process in (found := run.children(recursive=True)):
+        with suppress(psutil.Error):
+            words |= set(process.cmdline())
+    return found if {"wanbench.telemetry.sampler", "wanbench.measure.measured_process"} <= words else []
+
+
 @own_file_system
 def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(project: Project) -> None:
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL | {"seed": 1}}})
     before = digest(project)
     in_namespace(
         project,
-        f"""
+        """
         mv results measured
         mkdir results
         mount -t tmpfs -o size=120m none results
@@ -64,7 +76,7 @@ def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(projec
         run full.txt results/traces/b.json
         cp -a results/traces full
         rm results/filler
-        run space.txt {TABLE}
+        run space.txt results/traces/b.json
         cp -a results/traces done
         umount results
         rmdir results
@@ -107,6 +119,36 @@ def test_a_second_snakemake_in_the_folder_is_refused_and_does_not_disturb_the_fi
     # Its case does not end well.
     assert first.wait(300) == 1
     assert read_trace(project.folder / "results/traces/c.json").status == "timeout"
+
+
+def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_the_grid(project: Project) -> None:
+    """Kills of the other processes: tests/unit/test_processes.py, test_sampler_process.py and test_ends.py."""
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "k": SMALL | {"seed": 2}}})
+    before, trace = digest(project), project.folder / "results/traces/k.json"
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/traces/k.json"]
+    with (project.folder / "killed.txt").open("w") as output:
+        run = psutil.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+        while not (started := all_started_by(run)):
+            assert run.poll() is None
+            time.sleep(0.02)
+        print("killed after", after_s := random.uniform(0, 1), "s")
+        time.sleep(after_s)
+        run.kill()
+        run.wait()
+    _, alive = psutil.wait_procs(started, timeout=300)
+    assert not alive
+    with own_slot([], 1, pytest.fail):
+        pass
+    assert not trace.exists()
+    assert project.snakemake("--unlock").code == 0
+    again = project.snakemake("results/traces/k.json", "results/traces/a.json")
+    assert again.code == 0, again.output
+    assert again.jobs == {("measure", "k")}
+    assert read_trace(trace).status == "ok"
+    assert digest(project) == before
+    results = project.folder / "results"
+    assert not list(results.rglob(".*"))
+    assert {file.name for file in (results / "attempts").glob("*/*")} == {"run", "trace.json"}
 
 
 def test_a_trace_that_was_changed_by_hand_is_named_and_not_used(project: Project) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import pynvml
+
 from conftest import Project, simulated_gpus
 
 
@@ -22,3 +24,17 @@ def test_a_plan_measures_nothing_and_names_every_case(new_project: Callable[[], 
     assert "GPUs that may be used: 1 x NVIDIA H200, 150.8 GB" in simulated.output.splitlines()
     assert "nothing measured" in simulated.output
     assert "Needs a GPU" not in simulated.output
+
+
+def test_a_driver_that_does_not_answer_is_no_machine_without_a_gpu(new_project: Callable[[], Project]) -> None:
+    project, grid = new_project(), ("--config", "grid=config/wan22.yaml")
+    mismatch = {"SIMULATED_DRIVER_FAILS": str(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)}
+    planned = project.snakemake("plan", *grid, environment=simulated_gpus("GPU-0") | mismatch)
+    assert planned.code == 0, planned.output
+    assert "GPUs that may be used: not known, since NVML does not answer: RM has detected an NVML/RM" in planned.output
+    assert "Needs a GPU" not in planned.output
+    started = project.snakemake(*grid, environment=simulated_gpus("GPU-0") | mismatch)
+    assert started.code == 1
+    assert "Nothing was started: 29 cases need a GPU" in started.output
+    assert "restart the machine" in started.output
+    assert not (project.folder / "results/traces").exists()

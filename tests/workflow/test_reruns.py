@@ -18,6 +18,7 @@ A, B = CASES[:2]
 TEXTS = {("report", ""), ("plots", ""), ("page", ""), ("outcome", "")}
 REPORT = TEXTS | {("tabulate", "")}
 PACKAGE = "workflow/scripts/wanbench"
+EDITED = "\nEDITED = True\n"
 
 
 def again(*cases: str) -> set[tuple[str, str]]:
@@ -81,55 +82,54 @@ def test_nothing_runs_after_changes_that_change_nothing(copied: Project) -> None
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda grid: grid["cases"][A].update(steps=7), again(A)),
-        (lambda grid: grid["cases"].update(d=SMALL), again("d")),
+        (lambda grid: grid["cases"].update({A: grid["cases"][A] | {"steps": 7}, "d": SMALL}), again(A, "d")),
         (lambda grid: grid["cases"].pop(B), REPORT),
         (lambda grid: grid["cases"].update(e=grid["cases"].pop(B)), again("e")),
         (lambda grid: grid["defaults"].update(dtype="bfloat16"), again(*CASES[:-1])),
     ],
-    ids=["one key", "add", "remove", "rename", "a default"],
+    ids=["one key, and one more", "remove", "rename", "a default"],
 )
 def test_a_change_of_the_grid(project: Project, change: Callable[[dict], object], expected: set) -> None:
     project.write_grid(changed(change))
-    assert project.plan() == expected
+    plan = project.snakemake("--dry-run")
+    assert plan.jobs == expected
+    # The reason to make the tables again is short.
+    assert "case_sha256" not in re.search(r"rule tabulate:\n(?:    .*\n)*?    reason: (.*)", plan.output)[1]
 
 
 @pytest.mark.parametrize(
-    ("path", "more", "expected"),
+    ("edits", "expected"),
     [
-        ("workflow/scripts/measure_case.py", "\nEDITED = True\n", again(*CASES)),
-        (f"{PACKAGE}/measure/wan/generate.py", "\nEDITED = True\n", again(*CASES)),
-        (f"{PACKAGE}/trace/writer.py", "\nEDITED = True\n", again(*CASES)),
-        ("envs/measure.yaml", "      - filelock==4.3.1\n", again(*CASES)),
-        (f"{PACKAGE}/findings/trust.py", "\nEDITED = True\n", TEXTS),
-        (f"{PACKAGE}/report/published_figures.csv", "\n", TEXTS),
-        (f"{PACKAGE}/report/templates/case.md.j2", "\nA sentence more.\n", TEXTS),
-        # It judges cases.
-        (f"{PACKAGE}/trace/verdict.py", "\nEDITED = True\n", REPORT),
-        # Tables hold the estimate.
-        (f"{PACKAGE}/estimate/memory.py", "\nEDITED = True\n", REPORT),
-        (f"{PACKAGE}/plots/timeline.py", "\nEDITED = True\n", {("plots", ""), ("page", ""), ("outcome", "")}),
+        ({f"{PACKAGE}/measure/wan/generate.py": EDITED}, again(*CASES)),
+        ({"envs/measure.yaml": "      - filelock==4.3.1\n"}, again(*CASES)),
+        ({"envs/measure.post-deploy.sh": "python -m pip install --no-deps filelock==4.3.1\n"}, again(*CASES)),
+        (
+            {
+                f"{PACKAGE}/findings/trust.py": EDITED,
+                f"{PACKAGE}/report/published_figures.csv": "\n",
+                f"{PACKAGE}/report/templates/case.md.j2": "\nA sentence more.\n",
+            },
+            TEXTS,
+        ),
+        # The one judges cases, and tables hold the estimate of the other.
+        ({f"{PACKAGE}/trace/verdict.py": EDITED, f"{PACKAGE}/estimate/memory.py": EDITED}, REPORT),
+        ({f"{PACKAGE}/plots/timeline.py": EDITED}, {("plots", ""), ("page", ""), ("outcome", "")}),
     ],
+    ids=["measuring code", "measuring environment", "texts", "what is exempt from measuring", "pictures"],
 )
-def test_an_edit_runs_what_depends_on_it(project: Project, path: str, more: str, expected: set) -> None:
-    edit(project, path, lambda text: text + more)
+def test_an_edit_runs_what_depends_on_it(project: Project, edits: dict[str, str], expected: set) -> None:
+    for path, more in edits.items():
+        edit(project, path, lambda text, more=more: text + more)
     assert project.plan() == expected
 
 
-@pytest.mark.parametrize(
-    ("file", "before", "after", "expected"),
-    [
-        ("thresholds", "busy_machine_pct: 10", "busy_machine_pct: 20", TEXTS),
-        # A limit of the check of a case.
-        ("thresholds", "slowed_down_pct: 1", "slowed_down_pct: 2", REPORT),
-        ("prices", "# gpu_hour", "gpu_hour", TEXTS),
-    ],
-)
-def test_a_threshold_or_a_price_measures_nothing(
-    project: Project, file: str, before: str, after: str, expected: set
-) -> None:
-    edit(project, f"config/{file}.yaml", lambda text: text.replace(before, after))
-    assert project.plan() == expected
+def test_a_threshold_or_a_price_measures_nothing(project: Project) -> None:
+    edit(project, "config/prices.yaml", lambda text: text.replace("# gpu_hour", "gpu_hour"))
+    edit(project, "config/thresholds.yaml", lambda text: text.replace("busy_machine_pct: 10", "busy_machine_pct: 20"))
+    assert project.plan() == TEXTS
+    # A limit of the check of a case.
+    edit(project, "config/thresholds.yaml", lambda text: text.replace("slowed_down_pct: 1", "slowed_down_pct: 2"))
+    assert project.plan() == REPORT
 
 
 def test_a_changed_case_is_measured_and_the_others_are_not_touched(copied: Project) -> None:
@@ -144,6 +144,19 @@ def test_a_changed_case_is_measured_and_the_others_are_not_touched(copied: Proje
     assert "Step_5_Inference" in copied.read("results/report.md")
     (traces / f"{B}.json").unlink()
     assert copied.plan() == again(B)
+
+
+def test_one_case_that_fails_ends_the_command_with_an_error_that_names_it(copied: Project) -> None:
+    copied.write_grid(changed(lambda grid: grid["cases"][A].update(timeout_s=1)))
+    traces = [f"results/traces/{case}.json" for case in (A, B)]
+    run = copied.snakemake(*traces)
+    assert run.code == 1
+    assert f"{A}: timeout in Process_Startup: ended after timeout_s = 1 s (logs/measure/{A}.log)" in run.output
+    assert f"{B}: " not in run.output.split("All that was asked for is made, but:")[1]
+    again = copied.snakemake(*traces)
+    assert again.jobs == {("measure", A)}
+    assert again.code == 1
+    assert copied.snakemake(traces[1]).code == 0
 
 
 def test_a_trace_that_snakemake_was_made_to_believe_is_named_and_not_used(copied: Project) -> None:
@@ -173,9 +186,9 @@ def test_a_trace_of_a_removed_case_ends_the_run_with_what_to_do_and_costs_nothin
     command = line.split("not measured again): ")[1]
     assert command == f"mkdir -p results/aside/traces && mv -n results/traces/{B}.json results/aside/traces"
     subprocess.run(command, shell=True, cwd=copied.folder, check=True)
-    run = copied.snakemake()
-    assert run.code == 0, run.output
-    assert run.jobs == REPORT
+    after = copied.snakemake("--dry-run")
+    assert after.jobs == REPORT
+    assert "no cases for these traces" not in after.output
     # Back in the grid, the kept trace is still that of its case.
     copied.write_grid(GRID)
     shutil.move(copied.folder / f"results/aside/traces/{B}.json", copied.folder / "results/traces")

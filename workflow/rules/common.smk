@@ -1,7 +1,5 @@
-import atexit
 import os
 import sys
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,47 +10,22 @@ sys.path.insert(0, str(SCRIPTS))
 
 from wanbench.cases.case import case_sha256
 from wanbench.cases.command_line import grid_file
-from wanbench.cases.messages import of_unwritable
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.schema import read_checked
-from wanbench.cases.yaml_file import read_yaml
+from wanbench.cases.yaml_file import environment_digest, read_yaml
 from wanbench.compare.baseline import baseline_files
 from wanbench.measure.failures import failures
 from wanbench.trace.verdict import Limits
 from wanbench.util.code_closure import NOT_MEASURED, code_digest
 from wanbench.util.digests import value_digest
 from wanbench.util.errors import InputError
-from wanbench.util.paths import named_path, unwritable
+from wanbench.util.paths import named_path
 from wanbench.util.text import visible
 
 
 def refuse(message):
     """End with one line. Of an exception, Snakemake would show where it was raised as well."""
     sys.exit(visible(str(message)))
-
-
-if {"{", "}"} & set(str(workflow.basedir)):
-    refuse(
-        f"{workflow.basedir}: Snakemake takes braces in the path of a project for wildcards; allowed: without braces"
-    )
-RECORDS = Path(".snakemake").absolute()
-# Where Snakemake itself would end with a traceback, even in a dry run.
-if not (RECORDS / "locks").is_dir() and unwritable([".snakemake"]):
-    refuse(of_unwritable([".snakemake"]))
-if any(not os.access(file, os.R_OK) for file in RECORDS.glob("metadata/*")):
-    refuse(of_unwritable([".snakemake/metadata"]))
-
-
-@atexit.register
-def share_records():
-    """Leave what a dry run of those who may not write here reads: of it, Snakemake lets others read nothing."""
-    umask = os.umask(0)
-    os.umask(umask)
-    with suppress(OSError):
-        if RECORDS.is_dir():
-            (RECORDS / "locks").mkdir(exist_ok=True)
-        for file in RECORDS.glob("metadata/**/*"):
-            file.chmod((0o777 if file.is_dir() else 0o666) & ~umask)
 
 
 # Internals of Snakemake: `config` would tell neither which file a grid is from nor that a case stands in it twice.
@@ -69,13 +42,13 @@ except InputError as error:
 CASES = {case.name: case for case in sorted(RESOLVED, key=lambda case: case.name)}
 LIMITS = {field.name: THRESHOLDS[field.name] for field in fields(Limits)}
 # Snakemake sees neither imported modules nor the content of environment files: their digests are parameters.
-MEASURE_ENV, REPORT_ENV = (value_digest(read_yaml(named_path(f"envs/{env}.yaml"))) for env in ("measure", "report"))
+MEASURE_ENV, REPORT_ENV = map(environment_digest, ("measure", "report"))
 EXPECTED = {"measure": code_digest(SCRIPTS / "measure_case.py", NOT_MEASURED), "env": MEASURE_ENV}
 EXPECTED["case_sha256"] = {name: case_sha256(case) for name, case in CASES.items()}
-# For scripts, through what Snakemake does not compare: other limits, or conda instead of none, measure nothing again.
-config |= {"expected": EXPECTED, "limits": LIMITS, "snakemake_pid": os.getpid()}
-# Nor does another place of an image, whose digest is a parameter.
-config["images"] = {case.name: case.image for case in RESOLVED if case.image}
+# For scripts, through what Snakemake does not compare: other limits, another place of an image, or conda instead of none,
+# measure nothing again.
+PLACES = {case.name: case.places() for case in RESOLVED}
+config |= {"expected": EXPECTED, "limits": LIMITS, "places": PLACES, "snakemake_pid": os.getpid()}
 # An internal of Snakemake: a job whose environment was not activated would run on the host's packages, unnoticed.
 deployed_by = workflow.deployment_settings.deployment_method
 config["software_deployment"] = "conda" if DeploymentMethod.CONDA in deployed_by else "none"

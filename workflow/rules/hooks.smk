@@ -12,9 +12,10 @@ OTHER_TRACES = sorted(f"results/traces/{name}.json" for name in TRACED.differenc
 
 
 def without_gpu(names):
-    """A line on those of the cases that need a GPU, where this machine has none; empty where nobody can tell."""
+    """A line on those of the cases that need a GPU, where none can be used here; empty where nobody can tell."""
     large = sorted(case.name for case in RESOLVED if case.name in names and is_full_scale(case))
-    return of_no_gpu(large) if large and this_machine(os.environ).gpus == () else ""
+    machine = this_machine(os.environ) if large else None
+    return of_no_gpu(large, machine.no_answer) if machine and (machine.gpus == () or machine.fails) else ""
 
 
 def warn(message):
@@ -41,5 +42,10 @@ onstart:
 
 # Where rule outcome has no part in the run, such as of one case, or of a comparison.
 onsuccess:
+    share_records()
     if failed := failed_in_run(Path("results"), CASES, config["run_id"]):
         raise WorkflowError(visible("\n".join(["All that was asked for is made, but:", *failed])))
+
+
+onerror:
+    share_records()

@@ -12,16 +12,6 @@ from wanbench.measure.failures import asked_resources
 config["job_ends_in_time"] = workflow.remote_exec and "SLURM_JOB_ID" in os.environ
 
 
-def check_writable():
-    """Where functions of rules are called, it is known whether this is a dry run, which writes next to nothing."""
-    folders = unwritable([".snakemake", "results", "logs"])
-    if folders and not workflow.dryrun:
-        refuse(of_unwritable(folders))
-    if folders:
-        # An internal of Snakemake, which would keep there what a dry run saw of files.
-        workflow.persistence.iocache_path = str(workflow.snakemake_tmp_dir)
-
-
 def case_identity(wildcards):
     """What of a case counts: only what differs from a neutral value, so that a new setting measures nothing again."""
     check_writable()

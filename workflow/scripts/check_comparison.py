@@ -8,7 +8,7 @@ from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
-from wanbench.compare.command_end import ending, errors_of
+from wanbench.compare.export import ending, errors_of
 
 comparison = json.loads(Path(snakemake.input.json).read_text("utf-8"))
 errors = errors_of(comparison)

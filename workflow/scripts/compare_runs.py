@@ -11,8 +11,8 @@ enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 import pandas as pd
 
 from wanbench.analysis.tables import write_table
+from wanbench.compare.change_verdict import compared_runs
 from wanbench.compare.export import as_json, as_table
-from wanbench.compare.runs import compared_runs
 from wanbench.report.comparison_markdown import render
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically

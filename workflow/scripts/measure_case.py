@@ -19,7 +19,7 @@ from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError
 
 name = snakemake.wildcards.case
-case = Case.from_identity(name, dict(snakemake.params.case), snakemake.config["images"].get(name))
+case = Case.from_identity(name, dict(snakemake.params.case), snakemake.config["places"][name])
 digests = {
     "case_sha256": case_sha256(case),
     "measure": snakemake.params.measure_digest,

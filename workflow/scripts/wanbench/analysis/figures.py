@@ -1,41 +1,21 @@
 """The figures of all cases, from the tables of their stages and details. NaN, or no row, where nothing was measured."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from wanbench.analysis.generations import COLD, GENERATION, STEP, WARM, energies, generations_of, steps_of, sums
+from wanbench.analysis.generations import GENERATION, STEP, energies, generations_of, steps_of, sums
 from wanbench.models.facts import MODELS, passes_per_step
 from wanbench.registry import stages as stage_names
+from wanbench.registry.stage_metrics import HIGHEST, OF_STAGES
 from wanbench.trace.reader import Trace
 
 # A mean over less of the time does not stand for the whole.
 _MIN_SHARE_OF_TIME = 0.9
 # The detail in which the pipeline takes all weights off the device, in Video_Export.
 _OFFLOAD_ALL = "Offload_All"
-_PEAKS = (
-    "gpu_mem_allocated_bytes",
-    "gpu_mem_reserved_bytes",
-    "gpu_mem_used_bytes",
-    "sys_mem_bytes",
-    "process_mem_bytes",
-)
-_REAL = (
-    *(
-        "generation",
-        "start_s",
-        "extent_s",
-        "time_s",
-        "step",
-        "loading_s",
-        "offloading_s",
-        "energy_j",
-        "extent_energy_j",
-    ),
-    *("power_cap_pct", "samples", "sm_activity_pct", "cpu_pct", "comp_load_pct_s", "passes_reused", *_PEAKS),
-)
+_PEAKS = [metric.key for metric in OF_STAGES if metric.over_generations == HIGHEST]
 
 
 def values_of(stages: pd.DataFrame, details: pd.DataFrame, traces: Sequence[Trace]) -> pd.DataFrame:
@@ -91,27 +71,22 @@ def mean_over_time(values: Iterable[tuple[float | None, float]]) -> float | None
 
 def _runs(traces: Sequence[Trace]) -> pd.DataFrame:
     """What figures need to know of each trace beside its stages."""
-
-    def row(trace: Trace) -> Mapping[str, Any]:
-        case, facts = trace.case, MODELS.get(trace.case["model"])
-        return {
-            "cached": case["cache"] != "none",
-            "offload": case["offload"],
-            "loaded": case["weights"] == "pretrained",
-            "passes": passes_per_step(case["guidance"]),
-            "video_s": case["frames"] / facts.fps if facts else None,
-            "total_duration_s": trace.total_duration_s,
-        }
-
-    columns = ["cached", "offload", "loaded", "passes", "video_s", "total_duration_s"]
-    return pd.DataFrame([row(trace) for trace in traces], columns=columns).astype(
-        {"cached": bool, "loaded": bool, "video_s": float, "total_duration_s": float}
+    settings = ["model", "cache", "offload", "weights", "guidance", "frames"]
+    cases = pd.DataFrame([trace.case for trace in traces], columns=settings)
+    fps = cases["model"].map({name: facts.fps for name, facts in MODELS.items()})
+    return cases[["offload"]].assign(
+        cached=cases["cache"] != "none",
+        loaded=cases["weights"] == "pretrained",
+        passes=cases["guidance"].map(passes_per_step),
+        video_s=(cases["frames"] / fps).astype(float),
+        total_duration_s=pd.Series([trace.total_duration_s for trace in traces], dtype=float),
     )
 
 
 def _plain(stages: pd.DataFrame) -> pd.DataFrame:
     """What figures are made of, as plain numbers, which are several times as fast as typed columns."""
-    plain = pd.DataFrame(stages[list(_REAL)].to_numpy(float, na_value=math.nan), columns=list(_REAL))
+    numbers = stages.select_dtypes("number")
+    plain = pd.DataFrame(numbers.to_numpy(float, na_value=math.nan), columns=numbers.columns)
     for key in ("stage", "expert", "excluded"):
         plain[key] = pd.Series(stages[key].to_numpy(object, na_value=None), dtype=object)
     for key in ("measured", "interrupted"):
@@ -169,7 +144,9 @@ def _means_over_time(frame: pd.DataFrame, column: str, by: list[str]) -> pd.Seri
 
 
 def _of_generations(generations: pd.DataFrame, runs: pd.DataFrame) -> dict[str, pd.Series]:
-    cold, warm = (generations[(generations["kind"] == kind).fillna(False)] for kind in (COLD, WARM))
+    # The first of the process, whether or not it is a warm-up, and the measured ones after it.
+    cold = generations[generations["generation"] == 0]
+    warm = generations[(generations["generation"] > 0) & generations["measured"]]
     # What one more video costs.
     further = pd.concat([warm, cold[~cold["trace"].isin(warm["trace"])]])
     return {

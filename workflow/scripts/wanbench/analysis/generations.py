@@ -10,7 +10,6 @@ from wanbench.registry.stage_metrics import SHORTEST_WITH_ENERGY_S
 
 GENERATION = ["trace", "generation"]
 STEP = [*GENERATION, "step"]
-COLD, WARM = "cold", "warm"
 
 # Stages shorter than the sampling interval have no sampled values. A sum over less of the time is not the whole.
 _MIN_SHARE_OF_TIME = 0.99
@@ -70,9 +69,6 @@ def steps_of(stages: pd.DataFrame) -> pd.DataFrame:
 def generations_of(stages: pd.DataFrame, offload_all_s: pd.Series) -> pd.DataFrame:
     """One row a generation that ran to its end and is not excluded; energy and transfers are without compilation.
 
-    `kind` is "cold" for the first of the process, whether or not it is a warm-up, and "warm" for the measured ones
-    after it.
-
     Args:
         offload_all_s: time in which all weights left the device at the end, by trace and generation.
     """
@@ -86,8 +82,4 @@ def generations_of(stages: pd.DataFrame, offload_all_s: pd.Series) -> pd.DataFra
     table["energy_j"] = energies(parts, GENERATION)
     table["vae_computing_s"] = decoding["computing_s"].median()
     table["weight_transfer_s"] = bare.groupby(GENERATION)["transfer_s"].sum().add(offload_all_s, fill_value=0)
-    table = table.reset_index()
-    table["kind"] = pd.Series(pd.NA, table.index, dtype="string")
-    table.loc[table["generation"] == 0, "kind"] = COLD
-    table.loc[(table["generation"] > 0) & table["measured"], "kind"] = WARM
-    return table
+    return table.reset_index()

@@ -2,31 +2,22 @@
 
 import pandas as pd
 
-from wanbench.analysis.case_rows import CaseRow
-from wanbench.analysis.comparable import COLD, WARM, at_steps, comparable, is_lossy
-from wanbench.models.facts import MODELS
-from wanbench.registry.settings import METHOD, SETTINGS, WORKLOAD, keys
+from wanbench.analysis.case_rows import case_rows
+from wanbench.analysis.comparable import COLD, WARM, comparable, with_official_steps
+from wanbench.registry.settings import METHOD, SETTINGS, WORKLOAD, is_lossy, keys
 
 # Times are scaled to the official steps. Seeds, prompts and the like change no time.
 _WORKLOAD = [key for key in keys(WORKLOAD) if key != "steps" and SETTINGS[key].acts_on != "nothing"]
 _MACHINE = ["gpu_name", "gpu_power_limit_w", "gpu_driver", "packages"]
-_BELONG = {row.key: row.only_with[0] for row in SETTINGS.values() if row.role == METHOD and row.only_with}
+_BELONG = {key: of for key in keys(METHOD) for of, _ in SETTINGS[key].only_with if SETTINGS[of].role == METHOD}
 # Settings that are varied one at a time; a cache's threshold belongs to the cache.
 FACTORS = tuple(key for key in keys(METHOD) if key not in _BELONG)
 _FIGURES = ["warm_s", "cold_s", "warm_j", "cold_j", "step_s", "gpu_mem_allocated_bytes"]
 _COLUMNS = {
-    "case": "string",
-    "other": "string",
-    "key": "string",
-    "value": "string",
-    "other_value": "string",
-    "same_gpu": "boolean",
-    "lossy": "boolean",
-    "step_ratio": "Float64",
-    "generation_ratio": "Float64",
-    "energy_ratio": "Float64",
-    "memory_change_bytes": "Float64",
-    "memory_saved_pct": "Float64",
+    **dict.fromkeys(("case", "other", "key", "value", "other_value"), "string"),
+    **dict.fromkeys(("same_gpu", "lossy"), "boolean"),
+    **dict.fromkeys(("step_ratio", "generation_ratio", "energy_ratio"), "Float64"),
+    **dict.fromkeys(("memory_change_bytes", "memory_saved_pct"), "Float64"),
 }
 
 
@@ -50,15 +41,9 @@ def one_factor_pairs(cases: pd.DataFrame) -> pd.DataFrame:
     return pairs[list(_COLUMNS)].astype(_COLUMNS)
 
 
-def _prepared(rows: list[CaseRow]) -> pd.DataFrame:
+def _prepared(cases: pd.DataFrame) -> pd.DataFrame:
     """The cases with what a merge looks at."""
-    table = pd.DataFrame(rows)
-    table["lossy"] = [is_lossy(case) for case in rows]
-    for kind, with_it in ((WARM, "generation_s"), (COLD, "cold_generation_s")):
-        scaled = [at_steps(case, MODELS[case["model"]].steps, kind) for case in rows]
-        has_it = table[with_it].notna()
-        table[f"{kind}_s"] = pd.Series([each.time_s for each in scaled], dtype="Float64").where(has_it)
-        table[f"{kind}_j"] = pd.Series([each.energy_j for each in scaled], dtype="Float64").where(has_it)
+    table = with_official_steps(cases).assign(lossy=[is_lossy(case) for case in case_rows(cases)])
     table["fixed"] = _joined(table, [*_WORKLOAD, *_MACHINE])
     for key in FACTORS:
         text = table[key].astype("string").str.lower()

@@ -1,6 +1,6 @@
 """Typed tables of all cases, stages and details. Empty means not measured; 0 means measured, and zero."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from wanbench.analysis.figures import medians, values_of
 from wanbench.cases.case import Case
 from wanbench.cases.scale import LEAST_FULL_BYTES
 from wanbench.estimate.memory import estimated_peak_bytes
+from wanbench.models.facts import LONGEST_PROMPT_TOKENS
 from wanbench.registry import stages as stage_names
 from wanbench.registry.metrics import CASE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, STAGE_COLUMNS
 from wanbench.trace.reader import Trace
@@ -24,6 +25,7 @@ _FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _LONGEST_CELL = 30_000
 _TRANSFERS = ("transfers", "loading_s", "offloading_s", "loaded_bytes", "offloaded_bytes")
 _TIMES = ("generation", "start_s", "time_s")
+_OF_TRACE = ("status", "started_at", "git_commit", "git_dirty", "git_changed", "image_changes", "video_bytes")
 
 
 @dataclass(frozen=True)
@@ -119,9 +121,7 @@ def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
 
 
 def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
-    """A typed table."""
-    frame = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
-    return frame.astype(dict(columns))
+    return pd.DataFrame(list(rows), columns=list(columns), dtype=object).astype(dict(columns))
 
 
 def _is_tiny(trace: Trace) -> bool:
@@ -133,39 +133,37 @@ def _is_tiny(trace: Trace) -> bool:
 def _case_row(trace: Trace) -> dict[str, Any]:
     # What was applied wins over what was asked for; a case that failed early has only the latter.
     ran = trace.case | (trace.applied or {})
+    really = trace.ran or {}
     environment, quality, error = trace.environment or {}, trace.quality, trace.error or {}
-    change = quality["step_time_change"] or {}
-    generations = {stage.generation for stage in trace.stages if stage.generation is not None}
-    row = {key: ran[key] for key in CASE_COLUMNS if key in ran}
-    row |= {key: environment[key] for key in CASE_COLUMNS if key in environment}
-    row |= {key: quality[key] for key in CASE_COLUMNS if key in quality}
-    row |= _gpu_columns(environment)
-    row |= {f"{reason}_pct": share for reason, share in (quality.get("throttled_pct") or {}).items()}
-    return row | {
+    telemetry, throttled_pct = environment.get("gpu_telemetry") or {}, quality.get("throttled_pct")
+    change, stages = quality["step_time_change"] or {}, trace.stages
+    groups = {
+        "gpu": (environment.get("gpu") or {}) | telemetry,
+        "gpu_telemetry": telemetry,
+        "error": error,
+        "step_change": change,
+    }
+    found = {f"{group}_{key}": value for group, values in groups.items() for key, value in values.items()}
+    found |= telemetry | ran | environment | quality
+    found |= {f"{reason}_pct": share for reason, share in (throttled_pct or {}).items()}
+    found |= {key: getattr(trace, key) for key in _OF_TRACE}
+    return {key: found[key] for key in CASE_COLUMNS if key in found} | {
         "case": trace.case["name"],
-        "status": trace.status,
-        "guidance": " / ".join(f"{scale:g}" for scale in ran["guidance"]),
+        "guidance": guidance_text(ran["guidance"], really.get("guidance_on", ran["guidance"][0] > 1)),
         "guidance_first": ran["guidance"][0],
         "guidance_second": ran["guidance"][1] if len(ran["guidance"]) > 1 else None,
+        **{key: really.get(key) for key in ("attention_kernel", "compiled_frames")},
+        **{f"{key}_cut": _cut(really.get(key)) for key in ("prompt_tokens", "negative_prompt_tokens")},
         "placement_s": _placement_s(trace, ran["compile"]),
         "estimated_peak_bytes": None if _is_tiny(trace) else estimated_peak_bytes(Case.from_settings(trace.case)),
-        "generations": len(generations),
-        "generations_excluded": len({stage.generation for stage in trace.stages if stage.excluded}),
-        "steps_done": sum(stage.measured and stage.name.endswith("_Inference") for stage in trace.stages),
+        "generations": len({stage.generation for stage in stages} - {None}),
+        "generations_excluded": len({stage.generation for stage in stages if stage.excluded}),
+        "steps_done": sum(stage.measured and stage.name.endswith("_Inference") for stage in stages),
         "step_change_at": change.get("step"),
-        "step_change_before_s": change.get("before_s"),
-        "step_change_after_s": change.get("after_s"),
-        "throttled": _throttled(quality.get("throttled_pct")),
+        "throttled": _throttled(throttled_pct),
         "failed_checks": " ".join(quality["failed_checks"]),
-        "error_type": error.get("type"),
-        "error_message": error.get("message"),
         "stage_reached": error.get("stage_reached"),
-        "video_bytes": trace.video_bytes,
-        "started_at": trace.started_at,
-        "git_commit": trace.git_commit,
-        "git_dirty": trace.git_dirty,
-        "git_changed": trace.git_changed,
-        "image_changes": trace.image_changes,
+        "variables": variables_text(environment),
         "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
         "case_sha256": trace.digests["case_sha256"],
         "measure_digest": trace.digests["measure"],
@@ -179,20 +177,20 @@ def _placement_s(trace: Trace, compiled: str) -> float | None:
     return next((detail.time_s for detail in trace.details if detail.name == "Placement"), None)
 
 
-def _gpu_columns(environment: Mapping[str, Any]) -> dict[str, Any]:
-    gpu, telemetry = environment.get("gpu") or {}, environment.get("gpu_telemetry") or {}
-    return {
-        "gpu_name": gpu.get("name"),
-        "gpu_uuid": gpu.get("uuid"),
-        "gpu_mem_total_bytes": gpu.get("mem_total_bytes"),
-        "gpu_compute_capability": gpu.get("compute_capability"),
-        "gpu_driver": telemetry.get("driver"),
-        "gpu_power_limit_w": telemetry.get("power_limit_w"),
-        "gpu_sm_clock_max_mhz": telemetry.get("sm_clock_max_mhz"),
-        "gpu_telemetry_error": telemetry.get("error"),
-        "sm_activity_source": telemetry.get("sm_activity_source"),
-        "gpm_counter_refresh_found": telemetry.get("gpm_counter_refresh_found"),
-    }
+def guidance_text(scales: Sequence[float], is_on: bool) -> str:
+    """Scales as in force: the pipeline turns guidance off for both experts where the first is 1 or less."""
+    return "off" if not is_on else " / ".join(f"{scale:g}" for scale in scales)
+
+
+def _cut(tokens: int | None) -> int | None:
+    return None if tokens is None else max(0, tokens - LONGEST_PROMPT_TOKENS)
+
+
+def variables_text(environment: Mapping[str, Any]) -> str | None:
+    """Variables as NAME=value, or NAME alone; None of a trace that has none of it."""
+    if "variables" not in environment:
+        return None
+    return "; ".join(name if value is None else f"{name}={value}" for name, value in environment["variables"].items())
 
 
 def _throttled(shares_pct: Mapping[str, float] | None) -> str | None:

@@ -3,7 +3,7 @@
 from dataclasses import make_dataclass
 from typing import Any
 
-from wanbench.registry.settings import ROWS, completed, identity
+from wanbench.registry.settings import PLACE, ROWS, completed, identity, keys
 from wanbench.util.digests import sha256_of
 
 _TYPES = {"text": str, "whole": int, "real": float, "truth": bool, "numbers": tuple[float, ...]}
@@ -39,17 +39,21 @@ class _Case:
         """
         return cls(**completed(settings) | {"guidance": tuple(settings["guidance"])})
 
+    def places(self) -> dict[str, str]:
+        """Where the files lie that it uses, by key: another place of the same file changes nothing."""
+        return {key: path for key in keys(PLACE) if (path := getattr(self, key)) is not None}
+
     def identity(self) -> dict[str, Any]:
         """What decides its run, as plain JSON values: the settings that are not neutral, without the name."""
         return identity(self.settings())
 
     @classmethod
-    def from_identity(cls, name: str, identity: dict[str, Any], image: str | None) -> "Case":
+    def from_identity(cls, name: str, identity: dict[str, Any], places: dict[str, str]) -> "Case":
         """
         Args:
-            image: where its image lies now.
+            places: as of `places`.
         """
-        return cls.from_settings({"name": name, "image": image} | identity)
+        return cls.from_settings({"name": name} | places | identity)
 
 
 Case = make_dataclass(

@@ -13,7 +13,7 @@ from wanbench.cases.scale import is_published
 from wanbench.cases.schema import not_allowed, shown
 from wanbench.cases.several_gpus import WITH_SEVERAL_GPUS, check_gpus
 from wanbench.models.facts import MODELS, ModelFacts
-from wanbench.registry.settings import Setting
+from wanbench.registry.settings import SETTINGS, Setting
 from wanbench.util.errors import InputError
 from wanbench.util.paths import named_path
 
@@ -42,8 +42,7 @@ def check_effect(settings: Settings, where: str, row: Setting, own: dict[str, An
     if row.has_effect(settings):
         return
     if row.key in own:
-        key, values = row.only_with
-        allowed = f"only with {key}: {' or '.join(values)}"
+        allowed = "only with " + " and ".join(f"{key}: {' or '.join(values)}" for key, values in row.only_with)
         raise InputError(f"{where}: {row.key}: {shown(own[row.key])} has no effect here; allowed: {allowed}")
     if row.key == "scale" and settings["scale"] == "tiny" and is_published(settings["checkpoint"]):
         raise InputError(
@@ -87,12 +86,47 @@ def _check_guidance(settings: Settings, where: str) -> None:
     guidance = settings["guidance"]
     if isinstance(guidance, list) and len(guidance) != len(settings.facts.guidance):
         raise not_allowed(where, "guidance", guidance, f"one number ({settings['model']} has one expert)")
+    if isinstance(guidance, list) and guidance[0] <= 1 < guidance[1]:
+        allowed = "a first scale above 1, or none: the pipeline turns guidance off for both experts by the first"
+        raise not_allowed(where, "guidance", guidance, allowed)
 
 
-def _check_compile(settings: Settings, where: str) -> None:
-    """Hooks on every layer would break each compiled block into pieces, and compile it again for each."""
-    if settings["compile"] != "none" and settings["offload"] not in ("none", "model"):
-        raise not_allowed(where, "compile", settings["compile"], f"none with offload: {settings['offload']}")
+# What a setting that is not neutral needs of others. With hooks on every layer a compiled block would break into pieces
+# that are compiled one by one, and what lies in memory in a layout or a type of its own would be copied as if it were
+# plain. TorchAO's products by row take bfloat16. The rest was never tried together.
+_UNHOOKED = {"offload": ("none", "model")}
+_UNTRIED = {"cache": ("none",), "gpus": (1,), "lora": (None,), "lora_low_noise": (None,)}
+_NEEDS: dict[str, dict[str, tuple[Any, ...]]] = {
+    "compile": _UNHOOKED | {"layerwise_casting": ("none",)},
+    "vae_memory_format": _UNHOOKED,
+    "quantization": _UNHOOKED | _UNTRIED | {"dtype": ("bfloat16",), "layerwise_casting": ("none",)},
+    "layerwise_casting": _UNTRIED | {"offload": ("none", "model", "group")},
+}
+
+
+def _check_needs(settings: Settings, where: str, key: str) -> None:
+    value, neutral = settings[key], SETTINGS[key].neutral
+    for other, allowed in _NEEDS[key].items() if value != neutral else ():
+        if settings[other] not in allowed:
+            raise not_allowed(where, key, value, f"{neutral} with {other}: {settings[other]}")
+
+
+def _check_lora(settings: Settings, where: str, key: str) -> None:
+    if settings[key] is None:
+        return
+    try:
+        with named_path(settings[key]).open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        message = f"{where}: {key}: {shown(settings[key])} cannot be read: {error.strerror}"
+        raise InputError(f"{message}; allowed: a .safetensors file") from None
+
+
+def _check_lora_weight(settings: Settings, where: str) -> None:
+    if settings["lora_weight"] != 1 and settings["lora"] is None and settings["lora_low_noise"] is None:
+        raise InputError(
+            f"{where}: lora_weight: {shown(settings['lora_weight'])} has no effect here; allowed: with lora"
+        )
 
 
 def _check_image(settings: Settings, where: str) -> None:
@@ -116,7 +150,9 @@ CHECKS: dict[str, Callable[[Settings, str], None]] = {
     "size": _check_size,
     "frames": _check_frames,
     "guidance": _check_guidance,
-    "compile": _check_compile,
+    **{key: partial(_check_lora, key=key) for key in ("lora", "lora_low_noise")},
+    "lora_weight": _check_lora_weight,
+    **{key: partial(_check_needs, key=key) for key in _NEEDS},
     "image": _check_image,
     **{key: partial(_check_beside_gpus, key=key) for key in WITH_SEVERAL_GPUS},
     "gpus": check_gpus,

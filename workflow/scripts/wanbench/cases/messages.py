@@ -62,13 +62,16 @@ def of_no_checkpoint(file: str, name: str, checkpoint: str) -> str:
     )
 
 
-def of_no_gpu(names: Sequence[str]) -> str:
+def of_no_gpu(names: Sequence[str], why: str = "") -> str:
     """One line for cases that cannot be measured here: which, what is missing, and what can be done.
 
     Args:
         names: of one case or more.
+        why: there is no GPU that can be used, where NVML or CUDA_VISIBLE_DEVICES says why.
     """
     need = "1 case needs a GPU" if len(names) == 1 else f"{len(names)} cases need a GPU"
+    if why:
+        return f"{need} ({a_few(names)}), and none can be used here: {one_line(why)}"
     return (
         f"{need}, and NVML knows of none that may be used here: {a_few(names)}. Where this machine has one, "
         "`nvidia-smi -L` must list it and CUDA_VISIBLE_DEVICES allow it; else measure them on a machine that has one "

@@ -95,7 +95,7 @@ def _read(content: dict[str, Any], file: str) -> tuple[dict[str, _Written], _Wri
     cases = {name: marked(written[name], "cases", name) for name in written if ("cases", name) not in wrong}
     if content.get("grid") and not any(path[:1] == ("grid",) for path in wrong):
         try:
-            cases |= _grid_cases(content["grid"], cases, file)
+            cases |= _grid_cases(content["grid"], cases, file, content.get("defaults") or {})
         except InputError as error:
             lines.append(str(error))
     if not cases and not lines:
@@ -103,13 +103,26 @@ def _read(content: dict[str, Any], file: str) -> tuple[dict[str, _Written], _Wri
     return cases, marked(content.get("defaults"), "defaults"), lines
 
 
-def _grid_cases(grid: dict[str, Any], taken: Mapping[str, Any], file: str) -> dict[str, _Written]:
-    cases = expand_grid(grid, f"{file}: grid")
+def _grid_cases(grid: dict[str, Any], taken: Mapping[str, Any], file: str, defaults: _Written) -> dict[str, _Written]:
+    cases = {}
+    for name, settings in expand_grid(grid, f"{file}: grid").items():
+        without = _without_effect(defaults | settings)
+        # Of several values without an effect, the first stands for all.
+        if all(settings[key] == grid["axes"][key][0] for key in without if key in grid["axes"]):
+            cases[name] = {key: value for key, value in settings.items() if key not in without}
     for name in cases:
         check(name, f"{file}: grid: name", "case_name")
         if name in taken:
             raise InputError(f"{file}: case {name!r} stands in cases and comes out of grid; names must differ")
     return cases
+
+
+def _without_effect(given: _Written) -> set[str]:
+    """Keys of a grid's case that have no effect beside its others, such as those of another model."""
+    if given.get("model") not in MODELS:
+        return set()
+    values = _DEFAULTS | MODELS[given["model"]].defaults() | given
+    return {row.key for row in _CONDITIONAL if row.key in given and not row.has_effect(values)}
 
 
 def _checked(
@@ -167,8 +180,9 @@ def _case(name: str, settings: Settings, digest_of: Callable[[Path], str]) -> Ca
     values["guidance"] = tuple(float(scale) for scale in scales)
     # Written so that the report can rely on it: official sizes are never marked as unofficial.
     values["unofficial_size"] = values["size"] not in settings.facts.sizes
-    if values["image"] is not None:
-        values["image_sha256"] = digest_of(named_path(values["image"]))
+    for key in ("image", "lora", "lora_low_noise"):
+        if values[key] is not None:
+            values[f"{key}_sha256"] = digest_of(named_path(values[key]))
     if values["checkpoint"] is not None and (folder := named_path(values["checkpoint"])).is_dir():
         values["checkpoint_sha256"] = digest_of(folder)
     return Case(name=name, **values)

@@ -10,7 +10,9 @@ from typing import Any
 
 import yaml
 
+from wanbench.util.digests import value_digest
 from wanbench.util.errors import InputError
+from wanbench.util.paths import named_path
 
 # Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
 _MOST_VALUES = 1_000_000
@@ -150,3 +152,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: is empty or no mapping; allowed: keys with values")
     return content
+
+
+def environment_digest(name: str) -> str:
+    """Digest of a conda environment: envs/NAME.yaml, and the commands that Snakemake runs in it. Comments do not count.
+
+    Raises:
+        InputError: as of `read_yaml`.
+    """
+    script = named_path(f"envs/{name}.post-deploy.sh")
+    lines = script.read_text("utf-8").splitlines() if script.is_file() else []
+    return value_digest(
+        [read_yaml(named_path(f"envs/{name}.yaml")), *(line for line in lines if not line.startswith("#"))]
+    )

@@ -1,16 +1,29 @@
 """What changed between two runs, and whether it is more than chance."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
+from wanbench.analysis.collect import collect
 from wanbench.analysis.numbers import NOT_MEASURED
-from wanbench.analysis.spread import MEASURE, STAGE
 from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, match, other_video
-from wanbench.compare.policy import OF_ANY_GENERATION, ON_CPU_TIMES, POLICIES, MetricPolicy, cpu_decides, policy_of
-from wanbench.compare.sides import Side, ended_well
+from wanbench.compare.policy import (
+    BY_THE_GPU,
+    MEASURE,
+    OF_ANY_GENERATION,
+    ON_CPU_TIMES,
+    POLICIES,
+    STAGE,
+    MetricPolicy,
+    policy_of,
+)
+from wanbench.compare.sides import Side, ended_well, side_of
+from wanbench.trace.verdict import Limits
+from wanbench.util.errors import InputError
+from wanbench.util.redaction import redacted
 
 SAME, WITHIN_SPREAD, NOT_JUDGED = "same", "within the spread", "not judged"
 NOT_MEASURED_AGAIN = "not measured again"
@@ -36,6 +49,7 @@ class ComparedCase:
         failed: it ended well in the baseline, and in this run, of the same settings and hardware (if on another GPU of
             the same name), did not, or its video does not consist of numbers any more.
         cold_beside_warm: one side has its first, cold generation alone, and the other has warm ones.
+        on_gpu: and, `gpu_alone`, without weight transfers.
         loaded: both sides loaded their weights from a checkpoint.
     """
 
@@ -47,7 +61,7 @@ class ComparedCase:
     failed: str | None
     cold_beside_warm: bool
     on_gpu: bool
-    offload: str | None
+    gpu_alone: bool
     loaded: bool
 
 
@@ -69,6 +83,39 @@ class Comparison:
     only_old: tuple[str, ...]
     only_new: tuple[str, ...]
     excluded: tuple[str, ...]
+
+
+def compared_runs(
+    baseline: str,
+    baseline_files: Sequence[Path],
+    traces: Sequence[Path],
+    stale: Mapping[str, str],
+    limits: Limits,
+    busy_machine_pct: float,
+    processes: int = 1,
+) -> Comparison:
+    """The comparison of this run's traces with a baseline.
+
+    Args:
+        baseline: as the user named it; the comparison names it without home folder and account.
+        baseline_files: its traces.
+        stale: traces of this run that must not be used, by case, with the reason.
+        limits: for the verdict on each trace of both sides, whatever it was measured with.
+        busy_machine_pct: as `side_of` takes it.
+        processes: that read at the same time.
+
+    Raises:
+        InputError: no trace of the baseline can be used.
+    """
+    usable = [file for file in traces if file.name.removesuffix(".json") not in stale]
+    new, unread = collect(usable, None, limits, processes)
+    old, unusable = collect(baseline_files, None, limits, processes)
+    if not old:
+        reasons = [item.reason for item in unusable]
+        raise InputError("\n".join([f"baseline {baseline}: no trace can be used:", *reasons]))
+    excluded = [f"this run: {reason}" for reason in (*stale.values(), *(item.reason for item in unread))]
+    excluded += [redacted(f"baseline: {item.reason}") for item in unusable]
+    return compare(redacted(baseline), side_of(old, busy_machine_pct), side_of(new, busy_machine_pct), excluded)
 
 
 def compare(baseline: str, old: Side, new: Side, excluded: Sequence[str] = ()) -> Comparison:
@@ -108,6 +155,7 @@ def _compared(old: pd.Series, new: pd.Series, figures: pd.DataFrame) -> Compared
     elsewhere = any(difference.kind in (SETTING, HARDWARE) for difference in found)
     shares = [(side, case["busy_pct"]) for side, case in (("baseline", old), ("this run", new))]
     busy = ", ".join(f"{side} {share_pct:.0f} %" for side, share_pct in shares if share_pct is not None)
+    on_gpu = new["hardware"].get("GPU") != "none"
     return ComparedCase(
         case=new["case"],
         old_case=old["case"],
@@ -117,8 +165,8 @@ def _compared(old: pd.Series, new: pd.Series, figures: pd.DataFrame) -> Compared
         busy=f"CPU that other processes used: {busy}" if busy else None,
         failed=new["doubt"] if ended_well(old) and not ended_well(new) and not elsewhere else None,
         cold_beside_warm=old["cold_only"] != new["cold_only"],
-        on_gpu=new["hardware"].get("GPU") != "none",
-        offload=new["settings"].get("offload"),
+        on_gpu=on_gpu,
+        gpu_alone=on_gpu and new["settings"].get("offload") == "none",
         loaded=all(case["settings"].get("weights") == "pretrained" for case in (old, new)),
     )
 
@@ -162,7 +210,8 @@ def verdict_of(policy: MetricPolicy, case: ComparedCase, key: str, old: float, n
         return case.withheld
     if not policy.judged:
         return NOT_JUDGED
-    if case.busy is not None and cpu_decides(key, policy, case.on_gpu, case.offload):
+    by_the_gpu = policy.unit == "bytes" or (case.gpu_alone and key in BY_THE_GPU)
+    if case.busy is not None and not by_the_gpu:
         return BUSY_MACHINE
     if case.cold_beside_warm and key not in OF_ANY_GENERATION:
         return COLD_BESIDE_WARM
@@ -195,19 +244,19 @@ def regressions(comparison: Comparison) -> list[str]:
     measures = comparison.rows[comparison.rows["kind"] == MEASURE]
     lines = []
     for case in comparison.cases:
-        of_case = list(measures[measures["case"] == case.case].itertuples())
-        worse = [f"{row.name} {row.verdict}{_times(row.ratio)}" for row in of_case if row.verdict in WORSE]
-        grew = [row for row in of_case if row.verdict == WITHIN_SPREAD and row.new > row.old]
-        unclear = [f"{row.name} more, but {WITHIN_SPREAD}{_times(row.ratio)}" for row in grew]
-        if case.failed or worse:
-            lines.append(f"{case.case}: {', '.join([*([case.failed] if case.failed else []), *worse, *unclear])}")
+        found = [case.failed] if case.failed else []
+        unclear = []
+        for row in measures[measures["case"] == case.case].itertuples():
+            times = "" if math.isnan(row.ratio) else f" ({row.ratio:.2f} times)"
+            if row.verdict in WORSE:
+                found.append(f"{row.name} {row.verdict}{times}")
+            elif row.verdict == WITHIN_SPREAD and row.new > row.old:
+                unclear.append(f"{row.name} more, but {WITHIN_SPREAD}{times}")
+        if found:
+            lines.append(f"{case.case}: {', '.join(found + unclear)}")
     return lines
 
 
 def not_measured_again(comparison: Comparison) -> list[str]:
     """Names of the cases whose trace is held against itself."""
     return [case.case for case in comparison.cases if case.withheld == NOT_MEASURED_AGAIN]
-
-
-def _times(ratio: float) -> str:
-    return "" if math.isnan(ratio) else f" ({ratio:.2f} times)"

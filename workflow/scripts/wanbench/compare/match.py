@@ -1,6 +1,6 @@
 """Which cases of two runs belong together, and in what they differ."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,9 @@ from wanbench.compare.sides import Side
 SETTING, HOW_OFTEN, HARDWARE, ANOTHER_GPU, SOFTWARE = "setting", "how often", "hardware", "another GPU", "software"
 # Cases that differ in one of these made different videos: no figure of one says anything about the other.
 _SAME_VIDEO = ("model", "task", "size", "frames")
+# Two processors that nobody knows need not be the same.
+_CPU = "CPU"
+_NOT_SET = "not set"
 # Which columns are equal in two cases that belong together, by falling precedence.
 _ALIKE = (["case", "settings_key"], ["settings_key", "how_often_key"], ["settings_key"], ["case"])
 
@@ -42,17 +45,15 @@ def match(old: Side, new: Side) -> pd.DataFrame:
     Cases of one name and the same settings come first; then those of the same settings, which were renamed; then those
     of one name, whose settings were changed. How often each measured decides where several have the same settings.
     """
-    pairs = pd.DataFrame({"old_case": [], "case": []}, dtype=object)
+    pairs = pd.DataFrame({"old_case": [], "new_case": []}, dtype=object)
     for columns in _ALIKE:
-        sides = [
-            old.cases[~old.cases["case"].isin(pairs["old_case"])],
-            new.cases[~new.cases["case"].isin(pairs["case"])],
-        ]
-        # Of several that are alike, the first goes with the first.
-        sides = [each.assign(nth=each.groupby(columns).cumcount(), matched=each["case"]) for each in sides]
-        found = sides[0].merge(sides[1], on=[*columns, "nth"], suffixes=("_old", "_new"))
-        found = found.rename(columns={"matched_old": "old_case", "matched_new": "new_case"})
-        pairs = pd.concat([pairs, pd.DataFrame({"old_case": found["old_case"], "case": found["new_case"]})])
+        sides = []
+        for name, side in (("old_case", old), ("new_case", new)):
+            rest = side.cases[~side.cases["case"].isin(pairs[name])]
+            # Of several that are alike, the first goes with the first.
+            sides.append(rest.assign(**{name: rest["case"], "nth": rest.groupby(columns).cumcount()}))
+        pairs = pd.concat([pairs, sides[0].merge(sides[1], on=[*columns, "nth"])[["old_case", "new_case"]]])
+    pairs = pairs.rename(columns={"new_case": "case"})
     return new.cases[["case"]].merge(pairs, on="case")[["old_case", "case"]]
 
 
@@ -61,7 +62,11 @@ def differences(old: pd.Series, new: pd.Series) -> list[Difference]:
     found = []
     for kind, key in ((SETTING, "settings"), (HOW_OFTEN, "how_often"), (HARDWARE, "hardware"), (SOFTWARE, "software")):
         if old[key] and new[key]:
-            found += _differing(kind, old[key], new[key])
+            # Of hardware, older traces record less: what one side does not record is no difference.
+            alike = old[key].keys() & new[key].keys() if kind == HARDWARE else old[key] | new[key]
+            found += [each for each in _differing(kind, old[key], new[key]) if each.what in alike]
+    if old["variables"] is not None and new["variables"] is not None:
+        found += _differing(SOFTWARE, *(_variables(case["variables"]) for case in (old, new)), missing=_NOT_SET)
     name, other_name = (case["hardware"].get("GPU") for case in (old, new))
     if name == other_name and old["gpu_uuids"] and new["gpu_uuids"] and old["gpu_uuids"] != new["gpu_uuids"]:
         # Its UUID is in the trace. Here the name is enough, and is the same in all cases of two machines with several.
@@ -69,9 +74,14 @@ def differences(old: pd.Series, new: pd.Series) -> list[Difference]:
     return found
 
 
-def _differing(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+def _differing(kind: str, old: Mapping[str, Any], new: Mapping[str, Any], missing: Any = None) -> list[Difference]:
     # Not all versions of a package list name the same packages.
-    return [Difference(kind, key, old.get(key), new.get(key)) for key in old | new if old.get(key) != new.get(key)]
+    pairs = [(key, old.get(key, missing), new.get(key, missing)) for key in old | new]
+    return [Difference(kind, *pair) for pair in pairs if pair[1] != pair[2] or (pair[0] == _CPU and pair[1] is None)]
+
+
+def _variables(values: Mapping[str, str | None]) -> dict[str, str]:
+    return {f"variable {name}": "set" if value is None else value for name, value in values.items()}
 
 
 def other_video(found: Sequence[Difference]) -> bool:

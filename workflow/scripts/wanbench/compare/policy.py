@@ -2,8 +2,13 @@
 
 from dataclasses import dataclass
 
-from wanbench.analysis.spread import FIRST_STEP, SWITCH_STEP, TYPICAL_STEP
 from wanbench.registry import stages as stage_names
+
+# What a row of the comparison is of.
+MEASURE, STAGE = "measure", "stage"
+# Of all denoising steps of a case three rows are made, each of the values of a figure.
+STEP_STAGES = {"First_Step": "first_step_s", "Typical_Step": "step_s", "Switch_Step": "switch_step_s"}
+FIRST_STEP, TYPICAL_STEP, SWITCH_STEP = STEP_STAGES
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ _OWN_COUNTER = "every GPU has a counter and voltages of its own; too few were co
 _T5 = "first calls of equal runs on one H200 were 0.15 s apart; with offload bound by copies"
 _H200S = "between two H200s"
 # fmt: off
-_RULES = (
+POLICIES = {policy.measure: policy for policy in (
     MetricPolicy("step_s", "s/step", "s", 0.03, 0.005, "on one GPU, medians of steps repeat to about 1 %",
                  0.05, f"{_H200S} 1.3 and 1.9 % apart"),
     MetricPolicy("first_step_s", "First step", "s", 0.10, 0.1, "holds the first launches of kernels",
@@ -72,9 +77,8 @@ _RULES = (
                  "depends on the GPU's temperature as well", None, _OWN_COUNTER),
     _shown("total_duration_s", "Total duration", "s", "holds start-up, imports and the making of random weights"),
     _shown("total_comp_load_pct_s", "Compute load", "pct_s", "more load is neither better nor worse"),
-)
+)}
 # fmt: on
-POLICIES = {policy.measure: policy for policy in _RULES}
 # Of the process as a whole, or of one kind of generation whichever are measured: the same where one side has only its
 # first, cold generation and the other has warm ones. Memory on the host is not: later generations need a third more.
 OF_ANY_GENERATION = (
@@ -85,7 +89,7 @@ OF_ANY_GENERATION = (
     stage_names.MODEL_INITIALIZATION,
 )
 # How long these take, or what energy, the GPU decides, as long as no weight transfers are in them.
-_BY_THE_GPU = ("step_s", "vae_decoding_s", "step_energy_j", TYPICAL_STEP, stage_names.VAE_DECODING)
+BY_THE_GPU = ("step_s", "vae_decoding_s", "step_energy_j", TYPICAL_STEP, stage_names.VAE_DECODING)
 
 OTHER_STAGE = MetricPolicy(
     "stage_s", "Other stages", "s", 0.10, 0.1, "short stages vary more than long ones", None, "and so from GPU to GPU"
@@ -101,17 +105,6 @@ _STAGE_POLICIES = {
     stage_names.VAE_DECODING: POLICIES["vae_decoding_s"],
     stage_names.VIDEO_EXPORT: OTHER_STAGE,
 }
-
-
-def cpu_decides(key: str, policy: MetricPolicy, on_gpu: bool, offload: str | None) -> bool:
-    """Whether other work on the machine's CPU can change a measure or the time of a stage.
-
-    Args:
-        key: the measure, or the stage.
-    """
-    if policy.unit == "bytes":
-        return False
-    return not on_gpu or offload != "none" or key not in _BY_THE_GPU
 
 
 def policy_of(key: str, loaded: bool) -> MetricPolicy:

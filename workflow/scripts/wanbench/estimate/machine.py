@@ -1,20 +1,12 @@
 """What this machine has of what cases need: its GPUs that may be used, and its memory."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from wanbench.telemetry.gpus import usable_gpus
+from wanbench.telemetry.cgroup import usable_memory_bytes
+from wanbench.telemetry.gpus import Gpu, find_gpus
 from wanbench.util.errors import InputError
-
-
-@dataclass(frozen=True)
-class Device:
-    """A GPU, or a MIG instance: its name, and its memory in bytes."""
-
-    name: str
-    mem_total_bytes: int
 
 
 @dataclass(frozen=True)
@@ -22,14 +14,16 @@ class Machine:
     """GPUs and memory of a machine.
 
     Attributes:
-        gpus: those that may be used; None where NVML cannot be asked.
-        no_answer: why it cannot; empty where it can.
-        host_bytes: memory of the host.
+        gpus: those that may be used; None where NVML does not tell.
+        no_answer: why it does not, or why there are not more GPUs; empty where nothing is amiss.
+        host_bytes: memory that the host has, or its container may use.
+        fails: NVML was asked, and does not tell: no case can have a GPU.
     """
 
-    gpus: tuple[Device, ...] | None
+    gpus: tuple[Gpu, ...] | None
     no_answer: str
     host_bytes: int
+    fails: bool = False
 
 
 def this_machine(environment: Mapping[str, str]) -> Machine:
@@ -38,12 +32,12 @@ def this_machine(environment: Mapping[str, str]) -> Machine:
     Args:
         environment: CUDA_VISIBLE_DEVICES in it says which GPUs may be used.
     """
-    host_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    host_bytes = usable_memory_bytes()
     # What runs Snakemake need not have the module.
     if find_spec("pynvml") is None:
         return Machine(None, "the environment that plan ran in has no nvidia-ml-py", host_bytes)
     try:
-        gpus = tuple(Device(gpu.name, gpu.mem_total_bytes) for gpu in usable_gpus(environment))
+        found = find_gpus(environment)
     except InputError as error:
-        return Machine(None, str(error), host_bytes)
-    return Machine(gpus, "", host_bytes)
+        return Machine(None, str(error), host_bytes, fails=True)
+    return Machine(tuple(found.gpus) if found.answered else None, found.reason, host_bytes, fails=not found.answered)

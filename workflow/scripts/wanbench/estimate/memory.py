@@ -65,8 +65,10 @@ _SIZES = {
     "T2V-A14B": _Sizes(14_288_491_584, 29_184_000, **_A14B),
     "I2V-A14B": _Sizes(14_288_901_184, 29_184_000, **_A14B),
 }
+# Where all tokens have one timestep: eager, and compiled.
+_LIVE_UNIFORM = (14.9, 9.0)
 # Bytes for each pixel of a frame, with a VAE in float32.
-_DECODED_PX_BYTES = 23_500
+_DECODED_PX_BYTES = {"contiguous": 23_500, "channels_last": 21_000}
 _ENCODED_PX_BYTES = 15_000
 # Tiles of 256 x 256 pixels in flight, whatever the frame's size.
 _TILES_BYTES = 5_000_000_000
@@ -99,8 +101,15 @@ def estimated_peak_bytes(case: Case) -> int | None:
     sizes = _SIZES[case.model]
     item_bytes = _BYTES[case.dtype]
     weights = weights_of(case)
-    cached = _cached_bytes(case, sizes, item_bytes)
-    denoising = _denoising_bytes(case, sizes, item_bytes) + cached
+    eager, compiled = _LIVE_UNIFORM if case.timesteps == "uniform" else (sizes.live_eager, sizes.live_compiled)
+    live = eager if case.compile == "none" else compiled
+    if case.gpus > 1:
+        live = live / case.gpus + _WHOLE_TENSORS
+    # One tensor of tokens x width.
+    tensor_bytes = tokens(MODELS[case.model], case.frames, case.width_px, case.height_px) * sizes.width * item_bytes
+    tensors_kept = 0 if case.cache == "none" else sizes.experts * passes_per_step(case.guidance) * _CACHED_TENSORS
+    cached = tensors_kept * tensor_bytes
+    denoising = live * tensor_bytes + cached
     decoding, encoding = _vae_bytes(case, _BYTES[case.vae_dtype])
     decoding += cached
     if case.offload == "none":
@@ -153,37 +162,20 @@ class Weights:
 
 def weights_of(case: Case) -> Weights:
     sizes, item_bytes = _SIZES[case.model], _BYTES[case.dtype]
+    stored_bytes = item_bytes if case.quantization == case.layerwise_casting == "none" else 1
     return Weights(
         _TEXT_ENCODER * item_bytes + (2 * _TEXT_ENCODER_FLOAT32 if case.dtype == "float16" else 0),
-        sizes.denoiser * item_bytes + sizes.denoiser_float32 * (4 - item_bytes),
+        sizes.denoiser * stored_bytes + sizes.denoiser_float32 * (4 - stored_bytes),
         sizes.experts,
         sizes.vae * _BYTES[case.vae_dtype],
     )
-
-
-def _denoising_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> float:
-    live = sizes.live_eager if case.compile == "none" else sizes.live_compiled
-    if case.gpus > 1:
-        live = live / case.gpus + _WHOLE_TENSORS
-    return live * _tokens(case) * sizes.width * item_bytes
-
-
-def _cached_bytes(case: Case, sizes: _Sizes, item_bytes: int) -> int:
-    if case.cache == "none":
-        return 0
-    tensors = sizes.experts * passes_per_step(case.guidance) * _CACHED_TENSORS
-    return tensors * _tokens(case) * sizes.width * item_bytes
-
-
-def _tokens(case: Case) -> int:
-    return tokens(MODELS[case.model], case.frames, case.width_px, case.height_px)
 
 
 def _vae_bytes(case: Case, item_bytes: int) -> tuple[float, float]:
     """Working memory of decoding, and of encoding the image; the decoded video is in the VAE's type."""
     frame_px, share = case.width_px * case.height_px, item_bytes / 4
     video_bytes = 3 * case.frames * frame_px * item_bytes
-    decoding_bytes = _DECODED_PX_BYTES * frame_px
+    decoding_bytes = _DECODED_PX_BYTES[case.vae_memory_format] * frame_px
     if case.vae_tiling:
         decoding_bytes = min(_TILES_BYTES, decoding_bytes)
     encoding_bytes = _ENCODED_PX_BYTES * frame_px if case.task == "i2v" else 0.0

@@ -133,16 +133,24 @@ def _has_too_few(needs: Needs, machine: Machine) -> bool:
 def _has_too_small(needs: Needs, machine: Machine) -> bool:
     if not machine.gpus or needs.gpu_bytes is None or needs.gpus > len(machine.gpus):
         return False
-    largest_first = sorted((gpu.mem_total_bytes for gpu in machine.gpus), reverse=True)
+    sizes = [gpu.mem_total_bytes for gpu in machine.gpus]
+    if None in sizes:
+        return False
+    largest_first = sorted(sizes, reverse=True)
     return needs.gpu_bytes > largest_first[needs.gpus - 1]
 
 
 def _gpus_text(machine: Machine) -> str:
     if machine.gpus is None:
         return f"not known, since {one_line(machine.no_answer)}"
-    kinds = Counter(machine.gpus).items()
-    texts = [f"{count} x {one_line(gpu.name)}, {_memory_text(gpu.mem_total_bytes)}" for gpu, count in kinds]
-    return "; ".join(texts) or "none that NVML knows of"
+    kinds = Counter((gpu.name, gpu.mem_total_bytes) for gpu in machine.gpus).items()
+    texts = [f"{count} x {one_line(name)}, {_of_gpu(size)}" for (name, size), count in kinds]
+    reason = f" ({one_line(machine.no_answer)})" if machine.no_answer else ""
+    return ("; ".join(texts) or "none that NVML knows of") + reason
+
+
+def _of_gpu(size_bytes: int | None) -> str:
+    return "memory not told by NVML, as where it is the host's" if size_bytes is None else _memory_text(size_bytes)
 
 
 def time_text(seconds: float) -> str:

@@ -41,12 +41,8 @@ class Resources:
 TO_RECORD_A_LOST_ATTEMPT = Resources(gpus=0, mem_mb=2000, runtime_min=10)
 
 
-@dataclass(frozen=True)
-class Earlier:
-    """A case that ran to its end, and the seconds that it took."""
-
-    case: Case
-    duration_s: float
+# A case that ran to its end, and the seconds that it took.
+Earlier = tuple[Case, float]
 
 
 def resources_of(case: Case, earlier: Earlier | None, last_failure: str | None) -> Resources:
@@ -71,7 +67,8 @@ def _expected_s(case: Case, earlier: Earlier | None) -> float:
     estimate_s = estimated_duration_s(as_sized(case))
     if earlier is None:
         return estimate_s
-    change = estimate_s / estimated_duration_s(as_sized(earlier.case))
+    before, duration_s = earlier
+    change = estimate_s / estimated_duration_s(as_sized(before))
     # The estimates take several GPUs for one: fewer than before may take longer by as much, more need not be faster.
-    change *= max(1.0, earlier.case.gpus / case.gpus)
-    return _EARLIER_MARGIN * earlier.duration_s * change + _STARTING_S
+    change *= max(1.0, before.gpus / case.gpus)
+    return _EARLIER_MARGIN * duration_s * change + _STARTING_S

@@ -7,7 +7,6 @@ from typing import Any
 
 from wanbench.analysis.case_rows import CaseRow, case_of
 from wanbench.analysis.comparable import shown_setting
-from wanbench.analysis.numbers import gigabytes
 from wanbench.cases.several_gpus import PARALLEL_OFFLOAD
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.findings.basis import Context
@@ -33,25 +32,46 @@ _COMPILES_WITH = ("none", "model")
 
 @dataclass(frozen=True)
 class Option:
-    """Settings that a case could have instead of its own, as a grid file has them.
+    """Settings that a case could have instead of its own, as a grid file has them, and what they cost beside time.
 
     Attributes:
-        peak_bytes: estimated GPU memory with them; None where there is no estimate.
-        words: the settings with what they cost beside time.
+        peak_bytes: estimated GPU memory with them.
+        host_bytes: the most that they put into the host's memory; None where they put nothing there.
+        loses_compilation: blocks that the case compiles are no longer compiled.
     """
 
     settings: tuple[str, ...]
     lossy: bool
-    peak_bytes: int | None
-    words: str
+    peak_bytes: int
+    host_bytes: int | None
+    loses_compilation: bool
 
     @property
     def changes_offload(self) -> bool:
         return any(setting.startswith("offload: ") for setting in self.settings)
 
 
+@dataclass(frozen=True)
+class Resident:
+    """Whether all weights fit the GPU together.
+
+    Attributes:
+        peak_bytes: estimated GPU memory without offload; None where there is no estimate.
+        fits: None where it cannot be said.
+        ways: to make them fit, the cheapest first; none are needed where they do.
+    """
+
+    peak_bytes: int | None
+    fits: bool | None
+    ways: tuple[Option, ...] = ()
+
+    @property
+    def advised(self) -> Advised:
+        return alternatives("offload: none") if self.fits is not False else tuple(way.settings for way in self.ways)
+
+
 def option(context: Context, **wanted: Any) -> Option | None:
-    """Settings with all that must change beside them; None where the case has them already or may not have them."""
+    """Settings with all that must change beside them; None where the case has them or may not, or of no estimate."""
     case = case_of(context.case)
     changes = {key: value for key, value in wanted.items() if getattr(case, key) != value}
     # One data type of 16 bit saves as much as the other.
@@ -65,19 +85,15 @@ def option(context: Context, **wanted: Any) -> Option | None:
         if case.compile != "none":
             changes["compile"] = "none"
     changed = replace(case, **changes)
-    settings = tuple(shown_setting(key, value) for key, value in changes.items())
-    lossy, peak_bytes = (
-        any(SETTINGS[key].is_lossy(value) for key, value in changes.items()),
-        estimated_peak_bytes(changed),
+    if (peak_bytes := estimated_peak_bytes(changed)) is None:
+        return None
+    return Option(
+        settings=tuple(shown_setting(key, value) for key, value in changes.items()),
+        lossy=any(SETTINGS[key].is_lossy(value) for key, value in changes.items()),
+        peak_bytes=peak_bytes,
+        host_bytes=estimated_host_bytes(changed) if changes.get("offload", "none") != "none" else None,
+        loses_compilation=changes.get("compile") == "none",
     )
-    notes = [] if peak_bytes is None else [f"about {gigabytes(peak_bytes)} GB"]
-    notes += ["lossy"] if lossy else []
-    if changes.get("offload", "none") != "none":
-        total_gb = gigabytes(context.number("sys_mem_total_bytes"))
-        notes.append(f"up to {gigabytes(estimated_host_bytes(changed))} of {total_gb} GB of host memory")
-    notes += ["costs the speed of compilation"] if changes.get("compile") == "none" else []
-    listed = " and ".join(f"`{setting}`" for setting in settings)
-    return Option(settings, lossy, peak_bytes, f"{listed} ({'; '.join(notes)})" if notes else listed)
 
 
 def savings(context: Context) -> list[Option]:
@@ -86,7 +102,7 @@ def savings(context: Context) -> list[Option]:
     if own_bytes is None:
         return []
     most_bytes = (1 - context.thresholds.no_effect_memory_pct / 100) * own_bytes
-    return [found for found in _options(context, _OFFLOADED) if (found.peak_bytes or 0) < most_bytes]
+    return [found for found in _options(context, _OFFLOADED) if found.peak_bytes < most_bytes]
 
 
 def that_fit(context: Context) -> list[Option]:
@@ -99,23 +115,18 @@ def that_fit(context: Context) -> list[Option]:
     return [saving for saving in (staying, offloaded) if saving is not None]
 
 
-def without_offload(context: Context) -> tuple[str, Advised]:
-    """Whether all weights fit the GPU together, and how, as a sentence without its end; and what to set for it."""
+def without_offload(context: Context) -> Resident:
+    """Whether all weights fit the GPU together, and else how."""
     needed_bytes = estimated_peak_bytes(replace(case_of(context.case), offload="none"))
-    holds, total_gb = fits(context, needed_bytes), gigabytes(context.number("gpu_mem_total_bytes"))
-    if holds is None:
-        return "set `offload: none` if the GPU can hold the weights", alternatives("offload: none")
-    needed = f"`offload: none` needs about {gigabytes(needed_bytes)} GB of this GPU's {total_gb} GB"
-    if holds:
-        return f"{needed}: set it", alternatives("offload: none")
+    holds = fits(context, needed_bytes)
+    if holds is not False:
+        return Resident(needed_bytes, holds)
     ways: list[Option] = []
     for way in _options(context, _RESIDENT):
         if fits(context, way.peak_bytes) and not any(set(kept.settings) <= set(way.settings) for kept in ways):
             ways.append(way)
     # Nobody gives up precision where there is a way without.
-    ways = ways[:1] if ways and not ways[0].lossy else ways[:2]
-    fitting = f". What should fit: {' or '.join(way.words for way in ways)}" if ways else ""
-    return f"{needed}, which is too much{fitting}", tuple(way.settings for way in ways)
+    return Resident(needed_bytes, holds, tuple(ways[:1] if ways and not ways[0].lossy else ways[:2]))
 
 
 def _options(context: Context, offloads: Iterable[_Changes]) -> list[Option]:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,7 @@ from wanbench.analysis.breakdown import Row
 from wanbench.analysis.case_rows import CaseRow
 from wanbench.analysis.comparable import known
 from wanbench.analysis.figures import mean_over_time
+from wanbench.findings.sentences import explanation_of
 from wanbench.findings.thresholds import Thresholds
 from wanbench.models.facts import MODELS
 from wanbench.registry import stages as stage_names
@@ -21,17 +22,32 @@ WARNING, BOTTLENECK, NOTE = SEVERITIES = ("warning", "bottleneck", "note")
 
 
 @dataclass(frozen=True)
+class Found:
+    """What a rule found.
+
+    Attributes:
+        severity: "warning" (the figures or the run are in danger), "bottleneck" (what holds the case back) or "note".
+        evidence: the measured figures that made the rule fire; units are in the keys.
+        advised: alternatives that the advice names: each is what to set together, as `key: value`, or as `key` for any
+            other value of it.
+        said: what its sentences need besides.
+    """
+
+    severity: str
+    evidence: dict[str, float]
+    advised: tuple[tuple[str, ...], ...] = ()
+    said: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Finding:
-    """Something to know or to act on.
+    """Something to know or to act on, in words.
 
     Attributes:
         rule: name of the rule, stable across reports.
-        severity: "warning" (the figures or the run are in danger), "bottleneck" (what holds the case back) or "note".
-        evidence: the measured figures that made the rule fire; units are in the keys.
+        severity, evidence, advised: as in `Found`.
         text: what was found, as the report prints it.
         advice: what to do; empty where there is nothing to do.
-        advised: alternatives that the advice names: each is what to set together, as `key: value`, or as `key` for any
-            other value of it.
     """
 
     rule: str
@@ -109,16 +125,6 @@ class Context:
         names = {row.stage for row in self.typical_rows}
         return [stage for stage in self.stages if stage["stage"] in names and stage["measured"]]
 
-    @property
-    def in_typical_steps(self) -> str:
-        """In words: one step is weak evidence."""
-        return "typical steps" if len(self.typical_rows) > 1 else "the only typical step"
-
-    @property
-    def look_for_the_cause(self) -> str:
-        """What to do first where times do not agree."""
-        return f"Look for other processes on this machine{'' if self.on_the_cpu else ', or for throttling'}"
-
     def denoising_mean(self, measure: str) -> float | None:
         """Mean of a share over the typical steps, weighted by time."""
         return mean_over_time((getattr(row, measure), row.time_s) for row in self.typical_rows)
@@ -133,38 +139,28 @@ class Context:
         return self.row(stage_names.MODEL_INITIALIZATION) if self.case["weights"] == "random" else None
 
     @property
-    def executed(self) -> tuple[float, str] | None:
-        """Seconds of Total_Execution that mean something, and their name; None where it was not reached."""
+    def executed_s(self) -> float | None:
+        """Seconds of Total_Execution that mean something, without `made_at_random`; None where it was not reached."""
         total, made = self.row(stage_names.TOTAL_EXECUTION), self.made_at_random
-        if total is None or not total.time_s:
-            return None
-        if made is None:
-            return total.time_s, stage_names.TOTAL_EXECUTION
-        rest_s = total.time_s - made.time_s
-        name = f"{stage_names.TOTAL_EXECUTION} without {stage_names.MODEL_INITIALIZATION}"
-        return (rest_s, name) if rest_s > 0 else None
+        rest_s = (total.time_s if total else 0.0) - (made.time_s if made else 0.0)
+        return rest_s if rest_s > 0 else None
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule of the report.
-
-    Attributes:
-        explanation: for readers: what it means and when it fires, with the names of its thresholds.
-        check: findings in a case; none where the figures that it needs were not measured.
-        of_activity: it rests on the activity of multiprocessors. It is silent on several GPUs, where waiting for
-            another GPU counts as activity.
-    """
+    """A rule of the report: its name, and what it finds in a case; nothing where its figures were not measured."""
 
     name: str
-    explanation: str
-    check: Callable[[Context], Iterator[Finding]]
-    of_activity: bool = False
+    check: Callable[[Context], Iterator[Found]]
+
+    @property
+    def explanation(self) -> str:
+        return explanation_of(self.name)
 
 
-def rule(explanation: str, of_activity: bool = False) -> Callable[[Callable[[Context], Iterator[Finding]]], Rule]:
+def rule(check: Callable[[Context], Iterator[Found]]) -> Rule:
     """Makes a rule of a function, which gives it its name."""
-    return lambda check: Rule(check.__name__, explanation, check, of_activity)
+    return Rule(check.__name__, check)
 
 
 def total_of(values: Iterable[float | None]) -> float:

@@ -4,8 +4,7 @@ import statistics
 from collections.abc import Iterable, Iterator
 
 from wanbench.analysis.breakdown import Row
-from wanbench.analysis.numbers import fixed
-from wanbench.findings.basis import WARNING, Context, Finding, rule
+from wanbench.findings.basis import WARNING, Context, Found, rule
 from wanbench.registry import stages as stage_names
 
 # The middle half of fewer steps is a single one.
@@ -20,27 +19,15 @@ def others_cpu_pct(rows: Iterable[Row]) -> float | None:
     return total.cpu_pct - total.process_cpu_pct
 
 
-@rule(
-    "Other work used more than `busy_machine_pct` of the machine's processors: CPU (%) less Process CPU (%) over "
-    "Total_Execution. What the GPU computes hardly suffers; what runs on the CPU does."
-)
-def busy_machine(context: Context) -> Iterator[Finding]:
+@rule
+def busy_machine(context: Context) -> Iterator[Found]:
     others_pct = others_cpu_pct(context.rows)
     if others_pct is not None and others_pct > context.thresholds.busy_machine_pct:
-        text = (
-            f"Other processes used {others_pct:.0f} % of the machine's CPU during the case: times of what runs on the "
-            "CPU (loading, offloading, launching, export) may be too long."
-        )
-        advice = "Stop what else runs on this machine, or reserve its cores, and run the case again."
-        yield Finding("busy_machine", WARNING, {"others_cpu_pct": others_pct}, text, advice)
+        yield Found(WARNING, {"others_cpu_pct": others_pct})
 
 
-@rule(
-    "Steps that should take equally long do not: the distance between the quartiles of the typical steps' inference "
-    "times is above `step_scatter_pct` of their median and above `step_change_s`. With fewer than four steps, or with "
-    "a cache, the rule is silent."
-)
-def step_times_scatter(context: Context) -> Iterator[Finding]:
+@rule
+def step_times_scatter(context: Context) -> Iterator[Found]:
     times_s = [stage["time_s"] for stage in context.typical_stages]
     # A change between two times has a finding of its own.
     if context.case["cache"] != "none" or "step_time_changed" in context.failed_checks or len(times_s) < _MIN_STEPS:
@@ -48,14 +35,8 @@ def step_times_scatter(context: Context) -> Iterator[Finding]:
     lower_s, median_s, upper_s = statistics.quantiles(times_s, n=4)
     spread_s, spread_pct = upper_s - lower_s, 100 * (upper_s - lower_s) / median_s
     if spread_s > context.thresholds.step_change_s and spread_pct > context.thresholds.step_scatter_pct:
-        text = (
-            f"Step times scatter: the middle half of {len(times_s)} typical steps spreads over {fixed(spread_s)} s, "
-            f"{spread_pct:.0f} % of their median ({fixed(min(times_s))} to {fixed(max(times_s))} s), so s/step is "
-            "rough."
-        )
         evidence = {"spread_pct": spread_pct, "spread_s": spread_s, "median_s": median_s}
-        advice = f"{context.look_for_the_cause}, and run the case again."
-        yield Finding("step_times_scatter", WARNING, evidence, text, advice)
+        yield Found(WARNING, evidence, said={"times_s": times_s})
 
 
 RULES = (busy_machine, step_times_scatter)

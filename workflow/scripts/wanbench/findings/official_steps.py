@@ -1,24 +1,8 @@
 """A share scaled to the model's official number of steps: a preview exaggerates what is paid once."""
 
-from dataclasses import dataclass, field
-
 from wanbench.analysis.comparable import is_cache_at_random
 from wanbench.findings.basis import BOTTLENECK, NOTE, Context
 from wanbench.registry.stages import OK
-
-
-@dataclass(frozen=True)
-class Scaled:
-    """How a finding about a share ends.
-
-    Attributes:
-        severity: a bottleneck, or a note where the share would be harmless at the official steps.
-        words: what the share would be; empty for a case that ran as many steps, or where it is not known.
-    """
-
-    severity: str = BOTTLENECK
-    words: str = ""
-    evidence: dict[str, float] = field(default_factory=dict)
 
 
 def scaled(
@@ -30,8 +14,10 @@ def scaled(
     generations: int = 1,
     step_part_s: float = 0,
     low: bool = False,
-) -> Scaled:
-    """A share of so many generations together, at the official steps.
+) -> tuple[str, dict[str, float]]:
+    """The severity of a share of so many generations together, a note where it is harmless at the official steps.
+
+    And that share as evidence, where the case ran fewer steps and it is known.
 
     Args:
         part_s, whole_s: the share as it was measured.
@@ -40,12 +26,11 @@ def scaled(
     """
     more, step_s = context.official_steps - int(context.case["steps"]), context.number("step_s")
     if more <= 0 or step_s is None or context.case["status"] != OK:
-        return Scaled()
+        return BOTTLENECK, {}
     # How often a cache serves random weights says nothing of more steps.
     if is_cache_at_random(context.case):
-        return Scaled(NOTE)
+        return NOTE, {}
     added = generations * more
     share_pct = 100 * (part_s + added * step_part_s) / (whole_s + added * step_s)
     fires = share_pct < limit_pct if low else share_pct >= limit_pct
-    words = f" (scaled to the official {context.official_steps} steps: {share_pct:.0f} %)"
-    return Scaled(BOTTLENECK if fires else NOTE, words, {"official_steps_share_pct": share_pct})
+    return BOTTLENECK if fires else NOTE, {"official_steps_share_pct": share_pct}

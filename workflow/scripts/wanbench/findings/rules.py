@@ -9,12 +9,22 @@ from wanbench.analysis.breakdown import breakdown
 from wanbench.analysis.case_rows import case_rows
 from wanbench.analysis.one_factor_pairs import one_factor_pairs
 from wanbench.analysis.tables import records_by_case
-from wanbench.findings import disturbed, gpu_use, resource_limits, setting_effects, shares, transfers, trust
-from wanbench.findings.basis import SEVERITIES, Context, Finding, Rule
+from wanbench.findings import (
+    disturbed,
+    gpu_use,
+    resource_limits,
+    setting_effects,
+    shares,
+    slow_machine,
+    transfers,
+    trust,
+)
+from wanbench.findings.basis import SEVERITIES, Context, Finding, Found, Rule
+from wanbench.findings.sentences import sentence_of
 from wanbench.findings.thresholds import Thresholds
 from wanbench.registry.stages import OOM
 
-_OF_ALL_CASES = (*trust.RULES, *disturbed.RULES, *resource_limits.RULES)
+_OF_ALL_CASES = (*trust.RULES, *slow_machine.RULES, *disturbed.RULES, *resource_limits.RULES)
 # What would make a case faster is of no use to one that does not fit.
 _OF_SPEED = (*transfers.RULES, *gpu_use.RULES, *shares.RULES, *setting_effects.RULES)
 # In the order of the report within a severity.
@@ -41,9 +51,17 @@ def findings_by_case(
 def findings_of(context: Context) -> list[Finding]:
     """All findings of a case: warnings, bottlenecks, notes."""
     rules = _OF_ALL_CASES if context.case["status"] == OOM else RULES
-    several_gpus = context.case["gpus"] > 1
-    found = [finding for rule in rules if not (several_gpus and rule.of_activity) for finding in rule.check(context)]
+    if context.case["gpus"] > 1:
+        # Waiting for another GPU counts as activity.
+        rules = [rule for rule in rules if rule not in gpu_use.RULES]
+    found = [_in_words(rule.name, found, context) for rule in rules for found in rule.check(context)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))
+
+
+def _in_words(rule: str, found: Found, context: Context) -> Finding:
+    figures = {"of": context, "case": context.case, "found": found, **found.evidence, **found.said}
+    text, advice = (sentence_of(rule, part, figures) for part in ("text", "advice"))
+    return Finding(rule, found.severity, found.evidence, text, advice, found.advised)
 
 
 def explained(findings: Iterable[Finding]) -> list[Rule]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from wanbench.analysis.numbers import fixed, gigabytes
-from wanbench.findings.advice import Advised, fits, option, without_offload
-from wanbench.findings.basis import Context, Finding, rule, total_of
+from wanbench.findings.advice import Option, fits, option, without_offload
+from wanbench.findings.basis import Context, Found, rule, total_of
 from wanbench.findings.official_steps import scaled
 from wanbench.findings.setting_effects import advisable
 from wanbench.registry import stages as stage_names
@@ -42,59 +41,24 @@ def typical_transfer_s(context: Context) -> float:
     return context.typical(parts) if parts else 0.0
 
 
-@rule(
-    "The GPU waits while weights are transferred between the machine's memory and its own: Loading (s), Offloading (s) "
-    "and Offload_All take `transfer_bound_pct` or more of a generation without compilation. With `group_stream` only "
-    "the waiting counts. Where the share scaled to the official steps is below that, it is a note."
-)
-def transfer_bound(context: Context) -> Iterator[Finding]:
+@rule
+def transfer_bound(context: Context) -> Iterator[Found]:
     if not is_transferring(context):
         return
     evidence, limit_pct = transfers_of(context), context.thresholds.transfer_bound_pct
     transfer_s, step_s = evidence["transfer_s"], typical_transfer_s(context)
-    official = scaled(context, transfer_s, evidence["generation_s"], limit_pct, step_part_s=step_s)
-    text = (
-        f"Weight transfers take {fixed(transfer_s)} s, {evidence['share_pct']:.0f} % of a generation of "
-        f"{context.case['steps']} steps{official.words}: {', '.join(_directions(context, evidence))}."
-    )
-    advice, advised = _advice(context)
-    yield Finding("transfer_bound", official.severity, evidence | official.evidence, text, advice, advised)
+    severity, official = scaled(context, transfer_s, evidence["generation_s"], limit_pct, step_part_s=step_s)
+    resident = without_offload(context)
+    streamed = None if resident.advised else _streamed(context)
+    advised = (streamed.settings,) if streamed else resident.advised
+    yield Found(severity, evidence | official, advised, {"resident": resident, "streamed": streamed})
 
 
-def _directions(context: Context, evidence: dict[str, float]) -> Iterator[str]:
-    # Copies on a stream of their own take longer than the GPU waits for them: there is no rate of the waiting.
-    streamed = context.case["offload"] == "group_stream"
-    for way, size_key, time_key in (("to", "loaded_bytes", "loading_s"), ("from", "offloaded_bytes", "offloading_s")):
-        size_bytes, time_s = evidence[size_key], evidence[time_key]
-        if size_bytes:
-            rate = "" if streamed or not time_s else f" at {size_bytes / time_s / 1e9:.1f} GB/s"
-            yield f"{gigabytes(size_bytes)} GB {way} the GPU{rate}"
-    if "offload_all_s" in evidence:
-        yield f"the rest in {fixed(evidence['offload_all_s'])} s at the end (Offload_All)"
-
-
-def _advice(context: Context) -> tuple[str, Advised]:
-    words, advised = without_offload(context)
-    words = f"{words[0].upper()}{words[1:]}"
-    if advised:
-        return f"{words}.", advised
+def _streamed(context: Context) -> Option | None:
+    """Copying while the GPU computes, where that fits and is of use."""
     streamed = option(context, offload="group_stream")
-    useful = advisable(context, "offload", "group_stream") and not _compilation_saves_more(context)
-    if streamed is None or not fits(context, streamed.peak_bytes) or not useful:
-        return f"{words}: only a GPU with more memory helps.", ()
-    words += f": set {streamed.words}, which copies while the GPU computes, or use a GPU with more memory."
-    return words, (streamed.settings,)
-
-
-def _compilation_saves_more(context: Context) -> bool:
-    """Whether compiled steps, by a case that differs in that alone, save more than all that transfers take.
-
-    Streaming does not go with compilation.
-    """
-    step_s, transfer_s = context.number("step_s") or 0.0, context.number("weight_transfer_s") or 0.0
-    eager = (pair for pair in context.pairs if (pair["key"], pair["other_value"]) == ("compile", "none"))
-    ratios = [pair["step_ratio"] for pair in eager if pair["step_ratio"]]
-    return any(context.official_steps * (step_s / ratio - step_s) >= transfer_s for ratio in ratios)
+    useful = streamed and fits(context, streamed.peak_bytes) and advisable(context, "offload", "group_stream")
+    return streamed if useful else None
 
 
 RULES = (transfer_bound,)

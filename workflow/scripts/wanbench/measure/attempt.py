@@ -1,10 +1,13 @@
 """An attempt at a case: what a run asks of it, where it writes, and the lock that keeps others out meanwhile."""
 
 import fcntl
+import json
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
@@ -14,7 +17,7 @@ from wanbench.trace.verdict import Limits
 
 @dataclass
 class Attempt:
-    """What a run of Snakemake asks of one attempt at a case.
+    """What a run of Snakemake asks of one attempt at a case; and as it begins, for the processes that run the case.
 
     Attributes:
         trace: the trace, written whole at the end, in a folder of the results.
@@ -22,6 +25,10 @@ class Attempt:
         digests: what is measured with, for the trace.
         limits: what the trace is judged by.
         run_id: the same for all that one run of Snakemake starts, and for nothing else.
+        conda_env: name of the conda environment that the processes must run in, None without conda.
+        gpus: UUIDs of the GPUs that no other case has, in the order of the ranks; none where no GPU is known.
+        spawned_ns: monotonic time at which the measured process was started, in nanoseconds.
+        started_at: the same on the wall clock, ISO 8601 in UTC.
     """
 
     case: Case
@@ -30,6 +37,10 @@ class Attempt:
     digests: dict[str, str]
     limits: Limits
     run_id: str
+    conda_env: str | None = None
+    gpus: Sequence[str] = ()
+    spawned_ns: int = 0
+    started_at: str = ""
 
     def __post_init__(self) -> None:
         # Failures, last good traces, videos, and the work folders of attempts.
@@ -42,12 +53,37 @@ class Attempt:
         # The trace as the attempt wrote it. Snakemake removes `trace` when the job that made it ends badly.
         self.written = self.work / "trace.json"
         self.job = self.work / "job.json"
+        # What the measured process, which is rank 0, writes down.
         self.events = self.work / "events.jsonl"
         self.samples = self.work / "samples.jsonl"
         # Another name of the log, since Snakemake removes the log itself before it tries a case again.
         self.second_log = self.work / "log"
         # Why the attempt was refused, where it was.
         self.refusal = self.work / "refusal"
+        # By which the processes of a case on several GPUs find each other.
+        self.rendezvous = self.work / "rendezvous"
+
+    def begun(self, conda_env: str | None = None, gpus: Sequence[str] = ()) -> "Attempt":
+        """The attempt as it begins now."""
+        now = {"spawned_ns": time.monotonic_ns(), "started_at": datetime.now(UTC).isoformat(timespec="seconds")}
+        return replace(self, conda_env=conda_env, gpus=gpus, **now)
+
+    def events_of(self, rank: int) -> Path:
+        """Where a process of the case writes its records."""
+        return self.events if rank == 0 else self.work / f"events_of_rank_{rank}.jsonl"
+
+    def gpus_of(self, rank: int) -> Sequence[str]:
+        """The UUID of a process's own GPU; none where no GPU is known."""
+        return self.gpus[rank : rank + 1]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Attempt":
+        values = json.loads(text)
+        values |= {"case": Case.from_settings(values["case"]), "limits": Limits(**values["limits"])}
+        return cls(**values | {key: Path(values[key]) for key in ("trace", "log")})
 
 
 @dataclass(frozen=True)

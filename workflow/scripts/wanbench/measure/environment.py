@@ -4,15 +4,22 @@ import os
 import platform
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from wanbench.measure.host_facts import host_facts
 from wanbench.util.job_entry import CONDA, NONE
+from wanbench.util.redaction import redacted_message
+from wanbench.util.text import one_line
 
-_PACKAGES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg")
+_PACKAGES = (
+    *("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg"),
+    *("peft", "torchao", "xformers"),
+)
 
 
 def software_and_hardware(device: Any, conda_env: str | None) -> dict[str, Any]:
@@ -37,14 +44,24 @@ def software_and_hardware(device: Any, conda_env: str | None) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "platform": f"{platform.system()} {platform.machine()}",
-        "cpu_name": _cpu_name(),
+        **host_facts(),
         "cpu_cores_logical": psutil.cpu_count(),
         "cpu_threads_torch": torch.get_num_threads(),
         "sys_mem_total_bytes": psutil.virtual_memory().total,
         "device": device.type,
         "cuda": torch.version.cuda,
         "gpu": _gpu(torch) if device.type == "cuda" else None,
+        "torch_refuses_gpu": None if device.type == "cuda" else _why_no_gpu(torch),
     }
+
+
+def _why_no_gpu(torch: Any) -> str | None:
+    """What torch says where it is asked for a GPU."""
+    try:
+        torch.cuda.init()
+    except (AssertionError, RuntimeError) as error:
+        return one_line(redacted_message(str(error)), 200)
+    return None
 
 
 def _gpu(torch: Any) -> dict[str, Any]:
@@ -59,18 +76,9 @@ def _gpu(torch: Any) -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
-    try:
+    with suppress(metadata.PackageNotFoundError):
         return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _cpu_name() -> str | None:
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
-    except OSError:
-        return platform.processor() or None
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), None)
+    return None
 
 
 # Code that measures, by what `git_changed` calls it.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from wanbench.cases.case import Case
 from wanbench.cases.messages import of_failed_case
-from wanbench.estimate.resources import TO_RECORD_A_LOST_ATTEMPT, Earlier, Resources, resources_of
+from wanbench.estimate.resources import TO_RECORD_A_LOST_ATTEMPT, Resources, resources_of
 from wanbench.measure.outcome import Outcome
 from wanbench.registry.stages import FINISHED, OK
 from wanbench.trace.writer import read_head, write_atomically
@@ -64,7 +64,7 @@ def asked_resources(results: Path, case: Case, failure: Failures | None, attempt
         return TO_RECORD_A_LOST_ATTEMPT
     head = read_head(last_good_trace(results, case.name))
     try:
-        earlier = head and Earlier(Case.from_settings(head["case"]), head["total_duration_s"])
+        earlier = head and (Case.from_settings(head["case"]), head["total_duration_s"])
     except (KeyError, TypeError):
         # Of another version.
         earlier = None

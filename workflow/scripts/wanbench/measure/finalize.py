@@ -5,17 +5,14 @@ An attempt that could not finalize itself, since its job or its machine was ende
 
 import shutil
 import sys
-import time
 from contextlib import suppress
-from datetime import UTC, datetime
 
 from wanbench.cases.first_frame import changes_of_image
-from wanbench.measure.assemble import TraceHead, assemble
+from wanbench.measure.assemble import assemble
 from wanbench.measure.attempt import Attempt, attempt_lock
 from wanbench.measure.case_log import log_line
 from wanbench.measure.environment import git_state
 from wanbench.measure.failures import record_outcome
-from wanbench.measure.job import Job
 from wanbench.measure.outcome import Outcome, reported_outcome
 from wanbench.measure.spans import Recording, read_records
 from wanbench.registry.stages import KILLED
@@ -33,7 +30,7 @@ _BROKEN_OFF = (
 _NOT_BEGUN = "nothing was measured: its job failed before that or was cancelled, or its machine went down"
 
 
-def finalize(attempt: Attempt, job: Job, ended_ns: int, recording: Recording, outcome: Outcome) -> None:
+def finalize(attempt: Attempt, ended_ns: int, recording: Recording, outcome: Outcome) -> None:
     """Write the trace of an attempt that is over.
 
     Args:
@@ -45,12 +42,9 @@ def finalize(attempt: Attempt, job: Job, ended_ns: int, recording: Recording, ou
     """
     samples = read_samples(EventTail(attempt.samples).new_records(), SAMPLING_INTERVAL_S)
     samples = placed_by_load(samples, recording.matmul_times)
-    case, git = job.case.settings(), git_state(PROJECT)
-    image_changes = "; ".join(changes_of_image(named_path(job.case.image))) if job.case.image else None
-    head = TraceHead(
-        case, attempt.digests, job.spawned_ns, ended_ns, job.started_at, git, attempt.limits, image_changes or None
-    )
-    write_trace(attempt.written, assemble(head, recording, samples, outcome))
+    image_changes = "; ".join(changes_of_image(named_path(attempt.case.image))) if attempt.case.image else None
+    about = git_state(PROJECT) | {"image_changes": image_changes or None}
+    write_trace(attempt.written, assemble(attempt, ended_ns, recording, samples, outcome) | about)
     _show(attempt)
 
 
@@ -96,18 +90,16 @@ def _finalize_from_leavings(attempt: Attempt) -> None:
     if attempt.refusal.exists():
         raise InputError(attempt.refusal.read_text("utf-8"))
     if attempt.job.exists():
-        job, message = Job.from_json(attempt.job.read_text("utf-8")), _BROKEN_OFF
+        attempt, message = Attempt.from_json(attempt.job.read_text("utf-8")), _BROKEN_OFF
     else:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        job = Job(attempt.case, [], attempt.events, attempt.video, time.monotonic_ns(), None, now)
-        message = _NOT_BEGUN
+        attempt, message = attempt.begun(), _NOT_BEGUN
     events, samples = EventTail(attempt.events).new_records(), EventTail(attempt.samples).new_records()
     recording = read_records(events)
     instants_ns = [record["time_ns"] for record in events + samples if "time_ns" in record]
     # The last thing that is known may be a weight transfer.
-    instants_ns += [end_ns for transfer in recording.transfers for _, end_ns in transfer.intervals]
+    instants_ns += [end_ns for transfer in recording.transfers for _, end_ns in transfer["intervals"]]
     outcome = reported_outcome(recording.error, recording.result is not None) or Outcome(KILLED, message)
-    finalize(attempt, job, max([job.spawned_ns, *instants_ns]), recording, outcome)
+    finalize(attempt, max([attempt.spawned_ns, *instants_ns]), recording, outcome)
     with attempt.log.open("a", encoding="utf-8") as log:
         text = outcome.message or "its trace was written afterwards"
         log_line(log, attempt.case.name, f"{outcome.status}: {text}")

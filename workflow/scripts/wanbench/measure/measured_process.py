@@ -1,45 +1,31 @@
-"""The measured process: run one case, writing down every stage as it happens.
+"""A process of a case: runs it, and writes down what happens.
 
-Started by the supervisor, in the environment that is measured, as
+Rank 0 is measured; the others, of a case on several GPUs, do the same work beside it, unobserved. Started by the
+supervisor, in the environment that is measured, as
 
-    python -m wanbench.measure.measured_process SUPERVISOR_PID JOB.json
+    python -m wanbench.measure.measured_process SUPERVISOR_PID RANK JOB.json
 """
 
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from wanbench.measure.job import Job
+from wanbench.measure.attempt import Attempt
 from wanbench.measure.outcome import EXIT_DISK_FULL, EXIT_ERROR, is_out_of_memory
 from wanbench.registry.stages import PROCESS_STARTUP
 from wanbench.util.event_log import EventLog
 from wanbench.util.lifeline import die_with_parent
 
 
-def main(supervisor_pid: int, job_file: Path) -> int:
-    """Measure the job's case; the exit code shows how it ended."""
+def main(supervisor_pid: int, rank: int, job_file: Path) -> int:
+    """Run the attempt's case, and write down the error if there is one; the exit code shows how it ended."""
     die_with_parent(supervisor_pid)
-    job = Job.from_json(job_file.read_text("utf-8"))
-    log = EventLog(job.events)
-    return reporting_errors(lambda: _measure(job, log), log)
-
-
-def _measure(job: Job, log: EventLog) -> None:
-    begin = {"record": "begin", "span": 0, "name": PROCESS_STARTUP, "kind": "stage", "time_ns": job.spawned_ns}
-    log.write(begin | {"args": {}})
-    # With torch and diffusers, which are a part of Process_Startup.
-    from wanbench.measure.wan.run_case import measure_case
-
-    measure_case(job, log)
-
-
-def reporting_errors(run: Callable[[], None], log: EventLog) -> int:
-    """Run, and write down the error if there is one; the exit code of the process."""
+    attempt = Attempt.from_json(job_file.read_text("utf-8"))
+    log = EventLog(attempt.events_of(rank))
     try:
-        run()
+        _run(attempt, rank, log)
     except Exception as error:
         record = {"type": type(error).__name__, "message": str(error), "out_of_memory": is_out_of_memory(error)}
         try:
@@ -52,6 +38,19 @@ def reporting_errors(run: Callable[[], None], log: EventLog) -> int:
             traceback.print_exc()
         return EXIT_ERROR
     return 0
+
+
+def _run(attempt: Attempt, rank: int, log: EventLog) -> None:
+    if rank == 0:
+        begin = {"record": "begin", "span": 0, "name": PROCESS_STARTUP, "kind": "stage", "time_ns": attempt.spawned_ns}
+        log.write(begin | {"args": {}})
+    # With torch and diffusers, which are a part of Process_Startup.
+    from wanbench.measure.wan.run_case import measure_case, work_on_case
+
+    if rank == 0:
+        measure_case(attempt, log)
+    else:
+        work_on_case(attempt, rank)
 
 
 def leave(code: int) -> NoReturn:
@@ -67,4 +66,4 @@ def leave(code: int) -> NoReturn:
 
 
 if __name__ == "__main__":
-    leave(main(int(sys.argv[1]), Path(sys.argv[2])))
+    leave(main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))

@@ -1,8 +1,9 @@
 """How an attempt ended, in one word and one sentence."""
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 from wanbench.registry.stages import ERROR, KILLED, OK, OOM, TIMEOUT
 
@@ -10,19 +11,12 @@ from wanbench.registry.stages import ERROR, KILLED, OK, OOM, TIMEOUT
 EXIT_ERROR = 78
 EXIT_DISK_FULL = 79
 
-
-@dataclass(frozen=True)
-class ReportedError:
-    """The error that a process of the case wrote down before it ended, and when: monotonic, in nanoseconds."""
-
-    type_name: str
-    message: str
-    out_of_memory: bool
-    time_ns: int
+# The record of the error that a process of the case wrote down before it ended: `type`, `message`, `out_of_memory`, and
+# when, `time_ns`.
+ErrorRecord = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class TimeLimit:
+class TimeLimit(NamedTuple):
     """Seconds after which a case is ended, and why then."""
 
     time_s: float
@@ -46,22 +40,7 @@ class Outcome:
     error_type: str | None = None
 
 
-@dataclass(frozen=True)
-class RankEnd:
-    """How a process of the case ended.
-
-    Attributes:
-        rank: 0 is the one that is measured.
-        return_code: as `subprocess` gives it, negative for a signal; None if it had to be ended, or lived on.
-        error: what it wrote down.
-    """
-
-    rank: int
-    return_code: int | None
-    error: ReportedError | None
-
-
-def reported_outcome(error: ReportedError | None, finished: bool) -> Outcome | None:
+def reported_outcome(error: ErrorRecord | None, finished: bool) -> Outcome | None:
     """How an attempt ended by what its measured process wrote down; None where it wrote nothing about that.
 
     Args:
@@ -69,41 +48,48 @@ def reported_outcome(error: ReportedError | None, finished: bool) -> Outcome | N
     """
     if finished:
         return Outcome(OK)
-    if error is not None:
-        return Outcome(OOM if error.out_of_memory else ERROR, error.message, error.type_name)
-    return None
+    return error and Outcome(OOM if error["out_of_memory"] else ERROR, error["message"], error["type"])
 
 
-def outcome_of(ends: Sequence[RankEnd], passed: TimeLimit | None, finished: bool) -> Outcome:
+def outcome_of(
+    codes: Sequence[int | None],
+    errors: Sequence[ErrorRecord | None],
+    passed: TimeLimit | None,
+    finished: bool,
+    memory_bytes: int | None = None,
+) -> Outcome:
     """Judge the ended processes of a case.
 
     Args:
-        ends: of all ranks, in their order.
+        codes: of each rank, as `subprocess` gives it, negative for a signal; None if it had to be ended, or lived on.
+        errors: what each wrote down.
         passed: the limit, if they were ended for it.
         finished: see `reported_outcome`.
+        memory_bytes: the limit of memory for which the kernel ended processes meanwhile.
     """
-    end = ends[0] if finished or passed else _cause(ends)
-    outcome = _outcome_of(end.return_code or 0, passed, end.error, finished)
-    return outcome if end.rank == 0 else replace(outcome, message=f"rank {end.rank}: {outcome.message}")
+    rank = 0 if finished or passed else _cause(codes, errors)
+    outcome = reported_outcome(errors[rank], finished) or _unreported(codes[rank] or 0, passed)
+    if outcome.status == KILLED and codes[rank] == -signal.SIGKILL and memory_bytes is not None:
+        size = f"{memory_bytes / 1e9:.1f} GB"
+        outcome = Outcome(KILLED, f"ended by signal SIGKILL: the memory of its container or job ran out, {size}")
+    return outcome if rank == 0 else replace(outcome, message=f"rank {rank}: {outcome.message}")
 
 
-def _cause(ends: Sequence[RankEnd]) -> RankEnd:
-    """The end that brought about the others: a rank that loses another fails, or is aborted by torch."""
-    reported = sorted((end for end in ends if end.error is not None), key=lambda end: end.error.time_ns)
-    silent = [end for end in ends if end.error is None and end.return_code]
+def _cause(codes: Sequence[int | None], errors: Sequence[ErrorRecord | None]) -> int:
+    """The rank that brought about the others' end: one that loses another fails, or is aborted by torch."""
+    reported = sorted((rank for rank, error in enumerate(errors) if error), key=lambda rank: errors[rank]["time_ns"])
+    silent = [rank for rank, code in enumerate(codes) if code and not errors[rank]]
     likeliest = [
-        *(end for end in reported if end.error.out_of_memory),
-        *(end for end in silent if end.return_code != -signal.SIGABRT),
+        *(rank for rank in reported if errors[rank]["out_of_memory"]),
+        *(rank for rank in silent if codes[rank] != -signal.SIGABRT),
         *reported,
         *silent,
+        0,
     ]
-    return likeliest[0] if likeliest else ends[0]
+    return likeliest[0]
 
 
-def _outcome_of(code: int, passed: TimeLimit | None, error: ReportedError | None, finished: bool) -> Outcome:
-    reported = reported_outcome(error, finished)
-    if reported is not None:
-        return reported
+def _unreported(code: int, passed: TimeLimit | None) -> Outcome:
     if passed is not None:
         return Outcome(TIMEOUT, f"ended after {passed.reason}")
     if code < 0:

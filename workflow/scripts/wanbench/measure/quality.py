@@ -7,10 +7,10 @@ from typing import Any
 from wanbench.measure.spans import Stage
 from wanbench.registry import stages as stage_names
 from wanbench.telemetry.samples import Samples, coverage
-from wanbench.trace.verdict import GenerationTimes, Limits, verdict_on
+from wanbench.trace.verdict import Limits, generation_times, verdict_on
 from wanbench.util.intervals import Interval, subtract, union
 
-# NVML's nvmlClocksEventReasons bits. An idle GPU and clocks set by somebody are not throttling.
+# NVML's nvmlClocksEventReasons bits, but for an idle GPU's. That clocks were set is a choice, and no failed check.
 CLOCK_EVENT_REASONS = {
     "power_cap": 0x4,
     "hardware_slowdown": 0x8,
@@ -18,17 +18,8 @@ CLOCK_EVENT_REASONS = {
     "thermal_software": 0x20,
     "thermal_hardware": 0x40,
     "power_brake": 0x80,
+    "clocks_set": 0x2,
 }
-# Absent where there is no `Total_Execution` to look at.
-_OF_TOTAL = (
-    "sample_coverage_pct",
-    "greatest_sample_gap_s",
-    "stage_coverage_pct",
-    "unaccounted_s",
-    "throttled_pct",
-    "other_processes",
-    "other_processes_mem_bytes",
-)
 
 
 def quality_of(
@@ -39,36 +30,35 @@ def quality_of(
     Args:
         measured: for each generation, whether it is no warm-up.
     """
-    quality: dict[str, Any] = {
+    total = next((stage for stage in stages if stage.name == stage_names.TOTAL_EXECUTION), None)
+    leaves_ns = sum(stage.time_ns for stage in stages if stage.name not in stage_names.NOT_LEAVES)
+    whole = [total.extent] if total else []
+    coverage_pct, gap_s = coverage(samples, total.extent) if total else (None, None)
+    quality = {
         "sampling_interval_s": samples.interval_s,
         "samples": len(samples.times_ns),
         "samples_missed": samples.missed,
         "output_finite": output_finite,
-        "parts": [],
+        "parts": _parts(total.extent, stages, samples) if total else [],
+        "sample_coverage_pct": coverage_pct,
+        "greatest_sample_gap_s": gap_s,
+        "stage_coverage_pct": 100 * leaves_ns / max(1, total.time_ns) if total else None,
+        "unaccounted_s": (total.time_ns - leaves_ns) / 1e9 if total else None,
+        "throttled_pct": _throttled_pct(samples, whole),
     }
-    quality |= dict.fromkeys(_OF_TOTAL)
-    total = next((stage for stage in stages if stage.name == stage_names.TOTAL_EXECUTION), None)
-    if total is not None:
-        leaves_ns = sum(stage.time_ns for stage in stages if stage.name not in stage_names.NOT_LEAVES)
-        quality["sample_coverage_pct"], quality["greatest_sample_gap_s"] = coverage(samples, total.extent)
-        quality["unaccounted_s"] = (total.time_ns - leaves_ns) / 1e9
-        quality["stage_coverage_pct"] = 100 * leaves_ns / max(1, total.time_ns)
-        quality["throttled_pct"] = _throttled_pct(samples, [total.extent])
-        for metric in ("other_processes", "other_processes_mem_bytes"):
-            quality[metric] = _highest_in(samples, metric, [total.extent])
-        quality["parts"] = _parts(total.extent, stages, samples)
-    verdict = verdict_on(quality, _generation_times(stages, measured), limits)
+    quality |= {key: _highest_in(samples, key, whole) for key in ("other_processes", "other_processes_mem_bytes")}
+    times = generation_times(
+        (stage.name, stage.generation, measured.get(stage.generation, True), stage.measures) for stage in stages
+    )
+    verdict = verdict_on(quality, times, limits)
     return quality | verdict | {"limits": asdict(limits)}
 
 
 def _throttled_pct(samples: Samples, intervals: Collection[Interval]) -> dict[str, float] | None:
     """Share of samples in which each reason held the clocks down, in percent; None where it was not read."""
     masks = [int(mask) for mask in _values_in(samples, "clock_event_reasons", intervals)]
-    if not masks:
-        return None
-    return {
-        name: 100 * sum(bool(mask & bit) for mask in masks) / len(masks) for name, bit in CLOCK_EVENT_REASONS.items()
-    }
+    shares = {name: [bool(mask & bit) for mask in masks] for name, bit in CLOCK_EVENT_REASONS.items()}
+    return {name: 100 * sum(held) / len(masks) for name, held in shares.items()} if masks else None
 
 
 def _parts(total: Interval, stages: list[Stage], samples: Samples) -> list[dict[str, Any]]:
@@ -92,24 +82,10 @@ def _parts(total: Interval, stages: list[Stage], samples: Samples) -> list[dict[
 
 
 def _values_in(samples: Samples, metric: str, intervals: Collection[Interval]) -> list[float]:
-    series = samples.series.get(metric)
-    readings = list(zip(series.times_ns, series.values)) if series is not None else []
+    readings = [(time_ns, each[metric]) for time_ns, each in zip(samples.times_ns, samples.values) if metric in each]
     return [value for start, end in intervals for time_ns, value in readings if start <= time_ns < end]
 
 
 def _highest_in(samples: Samples, metric: str, intervals: Collection[Interval]) -> int | None:
     values = _values_in(samples, metric, intervals)
     return int(max(values)) if values else None
-
-
-def _generation_times(stages: list[Stage], measured: Mapping[int, bool]) -> list[GenerationTimes]:
-    ended = {stage.generation for stage in stages if stage.name == stage_names.VIDEO_EXPORT and not stage.interrupted}
-    numbers = sorted({stage.generation for stage in stages if stage.generation is not None})
-    steps_s: dict[int, list[tuple[int, float]]] = {number: [] for number in numbers}
-    for stage in stages:
-        step = stage.args.get("step", 0)
-        is_later_step = step > 0 and stage.name == stage_names.step_inference(step) and not stage.interrupted
-        # A cache that serves makes a step short by design.
-        if stage.generation is not None and is_later_step and not stage.args.get("passes_reused"):
-            steps_s[stage.generation].append((step, stage.time_ns / 1e9))
-    return [GenerationTimes(number, measured[number] and number in ended, steps_s[number]) for number in numbers]

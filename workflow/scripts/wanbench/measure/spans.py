@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wanbench.measure.outcome import ReportedError
+from wanbench.measure.outcome import ErrorRecord
 from wanbench.registry import stages as stage_names
 from wanbench.util.intervals import Interval, subtract, total, union
 from wanbench.util.redaction import redacted_message
@@ -18,7 +18,7 @@ class Span:
     Attributes:
         end_ns: None while open.
         generation: number of the generation it belongs to, from 0; None outside of generations.
-        parent: number of the span that it lies in.
+        parent: number of the stage or step that it lies in.
     """
 
     number: int
@@ -31,21 +31,9 @@ class Span:
     parent: int | None
 
 
-@dataclass(frozen=True)
-class Transfer:
-    """Weight transfers between host and device, inside span `span`.
-
-    Attributes:
-        intervals: when the device could not compute for it.
-        count: number of transfers that were recorded together.
-    """
-
-    span: int | None
-    intervals: list[Interval]
-    direction: str
-    module: str
-    count: int
-    size_bytes: int
+# The record of weight transfers between host and device: in span `span`, the `direction`, the `module`, the number that
+# were recorded together in `transfers`, their `bytes`, and in `intervals` when the device could not compute for them.
+Transfer = dict[str, Any]
 
 
 @dataclass
@@ -54,12 +42,13 @@ class Recording:
 
     spans: dict[int, Span] = field(default_factory=dict)
     transfers: list[Transfer] = field(default_factory=list)
+    # Whether each generation is no warm-up.
     measured: dict[int, bool] = field(default_factory=dict)
     environment: dict[str, Any] | None = None
     flops: dict[str, int | None] = field(default_factory=dict)
     result: dict[str, Any] | None = None
     matmul: dict[str, Any] | None = None
-    error: ReportedError | None = None
+    error: ErrorRecord | None = None
     stage_reached: str | None = None
 
     @property
@@ -91,6 +80,11 @@ class Stage:
     def time_ns(self) -> int:
         return total(self.intervals)
 
+    @property
+    def measures(self) -> dict[str, Any]:
+        """What a trace says of it that is not sampled."""
+        return self.args | {"time_s": self.time_ns / 1e9} | ({"interrupted": True} if self.interrupted else {})
+
 
 def read_records(records: Iterable[dict[str, Any]]) -> Recording:
     """Sort the records of a measured process. Spans that never ended keep `end_ns` None."""
@@ -109,18 +103,15 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
             case "peaks":
                 recording.spans[record["span"]].args |= record["args"]
             case "transfers":
-                intervals = [(start_ns, end_ns) for start_ns, end_ns in record["intervals"]]
-                about = (record[key] for key in ("direction", "module", "transfers", "bytes"))
-                recording.transfers.append(Transfer(record["span"], intervals, *about))
+                recording.transfers.append(record | {"intervals": [tuple(each) for each in record["intervals"]]})
             case "generation":
                 recording.measured[record["number"]] = record["measured"]
             case "environment" | "flops" as name:
                 setattr(recording, name, record["values"])
             case "result" | "matmul" as name:
-                setattr(recording, name, {key: value for key, value in record.items() if key != "record"})
+                setattr(recording, name, record)
             case "error":
-                message = redacted_message(record["message"])
-                recording.error = ReportedError(record["type"], message, record["out_of_memory"], record["time_ns"])
+                recording.error = record | {"message": redacted_message(record["message"])}
     recording.stage_reached = _stage_reached(recording.spans, open_spans)
     return recording
 
@@ -128,7 +119,7 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
 def _opened(record: dict[str, Any], recording: Recording, open_spans: list[int]) -> Span:
     # The generation that began last is the one that runs.
     generation = None if record["name"] == stage_names.TOTAL_EXECUTION else next(reversed(recording.measured), None)
-    parent = open_spans[-1] if open_spans else None
+    parent = _stage_around(recording, open_spans[-1]) if open_spans else None
     about = (record[key] for key in ("span", "name", "kind", "time_ns"))
     return Span(*about, end_ns=None, args=record["args"], generation=generation, parent=parent)
 
@@ -156,10 +147,10 @@ def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:
     extents = {span.number: (span.start_ns, span.end_ns or ended_ns) for span in spans}
     inside: dict[int | None, list[Interval]] = defaultdict(list)
     for span in spans:
-        inside[_stage_around(recording, span.parent)].append(extents[span.number])
+        inside[span.parent].append(extents[span.number])
     transfers: dict[int | None, list[Transfer]] = defaultdict(list)
     for transfer in recording.transfers:
-        transfers[_stage_around(recording, transfer.span)].append(transfer)
+        transfers[_stage_around(recording, transfer["span"])].append(transfer)
     stages: list[Stage] = []
     for span in spans:
         own_transfers, extent = transfers[span.number], extents[span.number]
@@ -171,49 +162,40 @@ def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:
 
 
 def _stage_around(recording: Recording, number: int | None) -> int | None:
-    """The span itself, or the nearest one around it that is a stage or step; details are looked through."""
-    while number is not None and recording.spans[number].kind == "detail":
-        number = recording.spans[number].parent
-    return number
+    """The span itself, or of a detail the stage or step that it lies in."""
+    span = recording.spans.get(number)
+    return span.parent if span and span.kind == "detail" else number
 
 
 def _transfer_args(transfers: list[Transfer]) -> dict[str, Any]:
     if not transfers:
         return {}
-    offloading = union(part for transfer in transfers if transfer.direction == "offload" for part in transfer.intervals)
-    loading = subtract(union(part for transfer in transfers for part in transfer.intervals), offloading)
+    load, offload = ([each for each in transfers if each["direction"] == way] for way in ("load", "offload"))
+    offloading = _waited(offload)
     return {
-        "transfers": sum(transfer.count for transfer in transfers),
-        "loading_s": total(loading) / 1e9,
+        "transfers": sum(each["transfers"] for each in transfers),
+        "loading_s": total(subtract(_waited(transfers), offloading)) / 1e9,
         "offloading_s": total(offloading) / 1e9,
-        "loaded_bytes": sum(transfer.size_bytes for transfer in transfers if transfer.direction == "load"),
-        "offloaded_bytes": sum(transfer.size_bytes for transfer in transfers if transfer.direction == "offload"),
+        "loaded_bytes": sum(each["bytes"] for each in load),
+        "offloaded_bytes": sum(each["bytes"] for each in offload),
     }
+
+
+def _waited(transfers: list[Transfer]) -> list[Interval]:
+    return union(part for each in transfers for part in each["intervals"])
 
 
 def _split_step(step: Stage, transfers: list[Transfer]) -> list[Stage]:
     """Memory peaks are those of the whole step, and stand with its inference; loading has none of its own."""
-    loading = union(part for transfer in transfers for part in transfer.intervals)
-    start_ns = loading[0][0] if loading else step.extent[0]
+    waited = _waited(transfers)
+    start_ns = waited[0][0] if waited else step.extent[0]
+    extent, interrupted = (start_ns, start_ns + total(waited)), step.interrupted and not waited
     about = {key: step.args[key] for key in ("step", "expert") if key in step.args}
-    of_inference = {
-        key: value for key, value in step.args.items() if key.startswith("gpu_mem_") or key == "passes_reused"
-    }
+    peaks = {key: value for key, value in step.args.items() if key.startswith("gpu_mem_") or key == "passes_reused"}
+    loading, inference = stage_names.step_loading(about["step"]), stage_names.step_inference(about["step"])
     return [
-        replace(
-            step,
-            name=stage_names.step_loading(about["step"]),
-            extent=(start_ns, start_ns + total(loading)),
-            intervals=loading,
-            args=about | _transfer_args(transfers),
-            interrupted=step.interrupted and not loading,
-        ),
-        replace(
-            step,
-            name=stage_names.step_inference(about["step"]),
-            intervals=subtract(step.intervals, loading),
-            args=about | of_inference,
-        ),
+        Stage(loading, step.generation, extent, waited, about | _transfer_args(transfers), interrupted),
+        replace(step, name=inference, intervals=subtract(step.intervals, waited), args=about | peaks),
     ]
 
 

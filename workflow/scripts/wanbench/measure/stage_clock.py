@@ -61,18 +61,26 @@ class StageClock:
         yield
         self._at_boundaries.remove(write)
 
-    def begin(self, name: str, kind: str = "stage", **args: Any) -> None:
-        self._begin(name, kind, self.now_ns(), args)
+    def begin(self, name: str, kind: str = "stage", at_ns: int | None = None, **args: Any) -> None:
+        """Begin a span, now or at a boundary that was read."""
+        at_ns = at_ns or self.now_ns()
+        self._credit_peaks()
+        self._count += 1
+        self._open.append(_OpenSpan(self._count, kind))
+        self.note("begin", span=self._count, name=name, kind=kind, time_ns=at_ns, args=args)
 
-    def end(self, **args: Any) -> None:
-        """End the innermost open span."""
-        self._end(self.now_ns(), args)
+    def end(self, at_ns: int | None = None, **args: Any) -> None:
+        """End the innermost open span, now or at a boundary that was read."""
+        at_ns = at_ns or self.now_ns()
+        self._credit_peaks()
+        span = self._open.pop()
+        self.note("end", span=span.number, time_ns=at_ns, args=span.args | args | span.peaks_bytes)
 
     def next(self, name: str, kind: str = "stage", **args: Any) -> None:
         """End the innermost open span and begin another at the same instant."""
         now_ns = self.now_ns()
-        self._end(now_ns, {})
-        self._begin(name, kind, now_ns, args)
+        self.end(now_ns)
+        self.begin(name, kind, now_ns, **args)
 
     def annotate(self, **args: Any) -> None:
         """Add arguments to the innermost open span; they are written at its end."""
@@ -104,17 +112,6 @@ class StageClock:
     def note(self, record: str, **values: Any) -> None:
         """Write a record of another kind, such as the environment."""
         self._log.write({"record": record, **values})
-
-    def _begin(self, name: str, kind: str, now_ns: int, args: dict[str, Any]) -> None:
-        self._credit_peaks()
-        self._count += 1
-        self._open.append(_OpenSpan(self._count, kind))
-        self.note("begin", span=self._count, name=name, kind=kind, time_ns=now_ns, args=args)
-
-    def _end(self, now_ns: int, args: dict[str, Any]) -> None:
-        self._credit_peaks()
-        span = self._open.pop()
-        self.note("end", span=span.number, time_ns=now_ns, args=span.args | args | span.peaks_bytes)
 
     def _credit_peaks(self) -> None:
         """The device keeps one peak and it is reset here, so every open span must be given its share."""

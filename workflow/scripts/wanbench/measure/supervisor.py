@@ -1,5 +1,6 @@
 """Run one attempt at a case in processes of its own, and leave a trace of it whatever happens."""
 
+import math
 import os
 import shutil
 import signal
@@ -8,23 +9,23 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from wanbench.cases.case import Case
 from wanbench.cases.first_frame import changes_of_image
 from wanbench.cases.scale import as_sized
-from wanbench.estimate.memory import estimated_peak_bytes
+from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.measure.attempt import Attempt, attempt_lock
 from wanbench.measure.case_log import Progress, log_line, log_pipe
+from wanbench.measure.failures import failures
 from wanbench.measure.finalize import finalize
 from wanbench.measure.gpu_slots import Slot, own_slot
-from wanbench.measure.job import Job
-from wanbench.measure.outcome import Outcome, RankEnd, TimeLimit, outcome_of, time_limit
+from wanbench.measure.outcome import Outcome, TimeLimit, outcome_of, time_limit
 from wanbench.measure.spans import read_records
-from wanbench.registry.stages import PROCESS_STARTUP
-from wanbench.telemetry.gpus import Gpu, usable_gpus
+from wanbench.registry.stages import KILLED, PROCESS_STARTUP
+from wanbench.telemetry.cgroup import Cgroup, usable_cores, usable_memory_bytes
+from wanbench.telemetry.gpus import Gpu, find_gpus, usable_gpus
 from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.trace.writer import write_atomically
 from wanbench.util.errors import InputError
@@ -73,10 +74,13 @@ def supervise(attempt: Attempt, conda_env: str | None, job_limit_s: float | None
             try:
                 _check_space(attempt.results)
                 usable = usable_gpus(os.environ)
+                if not usable and (reason := find_gpus(os.environ).reason):
+                    log(f"warning: no GPU is used: {reason}")
                 # Where there are too few, the measured process says so in the trace.
                 with own_slot(usable, min(case.gpus, len(usable)), log) as slot:
                     left_s = job_limit_s and max(0.0, job_limit_s - (time.monotonic() - began_s))
-                    outcome = _measure(attempt, conda_env, slot, log, time_limit(case.timeout_s, left_s))
+                    begun = attempt.begun(conda_env, slot.uuids)
+                    outcome = _measure(begun, slot, log, time_limit(case.timeout_s, left_s))
             except InputError as error:
                 reason = redacted_message(str(error))
                 log(reason)
@@ -95,13 +99,13 @@ def _check_space(results: Path) -> None:
         raise InputError(f"{results}: {free_bytes / 1e6:.0f} MB are free on its disk; {needed}")
 
 
-def _measure(attempt: Attempt, conda_env: str | None, slot: Slot, log: _Log, limit: TimeLimit) -> Outcome:
+def _measure(attempt: Attempt, slot: Slot, log: _Log, limit: TimeLimit) -> Outcome:
     case = attempt.case
-    started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    job = Job(case, slot.uuids, attempt.events, attempt.video, time.monotonic_ns(), conda_env, started_at)
-    write_atomically(attempt.job, job.to_json())
+    write_atomically(attempt.job, attempt.to_json())
     # One process for each GPU, or on the CPU as many.
     count = case.gpus if len(slot.gpus) in (0, case.gpus) else 1
+    cgroup = Cgroup()
+    kills = cgroup.memory_kills()
     with ExitStack() as running:
         ranks = [running.enter_context(_rank(rank, attempt, slot)) for rank in range(count)]
         pids = ",".join(str(process.pid) for process in ranks)
@@ -110,6 +114,7 @@ def _measure(attempt: Attempt, conda_env: str | None, slot: Slot, log: _Log, lim
         _warn_where_it_will_not_fit(case, slot.gpus, log)
         for change in changes_of_image(named_path(case.image)) if case.image else ():
             log(f"image: {change}")
+        _warn_of_the_last_attempt(attempt, log)
         passed, return_codes = _wait(ranks, limit, _reporter(attempt.events, log))
         ended_ns = time.monotonic_ns()
         if any(code != 0 for code in return_codes):
@@ -119,10 +124,11 @@ def _measure(attempt: Attempt, conda_env: str | None, slot: Slot, log: _Log, lim
         # One that hangs in the driver is killed on leaving the block; what it wrote is used all the same.
         with suppress(subprocess.TimeoutExpired):
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
-    recordings = [read_records(EventTail(job.events_of(rank)).new_records()) for rank in range(count)]
-    ends = [RankEnd(rank, code, recordings[rank].error) for rank, code in enumerate(return_codes)]
-    outcome = outcome_of(ends, passed, finished=recordings[0].result is not None)
-    finalize(attempt, job, ended_ns, recordings[0], outcome)
+    recordings = [read_records(EventTail(attempt.events_of(rank)).new_records()) for rank in range(count)]
+    errors = [recording.error for recording in recordings]
+    ran_out_bytes = cgroup.limits().mem_bytes if cgroup.memory_kills() > kills else None
+    outcome = outcome_of(return_codes, errors, passed, recordings[0].result is not None, ran_out_bytes)
+    finalize(attempt, ended_ns, recordings[0], outcome)
     return outcome
 
 
@@ -131,9 +137,7 @@ def _rank(rank: int, attempt: Attempt, slot: Slot) -> AbstractContextManager[_Pr
     # Each case pays for its own compilation: torch finds nothing there that another process has compiled.
     cache = {"TORCHINDUCTOR_CACHE_DIR": str((attempt.work / f"compiled_{rank}").absolute())}
     variables = slot.environment(rank) | cache | _threads(attempt.case.gpus)
-    if rank == 0:
-        return _process("wanbench.measure.measured_process", [attempt.job], attempt.log, variables, slot.locks)
-    return _process("wanbench.measure.rank", [rank, attempt.job], attempt.log, variables, slot.locks)
+    return _process("wanbench.measure.measured_process", [rank, attempt.job], attempt.log, variables, slot.locks)
 
 
 @contextmanager
@@ -163,21 +167,32 @@ def _process(
 
 
 def _threads(ranks: int) -> dict[str, str]:
-    """Environment of a process that shares the cores that a scheduler allows with others of its case.
+    """Environment of a process that shares the cores that it may use with others of its case.
 
     Snakemake sets these variables to the rule's threads. Stock diffusers uses all cores that it may, and so must we.
+    Under a quota more threads than that would stop each other.
     """
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    return dict.fromkeys(names, str(max(1, usable // ranks)))
+    return dict.fromkeys(names, str(max(1, math.ceil(usable_cores()) // ranks)))
 
 
 def _warn_where_it_will_not_fit(case: Case, gpus: list[Gpu], log: _Log) -> None:
     """A warning, and no more: an estimate can be wrong, and out of memory is a result."""
-    needed_bytes = estimated_peak_bytes(as_sized(case))
-    if needed_bytes is not None and gpus and needed_bytes > gpus[0].mem_total_bytes:
-        there = f"this GPU has {gpus[0].mem_total_bytes / 1e9:.1f} GB"
+    needed_bytes, on_host_bytes = estimated_peak_bytes(as_sized(case)), estimated_host_bytes(as_sized(case))
+    there_bytes, host_bytes = gpus[0].mem_total_bytes if gpus else None, usable_memory_bytes()
+    if needed_bytes is not None and there_bytes is not None and needed_bytes > there_bytes:
+        there = f"this GPU has {there_bytes / 1e9:.1f} GB"
         log(f"warning: will probably not fit: about {needed_bytes / 1e9:.1f} GB are needed, and {there}")
+    if on_host_bytes > host_bytes:
+        there = f"this machine or its container has {host_bytes / 1e9:.1f} GB"
+        log(f"warning: may need more host memory: up to {on_host_bytes / 1e9:.1f} GB are needed, and {there}")
+
+
+def _warn_of_the_last_attempt(attempt: Attempt, log: _Log) -> None:
+    """Of one that was killed, as for want of memory: the same may happen again."""
+    last = failures(attempt.results).get(attempt.case.name)
+    if last is not None and last.status == KILLED:
+        log(f"warning: the last attempt was {last.status}: {last.message}")
 
 
 def _wait(

@@ -9,6 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+# The pipelines cut prompts there (`max_sequence_length` of their call, diffusers 0.42.1).
+LONGEST_PROMPT_TOKENS = 512
+
 
 @dataclass(frozen=True)
 class ModelFacts:

@@ -21,13 +21,12 @@ _LOOKS = (
 )
 _LABELS_IN, _ROW_IN = 2.5, 0.27
 _LONGEST_NAME = 36
-_MOST_WORDS = 12  # cases that a sentence can name
 _LEAST_SHARE = 1e-3  # of a bar; less cannot be seen, and needs no place in the legend
 _TIMES = (
-    "Time of each case by stage: of the first generation, or the median over the measured ones. Start-up of the "
-    "process is not in it. Weight transfers within other stages, as with offloading, stand apart."
+    "Time by stage: of the first generation, or the median over the measured ones, without start-up of the process. "
+    "Weight transfers within other stages stand apart."
 )
-_ENERGY = "Energy of each case by stage, over the same time. Stages too short for a figure are in unaccounted."
+_ENERGY = "Energy by stage, over the same time. Stages too short for a figure are in unaccounted."
 
 
 def stage_times(cases: pd.DataFrame, stages: pd.DataFrame) -> Picture:
@@ -89,10 +88,8 @@ def _transfer_s(row: Row) -> float:
 def _stacked(title: str, axis: str, unit: str, cases: pd.DataFrame, parts: pd.DataFrame, caption: str) -> Picture:
     totals = parts.sum(axis=1)
     looks = [look for look in _LOOKS if (parts[look.label] > _LEAST_SHARE * totals).any()]
-    of_case = [rows[0] for rows in records_by_case(cases).values()]
-    endings = {
-        case["case"]: _ending(case, totals[case["case"]], unit) for case in of_case if case["case"] in parts.index
-    }
+    of_case = records_by_case(cases)
+    endings = [_ending(of_case[name][0], total, unit) for name, total in totals.items()]
     missing = [name for name in cases["case"] if name not in parts.index]
     note = f"Without a figure: {', '.join(missing)}" if missing else ""
     lines = textwrap.wrap(note, 130)
@@ -101,10 +98,11 @@ def _stacked(title: str, axis: str, unit: str, cases: pd.DataFrame, parts: pd.Da
     figure = style.new_figure(top_in + rows_in + 0.55 + 0.16 * len(lines), title)
     style.legend(figure, looks, 0.4)
     axes = style.place(figure, _LABELS_IN, top_in, style.WIDTH_IN - _LABELS_IN - 0.15, rows_in)
-    _draw_bars(axes, parts, looks, list(endings.values()))
+    _draw_bars(axes, parts, looks, endings)
     axes.set_xlabel(axis)
     figure.text(0.1 / style.WIDTH_IN, 0.08 / figure.get_figheight(), "\n".join(lines), fontsize=8, va="bottom")
-    return Picture(figure, _alt(title, parts, endings, missing, unit), f"{caption} {note}".strip())
+    most = f", {rounded(totals.min())} to {rounded(totals.max())} {unit}" if totals.any() else ""
+    return Picture(figure, f"{title} of {len(parts)} case{'' if len(parts) == 1 else 's'}{most}.", caption)
 
 
 def _ending(case: Mapping[str, Any], total: float, unit: str) -> str:
@@ -133,19 +131,3 @@ def _draw_bars(axes: Axes, parts: pd.DataFrame, looks: Sequence[Look], endings: 
     axes.set_ylim(len(parts) - 0.5, -0.5)
     axes.set_yticks(places, [shortened(name, _LONGEST_NAME) for name in parts.index])
     axes.grid(False, axis="y")
-
-
-def _alt(title: str, parts: pd.DataFrame, endings: Mapping[str, str], missing: Sequence[str], unit: str) -> str:
-    def words(name: str) -> str:
-        most, value = parts.loc[name].idxmax(), parts.loc[name].max()
-        return f"{name} {endings[name]}" + (f", most of it {most} with {rounded(value)} {unit}" if value else "")
-
-    totals = parts.sum(axis=1)
-    if len(parts) > _MOST_WORDS:
-        said = [f"from {words(totals.idxmin())}, to {words(totals.idxmax())}"]
-    else:
-        said = list(map(words, parts.index))
-    if missing:
-        more = f" and {len(missing) - _MOST_WORDS} more" if len(missing) > _MOST_WORDS else ""
-        said.append(f"without a figure: {', '.join(missing[:_MOST_WORDS])}{more}")
-    return f"{title} of {len(parts)} case{'s' if len(parts) > 1 else ''}: {'; '.join(said)}."

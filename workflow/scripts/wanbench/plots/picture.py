@@ -21,7 +21,7 @@ class Picture:
     """A drawn picture.
 
     Attributes:
-        alt: what it shows, with its main figures, in a sentence for those who cannot see it.
+        alt: what it shows, in a sentence for those who cannot see it.
         caption: how to read it; empty where there was nothing to draw, which `alt` explains by itself.
     """
 

@@ -15,6 +15,9 @@ from wanbench.plots.style import rounded
 from wanbench.registry import stages as stage_names
 
 CaseRow = Mapping[str, Any]
+_CAPTION = (
+    "Medians over the measured generations. The dashed line is s/step, without the first and the expert-switch step."
+)
 _COLUMNS = ("step", "generation", "measured", "kind", "interrupted", "expert", "time_s", "loading_s")
 
 
@@ -35,16 +38,10 @@ def steps_of(stages: Sequence[StageRow], warmup: int) -> pd.DataFrame:
 
 
 def bars_of(steps: pd.DataFrame) -> pd.DataFrame:
-    """Medians of each step over the measured generations, or over the others where there are none.
-
-    `marked` is what is special about a step, and empty for most.
-    """
+    """Medians of each step over the measured generations, or over the others where there are none."""
     shown = steps[_shown(steps)].assign(inference_s=lambda step: step["time_s"] - step["loading_s"])
     medians = shown.groupby("step")[["time_s", "loading_s", "inference_s"]].median()
-    bars = medians.assign(expert=shown.groupby("step")["expert"].first(), marked="")
-    bars.loc[bars["expert"] != bars["expert"].shift(), "marked"] = "expert switch"
-    bars.loc[bars.index == 0, "marked"] = "first"
-    return bars
+    return medians.assign(expert=shown.groupby("step")["expert"].first())
 
 
 def _shown(steps: pd.DataFrame) -> pd.Series:
@@ -67,18 +64,17 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture:
     looks += [style.LOADING] if bars["loading_s"].any() else []
     marks = _marks(case, steps)
     top_in = 0.5 + style.legend_height_in(len(looks) + len(marks))
-    figure = style.new_figure(top_in + 3.2, title)
-    axes = style.place(figure, 0.75, top_in + 0.2, 8.1, 2.5)
+    figure = style.new_figure(top_in + 3.0, title)
+    axes = style.place(figure, 0.75, top_in, 8.1, 2.5)
     _draw_bars(axes, bars)
     for mark in marks:
         axes.add_line(mark)
     if case["step_s"] is not None:
         axes.axhline(case["step_s"], color=style.BLACK, linestyle="--", linewidth=1)
     axes.set_ylim(0, 1.05 * max(bars["time_s"].max(), steps["time_s"].max()))
-    words = _words(case, bars)
-    axes.set_title(", ".join(words), loc="left", fontsize=8)
     style.legend(figure, looks, 0.4, marks)
-    return Picture(figure, f"Step times of {case_title(case)}: {', '.join(words)}.", _caption(case))
+    typical = "" if case["step_s"] is None else f", {rounded(case['step_s'])} s/step"
+    return Picture(figure, f"Step times of {case_title(case)}: {len(bars)} steps{typical}.", _CAPTION)
 
 
 def _marks(case: CaseRow, steps: pd.DataFrame) -> list[Line2D]:
@@ -111,29 +107,3 @@ def _draw_bars(axes: Axes, bars: pd.DataFrame) -> None:
     axes.grid(False, axis="x")
     axes.set_xlabel("Step (from 0, as in the names of stages)")
     axes.set_ylabel("Time of the step (s)")
-
-
-def _words(case: CaseRow, bars: pd.DataFrame) -> list[str]:
-    """The main figures of the picture."""
-    parts = [f"{len(bars)} steps"]
-    if case["step_s"] is not None:
-        # One is the median of nothing.
-        kind = "1 typical step" if case["typical_steps"] == 1 else "median" if case["cache"] == "none" else "mean"
-        parts.append(f"{kind} {rounded(case['step_s'])} s")
-    special = bars[bars["marked"] != ""]
-    parts += [f"{marked} step {rounded(time_s)} s" for marked, time_s in zip(special["marked"], special["time_s"])]
-    loading_s = bars["loading_s"].sum()
-    parts += [f"loading of weights {rounded(loading_s)} s in all"] if loading_s else []
-    if case["step_change_at"] is not None:
-        before_s, after_s = rounded(case["step_change_before_s"]), rounded(case["step_change_after_s"])
-        parts.append(f"change from {before_s} s to {after_s} s at step {case['step_change_at']}")
-    return parts
-
-
-def _caption(case: CaseRow) -> str:
-    several = " Bars are medians over the measured generations." if case["repeats"] > 1 else ""
-    kind = "median" if case["cache"] == "none" else "mean"
-    return (
-        f"Time of each step of {case['case']}, inference and the loading of weights stacked.{several} The dashed line "
-        f"is the {kind} without the first and the expert-switch step."
-    )

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
-from wanbench.analysis.settings_table import PARETO
+from wanbench.analysis.settings_table import TRADE_OFF
 from wanbench.models.facts import MODELS
 from wanbench.plots import style
 from wanbench.plots.picture import Picture, notice
@@ -21,15 +21,14 @@ _LINE_IN, _GAP_IN, _TITLE_IN, _AXIS_IN = 0.145, 0.07, 0.35, 0.55
 _NEAR_IN = 0.12  # marks nearer than this lie on one another, and share a number
 _TITLE = "Time of one generation against peak GPU memory"
 _CAPTION = (
-    "Each point is a way to make the video; further down and to the left is better. The list at the right has its "
-    "number, bold on the Pareto front: nothing else is better in both. Time is of one generation at the model's "
-    "official steps, without initialisation and compilation. Both axes are logarithmic."
+    "Each point is a way to make the video, named at the right. Further down and to the left is better; blue, and bold "
+    "in the list, is what nothing else beats in both. Time is without initialisation and compilation. Logarithmic axes."
 )
 
 
 @dataclass(frozen=True)
 class Point:
-    """Settings in a panel: seconds of one generation, GB that torch allocated, and whether on the Pareto front."""
+    """Settings in a panel: seconds of a generation, GB that torch allocated, and whether nothing beats them in both."""
 
     label: str
     time_s: float
@@ -41,7 +40,7 @@ def points_of(ways: pd.DataFrame) -> list[Point]:
     """Rows of the settings table whose time and memory are both known, the fastest first."""
     known = ways.dropna(subset=["time_s", "gpu_mem_allocated_bytes"]).sort_values(["time_s", "printed"])
     return [
-        Point(way.printed, way.time_s, way.gpu_mem_allocated_bytes / 1e9, PARETO in way.best_at)
+        Point(way.printed, way.time_s, way.gpu_mem_allocated_bytes / 1e9, TRADE_OFF in way.best_at)
         for way in known.itertuples()
     ]
 
@@ -67,7 +66,8 @@ def time_memory(settings: pd.DataFrame) -> Picture:
     for (name, points), height_in in zip(panels.items(), heights_in):
         _draw_panel(figure, name, points, top_in + _TITLE_IN, height_in)
         top_in += _TITLE_IN + height_in + _AXIS_IN
-    return Picture(figure, _alt(panels), _CAPTION)
+    ways = (f"{name}: {len(points)} settings" for name, points in panels.items())
+    return Picture(figure, f"{_TITLE}. {'; '.join(ways)}.", _CAPTION)
 
 
 def _draw_panel(figure: Figure, name: str, points: Sequence[Point], top_in: float, height_in: float) -> None:
@@ -129,11 +129,3 @@ def _draw_front(axes: Axes, front: Sequence[Point]) -> None:
 
 def _figures(point: Point) -> str:
     return f"{rounded(point.time_s)} s, {rounded(point.memory_gb)} GB"
-
-
-def _alt(panels: dict[str, list[Point]]) -> str:
-    words = []
-    for name, points in panels.items():
-        front = [f"{point.label} with {_figures(point)}" for point in points if point.on_front]
-        words.append(f"{name}: of {len(points)} ways on the Pareto front are {'; '.join(front)}")
-    return f"{_TITLE}. {'. '.join(words)}."

@@ -3,20 +3,21 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 
 from wanbench.plots import style
 from wanbench.plots.panels import Counters, Drawn, panels_of
 from wanbench.plots.picture import Picture, case_title
-from wanbench.plots.segments import Segment, StageRow, kind_of, look_of, segments_of
+from wanbench.plots.segments import Segment, StageRow, kind_of, segments_of
 from wanbench.plots.style import rounded
 from wanbench.registry.stages import TOTAL_EXECUTION
 
 _LEFT_IN, _WIDTH_IN = 0.75, 6.75
-_LEAST_TRANSFER_S = 0.1  # that is worth a word
 _STAGES_IN, _GENERATIONS_IN, _PANEL_IN, _SPACE_IN, _BOTTOM_IN = 0.4, 0.22, 1.15, 0.14, 0.5
+_CAPTION = (
+    "Loading in a step is drawn in one piece from where it began, and other weight transfers not apart. Gaps were not "
+    "sampled. Points of long cases are means of neighbours, of memory the highest."
+)
 
 
 def timeline(case: Mapping[str, Any], stages: Sequence[StageRow], counters: Counters) -> Picture:
@@ -49,24 +50,20 @@ def timeline(case: Mapping[str, Any], stages: Sequence[StageRow], counters: Coun
         each.tick_params(labelbottom=each is below[-1])
     below[-1].set_xlabel("Time since the start of the process (s)")
     figure.align_ylabels(below)
-    return Picture(figure, _alt(case, stages, segments, panels), _caption(case, stages, panels))
+    below_them = "".join(f", {drawn.panel.name}" for drawn in panels)
+    alt = f"Timeline of {case_title(case)}: {rounded(end_s)} s. Over time: stages{below_them}."
+    return Picture(figure, alt, _CAPTION)
 
 
 def _generations(stages: Sequence[StageRow], warmup: int) -> list[tuple[str, float, float]]:
     """Name, start and end of each generation where there are several."""
-    spans: dict[int, list[tuple[str, float, float]]] = {}
-    for stage in stages:
-        if stage["generation"] is not None:
-            kind = kind_of(stage, warmup)
-            name = f"{stage['generation']} ({kind})" if kind else str(stage["generation"])
-            piece = (name, stage["start_s"], stage["start_s"] + stage["extent_s"])
-            spans.setdefault(stage["generation"], []).append(piece)
-    if len(spans) < 2:
-        return []
-    return [
-        (pieces[0][0], min(start_s for _, start_s, _ in pieces), max(end_s for _, _, end_s in pieces))
-        for _, pieces in sorted(spans.items())
-    ]
+    numbers, named = sorted({stage["generation"] for stage in stages} - {None}), []
+    for number in numbers if len(numbers) > 1 else ():
+        of_it = [stage for stage in stages if stage["generation"] == number]
+        kind = kind_of(of_it[0], warmup)
+        end_s = max(stage["start_s"] + stage["extent_s"] for stage in of_it)
+        named.append((f"{number} ({kind})" if kind else f"{number}", min(each["start_s"] for each in of_it), end_s))
+    return named
 
 
 def _draw_stages(
@@ -107,46 +104,3 @@ def _draw_panel(axes: Axes, drawn: Drawn) -> None:
     axes.set_ylim(0, max(1.05 * axes.dataLim.y1, 105 if panel.share else 0) or 1)
     axes.set_ylabel(f"{panel.name}\n({panel.unit})")
     axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1.0), borderaxespad=0, handlelength=2)
-
-
-def _leaves(stages: Sequence[StageRow]) -> pd.DataFrame:
-    """Look, time and time of weight transfers of each stage that is drawn."""
-    leaves = [stage for stage in stages if stage["stage"] != TOTAL_EXECUTION]
-    return pd.DataFrame(
-        {
-            "look": [look_of(stage["stage"], stage["expert"]).label for stage in leaves],
-            "time_s": [stage["time_s"] for stage in leaves],
-            "transfer_s": [(stage["loading_s"] or 0.0) + (stage["offloading_s"] or 0.0) for stage in leaves],
-        }
-    )
-
-
-def _caption(case: Mapping[str, Any], stages: Sequence[StageRow], panels: Sequence[Drawn]) -> str:
-    shown = ", ".join(["The stages", *(drawn.panel.name for drawn in panels)])
-    leaves = _leaves(stages)
-    apart = leaves[(leaves["look"] != style.LOADING.label) & (leaves["transfer_s"] >= _LEAST_TRANSFER_S)]
-    times_s = apart.groupby("look", sort=False)["transfer_s"].sum()
-    parts = [f"{rounded(time_s)} s in {look}" for look, time_s in times_s.items()]
-    transfers = f" Weight transfers outside the steps are not drawn apart: {', '.join(parts)}." if parts else ""
-    return (
-        f"{shown} of {case['case']} over time. Loading in a step is drawn in one piece from where it began.{transfers} "
-        "Gaps were not sampled. Points of long cases are means of neighbours, of memory the highest."
-    )
-
-
-def _alt(
-    case: Mapping[str, Any], stages: Sequence[StageRow], segments: Sequence[Segment], panels: Sequence[Drawn]
-) -> str:
-    leaves = _leaves(stages)
-    shown = leaves[leaves["look"].isin([segment.look.label for segment in segments])]
-    times_s = shown.groupby("look", sort=False)["time_s"].sum().sort_values(ascending=False, kind="stable")
-    parts = ", ".join(f"{look} {rounded(time_s)} s" for look, time_s in times_s.items())
-    words = [f"Timeline of {case_title(case)}: {rounded(case['total_duration_s'])} s in all"]
-    words[0] += f", of which {parts}" if parts else ""
-    activity_pct = case["inference_sm_activity_pct"]
-    words += [] if activity_pct is None else [f"SM activity while denoising {rounded(activity_pct)} %"]
-    for drawn in panels:
-        if drawn.lines and not drawn.panel.share:
-            highest = max(np.nanmax(readings.values) for readings in drawn.lines.values())
-            words.append(f"{drawn.panel.name} up to {rounded(highest)} {drawn.panel.unit}")
-    return "; ".join(words) + "."

@@ -39,8 +39,9 @@ class Setting:
 
     Attributes:
         type: text, whole, real, truth or numbers, as its column in the cases table has it.
-        only_with: the key and the values of an earlier setting beside which it has an effect; None for always. Where it
-            has none, its value is None.
+        only_with: keys and values of earlier settings beside which it has an effect; empty for always. Where it has
+            none, its value is None.
+        known: how it is known that it was in force.
         acts_on: stages of a generation whose time or memory it changes: placement, steps, decoding, all or nothing.
     """
 
@@ -52,8 +53,9 @@ class Setting:
     video: str = OTHER
     lossy: tuple[Any, ...] = ()
     acts_on: str = "all"
-    only_with: tuple[str, tuple[Any, ...]] | None = None
+    only_with: tuple[tuple[str, tuple[Any, ...]], ...] = ()
     neutral: Any = ALWAYS
+    known: str = "as asked"
     meaning: str = ""
 
     def is_lossy(self, value: Any) -> bool:
@@ -62,11 +64,11 @@ class Setting:
     @property
     def nullable(self) -> bool:
         """Whether there are cases in which it is None."""
-        return self.only_with is not None or self.role == DERIVED
+        return bool(self.only_with) or self.neutral is None
 
     def has_effect(self, values: Mapping[str, Any]) -> bool:
         """Whether it decides anything beside other settings, by key."""
-        return self.only_with is None or values[self.only_with[0]] in self.only_with[1]
+        return all(values[key] in beside for key, beside in self.only_with)
 
     def neutral_beside(self, values: Mapping[str, Any]) -> Any:
         return self.neutral if self.has_effect(values) else None
@@ -75,6 +77,7 @@ class Setting:
 _DTYPES = {"enum": ["bfloat16", "float16", "float32"]}
 _TRUTH = {"enum": [True, False]}
 _TEXT = {"description": "text", "type": "string"}
+_LORA = {"description": "path of a .safetensors file", "type": "string", "pattern": "\\.safetensors(?!\\n)$"}
 _ATTENTION = (
     "native _native_cudnn _native_efficient _native_flash _native_math flex flash flash_hub _flash_3 _flash_3_hub "
     "flash_4_hub sage sage_hub xformers"
@@ -83,36 +86,46 @@ _ATTENTION = (
 # One row a setting, in the order in which they are printed.
 # fmt: off
 ROWS = (
-    Setting("model", "text", {"enum": ["TI2V-5B", "T2V-A14B", "I2V-A14B"]}, None, WORKLOAD, meaning="the Wan2.2 model"),
-    Setting("task", "text", {"enum": ["t2v", "i2v"]}, MODEL, WORKLOAD, meaning="t2v, text to video, or i2v, image to video; TI2V-5B does both"),
-    Setting("weights", "text", {"enum": ["random", "pretrained"]}, "random", WORKLOAD, neutral="random", meaning="random values built where they run, or a checkpoint"),
-    Setting("scale", "text", {"enum": ["full", "tiny"]}, "full", WORKLOAD, only_with=("weights", ("random",)), neutral="full", meaning="size of a random model; a checkpoint brings its own"),
-    Setting("checkpoint", "text", {"description": "a folder in the diffusers layout, or a hub id", "type": "string", "minLength": 1}, MODEL, WORKLOAD, only_with=("weights", ("pretrained",)), meaning="weights to load: safetensors, and no code"),
-    Setting("revision", "text", {"description": "a commit of the hub repository, 40 hexadecimal digits", "type": "string", "pattern": "^[0-9a-f]{40}(?!\\n)$"}, MODEL, WORKLOAD, only_with=("weights", ("pretrained",)), meaning="commit of a hub id; a folder has none"),
-    Setting("checkpoint_sha256", "text", _TEXT, None, DERIVED, neutral=None, meaning="digest of a local checkpoint folder"),
-    Setting("size", "text", {"description": "width*height in pixels, such as 1280*704", "type": "string", "pattern": "^[1-9][0-9]{0,4}\\*[1-9][0-9]{0,4}(?!\\n)$"}, MODEL, WORKLOAD, meaning="width and height of the video: an official size, or see `unofficial_size`"),
-    Setting("unofficial_size", "truth", _TRUTH, False, LIMIT, neutral=False, meaning="allow any multiple of 32 (5B) or 16 (A14B) pixels; the report marks it"),
-    Setting("frames", "whole", {"description": "an integer 4k+1 from 1 to 1000001", "type": "integer", "minimum": 1, "maximum": 1000001}, MODEL, WORKLOAD, meaning="length of the video"),
-    Setting("steps", "whole", {"description": "an integer from 1 to 1000", "type": "integer", "minimum": 1, "maximum": 1000}, MODEL, WORKLOAD, acts_on="steps", meaning="denoising steps of a generation"),
-    Setting("guidance", "numbers", {"description": "a number of 0 or more, or two of them for the A14B experts [high noise, low noise]", "oneOf": [{"type": "number", "minimum": 0}, {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2, "maxItems": 2}]}, MODEL, WORKLOAD, acts_on="steps", meaning="classifier-free guidance scale; 1 or less turns guidance off"),
-    Setting("shift", "real", {"description": "a number above 0", "type": "number", "exclusiveMinimum": 0}, MODEL, WORKLOAD, acts_on="nothing", meaning="timestep shift of the schedule"),
-    Setting("seed", "whole", {"description": "an integer from 0 to 2**63 - 1", "type": "integer", "minimum": 0, "maximum": 9223372036854775807}, 42, WORKLOAD, acts_on="nothing", neutral=42, meaning="seed of the random numbers"),
-    Setting("prompt", "text", _TEXT, MODEL, WORKLOAD, acts_on="nothing", meaning="what the video is to show"),
-    Setting("negative_prompt", "text", _TEXT, MODEL, WORKLOAD, acts_on="nothing", meaning="what it is not to show"),
-    Setting("image", "text", {"description": "path of a PNG, JPEG or WebP file", "type": "string", "minLength": 1}, None, PLACE, acts_on="nothing", only_with=("task", ("i2v",)), neutral=None, meaning="first frame, for i2v; scaled to the size"),
-    Setting("image_sha256", "text", _TEXT, None, DERIVED, neutral=None, meaning="digest of the image"),
-    Setting("offload", "text", {"enum": ["none", "model", "sequential", "group", "group_stream"]}, "none", METHOD, EXACT, acts_on="placement", neutral="none", meaning="where weights wait while they are not used, in diffusers' ways; the groups are single layers, and `group_stream` copies on a stream of its own, which needs a GPU"),
-    Setting("dtype", "text", _DTYPES, "bfloat16", METHOD, LOSSY, ("float16",), acts_on="steps", neutral="bfloat16", meaning="data type of the denoiser and the text encoder"),
-    Setting("vae_dtype", "text", _DTYPES, "float32", METHOD, LOSSY, ("bfloat16", "float16"), acts_on="decoding", neutral="float32", meaning="data type of the VAE"),
-    Setting("vae_tiling", "truth", _TRUTH, False, METHOD, LOSSY, (True,), acts_on="decoding", neutral=False, meaning="decode in tiles that overlap"),
-    Setting("attention", "text", {"enum": _ATTENTION.split()}, "native", METHOD, ROUNDING, ("sage", "sage_hub"), acts_on="steps", neutral="native", meaning="diffusers' attention backend; flash, _flash_3, sage and xformers need a package of their own, the `_hub` ones the package kernels and a download"),
-    Setting("compile", "text", {"enum": ["none", "repeated_blocks"]}, "none", METHOD, ROUNDING, acts_on="steps", neutral="none", meaning="what torch.compile compiles; with offload none or model"),
-    Setting("cache", "text", {"enum": ["none", "first_block"]}, "none", METHOD, LOSSY, ("first_block",), acts_on="steps", neutral="none", meaning="reuse of the blocks' last outputs where the first block's changed little"),
-    Setting("cache_threshold", "real", {"description": "a number above 0", "type": "number", "exclusiveMinimum": 0}, 0.05, METHOD, LOSSY, acts_on="steps", only_with=("cache", ("first_block",)), neutral=0.05, meaning="change of the first block's output, as a share of it, below which the cache serves"),
-    Setting("gpus", "whole", {"description": "an integer of 1 or more", "type": "integer", "minimum": 1}, 1, METHOD, ROUNDING, acts_on="steps", neutral=1, meaning="GPUs of one host that denoise together (Ulysses); attention heads (24: 5B, 40: A14B, 4 at tiny scale) and tokens must be divisible by it; with offload none or model, no cache, and attention native, _native_cudnn, _native_flash, flash, flash_hub, _flash_3_hub, sage or sage_hub"),
-    Setting("warmup", "whole", {"description": "an integer of 0 or more", "type": "integer", "minimum": 0}, 0, REPETITION, acts_on="nothing", neutral=0, meaning="generations before those that are measured"),
-    Setting("repeats", "whole", {"description": "an integer of 1 or more", "type": "integer", "minimum": 1}, 1, REPETITION, acts_on="nothing", neutral=1, meaning="generations that are measured; beside others, the first of the process stands apart"),
-    Setting("timeout_s", "real", {"description": "a number above 0 (seconds)", "type": "number", "exclusiveMinimum": 0}, 14400, LIMIT, acts_on="nothing", neutral=14400, meaning="the case is ended after this many seconds"),
+    Setting("model", "text", {"enum": ["TI2V-5B", "T2V-A14B", "I2V-A14B"]}, None, WORKLOAD, known="random weights are built by it; of a checkpoint, as asked", meaning="the Wan2.2 model"),
+    Setting("task", "text", {"enum": ["t2v", "i2v"]}, MODEL, WORKLOAD, known="class of the pipeline that ran", meaning="t2v, text to video, or i2v, image to video; TI2V-5B does both"),
+    Setting("weights", "text", {"enum": ["random", "pretrained"]}, "random", WORKLOAD, neutral="random", known="what the pipeline was made from", meaning="random values built where they run, or a checkpoint"),
+    Setting("scale", "text", {"enum": ["full", "tiny"]}, "full", WORKLOAD, only_with=(("weights", ("random",)),), neutral="full", known="the architecture that was built", meaning="size of a random model; a checkpoint brings its own"),
+    Setting("checkpoint", "text", {"description": "a folder in the diffusers layout, or a hub id", "type": "string", "minLength": 1}, MODEL, WORKLOAD, only_with=(("weights", ("pretrained",)),), known="what was loaded", meaning="weights to load: safetensors, and no code"),
+    Setting("revision", "text", {"description": "a commit of the hub repository, 40 hexadecimal digits", "type": "string", "pattern": "^[0-9a-f]{40}(?!\\n)$"}, MODEL, WORKLOAD, only_with=(("weights", ("pretrained",)),), known="as asked of the hub", meaning="commit of a hub id; a folder has none"),
+    Setting("checkpoint_sha256", "text", _TEXT, None, DERIVED, neutral=None, known="found out beforehand", meaning="digest of a local checkpoint folder"),
+    Setting("lora", "text", _LORA, None, PLACE, acts_on="steps", neutral=None, known="its layers in the denoiser, and its digest", meaning="a LoRA of the denoiser, as a file; of A14B, of its high-noise expert"),
+    Setting("lora_low_noise", "text", _LORA, None, PLACE, acts_on="steps", only_with=(("model", ("T2V-A14B", "I2V-A14B")),), neutral=None, known="its layers in the denoiser, and its digest", meaning="the same of A14B's low-noise expert"),
+    Setting("lora_weight", "real", {"description": "a number", "type": "number"}, 1.0, WORKLOAD, acts_on="nothing", neutral=1.0, known="scale of the LoRA's layers", meaning="weight of the LoRAs"),
+    Setting("lora_sha256", "text", _TEXT, None, DERIVED, neutral=None, known="found out beforehand", meaning="digest of `lora`"),
+    Setting("lora_low_noise_sha256", "text", _TEXT, None, DERIVED, neutral=None, known="found out beforehand", meaning="digest of `lora_low_noise`"),
+    Setting("size", "text", {"description": "width*height in pixels, such as 1280*704", "type": "string", "pattern": "^[1-9][0-9]{0,4}\\*[1-9][0-9]{0,4}(?!\\n)$"}, MODEL, WORKLOAD, known="shape of the frames that came out", meaning="width and height of the video: an official size, or see `unofficial_size`"),
+    Setting("unofficial_size", "truth", _TRUTH, False, LIMIT, neutral=False, known="decides nothing of a run", meaning="allow any multiple of 32 (5B) or 16 (A14B) pixels; the report marks it"),
+    Setting("frames", "whole", {"description": "an integer 4k+1 from 1 to 1000001", "type": "integer", "minimum": 1, "maximum": 1000001}, MODEL, WORKLOAD, known="number of frames that came out", meaning="length of the video"),
+    Setting("steps", "whole", {"description": "an integer from 1 to 1000", "type": "integer", "minimum": 1, "maximum": 1000}, MODEL, WORKLOAD, acts_on="steps", known="timesteps of the pipeline's last call", meaning="denoising steps of a generation"),
+    Setting("guidance", "numbers", {"description": "a number of 0 or more, or two of them for the A14B experts [high noise, low noise]", "oneOf": [{"type": "number", "minimum": 0}, {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 2, "maxItems": 2}]}, MODEL, WORKLOAD, acts_on="steps", known="scales of the pipeline's last call, and whether it ran the pass without the prompt", meaning="classifier-free guidance scale; 1 or less turns guidance off"),
+    Setting("shift", "real", {"description": "a number above 0", "type": "number", "exclusiveMinimum": 0}, MODEL, WORKLOAD, acts_on="nothing", known="configuration of the scheduler that ran", meaning="timestep shift of the schedule"),
+    Setting("seed", "whole", {"description": "an integer from 0 to 2**63 - 1", "type": "integer", "minimum": 0, "maximum": 9223372036854775807}, 42, WORKLOAD, acts_on="nothing", neutral=42, known="as asked", meaning="seed of the random numbers"),
+    Setting("prompt", "text", _TEXT, MODEL, WORKLOAD, acts_on="nothing", known="as asked; `prompt_tokens_cut` says what of it had no effect", meaning="what the video is to show"),
+    Setting("negative_prompt", "text", _TEXT, MODEL, WORKLOAD, acts_on="nothing", known="as asked; without effect where guidance is off", meaning="what it is not to show"),
+    Setting("image", "text", {"description": "path of a PNG, JPEG or WebP file", "type": "string", "minLength": 1}, None, PLACE, acts_on="nothing", only_with=(("task", ("i2v",)),), neutral=None, known="as asked", meaning="first frame, for i2v; scaled to the size"),
+    Setting("image_sha256", "text", _TEXT, None, DERIVED, neutral=None, known="found out beforehand", meaning="digest of the image"),
+    Setting("offload", "text", {"enum": ["none", "model", "sequential", "group", "group_stream"]}, "none", METHOD, EXACT, acts_on="placement", neutral="none", known="hooks on the pipeline's modules", meaning="where weights wait while they are not used, in diffusers' ways; the groups are single layers, and `group_stream` copies on a stream of its own, which needs a GPU"),
+    Setting("dtype", "text", _DTYPES, "bfloat16", METHOD, LOSSY, ("float16",), acts_on="steps", neutral="bfloat16", known="type of most of the denoiser's weights", meaning="data type of the denoiser and the text encoder"),
+    Setting("vae_dtype", "text", _DTYPES, "float32", METHOD, LOSSY, ("bfloat16", "float16"), acts_on="decoding", neutral="float32", known="type of most of the VAE's weights", meaning="data type of the VAE"),
+    Setting("vae_tiling", "truth", _TRUTH, False, METHOD, LOSSY, (True,), acts_on="decoding", neutral=False, known="the VAE's own switch", meaning="decode in tiles that overlap"),
+    Setting("attention", "text", {"enum": _ATTENTION.split()}, "native", METHOD, ROUNDING, ("sage", "sage_hub"), acts_on="steps", neutral="native", known="backend of the denoiser's processors; `attention_kernel` is what torch chose", meaning="diffusers' attention backend; flash, _flash_3, sage and xformers need a package of their own, the `_hub` ones the package kernels and a download"),
+    Setting("compile", "text", {"enum": ["none", "repeated_blocks"]}, "none", METHOD, ROUNDING, acts_on="steps", neutral="none", known="compiled calls of the blocks, and `compiled_frames` above 0", meaning="what torch.compile compiles; with offload none or model"),
+    Setting("cache", "text", {"enum": ["none", "first_block"]}, "none", METHOD, LOSSY, ("first_block",), acts_on="steps", neutral="none", known="hooks on the blocks; `passes_reused` says how often it served", meaning="reuse of the blocks' last outputs where the first block's changed little"),
+    Setting("cache_threshold", "real", {"description": "a number above 0", "type": "number", "exclusiveMinimum": 0}, 0.05, METHOD, LOSSY, acts_on="steps", only_with=(("cache", ("first_block",)),), neutral=0.05, known="the hooks' own threshold", meaning="change of the first block's output, as a share of it, below which the cache serves"),
+    Setting("timesteps", "text", {"enum": ["per_token", "uniform"]}, "per_token", METHOD, ROUNDING, acts_on="steps", only_with=(("model", ("TI2V-5B",)), ("task", ("t2v",))), neutral="per_token", known="the pipeline's own switch", meaning="whether TI2V-5B embeds the timestep for each token, as stock diffusers does, or once: in text-to-video all tokens have the same"),
+    Setting("vae_memory_format", "text", {"enum": ["contiguous", "channels_last"]}, "contiguous", METHOD, ROUNDING, acts_on="decoding", neutral="contiguous", known="strides of the convolutions' weights", meaning="layout of the VAE's convolution weights; channels_last with offload none or model"),
+    Setting("matmul_tf32", "truth", _TRUTH, False, METHOD, LOSSY, (True,), acts_on="steps", neutral=False, known="torch's own switch", meaning="TF32 for matrix products of float32, such as those of the timestep embedding; on a GPU"),
+    Setting("quantization", "text", {"enum": ["none", "fp8_rowwise", "int8_rowwise"]}, "none", METHOD, LOSSY, ("fp8_rowwise", "int8_rowwise"), acts_on="steps", neutral="none", known="class of the weights of all linear layers of the blocks", meaning="8-bit products of the linear layers in the denoiser's blocks: weights are quantized once, activations in each pass; needs torchao, and FP8 a GPU that has it, and dtype bfloat16"),
+    Setting("layerwise_casting", "text", {"enum": ["none", "float8_e4m3fn"]}, "none", METHOD, LOSSY, ("float8_e4m3fn",), acts_on="steps", neutral="none", known="hooks on the denoiser's layers", meaning="data type in which the denoiser's weights wait; each layer is cast to `dtype` when it runs"),
+    Setting("gpus", "whole", {"description": "an integer of 1 or more", "type": "integer", "minimum": 1}, 1, METHOD, ROUNDING, acts_on="steps", neutral=1, known="the denoiser's parallel configuration", meaning="GPUs of one host that denoise together (Ulysses); attention heads (24: 5B, 40: A14B, 4 at tiny scale) and tokens must be divisible by it; with offload none or model, no cache, and attention native, _native_cudnn, _native_flash, flash, flash_hub, _flash_3_hub, sage or sage_hub"),
+    Setting("warmup", "whole", {"description": "an integer of 0 or more", "type": "integer", "minimum": 0}, 0, REPETITION, acts_on="nothing", neutral=0, known="generations in the trace", meaning="generations before those that are measured"),
+    Setting("repeats", "whole", {"description": "an integer of 1 or more", "type": "integer", "minimum": 1}, 1, REPETITION, acts_on="nothing", neutral=1, known="generations in the trace", meaning="generations that are measured; beside others, the first of the process stands apart"),
+    Setting("timeout_s", "real", {"description": "a number above 0 (seconds)", "type": "number", "exclusiveMinimum": 0}, 14400, LIMIT, acts_on="nothing", neutral=14400, known="decides nothing of a run that comes to its end", meaning="the case is ended after this many seconds"),
 )
 # fmt: on
 
@@ -132,7 +145,7 @@ def is_lossy(values: Mapping[str, Any]) -> bool:
 def fidelity(values: Mapping[str, Any]) -> str:
     """What a case's settings, by key, do to its video beside the neutral ones: exact, rounding or lossy."""
     rows = [SETTINGS[key] for key in keys(METHOD)]
-    changed = [row for row in rows if values[row.key] != row.neutral_beside(values)]
+    changed = [row for row in rows if values[row.key] not in (None, row.neutral)]
     if any(row.is_lossy(values[row.key]) for row in changed):
         return LOSSY
     return ROUNDING if any(row.video in (ROUNDING, LOSSY) for row in changed) else EXACT
@@ -141,7 +154,7 @@ def fidelity(values: Mapping[str, Any]) -> str:
 def printed(values: Mapping[str, Any]) -> str:
     """What to write into a grid file for the ways in which a case's video is made; `stock` where nothing is needed."""
     rows = [SETTINGS[key] for key in ("weights", *keys(METHOD)) if key in values]
-    changed = [(row.key, values[row.key]) for row in rows if values[row.key] != row.neutral_beside(values)]
+    changed = [(row.key, values[row.key]) for row in rows if values[row.key] not in (None, row.neutral)]
     texts = [f"{key}: {str(value).lower() if isinstance(value, bool) else value}" for key, value in changed]
     return ", ".join(texts) or "stock"
 

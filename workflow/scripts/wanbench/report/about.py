@@ -16,9 +16,12 @@ def about(cases: pd.DataFrame) -> dict[str, str]:
         "GPU": _gpu,
         "GPU UUID": lambda case: case["gpu_uuid"],
         "Driver, CUDA": _driver,
-        "GPU telemetry": lambda case: case["gpu_telemetry_error"],
+        "GPU telemetry": _telemetry,
+        "GPU as set": _gpu_state,
         "Peak for MFU": _peak,
         "CPU": _cpu,
+        "Limits of the container": _container,
+        "Variables that change speed": lambda case: None if pd.isna(case["variables"]) else case["variables"] or "none",
         "System": lambda case: case["platform"],
         "Python": lambda case: case["python"],
         "Packages": lambda case: None if pd.isna(case["packages"]) else case["packages"].replace("=", " "),
@@ -60,7 +63,36 @@ def _cpu(case: CaseRow) -> str | None:
     if pd.isna(case["cpu_name"]):
         return None
     cores = f"{case['cpu_cores_logical']} cores, {case['cpu_threads_torch']} threads of torch"
+    if pd.notna(case["cpu_governor"]):
+        cores += f", governor {case['cpu_governor']}"
     return f"{case['cpu_name']}, {cores}, {gigabytes(case['sys_mem_total_bytes'])} GB of memory"
+
+
+def _telemetry(case: CaseRow) -> str | None:
+    if pd.notna(case["gpu_telemetry_error"]):
+        return case["gpu_telemetry_error"]
+    refused = case["gpu_refused"]
+    return f"NVML did not tell {refused}" if pd.notna(refused) and refused else None
+
+
+def _gpu_state(case: CaseRow) -> str | None:
+    switches = {"gpu_persistence_mode": "persistence mode", "gpu_ecc": "ECC", "gpu_mig_mode": "MIG mode"}
+    parts = [f"{name} {'on' if case[key] else 'off'}" for key, name in switches.items() if pd.notna(case[key])]
+    if pd.notna(case["gpu_sm_clock_set_mhz"]):
+        parts.append(f"SM clock set to {case['gpu_sm_clock_set_mhz']:.0f} MHz")
+    return ", ".join(parts) or None
+
+
+def _container(case: CaseRow) -> str | None:
+    """None where there is no limit, and in an older trace, which does not say."""
+    parts = []
+    if pd.notna(case["cpu_quota_cores"]):
+        parts.append(f"{case['cpu_quota_cores']:g} cores of processor time (CPU quota)")
+    if pd.notna(case["cpu_cores_allowed"]) and case["cpu_cores_allowed"] != case["cpu_cores_logical"]:
+        parts.append(f"{case['cpu_cores_allowed']} of the machine's cores")
+    if pd.notna(case["mem_limit_bytes"]):
+        parts.append(f"{gigabytes(case['mem_limit_bytes'])} GB of memory")
+    return ", ".join(parts) or None
 
 
 def _driver(case: CaseRow) -> str | None:

@@ -26,7 +26,7 @@ SETTINGS = {
     "Used (GB), Allocated (GB)": "highest memory used on the whole GPU, and by torch's tensors: a card with more than "
     "the first can run it, one with less than the second cannot",
     "Host (GB)": "highest memory of the processes on the host",
-    "Best at": "among settings on as many GPUs, within what equal cases differ by; `Pareto`: nothing else is better in "
+    "Best at": "among settings on as many GPUs, within what equal cases differ by; `trade-off`: nothing is better in "
     "time or in allocated memory without being worse in the other",
     "Cost, CO2 (g)": "of one video, from `config/prices.yaml`",
 }

@@ -39,7 +39,7 @@ def published_table(settings: pd.DataFrame, published: pd.DataFrame, alike_pct: 
     if settings.empty:
         return ""
     # Every published run guides, which takes a second pass a step.
-    guided = settings[settings["guidance"].map(lambda text: float(text.split(" / ")[0]) > 1).astype(bool)]
+    guided = settings[settings["guidance"] != "off"]
     shown = guided["printed"].str.fullmatch("stock|(weights: pretrained)?(, )?(gpus: [0-9]+)?") | guided[
         "best_at"
     ].str.contains(FASTEST)

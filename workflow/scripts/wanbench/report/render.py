@@ -15,12 +15,22 @@ TEMPLATES = FileSystemLoader(Path(__file__).with_name("templates"))
 
 def to_markdown(view: View) -> str:
     """The text of the file, in the form of the reference report: its headings, tables, columns and order."""
-    return _environment().get_template("report.md.j2").render(view=view)
+    return rendered("report.md.j2", view=view)
 
 
 def section(view: View, name: str, **values: Any) -> str:
     """One of the templates that the report consists of, as Markdown."""
-    return _environment().get_template(f"{name}.md.j2").render(view=view, **values)
+    return rendered(f"{name}.md.j2", view=view, **values)
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template, named as its file."""
+    return _environment().get_template(template).render(values)
+
+
+def shown(text: object) -> str:
+    """Text as Markdown shows it as it is, but for the arrow between two values, which needs no entity."""
+    return plain(text).replace("-&gt;", "->")
 
 
 def _environment() -> Environment:
@@ -32,8 +42,9 @@ def _environment() -> Environment:
         "gb": lambda size_bytes: with_unit(gigabytes(size_bytes), "GB"),
         "s": lambda time_s: with_unit(fixed(time_s), "s"),
         "plain": plain,
+        "shown": shown,
         "code": escaped_but_code,
-        "table": lambda rows: markdown_table(rows, list(rows[0])),
+        "table": lambda rows, text_columns=None: markdown_table(rows, text_columns or list(rows[0])),
     }
     environment.tests["known"] = lambda value: not pd.isna(value)
     return environment

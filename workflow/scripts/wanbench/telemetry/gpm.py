@@ -68,7 +68,7 @@ class Gpm:
     """Two alternating GPM samples of one GPU, or of one MIG instance of it.
 
     Raises:
-        NVMLError: from the constructor, where the GPU has no GPM.
+        NVMLError: from the constructor, where the GPU has no GPM, or does not give it to this account.
     """
 
     def __init__(self, nvml: ModuleType, device: Any, gpu_instance: int | None) -> None:
@@ -79,6 +79,8 @@ class Gpm:
             raise nvml.NVMLError(nvml.NVML_ERROR_NOT_SUPPORTED)
         self._last, self._spare = nvml.nvmlGpmSampleAlloc(), nvml.nvmlGpmSampleAlloc()
         self._last_taken_ns: Interval | None = None
+        # Some drivers have it, and give it to administrators alone.
+        self._sample(self._spare)
 
     def read(self) -> dict[str, float]:
         """Metrics since the last reading; none without a driver refresh since, and the next covers both times."""

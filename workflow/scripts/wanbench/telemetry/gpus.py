@@ -1,13 +1,18 @@
 """Which GPUs a case may use, by UUID: an index means different GPUs to CUDA and to NVML."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import takewhile
 from types import ModuleType
+from typing import Any
 
-from wanbench.telemetry.nvml import NvmlUnavailable, initialised_nvml
+from wanbench.telemetry.nvml import NvmlUnavailable, in_words, initialised_nvml
 from wanbench.util.errors import InputError
+from wanbench.util.text import one_line
+
+# What people and schedulers write to have none: `NoDevFiles` is Slurm's.
+_NONE_WANTED = re.compile(r"\s*(-1|NoDevFiles|none|void)?\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -15,64 +20,176 @@ class Gpu:
     """A GPU, or a MIG instance, which counts as one.
 
     Attributes:
-        mem_total_bytes: its memory.
+        mem_total_bytes: its memory; None where NVML does not tell, as of one that shares the host's.
         name: what NVML calls it; many have the same.
     """
 
     uuid: str
-    mem_total_bytes: int
+    mem_total_bytes: int | None
     name: str = field(default="", compare=False)
 
 
+@dataclass(frozen=True)
+class Found:
+    """What may be used here.
+
+    Attributes:
+        gpus: in the order of CUDA_VISIBLE_DEVICES.
+        reason: why there are not more, in words. Empty where nothing is amiss: also where there is no NVIDIA GPU, and
+            where none is wanted.
+        answered: NVML told. Else there may be GPUs, and nobody knows.
+    """
+
+    gpus: list[Gpu]
+    reason: str = ""
+    answered: bool = True
+
+
 def usable_gpus(environment: Mapping[str, str]) -> list[Gpu]:
-    """The GPUs that CUDA_VISIBLE_DEVICES allows, in its order; none on a machine without NVML.
+    """The GPUs that CUDA_VISIBLE_DEVICES allows, in its order; none where NVML names none.
 
     Raises:
-        InputError: there is a driver, and it fails.
+        InputError: see `find_gpus`.
+    """
+    return find_gpus(environment).gpus
+
+
+def find_gpus(environment: Mapping[str, str]) -> Found:
+    """The GPUs that may be used here, and why there are not more. One that NVML refuses costs no other.
+
+    Raises:
+        InputError: CUDA_VISIBLE_DEVICES has numbers that mean one GPU to CUDA and may mean another to NVML.
     """
     try:
         nvml = initialised_nvml()
-    except NvmlUnavailable:
-        return []
+    except NvmlUnavailable as error:
+        return Found([]) if error.nothing_there else Found([], f"NVML does not answer: {error}", answered=False)
     try:
-        handles = [(uuid, nvml.nvmlDeviceGetHandleByUUID(uuid)) for uuid in visible_gpus(environment, nvml)]
-        return [
-            Gpu(uuid, nvml.nvmlDeviceGetMemoryInfo(handle).total, nvml.nvmlDeviceGetName(handle))
-            for uuid, handle in handles
-        ]
+        return _found(environment, nvml)
     except nvml.NVMLError as error:
-        raise InputError(f"NVML cannot list the GPUs: {error}; `nvidia-smi -L` must work") from None
+        return Found([], f"NVML does not list the GPUs: {in_words(error)}", answered=False)
     finally:
         with suppress(nvml.NVMLError):
             nvml.nvmlShutdown()
 
 
+def _found(environment: Mapping[str, str], nvml: ModuleType) -> Found:
+    there, refusals = _listed(nvml)
+    allowed = environment.get("CUDA_VISIBLE_DEVICES")
+    by_uuid = {gpu.uuid: gpu for gpu in there}
+    if allowed is not None:
+        _check_order(environment, there)
+    gpus = [by_uuid.get(uuid) or _described(nvml, uuid) for uuid in _allowed(allowed, list(by_uuid), nvml)]
+    reasons = list(refusals)
+    if allowed is not None and there and not gpus and not _NONE_WANTED.fullmatch(allowed):
+        what = f"CUDA_VISIBLE_DEVICES={one_line(allowed, 80)} allows none of the {len(there)} GPUs here"
+        reasons.append(f"{what}, as CUDA reads it: numbers below {len(there)} or UUIDs, none of them twice")
+    return Found(gpus, "; ".join(reasons), answered=bool(there) or not refusals)
+
+
 def visible_gpus(environment: Mapping[str, str], nvml: ModuleType) -> list[str]:
     """UUIDs of the GPUs that CUDA_VISIBLE_DEVICES allows, in its order; all GPUs where it is not set.
 
-    An index counts in the order of the PCI bus, as NVML and CUDA_DEVICE_ORDER=PCI_BUS_ID count. As in CUDA, the
-    first entry that is no GPU ends the list.
+    As CUDA reads it (CUDA programming guide, "Environment variables"; duplicates and mixtures as tried on two H200,
+    driver 580): the first entry says whether all are numbers, the beginnings of UUIDs or MIG instances; a number ends
+    at the first character that is none; an entry that is no GPU ends the list; one that stands there twice leaves
+    nothing. A number counts in the order of the PCI bus, as with CUDA_DEVICE_ORDER=PCI_BUS_ID, and without the GPUs
+    that this process may not open.
 
     Args:
         nvml: the `pynvml` module, initialised.
     """
-    everything = [nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetHandleByIndex(i)) for i in range(nvml.nvmlDeviceGetCount())]
-    allowed = environment.get("CUDA_VISIBLE_DEVICES")
-    if allowed is None:
-        return everything
-    named = (_uuid_of(entry.strip(), everything, nvml) for entry in allowed.split(","))
-    return list(takewhile(lambda uuid: uuid is not None, named))
+    return _allowed(environment.get("CUDA_VISIBLE_DEVICES"), [gpu.uuid for gpu in _listed(nvml)[0]], nvml)
 
 
-def _uuid_of(entry: str, everything: list[str], nvml: ModuleType) -> str | None:
-    if entry.isdigit():
-        return everything[int(entry)] if int(entry) < len(everything) else None
-    if entry.startswith("MIG-"):
+def _listed(nvml: ModuleType) -> tuple[list[Gpu], list[str]]:
+    """All GPUs, and for each that cannot be used the reason."""
+    there, refusals = [], []
+    for index in range(nvml.nvmlDeviceGetCount()):
         try:
-            nvml.nvmlDeviceGetHandleByUUID(entry)
-        except nvml.NVMLError:
-            return None
-        return entry
-    # CUDA takes the beginning of a UUID if it fits one GPU only.
-    matches = [uuid for uuid in everything if entry and uuid.startswith(entry)]
-    return matches[0] if len(matches) == 1 else None
+            device = nvml.nvmlDeviceGetHandleByIndex(index)
+            there.append(_described(nvml, _computing(nvml, device)))
+        except nvml.NVMLError as error:
+            refusals.append(f"GPU {index}: {in_words(error)}")
+    return there, refusals
+
+
+def _computing(nvml: ModuleType, device: Any) -> str:
+    """UUID of what CUDA computes on when it is given this GPU: with MIG mode on, of its first instance.
+
+    Raises:
+        NVMLError: MIG mode is on, and there is no instance.
+    """
+    is_mig = False
+    with suppress(nvml.NVMLError):
+        is_mig = bool(nvml.nvmlDeviceGetMigMode(device)[0])
+    if not is_mig:
+        return nvml.nvmlDeviceGetUUID(device)
+    for index in range(nvml.nvmlDeviceGetMaxMigDeviceCount(device)):
+        with suppress(nvml.NVMLError):
+            return nvml.nvmlDeviceGetUUID(nvml.nvmlDeviceGetMigDeviceHandleByIndex(device, index))
+    raise nvml.NVMLError(nvml.NVML_ERROR_NOT_FOUND)
+
+
+def _described(nvml: ModuleType, uuid: str) -> Gpu:
+    device = nvml.nvmlDeviceGetHandleByUUID(uuid)
+    size_bytes, name = None, ""
+    with suppress(nvml.NVMLError):
+        size_bytes = nvml.nvmlDeviceGetMemoryInfo(device).total
+    with suppress(nvml.NVMLError):
+        name = nvml.nvmlDeviceGetName(device)
+    return Gpu(uuid, size_bytes, name)
+
+
+def _check_order(environment: Mapping[str, str], there: list[Gpu]) -> None:
+    """Raise InputError where numbers choose some of several unlike GPUs, and CUDA counts the fastest first."""
+    allowed = environment["CUDA_VISIBLE_DEVICES"]
+    chosen = list(_numbers(allowed))
+    unlike = sorted({gpu.name for gpu in there})
+    by_bus = environment.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+    some = 0 < len([number for number in chosen if number < len(there)]) < len(there)
+    if some and len(unlike) > 1 and not by_bus and not allowed.startswith(("GPU-", "MIG-")):
+        raise InputError(
+            f"CUDA_VISIBLE_DEVICES={one_line(allowed, 80)}: the GPUs here are unlike ({', '.join(unlike)}), and CUDA "
+            "counts the fastest first, which NVML does not know; set CUDA_DEVICE_ORDER=PCI_BUS_ID, or write UUIDs"
+        )
+
+
+def _allowed(allowed: str | None, there: list[str], nvml: ModuleType) -> list[str]:
+    if allowed is None:
+        return there
+    found: list[str] = []
+    for uuid in _named(allowed, there, nvml):
+        if uuid in found:
+            return []
+        found.append(uuid)
+    return found
+
+
+def _named(allowed: str, there: list[str], nvml: ModuleType) -> Iterator[str]:
+    """The GPUs of the entries, up to the first that is none."""
+    if not allowed.startswith(("GPU-", "MIG-")):
+        for number in _numbers(allowed):
+            if number >= len(there):
+                return
+            yield there[number]
+        return
+    for entry in map(str.rstrip, allowed.split(",")):
+        # An abbreviated UUID must fit one GPU only.
+        matches = [uuid for uuid in there if entry[:4] == "GPU-" and uuid.lower().startswith(entry.lower())]
+        if allowed.startswith("MIG-") and entry.startswith("MIG-"):
+            with suppress(nvml.NVMLError):
+                nvml.nvmlDeviceGetHandleByUUID(entry)
+                matches = [entry]
+        if len(matches) != 1:
+            return
+        yield matches[0]
+
+
+def _numbers(allowed: str) -> Iterator[int]:
+    """Numbers as C's strtol reads them: `1gpu` and `+1` are 1."""
+    for entry in allowed.split(","):
+        number = re.match(r"\s*[+]?([0-9]+)", entry)
+        if number is None:
+            return
+        yield int(number[1])

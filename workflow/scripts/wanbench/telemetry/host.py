@@ -7,6 +7,8 @@ from typing import Any
 
 import psutil
 
+from wanbench.telemetry.cgroup import Cgroup
+
 # Listing all processes costs milliseconds on a busy machine; children (the video encoder) live longer than this.
 _FIND_CHILDREN_EVERY_S = 1.0
 
@@ -16,6 +18,8 @@ class HostSource:
 
     `cpu_pct` and `process_cpu_pct` are shares of all logical CPUs together, so the second is part of the first.
     `process_mem_bytes` is the resident memory of the process tree; pages shared between its processes count twice.
+    `container_cpu_pct` and `container_mem_bytes` are of all processes under the same limit, where there is one: the
+    first is a share of its quota.
 
     Children are looked for in a thread of its own. What is read of a child that starts another program arrives when the
     kernel has taken its copy of the parent's address space apart: 0.6 s later for 72 GB, as when a video is encoded
@@ -35,6 +39,8 @@ class HostSource:
         self._processes = self._roots
         threading.Thread(target=self._find_children, daemon=True).start()
         self._cpu_count = psutil.cpu_count() or 1
+        self._cgroup = Cgroup()
+        self._quota_cores = self._cgroup.limits().cpu_quota_cores
         self._previous_s = 0.0
         self._previous_busy_s: dict[str, float] = {}
 
@@ -47,11 +53,16 @@ class HostSource:
         busy_s = {"cpu_pct": sum(getattr(times, kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq"))}
         if tree is not None:
             busy_s["process_cpu_pct"], values["process_mem_bytes"] = tree
+        if (container_bytes := self._cgroup.used_bytes()) is not None:
+            values["container_mem_bytes"] = container_bytes
+        if self._quota_cores and (container_s := self._cgroup.cpu_s()) is not None:
+            busy_s["container_cpu_pct"] = container_s
         for key in busy_s.keys() & self._previous_busy_s.keys():
             # Over the clock's time and not over the kernel's own count of ticks, so that the kernel's rounding to ticks
             # of 10 ms cancels out over a stage of many samples.
             grown_s = busy_s[key] - self._previous_busy_s[key]
-            values[key] = max(0.0, 100 * grown_s / (now_s - self._previous_s) / self._cpu_count)
+            cores = self._quota_cores if key == "container_cpu_pct" else self._cpu_count
+            values[key] = max(0.0, 100 * grown_s / (now_s - self._previous_s) / cores)
         self._previous_s, self._previous_busy_s = now_s, busy_s
         return values
 

@@ -3,6 +3,7 @@
 Only calls that take microseconds to a few milliseconds: NVML's PCIe throughput blocks for 21 ms, and GPM has it too.
 """
 
+import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import reduce
@@ -17,8 +18,28 @@ SM_SOURCE_GPM = "gpm_sm_utilisation"
 SM_SOURCE_UTILISATION = "nvml_gpu_utilisation"
 
 
+# What to do about an error, by the name of its number.
+_ADVICE = {
+    "LIB_RM_VERSION_MISMATCH": "the driver was updated, and the kernel still runs the old one: restart the machine",
+    "NO_PERMISSION": "this account, or this container, may not open the device files /dev/nvidia*",
+    "DRIVER_NOT_LOADED": "the kernel's module nvidia is not loaded; a container needs `--gpus`",
+    "LIBRARY_NOT_FOUND": "a container needs `utility` in NVIDIA_DRIVER_CAPABILITIES; else install the driver",
+    "GPU_IS_LOST": "it fell off the bus: restart the machine",
+}
+# Device files of a machine with an NVIDIA GPU: a discrete one, WSL's, Jetson's.
+_DEVICE_FILES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg", "/dev/nvmap")
+
+
 class NvmlUnavailable(Exception):
-    """GPU telemetry cannot be had; the message says why."""
+    """GPU telemetry cannot be had; the message says why.
+
+    Attributes:
+        nothing_there: neither NVML nor a device file is there: it is a machine without an NVIDIA GPU.
+    """
+
+    def __init__(self, why: str, nothing_there: bool = False) -> None:
+        super().__init__(why)
+        self.nothing_there = nothing_there
 
 
 def initialised_nvml() -> ModuleType:
@@ -34,8 +55,17 @@ def initialised_nvml() -> ModuleType:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        raise NvmlUnavailable(str(error)) from None
+        no_library = error.value == pynvml.NVML_ERROR_LIBRARY_NOT_FOUND
+        raise NvmlUnavailable(in_words(error), no_library and not any(map(os.path.exists, _DEVICE_FILES))) from None
     return pynvml
+
+
+def in_words(error: Any) -> str:
+    """What an NVMLError says, and what to do about it where that is known."""
+    import pynvml
+
+    advice = {getattr(pynvml, f"NVML_ERROR_{name}"): text for name, text in _ADVICE.items()}.get(error.value)
+    return f"{error} ({advice})" if advice else str(error)
 
 
 def open_nvml(uuids: Iterable[str], own_pids: Callable[[], set[int]]) -> "NvmlSource":
@@ -48,7 +78,7 @@ def open_nvml(uuids: Iterable[str], own_pids: Callable[[], set[int]]) -> "NvmlSo
     try:
         return NvmlSource(nvml, uuids, own_pids)
     except nvml.NVMLError as error:
-        raise NvmlUnavailable(str(error)) from None
+        raise NvmlUnavailable(in_words(error)) from None
 
 
 class NvmlSource:
@@ -86,6 +116,10 @@ class NvmlSource:
         shared = set.intersection(*(set(reading) for reading in readings))
         return {key: _combine(key, [reading[key] for reading in readings]) for key in shared}
 
+    def refused(self) -> dict[str, str]:
+        """Why NVML did not tell, by metric, of those that it refused at least once."""
+        return {key: reason for gpu in self._gpus for key, reason in gpu.refused.items()}
+
     def probe(self) -> dict[str, float]:
         """What `Gpm.probe` found; of several GPUs nothing, each has refreshes of its own."""
         found_ns = self._gpus[0].probe() if len(self._gpus) == 1 else None
@@ -99,13 +133,16 @@ class _Gpu:
         self._own_pids = own_pids
         self._before: set[int] | None = None
         self._taken_for_ours: set[int] = set()
+        self.refused: dict[str, str] = {}
         is_mig = uuid.startswith("MIG-")
+        self._whole, self._gpm = self._device, None
         # A MIG instance has memory and processes of its own; power, clocks and energy are the whole GPU's.
-        self._whole = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self._device) if is_mig else self._device
-        instance = nvml.nvmlDeviceGetGpuInstanceId(self._device) if is_mig else None
-        self._gpm: Gpm | None = None
+        with suppress(nvml.NVMLError):
+            if is_mig:
+                self._whole = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self._device)
         # Refused before Hopper, unknown to older drivers.
         with suppress(nvml.NVMLError, AttributeError):
+            instance = nvml.nvmlDeviceGetGpuInstanceId(self._device) if is_mig else None
             self._gpm = Gpm(nvml, self._whole, instance)
         self._calls = self._call_table()
 
@@ -117,20 +154,36 @@ class _Gpu:
             "power_limit_w": None if power_limit_mw is None else power_limit_mw / 1000,
             "sm_clock_max_mhz": self._try(lambda: nvml.nvmlDeviceGetMaxClockInfo(device, nvml.NVML_CLOCK_SM)),
             "device_mem_total_bytes": self._try(lambda: nvml.nvmlDeviceGetMemoryInfo(self._device).total),
+            "state": self._state(),
             "sm_activity_source": SM_SOURCE_UTILISATION if self._gpm is None else SM_SOURCE_GPM,
         }
+
+    def _state(self) -> dict[str, Any]:
+        """What administrators set, and what changes speed; None for what NVML does not tell."""
+        nvml, device = self._nvml, self._whole
+        clock = nvml.NVML_CLOCK_SM
+        calls: dict[str, Callable[[], Any]] = {
+            "persistence_mode": lambda: bool(nvml.nvmlDeviceGetPersistenceMode(device)),
+            "ecc": lambda: bool(nvml.nvmlDeviceGetEccMode(device)[0]),
+            "mig_mode": lambda: bool(nvml.nvmlDeviceGetMigMode(device)[0]),
+            "power_limit_default_w": lambda: nvml.nvmlDeviceGetPowerManagementDefaultLimit(device) / 1000,
+            "sm_clock_set_mhz": lambda: nvml.nvmlDeviceGetApplicationsClock(device, clock),
+            "sm_clock_default_mhz": lambda: nvml.nvmlDeviceGetDefaultApplicationsClock(device, clock),
+        }
+        return {key: self._try(call) for key, call in calls.items()}
 
     def probe(self) -> int | None:
         return None if self._gpm is None else self._try(self._gpm.probe)
 
     def read(self) -> dict[str, float]:
         # First, since the tick's time is taken right before, and the other calls may block for milliseconds.
-        values: dict[str, float] = {} if self._gpm is None else self._try(self._gpm.read) or {}
+        values: dict[str, float] = {} if self._gpm is None else self._try(self._gpm.read, "sm_activity_pct") or {}
         for key, call in self._calls:
-            value = self._try(call)
+            value = self._try(call, key)
             if value is not None:
                 values[key] = value
-        processes = self._try(lambda: self._nvml.nvmlDeviceGetComputeRunningProcesses(self._device))
+        running = self._nvml.nvmlDeviceGetComputeRunningProcesses
+        processes = self._try(lambda: running(self._device), "other_processes")
         if processes is not None:
             values |= self._split({process.pid: process.usedGpuMemory for process in processes})
         return values
@@ -144,7 +197,7 @@ class _Gpu:
             ("temperature_c", lambda: nvml.nvmlDeviceGetTemperature(whole, nvml.NVML_TEMPERATURE_GPU)),
             ("sm_clock_mhz", lambda: nvml.nvmlDeviceGetClockInfo(whole, nvml.NVML_CLOCK_SM)),
             ("mem_clock_mhz", lambda: nvml.nvmlDeviceGetClockInfo(whole, nvml.NVML_CLOCK_MEM)),
-            ("clock_event_reasons", lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(whole)),
+            ("clock_event_reasons", self._clock_event_reasons),
         ]
         if self._gpm is None:
             calls.append(("sm_activity_pct", lambda: nvml.nvmlDeviceGetUtilizationRates(whole).gpu))
@@ -152,16 +205,26 @@ class _Gpu:
 
     def _power_w(self) -> float:
         """Power at this instant; where the GPU does not give it, NVML's figure, which is smoothed over a second."""
-        field = self._nvml.nvmlDeviceGetFieldValues(self._whole, [self._nvml.NVML_FI_DEV_POWER_INSTANT])[0]
-        if field.nvmlReturn == self._nvml.NVML_SUCCESS:
-            return field.value.uiVal / 1000
+        # Older drivers and vGPUs refuse the whole call, and not only the field.
+        with suppress(self._nvml.NVMLError, AttributeError):
+            field = self._nvml.nvmlDeviceGetFieldValues(self._whole, [self._nvml.NVML_FI_DEV_POWER_INSTANT])[0]
+            if field.nvmlReturn == self._nvml.NVML_SUCCESS:
+                return field.value.uiVal / 1000
         return self._nvml.nvmlDeviceGetPowerUsage(self._whole) / 1000
 
-    def _try(self, call: Callable[[], Any]) -> Any:
+    def _clock_event_reasons(self) -> int:
+        """Drivers before 535 have the same bits under the older name alone."""
+        with suppress(self._nvml.NVMLError, AttributeError):
+            return self._nvml.nvmlDeviceGetCurrentClocksEventReasons(self._whole)
+        return self._nvml.nvmlDeviceGetCurrentClocksThrottleReasons(self._whole)
+
+    def _try(self, call: Callable[[], Any], metric: str = "") -> Any:
         """The call's result, or None where NVML refuses: the metric is then absent from the reading."""
         try:
             return call()
-        except self._nvml.NVMLError:
+        except (self._nvml.NVMLError, AttributeError) as error:
+            if metric:
+                self.refused[metric] = in_words(error) if isinstance(error, self._nvml.NVMLError) else str(error)
             return None
 
     def _split(self, memory_bytes: dict[int, int | None]) -> dict[str, float]:

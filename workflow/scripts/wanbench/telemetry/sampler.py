@@ -16,6 +16,7 @@ from pathlib import Path
 from threading import Event
 
 from wanbench.telemetry.gpm import PROBE_AFTER_S
+from wanbench.telemetry.gpus import find_gpus
 from wanbench.telemetry.host import HostSource
 from wanbench.telemetry.nvml import NvmlSource, NvmlUnavailable, open_nvml
 from wanbench.util.event_log import EventLog
@@ -30,7 +31,7 @@ def sample(host: HostSource, nvml: NvmlSource | None, log: EventLog, interval_s:
 
     Keys of a reading carry their unit: `_pct`, `_bytes`, `_w`, `_j`, `_mhz`, `_c`, `_ns`. What could not be read is
     absent. A tick that comes too late for the next one is missed and not made up for. The last record holds the number
-    of samples and of missed ticks.
+    of samples and of missed ticks, and what NVML refused.
     """
     start_s = time.monotonic()
     tick = samples = missed = 0
@@ -51,7 +52,8 @@ def sample(host: HostSource, nvml: NvmlSource | None, log: EventLog, interval_s:
         _sleep_until(due_s - interval_s + PROBE_AFTER_S)
         probed = {} if nvml is None else nvml.probe()
         _sleep_until(due_s)
-    log.write({"samples": samples, "missed": missed})
+    ended = {"samples": samples, "missed": missed}
+    log.write(ended if nvml is None else ended | {"gpu_refused": nvml.refused()})
 
 
 def _sleep_until(time_s: float) -> None:
@@ -74,6 +76,8 @@ def main(supervisor_pid: int, file: Path, pids: list[int], interval_s: float, gp
             log.write({"gpu_telemetry": {"error": str(error)}})
         else:
             log.write({"gpu_telemetry": nvml.describe()})
+    elif reason := find_gpus(os.environ).reason:
+        log.write({"gpu_telemetry": {"error": reason}})
     sample(host, nvml, log, interval_s, stop)
 
 

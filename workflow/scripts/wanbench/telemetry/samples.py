@@ -104,12 +104,15 @@ class Samples:
 def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
     ticks = [record for record in records if "time_ns" in record]
     of_all = {key: value for record in records if "time_ns" not in record for key, value in record.items()}
+    telemetry = of_all.get("gpu_telemetry")
+    if of_all.get("gpu_refused"):
+        telemetry = telemetry | {"refused": of_all["gpu_refused"]}
     return Samples(
         [record["time_ns"] for record in ticks],
         [record["values"] for record in ticks],
         interval_s,
         of_all.get("missed"),
-        of_all.get("gpu_telemetry"),
+        telemetry,
         driver_refreshes([each["values"][DRIVER_REFRESH_NS] for each in ticks if DRIVER_REFRESH_NS in each["values"]]),
     )
 
@@ -231,12 +234,14 @@ def energy_of(counter: Series, intervals: list[Interval]) -> float | None:
 def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
     """Share of `extent` that samples cover, in percent, and the greatest gap between samples, in seconds.
 
-    With a GPU, a sample counts when it has a reading of SM activity. The time from one sample to the next is
+    With a GPU that tells it, a sample counts when it has a reading of SM activity. The time from one to the next is
     covered unless it is half an interval longer than asked for. The times from the beginning of `extent` to the
     first sample and from the last to its end are gaps like others.
     """
     start_ns, end_ns = extent
-    has_gpu = samples.gpu_telemetry is not None and "error" not in samples.gpu_telemetry
+    telemetry = samples.gpu_telemetry or {}
+    never_told = "sm_activity_pct" in telemetry.get("refused", {}) and "sm_activity_pct" not in samples.series
+    has_gpu = bool(telemetry) and "error" not in telemetry and not never_told
     times_ns = samples.series.get("sm_activity_pct", Series()).times_ns if has_gpu else samples.times_ns
     first, last = bisect_right(times_ns, start_ns), bisect_left(times_ns, end_ns)
     before = times_ns[first - 1 : first] if first else [start_ns]

@@ -83,7 +83,8 @@ class Trace:
     video_bytes: int | None
     stages: list[StageRecord]
     details: list[DetailRecord]
-    # Traces of before have neither.
+    # Absent from older traces.
+    ran: dict[str, Any] | None = None
     git_changed: str | None = None
     image_changes: str | None = None
 

@@ -4,9 +4,11 @@ The measure wing uses this for the trace, the report wing with the limits in for
 """
 
 import statistics
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+from wanbench.registry.stages import VIDEO_EXPORT, step_inference
 
 # The power cap is how a GPU under full load is run; these say that the machine keeps it from its own speed.
 SLOWED_DOWN = ("hardware_slowdown", "thermal_software", "thermal_hardware", "power_brake")
@@ -34,7 +36,7 @@ class Limits:
     slowed_down_pct: float
 
 
-@dataclass(frozen=True)
+@dataclass
 class GenerationTimes:
     """A generation that began.
 
@@ -46,8 +48,27 @@ class GenerationTimes:
     """
 
     number: int
-    is_measured: bool
-    steps_s: list[tuple[int, float]]
+    is_measured: bool = False
+    steps_s: list[tuple[int, float]] = field(default_factory=list)
+
+
+def generation_times(stages: Iterable[tuple[str, int | None, bool, Mapping[str, Any]]]) -> list[GenerationTimes]:
+    """The generations of a process, in their order.
+
+    Args:
+        stages: of each its name, its generation, whether that is measured, and its measures as a trace has them.
+    """
+    found: dict[int, GenerationTimes] = {}
+    for name, number, is_measured, measures in stages:
+        times = found.setdefault(number, GenerationTimes(number))
+        step = measures.get("step", 0)
+        if measures.get("interrupted"):
+            continue
+        times.is_measured |= is_measured and name == VIDEO_EXPORT
+        # A cache that serves makes a step short by design.
+        if step > 0 and name == step_inference(step) and not measures.get("passes_reused"):
+            times.steps_s.append((step, measures["time_s"]))
+    return [found[number] for number in sorted(found.keys() - {None})]
 
 
 def verdict_on(quality: Mapping[str, Any], generations: Sequence[GenerationTimes], limits: Limits) -> dict[str, Any]:

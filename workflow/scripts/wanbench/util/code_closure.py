@@ -1,8 +1,8 @@
 """The code that a script runs, found by its imports, and one digest of it.
 
-The closure of a script is the script, each module of the package that it or one of those imports, or names as a string
-(`python -m wanbench.measure.rank`), and the data files that those name: a string constant that is the name of a file or
-folder beside the module, or of a schema.
+The closure of a script is the script, each module of the package that it or one of those imports, or names as a
+string (`python -m wanbench.telemetry.sampler`), and the data files that those name: a string constant that is the name
+of a file or folder beside the module, or of a schema.
 
 Comments, docstrings and layout are no part of the digest. Only the standard library is used, and nothing of a tree is
 read that one Python writes otherwise than the next, so that the digest is the same under each.

@@ -34,11 +34,7 @@ def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) 
         config: Snakemake's, with what common.smk puts into it.
         log: the rule's, which gets what is written to standard error; None where the terminal does.
 
-    Returns:
-        As `enter_environment`.
-
-    Raises:
-        SystemExit: see `enter_environment`.
+    Returns and raises as `enter_environment`.
     """
     end_with(config["snakemake_pid"])
     for name in _OF_NOTEBOOKS:

@@ -16,7 +16,7 @@ import socket
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import quote
 
 # TOKENIZERS_PARALLELISM holds no secret.
@@ -43,13 +43,9 @@ _BEGINS, _ENDS = "(?<![A-Za-z0-9])", "(?![A-Za-z0-9])"
 _HIDDEN = "***"
 
 
-class _Rules(NamedTuple):
-    """Patterns of what this process must not tell."""
-
-    secrets: re.Pattern[str]
-    homes: re.Pattern[str]
-    names_in_paths: re.Pattern[str]
-    names_alone: re.Pattern[str]
+def is_secret_name(name: str) -> bool:
+    """Whether an environment variable of this name holds a secret."""
+    return _SECRET_VARIABLE.search(name) is not None
 
 
 def redacted(value: Any) -> Any:
@@ -60,33 +56,35 @@ def redacted(value: Any) -> Any:
         return [redacted(item) for item in value]
     if not isinstance(value, str):
         return value
-    rules = _rules()
     # File names can hold what is no text. No file of ours could be written with it.
     text = value.encode("utf-8", "backslashreplace").decode("utf-8")
-    text = _WELL_KNOWN_TOKENS.sub(_HIDDEN, rules.secrets.sub(_HIDDEN, text))
-    text = rules.homes.sub("~", _URL_LOGIN.sub(f"{_HIDDEN}@", text))
-    return rules.names_in_paths.sub(_HIDDEN, text)
+    for pattern, instead in _rules()[0]:
+        text = pattern.sub(instead, text)
+    return text
 
 
 def redacted_message(text: str) -> str:
     """What software said, as `redacted`, and without the names of accounts and machines that stand alone in it."""
-    return _rules().names_alone.sub(_HIDDEN, redacted(text))
+    return _rules()[1].sub(_HIDDEN, redacted(text))
 
 
 @cache
-def _rules() -> _Rules:
+def _rules() -> tuple[list[tuple[re.Pattern[str], str]], re.Pattern[str]]:
+    """What this process must not tell, with what stands instead, in order; and the names that must not stand alone."""
     names, homes = _names(), _homes()
     # A home of one name is another folder within a longer path: /mnt/server is not /server.
     roots = [re.escape(folder) if folder.count("/") > 1 else rf"(?<![\w.-]){re.escape(folder)}" for folder in homes]
     alone = [re.escape(name) for name in names if len(name) >= _SHORTEST_NAME and not name.isdecimal()]
     parts = [re.escape(name) for name in names]
     in_paths = [rf"(?<=[/\\@]){part}" for part in parts] + [rf"{part}(?=@)" for part in parts]
-    return _Rules(
-        secrets=_any_of([re.escape(secret) for secret in _secrets()]),
-        homes=_any_of(roots, after=_ENDS),
-        names_in_paths=_any_of(in_paths, _BEGINS, _ENDS),
-        names_alone=_any_of(alone, _BEGINS, _ENDS),
-    )
+    anywhere = [
+        (_any_of([re.escape(secret) for secret in _secrets()]), _HIDDEN),
+        (_WELL_KNOWN_TOKENS, _HIDDEN),
+        (_URL_LOGIN, f"{_HIDDEN}@"),
+        (_any_of(roots, after=_ENDS), "~"),
+        (_any_of(in_paths, _BEGINS, _ENDS), _HIDDEN),
+    ]
+    return anywhere, _any_of(alone, _BEGINS, _ENDS)
 
 
 def _any_of(patterns: list[str], before: str = "", after: str = "") -> re.Pattern[str]:

@@ -13,12 +13,13 @@ from diffusers import DiffusionPipeline
 from wanbench.cases.case import Case
 from wanbench.cases.first_frame import problem_of_image
 from wanbench.measure import cuda
+from wanbench.measure.attempt import Attempt
 from wanbench.measure.environment import software_and_hardware
-from wanbench.measure.job import Job
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import generate, pipeline_arguments
 from wanbench.measure.wan.observe import observe
+from wanbench.measure.wan.ran import what_ran
 from wanbench.measure.wan.ranks import ALONE, Ranks, join_ranks
 from wanbench.measure.wan.setup import (
     SettingError,
@@ -36,7 +37,7 @@ from wanbench.util.event_log import EventLog
 from wanbench.util.paths import named_path
 
 
-def measure_case(job: Job, log: EventLog) -> None:
+def measure_case(job: Attempt, log: EventLog) -> None:
     """Run the case in the measured process, whose startup is an open span of the log and ends here.
 
     Raises:
@@ -58,14 +59,15 @@ def measure_case(job: Job, log: EventLog) -> None:
     applied = settings_in_force(pipe) | settings_of_output(pipe, frames)
     check_in_force(applied, job.case)
     finite = bool(np.isfinite(frames).all())
-    clock.note("result", applied=applied, output_finite=finite, video_bytes=job.video.stat().st_size)
+    ran = what_ran(pipe, job.case)
+    clock.note("result", applied=applied, ran=ran, output_finite=finite, video_bytes=job.video.stat().st_size)
     # With the other ranks' GPUs idle and this one's result safe.
     ranks.part()
     if on_gpu:
         multiply_matrices(clock)
 
 
-def _check(job: Job, rank: int, device: torch.device, gpu: dict | None) -> None:
+def _check(job: Attempt, rank: int, device: torch.device, gpu: dict | None) -> None:
     check_gpu(gpu, job.gpus_of(rank))
     check_enough_gpus(job.case, device, len(job.gpus))
     check_possible(job.case, device)
@@ -74,7 +76,9 @@ def _check(job: Job, rank: int, device: torch.device, gpu: dict | None) -> None:
         raise SettingError(f"image: {job.case.image} {problem}")
 
 
-def _total_execution(job: Job, device: torch.device, clock: StageClock) -> tuple[DiffusionPipeline, np.ndarray, Ranks]:
+def _total_execution(
+    job: Attempt, device: torch.device, clock: StageClock
+) -> tuple[DiffusionPipeline, np.ndarray, Ranks]:
     """The pipeline, the frames of its last generation, and the ranks of the case."""
     case, ranks = job.case, ALONE
     clock.begin(stage_names.TOTAL_EXECUTION)
@@ -130,7 +134,7 @@ def multiply_matrices(clock: StageClock) -> None:
     clock.note("matmul", time_s=time.monotonic() - begin_s, flops_per_s=rate, busy_ns=busy_ns)
 
 
-def work_on_case(job: Job, rank: int) -> None:
+def work_on_case(job: Attempt, rank: int) -> None:
     """Do what the measured process does, as another rank, unobserved and without writing the video.
 
     Raises:

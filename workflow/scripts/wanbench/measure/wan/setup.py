@@ -1,6 +1,8 @@
 """Apply a case's settings to a pipeline, and read back what is in force."""
 
+import os
 from collections import Counter
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -8,14 +10,21 @@ import numpy as np
 import torch
 from accelerate import cpu_offload
 from accelerate.hooks import AlignDevicesHook, CpuOffload
-from diffusers import DiffusionPipeline, FirstBlockCacheConfig
+from diffusers import DiffusionPipeline, FirstBlockCacheConfig, WanPipeline
 from diffusers.hooks.first_block_cache import FBCHeadBlockHook
+from diffusers.hooks.layerwise_casting import LayerwiseCastingHook
 from torch import nn
 
 from wanbench.cases.case import Case
 from wanbench.cases.scale import is_full_scale
+from wanbench.measure.wan import quantize
+from wanbench.measure.wan.hindrances import hindrance
+from wanbench.measure.wan.lora import add_loras, lora_weight_of
+from wanbench.measure.wan.memory_format import memory_format_of, set_channels_last
+from wanbench.measure.wan.ran import compiled_frames
 from wanbench.measure.wan.ranks import enable_context_parallel, parallel_degree
 from wanbench.measure.wan.weight_transfers import group_hooks
+from wanbench.telemetry.gpus import find_gpus
 
 # Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.
 _PACKAGES_OF_BACKENDS = {
@@ -45,33 +54,66 @@ def check_gpu(gpu: dict[str, Any] | None, taken: list[str]) -> None:
 def check_enough_gpus(case: Case, device: torch.device, given: int) -> None:
     """Raise SettingError for a case on more GPUs than the number that NVML knows of and that are `given` to it."""
     if case.gpus > max(1, given) and (given or device.type == "cuda"):
-        raise SettingError(f"gpus: {case.gpus} needs as many GPUs, and NVML knows of {given} that may be used here")
+        reason = find_gpus(os.environ).reason
+        known = f"NVML knows of {given} that may be used here{f' ({reason})' if reason else ''}"
+        raise SettingError(f"gpus: {case.gpus} needs as many GPUs, and {known}")
 
 
 def check_possible(case: Case, device: torch.device) -> None:
     """Raise SettingError, before any weights are made, for what this machine and this environment cannot run."""
     if device.type == "cpu" and is_full_scale(case):
         large = f"checkpoint: {case.checkpoint} is of full scale, and" if case.checkpoint else "scale: full"
-        raise SettingError(f"{large} needs a GPU, and torch sees none here")
+        reason = find_gpus(os.environ).reason
+        raise SettingError(f"{large} needs a GPU, and torch sees none here{f' ({reason})' if reason else ''}")
+    if reason := hindrance(case, device):
+        raise SettingError(reason)
     if case.offload == "group_stream" and device.type == "cpu":
         raise SettingError("offload: group_stream needs a GPU, and torch sees none here; allowed: group")
     module, package = _PACKAGES_OF_BACKENDS.get(case.attention, (None, None))
     if module is not None and find_spec(module) is None:
         raise SettingError(f"attention: {case.attention} needs the package {package}, which is not installed here")
+    if case.attention == "xformers":
+        _import_xformers()
+    if reason := quantize.why_impossible(case.quantization, device):
+        raise SettingError(f"quantization: {case.quantization} {reason}")
+    if case.matmul_tf32 and device.type == "cpu":
+        raise SettingError("matmul_tf32: true needs a GPU, and torch sees none here; allowed: false")
+
+
+def _import_xformers() -> None:
+    """Raise SettingError where diffusers could not import it, and would compute with another backend."""
+    try:
+        import_module("xformers.ops")
+    except (ImportError, OSError) as error:
+        raise SettingError(
+            f"attention: xformers cannot be loaded: {error}. `pip install --no-deps -r requirements-fast.txt` installs "
+            "the version that holds FlashAttention-3, and libcudart.so.12, which it needs"
+        ) from None
 
 
 def apply_settings(pipe: DiffusionPipeline, case: Case, device: torch.device) -> None:
-    """Set attention, ranks, cache, tiling, offload and compilation, and place the pipeline on `device`.
+    """Set what the case asks for, place the pipeline on `device`, and compile.
 
     Raises:
         SettingError: a setting reads back as something else.
     """
+    torch.set_float32_matmul_precision("high" if case.matmul_tf32 else "highest")
+    if case.timesteps is not None:
+        pipe.register_to_config(expand_timesteps=case.timesteps == "per_token")
+    add_loras(pipe, case)
     for transformer in transformers_of(pipe):
         transformer.set_attention_backend(case.attention)
         if case.gpus > 1:
             enable_context_parallel(transformer, case.gpus, device)
         if case.cache == "first_block":
             transformer.enable_cache(FirstBlockCacheConfig(threshold=case.cache_threshold))
+        if case.quantization != "none":
+            quantize.quantize_blocks(transformer, case.quantization)
+        if case.layerwise_casting != "none":
+            stored_as = getattr(torch, case.layerwise_casting)
+            transformer.enable_layerwise_casting(storage_dtype=stored_as, compute_dtype=getattr(torch, case.dtype))
+    if case.vae_memory_format == "channels_last":
+        set_channels_last(pipe.vae)
     if case.vae_tiling:
         pipe.vae.enable_tiling()
     _apply_offload(pipe, case.offload, device)
@@ -97,9 +139,10 @@ def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
     processors = [getattr(part, "processor", None) for part in parts]
     backends = {processor._attention_backend for processor in processors if hasattr(processor, "_attention_backend")}
     thresholds = _cache_thresholds(pipe)
+    casts = _layerwise_casts(pipe)
     return {
         "attention": "/".join(sorted(str(getattr(backend, "value", backend)) for backend in backends)),
-        "dtype": _dtype_of(pipe.transformer),
+        "dtype": _name_of(casts[0].compute_dtype) if casts else _dtype_of(pipe.transformer),
         "vae_dtype": _dtype_of(pipe.vae),
         "vae_tiling": pipe.vae.use_tiling,
         "shift": float(pipe.scheduler.config.flow_shift),
@@ -108,6 +151,12 @@ def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
         "cache": "first_block" if thresholds else "none",
         "cache_threshold": next(iter(thresholds), None),
         "gpus": parallel_degree(transformers_of(pipe)),
+        "timesteps": _timesteps_of(pipe),
+        "vae_memory_format": memory_format_of(pipe.vae),
+        "matmul_tf32": torch.get_float32_matmul_precision() != "highest",
+        "quantization": "/".join(sorted({quantize.quantization_of(each) for each in transformers_of(pipe)})),
+        "layerwise_casting": _name_of(casts[0].storage_dtype) if casts else "none",
+        "lora_weight": lora_weight_of(pipe),
     }
 
 
@@ -162,10 +211,25 @@ def _compile_of(pipe: DiffusionPipeline) -> str:
 
 def _cache_thresholds(pipe: DiffusionPipeline) -> set[float]:
     """Thresholds of the first-block cache in force; empty without one."""
-    blocks = [block for transformer in transformers_of(pipe) for block in transformer.blocks]
-    registries = [block._diffusers_hook for block in blocks if hasattr(block, "_diffusers_hook")]
-    hooks = [hook for registry in registries for hook in registry.hooks.values()]
-    return {hook.threshold for hook in hooks if isinstance(hook, FBCHeadBlockHook)}
+    return {hook.threshold for hook in _denoiser_hooks(pipe) if isinstance(hook, FBCHeadBlockHook)}
+
+
+def _layerwise_casts(pipe: DiffusionPipeline) -> list[LayerwiseCastingHook]:
+    return [hook for hook in _denoiser_hooks(pipe) if isinstance(hook, LayerwiseCastingHook)]
+
+
+def _denoiser_hooks(pipe: DiffusionPipeline) -> list[Any]:
+    """Diffusers' hooks on the denoisers and their parts."""
+    parts = [part for transformer in transformers_of(pipe) for part in transformer.modules()]
+    registries = [part._diffusers_hook for part in parts if hasattr(part, "_diffusers_hook")]
+    return [hook for registry in registries for hook in registry.hooks.values()]
+
+
+def _timesteps_of(pipe: DiffusionPipeline) -> str | None:
+    """How the timestep is embedded, where that can be chosen: in text-to-video with TI2V-5B."""
+    if pipe.transformer_2 is not None or not isinstance(pipe, WanPipeline):
+        return None
+    return "per_token" if pipe.config.expand_timesteps else "uniform"
 
 
 def _dtype_of(module: nn.Module) -> str:
@@ -173,7 +237,11 @@ def _dtype_of(module: nn.Module) -> str:
     counts: Counter[torch.dtype] = Counter()
     for parameter in module.parameters():
         counts[parameter.dtype] += parameter.numel()
-    return str(counts.most_common(1)[0][0]).removeprefix("torch.")
+    return _name_of(counts.most_common(1)[0][0])
+
+
+def _name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def settings_of_output(pipe: DiffusionPipeline, frames: np.ndarray) -> dict[str, Any]:
@@ -184,4 +252,11 @@ def settings_of_output(pipe: DiffusionPipeline, frames: np.ndarray) -> dict[str,
     """
     count, height_px, width_px, _ = frames.shape
     guidance = [pipe.guidance_scale] if pipe.transformer_2 is None else [pipe.guidance_scale, pipe._guidance_scale_2]
-    return {"size": f"{width_px}*{height_px}", "frames": count, "steps": pipe.num_timesteps, "guidance": guidance}
+    # Blocks that are marked for compilation run as they are where torch falls back.
+    compiled = {} if compiled_frames() else {"compile": "none"}
+    return compiled | {
+        "size": f"{width_px}*{height_px}",
+        "frames": count,
+        "steps": pipe.num_timesteps,
+        "guidance": guidance,
+    }

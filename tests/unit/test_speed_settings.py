@@ -1,0 +1,250 @@
+"""Settings that make steps and decoding faster or smaller: applied, read back, and what they do to the video."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import WanPipeline
+from peft import LoraConfig, get_peft_model_state_dict
+
+from conftest import ROOT
+from example_cases import IMAGE, tiny_case
+from tiny import CPU, make, relative_error, rounding_bound
+from wanbench.cases.resolve import resolve_cases
+from wanbench.measure.wan import setup
+from wanbench.measure.wan.generate import pipeline_arguments
+from wanbench.measure.wan.setup import SettingError, check_in_force, check_possible, settings_in_force
+from wanbench.models.flops import stage_flops
+from wanbench.util.digests import sha256_of_file
+from wanbench.util.errors import InputError
+
+
+def frames_of(pipe: Any, case: Any) -> np.ndarray:
+    return pipe(**pipeline_arguments(case)).frames[0]
+
+
+@pytest.fixture(scope="module")
+def stock_frames(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    return frames_of(make(tiny_case(), tmp_path_factory.mktemp("stock")), tiny_case())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"timesteps": "uniform"},
+        {"timesteps": "uniform", "offload": "sequential"},
+        {"vae_memory_format": "channels_last"},
+        {"vae_memory_format": "channels_last", "offload": "model"},
+    ],
+)
+def test_it_is_in_force_and_changes_only_rounding(settings: dict, stock_frames: np.ndarray, tmp_path: Path) -> None:
+    case = tiny_case(**settings)
+    pipe = make(case, tmp_path)
+    frames = frames_of(pipe, case)
+    assert settings.items() <= settings_in_force(pipe).items()
+    assert relative_error(frames, stock_frames) <= rounding_bound(case)
+
+
+def test_one_timestep_saves_its_operations(tmp_path: Path) -> None:
+    per_token, uniform = (tiny_case(timesteps=value) for value in ("per_token", "uniform"))
+    flops = [stage_flops(make(case, tmp_path), case).step for case in (per_token, uniform)]
+    config = make(uniform, tmp_path).transformer.config
+    width = config.num_attention_heads * config.attention_head_dim
+    tokens = 2 * 2 * 2
+    assert flops[0] - flops[1] == 2 * (tokens - 1) * 2 * (config.freq_dim * width + 7 * width**2)
+
+
+@pytest.mark.parametrize(("model", "settings"), [("T2V-A14B", {}), ("TI2V-5B", {"task": "i2v", "image": IMAGE})])
+def test_timesteps_are_a_choice_of_ti2v_5b_in_text_to_video_alone(model: str, settings: dict, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"timesteps: .*; allowed: only with model: TI2V-5B and task: t2v"):
+        tiny_case(model, timesteps="uniform", **settings)
+    case = tiny_case(model, **settings)
+    assert case.timesteps is None
+    assert settings_in_force(make(case, tmp_path))["timesteps"] is None
+
+
+def test_a_grid_passes_over_a_setting_that_a_model_does_not_have() -> None:
+    axes = {"model": ["TI2V-5B", "T2V-A14B"], "timesteps": ["per_token", "uniform"]}
+    cases = resolve_cases({"grid": {"name": "{model}_{timesteps}", "axes": axes}}, "g")
+    assert {case.name: case.timesteps for case in cases} == {
+        "TI2V-5B_per_token": "per_token",
+        "TI2V-5B_uniform": "uniform",
+        "T2V-A14B_per_token": None,
+    }
+    fixed = {"name": "{model}", "axes": {"model": axes["model"]}, "set": {"timesteps": "uniform"}}
+    assert [case.timesteps for case in resolve_cases({"grid": fixed}, "g")] == ["uniform", None]
+
+
+def test_a_layout_of_some_convolutions_is_not_what_was_asked_for(tmp_path: Path) -> None:
+    case = tiny_case(vae_memory_format="channels_last")
+    pipe = make(case, tmp_path)
+    pipe.vae.decoder.conv_in.to(memory_format=torch.contiguous_format)
+    with pytest.raises(
+        SettingError, match=r"vae_memory_format: .*'channels_last in \d+ of \d+ convolutions' is in force"
+    ):
+        check_in_force(settings_in_force(pipe), case)
+
+
+def linear_weights(pipe: Any) -> dict[str, torch.Tensor]:
+    return {
+        name: part.weight for name, part in pipe.transformer.blocks.named_modules() if isinstance(part, torch.nn.Linear)
+    }
+
+
+def test_int8_weights_are_within_half_a_step_of_what_they_stand_for(tmp_path: Path) -> None:
+    plain = tiny_case(dtype="bfloat16")
+    case = tiny_case(dtype="bfloat16", quantization="int8_rowwise")
+    pipe = make(case, tmp_path)
+    expected = linear_weights(make(plain, tmp_path))
+    weights = linear_weights(pipe)
+    assert len(weights) == len(expected) > 0
+    for name, weight in weights.items():
+        value = expected[name].float()
+        step = value.abs().amax(dim=1, keepdim=True) / 127
+        # The scale is kept in bfloat16, of 8 significant bits, and so is the product.
+        assert ((weight.dequantize().float() - value).abs() <= step / 2 + value.abs() * 2**-7).all(), name
+    assert settings_in_force(pipe)["quantization"] == "int8_rowwise"
+    assert np.isfinite(frames_of(pipe, case)).all()
+    pipe.transformer.blocks[0].ffn.net[2].weight = torch.nn.Parameter(expected["0.ffn.net.2"])
+    some = rf"int8_rowwise in {len(weights) - 1} of {len(weights)} layers"
+    assert settings_in_force(pipe)["quantization"] == some
+
+
+@pytest.mark.parametrize("offload", ["none", "model", "group"])
+def test_weights_that_wait_as_float8_are_its_nearest_values(offload: str, tmp_path: Path) -> None:
+    case = tiny_case(layerwise_casting="float8_e4m3fn", offload=offload)
+    pipe = make(case, tmp_path)
+    in_force = settings_in_force(pipe)
+    assert (in_force["layerwise_casting"], in_force["dtype"], in_force["offload"]) == (
+        "float8_e4m3fn",
+        "float32",
+        offload,
+    )
+    expected = linear_weights(make(tiny_case(), tmp_path))
+    for name, weight in linear_weights(pipe).items():
+        # Three bits behind the point, and 2**-9 the least number.
+        assert ((weight.float() - expected[name]).abs() <= expected[name].abs() * 2**-4 + 2**-10).all(), name
+    assert np.isfinite(frames_of(pipe, case)).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"vae_memory_format": "channels_last", "offload": "group"}, "allowed: contiguous with offload: group"),
+        ({"quantization": "int8_rowwise"}, "allowed: none with dtype: float32"),
+        (
+            {"quantization": "int8_rowwise", "dtype": "bfloat16", "offload": "group"},
+            "allowed: none with offload: group",
+        ),
+        ({"quantization": "int8_rowwise", "dtype": "bfloat16", "gpus": 2}, "allowed: none with gpus: 2"),
+        ({"layerwise_casting": "float8_e4m3fn", "compile": "repeated_blocks"}, "with layerwise_casting: float8_e4m3fn"),
+        ({"layerwise_casting": "float8_e4m3fn", "offload": "sequential"}, "allowed: none with offload: sequential"),
+        ({"lora_weight": 0.5}, "lora_weight: 0.5 has no effect here; allowed: with lora"),
+        ({"lora": "absent.safetensors"}, r"lora: \"absent.safetensors\" cannot be read"),
+        ({"lora": "weights.bin"}, "lora: .*path of a .safetensors file"),
+        ({"lora_low_noise": "a.safetensors"}, "allowed: only with model: T2V-A14B or I2V-A14B"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(settings: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        tiny_case(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"quantization": "fp8_rowwise", "dtype": "bfloat16"}, "fp8_rowwise needs a GPU with FP8"),
+        ({"matmul_tf32": True}, "matmul_tf32: true needs a GPU"),
+        ({"attention": "xformers"}, "attention: xformers needs the package xformers, which is not installed"),
+    ],
+)
+def test_what_this_machine_cannot_is_refused_before_any_weights(settings: dict, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        check_possible(tiny_case(**settings), CPU)
+
+
+def test_an_xformers_that_cannot_be_loaded_says_why_and_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise OSError("libcudart.so.12: cannot open shared object file")
+
+    monkeypatch.setattr(setup, "find_spec", lambda name: object())
+    monkeypatch.setattr(setup, "import_module", fail)
+    with pytest.raises(SettingError, match=r"libcudart.so.12: cannot open .*requirements-fast.txt"):
+        check_possible(tiny_case(attention="xformers"), CPU)
+
+
+def write_lora(folder: Path, model: str = "TI2V-5B") -> Path:
+    """A LoRA of the self-attention of all blocks whose effect is not zero, as the stock pipeline saves it."""
+    torch.manual_seed(0)
+    transformer = make(tiny_case(model), folder).transformer
+    targets = ["attn1.to_q", "attn1.to_v"]
+    transformer.add_adapter(LoraConfig(r=2, lora_alpha=4, target_modules=targets, init_lora_weights=False))
+    WanPipeline.save_lora_weights(folder, transformer_lora_layers=get_peft_model_state_dict(transformer))
+    (file,) = folder.glob("*.safetensors")
+    return file
+
+
+def test_a_lora_changes_the_video_by_its_weight(stock_frames: np.ndarray, tmp_path: Path) -> None:
+    file = write_lora(tmp_path)
+    errors = []
+    for weight in (0.0, 0.5, 1.0):
+        case = tiny_case(lora=str(file), lora_weight=weight)
+        pipe = make(case, tmp_path)
+        assert settings_in_force(pipe)["lora_weight"] == weight
+        errors.append(relative_error(frames_of(pipe, case), stock_frames))
+    assert errors[0] <= rounding_bound(tiny_case()) < errors[1] < errors[2]
+
+
+def test_a_lora_is_told_from_others_by_its_content(tmp_path: Path) -> None:
+    file = write_lora(tmp_path)
+    assert tiny_case(lora=str(file)).lora_sha256 == sha256_of_file(file)
+
+
+def test_each_expert_has_a_lora_of_its_own(tmp_path: Path) -> None:
+    file = write_lora(tmp_path, "T2V-A14B")
+    pipe = make(tiny_case("T2V-A14B", lora_low_noise=str(file)), tmp_path)
+    assert not hasattr(pipe.transformer, "peft_config")
+    assert list(pipe.transformer_2.peft_config) == ["lora_low_noise"]
+
+
+def test_a_lora_of_another_model_is_an_error(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"transformer.other.lora_A.weight": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"lora: .*other\.safetensors does not fit this denoiser"):
+        make(tiny_case(lora=str(tmp_path / "other.safetensors")), tmp_path)
+
+
+def test_cuda_12s_runtime_is_loaded_where_xformers_is_installed(tmp_path: Path) -> None:
+    runtime = tmp_path / "nvidia/cuda_runtime/lib/libcudart.so.12"
+    runtime.parent.mkdir(parents=True)
+    # Any library, found as that one is.
+    shutil.copy(next(Path(torch.__file__).parent.glob("lib/libshm.so")), runtime)
+    code = (
+        "import sys, torch; sys.path[:0] = sys.argv[1:]; from wanbench.measure.cuda12 import load_cuda12_runtime; "
+        "load_cuda12_runtime(); print('libcudart.so.12' in open('/proc/self/maps').read())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(ROOT / "workflow/scripts")]
+
+    def loaded() -> str:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    assert loaded() == "False"
+    (tmp_path / "xformers").mkdir()
+    (tmp_path / "xformers/__init__.py").touch()
+    assert loaded() == "True"
+
+
+def test_pip_and_conda_install_the_same_for_the_fastest_settings() -> None:
+    def pins(file: str) -> set[str]:
+        return set(re.findall(r"[\w-]+==[\w.]+", (ROOT / file).read_text("utf-8")))
+
+    pinned = pins("requirements-fast.txt")
+    assert {pin.split("==")[0] for pin in pinned} == {"xformers", "nvidia-cuda-runtime-cu12", "torchao"}
+    assert pins("envs/measure.post-deploy.sh") == pinned

@@ -1,0 +1,38 @@
+# Where the project lies, and whose it is: another user of a checkout gets one line, and dry runs.
+
+from contextlib import suppress
+
+from wanbench.cases.messages import of_unwritable
+from wanbench.util.paths import unwritable
+
+RECORDS = Path(".snakemake").absolute()
+
+if {"{", "}"} & set(str(workflow.basedir)):
+    refuse(
+        f"{workflow.basedir}: Snakemake takes braces in the path of a project for wildcards; allowed: without braces"
+    )
+# Where Snakemake itself would end with a traceback, even in a dry run.
+if not (RECORDS / "locks").is_dir() and unwritable([".snakemake"]):
+    refuse(of_unwritable([".snakemake"]))
+if any(not os.access(file, os.R_OK) for file in RECORDS.glob("metadata/*")):
+    refuse(of_unwritable([".snakemake/metadata"]))
+
+
+def check_writable():
+    """Where functions of rules are called, it is known whether this is a dry run, which writes next to nothing."""
+    folders = unwritable([".snakemake", "results", "logs"])
+    if folders and not workflow.dryrun:
+        refuse(of_unwritable(folders))
+    if folders:
+        # An internal of Snakemake, which would keep there what a dry run saw of files.
+        workflow.persistence.iocache_path = str(workflow.snakemake_tmp_dir)
+
+
+def share_records():
+    """Leave what a dry run of those who may not write here reads: of it, Snakemake lets others read nothing."""
+    umask = os.umask(0)
+    os.umask(umask)
+    with suppress(OSError):
+        (RECORDS / "locks").mkdir(exist_ok=True)
+        for file in RECORDS.glob("metadata/**/*"):
+            file.chmod((0o777 if file.is_dir() else 0o666) & ~umask)

@@ -1,0 +1,43 @@
+"""What findings say, from the figures of a rule and the file of texts."""
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from wanbench.analysis.numbers import fixed, gigabytes
+from wanbench.cases.yaml_file import read_yaml
+
+_TEXTS = read_yaml(Path(__file__).with_name("texts.yaml"))
+_TEMPLATES = {"say": _TEXTS.pop("say")} | {
+    f"{rule} {part}": '{% import "say" as say with context %}' + text
+    for rule, parts in _TEXTS.items()
+    for part, text in parts.items()
+}
+_ENVIRONMENT = Environment(loader=DictLoader(_TEMPLATES), undefined=StrictUndefined, trim_blocks=True)
+_ENVIRONMENT.filters |= {
+    "fixed": fixed,
+    "gb": lambda size_bytes: f"{gigabytes(size_bytes)} GB",
+    "s": lambda time_s: f"{fixed(time_s)} s",
+    "pct": lambda share_pct, decimals=0: f"{share_pct:.{decimals}f} %",
+    "code": lambda settings: " and ".join(f"`{setting}`" for setting in settings),
+    "capitalized": lambda text: text[0].upper() + text[1:],
+}
+
+
+def explanation_of(rule: str) -> str:
+    """What a rule means and when it fires, with the names of its thresholds; for readers."""
+    return _TEXTS[rule]["explanation"]
+
+
+def sentence_of(rule: str, part: str, figures: dict[str, Any]) -> str:
+    """What a finding says.
+
+    Args:
+        part: "text", what was found, or "advice", what to do, which may be empty.
+        figures: by name; units are in the names.
+
+    Raises:
+        jinja2.UndefinedError: the sentence names a figure that is not there.
+    """
+    return " ".join(_ENVIRONMENT.get_template(f"{rule} {part}").render(figures).split())

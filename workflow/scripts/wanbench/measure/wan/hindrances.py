@@ -1,0 +1,37 @@
+"""What of the environment keeps a case from being what it says, found before any weights are made."""
+
+import os
+import shutil
+
+import torch
+from torch._inductor.cpp_builder import get_cpp_compiler
+
+from wanbench.cases.case import Case
+
+_COMPILATION_OFF = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
+_NO_CACHING = "PYTORCH_NO_CUDA_MEMORY_CACHING"
+
+
+def hindrance(case: Case, device: torch.device) -> str | None:
+    """What is in the way, and what to do about it; None where nothing is."""
+    # Whatever its value (c10/cuda/CUDACachingAllocator.cpp): then torch counts no memory, and zeros would be told.
+    if device.type == "cuda" and _NO_CACHING in os.environ:
+        return f"{_NO_CACHING} is set: torch then does not count the memory that it allocates; unset it"
+    return None if case.compile == "none" else _no_compilation(case.compile, device)
+
+
+def _no_compilation(what: str, device: torch.device) -> str | None:
+    """Why torch.compile would do nothing here, or fail in the first step."""
+    off = next((name for name in _COMPILATION_OFF if os.environ.get(name) == "1"), None)
+    if off is not None:
+        return f"compile: {what}: {off}=1 in the environment turns compilation off; unset it"
+    if device.type == "cpu":
+        try:
+            get_cpp_compiler()
+        except RuntimeError:
+            return f"compile: {what} needs a C++ compiler, and {os.environ.get('CXX') or 'g++'} does not run here"
+        return None
+    # As Triton looks for it (triton/runtime/build.py).
+    if any(map(shutil.which, [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"])):
+        return None
+    return f"compile: {what} needs a C compiler, and there is neither CC, gcc nor clang here"

@@ -1,0 +1,44 @@
+"""LoRAs, loaded by the stock pipeline."""
+
+from diffusers import DiffusionPipeline
+from peft.tuners.lora import LoraLayer
+
+from wanbench.cases.case import Case
+from wanbench.util.paths import named_path
+
+
+def add_loras(pipe: DiffusionPipeline, case: Case) -> None:
+    """Load the case's LoRAs into its denoisers, and give them their weight.
+
+    Raises:
+        ValueError: a file is none of this denoiser.
+    """
+    files = {"lora": case.lora, "lora_low_noise": case.lora_low_noise}
+    names = [name for name, file in files.items() if file is not None]
+    for name in names:
+        file, second = named_path(files[name]), name == "lora_low_noise"
+        source = {"pretrained_model_name_or_path_or_dict": str(file.parent), "weight_name": file.name}
+        try:
+            pipe.load_lora_weights(**source, adapter_name=name, load_into_transformer_2=second)
+        except Exception as error:
+            # Diffusers has many kinds of it, none of which names the file.
+            raise ValueError(f"{name}: {files[name]} does not fit this denoiser: {error!r}") from error
+        if not _layers(pipe.transformer_2 if second else pipe.transformer):
+            raise ValueError(f"{name}: {files[name]} does not fit this denoiser: it has none of its layers")
+    if names:
+        pipe.set_adapters(names, [case.lora_weight] * len(names))
+
+
+def lora_weight_of(pipe: DiffusionPipeline) -> float | str:
+    """Weight of the LoRAs in force; 1 without any."""
+    layers = [layer for part in (pipe.transformer, pipe.transformer_2) if part is not None for layer in _layers(part)]
+    weights = {
+        round(layer.scaling[name] * layer.r[name] / layer.lora_alpha[name], 6)
+        for layer in layers
+        for name in layer.active_adapters
+    }
+    return "/".join(map(str, sorted(weights))) if len(weights) > 1 else float(next(iter(weights), 1))
+
+
+def _layers(denoiser: object) -> list[LoraLayer]:
+    return [part for part in denoiser.modules() if isinstance(part, LoraLayer)]

@@ -1,0 +1,59 @@
+"""What a case's last generation really did, where settings alone do not say it."""
+
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.pipelines.wan.pipeline_wan import prompt_clean
+from torch._dynamo.utils import counters
+from torch.nn.attention import SDPBackend
+
+from wanbench.cases.case import Case
+from wanbench.models.facts import MODELS, tokens
+
+# Backends that leave the choice of the kernel to torch, and those that are one.
+_NATIVE = {
+    "_native_cudnn": "cudnn",
+    "_native_efficient": "efficient",
+    "_native_flash": "flash",
+    "_native_math": "math",
+}
+
+
+def what_ran(pipe: DiffusionPipeline, case: Case) -> dict[str, Any]:
+    """By key of a trace's `ran`; None for what is not known or has no meaning in the case."""
+    guided = bool(pipe.do_classifier_free_guidance)
+    return {
+        "attention_kernel": attention_kernel(pipe, case),
+        "compiled_frames": None if case.compile == "none" else compiled_frames(),
+        "guidance_on": guided,
+        "prompt_tokens": _tokens(pipe, case.prompt),
+        "negative_prompt_tokens": _tokens(pipe, case.negative_prompt) if guided else None,
+    }
+
+
+def compiled_frames() -> int:
+    """Functions for which torch.compile has made code in this process, and not fallen back to Python."""
+    return counters["frames"]["ok"]
+
+
+@torch.no_grad()
+def attention_kernel(pipe: DiffusionPipeline, case: Case) -> str | None:
+    """The kernel that computes self-attention: cudnn, efficient, flash or math; None where a package brings its own.
+
+    With attention `native` torch chooses one for each shape and type, and is asked for the choice that it makes for the
+    case's own. The tensors that it is asked with have the shape of the real ones and the size of one number each.
+    """
+    if case.attention != "native":
+        return _NATIVE.get(case.attention)
+    denoiser = pipe.transformer
+    heads, width = denoiser.config.num_attention_heads, denoiser.config.attention_head_dim
+    count = tokens(MODELS[case.model], case.frames, case.width_px, case.height_px)
+    one = torch.empty(1, 1, 1, width, dtype=getattr(torch, case.dtype), device=pipe._execution_device)
+    like = one.expand(1, count, heads, width).permute(0, 2, 1, 3)
+    chosen = SDPBackend(torch._fused_sdp_choice(like, like, like)).name.removesuffix("_ATTENTION").lower()
+    return chosen if chosen in _NATIVE.values() else None
+
+
+def _tokens(pipe: DiffusionPipeline, text: str) -> int:
+    return len(pipe.tokenizer(prompt_clean(text), add_special_tokens=True, verbose=False).input_ids)

@@ -1,0 +1,167 @@
+"""What the container, or whatever else limits this process, lets it have of the machine: control groups of Linux.
+
+Both versions (kernel documentation: cgroup-v2.rst, cgroup-v1/memory.rst, sched-bwc.rst). A limit of an outer group
+holds for all within it. A core set (cpuset) is what `sched_getaffinity` gives.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+_V2 = "v2"
+# Version 1 writes what has no limit as the largest number of bytes in whole pages.
+_UNLIMITED_BYTES = 1 << 60
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Of this process; None where there is no limit.
+
+    Attributes:
+        cpu_quota_cores: processor time each second that it may use, in seconds.
+        mem_bytes: memory, page cache included.
+    """
+
+    cpu_quota_cores: float | None
+    mem_bytes: int | None
+
+
+class Cgroup:
+    """The control group of a process.
+
+    Args:
+        proc: of the process.
+        root: before the mount points, for tests.
+    """
+
+    def __init__(self, proc: Path = Path("/proc/self"), root: str = "") -> None:
+        folders = _folders(proc, root)
+        self._cpu = folders.get("cpu") or folders.get(_V2, [])
+        self._memory = folders.get("memory") or folders.get(_V2, [])
+        self._cpuacct = folders.get("cpuacct") or folders.get(_V2, [])
+
+    def limits(self) -> Limits:
+        """The tightest of each kind, of its group and those around it."""
+        quotas = [quota for folder in self._cpu if (quota := _quota_cores(folder)) is not None]
+        sizes = [_number(folder / name) for folder in self._memory for name in ("memory.max", "memory.limit_in_bytes")]
+        sizes = [size for size in sizes if size is not None and size < _UNLIMITED_BYTES]
+        return Limits(min(quotas, default=None), min(sizes, default=None))
+
+    def used_bytes(self) -> int | None:
+        """Memory that the limited group has, without the page cache that the kernel would give up first.
+
+        As `docker stats` has it. None where no group has a limit.
+        """
+        folder = self._limited_folder
+        used = folder and _number(folder / "memory.current", folder / "memory.usage_in_bytes")
+        if used is None:
+            return None
+        stat = _pairs(folder / "memory.stat")
+        return max(0, used - stat.get("total_inactive_file", stat.get("inactive_file", 0)))
+
+    def memory_kills(self) -> int:
+        """Processes of the limited group that the kernel has ended since its memory ran out; 0 where nobody counts."""
+        folder = self._limited_folder
+        counts = {} if folder is None else _pairs(folder / "memory.events") or _pairs(folder / "memory.oom_control")
+        return counts.get("oom_kill", 0)
+
+    @cached_property
+    def _limited_folder(self) -> Path | None:
+        """The innermost group that has the limit in force."""
+        limit = self.limits().mem_bytes
+        if limit is None:
+            return None
+        has_it = (f for f in self._memory if limit in (_number(f / "memory.max"), _number(f / "memory.limit_in_bytes")))
+        return next(has_it, None)
+
+    def cpu_s(self) -> float | None:
+        """Processor time that the limited group has used; None where no group has a quota."""
+        for depth, folder in zip(range(len(self._cpu), 0, -1), self._cpu):
+            if _quota_cores(folder) is not None:
+                if (used_us := _pairs(folder / "cpu.stat").get("usage_usec")) is not None:
+                    return used_us / 1e6
+                # Of version 1 another controller counts it, whose groups may be others.
+                counts = [each for each in self._cpuacct[-depth:][:1] if depth == 1 or each.name == folder.name]
+                used_ns = _number(*(each / "cpuacct.usage" for each in counts))
+                return None if used_ns is None else used_ns / 1e9
+        return None
+
+
+def usable_cores() -> float:
+    """Cores that this process may keep busy: those it is allowed to run on, or the quota where that is less."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = Cgroup().limits().cpu_quota_cores
+    return float(allowed) if quota is None else min(float(allowed), quota)
+
+
+def usable_memory_bytes() -> int:
+    """Memory of this machine, or what its container allows where that is less."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = Cgroup().limits().mem_bytes
+    return total if limit is None else min(total, limit)
+
+
+def _folders(proc: Path, root: str) -> dict[str, list[Path]]:
+    """By controller, the folders of the process's group and of those around it, the innermost first."""
+    try:
+        groups = (proc / "cgroup").read_text("utf-8").splitlines()
+        mounts = (proc / "mountinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return {}
+    paths: dict[str, str] = {}
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        paths |= dict.fromkeys(controllers.split(",") if controllers else [_V2], path)
+    found: dict[str, list[Path]] = {}
+    for controllers, top, point in _mounts(mounts):
+        for controller in controllers & paths.keys():
+            found.setdefault(controller, list(_upwards(paths[controller], top, Path(root + point))))
+    return found
+
+
+def _mounts(lines: list[str]) -> Iterator[tuple[set[str], str, str]]:
+    """Controllers, the group that is at the mount point, and the mount point (proc_pid_mountinfo(5))."""
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        fields, (kind, _, options) = before.split(" "), after.split(" ", 2)
+        top, point = (re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text) for text in fields[3:5])
+        if kind == "cgroup2":
+            yield {_V2}, top, point
+        elif kind == "cgroup":
+            yield set(options.split(",")), top, point
+
+
+def _upwards(path: str, top: str, point: Path) -> Iterator[Path]:
+    # In a namespace of its own, or where only a part is mounted, the path is of another root.
+    within = os.path.relpath(path, top) if (path + "/").startswith(top.rstrip("/") + "/") else "."
+    folder = point / within
+    while folder != point and point in folder.parents:
+        yield folder
+        folder = folder.parent
+    yield point
+
+
+def _quota_cores(folder: Path) -> float | None:
+    with suppress(OSError, ValueError):
+        quota, period = (folder / "cpu.max").read_text("ascii").split()
+        return None if quota == "max" else int(quota) / int(period)
+    quota_us, period_us = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
+    return quota_us / period_us if quota_us and period_us and quota_us > 0 else None
+
+
+def _number(*files: Path) -> int | None:
+    """The number in the first of the files that holds one."""
+    for file in files:
+        with suppress(OSError, ValueError):
+            return int(file.read_text("ascii"))
+    return None
+
+
+def _pairs(file: Path) -> Mapping[str, int]:
+    with suppress(OSError, ValueError):
+        return {key: int(value) for key, value in (line.split() for line in file.read_text("ascii").splitlines())}
+    return {}
