@@ -42,10 +42,5 @@ onstart:
 
 # Where rule outcome has no part in the run, such as of one case, or of a comparison.
 onsuccess:
-    share_records()
     if failed := failed_in_run(Path("results"), CASES, config["run_id"]):
         raise WorkflowError(visible("\n".join(["All that was asked for is made, but:", *failed])))
-
-
-onerror:
-    share_records()

@@ -1,5 +1,6 @@
 # Where the project lies, and whose it is: another user of a checkout gets one line, and dry runs.
 
+import atexit
 from contextlib import suppress
 
 from wanbench.cases.messages import of_unwritable
@@ -28,11 +29,14 @@ def check_writable():
         workflow.persistence.iocache_path = str(workflow.snakemake_tmp_dir)
 
 
+# Not in onsuccess: after that, Snakemake deletes the folder of locks.
+@atexit.register
 def share_records():
     """Leave what a dry run of those who may not write here reads: of it, Snakemake lets others read nothing."""
     umask = os.umask(0)
     os.umask(umask)
     with suppress(OSError):
-        (RECORDS / "locks").mkdir(exist_ok=True)
+        if RECORDS.is_dir():
+            (RECORDS / "locks").mkdir(exist_ok=True)
         for file in RECORDS.glob("metadata/**/*"):
             file.chmod((0o777 if file.is_dir() else 0o666) & ~umask)

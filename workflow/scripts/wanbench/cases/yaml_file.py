@@ -12,6 +12,7 @@ import yaml
 
 from wanbench.util.digests import value_digest
 from wanbench.util.errors import InputError
+from wanbench.util.paths import named_path
 
 # Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
 _MOST_VALUES = 1_000_000
@@ -159,6 +160,8 @@ def environment_digest(name: str) -> str:
     Raises:
         InputError: as of `read_yaml`.
     """
-    script = Path(f"envs/{name}.post-deploy.sh")
+    script = named_path(f"envs/{name}.post-deploy.sh")
     lines = script.read_text("utf-8").splitlines() if script.is_file() else []
-    return value_digest([read_yaml(Path(f"envs/{name}.yaml")), *(line for line in lines if not line.startswith("#"))])
+    return value_digest(
+        [read_yaml(named_path(f"envs/{name}.yaml")), *(line for line in lines if not line.startswith("#"))]
+    )
