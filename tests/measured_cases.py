@@ -54,14 +54,14 @@ def side_from(cases: Sequence[MadeCase], run: str) -> Side:
     """A side of a comparison; a case that has no start is of this run."""
     rows = [dict(vars(each)) for each in cases]
     spread_rows = [
-        (row["case"], kind, key, value, error, 1)
+        (row["case"], kind, key, value, error)
         for row in rows
         for kind, of_kind in ((MEASURE, row.pop("figures")), (STAGE, row.pop("stages")))
         for key, (value, error) in of_kind.items()
     ]
     for row in rows:
         row["started_at"] = row["started_at"] or run
-    columns = ["case", "kind", "key", "value", "standard_error", "n"]
+    columns = ["case", "kind", "key", "value", "standard_error"]
     return side(rows, pd.DataFrame(spread_rows, columns=columns).astype({"standard_error": float}))
 
 

@@ -227,6 +227,7 @@ def test_a_name_in_cases_and_in_grid_is_refused() -> None:
         ("a: \x00", "not valid YAML"),
         ("a:\n  shift: .nan\n", "line 2: .nan is not allowed; allowed: finite numbers"),
         ("a: -.inf\n", "line 1: -.inf is not allowed"),
+        (f"timeout_s: {10**308 * 10}\n", "line 1: an integer of 310 digits; allowed: up to 308"),
         ("steps: 010\n", "line 1: 010 is read by YAML as 8; allowed: 8, or the text in quotes"),
         ("steps: 1:20\n", "line 1: 1:20 is read by YAML as 80"),
         ("steps: 0x10\n", "line 1: 0x10 is read by YAML as 16"),

@@ -1,16 +1,29 @@
 """A mistake ends before any job starts, with one line and no Python traceback. What the lines say, unit tests show."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
 
+from checkpoints import write_hollow_checkpoint
 from conftest import SMALL, SMALL_DEFAULTS, Project
 
 
 @pytest.fixture
 def project(new_project: Callable[[], Project]) -> Project:
     return new_project()
+
+
+def complaint(project: Project, *arguments: str) -> str:
+    """The one line of a run that is refused."""
+    before = sorted((project.folder / "results").rglob("*"))
+    run = project.snakemake(*arguments)
+    assert run.code == 1, run.output
+    assert run.jobs == set()
+    assert sorted((project.folder / "results").rglob("*")) == before
+    (line,) = [line for line in run.output.splitlines() if line and "Using workflow specific profile" not in line]
+    return line
 
 
 HOSTILE = 'cases: {a: {model: "\\e[31m\\u202ered\\x9b"}}\n'
@@ -39,13 +52,7 @@ def test_a_mistake_is_one_line(project: Project, files: dict[str, str], argument
     for name, text in files.items():
         (project.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (project.folder / name).write_text(text)
-    before = sorted((project.folder / "results").rglob("*"))
-    run = project.snakemake(*arguments.split())
-    assert run.code == 1, run.output
-    assert run.jobs == set()
-    assert sorted((project.folder / "results").rglob("*")) == before
-    (line,) = [line for line in run.output.splitlines() if line and "Using workflow specific profile" not in line]
-    assert part in line
+    assert part in complaint(project, *arguments.split())
 
 
 @pytest.mark.parametrize(
@@ -95,3 +102,39 @@ def test_a_grid_file_takes_the_place_of_the_default_and_snakemakes_own_option_di
     refused = project.snakemake("plan", "--configfile", "empty.yaml")
     assert refused.code == 1
     assert "empty" not in refused.output
+
+
+def test_a_checkpoint_and_a_picture_that_are_not_whole_start_nothing(new_project: Callable[[], Project]) -> None:
+    project = new_project()
+    weights = write_hollow_checkpoint(project.folder / "weights") / "vae/diffusion_pytorch_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    loads = SMALL | {"weights": "pretrained", "checkpoint": "weights", "unofficial_size": True}
+    project.write_grid({"cases": {"a": loads}})
+    assert "vae/diffusion_pytorch_model.safetensors is not whole" in complaint(project)
+    picture = project.folder / "config/first_frame.png"
+    picture.write_bytes(picture.read_bytes()[:-100])
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL | {"task": "i2v", "image": str(picture)}}})
+    assert "is not a whole image" in complaint(project)
+
+
+def test_braces_in_paths_work_or_end_in_one_line(new_project: Callable[[], Project], tmp_path: Path) -> None:
+    project = new_project()
+    grid = tmp_path / "my {1} grid.yaml"
+    grid.write_text(yaml.safe_dump({"cases": {"a": SMALL | SMALL_DEFAULTS}}))
+    (tmp_path / "before {x}").mkdir()
+    (tmp_path / "before {x}/a.json").write_text("{}")
+    options = ("--dry-run", "--config", f"grid={grid}", f"baseline={tmp_path}/before {{x}}")
+    run = project.snakemake("compare", *options, "--directory", str(tmp_path / "in {y}"))
+    assert run.code == 0, run.output
+    assert {rule for rule, _ in run.jobs} >= {"measure", "report", "comparison", "compare"}
+    moved = Project(project.folder.rename(tmp_path / "pro{je}ct"))
+    assert "Snakemake takes braces in the path of a project for wildcards" in complaint(moved, "plan")
+
+
+def test_records_and_locks_are_left_so_that_others_can_read_them(measured: Project) -> None:
+    """Of a run by somebody who may not write here: what Snakemake makes for itself alone, and what it deletes."""
+    assert measured.plan() == set()
+    records = [file for file in (measured.folder / ".snakemake/metadata").rglob("*") if file.is_file()]
+    assert records
+    assert all(file.stat().st_mode & 0o044 == 0o044 for file in records)
+    assert (measured.folder / ".snakemake/locks").is_dir()

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,10 @@ def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -
 
 
 def _plain_integer(loader: _StrictLoader, node: yaml.ScalarNode) -> int:
-    return _as_it_reads(node, loader.construct_yaml_int(node), _INTEGER)
+    number = _as_it_reads(node, loader.construct_yaml_int(node), _INTEGER)
+    if abs(number) > sys.float_info.max:
+        raise InputError(f"line {node.start_mark.line + 1}: an integer of {len(node.value)} digits; allowed: up to 308")
+    return number
 
 
 def _finite_number(loader: _StrictLoader, node: yaml.ScalarNode) -> float:

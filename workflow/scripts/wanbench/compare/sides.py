@@ -70,8 +70,8 @@ class Side:
             `how_often`, `hardware`, `software`, and `variables`, None where they are not recorded. The two texts
             `settings_key` and `how_often_key` are for merges.
         spread: one row for each measure and stage of each case that was measured, stages in the order of a report:
-            `case`; `kind` ("measure" or "stage"); `key`; and of its values `value`, the median, which for a measure is
-            that of the cases table; `standard_error`, empty for a single value; and `n`, their number.
+            `case`; `kind` ("measure" or "stage"); `key`; of its values `value`, the median, which for a measure is
+            that of the cases table, and `standard_error`, empty for a single value.
     """
 
     cases: pd.DataFrame
@@ -140,7 +140,7 @@ def _spread(tables: TraceTables) -> pd.DataFrame:
     values = tables.values.assign(case=tables.values["trace"].map(cases), kind=MEASURE)
     long = pd.concat([values[values["key"].isin(POLICIES)], _stage_values(tables, values)])
     grouped = long.groupby(["case", "kind", "key"], sort=False)["value"]
-    return grouped.agg(value="median", standard_error=lambda each: median_error(list(each)), n="count").reset_index()
+    return grouped.agg(value="median", standard_error=lambda each: median_error(list(each))).reset_index()
 
 
 def _stage_values(tables: TraceTables, values: pd.DataFrame) -> pd.DataFrame:

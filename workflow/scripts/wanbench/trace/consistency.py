@@ -8,8 +8,6 @@ from typing import Any
 
 from wanbench.registry import stages as stage_names
 
-_Key = tuple[str, int | None]
-
 _OF_NO_GENERATION = (stage_names.PROCESS_STARTUP, stage_names.TOTAL_EXECUTION, stage_names.MODEL_INITIALIZATION)
 
 
@@ -22,7 +20,7 @@ def contradictions(content: Mapping[str, Any]) -> Iterator[str]:
     case, is_ok = content["case"], content["status"] == stage_names.OK
     if is_ok != (content["error"] is None):
         yield f"error: must be null with status 'ok' and only then, status is {content['status']!r}"
-    found: set[_Key] = set()
+    found: set[tuple[str, int | None]] = set()
     for i, event in enumerate(content["traceEvents"]):
         if event.get("cat") == "stage":
             key = event["name"], event["args"]["generation"]
@@ -56,7 +54,7 @@ def _errors_of_stage(event: Mapping[str, Any], case: Mapping[str, Any], is_ok: b
         yield f"args.time_s: {name!r} takes time, got 0"
 
 
-def _expected(case: Mapping[str, Any]) -> Iterator[_Key]:
+def _expected(case: Mapping[str, Any]) -> Iterator[tuple[str, int | None]]:
     """The stages of a case that ended well."""
     names = [stage_names.PREPROCESS, stage_names.TEXT_ENCODING, stage_names.VAE_DECODING, stage_names.VIDEO_EXPORT]
     for step in range(case["steps"]):
