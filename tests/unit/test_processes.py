@@ -18,6 +18,7 @@ import pynvml
 import pytest
 
 from attempts import attempt_in, run, signal_to, when_it_measures
+from checkpoints import write_hollow_checkpoint
 from conftest import ROOT, simulated_gpus
 from example_cases import tiny_case
 from fake_nvml import H200, SECOND
@@ -217,10 +218,7 @@ def test_full_scale_without_a_gpu_is_refused_on_all_cores_that_it_may_use_whatev
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("wanbench.util.redaction._rules", redaction._rules.__wrapped__)
-    checkpoint = tmp_path / "checkpoint"
-    (checkpoint / "transformer").mkdir(parents=True)
-    (checkpoint / "model_index.json").write_text("{}")
-    os.truncate(os.open(checkpoint / "transformer/model.safetensors", os.O_CREAT | os.O_RDWR), 10**10)
+    checkpoint = write_hollow_checkpoint(tmp_path / "checkpoint", transformer_bytes=10**10)
     outcome, trace = run(tiny_case(weights="pretrained", checkpoint=str(checkpoint)), tmp_path)
     message = "checkpoint: ~/checkpoint is of full scale, and needs a GPU, and torch sees none here"
     assert outcome == Outcome("error", message, "SettingError")
