@@ -48,6 +48,7 @@ def test_the_fastest_the_lightest_and_what_fits(make: Make) -> None:
             make("sequential", 6.0, 20, 23, offload="sequential"),
             make("two", 1.0, 47, 60, gpus=2),
         ),
+        alike_time_pct=2,
         alike_memory_pct=2,
     )
     assert printed(answer.fastest) == "compile: repeated_blocks"
@@ -64,16 +65,18 @@ def test_the_fastest_the_lightest_and_what_fits(make: Make) -> None:
 
 def test_a_lossy_way_is_named_only_where_it_is_faster_or_nothing_else_fits(make: Make) -> None:
     stock, tiling = make("stock", 2.0, 47, 60), make("tiling", 2.1, 30, 40, vae_tiling=True)
-    (answer,) = answers_of(settings_of(stock, tiling), alike_memory_pct=2)
+    (answer,) = answers_of(settings_of(stock, tiling), alike_time_pct=2, alike_memory_pct=2)
     assert answer.lossy is None
     assert printed(answer.cards[48].fits) == "vae_tiling: true"
     assert printed(answer.cards[80].fits) == "stock"
+    (answer,) = answers_of(settings_of(stock, make("float16", 1.97, 47, 60, dtype="float16")), 2, 2)
+    assert answer.lossy is None
 
 
 def test_cards_as_large_as_the_gpu_are_no_question(make: Make) -> None:
     def cards(total_gb: int) -> set[int]:
         table = settings_of(make("stock", 2.0, 20, 22)).assign(gpu_mem_total_bytes=total_gb * GB)
-        (answer,) = answers_of(table, alike_memory_pct=2)
+        (answer,) = answers_of(table, alike_time_pct=2, alike_memory_pct=2)
         return set(answer.cards)
 
     assert (cards(24), cards(80), cards(150)) == (set(), {24, 48}, {24, 48, 80})

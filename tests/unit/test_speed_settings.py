@@ -19,6 +19,7 @@ from tiny import CPU, make, relative_error, rounding_bound
 from wanbench.cases.resolve import resolve_cases
 from wanbench.measure.wan import setup
 from wanbench.measure.wan.generate import pipeline_arguments
+from wanbench.measure.wan.quantize import config_of
 from wanbench.measure.wan.setup import SettingError, check_in_force, check_possible, settings_in_force
 from wanbench.models.flops import stage_flops
 from wanbench.util.digests import sha256_of_file
@@ -114,6 +115,16 @@ def test_int8_weights_are_within_half_a_step_of_what_they_stand_for(tmp_path: Pa
     pipe.transformer.blocks[0].ffn.net[2].weight = torch.nn.Parameter(expected["0.ffn.net.2"])
     some = rf"int8_rowwise in {len(weights) - 1} of {len(weights)} layers"
     assert settings_in_force(pipe)["quantization"] == some
+
+
+def test_rows_of_zeros_stay_zeros_in_float8() -> None:
+    """Without a least value they became NaN: an H200 made a video of them."""
+    from torchao.quantization import Float8Tensor
+
+    config = config_of("fp8_rowwise")
+    rows = torch.tensor([[1.0, -3.0], [0.0, 0.0]], dtype=torch.bfloat16)
+    quantized = Float8Tensor.from_hp(rows, granularity=config.granularity[0], hp_value_lb=config.activation_value_lb)
+    assert torch.equal(quantized.dequantize()[1], torch.zeros(2, dtype=torch.bfloat16))
 
 
 @pytest.mark.parametrize("offload", ["none", "model", "group"])

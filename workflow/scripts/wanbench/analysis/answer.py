@@ -56,22 +56,24 @@ class Answer:
     several: Way | None
 
 
-def answers_of(settings: pd.DataFrame, alike_memory_pct: float) -> list[Answer]:
+def answers_of(settings: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) -> list[Answer]:
     """An answer for each workload of the settings table, in its order.
 
     Args:
+        alike_time_pct: times that differ by no more are the same, and a loss buys nothing.
         alike_memory_pct: memory that differs by no more is the same, and the faster way the better one.
     """
-    return [_answer(rows, alike_memory_pct) for _, rows in settings.groupby(list(WORKLOAD), dropna=False, sort=False)]
+    workloads = settings.groupby(list(WORKLOAD), dropna=False, sort=False)
+    return [_answer(rows, alike_time_pct, alike_memory_pct) for _, rows in workloads]
 
 
-def _answer(rows: pd.DataFrame, alike_memory_pct: float) -> Answer:
+def _answer(rows: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) -> Answer:
     rows = rows.sort_values("time_s")
     timed = rows[rows["time_s"].notna()]
     one, several = timed[timed["gpus"] == 1], timed[timed["gpus"] > 1]
     sound = one[one["fidelity"] != LOSSY]
     fastest, lossy = _first(sound), _first(one[one["fidelity"] == LOSSY])
-    if fastest and lossy and lossy["time_s"] >= fastest["time_s"]:
+    if fastest and lossy and lossy["time_s"] * (1 + alike_time_pct / 100) >= fastest["time_s"]:
         lossy = None
     useful = sound[sound["time_s"] <= USEFUL * fastest["time_s"]] if fastest else sound
     least_bytes = useful["gpu_mem_used_bytes"].min() * (1 + alike_memory_pct / 100)

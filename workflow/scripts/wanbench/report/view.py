@@ -93,7 +93,9 @@ def view_of(
         all_ok=bool(len(cases)) and (cases["status"] == OK).all() and not of_failed_check(cases),
         excluded={plain(item.case): plain(item.reason) for item in excluded.itertuples()},
         gpu=plain(settings["gpu_name"].iloc[0]) if settings["gpu_name"].nunique() == 1 else "",
-        answer=answer_rows(answers_of(settings, thresholds.no_effect_memory_pct), alike_pct, prices.currency),
+        answer=answer_rows(
+            answers_of(settings, alike_pct, thresholds.no_effect_memory_pct), alike_pct, prices.currency
+        ),
         alike_pct=alike_pct,
         prices=prices,
         summary=summary(cases, findings) if len(cases) else "",

@@ -4,12 +4,15 @@ Weights are quantized once, activations in each pass, both with a scale for each
 """
 
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import nn
 
 # Class of the weights of a quantized layer.
 _WEIGHTS = {"fp8_rowwise": "Float8Tensor", "int8_rowwise": "Int8Tensor"}
+# A row of zeros, such as of the tokens with which Wan pads a prompt, has no scale, and becomes NaN without a least one.
+_LEAST_ACTIVATION = 1e-6
 # Ada; torchao refuses what is older.
 _FP8_CAPABILITY = (8, 9)
 
@@ -29,19 +32,25 @@ def why_impossible(quantization: str, device: torch.device) -> str:
 
 def quantize_blocks(transformer: nn.Module, quantization: str) -> None:
     """Quantize the linear layers of all blocks, where their weights lie."""
+    from torchao.quantization import quantize_
+
+    quantize_(transformer.blocks, config_of(quantization))
+
+
+def config_of(quantization: str) -> Any:
+    """TorchAO's configuration."""
     from torchao.quantization import (
         Float8DynamicActivationFloat8WeightConfig,
         Int8DynamicActivationInt8WeightConfig,
         PerRow,
-        quantize_,
     )
 
-    if quantization == "fp8_rowwise":
-        # Its settings of the compiler search for minutes.
-        config = Float8DynamicActivationFloat8WeightConfig(granularity=PerRow(), set_inductor_config=False)
-    else:
-        config = Int8DynamicActivationInt8WeightConfig(set_inductor_config=False)
-    quantize_(transformer.blocks, config)
+    # Their settings of the compiler search for minutes.
+    if quantization == "int8_rowwise":
+        return Int8DynamicActivationInt8WeightConfig(set_inductor_config=False)
+    return Float8DynamicActivationFloat8WeightConfig(
+        granularity=PerRow(), activation_value_lb=_LEAST_ACTIVATION, set_inductor_config=False
+    )
 
 
 def quantization_of(transformer: nn.Module) -> str:
