@@ -38,7 +38,7 @@ def test_a_line_of_the_readme_is_what_its_setting_does(row: tuple[str, ...], mon
     monkeypatch.setattr(setup, "check_in_force", lambda in_force, case: None)
     monkeypatch.setattr(setup, "settings_in_force", lambda pipe: {})
     of_setup, of_line = MagicMock(transformer_2=None), MagicMock(transformer_2=None)
-    apply_settings(of_setup, tiny_case(**{key: True if value == "true" else value}), CUDA)
+    apply_settings(of_setup, tiny_case(**{key: True if value == "true" else value}, dtype="bfloat16"), CUDA)
     exec(line, vars(diffusers) | {"torch": torch, "pipe": of_line})
     assert calls(of_line)
     assert [call for call in calls(of_line) if call not in calls(of_setup)] == []

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from checkpoints import write_hollow_checkpoint
 from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project
 from wanbench.trace.reader import read_trace
 
@@ -29,8 +30,7 @@ GRID = {
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = copy_project(tmp_path_factory.mktemp("failures") / "project")
-    (project.folder / "broken").mkdir()
-    (project.folder / "broken/model_index.json").write_text('{"_class_name": "WanPipeline"}')
+    write_hollow_checkpoint(project.folder / "broken")
     project.write_grid(GRID)
     return project
 

@@ -115,7 +115,14 @@ def test_a_change_of_the_grid(project: Project, change: Callable[[dict], object]
         ({f"{PACKAGE}/trace/verdict.py": EDITED, f"{PACKAGE}/estimate/memory.py": EDITED}, REPORT),
         ({f"{PACKAGE}/plots/timeline.py": EDITED}, {("plots", ""), ("page", ""), ("outcome", "")}),
     ],
-    ids=["measuring code", "measuring environment", "texts", "what is exempt from measuring", "pictures"],
+    ids=[
+        "measuring code",
+        "measuring environment",
+        "what is installed after it",
+        "texts",
+        "what is exempt from measuring",
+        "pictures",
+    ],
 )
 def test_an_edit_runs_what_depends_on_it(project: Project, edits: dict[str, str], expected: set) -> None:
     for path, more in edits.items():
