@@ -98,7 +98,7 @@ def test_the_answer_of_the_kept_cases_stands_first() -> None:
     cell = answer[1]["Fastest"]
     assert (
         cell
-        == "**compile: repeated\\_blocks**: 108 s warm, 58.8 GB, 33.3 videos/h, 20 Wh, 0.11 USD, 12 s to compile once"
+        == "**attention: xformers, compile: repeated\\_blocks, timesteps: uniform, vae\\_memory\\_format: channels\\_last**: 96 s warm, 56.7 GB, 37.6 videos/h, 18 Wh, 0.10 USD, 12 s to compile once"
     )
     assert "±" in text.split("## Which settings to use")[1]
     # In the first screen of a file: a table of one row a workload, and few lines below it.

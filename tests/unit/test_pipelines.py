@@ -281,6 +281,12 @@ def test_settings_are_applied(tmp_path: Path) -> None:
         "cache": "none",
         "cache_threshold": None,
         "gpus": 1,
+        "timesteps": None,
+        "vae_memory_format": "contiguous",
+        "matmul_tf32": False,
+        "quantization": "none",
+        "layerwise_casting": "none",
+        "lora_weight": 1.0,
     }
 
 

@@ -45,8 +45,7 @@ LIMITS = {field.name: THRESHOLDS[field.name] for field in fields(Limits)}
 MEASURE_ENV, REPORT_ENV = map(environment_digest, ("measure", "report"))
 EXPECTED = {"measure": code_digest(SCRIPTS / "measure_case.py", NOT_MEASURED), "env": MEASURE_ENV}
 EXPECTED["case_sha256"] = {name: case_sha256(case) for name, case in CASES.items()}
-# For scripts, through what Snakemake does not compare: other limits, another place of an image, or conda instead of none,
-# measure nothing again.
+# For scripts, where Snakemake does not compare it: limits, places of images, and conda instead of none measure nothing.
 PLACES = {case.name: case.places() for case in RESOLVED}
 config |= {"expected": EXPECTED, "limits": LIMITS, "places": PLACES, "snakemake_pid": os.getpid()}
 # An internal of Snakemake: a job whose environment was not activated would run on the host's packages, unnoticed.

@@ -138,7 +138,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
     telemetry, throttled_pct = environment.get("gpu_telemetry") or {}, quality.get("throttled_pct")
     change, stages = quality["step_time_change"] or {}, trace.stages
     groups = {
-        "gpu": (environment.get("gpu") or {}) | telemetry,
+        "gpu": (environment.get("gpu") or {}) | telemetry | (telemetry.get("state") or {}),
         "gpu_telemetry": telemetry,
         "error": error,
         "step_change": change,
@@ -163,6 +163,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "throttled": _throttled(throttled_pct),
         "failed_checks": " ".join(quality["failed_checks"]),
         "stage_reached": error.get("stage_reached"),
+        "gpu_refused": _refused(telemetry),
         "variables": variables_text(environment),
         "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
         "case_sha256": trace.digests["case_sha256"],
@@ -184,6 +185,13 @@ def guidance_text(scales: Sequence[float], is_on: bool) -> str:
 
 def _cut(tokens: int | None) -> int | None:
     return None if tokens is None else max(0, tokens - LONGEST_PROMPT_TOKENS)
+
+
+def _refused(telemetry: Mapping[str, Any]) -> str | None:
+    # Older traces do not say what was refused; those that have the state say all.
+    if telemetry.get("state") is None:
+        return None
+    return "; ".join(f"{what}: {reason}" for what, reason in telemetry.get("refused", {}).items())
 
 
 def variables_text(environment: Mapping[str, Any]) -> str | None:

@@ -1,6 +1,6 @@
 """Which cases of two runs belong together, and in what they differ."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 

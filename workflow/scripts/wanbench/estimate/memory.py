@@ -69,7 +69,8 @@ _SIZES = {
 _LIVE_UNIFORM = (14.9, 9.0)
 # Bytes for each pixel of a frame, with a VAE in float32.
 _DECODED_PX_BYTES = {"contiguous": 23_500, "channels_last": 21_000}
-_ENCODED_PX_BYTES = 15_000
+# TI2V-5B encodes one frame; I2V-A14B a whole video that begins with it.
+_ENCODED_PX_BYTES = {"TI2V-5B": 2_700, "I2V-A14B": 15_000}
 # Tiles of 256 x 256 pixels in flight, whatever the frame's size.
 _TILES_BYTES = 5_000_000_000
 # A first-block cache keeps the first block's output, its residual and that of the other blocks, for each guidance pass
@@ -178,5 +179,5 @@ def _vae_bytes(case: Case, item_bytes: int) -> tuple[float, float]:
     decoding_bytes = _DECODED_PX_BYTES[case.vae_memory_format] * frame_px
     if case.vae_tiling:
         decoding_bytes = min(_TILES_BYTES, decoding_bytes)
-    encoding_bytes = _ENCODED_PX_BYTES * frame_px if case.task == "i2v" else 0.0
+    encoding_bytes = _ENCODED_PX_BYTES[case.model] * frame_px if case.task == "i2v" else 0.0
     return share * decoding_bytes + video_bytes, share * encoding_bytes
