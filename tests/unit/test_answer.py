@@ -95,11 +95,9 @@ def test_the_answer_of_the_kept_cases_stands_first() -> None:
     answer = tables(text, "To make")[0]
     assert text.index("## The answer") < text.index("| Case ")
     assert [row["To make"] for row in answer][:2] == ["TI2V-5B i2v 1280\\*704", "TI2V-5B t2v 1280\\*704"]
-    cell = answer[1]["Fastest"]
-    assert (
-        cell
-        == "**attention: xformers, compile: repeated\\_blocks, timesteps: uniform, vae\\_memory\\_format: channels\\_last**: 96 s warm, 56.7 GB, 37.6 videos/h, 18 Wh, 0.10 USD, 12 s to compile once"
-    )
+    settings, figures = answer[1]["Fastest"].split(": 96 s warm, ")
+    assert all(word in settings for word in ("xformers", r"repeated\_blocks", "uniform", r"channels\_last"))
+    assert figures == "56.7 GB, 37.6 videos/h, 18 Wh, 0.10 USD, 12 s to compile once"
     assert "±" in text.split("## Which settings to use")[1]
     # In the first screen of a file: a table of one row a workload, and few lines below it.
     assert len(text.split("## Summary")[0].splitlines()) < 20

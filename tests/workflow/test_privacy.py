@@ -33,10 +33,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def project(home: Path) -> Project:
     project = copy_project(home / "project")
-    picture = home / "pictures" / HUB_TOKEN / f"{ACCOUNT}@{MACHINE}.png"
-    picture.parent.mkdir(parents=True)
-    # It begins as a PNG does, so the case starts, and Pillow's error names the path.
-    picture.write_bytes(b"\x89PNG\r\n\x1a\n and nothing else")
+    lora = home / "pictures" / HUB_TOKEN / f"{ACCOUNT}@{MACHINE}.safetensors"
+    lora.parent.mkdir(parents=True)
+    # The case starts, and its error names the path.
+    lora.write_bytes(b"no weights")
     (home / ".cache/huggingface").mkdir(parents=True)
     (home / ".cache/huggingface/token").write_text(FILE_TOKEN)
     (home / "site").mkdir()
@@ -44,7 +44,7 @@ def project(home: Path) -> Project:
     prompt = f"\x1b[31m\u202e<script>alert(1)</script> {HUB_TOKEN} in {home}/x, " + "a mark in a text, " * 60_000
     cases = {
         "good": SMALL | {"prompt": prompt},
-        "fails": SMALL | {"task": "i2v", "image": str(picture), "prompt": "a marked rose"},
+        "fails": SMALL | {"lora": str(lora), "prompt": "a marked rose"},
     }
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": cases})
     return project
