@@ -47,6 +47,11 @@ def test_another_video_or_another_gpu_is_another_row(make: Make) -> None:
     assert set(rows(*map(make, cases), elsewhere)) == {*(case.name for case in cases), "elsewhere"}
 
 
+def test_a_lora_makes_another_video_which_is_not_compared(make: Make) -> None:
+    lora = replace(full_case("lora", steps=4), lora="fast.safetensors", lora_sha256="0" * 64)
+    assert set(rows(make(lora), make(full_case("stock", steps=4)))) == {"stock"}
+
+
 def test_what_decides_no_time_of_a_step_is_the_same_row(make: Make) -> None:
     others = {"a": {"seed": 1}, "b": {"prompt": "a bird"}, "c": {"steps": 9}, "d": {}}
     assert set(rows(*(make(full_case(name, **{"steps": 3} | other)) for name, other in others.items()))) == {

@@ -99,12 +99,12 @@ def test_what_was_excluded_leaves_the_rest_as_it_was(project: Project, run: Run)
     line = next(line for line in project.read("logs/measure/good.log").splitlines() if line.startswith("It says:"))
     assert line == r"It says: *** *** *** *** ~ *** https://***@hub/*** \x1b]0;title\x07"
     failure = project.read("results/failures/fails.json")
-    assert "cannot identify image file '~/pictures/***/***@***.png'" in failure
-    assert "fails: error in TI2V_Preprocess: UnidentifiedImageError: cannot identify" in run.output
+    assert "lora: ~/pictures/***/***@***.safetensors does not fit" in failure
+    assert "fails: error in Model_Initialization: ValueError: lora: " in run.output
     for secret in (HUB_TOKEN, FILE_TOKEN, CLOUD_SECRET):
         assert secret not in run.output
     report = project.read("results/report.md")
-    assert "**Image**: \\~/pictures/\\*\\*\\*/\\*\\*\\*@\\*\\*\\*.png" in report
+    assert "**LoRA**: \\~/pictures/\\*\\*\\*/\\*\\*\\*@\\*\\*\\*.safetensors" in report
     assert "a marked rose (1 case)" in report
 
 

@@ -55,6 +55,8 @@ def did_not_fit(cases: pd.DataFrame) -> pd.DataFrame:
 def _of_real_use(cases: pd.DataFrame) -> pd.DataFrame:
     # A checkpoint has no scale: it brings its own size.
     real = cases[cases["scale"].fillna("") != "tiny"]
+    # A LoRA makes another video, often in other than the official steps.
+    real = real[real["lora"].isna() & real["lora_low_noise"].isna()]
     return real[~((real["cache"] != "none") & (real["weights"] == "random"))]
 
 

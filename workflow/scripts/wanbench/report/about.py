@@ -30,11 +30,17 @@ def about(cases: pd.DataFrame) -> dict[str, str]:
         "Weights": _weights,
         "Prompt": lambda case: case["prompt"],
         "Image": _image,
+        "LoRA": _loras,
     }
     rows = case_rows(cases)
     texts = {"Measured": _dates(cases), "Matrix products": _matrix_rate(cases)}
     texts |= {name: _variants([fact(case) for case in rows]) for name, fact in facts.items()}
     return {name: text for name, text in texts.items() if text}
+
+
+def _loras(case: CaseRow) -> str | None:
+    files = [case[key] for key in ("lora", "lora_low_noise") if pd.notna(case[key])]
+    return f"{' and '.join(files)}, weight {case['lora_weight']:g}" if files else None
 
 
 def gpu_with_count(case: CaseRow) -> str:
