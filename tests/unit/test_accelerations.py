@@ -1,7 +1,10 @@
 """Compilation, cache and attention backends: applied, read back, and kept apart from the steps that they serve."""
 
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -123,6 +126,31 @@ def test_the_kernel_of_attention_is_the_one_that_torch_chooses(tmp_path: Path) -
         assert attention_kernel(pipe, case) == "math"
     assert attention_kernel(pipe, tiny_case(attention="_native_efficient")) == "efficient"
     assert attention_kernel(pipe, tiny_case(attention="flex")) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "kernel"),
+    # As xformers 0.0.34 names them on an H200.
+    [("fa3F@0.0.0", "flash_3"), ("fa2F@2.5.7-pt", "flash_2"), ("cutlassF-pt", "cutlass"), ("newF", None)],
+)
+def test_the_kernel_of_attention_is_the_one_that_xformers_chooses(
+    name: str, kernel: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def dispatch(inputs: SimpleNamespace, needs_gradient: bool) -> SimpleNamespace:
+        asked.append((inputs.query.shape, inputs.query.dtype, needs_gradient))
+        return SimpleNamespace(NAME=name)
+
+    fmha = SimpleNamespace(
+        Inputs=lambda query, key, value: SimpleNamespace(query=query),
+        dispatch=SimpleNamespace(_dispatch_fw=dispatch),
+    )
+    monkeypatch.setitem(sys.modules, "xformers.ops.fmha", fmha)
+    pipe = make(tiny_case(), tmp_path)
+    assert attention_kernel(pipe, replace(tiny_case(), attention="xformers")) == kernel
+    config = pipe.transformer.config
+    assert asked == [((1, 8, config.num_attention_heads, config.attention_head_dim), torch.float32, False)]
 
 
 def test_the_length_of_prompts_and_whether_guidance_is_on_are_those_of_the_pipeline(tmp_path: Path) -> None:

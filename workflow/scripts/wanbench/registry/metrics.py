@@ -33,7 +33,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
     "Settings": (
         *(Metric(row.key, TEXT if row.type == "numbers" else row.type, meaning=f"{row.meaning}. In force: {row.known}", empty="without effect in the case" if row.only_with else "")
         for row in settings.ROWS if row.role != settings.DERIVED),
-        Metric("attention_kernel", TEXT, meaning="the kernel of torch that computed self-attention: cudnn, efficient, flash or math", empty="a package brings its own, the case did not run to its end, or an older trace"),
+        Metric("attention_kernel", TEXT, meaning="the kernel that computed self-attention: cudnn, efficient, flash or math of torch; flash_3, flash_2 or cutlass of xformers", empty="another package brings it, the case did not run to its end, or an older trace"),
         Metric("compiled_frames", WHOLE, meaning="functions that were compiled and ran", empty="nothing was to be compiled, the case did not run to its end, or an older trace"),
         Metric("prompt_tokens_cut", WHOLE, meaning="tokens at the end of the prompt that had no effect, since the pipeline takes 512", empty="the case did not run to its end, or an older trace"),
         Metric("negative_prompt_tokens_cut", WHOLE, meaning="the same of the negative prompt", empty="as `prompt_tokens_cut`, or guidance is off"),

@@ -1,5 +1,6 @@
 """What a case's last generation really did, where settings alone do not say it."""
 
+import re
 from typing import Any
 
 import torch
@@ -18,6 +19,8 @@ _NATIVE = {
     "_native_flash": "flash",
     "_native_math": "math",
 }
+# By what xformers calls them, before a version.
+_OF_XFORMERS = {"fa3F": "flash_3", "fa2F": "flash_2", "cutlassF": "cutlass"}
 
 
 def what_ran(pipe: DiffusionPipeline, case: Case) -> dict[str, Any]:
@@ -42,20 +45,35 @@ def compiled_frames() -> int:
 
 @torch.no_grad()
 def attention_kernel(pipe: DiffusionPipeline, case: Case) -> str | None:
-    """The kernel that computes self-attention: cudnn, efficient, flash or math; None where a package brings its own.
+    """The kernel that computes self-attention, as `attention_kernel` of the tables has it; None where nobody tells.
 
-    With attention `native` torch chooses one for each shape and type, and is asked for the choice that it makes for the
-    case's own. The tensors that it is asked with have the shape of the real ones and the size of one number each.
+    With attention `native` torch chooses one for each shape and type, with `xformers` that package, and is asked for
+    the choice that it makes for the case's own. The tensors that it is asked with have the shape of the real ones and
+    the size of one number each.
     """
-    if case.attention != "native":
+    if case.attention not in ("native", "xformers"):
         return _NATIVE.get(case.attention)
     denoiser = pipe.transformer
     heads, width = denoiser.config.num_attention_heads, denoiser.config.attention_head_dim
     count = tokens(MODELS[case.model], case.frames, case.width_px, case.height_px)
     one = torch.empty(1, 1, 1, width, dtype=getattr(torch, case.dtype), device=pipe._execution_device)
-    like = one.expand(1, count, heads, width).permute(0, 2, 1, 3)
+    like = one.expand(1, count, heads, width)
+    if case.attention == "xformers":
+        return _chosen_by_xformers(like)
+    like = like.permute(0, 2, 1, 3)
     chosen = SDPBackend(torch._fused_sdp_choice(like, like, like)).name.removesuffix("_ATTENTION").lower()
     return chosen if chosen in _NATIVE.values() else None
+
+
+def _chosen_by_xformers(like: torch.Tensor) -> str | None:
+    from xformers.ops.fmha import Inputs, dispatch
+
+    try:
+        # Its own choice, which it makes anew in each call, and tells in no other way (0.0.34).
+        name = dispatch._dispatch_fw(Inputs(like, like, like), False).NAME
+    except (AttributeError, NotImplementedError, TypeError):
+        return None
+    return _OF_XFORMERS.get(re.split("[@-]", name)[0])
 
 
 def _tokens(pipe: DiffusionPipeline, text: str) -> int:
