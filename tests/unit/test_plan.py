@@ -79,7 +79,10 @@ def test_the_expected_time_is_of_the_own_trace_and_else_of_a_kept_case_on_this_k
     assert found.source in ("kept case 03_5B_Performance_Mode_704p", "kept case 5B_704p")
     assert 48 < found.time_s < 62
     assert expected_time(case, tmp_path, kept, "NVIDIA L40S") is None
-    assert expected_time(ten_steps(shift=3.0, vae_dtype="float16"), tmp_path, kept, "NVIDIA H200") is None
+    by_operations = expected_time(ten_steps(vae_dtype="float16", size="704*1280"), tmp_path, kept, "NVIDIA H200")
+    assert by_operations.source.startswith("operations, at the rate of 0")
+    assert 48 < by_operations.time_s < 75
+    assert expected_time(ten_steps(attention="flex"), tmp_path, kept, "NVIDIA H200") is None
     trace = {"status": "ok", "digests": {"case_sha256": case_sha256(case)}, "total_duration_s": 55.5}
     (tmp_path / "full.json").write_text(json.dumps(trace))
     assert expected_time(case, tmp_path, kept, None) == Expected(55.5, "its trace")
@@ -97,10 +100,29 @@ def test_kept_cases_foretell_each_other() -> None:
             continue
         case = ten_steps(**values | whole, unofficial_size=True, vae_tiling=row["vae_tiling"] == "True")
         others = [other for other in rows if other is not row]
-        if found := expected_time(case, Path("nowhere"), others, row["gpu_name"]):
+        found = expected_time(case, Path("nowhere"), others, row["gpu_name"])
+        if found and found.source.startswith("kept case"):
             errors.append(found.time_s / float(row["total_duration_s"]) - 1)
     assert len(errors) > 5
     assert max(map(abs, errors)) < 0.3, errors
+
+
+def test_kept_cases_foretell_those_of_other_videos_by_their_operations() -> None:
+    rows = [row for row in kept_cases(ROOT / "results/reference") if row["status"] == "ok" and row["gpus"] == "1"]
+    errors = []
+    for row in rows:
+        if row["cache"] == "none" and row["weights"] == "random" and row["offload"] not in ("group", "sequential"):
+            texts = ("model", "task", "size", "offload", "compile", "attention", "timesteps")
+            values = {key: row[key] for key in texts if row[key]}
+            values |= {key: int(row[key]) for key in ("steps", "warmup", "repeats")}
+            values |= {"image": "config/first_frame.png"} if row["task"] == "i2v" else {}
+            others = [other for other in rows if any(other[key] != row[key] for key in ("model", "task", "size"))]
+            case = full_case(unofficial_size=True, **values)
+            if found := expected_time(case, Path("nowhere"), others, row["gpu_name"]):
+                errors.append(abs(found.time_s / float(row["total_duration_s"]) - 1))
+    assert len(errors) > 40
+    assert max(errors) < 0.5
+    assert sorted(errors)[len(errors) // 2] < 0.12
 
 
 def test_the_text_says_of_which_kinds_of_cases_its_time_is() -> None:

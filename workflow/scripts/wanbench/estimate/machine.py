@@ -1,5 +1,6 @@
 """What this machine has of what cases need: its GPUs that may be used, and its memory."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ class Machine:
         gpus: those that may be used; None where NVML does not tell.
         no_answer: why it does not, or why there are not more GPUs; empty where nothing is amiss.
         host_bytes: memory that the host has, or its container may use.
+        free_disk_bytes: where results are written.
         fails: NVML was asked, and does not tell: no case can have a GPU.
     """
 
@@ -24,6 +26,7 @@ class Machine:
     no_answer: str
     host_bytes: int
     fails: bool = False
+    free_disk_bytes: int | None = None
 
 
 def this_machine(environment: Mapping[str, str]) -> Machine:
@@ -32,12 +35,12 @@ def this_machine(environment: Mapping[str, str]) -> Machine:
     Args:
         environment: CUDA_VISIBLE_DEVICES in it says which GPUs may be used.
     """
-    host_bytes = usable_memory_bytes()
+    has = {"host_bytes": usable_memory_bytes(), "free_disk_bytes": shutil.disk_usage(".").free}
     # What runs Snakemake need not have the module.
     if find_spec("pynvml") is None:
-        return Machine(None, "the environment that plan ran in has no nvidia-ml-py", host_bytes)
+        return Machine(None, "the environment that plan ran in has no nvidia-ml-py", **has)
     try:
         found = find_gpus(environment)
     except InputError as error:
-        return Machine(None, str(error), host_bytes, fails=True)
-    return Machine(tuple(found.gpus) if found.answered else None, found.reason, host_bytes, fails=not found.answered)
+        return Machine(None, str(error), fails=True, **has)
+    return Machine(tuple(found.gpus) if found.answered else None, found.reason, fails=not found.answered, **has)

@@ -18,8 +18,9 @@ from wanbench.util.text import one_line
 _HEADINGS = ("Case", "GPUs", "GPU memory", "Host memory", "Expected", "At most", "Expected from")
 _WIDTH = 118
 _ANY_SCALE = (
-    "Expected is the time of an earlier trace of the case, or of a kept case with its settings on this kind of GPU; "
-    "kept cases foretell each other within 30 %. At most is what a job asks a cluster for, from the settings alone, on "
+    "Expected is the time of an earlier trace of the case, else of a kept case with its settings on this kind of GPU "
+    "(they foretell each other within 30 %), else of its operations at the rate of a kept case made in the same way "
+    "(within 50 %, half of them within 12 %). At most is what a job asks a cluster for, from the settings alone, on "
     "whatever GPU, and never more than a case's timeout_s."
 )
 _FULL_SCALE = (
@@ -106,6 +107,7 @@ def _of_machine(needs: Sequence[Needs], machine: Machine) -> list[str]:
         f"GPUs that may be used: {_gpus_text(machine)}",
         f"Host memory: {_memory_text(machine.host_bytes)}",
         *_downloads(needs),
+        *_free_disk(machine),
         *(
             f"{what}: {len(names)} {'case' if len(names) == 1 else 'cases'}: {a_few(names)}"
             for what, names in lacking.items()
@@ -115,6 +117,12 @@ def _of_machine(needs: Sequence[Needs], machine: Machine) -> list[str]:
     if not any(lacking.values()):
         lines.append("No case needs more than that, as far as it is known and estimated.")
     return [line for long in lines for line in textwrap.wrap(long, _WIDTH, break_on_hyphens=False)]
+
+
+def _free_disk(machine: Machine) -> list[str]:
+    if machine.free_disk_bytes is None:
+        return []
+    return [f"Free disk: {_memory_text(machine.free_disk_bytes)}; a case writes up to 0.1 GB (video, trace, pictures)"]
 
 
 def _downloads(needs: Sequence[Needs]) -> list[str]:

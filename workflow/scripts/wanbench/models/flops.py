@@ -4,11 +4,14 @@ Matrix products, convolutions and attention are counted, elementwise work is not
 same (the tests compare both on meta devices).
 """
 
+import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
-from wanbench.models.facts import passes_per_step
+from wanbench.models.facts import ARCHITECTURES, MODELS, latent_frames, passes_per_step
 
 _TEXT_TOKENS = 512  # Wan pads every prompt to this length
 # Edge of the tiles in which diffusers' VAE works with tiling (0.42.1), and how far from each other they begin: they
@@ -125,6 +128,22 @@ def transformer_flops(config: Any, latent_frames: int, positions: int, per_token
     cross_attention = 4 * tokens * width**2 + 4 * _TEXT_TOKENS * width**2 + 4 * tokens * _TEXT_TOKENS * width
     feed_forward = 4 * tokens * width * config.ffn_dim
     return embedding + config.num_layers * (self_attention + cross_attention + feed_forward)
+
+
+def step_flops(model: str, size: str, frames: int, guidance: Sequence[float], uniform_timesteps: bool) -> int:
+    """One denoising step of a published model, before there is a pipeline.
+
+    Args:
+        size: width*height in pixels.
+    """
+    facts = MODELS[model]
+    config = json.loads((ARCHITECTURES / "full" / model / "transformer/config.json").read_text("utf-8"))
+    # The denoiser takes patches of two by two latent positions.
+    edge_px = facts.size_multiple // 2
+    positions = math.prod(int(side) // edge_px for side in size.split("*"))
+    per_token = model == "TI2V-5B" and not uniform_timesteps
+    one_pass = transformer_flops(SimpleNamespace(**config), latent_frames(frames), positions, per_token)
+    return passes_per_step(guidance) * one_pass
 
 
 def text_encoder_flops(config: Any, tokens: int) -> int:
