@@ -89,10 +89,16 @@ def test_every_case_and_the_grid_have_their_pictures(default_grid: DefaultGrid, 
         assert {file.stem for file in folder.glob("*.svg")} == set(names)
 
 
-def test_the_report_is_short_and_says_first_that_everything_works(default_grid: DefaultGrid) -> None:
+def test_the_report_is_short_and_says_first_that_everything_works(
+    default_grid: DefaultGrid, traces: list[Trace]
+) -> None:
     report = default_grid.project.read("results/report.md")
     assert len(report.encode()) <= 60_000
-    assert "**Everything works.** 6 cases ok" in report.split("## Summary")[0]
+    head = report.split("## Summary")[0]
+    assert "6 cases ok" in head
+    # On a busy machine a case can fail a check of its samples or its steps.
+    all_passed = not any(trace.quality["failed_checks"] for trace in traces)
+    assert ("**Everything works.** 6 cases ok" in head) == all_passed
     (columns, *_) = re.findall(r"^\| Case .*", report, re.M)
     assert [name.strip() for name in columns.split("|")[9:11]] == ["Status", "Check"]
     assert re.search(r"^6 cases ok.*\nThe report: results/report.md, results/report.html$", default_grid.output, re.M)

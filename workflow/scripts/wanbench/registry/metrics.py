@@ -31,7 +31,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("status", TEXT, report=SUMMARY, label="Status", meaning="ok, oom (out of GPU memory), timeout, killed or error"),
     ),
     "Settings": (
-        *(Metric(row.key, TEXT if row.type == "numbers" else row.type, meaning=f"{row.meaning}. In force: {row.known}", empty="without effect in the case" if row.only_with else "")
+        *(Metric(row.key, TEXT if row.type == "numbers" else row.type, meaning=f"{row.meaning}. In force: {row.known}", empty="without effect in the case, or there is none" if row.nullable else "")
         for row in settings.ROWS if row.role != settings.DERIVED),
         Metric("attention_kernel", TEXT, meaning="the kernel that computed self-attention: cudnn, efficient, flash or math of torch; flash_3, flash_2 or cutlass of xformers", empty="another package brings it, the case did not run to its end, or an older trace"),
         Metric("compiled_frames", WHOLE, meaning="functions that were compiled and ran", empty="nothing was to be compiled, the case did not run to its end, or an older trace"),
