@@ -209,6 +209,19 @@ def test_a_backend_whose_package_is_missing_is_refused_before_any_weights(monkey
     check_possible(tiny_case(attention="sage"), CPU)
 
 
+def test_an_encoder_that_does_not_run_is_told_before_any_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_possible(tiny_case(), CPU)
+    broken = tmp_path / "ffmpeg"
+    broken.write_text("no program")
+    broken.chmod(0o755)
+    for file in (broken, tmp_path / "absent"):
+        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(file))
+        with pytest.raises(SettingError, match=r"ffmpeg does not run here .*IMAGEIO_FFMPEG_EXE"):
+            check_possible(tiny_case(), CPU)
+
+
 def test_a_gpu_that_is_not_the_cases_is_refused() -> None:
     check_gpu({"uuid": "GPU-a"}, ["GPU-a"])
     check_gpu(None, ["GPU-a"])

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import subprocess
 
+import imageio_ffmpeg
 import torch
 from torch._inductor.cpp_builder import get_cpp_compiler
 
@@ -17,7 +19,18 @@ def hindrance(case: Case, device: torch.device) -> str | None:
     # Whatever its value (c10/cuda/CUDACachingAllocator.cpp): then torch counts no memory, and zeros would be told.
     if device.type == "cuda" and _NO_CACHING in os.environ:
         return f"{_NO_CACHING} is set: torch then does not count the memory that it allocates; unset it"
+    if reason := _no_encoder():
+        return reason
     return None if case.compile == "none" else _no_compilation(case.compile, device)
+
+
+def _no_encoder() -> str | None:
+    """Why the video could not be written in the end."""
+    try:
+        imageio_ffmpeg.get_ffmpeg_version()
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        return f"ffmpeg does not run here ({error}); imageio-ffmpeg brings one, and IMAGEIO_FFMPEG_EXE may name another"
+    return None
 
 
 def _no_compilation(what: str, device: torch.device) -> str | None:
