@@ -29,3 +29,8 @@ def full_case(name: str = "full", model: str = "TI2V-5B", **settings: Any) -> Ca
     if settings.get("weights") != "pretrained":
         official["scale"] = "full"
     return replace(tiny_case(model, **official | settings), name=name)
+
+
+def resolve(settings: dict[str, Any], name: str = "a") -> Case:
+    """The only case of a grid file that says no more than this."""
+    return resolve_cases({"cases": {name: settings}}, "grid.yaml")[0]

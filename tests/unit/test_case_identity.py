@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
+from example_cases import resolve
 from wanbench.cases.case import Case, case_sha256
-from wanbench.cases.resolve import resolve_cases
 
 GOOD = {"model": "TI2V-5B"}
 
@@ -20,10 +20,6 @@ GOOD = {"model": "TI2V-5B"}
 @pytest.fixture(autouse=True)
 def _in_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-
-
-def resolve(settings: dict, name: str = "a") -> Case:
-    return resolve_cases({"cases": {name: settings}}, "grid.yaml")[0]
 
 
 def test_the_identity_of_a_case_is_what_is_not_neutral_without_the_name() -> None:

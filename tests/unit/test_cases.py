@@ -8,6 +8,7 @@ import pytest
 
 from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
+from example_cases import resolve
 from wanbench.cases import resolve as resolve_module
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import case_names, resolve_cases
@@ -21,10 +22,6 @@ GOOD = {"model": "TI2V-5B"}
 @pytest.fixture(autouse=True)
 def _in_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-
-
-def resolve(settings: dict, name: str = "a") -> Case:
-    return resolve_cases({"cases": {name: settings}}, "grid.yaml")[0]
 
 
 def refusal(content: dict) -> str:

@@ -69,9 +69,10 @@ def _chosen_by_xformers(like: torch.Tensor) -> str | None:
     from xformers.ops.fmha import Inputs, dispatch
 
     try:
-        # Its own choice, which it makes anew in each call, and tells in no other way (0.0.34).
+        # An internal of xformers 0.0.34, which chooses anew in each call and tells it in no other way.
         name = dispatch._dispatch_fw(Inputs(like, like, like), False).NAME
     except (AttributeError, NotImplementedError, TypeError):
+        # Of another version. The case has run to its end, and must not be lost for the name of a kernel.
         return None
     return _OF_XFORMERS.get(re.split("[@-]", name)[0])
 
