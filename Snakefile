@@ -16,6 +16,7 @@ include: "workflow/rules/place.smk"
 include: "workflow/rules/hooks.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/measure.smk"
+include: "workflow/rules/kernels.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/compare.smk"
 
@@ -24,6 +25,7 @@ include: "workflow/rules/compare.smk"
 localrules:
     plan,
     tabulate,
+    tabulate_kernels,
     report,
     page,
     outcome,

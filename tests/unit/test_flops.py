@@ -15,7 +15,7 @@ from tiny import CPU, record
 from wanbench.analysis.mfu import mfu_pct, peak_flops_per_s
 from wanbench.estimate.duration import _architecture
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
-from wanbench.models.flops import _VAES, StageFlops, stage_flops, text_encoder_flops, transformer_flops
+from wanbench.models.flops import _VAES, StageFlops, pass_flops, stage_flops, text_encoder_flops
 
 FULL = ARCHITECTURES / "full"
 MODELS = ["TI2V-5B", "T2V-A14B", "I2V-A14B"]
@@ -43,7 +43,7 @@ def test_denoiser(model: str) -> None:
         "timestep": meta(1, tokens) if per_token else meta(1),
         "encoder_hidden_states": meta(1, 512, 4096),
     }
-    formula = transformer_flops(transformer.config, frames, height * width, per_token)
+    formula = pass_flops(transformer.config, frames, height * width, per_token).all
     assert case_counts(lambda: transformer(**arguments, return_dict=False)) == formula
 
 
@@ -57,7 +57,7 @@ def test_denoiser(model: str) -> None:
 )
 def test_published_counts_of_a_pass(model: str, frames: int, positions: int, tera: float) -> None:
     config = WanTransformer3DModel.load_config(FULL / model / "transformer")
-    flops = transformer_flops(_Attributes(config), frames, positions, model == "TI2V-5B")
+    flops = pass_flops(_Attributes(config), frames, positions, model == "TI2V-5B").all
     assert flops / 1e12 == pytest.approx(tera, abs=0.005)
 
 

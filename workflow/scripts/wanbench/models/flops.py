@@ -6,6 +6,7 @@ same (the tests compare both on meta devices).
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -47,8 +48,13 @@ class VaeCost:
     attention: int
 
     def flops(self, latent_frames: int, positions: int) -> int:
-        convolutions = positions * (self.first + self.further * (latent_frames - 1))
-        return convolutions + self.attention * positions**2 * latent_frames
+        return sum(self.by_class(latent_frames, positions).values())
+
+    def by_class(self, latent_frames: int, positions: int) -> dict[str, int]:
+        return {
+            "convolution": positions * (self.first + self.further * (latent_frames - 1)),
+            "attention": self.attention * positions**2 * latent_frames,
+        }
 
 
 # Decoder and encoder by (base_dim, decoder_base_dim, z_dim). From FlopCounterMode on the full-size modules: counts
@@ -67,13 +73,12 @@ def stage_flops(pipe: Any, case: Any) -> StageFlops:
         case: its task, frames, width_px, height_px, guidance, cache and vae_tiling.
     """
     vae = pipe.vae.config
-    latent_frames = (case.frames - 1) // vae.scale_factor_temporal + 1
-    latent_size = (case.height_px // vae.scale_factor_spatial, case.width_px // vae.scale_factor_spatial)
+    latent_frames, latent_size = _latent_size(vae, case)
     positions = math.prod(latent_size)
     # Guidance above 1 means a second pass without the prompt, and a second prompt to encode.
     passes = passes_per_step(case.guidance)
     per_token_timesteps = bool(pipe.config.expand_timesteps)
-    transformer = transformer_flops(pipe.transformer.config, latent_frames, positions, per_token_timesteps)
+    transformer = pass_flops(pipe.transformer.config, latent_frames, positions, per_token_timesteps).all
     decoder, encoder = _VAES.get((vae.base_dim, vae.decoder_base_dim, vae.z_dim), (None, None))
     # TI2V-5B encodes the image; I2V-A14B a whole video that begins with it.
     encoded_frames = 0 if case.task == "t2v" else 1 if per_token_timesteps else latent_frames
@@ -93,6 +98,37 @@ def stage_flops(pipe: Any, case: Any) -> StageFlops:
     )
 
 
+_PRODUCTS = {"none": "matmul", "fp8_rowwise": "matmul_float8", "int8_rowwise": "matmul_int8"}
+
+
+def class_flops(pipe: Any, case: Any) -> dict[str, dict[str, int]]:
+    """Operations of a step and of the decoding by class of `wanbench.registry.kernel_classes`, where they are known.
+
+    Args:
+        pipe, case: as of `stage_flops`; and of the case its dtype, vae_dtype and quantization.
+    """
+    vae = pipe.vae.config
+    latent_frames, latent_size = _latent_size(vae, case)
+    positions = math.prod(latent_size)
+    step: Counter[str] = Counter()
+    if case.cache == "none":
+        one = pass_flops(pipe.transformer.config, latent_frames, positions, bool(pipe.config.expand_timesteps))
+        plain = "matmul_float32" if case.dtype == "float32" else "matmul"
+        products = _PRODUCTS[case.quantization] if case.quantization != "none" else plain
+        parts = ((products, one.blocks), (plain, one.matmul), ("matmul_float32", one.matmul_float32))
+        for key, flops in (*parts, ("attention", one.attention), ("convolution", one.convolution)):
+            step[key] += passes_per_step(case.guidance) * flops
+    decoder, _ = _VAES.get((vae.base_dim, vae.decoder_base_dim, vae.z_dim), (None, None))
+    decoding = decoder.by_class(latent_frames, positions) if decoder and not case.vae_tiling else {}
+    return {"Step": dict(step), "VAE_Decoding": decoding}
+
+
+def _latent_size(vae: Any, case: Any) -> tuple[int, tuple[int, int]]:
+    """Frames of the latents, and their height and width."""
+    spatial = vae.scale_factor_spatial
+    return (case.frames - 1) // vae.scale_factor_temporal + 1, (case.height_px // spatial, case.width_px // spatial)
+
+
 def _tiles(latent_size: tuple[int, int], scale: int) -> list[int]:
     """Latent positions of each tile.
 
@@ -105,7 +141,29 @@ def _tiles(latent_size: tuple[int, int], scale: int) -> list[int]:
     return [height * width for height in heights for width in widths]
 
 
-def transformer_flops(config: Any, latent_frames: int, positions: int, per_token_timesteps: bool) -> int:
+@dataclass(frozen=True)
+class PassFlops:
+    """Operations of one forward pass of the denoiser, by what computes them.
+
+    Attributes:
+        blocks: matrix products of the blocks, which quantization is of.
+        matmul: others in the data type of the case.
+        matmul_float32: of the timesteps' first embedding, whose weights diffusers keeps in float32.
+        convolution: which makes tokens of patches.
+    """
+
+    attention: int
+    blocks: int
+    matmul: int
+    matmul_float32: int
+    convolution: int
+
+    @property
+    def all(self) -> int:
+        return self.attention + self.blocks + self.matmul + self.matmul_float32 + self.convolution
+
+
+def pass_flops(config: Any, latent_frames: int, positions: int, per_token_timesteps: bool) -> PassFlops:
     """One forward pass of the denoiser.
 
     Args:
@@ -118,16 +176,18 @@ def transformer_flops(config: Any, latent_frames: int, positions: int, per_token
     tokens = latent_frames * positions // patch
     width = config.num_attention_heads * config.attention_head_dim
     timesteps = tokens if per_token_timesteps else 1
-    embedding = (
-        2 * tokens * config.in_channels * patch * width
-        + 2 * timesteps * (config.freq_dim * width + 7 * width**2)
-        + 2 * _TEXT_TOKENS * (config.text_dim * width + width**2)
-        + 2 * tokens * width * config.out_channels * patch
-    )
-    self_attention = 8 * tokens * width**2 + 4 * tokens**2 * width
-    cross_attention = 4 * tokens * width**2 + 4 * _TEXT_TOKENS * width**2 + 4 * tokens * _TEXT_TOKENS * width
+    layers, text = config.num_layers, _TEXT_TOKENS
+    embeddings = 2 * text * (config.text_dim * width + width**2) + 12 * timesteps * width**2
+    # Query, key, value and output of self-attention and of cross-attention, whose keys and values are of the text.
+    projections = 12 * tokens * width**2 + 4 * text * width**2
     feed_forward = 4 * tokens * width * config.ffn_dim
-    return embedding + config.num_layers * (self_attention + cross_attention + feed_forward)
+    return PassFlops(
+        attention=layers * 4 * tokens * (tokens + text) * width,
+        blocks=layers * (projections + feed_forward),
+        matmul=embeddings + 2 * tokens * width * config.out_channels * patch,
+        matmul_float32=2 * timesteps * (config.freq_dim * width + width**2),
+        convolution=2 * tokens * config.in_channels * patch * width,
+    )
 
 
 def step_flops(model: str, size: str, frames: int, guidance: Sequence[float], uniform_timesteps: bool) -> int:
@@ -142,8 +202,8 @@ def step_flops(model: str, size: str, frames: int, guidance: Sequence[float], un
     edge_px = facts.size_multiple // 2
     positions = math.prod(int(side) // edge_px for side in size.split("*"))
     per_token = model == "TI2V-5B" and not uniform_timesteps
-    one_pass = transformer_flops(SimpleNamespace(**config), latent_frames(frames), positions, per_token)
-    return passes_per_step(guidance) * one_pass
+    one_pass = pass_flops(SimpleNamespace(**config), latent_frames(frames), positions, per_token)
+    return passes_per_step(guidance) * one_pass.all
 
 
 def text_encoder_flops(config: Any, tokens: int) -> int:

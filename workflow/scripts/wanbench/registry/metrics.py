@@ -216,6 +216,19 @@ WAYS = {"": (
     Metric("co2_g", REAL, meaning="grams of CO2 of one video: `energy_j` times what `config/prices.yaml` says of a kWh", empty="not said"),
     Metric("best_at", TEXT, meaning="what no other settings on as many GPUs do better, by more than equal cases differ: fastest, least memory (allocated), least energy; trade-off: nothing is better in time or memory without being worse in the other; an empty text: nothing"),
 )}
+KERNELS = {"": (
+    Metric("case", TEXT, meaning="name of the case"),
+    Metric("stage", TEXT, meaning="Step, a typical one, or VAE_Decoding"),
+    Metric("class", TEXT, meaning="class of the kernels, by their names; gaps: no kernel ran; without a GPU, of operators"),
+    Metric("time_s", REAL, meaning="sum of their times under the profiler"),
+    Metric("count", WHOLE, meaning="how many ran"),
+    Metric("share_pct", REAL, meaning="`time_s` as a share of the profiled stage; more than 100 in all where streams overlap"),
+    Metric("flops_per_s", REAL, meaning="operations, by the model's formulas, over `time_s`", empty="not counted"),
+    Metric("at_rate_s", REAL, meaning="what the operations take at the rate of matrix products (bfloat16) that was measured in the same process", empty="not counted, or not in 16 bits"),
+    Metric("to_gain_pct", REAL, meaning="`time_s` less `at_rate_s`, as a share of the profiled stage", empty="as `at_rate_s`"),
+    Metric("profiled_s", REAL, meaning="time of the whole stage under the profiler"),
+    Metric("unprofiled_s", REAL, meaning="time of the same without it, in the same process"),
+)}
 COMPARISON = {"": (
     Metric("case", TEXT, meaning="name of the case in this run"),
     Metric("old_case", TEXT, meaning="name of the case in the baseline"),
@@ -237,6 +250,7 @@ TABLES = {
     "excluded": EXCLUDED,
     "findings": FINDINGS,
     "settings": WAYS,
+    "kernels": KERNELS,
     "comparison": COMPARISON,
 }
 
@@ -252,6 +266,7 @@ def _columns(table: dict[str, tuple[Metric, ...]]) -> dict[str, str]:
 
 CASE_COLUMNS, STAGE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS = map(_columns, (CASES, STAGES, DETAILS, EXCLUDED))
 FINDING_COLUMNS, SETTINGS_COLUMNS, COMPARISON_COLUMNS = map(_columns, (FINDINGS, WAYS, COMPARISON))
+KERNEL_COLUMNS = _columns(KERNELS)
 
 
 def shown_in(report: str) -> dict[str, str]:

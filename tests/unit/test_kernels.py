@@ -1,0 +1,169 @@
+"""Kernels of a step and of a decoding: classes, gaps, modules, and figures of profiles recorded on an H200."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conftest import ROOT
+from example_cases import full_case
+from wanbench.analysis.kernels import kernels_table, read_profile
+from wanbench.estimate.duration import _architecture
+from wanbench.models.flops import class_flops, stage_flops
+from wanbench.registry.kernel_classes import KERNEL_CLASSES, class_of
+from wanbench.trace.kernel_profile import Kernel, kernels_of, perfetto_events, stage_profile
+
+KEPT = sorted((ROOT / "results/reference/h200/kernels").glob("*.json.gz"))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16_knob_7_64x128x128_4x1x1_kernel0_0", "attention"),
+        ("void cutlass::device_kernel<flash::enable_sm90_or_later<flash::FlashAttnFwdSm90<flash::Collect", "attention"),
+        ("fmha_cutlassF_f32_aligned_32x128_gmem_sm80(PyTorchMemEffAttention::AttentionKernel<float, cutl", "attention"),
+        ("nvjet_sm90_tst_192x208_64x4_2x1_v_bz_coopB_bias_TNT", "matmul"),
+        ("nvjet_sm90_qqtst_128x256_128x6_2x1_v_bz_TNT", "matmul_float8"),
+        ("sm80_xmma_gemm_f32f32_f32f32_f32_tn_n_tilesize128x128x8_stage3_warpsize2x2x1_ffma_cublas", "matmul_float32"),
+        (
+            "void cutlass::Kernel2<cutlass_80_tensorop_s1688gemm_256x64_16x4_nn_align4>",
+            "matmul_float32",
+        ),
+        (
+            "internal::gemvx::kernel<int, int, float, float, float, float, false, true>",
+            "matmul_float32",
+        ),
+        (
+            "sm90_xmma_fprop_implicit_gemm_f32f32_tf32f32_f32_nhwckrsc_nhwc_tilesize128x128x32",
+            "convolution",
+        ),
+        (
+            "init_device_workspace_kernel<xmma__5x_cudnn::implicit_gemm::fprop::Warp_specialized_params",
+            "convolution",
+        ),
+        ("triton_red_fused__fused_rms_norm__scaled_dot_product_cudnn_attention_permute_view_3", "elementwise"),
+        ("triton_red_fused__fused_rms_norm_flash_fwd_view_3", "elementwise"),
+        ("triton_poi_fused_clone_permute_2", "copy"),
+        (
+            "void at::native::elementwise_kernel<128, 2, at::native::gpu_kernel_impl_nocast<at::native::dire",
+            "elementwise",
+        ),
+        ("void at::native::unrolled_elementwise_kernel<at::native::direct_copy_kernel_cuda(at::TensorIter", "copy"),
+        ("void cudnn::engines_precompiled::nchwToNhwcKernel<float, float, float, false, true, (cudnnKerne", "copy"),
+        ("Memcpy DtoD (Device -> Device)", "copy"),
+        ("Memcpy HtoD (Pageable -> Device)", "transfer"),
+        ("ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)", "communication"),
+        ("void getrf_pivot<getrf_params_<float, 32, 1, 32, 32, 1> >(int, int, int, void*, int, long*)", "other"),
+        ("aten::linear", "matmul"),
+        ("aten::scaled_dot_product_attention", "attention"),
+        ("aten::conv3d", "convolution"),
+        ("aten::mul", "elementwise"),
+        ("aten::copy_", "copy"),
+    ],
+)
+def test_class_of_a_name(name: str, expected: str) -> None:
+    assert class_of(name) == expected
+
+
+def complete(name: str, category: str, start_us: float, time_us: float, thread: int = 1, **args: Any) -> dict[str, Any]:
+    event = {"ph": "X", "name": name, "cat": category, "ts": start_us, "dur": time_us, "tid": thread}
+    return event | {"args": {key.replace("_id", " id"): value for key, value in args.items()}}
+
+
+def test_a_kernel_knows_its_shapes_and_the_innermost_module_that_launched_it() -> None:
+    events = [
+        complete("blocks.N", "user_annotation", 0, 100),
+        complete("blocks.N.ffn", "user_annotation", 10, 20),
+        complete("aten::mm", "cpu_op", 12, 10, External_id=7, **{"Input Dims": [[2, 3], [3, 4]]}),
+        complete("cudaLaunchKernel", "cuda_runtime", 13, 1, correlation=1),
+        complete("cudaLaunchKernel", "cuda_runtime", 50, 1, correlation=2),
+        complete("nvjet_sm90_tst_x", "kernel", 200, 5, correlation=1, stream=7, External_id=7),
+        complete("direct_copy_kernel", "kernel", 190, 5, correlation=2, stream=7),
+    ]
+    kernels, on_gpu = kernels_of(events)
+    assert on_gpu
+    assert kernels == [
+        Kernel("direct_copy_kernel", 190, 195, 7, "", "blocks.N"),
+        Kernel("nvjet_sm90_tst_x", 200, 205, 7, "[[2, 3], [3, 4]]", "blocks.N.ffn"),
+    ]
+
+
+def test_without_a_gpu_operators_that_no_other_calls_stand_for_kernels() -> None:
+    events = [
+        complete("aten::linear", "cpu_op", 0, 10),
+        complete("aten::addmm", "cpu_op", 1, 8),
+        complete("aten::mul", "cpu_op", 12, 2),
+        complete("aten::item", "cpu_op", 0, 2, thread=2),
+    ]
+    kernels, on_gpu = kernels_of(events)
+    assert not on_gpu
+    assert [kernel.name for kernel in kernels] == ["aten::linear", "aten::mul"]
+
+
+def test_gaps_and_the_overlap_of_streams() -> None:
+    kernels = [
+        Kernel("nvjet_sm90_tst_a", 0, 10, 7),
+        Kernel("Memcpy HtoD (Pinned -> Device)", 5, 15, 8),
+        Kernel("nvjet_sm90_tst_a", 20, 30, 7),
+    ]
+    figures = stage_profile(kernels, 35e-6, 30e-6, {"matmul": 1000})
+    assert figures["busy_s"] == pytest.approx(25e-6)
+    assert figures["overlap_s"] == pytest.approx(5e-6)
+    assert (figures["gap_s"], figures["gaps"]) == (pytest.approx(5e-6), 1)
+    assert [(row["class"], row["count"], row["flops"]) for row in figures["classes"]] == [
+        ("matmul", 2, 1000),
+        ("transfer", 1, None),
+    ]
+    assert figures["longest"][0]["time_s"] == pytest.approx(20e-6)
+
+
+def test_perfetto_shows_a_track_for_each_stream() -> None:
+    events = perfetto_events([Kernel("nvjet_a", 1000, 1010, 7), Kernel("Memcpy HtoD", 1005, 1020, 8)], on_gpu=True)
+    assert [event["args"]["name"] for event in events if event["ph"] == "M"] == [
+        "kernels of stream 7",
+        "kernels of stream 8",
+    ]
+    assert [(event["tid"], event["ts"], event["dur"]) for event in events if event["ph"] == "X"] == [
+        (7, 0, 10),
+        (8, 5, 15),
+    ]
+
+
+@pytest.mark.parametrize("model", ["TI2V-5B", "T2V-A14B"])
+def test_operations_by_class_are_those_of_the_stages(model: str) -> None:
+    case, pipe = full_case(model=model), _architecture(model)
+    by_class, stages = class_flops(pipe, case), stage_flops(pipe, case)
+    assert sum(by_class["Step"].values()) == stages.step
+    assert sum(by_class["VAE_Decoding"].values()) == stages.vae_decoding
+
+
+@pytest.mark.parametrize("file", KEPT, ids=lambda file: file.name.split(".")[0])
+def test_kept_profiles_add_up_to_the_step(file: Path) -> None:
+    profile = read_profile(file)
+    for stage in profile["stages"].values():
+        assert stage["busy_s"] + stage["gap_s"] == pytest.approx(stage["profiled_s"], rel=0.01)
+        assert sum(row["time_s"] for row in stage["classes"]) == pytest.approx(stage["busy_s"] + stage["overlap_s"])
+        # What the profiler costs.
+        assert stage["profiled_s"] == pytest.approx(stage["unprofiled_s"], rel=0.02)
+        unknown = sum(row["time_s"] for row in stage["classes"] if row["class"] == "other")
+        assert unknown < 0.02 * stage["profiled_s"]
+        assert {row["class"] for row in stage["classes"]} <= KERNEL_CLASSES.keys()
+
+
+def test_the_table_tells_flashattention_3_from_cudnns_kernel() -> None:
+    table = kernels_table((name, read_profile(file)) for file in KEPT if (name := file.name.split(".")[0]))
+    attention = table[(table["stage"] == "Step") & (table["class"] == "attention")].set_index("case")
+    assert attention["flops_per_s"]["5B_704p_compiled"] / 1e12 == pytest.approx(561, abs=1)
+    assert attention["flops_per_s"]["5B_704p_fastest"] / 1e12 == pytest.approx(678, abs=1)
+    # Of cuDNN's there is more to gain than of FlashAttention-3's.
+    assert attention["to_gain_pct"]["5B_704p_compiled"] > 5 > attention["to_gain_pct"]["5B_704p_fastest"]
+    stock = table[(table["case"] == "5B_704p_stock") & (table["stage"] == "Step")].set_index("class")
+    assert stock["time_s"]["matmul_float32"] == pytest.approx(0.023, abs=0.001)
+    assert stock["at_rate_s"].isna()["matmul_float32"]
+    decoding = table[(table["case"] == "5B_704p_stock") & (table["stage"] == "VAE_Decoding")].set_index("class")
+    assert decoding["at_rate_s"].isna().all()
+    assert decoding["share_pct"]["copy"] == pytest.approx(21.9, abs=0.1)
+
+
+def test_a_case_without_a_profile_has_no_row() -> None:
+    assert kernels_table([]).empty

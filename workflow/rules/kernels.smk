@@ -1,0 +1,51 @@
+# snakemake kernels; then the next run puts them into the report.
+
+
+rule profile:
+    output:
+        "results/kernels/{case}.json",
+    log:
+        "logs/kernels/{case}.log",
+    conda:
+        "../../envs/measure.yaml"
+    resources:
+        gpu=1,
+        mem_mb=asked("mem_mb"),
+        runtime=asked("runtime_min"),
+        cpus_per_task=asked("cpus"),
+    params:
+        case=case_identity,
+        profile_digest=code_digest(SCRIPTS / "profile_case.py", NOT_MEASURED),
+        env_digest=MEASURE_ENV,
+    script:
+        "../scripts/profile_case.py"
+
+
+def profiles(wildcards):
+    """The profiles that there are: a report does not ask for any."""
+    pattern = "*.json" if wildcards.folder == "results" else "*.json.gz"
+    of_grid = CASES if wildcards.folder == "results" else None
+    files = sorted(Path(wildcards.folder, "kernels").glob(pattern))
+    return [str(file) for file in files if of_grid is None or file.stem in of_grid]
+
+
+rule tabulate_kernels:
+    input:
+        profiles=profiles,
+    output:
+        csv="{folder}/tables/kernels.csv",
+        parquet="{folder}/tables/kernels.parquet",
+    log:
+        "logs/{folder}/tabulate_kernels.log",
+    conda:
+        "../../envs/report.yaml"
+    params:
+        **made_with("tabulate_kernels.py"),
+    script:
+        "../scripts/tabulate_kernels.py"
+
+
+# On several GPUs, the others' kernels would be missing.
+rule kernels:
+    input:
+        [f"results/kernels/{name}.json" for name, case in CASES.items() if case.gpus == 1],

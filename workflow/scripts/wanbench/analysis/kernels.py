@@ -1,0 +1,48 @@
+"""Kernel profiles of cases as a table: a row for each class of kernels, and one for the gaps."""
+
+import gzip
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from wanbench.registry.metrics import KERNEL_COLUMNS
+
+# Those whose operations the measured rate is for.
+_OF_16_BITS = ("attention", "matmul")
+
+
+def read_profile(file: Path) -> dict[str, Any]:
+    """A case's profile, as rule profile wrote it; perhaps compressed."""
+    data = file.read_bytes()
+    return json.loads(gzip.decompress(data) if file.suffix == ".gz" else data)
+
+
+def kernels_table(profiles: Iterable[tuple[str, Mapping[str, Any]]]) -> pd.DataFrame:
+    """The table of profiles, by the names of their cases; columns as `wanbench.registry.metrics` has them."""
+    rows = [{"case": case} | row for case, profile in profiles for row in _rows(profile)]
+    return pd.DataFrame(rows, columns=list(KERNEL_COLUMNS)).astype(KERNEL_COLUMNS)
+
+
+def _rows(profile: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    rate = profile["matmul_flops_per_s"]
+    of_16_bits = {
+        "Step": _OF_16_BITS if profile["case"]["dtype"] != "float32" else (),
+        "VAE_Decoding": _OF_16_BITS if profile["case"]["vae_dtype"] != "float32" else (),
+    }
+    for stage, figures in profile["stages"].items():
+        times = {"profiled_s": figures["profiled_s"], "unprofiled_s": figures["unprofiled_s"]}
+        gaps = {"class": "gaps", "time_s": figures["gap_s"], "count": figures["gaps"], "flops": None}
+        for row in (*figures["classes"], gaps):
+            at_rate_s = row["flops"] / rate if row["flops"] and rate and row["class"] in of_16_bits[stage] else None
+            yield {
+                **{key: row[key] for key in ("class", "time_s", "count")},
+                "stage": stage,
+                "share_pct": 100 * row["time_s"] / figures["profiled_s"],
+                "flops_per_s": row["flops"] / row["time_s"] if row["flops"] else None,
+                "at_rate_s": at_rate_s,
+                "to_gain_pct": None if at_rate_s is None else 100 * (row["time_s"] - at_rate_s) / figures["profiled_s"],
+                **times,
+            }
