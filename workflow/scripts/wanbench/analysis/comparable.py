@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.case_rows import CaseRow
+from wanbench.analysis.tables import CaseRow
 from wanbench.models.facts import MODELS
 from wanbench.registry.stages import OK, OOM
 
@@ -29,11 +29,6 @@ def with_official_steps(cases: pd.DataFrame) -> pd.DataFrame:
             scaled = cases[whole].where(more == 0, cases[whole] + more * cases[step])
             figures[f"{kind}_{unit}"] = scaled.where(cases[found].notna())
     return cases.assign(**figures, scaled=more != 0)
-
-
-def is_of_one_step(case: CaseRow) -> bool:
-    """Whether s/step of a case is the time of a single step."""
-    return bool(case["typical_steps"] == 1)
 
 
 def comparable(cases: pd.DataFrame) -> pd.DataFrame:
@@ -72,7 +67,3 @@ def host_mem_bytes(cases: pd.DataFrame) -> pd.Series:
 def shown_setting(key: str, value: Any) -> str:
     """A setting as a grid file has it."""
     return f"{key}: {str(value).lower() if isinstance(value, bool) else value}"
-
-
-def known(value: Any) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)

@@ -4,19 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from wanbench.analysis.breakdown import Row, breakdown
-from wanbench.analysis.case_rows import CaseRow
-from wanbench.analysis.comparable import is_of_one_step
-from wanbench.analysis.mfu import gpus_that_share, mfu_pct, peak_flops_per_s
-from wanbench.analysis.numbers import NOT_MEASURED, fixed, plain
-from wanbench.analysis.outliers import UnusualGeneration, unusual_generations
+from wanbench.analysis.mfu import mfu_pct
+from wanbench.analysis.numbers import fixed, plain
+from wanbench.analysis.tables import CaseRow
 from wanbench.findings.basis import Finding
 from wanbench.registry import settings as registry
-from wanbench.registry import stages as stage_names
 from wanbench.registry.stage_metrics import OF_STAGES
-from wanbench.report.cells import compact_table, with_unit, without_empty
+from wanbench.report.cells import compact_table, without_empty
 
 # As in the reference report, and what of the others most decide by; the stages table has them all.
 _METRICS = [
@@ -35,8 +30,6 @@ class CaseView:
         row: of the cases table.
         settings: how its video is made, in words.
         stages: its table; None where no stage was reached.
-        statistics: of its steps, by label, with units.
-        unusual: generations that took unlike the others.
         checkpoint: its stage that loaded one from a folder.
         measured: number of generations that figures are of.
     """
@@ -44,8 +37,6 @@ class CaseView:
     row: CaseRow
     settings: str
     stages: str | None
-    statistics: dict[str, str]
-    unusual: list[UnusualGeneration]
     findings: Sequence[Finding]
     checkpoint: Mapping[str, Any] | None
     measured: int
@@ -58,13 +49,10 @@ def case_view(case: CaseRow, stages: Sequence[Mapping[str, Any]], findings: Sequ
         case: its row of the cases table.
         stages: its rows of the stages table, None for what was not measured.
     """
-    values = {key: None if pd.isna(case[key]) else case[key] for key in registry.keys(registry.METHOD)}
     return CaseView(
         row=case,
-        settings=plain(registry.printed(values)),
+        settings=plain(registry.printed({key: case[key] for key in registry.keys(registry.METHOD)})),
         stages=_stage_table(breakdown(stages), case),
-        statistics=_statistics(case) if case["steps_done"] else {},
-        unusual=unusual_generations(stages),
         findings=findings,
         checkpoint=next((stage for stage in stages if stage["checkpoint_bytes"] is not None), None),
         measured=len({stage["generation"] for stage in stages if stage["measured"]} - {None}),
@@ -80,7 +68,7 @@ def _stage_table(rows: Sequence[Row], case: CaseRow) -> str | None:
             metric.label: fixed(getattr(row, metric.key), metric.decimals, metric.scale)
             for metric in (*_METRICS, *_MORE)
         }
-        | {"MFU (%)": fixed(_mfu_pct(row, case), 1)}
+        | {"MFU (%)": fixed(mfu_pct(row, case), 1)}
         | {name: fixed(getattr(row, key)) for name, key in _SPREAD.items() if case["generations"] > 1}
         | {"Interrupted": "yes" if row.interrupted else ""}
         for row in rows
@@ -88,41 +76,3 @@ def _stage_table(rows: Sequence[Row], case: CaseRow) -> str | None:
     if not any(row.loading_s or row.offloading_s for row in rows):
         cells = [{key: text for key, text in row.items() if "oading" not in key} for row in cells]
     return compact_table(without_empty(cells, kept=["Stage", *(metric.label for metric in _METRICS)]), ("Stage",))
-
-
-def _mfu_pct(row: Row, case: CaseRow) -> float | None:
-    """None where the stage computes in a type that the peak is not for: float32 has another."""
-    dtype = case["vae_dtype"] if row.stage in (stage_names.VAE_DECODING, stage_names.PREPROCESS) else case["dtype"]
-    # Both are None where the GPU or its rate is not known.
-    name, measured = (case[key] if pd.notna(case[key]) else None for key in ("gpu_name", "matmul_flops_per_s"))
-    peak = peak_flops_per_s(name, measured)
-    if peak is None or dtype == "float32":
-        return None
-    return mfu_pct(row.flops, row.time_s, peak[0] * gpus_that_share(row.stage, case["gpus"]))
-
-
-def _statistics(case: CaseRow) -> dict[str, str]:
-    of_one = " (1 step)" if is_of_one_step(case) else ""
-    kind = "Median" if case["cache"] == "none" else "Mean"
-    texts = {
-        "Avg Time per Step": with_unit(fixed(case["step_mean_s"]), "s"),
-        "Avg SM Activity": with_unit(fixed(case["inference_sm_activity_pct"], 1), "%"),
-        "Avg CPU Utilization": with_unit(fixed(case["inference_cpu_pct"], 1), "%"),
-        "Total Inference Load": fixed(case["inference_comp_load_pct_s"], 0),
-        f"{kind} Time per Step": with_unit(fixed(case["step_s"]), "s") + of_one,
-        "First Step": with_unit(fixed(case["first_step_s"]), "s"),
-        "First Step of the Cold Generation": with_unit(fixed(case["cold_first_step_s"]), "s"),
-        "Expert Switch Step": with_unit(fixed(case["switch_step_s"]), "s"),
-        "Passes Reused by the Cache": _reused(case),
-        f"{kind} Energy per Step": with_unit(fixed(case["step_energy_j"], 0), "J") + of_one,
-        "Energy per Second of Video": with_unit(fixed(case["video_second_energy_j"], 0), "J"),
-    }
-    if case["generations"] < 2:
-        del texts["First Step of the Cold Generation"]
-    return {label: text for label, text in texts.items() if not text.startswith(NOT_MEASURED)}
-
-
-def _reused(case: CaseRow) -> str:
-    if case["cache"] == "none" or pd.isna(case["passes"]):
-        return NOT_MEASURED
-    return f"{case['passes_reused']:.0f} of {case['passes']:.0f}"

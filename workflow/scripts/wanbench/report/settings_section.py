@@ -8,19 +8,19 @@ import pandas as pd
 from wanbench.analysis.numbers import fixed, plain
 from wanbench.registry.metrics import WORKLOAD
 from wanbench.registry.settings import LOSSY
-from wanbench.report.answer_table import workload_text
 from wanbench.report.cells import gb, markdown_table, spread_of, supported, without_empty
+from wanbench.report.render import macros_of
 
 _TEXT_COLUMNS = ("Settings", "Best at", "Cases")
 
 
 def settings_tables(settings: pd.DataFrame, alike_pct: float, currency: str | None) -> dict[str, str]:
     """Markdown tables by what they are of."""
-    several = settings["gpu_name"].nunique() > 1
-    tables = {}
+    cells, tables = macros_of("answer_cells.md.j2"), {}
     for _, rows in settings.groupby(list(WORKLOAD), dropna=False, sort=False):
         ways = [_row(way, alike_pct, currency) for way in rows.to_dict("records")]
-        tables[plain(workload_text(rows.iloc[0], several))] = markdown_table(without_empty(ways), _TEXT_COLUMNS)
+        heading = cells.workload(rows.iloc[0].to_dict(), settings["gpu_name"].nunique() > 1)
+        tables[heading] = markdown_table(without_empty(ways), _TEXT_COLUMNS)
     return tables
 
 
@@ -28,7 +28,7 @@ def _row(way: Mapping[str, Any], alike_pct: float, currency: str | None) -> dict
     spread = spread_of(way, alike_pct)
     return {
         "Settings": plain(way["printed"]) + (" (lossy)" if way["fidelity"] == LOSSY else ""),
-        "Best at": way["best_at"] if way["fits"] else "does not fit",
+        "Best at": _best_at(way),
         "Time (s)": supported(way["time_s"], spread),
         "±": f"{100 * spread:.1f} %" if way["n"] > 1 else "",
         "Used (GB)": gb(way["gpu_mem_used_bytes"]),
@@ -43,3 +43,9 @@ def _row(way: Mapping[str, Any], alike_pct: float, currency: str | None) -> dict
         "Videos/h": supported(way["videos_per_hour"], spread),
         "Cases": f"{way['n']} {way['kind']}" if way["fits"] else str(way["n"]),
     }
+
+
+def _best_at(way: Mapping[str, Any]) -> str:
+    if not way["fits"]:
+        return "does not fit"
+    return way["best_at"] + (f" (on {way['gpus']} GPUs)" if way["gpus"] > 1 and way["best_at"] else "")
