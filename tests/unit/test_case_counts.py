@@ -4,26 +4,28 @@ from pathlib import Path
 
 from reports import case_trace, findings, full_case, made, report
 from wanbench.analysis.tables import cases_table
-from wanbench.findings.case_counts import case_counts
 from wanbench.measure.outcome import Outcome
-from wanbench.report.grid_outcome import outcome_of
+from wanbench.report.grid_outcome import cases_by_outcome
+from wanbench.report.render import rendered
 from wanbench.trace.reader import Trace
-from wanbench.util.text import visible
 
 # Half of the machine was somebody else's.
 BUSY = {".*": {"cpu_pct": 80.0, "process_cpu_pct": 10.0}}
 
 
+def outcome(*traces: Trace) -> dict[str, list[str]]:
+    return cases_by_outcome(cases_table(traces), findings(*traces))
+
+
 def in_words(*traces: Trace) -> str:
-    return case_counts(cases_table(traces), findings(*traces), visible)
+    return rendered("counts.j2", outcome=outcome(*traces), written="visible")
 
 
 def test_cases_that_passed_without_a_warning_are_counted_alone(tmp_path: Path) -> None:
     traces = [case_trace(tmp_path, full_case(name)) for name in ("a", "b")]
     assert in_words(*traces) == "2 cases ok"
     assert "\n2 cases ok.\n" in report(*traces)
-    nothing = {"ok": 2, "with_failed_checks": 0, "with_warnings": 0}
-    assert outcome_of(cases_table(traces), findings(*traces)) == nothing
+    assert outcome(*traces) == {"ok": ["a", "b"], "with_failed_checks": [], "with_warnings": []}
 
 
 def test_doubtful_cases_are_counted_and_named(tmp_path: Path) -> None:
@@ -37,5 +39,5 @@ def test_doubtful_cases_are_counted_and_named(tmp_path: Path) -> None:
     )
     assert in_words(killed) == "0 cases ok, 1 killed (killed)"
     assert "\n3 cases ok, 1 failed a check (c), 2 with warnings (b\\_1, c).\n" in report(ok, busy, changed)
-    counts = {"ok": 3, "with_failed_checks": 1, "with_warnings": 2}
-    assert outcome_of(cases_table([ok, busy, changed]), findings(ok, busy, changed)) == counts
+    named = {"ok": ["a", "b_1", "c"], "with_failed_checks": ["c"], "with_warnings": ["b_1", "c"]}
+    assert outcome(ok, busy, changed) == named

@@ -20,7 +20,7 @@ from wanbench.analysis.tables import cases_table, excluded_table, stages_table, 
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.measure.outcome import Outcome
 from wanbench.registry import stages as stage_names
-from wanbench.report.grid_outcome import errors_of, outcome_of
+from wanbench.report.grid_outcome import cases_by_outcome, errors_of
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace, read_trace
 
@@ -133,7 +133,7 @@ def test_the_run_fails_for_failed_cases_and_excluded_traces_but_not_for_out_of_m
     killed = read(records([1.0] * 3)[:4], outcome=Outcome("killed", "ended by signal SIGKILL"))
     none = excluded_table([])
     assert errors_of(cases_table([ok, oom]), none, "g.yaml") == []
-    assert outcome_of(cases_table([ok, oom]), {}) == {"ok": 1, "oom": 1, "with_failed_checks": 0, "with_warnings": 0}
+    assert cases_by_outcome(cases_table([ok, oom]), {})["oom"] == ["tiny"]
     (fault,) = errors_of(cases_table([ok, killed]), none, "g.yaml")
     assert fault.startswith("tiny: killed in Process_Startup: ended by signal SIGKILL")
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from transformers import AutoConfig, UMT5EncoderModel
 
 from example_cases import tiny_case
 from tiny import CPU, record
-from wanbench.analysis.mfu import mfu_pct, peak_flops_per_s
+from wanbench.analysis.breakdown import Row
+from wanbench.analysis.mfu import mfu_pct, peak_of
 from wanbench.estimate.duration import _architecture
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.models.flops import _VAES, StageFlops, stage_flops, text_encoder_flops, transformer_flops
@@ -126,9 +128,18 @@ def test_a_case_counts_its_passes_and_what_it_encodes(tmp_path: Path) -> None:
 
 
 def test_mfu_is_of_the_datasheet_or_else_of_the_measured_rate_or_absent() -> None:
-    assert peak_flops_per_s("NVIDIA H200", 803e12) == (989.4e12, "datasheet")
-    assert peak_flops_per_s("Some GPU", 100e12) == (100e12, "measured")
-    assert peak_flops_per_s("Some GPU", None) is peak_flops_per_s(None, None) is None
+    def case(gpu: str | None, rate: float | None, **others: Any) -> dict[str, Any]:
+        whole = {"gpu_name": gpu, "matmul_flops_per_s": rate, "dtype": "bfloat16", "vae_dtype": "float32", "gpus": 1}
+        return whole | others
+
+    assert peak_of(case("NVIDIA H200", 803e12)) == (989.4e12, "datasheet")
+    assert peak_of(case("Some GPU", 100e12)) == (100e12, "measured")
+    assert peak_of(case("Some GPU", None)) is peak_of(case(None, None)) is None
     # 1.0413 PFLOP in 2.36 s (a TI2V-5B step on an H200).
-    assert mfu_pct(1.0413e15, 2.36, 989.4e12) == pytest.approx(44.6, abs=0.05)
-    assert mfu_pct(None, 2.36, 989.4e12) is mfu_pct(1e15, 2.36, None) is mfu_pct(1e15, 0.0, 1e12) is None
+    step, h200 = Row("Step_1_Inference", 2.36, flops=1.0413e15), case("NVIDIA H200", None)
+    assert mfu_pct(step, h200) == pytest.approx(44.6, abs=0.05)
+    assert mfu_pct(step, h200 | {"gpus": 2}) == pytest.approx(22.3, abs=0.05)
+    # The peak is that of 16 bit.
+    assert mfu_pct(step, h200 | {"dtype": "float32"}) is mfu_pct(replace(step, stage="VAE_Decoding"), h200) is None
+    assert mfu_pct(replace(step, flops=None), h200) is mfu_pct(replace(step, time_s=0.0), h200) is None
+    assert mfu_pct(step, case("Some GPU", None)) is None

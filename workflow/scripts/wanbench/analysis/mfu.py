@@ -1,5 +1,9 @@
 """The most that a GPU can do, for model FLOPs utilisation (MFU)."""
 
+import pandas as pd
+
+from wanbench.analysis.breakdown import Row
+from wanbench.analysis.case_rows import CaseRow
 from wanbench.registry import stages as stage_names
 
 # Dense bfloat16 tensor-core rate without sparsity, in operations per second, from NVIDIA's datasheets. A board of a
@@ -20,25 +24,24 @@ DATASHEET_BF16_FLOPS_PER_S = {
     "NVIDIA B200": 2250e12,
 }
 
-MEASURED = "measured"
 
-
-def peak_flops_per_s(gpu_name: str | None, measured_flops_per_s: float | None) -> tuple[float, str] | None:
+def peak_of(case: CaseRow) -> tuple[float, str] | None:
     """The rate that MFU divides by, and where it is from; None where neither is known."""
-    if gpu_name in DATASHEET_BF16_FLOPS_PER_S:
-        return DATASHEET_BF16_FLOPS_PER_S[gpu_name], "datasheet"
-    if measured_flops_per_s is not None:
-        return measured_flops_per_s, MEASURED
-    return None
+    if case["gpu_name"] in DATASHEET_BF16_FLOPS_PER_S:
+        return DATASHEET_BF16_FLOPS_PER_S[case["gpu_name"]], "datasheet"
+    measured_per_s = case["matmul_flops_per_s"]
+    return None if pd.isna(measured_per_s) else (measured_per_s, "measured")
 
 
-def gpus_that_share(stage: str, gpus: int) -> int:
-    """Number of a case's GPUs that the work of a stage is spread over: the rest of it each of them does by itself."""
-    return gpus if stage_names.step_index(stage) is not None else 1
+def mfu_pct(row: Row, case: CaseRow) -> float | None:
+    """Operations of a stage over what its GPUs could have done in that time, in percent.
 
-
-def mfu_pct(flops: float | None, time_s: float, peak_per_s: float | None) -> float | None:
-    """Operations over what the GPU could have done in that time, in percent."""
-    if flops is None or peak_per_s is None or not time_s:
+    None where that is not known, and where the stage computes in a type that the peak is not for: float32 has another.
+    """
+    dtype = case["vae_dtype"] if row.stage in (stage_names.VAE_DECODING, stage_names.PREPROCESS) else case["dtype"]
+    peak = peak_of(case)
+    if peak is None or dtype == "float32" or row.flops is None or not row.time_s:
         return None
-    return 100 * flops / time_s / peak_per_s
+    # Steps are shared by all GPUs of a case; the rest each of them does by itself.
+    gpus = 1 if stage_names.step_index(row.stage) is None else case["gpus"]
+    return 100 * row.flops / row.time_s / (peak[0] * gpus)

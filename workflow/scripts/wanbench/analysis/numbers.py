@@ -41,6 +41,11 @@ def plain(value: object) -> str:
     return one_line(str(value)).translate(_ESCAPES)
 
 
+def with_unit(text: str, unit: str) -> str:
+    """A figure with its unit; n/a has none."""
+    return text if text == NOT_MEASURED else f"{text} {unit}"
+
+
 def some(names: Sequence[str], between: str = ", ") -> str:
     """Names in a line, of many the first and how many more there are."""
     more = len(names) - _MOST_NAMED
@@ -50,3 +55,12 @@ def some(names: Sequence[str], between: str = ", ") -> str:
 def escaped_but_code(text: str) -> str:
     """Our own text, escaped for Markdown but for what stands between backticks."""
     return "`".join(part if i % 2 else part.translate(_ESCAPES) for i, part in enumerate(text.split("`")))
+
+
+# For templates: of findings, and of the report.
+FILTERS = {
+    "fixed": fixed,
+    "gb": lambda size_bytes: with_unit(gigabytes(size_bytes), "GB"),
+    "s": lambda time_s: with_unit(fixed(time_s), "s"),
+    "plain": plain,
+}

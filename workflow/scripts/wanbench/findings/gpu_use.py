@@ -3,10 +3,8 @@
 import statistics
 from collections.abc import Iterator
 
-import pandas as pd
-
 from wanbench.analysis.breakdown import Row
-from wanbench.analysis.mfu import mfu_pct, peak_flops_per_s
+from wanbench.analysis.mfu import mfu_pct, peak_of
 from wanbench.findings.advice import alternatives
 from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found, rule, total_of
 from wanbench.findings.official_steps import scaled
@@ -84,15 +82,11 @@ def _of_busy_steps(context: Context) -> dict[str, float]:
         or evidence.get("sm_activity_pct", 0) < context.thresholds.compute_bound_sm_pct
     ):
         return {}
-    case, measured_per_s = context.case, context.number("matmul_flops_per_s")
-    peak = peak_flops_per_s(case["gpu_name"] if pd.notna(case["gpu_name"]) else None, measured_per_s)
-    # The peak is that of 16 bit.
-    if peak is not None and case["dtype"] != "float32":
-        shares = [mfu_pct(row.flops, row.time_s, peak[0]) for row in context.typical_rows]
-        if known := [share for share in shares if share is not None]:
-            evidence["mfu_pct"] = statistics.median(known)
-            if measured_per_s:
-                evidence["mfu_of_measured_pct"] = evidence["mfu_pct"] * peak[0] / measured_per_s
+    known = [share for row in context.typical_rows if (share := mfu_pct(row, context.case)) is not None]
+    if known:
+        evidence["mfu_pct"] = statistics.median(known)
+        if measured_per_s := context.number("matmul_flops_per_s"):
+            evidence["mfu_of_measured_pct"] = evidence["mfu_pct"] * peak_of(context.case)[0] / measured_per_s
     return evidence
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 
-from wanbench.analysis.numbers import fixed, gigabytes
+from wanbench.analysis.numbers import FILTERS
 from wanbench.cases.yaml_file import read_yaml
 
 _TEXTS = read_yaml(Path(__file__).with_name("texts.yaml"))
@@ -15,10 +15,7 @@ _TEMPLATES = {"say": _TEXTS.pop("say")} | {
     for part, text in parts.items()
 }
 _ENVIRONMENT = Environment(loader=DictLoader(_TEMPLATES), undefined=StrictUndefined, trim_blocks=True)
-_ENVIRONMENT.filters |= {
-    "fixed": fixed,
-    "gb": lambda size_bytes: f"{gigabytes(size_bytes)} GB",
-    "s": lambda time_s: f"{fixed(time_s)} s",
+_ENVIRONMENT.filters |= FILTERS | {
     "pct": lambda share_pct, decimals=0: f"{share_pct:.{decimals}f} %",
     "code": lambda settings: " and ".join(f"`{setting}`" for setting in settings),
     "capitalized": lambda text: text[0].upper() + text[1:],

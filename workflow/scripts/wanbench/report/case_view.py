@@ -9,14 +9,13 @@ import pandas as pd
 from wanbench.analysis.breakdown import Row, breakdown
 from wanbench.analysis.case_rows import CaseRow
 from wanbench.analysis.comparable import is_of_one_step
-from wanbench.analysis.mfu import gpus_that_share, mfu_pct, peak_flops_per_s
-from wanbench.analysis.numbers import NOT_MEASURED, fixed, plain
+from wanbench.analysis.mfu import mfu_pct
+from wanbench.analysis.numbers import NOT_MEASURED, fixed, plain, with_unit
 from wanbench.analysis.outliers import UnusualGeneration, unusual_generations
 from wanbench.findings.basis import Finding
 from wanbench.registry import settings as registry
-from wanbench.registry import stages as stage_names
 from wanbench.registry.stage_metrics import OF_STAGES
-from wanbench.report.cells import compact_table, with_unit, without_empty
+from wanbench.report.cells import compact_table, without_empty
 
 # As in the reference report, and what of the others most decide by; the stages table has them all.
 _METRICS = [
@@ -80,7 +79,7 @@ def _stage_table(rows: Sequence[Row], case: CaseRow) -> str | None:
             metric.label: fixed(getattr(row, metric.key), metric.decimals, metric.scale)
             for metric in (*_METRICS, *_MORE)
         }
-        | {"MFU (%)": fixed(_mfu_pct(row, case), 1)}
+        | {"MFU (%)": fixed(mfu_pct(row, case), 1)}
         | {name: fixed(getattr(row, key)) for name, key in _SPREAD.items() if case["generations"] > 1}
         | {"Interrupted": "yes" if row.interrupted else ""}
         for row in rows
@@ -88,17 +87,6 @@ def _stage_table(rows: Sequence[Row], case: CaseRow) -> str | None:
     if not any(row.loading_s or row.offloading_s for row in rows):
         cells = [{key: text for key, text in row.items() if "oading" not in key} for row in cells]
     return compact_table(without_empty(cells, kept=["Stage", *(metric.label for metric in _METRICS)]), ("Stage",))
-
-
-def _mfu_pct(row: Row, case: CaseRow) -> float | None:
-    """None where the stage computes in a type that the peak is not for: float32 has another."""
-    dtype = case["vae_dtype"] if row.stage in (stage_names.VAE_DECODING, stage_names.PREPROCESS) else case["dtype"]
-    # Both are None where the GPU or its rate is not known.
-    name, measured = (case[key] if pd.notna(case[key]) else None for key in ("gpu_name", "matmul_flops_per_s"))
-    peak = peak_flops_per_s(name, measured)
-    if peak is None or dtype == "float32":
-        return None
-    return mfu_pct(row.flops, row.time_s, peak[0] * gpus_that_share(row.stage, case["gpus"]))
 
 
 def _statistics(case: CaseRow) -> dict[str, str]:

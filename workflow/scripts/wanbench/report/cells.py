@@ -48,19 +48,6 @@ def supported(value: Any, spread: float) -> str:
     return f"{round(float(value), decimals):.{max(decimals, 0)}f}"
 
 
-def time_text(way: Mapping[str, Any], alike_pct: float) -> str:
-    """Time of a generation with its uncertainty, where equal cases show one."""
-    spread = spread_of(way, alike_pct)
-    sure = f" ±{100 * spread:.1f} %" if way["n"] > 1 else ""
-    warm = " warm" if way["kind"] == "warm" else ""
-    return f"{supported(way['time_s'], spread)} s{sure}{warm}"
-
-
 def gb(value_bytes: Any, decimals: int = 1) -> str:
     """Bytes as GB (1e9 bytes), to three digits or so."""
     return fixed(value_bytes, decimals, 1e-9)
-
-
-def with_unit(text: str, unit: str) -> str:
-    """A figure with its unit; n/a has none."""
-    return text if text == NOT_MEASURED or not unit else f"{text} {unit}"

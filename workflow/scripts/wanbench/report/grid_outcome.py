@@ -1,20 +1,31 @@
 """Did the grid as a whole succeed?"""
 
+from collections.abc import Mapping, Sequence
+
 import pandas as pd
 
 from wanbench.analysis.case_rows import case_rows
 from wanbench.cases.messages import of_failed_case, of_no_case
-from wanbench.findings.case_counts import Findings, of_failed_check, with_warnings
-from wanbench.registry.stages import FINISHED
+from wanbench.findings.basis import WARNING, Finding
+from wanbench.registry.stages import FINISHED, OK
+
+Findings = Mapping[str, Sequence[Finding]]
 
 
-def outcome_of(cases: pd.DataFrame, findings: Findings) -> dict[str, int]:
-    """Number of cases by status, and of those that are ok, how many are to be looked at."""
-    by_status = cases["status"].value_counts().sort_index()
-    return {str(status): int(count) for status, count in by_status.items()} | {
-        "with_failed_checks": len(of_failed_check(cases)),
-        "with_warnings": len(with_warnings(cases, findings)),
-    }
+def cases_by_outcome(cases: pd.DataFrame, findings: Findings) -> dict[str, list[str]]:
+    """Names of the cases by status, "ok" first; of those that are ok, which failed a check or have a warning."""
+    by_status = cases.groupby("status")["case"].agg(list).to_dict()
+    ok = cases[cases["status"] == OK]
+    return (
+        {OK: by_status.pop(OK, [])}
+        | by_status
+        | {
+            "with_failed_checks": list(ok.loc[ok["failed_checks"].str.strip() != "", "case"]),
+            "with_warnings": [
+                name for name in ok["case"] if any(f.severity == WARNING for f in findings.get(name, ()))
+            ],
+        }
+    )
 
 
 def errors_of(cases: pd.DataFrame, excluded: pd.DataFrame, grid: str) -> list[str]:

@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from wanbench.report.render import TEMPLATES, section
+from wanbench.report.render import TEMPLATES, rendered
 from wanbench.report.view import View
 
 # Without HTML: text of a prompt or an error message stays text.
@@ -64,19 +64,18 @@ def to_page(view: View, pictures: Sequence[PagePicture]) -> str:
     )
     script = TEMPLATES.get_source(environment, "report.js")[0]
     names = [case.row["case"] for case in view.cases]
-    texts = {
-        name: to_html(section(view, name), linked=names) for name in ("summary", "settings", "published", "appendix")
-    }
+    parts = ("summary", "settings", "published", "appendix")
+    texts = {name: to_html(rendered(f"{name}.md.j2", view=view), linked=names) for name in parts}
     return environment.get_template("report.html.j2").render(
         view=view,
         answer=[_card(row) for row in view.answer],
-        answer_lines=to_html(re.sub(r"(?m)^(\|.*|## .*)$\n*", "", section(view, "answer"))),
+        answer_lines=to_html(re.sub(r"(?m)^(\|.*|## .*)$\n*", "", rendered("answer.md.j2", view=view))),
         texts=texts,
         pictures=[picture for picture in pictures if picture.case is None],
         cases=[
             {
                 "name": case.row["case"],
-                "html": to_html(section(view, "case", case=case), within=case_anchor(case.row["case"])),
+                "html": to_html(rendered("case.md.j2", case=case), within=case_anchor(case.row["case"])),
                 "pictures": [picture for picture in pictures if picture.case == case.row["case"]],
             }
             for case in view.cases

@@ -1,31 +1,18 @@
-"""The report as Markdown: templates that show the view."""
+"""Texts of a report: templates, which hold all words, and the figures that they show."""
 
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2.environment import TemplateModule
 
-from wanbench.analysis.numbers import escaped_but_code, fixed, gigabytes, plain
-from wanbench.report.cells import markdown_table, with_unit
-from wanbench.report.view import View
-
-TEMPLATES = FileSystemLoader(Path(__file__).with_name("templates"))
-
-
-def to_markdown(view: View) -> str:
-    """The text of the file, in the form of the reference report: its headings, tables, columns and order."""
-    return rendered("report.md.j2", view=view)
-
-
-def section(view: View, name: str, **values: Any) -> str:
-    """One of the templates that the report consists of, as Markdown."""
-    return rendered(f"{name}.md.j2", view=view, **values)
-
-
-def rendered(template: str, **values: Any) -> str:
-    """A template, named as its file."""
-    return _environment().get_template(template).render(values)
+from wanbench.analysis.numbers import FILTERS, escaped_but_code, plain, some
+from wanbench.analysis.tables import guidance_text
+from wanbench.models.facts import MODELS
+from wanbench.registry.metrics import shown_in
+from wanbench.report.cells import gb, markdown_table, spread_of, supported
+from wanbench.util.text import visible
 
 
 def shown(text: object) -> str:
@@ -33,18 +20,36 @@ def shown(text: object) -> str:
     return plain(text).replace("-&gt;", "->")
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=TEMPLATES, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters |= {
-        "fixed": fixed,
-        "gb": lambda size_bytes: with_unit(gigabytes(size_bytes), "GB"),
-        "s": lambda time_s: with_unit(fixed(time_s), "s"),
-        "plain": plain,
-        "shown": shown,
-        "code": escaped_but_code,
-        "table": lambda rows, text_columns=None: markdown_table(rows, text_columns or list(rows[0])),
-    }
-    environment.tests["known"] = lambda value: not pd.isna(value)
-    return environment
+TEMPLATES = FileSystemLoader(Path(__file__).with_name("templates"))
+_ENVIRONMENT = Environment(
+    loader=TEMPLATES, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+)
+_ENVIRONMENT.filters |= FILTERS | {
+    "code": escaped_but_code,
+    "guidance": lambda scales: guidance_text(scales, is_on=True),
+    # To three digits or so, and without its unit.
+    "gb_of": gb,
+    "some": some,
+    "spread": spread_of,
+    "supported": supported,
+    "shown": shown,
+    "table": lambda rows, text_columns=None: markdown_table(rows, text_columns or list(rows[0])),
+    "visible": visible,
+}
+_ENVIRONMENT.tests["known"] = lambda value: not pd.isna(value)
+_ENVIRONMENT.globals |= {"meaning_in": shown_in, "models": MODELS}
+
+
+def to_markdown(view: Any) -> str:
+    """The report (a `wanbench.report.view.View`) in the form of the reference report."""
+    return rendered("report.md.j2", view=view)
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template, named as its file."""
+    return _ENVIRONMENT.get_template(template).render(values)
+
+
+def macros_of(template: str, **values: Any) -> TemplateModule:
+    """The macros of a template, as functions."""
+    return _ENVIRONMENT.get_template(template).make_module(values)

@@ -8,19 +8,19 @@ import pandas as pd
 from wanbench.analysis.numbers import fixed, plain
 from wanbench.registry.metrics import WORKLOAD
 from wanbench.registry.settings import LOSSY
-from wanbench.report.answer_table import workload_text
 from wanbench.report.cells import gb, markdown_table, spread_of, supported, without_empty
+from wanbench.report.render import macros_of
 
 _TEXT_COLUMNS = ("Settings", "Best at", "Cases")
 
 
 def settings_tables(settings: pd.DataFrame, alike_pct: float, currency: str | None) -> dict[str, str]:
     """Markdown tables by what they are of."""
-    several = settings["gpu_name"].nunique() > 1
-    tables = {}
+    cells, tables = macros_of("answer_cells.md.j2"), {}
     for _, rows in settings.groupby(list(WORKLOAD), dropna=False, sort=False):
         ways = [_row(way, alike_pct, currency) for way in rows.to_dict("records")]
-        tables[plain(workload_text(rows.iloc[0], several))] = markdown_table(without_empty(ways), _TEXT_COLUMNS)
+        heading = cells.workload(rows.iloc[0].to_dict(), settings["gpu_name"].nunique() > 1)
+        tables[heading] = markdown_table(without_empty(ways), _TEXT_COLUMNS)
     return tables
 
 

@@ -8,10 +8,10 @@ from wanbench.analysis.case_rows import CaseRow, case_rows
 from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain
 from wanbench.findings import disturbed
 from wanbench.findings.basis import Finding
-from wanbench.findings.case_counts import Findings
 from wanbench.registry import settings as registry
 from wanbench.registry.stages import OK
 from wanbench.report.cells import markdown_table
+from wanbench.report.grid_outcome import Findings
 
 _TEXT_COLUMNS = ("Case", "Res", "Offload", "Status", "Check", "Model", "Settings")
 # Where cases differ in none of these, the column says nothing.

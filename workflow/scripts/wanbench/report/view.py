@@ -1,6 +1,5 @@
 """All that a report says, made from the tables: the Markdown report and the page are templates that show it."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,20 +9,17 @@ from wanbench.analysis.case_rows import case_rows
 from wanbench.analysis.numbers import plain
 from wanbench.analysis.settings_table import Prices
 from wanbench.analysis.tables import records_by_case
-from wanbench.findings.basis import Finding, Rule
-from wanbench.findings.case_counts import case_counts, of_failed_check
+from wanbench.findings.basis import Rule
 from wanbench.findings.rules import explained
 from wanbench.findings.thresholds import Thresholds
 from wanbench.registry.stages import OK
-from wanbench.report import meanings
 from wanbench.report.about import about
 from wanbench.report.answer_table import answer_rows
 from wanbench.report.case_view import CaseView, case_view
+from wanbench.report.grid_outcome import Findings, cases_by_outcome
 from wanbench.report.published import published_table
 from wanbench.report.settings_section import settings_tables
 from wanbench.report.summary import summary
-
-TITLE = "Wan2.2 Benchmark Report"
 
 
 @dataclass(frozen=True)
@@ -31,7 +27,7 @@ class View:
     """The whole report; texts are Markdown.
 
     Attributes:
-        counts: how many cases are ok, and how many and which are not, in words.
+        outcome: names of cases by how they ended.
         all_ok: every case is, and passed its check.
         excluded: reason by case, of traces that are not used.
         gpu: the kind of GPU, where all workloads have one.
@@ -39,14 +35,14 @@ class View:
         alike_pct: by how much times of equal cases differ.
         summary, published: tables; empty where there is none.
         settings: tables by what is made.
+        begun, ended: of the first and of the last case.
+        matrix_rates: operations per second in bfloat16 products, which each case measures at its end on its warm GPU.
         facts: what the cases ran on, by name.
         notes: names of the notes that hold.
-        columns: what columns mean, by the heading of their table.
         rules: those that found something.
     """
 
-    title: str
-    counts: str
+    outcome: dict[str, list[str]]
     all_ok: bool
     excluded: dict[str, str]
     gpu: str
@@ -57,9 +53,11 @@ class View:
     settings: dict[str, str]
     published: str
     cases: list[CaseView]
+    begun: pd.Timestamp
+    ended: pd.Timestamp
+    matrix_rates: pd.Series
     facts: dict[str, str]
     notes: frozenset[str]
-    columns: dict[str, dict[str, str]]
     rules: list[Rule]
 
 
@@ -68,7 +66,7 @@ def view_of(
     stages: pd.DataFrame,
     excluded: pd.DataFrame,
     settings: pd.DataFrame,
-    findings: Mapping[str, Sequence[Finding]],
+    findings: Findings,
     thresholds: Thresholds,
     prices: Prices,
     published: pd.DataFrame,
@@ -84,13 +82,12 @@ def view_of(
     """
     alike_pct, stages_of = thresholds.alike_generation_pct, records_by_case(stages)
     beside = published_table(settings, published, alike_pct)
-    columns = {"The summary": meanings.SUMMARY}
-    columns |= {"Settings": meanings.SETTINGS} if len(settings) else {}
-    columns |= {"Stages of a case": meanings.STAGES, "Inference Statistics": meanings.STATISTICS}
+    outcome = cases_by_outcome(cases, findings)
+    begun = pd.to_datetime(cases["started_at"], format="ISO8601", utc=True)
+    ended = begun + pd.to_timedelta(cases["total_duration_s"].astype(float), unit="s")
     return View(
-        title=TITLE,
-        counts=case_counts(cases, findings, plain),
-        all_ok=bool(len(cases)) and (cases["status"] == OK).all() and not of_failed_check(cases),
+        outcome=outcome,
+        all_ok=len(outcome[OK]) == len(cases) > 0 and not outcome["with_failed_checks"],
         excluded={plain(item.case): plain(item.reason) for item in excluded.itertuples()},
         gpu=plain(settings["gpu_name"].iloc[0]) if settings["gpu_name"].nunique() == 1 else "",
         answer=answer_rows(
@@ -104,9 +101,11 @@ def view_of(
         cases=[
             case_view(row, stages_of.get(row["case"], []), findings.get(row["case"], [])) for row in case_rows(cases)
         ],
+        begun=begun.min(),
+        ended=ended.max(),
+        matrix_rates=cases["matmul_flops_per_s"].dropna(),
         facts=about(cases),
         notes=frozenset(name for name, holds in _notes(cases).items() if holds),
-        columns=columns,
         rules=explained(finding for of_case in findings.values() for finding in of_case),
     )
 
