@@ -31,11 +31,6 @@ def with_official_steps(cases: pd.DataFrame) -> pd.DataFrame:
     return cases.assign(**figures, scaled=more != 0)
 
 
-def is_of_one_step(case: CaseRow) -> bool:
-    """Whether s/step of a case is the time of a single step."""
-    return bool(case["typical_steps"] == 1)
-
-
 def comparable(cases: pd.DataFrame) -> pd.DataFrame:
     """Cases that ran to their end, of the real models and not on the CPU, and whose times say something of those."""
     return _of_real_use(cases[(cases["status"] == OK) & (cases["device"].fillna("") != "cpu")])

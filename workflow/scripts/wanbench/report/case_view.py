@@ -8,9 +8,8 @@ import pandas as pd
 
 from wanbench.analysis.breakdown import Row, breakdown
 from wanbench.analysis.case_rows import CaseRow
-from wanbench.analysis.comparable import is_of_one_step
 from wanbench.analysis.mfu import mfu_pct
-from wanbench.analysis.numbers import NOT_MEASURED, fixed, plain, with_unit
+from wanbench.analysis.numbers import fixed, plain
 from wanbench.analysis.outliers import UnusualGeneration, unusual_generations
 from wanbench.findings.basis import Finding
 from wanbench.registry import settings as registry
@@ -34,7 +33,6 @@ class CaseView:
         row: of the cases table.
         settings: how its video is made, in words.
         stages: its table; None where no stage was reached.
-        statistics: of its steps, by label, with units.
         unusual: generations that took unlike the others.
         checkpoint: its stage that loaded one from a folder.
         measured: number of generations that figures are of.
@@ -43,7 +41,6 @@ class CaseView:
     row: CaseRow
     settings: str
     stages: str | None
-    statistics: dict[str, str]
     unusual: list[UnusualGeneration]
     findings: Sequence[Finding]
     checkpoint: Mapping[str, Any] | None
@@ -62,7 +59,6 @@ def case_view(case: CaseRow, stages: Sequence[Mapping[str, Any]], findings: Sequ
         row=case,
         settings=plain(registry.printed(values)),
         stages=_stage_table(breakdown(stages), case),
-        statistics=_statistics(case) if case["steps_done"] else {},
         unusual=unusual_generations(stages),
         findings=findings,
         checkpoint=next((stage for stage in stages if stage["checkpoint_bytes"] is not None), None),
@@ -87,30 +83,3 @@ def _stage_table(rows: Sequence[Row], case: CaseRow) -> str | None:
     if not any(row.loading_s or row.offloading_s for row in rows):
         cells = [{key: text for key, text in row.items() if "oading" not in key} for row in cells]
     return compact_table(without_empty(cells, kept=["Stage", *(metric.label for metric in _METRICS)]), ("Stage",))
-
-
-def _statistics(case: CaseRow) -> dict[str, str]:
-    of_one = " (1 step)" if is_of_one_step(case) else ""
-    kind = "Median" if case["cache"] == "none" else "Mean"
-    texts = {
-        "Avg Time per Step": with_unit(fixed(case["step_mean_s"]), "s"),
-        "Avg SM Activity": with_unit(fixed(case["inference_sm_activity_pct"], 1), "%"),
-        "Avg CPU Utilization": with_unit(fixed(case["inference_cpu_pct"], 1), "%"),
-        "Total Inference Load": fixed(case["inference_comp_load_pct_s"], 0),
-        f"{kind} Time per Step": with_unit(fixed(case["step_s"]), "s") + of_one,
-        "First Step": with_unit(fixed(case["first_step_s"]), "s"),
-        "First Step of the Cold Generation": with_unit(fixed(case["cold_first_step_s"]), "s"),
-        "Expert Switch Step": with_unit(fixed(case["switch_step_s"]), "s"),
-        "Passes Reused by the Cache": _reused(case),
-        f"{kind} Energy per Step": with_unit(fixed(case["step_energy_j"], 0), "J") + of_one,
-        "Energy per Second of Video": with_unit(fixed(case["video_second_energy_j"], 0), "J"),
-    }
-    if case["generations"] < 2:
-        del texts["First Step of the Cold Generation"]
-    return {label: text for label, text in texts.items() if not text.startswith(NOT_MEASURED)}
-
-
-def _reused(case: CaseRow) -> str:
-    if case["cache"] == "none" or pd.isna(case["passes"]):
-        return NOT_MEASURED
-    return f"{case['passes_reused']:.0f} of {case['passes']:.0f}"

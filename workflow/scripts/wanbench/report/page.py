@@ -69,7 +69,7 @@ def to_page(view: View, pictures: Sequence[PagePicture]) -> str:
     return environment.get_template("report.html.j2").render(
         view=view,
         answer=[_card(row) for row in view.answer],
-        answer_lines=to_html(re.sub(r"(?m)^(\|.*|## .*)$\n*", "", rendered("answer.md.j2", view=view))),
+        answer_lines=to_html(rendered("answer_lines.md.j2", view=view)),
         texts=texts,
         pictures=[picture for picture in pictures if picture.case is None],
         cases=[

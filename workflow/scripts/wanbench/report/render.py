@@ -7,7 +7,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.environment import TemplateModule
 
-from wanbench.analysis.numbers import FILTERS, escaped_but_code, plain, some
+from wanbench.analysis.numbers import FILTERS, escaped_but_code, plain, some, with_unit
 from wanbench.analysis.tables import guidance_text
 from wanbench.models.facts import MODELS
 from wanbench.registry.metrics import shown_in
@@ -34,6 +34,7 @@ _ENVIRONMENT.filters |= FILTERS | {
     "supported": supported,
     "shown": shown,
     "table": lambda rows, text_columns=None: markdown_table(rows, text_columns or list(rows[0])),
+    "unit": with_unit,
     "visible": visible,
 }
 _ENVIRONMENT.tests["known"] = lambda value: not pd.isna(value)
