@@ -14,44 +14,41 @@ from reports import read_back
 from traces import GPU, HOST, LIMITS, records, trace_of, write
 from wanbench.compare.baseline import baseline_digest, baseline_files
 from wanbench.compare.change_verdict import compared_runs
-from wanbench.compare.export import as_json, as_table, ending, errors_of
+from wanbench.compare.export import as_json, as_table
 from wanbench.compare.sides import side_of
+from wanbench.report.render import rendered
 from wanbench.util.errors import InputError
 
 GOLDEN = ROOT / "tests/data/comparison.json"
 
 
-@pytest.mark.parametrize(
-    ("cases", "why"),
-    [
-        (
-            [],
-            "no case of the baseline has the name or the settings of one of this grid "
-            "(--config grid=FILE names another)",
-        ),
-        ([{"case": "a"}], "all cases that belong together made different videos"),
-    ],
-    ids=["no pairs", "other videos"],
-)
-def test_a_comparison_of_nothing_is_an_error(cases: list[dict], why: str) -> None:
-    content: dict[str, Any] = {"worse": [], "excluded": [], "cases": cases, "rows": [], "not_measured_again": []}
-    assert errors_of(content) == {"but nothing was compared": [why]}
+NOTHING: dict[str, Any] = {
+    **{key: [] for key in ("worse", "excluded", "cases", "rows", "not_measured_again", "only_old", "only_new")},
+    "verdicts": {},
+}
 
 
-def test_a_comparison_of_traces_with_themselves_is_an_error() -> None:
-    content: dict[str, Any] = {"worse": [], "excluded": [], "cases": [{"case": "a"}, {"case": "b"}]}
-    content["rows"] = [{"case": "a"}, {"case": "b"}]
-    assert errors_of(content | {"not_measured_again": ["a"]}) == {}
-    (line,) = errors_of(content | {"not_measured_again": ["a", "b"]})["but nothing was compared"]
-    assert "nothing was measured again" in line
+def errors(**comparison: Any) -> str:
+    return rendered("comparison_errors.j2", **NOTHING | comparison).strip()
+
+
+def test_what_is_an_error_of_the_command_is_named() -> None:
+    assert "(--config grid=FILE names another)" in errors()
+    assert "all cases that belong together made different videos" in errors(cases=[{"case": "a"}])
+    both = [{"case": "a"}, {"case": "b"}]
+    assert errors(cases=both, rows=both, not_measured_again=["a"]) == ""
+    assert "nothing was measured again" in errors(cases=both, rows=both, not_measured_again=["a", "b"])
+    lines = errors(cases=both, rows=both, worse=["a: slower"], excluded=["b: \x1b stale"]).splitlines()
+    assert lines == ["Worse than the baseline:", "a: slower", "", "Could not be compared:", "b: \\x1b stale"]
 
 
 def test_a_comparison_ends_with_its_counts() -> None:
-    lists = {"not_measured_again": [], "only_old": [], "only_new": [], "excluded": []}
-    nothing: dict[str, Any] = {"cases": [], "verdicts": {}} | lists
-    assert ending(nothing) == ["Cases: none", "Verdicts of measures: none"]
+    def end(**comparison: Any) -> list[str]:
+        return rendered("comparison_end.j2", **NOTHING | comparison).strip().splitlines()
+
+    assert end() == ["Cases: none", "Verdicts of measures: none"]
     some = {"cases": [{"case": "a"}, {"case": "b"}], "verdicts": {"same": 9, "slower": 1}, "only_old": ["c"]}
-    assert ending(nothing | some | {"not_measured_again": ["a"]}) == [
+    assert end(**some, not_measured_again=["a"]) == [
         "Cases: 2 of both sides, 1 not measured again, 1 only in the baseline",
         "Verdicts of measures: 9 same, 1 slower",
     ]

@@ -78,7 +78,7 @@ def test_a_copy_of_the_results_is_the_same(project: Project) -> None:
     assert run.code == 1
     assert f"{B}: VAE decoding slower (100.00 times)" in run.output
     assert re.search(r"^Verdicts of measures: .*\d slower", run.output, re.M), run.output
-    assert f"{A}: " not in run.output.split("worse than the baseline is:")[1].split("\n\n")[0]
+    assert f"{A}: " not in run.output.split("Worse than the baseline:")[1].split("\n\n")[0]
     assert "VAE decoding slower" in project.read("results/comparison.md")
     change(project.folder / f"old/{B}.json", hundredfold)
     run = project.snakemake("compare", "--config", "baseline=old")
@@ -95,9 +95,9 @@ def test_a_trace_that_was_excluded_ends_the_command_and_a_case_that_the_grid_doe
     trace.write_text(trace.read_text()[:1000])
     run = project.snakemake("compare", "--config", "baseline=old")
     assert run.code == 1
-    message = "The comparison results/comparison.md is complete, but could not compare:\n"
+    message = "The comparison results/comparison.md is complete, but:\nCould not be compared:\n"
     assert f"{message}this run: results/traces/{B}.json: not valid JSON" in run.output
-    assert "worse than the baseline" not in run.output
+    assert "Worse than the baseline" not in run.output
     assert f"this run: results/traces/{B}.json: not valid JSON" in project.read("logs/results/compare.log")
     assert f"## Excluded, and why\n\n- this run: results/traces/{B}" in project.read("results/comparison.md").replace(
         "\\", ""
@@ -128,6 +128,6 @@ def test_a_baseline_with_nothing_to_compare_says_why(project: Project, tmp_path:
     (tmp_path / "other/broken.json").write_text("{")
     run = project.snakemake("compare", "--config", f"baseline={tmp_path}/other")
     assert run.code == 1
-    assert "but nothing was compared:\nno case of the baseline has" in run.output
+    assert "Nothing was compared:\nno case of the baseline has" in run.output
     assert f"{tmp_path}/other/broken.json: not valid JSON" in run.output
     assert json.loads(project.read("results/comparison.json"))["only_old"] == ["c"]

@@ -8,15 +8,14 @@ from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config)
 
-from wanbench.compare.export import ending, errors_of
+from wanbench.report.render import rendered
 
 comparison = json.loads(Path(snakemake.input.json).read_text("utf-8"))
-errors = errors_of(comparison)
-Path(snakemake.log[0]).write_text("".join(f"{line}\n" for lines in errors.values() for line in lines), "utf-8")
+errors = rendered("comparison_errors.j2", **comparison).strip()
+Path(snakemake.log[0]).write_text(errors and f"{errors}\n", "utf-8")
 markdown, as_json, report = snakemake.input
 print(f"The comparison: {markdown}, {as_json}")
 print(f"The report: {report}")
-print("\n".join(ending(comparison)))
+print(rendered("comparison_end.j2", **comparison).strip())
 if errors:
-    parts = ["\n".join([f"{what}:", *lines]) for what, lines in errors.items()]
-    sys.exit(f"The comparison {markdown} is complete, " + "\n\n".join(parts))
+    sys.exit(f"The comparison {markdown} is complete, but:\n{errors}")

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.case_rows import CaseRow
+from wanbench.analysis.tables import CaseRow
 from wanbench.models.facts import MODELS
 from wanbench.registry.stages import OK, OOM
 
@@ -67,7 +67,3 @@ def host_mem_bytes(cases: pd.DataFrame) -> pd.Series:
 def shown_setting(key: str, value: Any) -> str:
     """A setting as a grid file has it."""
     return f"{key}: {str(value).lower() if isinstance(value, bool) else value}"
-
-
-def known(value: Any) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)

@@ -1,9 +1,7 @@
 """The most that a GPU can do, for model FLOPs utilisation (MFU)."""
 
-import pandas as pd
-
 from wanbench.analysis.breakdown import Row
-from wanbench.analysis.case_rows import CaseRow
+from wanbench.analysis.tables import CaseRow
 from wanbench.registry import stages as stage_names
 
 # Dense bfloat16 tensor-core rate without sparsity, in operations per second, from NVIDIA's datasheets. A board of a
@@ -29,8 +27,7 @@ def peak_of(case: CaseRow) -> tuple[float, str] | None:
     """The rate that MFU divides by, and where it is from; None where neither is known."""
     if case["gpu_name"] in DATASHEET_BF16_FLOPS_PER_S:
         return DATASHEET_BF16_FLOPS_PER_S[case["gpu_name"]], "datasheet"
-    measured_per_s = case["matmul_flops_per_s"]
-    return None if pd.isna(measured_per_s) else (measured_per_s, "measured")
+    return case["matmul_flops_per_s"] and (case["matmul_flops_per_s"], "measured")
 
 
 def mfu_pct(row: Row, case: CaseRow) -> float | None:

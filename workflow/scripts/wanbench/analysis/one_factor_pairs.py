@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from wanbench.analysis.case_rows import case_rows
 from wanbench.analysis.comparable import COLD, WARM, comparable, with_official_steps
+from wanbench.analysis.tables import records
 from wanbench.registry.settings import METHOD, SETTINGS, WORKLOAD, is_lossy, keys
 
 # Times are scaled to the official steps. Seeds, prompts and the like change no time.
@@ -43,7 +43,7 @@ def one_factor_pairs(cases: pd.DataFrame) -> pd.DataFrame:
 
 def _prepared(cases: pd.DataFrame) -> pd.DataFrame:
     """The cases with what a merge looks at."""
-    table = with_official_steps(cases).assign(lossy=[is_lossy(case) for case in case_rows(cases)])
+    table = with_official_steps(cases).assign(lossy=[is_lossy(case) for case in records(cases)])
     table["fixed"] = _joined(table, [*_WORKLOAD, *_MACHINE])
     for key in FACTORS:
         text = table[key].astype("string").str.lower()

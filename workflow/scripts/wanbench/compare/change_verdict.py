@@ -10,16 +10,7 @@ import pandas as pd
 from wanbench.analysis.collect import collect
 from wanbench.analysis.numbers import NOT_MEASURED
 from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, match, other_video
-from wanbench.compare.policy import (
-    BY_THE_GPU,
-    MEASURE,
-    OF_ANY_GENERATION,
-    ON_CPU_TIMES,
-    POLICIES,
-    STAGE,
-    MetricPolicy,
-    policy_of,
-)
+from wanbench.compare.policy import MEASURE, MEASURES, ON_CPU_TIMES, STAGE, MetricPolicy, policy_of
 from wanbench.compare.sides import Side, ended_well, side_of
 from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError
@@ -141,7 +132,7 @@ def _both(pairs: pd.DataFrame, old: pd.DataFrame, new: pd.DataFrame) -> pd.DataF
     old = pairs.merge(old.rename(columns={"case": "old_case"}), on="old_case")
     new = pairs.merge(new, on="case")
     keys = ["old_case", "case", "kind", "key"]
-    measures = pairs.assign(kind=MEASURE).merge(pd.DataFrame({"key": list(POLICIES)}), how="cross")
+    measures = pairs.assign(kind=MEASURE).merge(pd.DataFrame({"key": MEASURES}), how="cross")
     every = pd.concat([measures, *(each.loc[each["kind"] == STAGE, keys] for each in (new, old))]).drop_duplicates()
     every = every.merge(old[keys + _VALUES], on=keys, how="left")
     return every.merge(new[keys + _VALUES], on=keys, how="left", suffixes=("_old", "_new"))
@@ -198,11 +189,11 @@ def _judged(case: ComparedCase, figures: pd.DataFrame) -> pd.DataFrame:
         ratio=new / old.where(old != 0),
         spread=spread,
     )
-    rows = zip(policies, figures["key"], old, new, spread)
+    rows = zip(policies, old, new, spread)
     return judged.assign(verdict=[verdict_of(policy, case, *row) for policy, *row in rows])
 
 
-def verdict_of(policy: MetricPolicy, case: ComparedCase, key: str, old: float, new: float, spread: float) -> str:
+def verdict_of(policy: MetricPolicy, case: ComparedCase, old: float, new: float, spread: float) -> str:
     """The verdict on one measure or stage of two cases; what was not measured (NaN) has none to withhold."""
     if math.isnan(old) or math.isnan(new):
         return NOT_MEASURED
@@ -210,10 +201,10 @@ def verdict_of(policy: MetricPolicy, case: ComparedCase, key: str, old: float, n
         return case.withheld
     if not policy.judged:
         return NOT_JUDGED
-    by_the_gpu = policy.unit == "bytes" or (case.gpu_alone and key in BY_THE_GPU)
+    by_the_gpu = policy.unit == "bytes" or (case.gpu_alone and policy.by_the_gpu)
     if case.busy is not None and not by_the_gpu:
         return BUSY_MACHINE
-    if case.cold_beside_warm and key not in OF_ANY_GENERATION:
+    if case.cold_beside_warm and not policy.whole_process:
         return COLD_BESIDE_WARM
     if any(difference.kind == ANOTHER_GPU for difference in case.differences):
         if policy.other_gpu_share is None:

@@ -1,6 +1,7 @@
 """One side of a comparison: the tables of its traces, and what decides which cases belong together."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +9,8 @@ from typing import Any
 import pandas as pd
 
 from wanbench.analysis.breakdown import breakdown
-from wanbench.analysis.outliers import median_error
 from wanbench.analysis.tables import TraceTables, records_by_case, tables_of
-from wanbench.compare.policy import MEASURE, POLICIES, STAGE, STEP_STAGES
+from wanbench.compare.policy import MEASURE, MEASURES, STAGE, STEP_STAGES
 from wanbench.findings.disturbed import others_cpu_pct
 from wanbench.registry import stages as stage_names
 from wanbench.registry.settings import PLACE, keys
@@ -51,7 +51,11 @@ _SOFTWARE = {
     "threads of torch": "cpu_threads_torch",
     "measuring code": "measure_digest",
 }
-
+# Makes the median absolute deviation of normally distributed values their standard deviation
+# (Rousseeuw and Croux 1993, "Alternatives to the Median Absolute Deviation").
+_NORMAL = 1.4826
+# The median of n normal values varies by this times their standard deviation over sqrt(n), for large n.
+_MEDIAN_OVER_MEAN = math.sqrt(math.pi / 2)
 _COLUMNS = (
     *("case", "status", "started_at", "output_finite", "doubt", "cold_only", "busy_pct", "gpu_uuids"),
     *("settings", "how_often", "hardware", "software", "variables", "settings_key", "how_often_key"),
@@ -138,9 +142,15 @@ def _doubt(case: dict[str, Any]) -> str | None:
 def _spread(tables: TraceTables) -> pd.DataFrame:
     cases = tables.cases["case"]
     values = tables.values.assign(case=tables.values["trace"].map(cases), kind=MEASURE)
-    long = pd.concat([values[values["key"].isin(POLICIES)], _stage_values(tables, values)])
+    long = pd.concat([values[values["key"].isin(MEASURES)], _stage_values(tables, values)])
     grouped = long.groupby(["case", "kind", "key"], sort=False)["value"]
-    return grouped.agg(value="median", standard_error=lambda each: median_error(list(each))).reset_index()
+    return grouped.agg(value="median", standard_error=_median_error).reset_index()
+
+
+def _median_error(values: pd.Series) -> float | None:
+    """Standard error of the median, from the median absolute deviation; None for one value, which has no spread."""
+    deviation = (values - values.median()).abs().median()
+    return _MEDIAN_OVER_MEAN * _NORMAL * deviation / math.sqrt(len(values)) if len(values) > 1 else None
 
 
 def _stage_values(tables: TraceTables, values: pd.DataFrame) -> pd.DataFrame:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from wanbench.analysis.case_rows import CaseRow, case_of
 from wanbench.analysis.comparable import shown_setting
+from wanbench.analysis.tables import CaseRow
 from wanbench.cases.several_gpus import PARALLEL_OFFLOAD
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.findings.basis import Context
@@ -72,7 +72,7 @@ class Resident:
 
 def option(context: Context, **wanted: Any) -> Option | None:
     """Settings with all that must change beside them; None where the case has them or may not, or of no estimate."""
-    case = case_of(context.case)
+    case = context.as_case
     changes = {key: value for key, value in wanted.items() if getattr(case, key) != value}
     # One data type of 16 bit saves as much as the other.
     if changes.get("vae_dtype") == "bfloat16" and case.vae_dtype == "float16":
@@ -98,7 +98,7 @@ def option(context: Context, **wanted: Any) -> Option | None:
 
 def savings(context: Context) -> list[Option]:
     """Options whose estimate is lower than the case's by more than equal cases differ, the cheapest first."""
-    own_bytes = estimated_peak_bytes(case_of(context.case))
+    own_bytes = estimated_peak_bytes(context.as_case)
     if own_bytes is None:
         return []
     most_bytes = (1 - context.thresholds.no_effect_memory_pct / 100) * own_bytes
@@ -117,7 +117,7 @@ def that_fit(context: Context) -> list[Option]:
 
 def without_offload(context: Context) -> Resident:
     """Whether all weights fit the GPU together, and else how."""
-    needed_bytes = estimated_peak_bytes(replace(case_of(context.case), offload="none"))
+    needed_bytes = estimated_peak_bytes(replace(context.as_case, offload="none"))
     holds = fits(context, needed_bytes)
     if holds is not False:
         return Resident(needed_bytes, holds)

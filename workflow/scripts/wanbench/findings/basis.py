@@ -6,12 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import pandas as pd
-
 from wanbench.analysis.breakdown import Row
-from wanbench.analysis.case_rows import CaseRow
-from wanbench.analysis.comparable import known
 from wanbench.analysis.figures import mean_over_time
+from wanbench.analysis.tables import CaseRow
+from wanbench.cases.case import Case
 from wanbench.findings.sentences import explanation_of
 from wanbench.findings.thresholds import Thresholds
 from wanbench.models.facts import MODELS
@@ -84,11 +82,19 @@ class Context:
 
     def number(self, key: str) -> float | None:
         """A figure of the case, None where it was not measured."""
-        return known(self.case[key])
+        return None if self.case[key] is None else float(self.case[key])
 
     def numbers(self, *keys: str) -> dict[str, float]:
         """Figures of the case as evidence; none of what was not measured."""
         return {key: value for key in keys if (value := self.number(key)) is not None}
+
+    @cached_property
+    def as_case(self) -> Case:
+        """The case as it ran; None for the digests, which no column has."""
+        values = {key: self.case.get(key) for key in Case.__dataclass_fields__}
+        scales = (self.case["guidance_first"], self.case["guidance_second"])
+        guidance = tuple(float(scale) for scale in scales if scale is not None)
+        return Case(**values | {"name": self.case["case"], "guidance": guidance})
 
     @property
     def failed_checks(self) -> list[str]:
@@ -101,7 +107,7 @@ class Context:
     @property
     def on_the_cpu(self) -> bool:
         """Whether the case ran without a GPU, so that it has neither clocks nor weight transfers."""
-        return pd.notna(self.case["device"]) and self.case["device"] == "cpu"
+        return self.case["device"] == "cpu"
 
     @cached_property
     def switch_steps(self) -> set[int]:

@@ -4,9 +4,6 @@ import math
 import statistics
 from collections.abc import Iterator
 
-import pandas as pd
-
-from wanbench.analysis.case_rows import case_of
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.findings.advice import Option, fits, savings, that_fit, without_offload
 from wanbench.findings.basis import WARNING, Context, Found, rule
@@ -21,14 +18,14 @@ def out_of_memory(context: Context) -> Iterator[Found]:
     if context.case["status"] != stage_names.OOM:
         return
     of_host, stage = _is_of_the_host(context), context.case["stage_reached"]
-    said = {"stage": "" if pd.isna(stage) else stage, "of_host": of_host}
+    said = {"stage": stage or "", "of_host": of_host}
     if of_host:
         evidence = context.numbers("sys_mem_total_bytes", "mem_limit_bytes", "process_mem_bytes")
         there_bytes = min(context.numbers("sys_mem_total_bytes", "mem_limit_bytes").values(), default=None)
         yield Found(WARNING, evidence, said=said | {"there_bytes": there_bytes})
         return
     evidence = context.numbers("gpu_mem_total_bytes", "estimated_peak_bytes")
-    should_fit = fits(context, estimated_peak_bytes(case_of(context.case)))
+    should_fit = fits(context, estimated_peak_bytes(context.as_case))
     options = [] if should_fit is not False else that_fit(context)
     said |= {"should_fit": should_fit, "options": options}
     yield Found(WARNING, evidence, tuple(option.settings for option in options), said)

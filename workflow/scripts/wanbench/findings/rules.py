@@ -6,9 +6,8 @@ from typing import Any
 import pandas as pd
 
 from wanbench.analysis.breakdown import breakdown
-from wanbench.analysis.case_rows import case_rows
 from wanbench.analysis.one_factor_pairs import one_factor_pairs
-from wanbench.analysis.tables import records_by_case
+from wanbench.analysis.tables import records, records_by_case
 from wanbench.findings import (
     disturbed,
     gpu_use,
@@ -42,7 +41,7 @@ def findings_by_case(
     """
     pairs = records_by_case(one_factor_pairs(cases))
     found = {}
-    for case in case_rows(cases):
+    for case in records(cases):
         name, stages = case["case"], stages_of.get(case["case"], [])
         found[name] = findings_of(Context(case, breakdown(stages), stages, pairs.get(name, []), thresholds))
     return found

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from wanbench.analysis.case_rows import case_of
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.findings.advice import alternatives, fits, without_offload
 from wanbench.findings.basis import NOTE, Context, Found, rule, total_of
@@ -43,7 +42,7 @@ def _decoding_settings(context: Context) -> tuple[list[str], int | None]:
     # Many CPUs emulate bfloat16, slower than float32.
     if case["vae_dtype"] == "float32" and not context.on_the_cpu and advisable(context, "vae_dtype", "bfloat16"):
         settings.append("vae_dtype: bfloat16")
-    untiled_bytes = estimated_peak_bytes(replace(case_of(case), vae_tiling=False))
+    untiled_bytes = estimated_peak_bytes(replace(context.as_case, vae_tiling=False))
     if case["vae_tiling"] and fits(context, untiled_bytes) and advisable(context, "vae_tiling", "false"):
         settings.append("vae_tiling: false")
     return settings, untiled_bytes

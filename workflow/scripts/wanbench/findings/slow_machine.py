@@ -3,8 +3,6 @@
 import re
 from collections.abc import Iterator
 
-import pandas as pd
-
 from wanbench.findings.basis import NOTE, WARNING, Context, Found, rule
 
 # What each does, by name; the pattern is of the values that do it.
@@ -36,7 +34,7 @@ _OF_GPUS = ("CUDA_", "CUBLAS_", "NVIDIA_", "NCCL_")
 @rule
 def slow_variables(context: Context) -> Iterator[Found]:
     text = context.case["variables"]
-    if pd.isna(text):
+    if text is None:
         return
     values = dict(entry.partition("=")[::2] for entry in text.split("; "))
     matter = [name for name in values if name in _SLOW and not (context.on_the_cpu and name.startswith(_OF_GPUS))]
@@ -76,9 +74,9 @@ def not_on_the_gpu(context: Context) -> Iterator[Found]:
     if not context.on_the_cpu:
         return
     error, torch_says = context.case["gpu_telemetry_error"], context.case["torch_refuses_gpu"]
-    if pd.notna(error):
+    if error is not None:
         yield Found(WARNING, {}, said={"why": error})
-    elif pd.notna(context.case["gpu_driver"]) and pd.notna(torch_says):
+    elif context.case["gpu_driver"] and torch_says:
         yield Found(WARNING, {}, said={"why": f"torch refuses the GPU beside it ({torch_says})"})
 
 

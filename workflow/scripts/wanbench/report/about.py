@@ -2,15 +2,15 @@
 
 import pandas as pd
 
-from wanbench.analysis.case_rows import CaseRow, case_rows
 from wanbench.analysis.mfu import peak_of
 from wanbench.analysis.numbers import some
+from wanbench.analysis.tables import CaseRow, records
 from wanbench.report.render import rendered
 
 
 def about(cases: pd.DataFrame) -> dict[str, str]:
     """Facts by name, as Markdown; where cases differ, every variant is named with its count."""
-    facts = pd.DataFrame([_facts_of(case) for case in case_rows(cases)], dtype=object)
+    facts = pd.DataFrame([_facts_of(case) for case in records(cases)], dtype=object)
     return {name: _variants(facts[name]) for name in facts if facts[name].notna().any()}
 
 

@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from wanbench.analysis.breakdown import Row, breakdown
-from wanbench.analysis.case_rows import CaseRow
 from wanbench.analysis.mfu import mfu_pct
 from wanbench.analysis.numbers import fixed, plain
-from wanbench.analysis.outliers import UnusualGeneration, unusual_generations
+from wanbench.analysis.tables import CaseRow
 from wanbench.findings.basis import Finding
 from wanbench.registry import settings as registry
 from wanbench.registry.stage_metrics import OF_STAGES
@@ -33,7 +30,6 @@ class CaseView:
         row: of the cases table.
         settings: how its video is made, in words.
         stages: its table; None where no stage was reached.
-        unusual: generations that took unlike the others.
         checkpoint: its stage that loaded one from a folder.
         measured: number of generations that figures are of.
     """
@@ -41,7 +37,6 @@ class CaseView:
     row: CaseRow
     settings: str
     stages: str | None
-    unusual: list[UnusualGeneration]
     findings: Sequence[Finding]
     checkpoint: Mapping[str, Any] | None
     measured: int
@@ -54,12 +49,10 @@ def case_view(case: CaseRow, stages: Sequence[Mapping[str, Any]], findings: Sequ
         case: its row of the cases table.
         stages: its rows of the stages table, None for what was not measured.
     """
-    values = {key: None if pd.isna(case[key]) else case[key] for key in registry.keys(registry.METHOD)}
     return CaseView(
         row=case,
-        settings=plain(registry.printed(values)),
+        settings=plain(registry.printed({key: case[key] for key in registry.keys(registry.METHOD)})),
         stages=_stage_table(breakdown(stages), case),
-        unusual=unusual_generations(stages),
         findings=findings,
         checkpoint=next((stage for stage in stages if stage["checkpoint_bytes"] is not None), None),
         measured=len({stage["generation"] for stage in stages if stage["measured"]} - {None}),

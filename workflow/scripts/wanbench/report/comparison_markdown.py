@@ -17,9 +17,9 @@ from wanbench.compare.change_verdict import (
     not_measured_again,
     regressions,
 )
-from wanbench.compare.export import HOW_TO_MEASURE_AGAIN, verdict_counts
+from wanbench.compare.export import verdict_counts
 from wanbench.compare.match import Difference, in_all
-from wanbench.compare.policy import MEASURE, ON_CPU_TIMES, OTHER_STAGE, POLICIES, SHOWN_STAGE, MetricPolicy
+from wanbench.compare.policy import MEASURE, ON_CPU_TIMES, POLICIES, MetricPolicy
 from wanbench.report.render import rendered, shown
 
 # Unit of a rule: unit in print, decimals, factor.
@@ -34,13 +34,12 @@ def render(comparison: Comparison) -> str:
         comparison=comparison,
         verdicts=verdict_counts(comparison),
         itself=len(not_measured_again(comparison)),
-        how_to_measure_again=HOW_TO_MEASURE_AGAIN,
         on_cpu_times=ON_CPU_TIMES,
         common=common,
         worse=regressions(comparison),
         cases=[_case(case, comparison.rows, common) for case in comparison.cases],
         changed=[_row(row) for row in comparison.rows.itertuples() if _is_shown(row)],
-        rules=[_rule(policy) for policy in (*POLICIES.values(), OTHER_STAGE, SHOWN_STAGE)],
+        rules=[_rule(policy) for policy in POLICIES.values()],
     )
 
 

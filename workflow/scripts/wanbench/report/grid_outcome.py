@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from wanbench.analysis.case_rows import case_rows
+from wanbench.analysis.tables import records
 from wanbench.cases.messages import of_failed_case, of_no_case
 from wanbench.findings.basis import WARNING, Finding
 from wanbench.registry.stages import FINISHED, OK
@@ -36,7 +36,7 @@ def errors_of(cases: pd.DataFrame, excluded: pd.DataFrame, grid: str) -> list[st
     """
     failed = cases[~cases["status"].isin(FINISHED)]
     keys = ("case", "status", "stage_reached", "error_type", "error_message")
-    lines = [of_failed_case(*(None if pd.isna(case[key]) else case[key] for key in keys)) for case in case_rows(failed)]
+    lines = [of_failed_case(*(case[key] for key in keys)) for case in records(failed)]
     lines += [f"{item.case}: excluded: {item.reason}" for item in excluded.itertuples() if item.of_grid]
     of_none = [f"results/traces/{item.case}.json" for item in excluded.itertuples() if not item.of_grid]
     return lines + ([of_no_case(of_none, grid)] if of_none else [])

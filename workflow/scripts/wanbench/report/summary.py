@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from wanbench.analysis.case_rows import CaseRow, case_rows
 from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain
+from wanbench.analysis.tables import CaseRow, records
 from wanbench.findings import disturbed
 from wanbench.findings.basis import Finding
 from wanbench.registry import settings as registry
@@ -20,14 +20,14 @@ _DIFFERENCES = ("Model", "Steps", "Settings")
 
 def summary(cases: pd.DataFrame, findings: Findings) -> str:
     """The table. Its first eight columns are those of the reference report."""
-    rows = [_row(case, findings.get(case["case"], ())) for case in case_rows(cases)]
+    rows = [_row(case, findings.get(case["case"], ())) for case in records(cases)]
     said = [key for key in _DIFFERENCES if len({row[key] for row in rows}) > 1]
     rows = [{key: text for key, text in row.items() if key not in _DIFFERENCES or key in said} for row in rows]
     return markdown_table(rows, _TEXT_COLUMNS)
 
 
 def _row(case: CaseRow, findings: Sequence[Finding]) -> dict[str, str]:
-    settings = {key: None if pd.isna(case[key]) else case[key] for key in registry.keys(registry.METHOD)}
+    settings = {key: case[key] for key in registry.keys(registry.METHOD)}
     return {
         "Case": case["case"],
         "Res": case["size"] + (" (unofficial)" if case["unofficial_size"] else ""),

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from wanbench.analysis.answer import answers_of
-from wanbench.analysis.case_rows import case_rows
 from wanbench.analysis.numbers import plain
 from wanbench.analysis.settings_table import Prices
-from wanbench.analysis.tables import records_by_case
+from wanbench.analysis.tables import records, records_by_case
 from wanbench.findings.basis import Rule
 from wanbench.findings.rules import explained
 from wanbench.findings.thresholds import Thresholds
@@ -98,9 +97,7 @@ def view_of(
         summary=summary(cases, findings) if len(cases) else "",
         settings=settings_tables(settings, alike_pct, prices.currency),
         published=beside,
-        cases=[
-            case_view(row, stages_of.get(row["case"], []), findings.get(row["case"], [])) for row in case_rows(cases)
-        ],
+        cases=[case_view(row, stages_of.get(row["case"], []), findings.get(row["case"], [])) for row in records(cases)],
         begun=begun.min(),
         ended=ended.max(),
         matrix_rates=cases["matmul_flops_per_s"].dropna(),
