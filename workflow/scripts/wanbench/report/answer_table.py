@@ -19,7 +19,7 @@ def answer_rows(answers: Sequence[Answer], alike_pct: float, currency: str | Non
             "Fastest": cells.fastest(answer),
             "Faster, but changes the video": cells.settings(answer.lossy),
             f"Least memory, {100 * (USEFUL - 1):.0f} % slower at most": cells.light(answer),
-            **{f"On {size} GB": cells.card(answer.cards[size]) for size in CARDS_GB if size in answer.cards},
+            **{f"On {size} GB": cells.card(answer, answer.cards[size]) for size in CARDS_GB if size in answer.cards},
             "On several GPUs": cells.settings(answer.several),
         }
         for answer in answers

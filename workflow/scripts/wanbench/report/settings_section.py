@@ -28,7 +28,7 @@ def _row(way: Mapping[str, Any], alike_pct: float, currency: str | None) -> dict
     spread = spread_of(way, alike_pct)
     return {
         "Settings": plain(way["printed"]) + (" (lossy)" if way["fidelity"] == LOSSY else ""),
-        "Best at": way["best_at"] if way["fits"] else "does not fit",
+        "Best at": _best_at(way),
         "Time (s)": supported(way["time_s"], spread),
         "±": f"{100 * spread:.1f} %" if way["n"] > 1 else "",
         "Used (GB)": gb(way["gpu_mem_used_bytes"]),
@@ -43,3 +43,9 @@ def _row(way: Mapping[str, Any], alike_pct: float, currency: str | None) -> dict
         "Videos/h": supported(way["videos_per_hour"], spread),
         "Cases": f"{way['n']} {way['kind']}" if way["fits"] else str(way["n"]),
     }
+
+
+def _best_at(way: Mapping[str, Any]) -> str:
+    if not way["fits"]:
+        return "does not fit"
+    return way["best_at"] + (f" (on {way['gpus']} GPUs)" if way["gpus"] > 1 and way["best_at"] else "")
