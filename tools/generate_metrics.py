@@ -23,13 +23,13 @@ def tables_page() -> str:
 
 
 def _rows(table: str, group: str) -> str:
-    rows = [("Column", "Type", "Unit", "Meaning", "Empty"), ("---",) * 5, *map(_row, TABLES[table][group])]
+    rows = [("Column", "Type", "Meaning", "Empty"), ("---",) * 4, *map(_row, TABLES[table][group])]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
 
 
 def _row(metric: Metric) -> tuple[str, ...]:
     several = f" ({metric.over_gpus})" if metric.over_gpus else ""
-    return f"`{metric.key}`", dtype(metric), metric.unit, metric.meaning + several, metric.empty
+    return f"`{metric.key}`", dtype(metric), metric.meaning + several, metric.empty
 
 
 def trace_schema() -> str:

@@ -19,15 +19,10 @@ MEDIAN, SUM, ANY, FIRST = "median", "sum", "any", "first"
 REQUIRED, OPTIONAL, NULLABLE = "required", "optional", "nullable"
 SUMMARY, STATISTICS, STAGE_TABLE = "summary", "statistics", "stage table"
 
-_UNITS = {
-    "_flops_per_s": "operations/s", "_bytes_per_s": "bytes/s", "_pct_s": "percent-seconds", "_bytes": "bytes", "_pct": "%",
-    "_s": "s", "_j": "J", "_w": "W", "_mhz": "MHz", "_c": "degrees Celsius", "flops": "operations",
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of one table.
+    """One metric of one table; its unit is the end of its key.
 
     Attributes:
         type: text, whole, real or truth.
@@ -60,11 +55,6 @@ class Metric:
     meaning: str = ""
     empty: str = ""
 
-    @property
-    def unit(self) -> str:
-        """From the end of the key; empty for texts and for numbers of things."""
-        return next((unit for end, unit in _UNITS.items() if self.key.endswith(end) and self.type in (WHOLE, REAL)), "")
-
 
 # The groups of the stages table, by heading. In the order of the columns.
 # fmt: off
@@ -77,7 +67,7 @@ STAGES: dict[str, tuple[Metric, ...]] = {
         Metric("excluded", TEXT, meaning="failed checks for which its generation is excluded, with blanks between them", empty="not excluded"),
         Metric("start_s", REAL, meaning="its begin, since the start of the measuring process"),
         Metric("extent_s", REAL, meaning="from its first to its last instant; other stages may lie in it"),
-        Metric("time_s", REAL, report=STAGE_TABLE, over_generations=MEDIAN, trace=REQUIRED, label="Time (s)", meaning="wall clock between its boundaries, with the device synchronised at both, without the stages that lie in it; `Total_Execution` keeps them"),
+        Metric("time_s", REAL, report=STAGE_TABLE, over_generations=MEDIAN, trace=REQUIRED, label="Time (s)", meaning="wall clock between its boundaries, without the stages that lie in it (`Total_Execution` keeps them); the device is synchronised at both"),
         Metric("flops", REAL, report=STAGE_TABLE, decimals=1, scale=1e-12, over_generations=MEDIAN, over_gpus=SUM, trace=OPTIONAL, schema={"type": "integer"}, label="TFLOP", meaning="floating-point operations (not a rate), counted in closed form; of `TI2V_Preprocess` those of VAE encoding", empty="computes nothing that is counted, a step with a cache, a VAE of other sizes, or cut short"),
         Metric("interrupted", TRUTH, report=STAGE_TABLE, over_generations=ANY, trace=OPTIONAL, schema={"const": True}, label="Interrupted", meaning="the case ended in this stage, which has the time up to that", empty="it ran to its end"),
         Metric("step", WHOLE, trace=OPTIONAL, meaning="number of the denoising step, from 0", empty="other stages"),
@@ -88,7 +78,7 @@ STAGES: dict[str, tuple[Metric, ...]] = {
         Metric("gpu_mem_reserved_bytes", WHOLE, report=STAGE_TABLE, decimals=2, scale=1e-9, over_generations=HIGHEST, over_gpus=FIRST, trace=NULLABLE, label="GPU Reserved (GB)", meaning="highest memory that torch's allocator held", empty="as `gpu_mem_allocated_bytes`"),
     ),
     "Sampled": (
-        Metric("cpu_pct", REAL, report=STAGE_TABLE, decimals=1, over_time=INTERVAL_MEAN, over_generations=MEDIAN, track=("CPU (%)", "machine", 1), trace=NULLABLE, label="CPU (%)", meaning="the whole machine's, of all logical cores, at most 100; good to some percent in a stage of a few samples", empty="not sampled"),
+        Metric("cpu_pct", REAL, report=STAGE_TABLE, decimals=1, over_time=INTERVAL_MEAN, over_generations=MEDIAN, track=("CPU (%)", "machine", 1), trace=NULLABLE, label="CPU (%)", meaning="the whole machine's, of all logical cores; in a stage of few samples good to some percent", empty="not sampled"),
         Metric("sys_mem_bytes", REAL, report=STAGE_TABLE, decimals=2, scale=1e-9, over_time=HIGHEST, over_generations=HIGHEST, track=("System memory (GB)", "machine", 1e-9), trace=NULLABLE, label="Sys Mem (GB)", meaning="highest use of the whole machine's memory", empty="not sampled"),
         Metric("sys_mem_mean_bytes", REAL, over_time=MEAN, reading="sys_mem_bytes", trace=NULLABLE, meaning="mean of the same", empty="not sampled"),
         Metric("sm_activity_pct", REAL, report=STAGE_TABLE, decimals=1, over_time=INTERVAL_MEAN, over_generations=MEDIAN, over_gpus=MEAN, track=("GPU activity (%)", "SM", 1), trace=NULLABLE, label="SM Act (%)", meaning="share of time in which multiprocessors had work (GPM; before Hopper NVML's GPU utilisation, and the report says so)", empty="not sampled"),
@@ -99,32 +89,32 @@ STAGES: dict[str, tuple[Metric, ...]] = {
         Metric("graphics_activity_pct", REAL, over_time=INTERVAL_MEAN, over_gpus=MEAN, track=("GPU activity (%)", "graphics", 1), trace=NULLABLE, meaning="share of time in which anything ran on the GPU (GPM)", empty="not sampled"),
         Metric("pcie_tx_bytes_per_s", REAL, over_time=INTERVAL_MEAN, over_gpus=SUM, track=("PCIe (GB/s)", "from GPU", 1e-9), trace=NULLABLE, meaning="PCIe traffic from the GPU (GPM)", empty="not sampled"),
         Metric("pcie_rx_bytes_per_s", REAL, over_time=INTERVAL_MEAN, over_gpus=SUM, track=("PCIe (GB/s)", "to GPU", 1e-9), trace=NULLABLE, meaning="PCIe traffic to the GPU (GPM)", empty="not sampled"),
-        Metric("nvlink_tx_bytes_per_s", REAL, over_time=INTERVAL_MEAN, over_gpus=SUM, track=("NVLink (GB/s)", "from GPU", 1e-9), trace=NULLABLE, meaning="NVLink traffic from the GPU, over all its links (GPM)", empty="not sampled, no NVLink, or an older trace"),
-        Metric("nvlink_rx_bytes_per_s", REAL, over_time=INTERVAL_MEAN, over_gpus=SUM, track=("NVLink (GB/s)", "to GPU", 1e-9), trace=NULLABLE, meaning="NVLink traffic to the GPU, over all its links (GPM)", empty="not sampled, no NVLink, or an older trace"),
+        Metric("nvlink_tx_bytes_per_s", REAL, over_time=INTERVAL_MEAN, over_gpus=SUM, track=("NVLink (GB/s)", "from GPU", 1e-9), trace=NULLABLE, meaning="NVLink traffic from the GPU, over all its links (GPM)", empty="not sampled, no NVLink"),
+        Metric("nvlink_rx_bytes_per_s", REAL, over_time=INTERVAL_MEAN, over_gpus=SUM, track=("NVLink (GB/s)", "to GPU", 1e-9), trace=NULLABLE, meaning="NVLink traffic to the GPU, over all its links (GPM)", empty="not sampled, no NVLink"),
         Metric("gpu_mem_used_bytes", REAL, report=STAGE_TABLE, decimals=2, scale=1e-9, over_time=HIGHEST, over_generations=HIGHEST, over_gpus=HIGHEST, track=("GPU memory (GB)", "device", 1e-9), trace=NULLABLE, label="GPU Used (GB)", meaning="highest use of the whole GPU's memory (NVML)", empty="not sampled"),
         Metric("gpu_mem_used_mean_bytes", REAL, over_time=MEAN, reading="gpu_mem_used_bytes", over_gpus=HIGHEST, trace=NULLABLE, meaning="mean of the same", empty="not sampled"),
         Metric("gpu_mem_process_bytes", REAL, over_time=HIGHEST, over_gpus=HIGHEST, track=("GPU memory (GB)", "measured process", 1e-9), trace=NULLABLE, meaning="highest memory of the GPU that the case's own processes had (NVML)", empty="not sampled, or not on the GPU yet"),
         Metric("gpu_mem_process_mean_bytes", REAL, over_time=MEAN, reading="gpu_mem_process_bytes", over_gpus=HIGHEST, trace=NULLABLE, meaning="mean of the same", empty="as `gpu_mem_process_bytes`"),
-        Metric("energy_j", REAL, report=STAGE_TABLE, decimals=0, over_time=DIFFERENCE, over_generations=MEDIAN, over_gpus=SUM, track=("GPU energy (kJ)", "since driver load", 1e-3), trace=NULLABLE, label="Energy (J)", meaning="growth of NVML's energy counter, which moves every 0.1 s, over the stage's own time", empty="not sampled for a second on end, or the counter was not read before and after"),
-        Metric("extent_energy_j", REAL, over_gpus=SUM, trace=OPTIONAL, meaning="growth of the same over `extent_s`, with the stages that lie in it", empty="the counter was not read before and after, or an older trace"),
-        Metric("power_w", REAL, report=STAGE_TABLE, decimals=0, over_time=MEAN, over_generations=MEDIAN, over_gpus=SUM, track=("GPU power (W)", "power", 1), trace=NULLABLE, label="Power (W)", meaning="mean power of the samples: in a stage of a few it may differ from energy over time by tens of watts", empty="not sampled for a second on end"),
-        Metric("power_cap_pct", REAL, over_gpus=ANY, trace=OPTIONAL, schema={"maximum": 100}, meaning="share of its samples in which the power limit held the clocks down", empty="not sampled, or an older trace"),
+        Metric("energy_j", REAL, report=STAGE_TABLE, decimals=0, over_time=DIFFERENCE, over_generations=MEDIAN, over_gpus=SUM, track=("GPU energy (kJ)", "since driver load", 1e-3), trace=NULLABLE, label="Energy (J)", meaning="growth of NVML's energy counter over the stage's own time", empty="not sampled for a second on end, or the counter was not read before and after"),
+        Metric("extent_energy_j", REAL, over_gpus=SUM, trace=OPTIONAL, meaning="growth of the same over `extent_s`, with the stages that lie in it", empty="the counter was not read before and after"),
+        Metric("power_w", REAL, report=STAGE_TABLE, decimals=0, over_time=MEAN, over_generations=MEDIAN, over_gpus=SUM, track=("GPU power (W)", "power", 1), trace=NULLABLE, label="Power (W)", meaning="mean power of the samples; in a stage of few, tens of watts off energy over time", empty="not sampled for a second on end"),
+        Metric("power_cap_pct", REAL, over_gpus=ANY, trace=OPTIONAL, schema={"maximum": 100}, meaning="share of its samples in which the power limit held the clocks down", empty="not sampled"),
         Metric("temperature_c", REAL, over_time=HIGHEST, over_gpus=HIGHEST, track=("GPU temperature (C)", "temperature", 1), trace=NULLABLE, meaning="highest temperature of the GPU", empty="not sampled"),
         Metric("sm_clock_mhz", REAL, over_time=MEAN, over_gpus=MEAN, track=("GPU clock (MHz)", "SM", 1), trace=NULLABLE, meaning="mean clock of the multiprocessors", empty="not sampled"),
         Metric("mem_clock_mhz", REAL, over_time=MEAN, over_gpus=MEAN, track=("GPU clock (MHz)", "memory", 1), trace=NULLABLE, meaning="mean clock of the GPU's memory", empty="not sampled"),
-        Metric("process_cpu_pct", REAL, report=STAGE_TABLE, decimals=1, over_time=INTERVAL_MEAN, over_generations=MEDIAN, track=("CPU (%)", "measured process", 1), trace=NULLABLE, label="Process CPU (%)", meaning="what the case's processes had of all logical cores; in a stage of a few samples it may be some percent above `cpu_pct`", empty="not sampled"),
-        Metric("process_mem_bytes", REAL, report=STAGE_TABLE, decimals=2, scale=1e-9, over_time=HIGHEST, over_generations=HIGHEST, track=("System memory (GB)", "measured process", 1e-9), trace=NULLABLE, label="Process Mem (GB)", meaning="highest resident memory of the case's processes, added up: pages that several share count for each, so it can be more than `sys_mem_bytes`", empty="not sampled"),
-        Metric("container_cpu_pct", REAL, over_time=INTERVAL_MEAN, track=("CPU (%)", "container", 1), trace=OPTIONAL, meaning="what all processes under the container's CPU quota had of it", empty="no quota, not sampled, or an older trace"),
-        Metric("container_mem_bytes", REAL, over_time=HIGHEST, over_generations=HIGHEST, track=("System memory (GB)", "container", 1e-9), trace=OPTIONAL, meaning="highest memory of all processes under the container's limit, without page cache that is not in use", empty="no limit, not sampled, or an older trace"),
+        Metric("process_cpu_pct", REAL, report=STAGE_TABLE, decimals=1, over_time=INTERVAL_MEAN, over_generations=MEDIAN, track=("CPU (%)", "measured process", 1), trace=NULLABLE, label="Process CPU (%)", meaning="what the case's processes had of all logical cores", empty="not sampled"),
+        Metric("process_mem_bytes", REAL, report=STAGE_TABLE, decimals=2, scale=1e-9, over_time=HIGHEST, over_generations=HIGHEST, track=("System memory (GB)", "measured process", 1e-9), trace=NULLABLE, label="Process Mem (GB)", meaning="highest resident memory of the case's processes, added up; shared pages count for each", empty="not sampled"),
+        Metric("container_cpu_pct", REAL, over_time=INTERVAL_MEAN, track=("CPU (%)", "container", 1), trace=OPTIONAL, meaning="what all processes under the container's CPU quota had of it", empty="no quota, not sampled"),
+        Metric("container_mem_bytes", REAL, over_time=HIGHEST, over_generations=HIGHEST, track=("System memory (GB)", "container", 1e-9), trace=OPTIONAL, meaning="highest memory of all processes under the container's limit, without page cache that is not in use", empty="no limit, not sampled"),
         Metric("process_mem_mean_bytes", REAL, over_time=MEAN, reading="process_mem_bytes", trace=NULLABLE, meaning="mean of the same", empty="not sampled"),
         Metric("samples", WHOLE, report=STAGE_TABLE, decimals=0, over_generations=SUM, trace=REQUIRED, label="Samples", meaning="samples taken in the stage's own time; a stage that is not sampled may have some"),
     ),
     "Weight transfers, cache and checkpoint": (
-        Metric("transfers", WHOLE, trace=OPTIONAL, schema={"minimum": 1}, meaning="transfers of weights between host and GPU", empty="not watched, or cut short before any"),
-        Metric("loading_s", REAL, report=STAGE_TABLE, over_generations=MEDIAN, trace=OPTIONAL, label="Loading (s)", meaning="time of weight transfers to the GPU; with group_stream, in which the GPU had nothing to do for want of them", empty="not watched, or cut short before any"),
-        Metric("offloading_s", REAL, report=STAGE_TABLE, over_generations=MEDIAN, trace=OPTIONAL, label="Offloading (s)", meaning="time of weight transfers from the GPU", empty="not watched, or cut short before any"),
-        Metric("loaded_bytes", WHOLE, trace=OPTIONAL, meaning="weights transferred to the GPU", empty="not watched, or cut short before any"),
-        Metric("offloaded_bytes", WHOLE, trace=OPTIONAL, meaning="weights transferred from the GPU", empty="not watched, or cut short before any"),
+        Metric("transfers", WHOLE, trace=OPTIONAL, schema={"minimum": 1}, meaning="transfers of weights between host and GPU", empty="not watched, or cut short"),
+        Metric("loading_s", REAL, report=STAGE_TABLE, over_generations=MEDIAN, trace=OPTIONAL, label="Loading (s)", meaning="time of weight transfers to the GPU; with group_stream, only while the GPU waits for them", empty="not watched, or cut short"),
+        Metric("offloading_s", REAL, report=STAGE_TABLE, over_generations=MEDIAN, trace=OPTIONAL, label="Offloading (s)", meaning="time of weight transfers from the GPU", empty="not watched, or cut short"),
+        Metric("loaded_bytes", WHOLE, trace=OPTIONAL, meaning="weights transferred to the GPU", empty="not watched, or cut short"),
+        Metric("offloaded_bytes", WHOLE, trace=OPTIONAL, meaning="weights transferred from the GPU", empty="not watched, or cut short"),
         Metric("passes_reused", WHOLE, trace=OPTIONAL, meaning="guidance passes of the step that the cache served", empty="no cache, any stage but `Step_i_Inference`, or cut short"),
         Metric("checkpoint_bytes", WHOLE, trace=OPTIONAL, meaning="size of the checkpoint's safetensors files", empty="any stage but `Model_Initialization`, random weights, a hub id, or cut short"),
         Metric("disk_read_bytes", WHOLE, trace=OPTIONAL, meaning="what the measured process made the kernel read from disks; what the page cache had is not in it", empty="as `checkpoint_bytes`, or Linux did not tell"),
