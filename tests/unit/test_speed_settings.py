@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -16,6 +17,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from conftest import ROOT
 from example_cases import IMAGE, tiny_case
 from tiny import CPU, make, relative_error, rounding_bound
+from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.resolve import resolve_cases
 from wanbench.measure.wan import setup
 from wanbench.measure.wan.generate import pipeline_arguments
@@ -217,6 +219,25 @@ def test_a_lora_is_told_from_others_by_its_content(tmp_path: Path) -> None:
     assert tiny_case(lora=str(file)).lora_sha256 == sha256_of_file(file)
 
 
+def test_a_lora_of_the_hub_is_loaded_at_its_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit, cached = "0" * 39 + "1", tmp_path / "hub/models--someone--fast/snapshots"
+    file = write_lora(tmp_path)
+    for at in (commit, "2" * 40):
+        (cached / at / "high").mkdir(parents=True)
+    # What a commit is found by in the hub's cache, so that nothing is downloaded.
+    shutil.copy(file, cached / commit / "high/four_steps.safetensors")
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+
+    def case(commit: str) -> Case:
+        return tiny_case(lora=f"someone/fast/high/four_steps.safetensors@{commit}")
+
+    assert list(make(case(commit), tmp_path).transformer.peft_config) == ["lora"]
+    assert case_sha256(case(commit)) != case_sha256(case("2" * 40))
+    with pytest.raises(ValueError, match=r"lora: someone/fast/high/four_steps.safetensors@2+ "):
+        make(case("2" * 40), tmp_path)
+
+
 def test_each_expert_has_a_lora_of_its_own(tmp_path: Path) -> None:
     file = write_lora(tmp_path, "T2V-A14B")
     pipe = make(tiny_case("T2V-A14B", lora_low_noise=str(file)), tmp_path)
@@ -230,6 +251,12 @@ def test_a_lora_of_another_model_is_an_error(tmp_path: Path) -> None:
     save_file({"transformer.other.lora_A.weight": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"lora: .*other\.safetensors does not fit this denoiser"):
         make(tiny_case(lora=str(tmp_path / "other.safetensors")), tmp_path)
+    wide = {f"transformer.blocks.{i}.attn1.to_q.lora_A.weight": torch.zeros(2, 8) for i in range(6)}
+    wide |= {name.replace("lora_A", "lora_B"): torch.zeros(8, 2) for name in wide}
+    save_file(wide, tmp_path / "wide.safetensors")
+    with pytest.raises(ValueError, match=r"wide\.safetensors does not fit this denoiser: .*size mismatch") as error:
+        make(tiny_case(lora=str(tmp_path / "wide.safetensors")), tmp_path)
+    assert len(str(error.value)) < 1500
 
 
 def test_cuda_12s_runtime_is_loaded_where_xformers_is_installed(tmp_path: Path) -> None:

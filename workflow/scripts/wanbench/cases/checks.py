@@ -15,7 +15,7 @@ from wanbench.cases.several_gpus import WITH_SEVERAL_GPUS, check_gpus
 from wanbench.models.facts import MODELS, ModelFacts
 from wanbench.registry.settings import SETTINGS, Setting
 from wanbench.util.errors import InputError
-from wanbench.util.paths import named_path
+from wanbench.util.paths import hub_file, named_path
 
 
 class Unknown(Exception):
@@ -112,7 +112,7 @@ def _check_needs(settings: Settings, where: str, key: str) -> None:
 
 
 def _check_lora(settings: Settings, where: str, key: str) -> None:
-    if settings[key] is None:
+    if settings[key] is None or hub_file(settings[key]):
         return
     try:
         with named_path(settings[key]).open("rb") as file:

@@ -14,9 +14,9 @@ from wanbench.cases.scale import scale_written
 from wanbench.cases.schema import check, not_allowed, problems_of, shown
 from wanbench.models.facts import MODELS
 from wanbench.registry.settings import MODEL, ROWS
-from wanbench.util.digests import checkpoint_digest, sha256_of_file
+from wanbench.util.digests import checkpoint_digest, sha256_of, sha256_of_file
 from wanbench.util.errors import InputError
-from wanbench.util.paths import named_path
+from wanbench.util.paths import hub_file, named_path
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _Written = dict[str, Any]
@@ -181,8 +181,9 @@ def _case(name: str, settings: Settings, digest_of: Callable[[Path], str]) -> Ca
     # Written so that the report can rely on it: official sizes are never marked as unofficial.
     values["unofficial_size"] = values["size"] not in settings.facts.sizes
     for key in ("image", "lora", "lora_low_noise"):
-        if values[key] is not None:
-            values[f"{key}_sha256"] = digest_of(named_path(values[key]))
+        if (place := values[key]) is not None:
+            # A commit holds the content still.
+            values[f"{key}_sha256"] = sha256_of(place) if hub_file(place) else digest_of(named_path(place))
     if values["checkpoint"] is not None and (folder := named_path(values["checkpoint"])).is_dir():
         values["checkpoint_sha256"] = digest_of(folder)
     return Case(name=name, **values)

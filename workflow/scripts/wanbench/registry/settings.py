@@ -77,7 +77,11 @@ class Setting:
 _DTYPES = {"enum": ["bfloat16", "float16", "float32"]}
 _TRUTH = {"enum": [True, False]}
 _TEXT = {"description": "text", "type": "string"}
-_LORA = {"description": "path of a .safetensors file", "type": "string", "pattern": "\\.safetensors(?!\\n)$"}
+_LORA = {
+    "description": "path of a .safetensors file, or OWNER/NAME/FILE.safetensors@COMMIT of the hub",
+    "type": "string",
+    "pattern": "\\.safetensors(@[0-9a-f]{40})?(?!\\n)$",
+}
 _ATTENTION = (
     "native _native_cudnn _native_efficient _native_flash _native_math flex flash flash_hub _flash_3 _flash_3_hub "
     "flash_4_hub sage sage_hub xformers"
@@ -93,10 +97,10 @@ ROWS = (
     Setting("checkpoint", "text", {"description": "a folder in the diffusers layout, or a hub id", "type": "string", "minLength": 1}, MODEL, WORKLOAD, only_with=(("weights", ("pretrained",)),), known="what was loaded", meaning="weights to load: safetensors, and no code"),
     Setting("revision", "text", {"description": "a commit of the hub repository, 40 hexadecimal digits", "type": "string", "pattern": "^[0-9a-f]{40}(?!\\n)$"}, MODEL, WORKLOAD, only_with=(("weights", ("pretrained",)),), known="as asked of the hub", meaning="commit of a hub id; a folder has none"),
     Setting("checkpoint_sha256", "text", _TEXT, None, DERIVED, neutral=None, known="found out beforehand", meaning="digest of a local checkpoint folder"),
-    Setting("lora", "text", _LORA, None, PLACE, acts_on="steps", neutral=None, known="its layers in the denoiser, and its digest", meaning="a LoRA of the denoiser, as a file; of A14B, of its high-noise expert"),
+    Setting("lora", "text", _LORA, None, PLACE, acts_on="steps", neutral=None, known="its layers in the denoiser, and its digest", meaning="a LoRA of the denoiser, as a file or of the hub; of A14B, of its high-noise expert"),
     Setting("lora_low_noise", "text", _LORA, None, PLACE, acts_on="steps", only_with=(("model", ("T2V-A14B", "I2V-A14B")),), neutral=None, known="its layers in the denoiser, and its digest", meaning="the same of A14B's low-noise expert"),
     Setting("lora_weight", "real", {"description": "a number", "type": "number"}, 1.0, WORKLOAD, acts_on="nothing", neutral=1.0, known="scale of the LoRA's layers", meaning="weight of the LoRAs"),
-    Setting("lora_sha256", "text", _TEXT, None, DERIVED, neutral=None, known="found out beforehand", meaning="digest of `lora`"),
+    Setting("lora_sha256", "text", _TEXT, None, DERIVED, neutral=None, known="found out beforehand", meaning="digest of `lora`: of the file, or of a hub file's name and commit"),
     Setting("lora_low_noise_sha256", "text", _TEXT, None, DERIVED, neutral=None, known="found out beforehand", meaning="digest of `lora_low_noise`"),
     Setting("size", "text", {"description": "width*height in pixels, such as 1280*704", "type": "string", "pattern": "^[1-9][0-9]{0,4}\\*[1-9][0-9]{0,4}(?!\\n)$"}, MODEL, WORKLOAD, known="shape of the frames that came out", meaning="width and height of the video: an official size, or see `unofficial_size`"),
     Setting("unofficial_size", "truth", _TRUTH, False, LIMIT, neutral=False, known="decides nothing of a run", meaning="allow any multiple of 32 (5B) or 16 (A14B) pixels; the report marks it"),

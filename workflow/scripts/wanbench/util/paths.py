@@ -1,10 +1,28 @@
 """Files and folders that grid files and commands name."""
 
 import os
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).parents[4]
+_HUB_FILE = re.compile(r"([A-Za-z0-9][\w.-]*/[\w.-]+)/(.+)@([0-9a-f]{40})")
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """A file of a repository on the Hugging Face hub, at a commit."""
+
+    repository: str
+    path: str
+    commit: str
+
+
+def hub_file(name: str) -> HubFile | None:
+    """The file that OWNER/NAME/PATH@COMMIT names; None where it is a path of this machine."""
+    match = _HUB_FILE.fullmatch(name)
+    return HubFile(*match.groups()) if match else None
 
 
 def named_path(name: str | Path) -> Path:

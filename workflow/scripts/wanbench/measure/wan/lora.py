@@ -4,7 +4,8 @@ from diffusers import DiffusionPipeline
 from peft.tuners.lora import LoraLayer
 
 from wanbench.cases.case import Case
-from wanbench.util.paths import named_path
+from wanbench.util.paths import hub_file, named_path
+from wanbench.util.text import one_line
 
 
 def add_loras(pipe: DiffusionPipeline, case: Case) -> None:
@@ -16,13 +17,17 @@ def add_loras(pipe: DiffusionPipeline, case: Case) -> None:
     files = {"lora": case.lora, "lora_low_noise": case.lora_low_noise}
     names = [name for name, file in files.items() if file is not None]
     for name in names:
-        file, second = named_path(files[name]), name == "lora_low_noise"
-        source = {"pretrained_model_name_or_path_or_dict": str(file.parent), "weight_name": file.name}
+        second = name == "lora_low_noise"
+        if hub := hub_file(files[name]):
+            source, options = hub.repository, {"weight_name": hub.path, "revision": hub.commit}
+        else:
+            file = named_path(files[name])
+            source, options = str(file.parent), {"weight_name": file.name}
         try:
-            pipe.load_lora_weights(**source, adapter_name=name, load_into_transformer_2=second)
+            pipe.load_lora_weights(source, **options, adapter_name=name, load_into_transformer_2=second)
         except Exception as error:
-            # Diffusers has many kinds of it, none of which names the file.
-            raise ValueError(f"{name}: {files[name]} does not fit this denoiser: {error!r}") from error
+            # Diffusers has many kinds of it, none of which names the file, and some have a line for each layer.
+            raise ValueError(f"{name}: {files[name]} does not fit this denoiser: {one_line(str(error))}") from error
         if not _layers(pipe.transformer_2 if second else pipe.transformer):
             raise ValueError(f"{name}: {files[name]} does not fit this denoiser: it has none of its layers")
     if names:
