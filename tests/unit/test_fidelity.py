@@ -15,6 +15,7 @@ from example_cases import full_case
 from reports import made, made_tables
 from traces import GPU
 from wanbench.analysis.fidelity import baselines_of, fidelity_table, frame_figures, latent_error
+from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import read_table, with_fidelity, write_table
 from wanbench.measure.kept_frames import keep_frames
 from wanbench.registry.metrics import FIDELITY_COLUMNS
@@ -193,3 +194,27 @@ def test_the_cases_table_has_the_figures_of_its_own_videos_alone(make: Make, tmp
     other = with_fidelity(cases, read).iloc[1]
     assert other["frames_sha256"] == traces[1].kept["frames_sha256"]
     assert other[["baseline", *FIGURES]].isna().all()
+
+
+def test_settings_stand_beside_what_rounding_alone_does(make: Make, tmp_path: Path) -> None:
+    traces = [
+        make("stock", gray(100), latents(3, 4)),
+        make("compiled", gray(101), latents(3, 4.05), compile="repeated_blocks"),
+        make("both", gray(102), latents(3, 4.1), compile="repeated_blocks", offload="model"),
+        make("float16", gray(110), latents(3, 4.5), dtype="float16"),
+        make("float16_again", gray(120), latents(3, 5), dtype="float16", repeats=2),
+        make("another", gray(130), latents(6, 8), seed=1, vae_tiling=True),
+    ]
+    cases = with_fidelity(made_tables(*traces).cases, fidelity_table(traces, tmp_path / "frames"))
+    settings = settings_table(cases, Prices(), 1, 1).set_index("cases")
+    row = settings.loc["float16, float16_again"]
+    whole = 20 * math.log10(255)
+    assert row["latent_error_rel"] == pytest.approx(0.2, rel=1e-5)
+    assert row["psnr_db"] == pytest.approx(whole - 20 * math.log10(20))
+    assert row["rounding_error_rel"] == pytest.approx(0.02, rel=1e-5)
+    assert row["rounding_psnr_db"] == pytest.approx(whole - 20 * math.log10(2))
+    assert row["rounding_ssim"] == settings.loc["both", "ssim"] < settings.loc["compiled", "ssim"]
+    assert settings.loc["another", ["latent_error_rel", "rounding_error_rel"]].isna().all()
+    # Without a case that rounds, nothing is known of what rounding does.
+    few = settings_table(cases[~cases["case"].isin(["compiled", "both"])], Prices(), 1, 1).set_index("cases")
+    assert pd.isna(few.loc["float16, float16_again", "rounding_error_rel"])
