@@ -120,6 +120,11 @@ def _kept_folder(folder: Path, trace: Trace) -> Path | None:
     return path if all(trace.kept.get(key) == value for key, value in kept.items()) else None
 
 
+def kept_numbers(folder: Path) -> list[int]:
+    """Numbers of the frames that are kept in the folder of a case; none where there is no such folder."""
+    return sorted(int(file.stem.removeprefix("frame_")) for file in folder.glob("frame_*.png"))
+
+
 def read_frame(folder: Path, number: int) -> np.ndarray:
     """A kept frame: RGB, one byte a colour."""
     with Image.open(folder / f"frame_{number:04d}.png") as image:
