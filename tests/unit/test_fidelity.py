@@ -12,13 +12,17 @@ import pandas as pd
 import pytest
 
 from example_cases import full_case
-from reports import made, made_tables
+from reports import THRESHOLDS, made, made_tables, tables
 from traces import GPU
 from wanbench.analysis.fidelity import baselines_of, fidelity_table, frame_figures, latent_error
 from wanbench.analysis.settings_table import Prices, settings_table
-from wanbench.analysis.tables import read_table, with_fidelity, write_table
+from wanbench.analysis.tables import excluded_table, read_table, with_fidelity, write_table
 from wanbench.measure.kept_frames import keep_frames
 from wanbench.registry.metrics import FIDELITY_COLUMNS
+from wanbench.report.cells import percent
+from wanbench.report.published import read_published
+from wanbench.report.render import to_markdown
+from wanbench.report.view import view_of
 from wanbench.trace.reader import Trace
 
 FIGURES = ["latent_error_rel", "psnr_db", "psnr_worst_db", "ssim", "ssim_worst"]
@@ -38,10 +42,12 @@ def latents(*values: float) -> np.ndarray:
 def make(tmp_path: Path) -> Make:
     """The trace of a case on a GPU with the video that it kept, in the folder `frames`."""
 
-    def trace(name: str, video: np.ndarray, latent: np.ndarray, gpu: dict[str, Any] = GPU, **settings: Any) -> Trace:
+    def trace(
+        name: str, video: np.ndarray, latent: np.ndarray, gpu: Any = GPU, step_s: float = 2.0, **settings: Any
+    ) -> Trace:
         kept = keep_frames(video, latent, tmp_path / "frames" / name)
         case = full_case(name, steps=4, **settings)
-        return made(tmp_path, case, environment=gpu, alter=lambda content: content.update(kept=kept))
+        return made(tmp_path, case, [step_s] * 4, environment=gpu, alter=lambda content: content.update(kept=kept))
 
     return trace
 
@@ -218,3 +224,48 @@ def test_settings_stand_beside_what_rounding_alone_does(make: Make, tmp_path: Pa
     # Without a case that rounds, nothing is known of what rounding does.
     few = settings_table(cases[~cases["case"].isin(["compiled", "both"])], Prices(), 1, 1).set_index("cases")
     assert pd.isna(few.loc["float16, float16_again", "rounding_error_rel"])
+
+
+def told(traces: list[Trace], folder: Path) -> tuple[dict[str, str], list[dict[str, str]], str]:
+    """The only row of the answer, the rows of the settings table, and the whole report."""
+    tables_ = made_tables(*traces)
+    cases = with_fidelity(tables_.cases, fidelity_table(traces, folder / "frames"))
+    settings = settings_table(cases, Prices(), 1, 1)
+    stages, excluded = tables_.stages, excluded_table([])
+    markdown = to_markdown(view_of(cases, stages, excluded, settings, {}, THRESHOLDS, Prices(), read_published()))
+    ((answer,),) = tables(markdown, "To make")
+    return answer, tables(markdown, "Settings")[0], markdown
+
+
+def test_the_answer_says_how_far_a_faster_lossy_setting_is_from_the_stock_video(make: Make, tmp_path: Path) -> None:
+    stock = make("stock", gray(100), latents(3, 4))
+    compiled = make("compiled", gray(101), latents(3, 4.05), compile="repeated_blocks")
+    float16 = make("float16", gray(110), latents(3, 4.5), dtype="float16", step_s=1.0)
+    answer, settings, markdown = told([stock, compiled, float16], tmp_path)
+    lossy = next(text for label, text in answer.items() if label.startswith("Faster"))
+    assert (
+        "latents 10 % off, PSNR 28.1 dB, SSIM 0.995 (rounding alone: latents 1 % off, PSNR 48.1 dB, SSIM 1.000)"
+        in lossy
+    )
+    columns = ("Latents off (%)", "PSNR (dB)", "SSIM")
+    rows_ = {row["Settings"]: [row[key] for key in columns] for row in settings}
+    assert rows_["stock"] == ["0", "equal", "1.000"]
+    assert rows_["compile: repeated\\_blocks"] == ["1", "48.1", "1.000"]
+    assert rows_["dtype: float16 (lossy)"] == ["10", "28.1", "0.995"]
+    assert markdown.count("figures of arithmetic, not of pictures") == 1
+
+
+def test_a_loss_that_was_not_measured_is_named_as_such(make: Make, tmp_path: Path) -> None:
+    stock = replace(make("stock", gray(100), latents(3, 4)), kept=None)
+    float16 = replace(make("float16", gray(110), latents(3, 4.5), dtype="float16", step_s=1.0), kept=None)
+    answer, settings, markdown = told([stock, float16], tmp_path)
+    assert "loss not measured" in next(text for label, text in answer.items() if label.startswith("Faster"))
+    assert not {"Latents off (%)", "PSNR (dB)", "SSIM"} & set(settings[0])
+    assert "of arithmetic" not in markdown
+
+
+def test_small_and_large_shares_have_two_digits() -> None:
+    assert [percent(share) for share in (0.0, 0.000123, 0.0456, 0.101, 1.41, None)] == [
+        *("0", "0.012", "4.6", "10", "141"),
+        "n/a",
+    ]
