@@ -88,18 +88,22 @@ def _row(trace: Trace, baseline: Trace | None, folder: Path) -> dict[str, Any]:
     if baseline is None:
         return row
     row |= {"baseline": baseline.case["name"], "difference": registry.difference(trace.case, baseline.case)}
-    return row | _figures(trace, baseline, folder)
+    return row | video_figures(trace, folder, baseline, folder)
 
 
-def _figures(trace: Trace, baseline: Trace, folder: Path) -> dict[str, float]:
-    """Figures of a case beside its baseline, but those for which something is not there."""
+def video_figures(trace: Trace, folder: Path, baseline: Trace, other_folder: Path) -> dict[str, float]:
+    """Figures of a video beside another, but those for which something is not there.
+
+    Args:
+        folder, other_folder: with the folders of their cases.
+    """
     found: dict[str, float] = {}
     kept, other = trace.kept, baseline.kept
     if kept["latents_sha256"] is not None and kept["latents_sha256"] == other["latents_sha256"]:
         found["latent_error_rel"] = 0.0
     if kept["frames_sha256"] == other["frames_sha256"]:
         return found | dict.fromkeys(_FIGURES[1:3], math.inf) | dict.fromkeys(_FIGURES[3:], 1.0)
-    own, others = (_kept_folder(folder, each) for each in (trace, baseline))
+    own, others = _kept_folder(folder, trace), _kept_folder(other_folder, baseline)
     if own is None or others is None:
         return found
     if kept["latents_dtype"] is not None and kept["latents_dtype"] == other["latents_dtype"]:
