@@ -24,6 +24,7 @@ include: "workflow/rules/compare.smk"
 # On a cluster, what takes seconds and no GPU is worth no job, and what is wrong is said where the run was started.
 localrules:
     plan,
+    fidelity,
     tabulate,
     tabulate_kernels,
     report,

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from wanbench.analysis.tables import cases_table
 from wanbench.compare.change_verdict import Comparison
 from wanbench.compare.change_verdict import compare as compare_sides
 from wanbench.compare.policy import MEASURE, STAGE
 from wanbench.compare.sides import Side, side, side_of
+from wanbench.compare.video_change import Videos
 from wanbench.trace.reader import Trace
 
 # A median with its standard error, None for one value.
@@ -79,6 +82,11 @@ def spread(trace: Trace) -> dict[str, Figure]:
     """Median and standard error of each measure and stage that the comparison takes of a trace."""
     rows = side_of([trace]).spread.itertuples()
     return {row.key: (row.value, None if pd.isna(row.standard_error) else row.standard_error) for row in rows}
+
+
+def kept_videos(folder: Path) -> Videos:
+    """Nothing was kept on either side."""
+    return Videos(folder / "old/frames", folder / "frames", cases_table([]))
 
 
 def verdict(comparison: Comparison, name: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from conftest import ROOT
 from example_cases import tiny_case
+from measured_cases import kept_videos
 from reports import read_back
 from traces import GPU, HOST, LIMITS, records, trace_of, write
 from wanbench.compare.baseline import baseline_digest, baseline_files
@@ -23,7 +24,10 @@ GOLDEN = ROOT / "tests/data/comparison.json"
 
 
 NOTHING: dict[str, Any] = {
-    **{key: [] for key in ("worse", "excluded", "cases", "rows", "not_measured_again", "only_old", "only_new")},
+    **{
+        key: []
+        for key in ("worse", "videos", "excluded", "cases", "rows", "not_measured_again", "only_old", "only_new")
+    },
     "verdicts": {},
 }
 
@@ -67,7 +71,13 @@ def test_the_comparison_as_json(tmp_path: Path) -> None:
         sides.append(sorted(folder.glob("*.json")))
     (tmp_path / "old/broken.json").write_text("{}")
     comparison = compared_runs(
-        "old", [tmp_path / "old/broken.json", *sides[0]], sides[1], {"b": "b.json: stale"}, LIMITS, 10.0
+        "old",
+        [tmp_path / "old/broken.json", *sides[0]],
+        sides[1],
+        {"b": "b.json: stale"},
+        LIMITS,
+        10.0,
+        kept_videos(tmp_path),
     )
     content = json.loads(json.dumps(as_json(comparison)))
     content["excluded"] = [line.replace(f"{tmp_path}/", "") for line in content["excluded"]]

@@ -301,6 +301,19 @@ def test_random_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     assert all(torch.isfinite(value).all() for value in one.values())
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_random_weights_of_another_type_are_the_same_rounded(dtype: str, tmp_path: Path) -> None:
+    whole, rounded = (
+        make(tiny_case("T2V-A14B", dtype=each, vae_dtype=each), tmp_path).components for each in ("float32", dtype)
+    )
+    kinds = set()
+    for name in ("transformer", "transformer_2", "text_encoder", "vae"):
+        for one, other in zip(whole[name].parameters(), rounded[name].parameters(), strict=True):
+            assert torch.equal(one.to(other.dtype), other)
+            kinds.add(other.dtype)
+    assert getattr(torch, dtype) in kinds
+
+
 def test_the_text_encoder_holds_its_embedding_once(tmp_path: Path) -> None:
     # Held twice, it would add 2.1 GB at full scale.
     encoder = make(tiny_case(), tmp_path).text_encoder

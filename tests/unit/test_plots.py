@@ -1,12 +1,17 @@
 """The pictures: what they draw, what they leave out, what they say, and that they are files of the same bytes."""
 
+import base64
 import json
 import math
+import re
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from example_cases import tiny_case
 from reports import case_trace, full_case, read_back, settings_of, table_rows, with_measures
@@ -17,8 +22,9 @@ from wanbench.plots import style
 from wanbench.plots.case_pictures import draw_case
 from wanbench.plots.grid_bars import energy, parts_of, stage_times
 from wanbench.plots.panels import Drawn, drawable, panels_of
-from wanbench.plots.picture import Picture
+from wanbench.plots.picture import Picture, save
 from wanbench.plots.segments import segments_of
+from wanbench.plots.side_by_side import side_by_side
 from wanbench.plots.steps import bars_of, step_times, steps_of
 from wanbench.plots.time_memory import points_of, time_memory
 from wanbench.plots.timeline import timeline
@@ -289,7 +295,7 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
     samples = Samples([i * S // 10 for i in range(150) if not 50 < i < 60], [GPU_READING] * 141, 0.1, 0)
     file = write(tmp_path, trace_of(records([1.0, 2.0], environment=GPU), samples=samples))
     for folder in ("a", "b"):
-        draw_case(*table_rows(read_trace(file)), file, tmp_path / folder)
+        draw_case(*table_rows(read_trace(file)), file, tmp_path / folder, tmp_path / "frames")
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
     assert names == ["pictures.json", "steps.svg", "timeline.svg"]
     for name in names:
@@ -298,3 +304,57 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
     words = json.loads((tmp_path / "a/pictures.json").read_text("utf-8"))
     assert list(words) == ["timeline", "steps"]
     assert all(set(entry) == {"alt", "caption"} for entry in words.values())
+
+
+# --- frames side by side ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def lossy(tmp_path: Path) -> dict[str, Any]:
+    """A row of the cases table whose frame 8 differs most from that of its baseline; frame 16 only one of them has."""
+    noise = np.random.default_rng(0).integers(0, 200, (2, 90, 160, 3), dtype=np.uint8)
+    changed = noise.copy()
+    changed[0] += 1
+    changed[1, :45] += 51
+    for name, frames in (("stock", noise), ("tiled", changed)):
+        (tmp_path / "frames" / name).mkdir(parents=True)
+        for number, frame in zip((0, 8), frames):
+            Image.fromarray(frame).save(tmp_path / f"frames/{name}/frame_{number:04d}.png")
+    Image.fromarray(noise[0]).save(tmp_path / "frames/tiled/frame_0016.png")
+    worst = {"psnr_db": 25.0, "psnr_worst_db": 17.0}
+    return {"case": "tiled", "baseline": "stock", "difference": "lossy"} | worst
+
+
+def test_the_frame_that_differs_most_is_shown_with_its_difference(lossy: dict[str, Any], tmp_path: Path) -> None:
+    picture = side_by_side(lossy, tmp_path / "frames")
+    stock, tiled, apart = (axes.images[0].get_array() for axes in picture.figure.axes)
+    assert np.array_equal(stock, np.asarray(Image.open(tmp_path / "frames/stock/frame_0008.png")))
+    assert np.array_equal(tiled, np.asarray(Image.open(tmp_path / "frames/tiled/frame_0008.png")))
+    assert (apart[:45] == 255).all()
+    assert (apart[45:] == 0).all()
+    assert [axes.get_title(loc="left") for axes in picture.figure.axes] == [
+        "baseline: stock",
+        "tiled",
+        "difference, 5 times",
+    ]
+    assert "Frame 8" in picture.alt
+    assert "17.0 dB" in picture.alt
+
+
+def test_a_picture_of_frames_is_small_and_holds_them_as_jpeg(lossy: dict[str, Any], tmp_path: Path) -> None:
+    save({"frames": side_by_side(lossy, tmp_path / "frames")}, tmp_path / "plots")
+    svg = (tmp_path / "plots/frames.svg").read_text()
+    images = [Image.open(BytesIO(base64.b64decode(data))) for data in re.findall(r"image/jpeg;base64,([^\"]+)", svg)]
+    assert [image.size for image in images] == [(160, 90)] * 3
+    assert "image/png" not in svg
+    # Of noise, which nothing makes smaller; 56 of them are a third of what a page may take.
+    assert len(svg) < 40_000
+
+
+@pytest.mark.parametrize(
+    "changes", [{"difference": "rounding"}, {"psnr_db": math.inf}, {"psnr_db": None}, {"baseline": "x"}]
+)
+def test_no_picture_of_frames_that_are_equal_or_not_there(
+    changes: dict[str, Any], lossy: dict[str, Any], tmp_path: Path
+) -> None:
+    assert side_by_side(lossy | changes, tmp_path / "frames") is None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from measured_cases import kept_videos
 from traces import LIMITS, records, trace_of, write
 from wanbench.compare.change_verdict import compared_runs
 from wanbench.measure.case_log import log_pipe
@@ -121,6 +122,6 @@ def test_a_comparison_names_no_home_folder(planted: None, tmp_path: Path, monkey
     file = write(tmp_path, trace_of(records([1.0])))
     broken = tmp_path / "broken.json"
     broken.write_text("{")
-    comparison = compared_runs(str(tmp_path), [file, broken], [file], {}, LIMITS, 10.0)
+    comparison = compared_runs(str(tmp_path), [file, broken], [file], {}, LIMITS, 10.0, kept_videos(tmp_path))
     assert str(tmp_path) not in repr(comparison)
     assert comparison.baseline == "~"

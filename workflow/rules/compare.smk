@@ -6,7 +6,7 @@ from wanbench.compare.baseline import baseline_digest
 rule comparison:
     input:
         traces=compared_traces,
-        excluded="results/tables/excluded.parquet",
+        **{table: f"results/tables/{table}.parquet" for table in ("cases", "excluded")},
     output:
         markdown="results/comparison.md",
         json="results/comparison.json",

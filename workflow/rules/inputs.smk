@@ -83,6 +83,12 @@ def grid_of_kept(wildcards):
     return [str(file)] if wildcards.folder != "results" and file.exists() else []
 
 
+def fidelity_of(wildcards):
+    """What settings do to the video; beside kept traces, where it was kept with them."""
+    file = f"{wildcards.folder}/tables/fidelity.csv"
+    return [file] if wildcards.folder == "results" or Path(file).exists() else []
+
+
 def of_grid(wildcards):
     """What traces must have been measured with, and those of no case; None for traces that stand for themselves."""
     return {"expected": value_digest(EXPECTED), "others": OTHER_TRACES} if wildcards.folder == "results" else None

@@ -3,10 +3,31 @@ JUDGED = ["findings", "settings"]
 PICTURES = ["stage_times", "time_memory", "energy"]
 
 
+# Of traces that are kept nobody has the frames: where they were measured, it was kept with them.
+rule fidelity:
+    input:
+        CASE_TRACES,
+    output:
+        csv=shown("results/tables/fidelity.csv", "Tables", table="fidelity"),
+        parquet="results/tables/fidelity.parquet",
+    log:
+        "logs/results/fidelity.log",
+    conda:
+        "../../envs/report.yaml"
+    threads: 4
+    params:
+        **made_with("compare_videos.py"),
+        expected=value_digest(EXPECTED),
+        limits=LIMITS,
+    script:
+        "../scripts/compare_videos.py"
+
+
 rule tabulate:
     input:
         traces=traces,
         grid=grid_of_kept,
+        fidelity=fidelity_of,
     output:
         csv=[shown(f"{{folder}}/tables/{table}.csv", "Tables", table=table) for table in TABLES],
         parquet=expand("{{folder}}/tables/{table}.parquet", table=TABLES),

@@ -13,12 +13,14 @@ import pandas as pd
 from wanbench.analysis.tables import write_table
 from wanbench.compare.change_verdict import compared_runs
 from wanbench.compare.export import as_json, as_table
+from wanbench.compare.video_change import Videos, frames_beside
 from wanbench.report.comparison_markdown import render
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 from wanbench.util.errors import InputError
 
-excluded = pd.read_parquet(snakemake.input.excluded).query("of_grid")
+cases, excluded = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "excluded"))
+excluded = excluded.query("of_grid")
 try:
     comparison = compared_runs(
         snakemake.params.baseline,
@@ -27,6 +29,7 @@ try:
         dict(zip(excluded["case"], excluded["reason"])),
         Limits(**snakemake.params.limits),
         snakemake.params.busy_machine_pct,
+        Videos(frames_beside(Path(snakemake.params.baseline_files[0])), Path("results/frames"), cases),
         snakemake.threads,
     )
 except InputError as error:

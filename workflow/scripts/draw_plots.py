@@ -28,6 +28,7 @@ map_in_processes(
     [stages_of.get(name, []) for name in names],
     [trace_of[name] for name in names],
     [folder / name for name in names],
+    [folder.parents[1] / "frames"] * len(names),
     processes=snakemake.threads,
 )
 pictures = {

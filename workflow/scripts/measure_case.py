@@ -20,13 +20,12 @@ from wanbench.util.errors import InputError
 
 name = snakemake.wildcards.case
 case = Case.from_identity(name, dict(snakemake.params.case), snakemake.config["places"][name])
-digests = {
-    "case_sha256": case_sha256(case),
-    "measure": snakemake.params.measure_digest,
-    "env": snakemake.params.env_digest,
-}
+digests = {"measure": snakemake.params.measure_digest, "env": snakemake.params.env_digest}
+digests["case_sha256"] = case_sha256(case)
 trace, log, limits = Path(snakemake.output.trace), Path(snakemake.log[0]), Limits(**snakemake.config["limits"])
-attempt = Attempt(case, trace, log, digests, limits, snakemake.config["run_id"])
+# No setting, since it measures nothing.
+keep_frames = snakemake.config.get("keep_frames", True)
+attempt = Attempt(case, trace, log, digests, limits, snakemake.config["run_id"], keep_frames)
 job_limit_s = limit_s(snakemake.resources.runtime) if snakemake.config["job_ends_in_time"] else None
 try:
     if snakemake.resources.attempt == 1:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from wanbench.analysis.tables import CaseRow
 from wanbench.models.facts import MODELS
+from wanbench.registry.settings import ROUNDING
 from wanbench.registry.stages import OK, OOM
 
 WARM, COLD = "warm", "cold"
@@ -29,6 +30,18 @@ def with_official_steps(cases: pd.DataFrame) -> pd.DataFrame:
             scaled = cases[whole].where(more == 0, cases[whole] + more * cases[step])
             figures[f"{kind}_{unit}"] = scaled.where(cases[found].notna())
     return cases.assign(**figures, scaled=more != 0)
+
+
+def with_rounding_bounds(cases: pd.DataFrame) -> pd.DataFrame:
+    """The cases with the greatest difference from their baseline that rounding alone has made in one of this table.
+
+    Columns more: `rounding_error_rel`, `rounding_psnr_db` and `rounding_ssim`, as `latent_error_rel`, `psnr_db` and
+    `ssim`; empty where no case differs from the baseline in settings that are rounding and none that is lossy.
+    """
+    worst = {"latent_error_rel": "max", "psnr_db": "min", "ssim": "min"}
+    names = {"latent_error_rel": "rounding_error_rel", "psnr_db": "rounding_psnr_db", "ssim": "rounding_ssim"}
+    bounds = cases[(cases["difference"] == ROUNDING).fillna(False)].groupby("baseline").agg(worst)
+    return cases.join(bounds.rename(columns=names), on="baseline")
 
 
 def comparable(cases: pd.DataFrame) -> pd.DataFrame:

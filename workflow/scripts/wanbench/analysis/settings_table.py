@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from wanbench.analysis.comparable import COLD, WARM, comparable, did_not_fit, host_mem_bytes, with_official_steps
+from wanbench.analysis.comparable import (
+    COLD,
+    WARM,
+    comparable,
+    did_not_fit,
+    host_mem_bytes,
+    with_official_steps,
+    with_rounding_bounds,
+)
 from wanbench.models.facts import MODELS
 from wanbench.registry import settings as registry
 from wanbench.registry.metrics import SETTINGS_COLUMNS, WAY, WORKLOAD
@@ -39,6 +47,7 @@ def settings_table(cases: pd.DataFrame, prices: Prices, alike_time_pct: float, a
     Args:
         alike_time_pct, alike_memory_pct: figures that differ by no more are the same.
     """
+    cases = with_rounding_bounds(cases)
     sound = comparable(cases)
     rows = pd.concat([sound[sound["failed_checks"] == ""], did_not_fit(cases)])
     if rows.empty:
@@ -57,6 +66,8 @@ def settings_table(cases: pd.DataFrame, prices: Prices, alike_time_pct: float, a
 
 
 _MEDIANS = ("time_s", "energy_j", "step_s", "vae_computing_s", "compilation_s")
+_LARGEST = ("latent_error_rel", "rounding_error_rel")
+_LEAST = ("psnr_db", "ssim", "rounding_psnr_db", "rounding_ssim")
 _MEMORY = ("host_mem_bytes", "gpu_mem_allocated_bytes", "gpu_mem_reserved_bytes", "gpu_mem_used_bytes")
 
 
@@ -80,7 +91,7 @@ def _figures(cases: pd.DataFrame) -> pd.DataFrame:
 
 
 def _joined(table: pd.DataFrame) -> pd.DataFrame:
-    """Cases with equal settings in one row: medians of times and energies, the highest memory.
+    """Cases with equal settings in one row: medians of times and energies, the highest memory, the largest differences.
 
     Of those that fitted, if any did, and of their warm generations, if one has any.
     """
@@ -92,6 +103,7 @@ def _joined(table: pd.DataFrame) -> pd.DataFrame:
     alike = alike.assign(time_min_s=alike["time_s"], time_max_s=alike["time_s"])
     joins = dict.fromkeys(("printed", "fidelity", "kind", "fits", "cases"), "first") | {"n": "sum", "scaled": "all"}
     joins |= dict.fromkeys(_MEDIANS, "median") | dict.fromkeys((*_MEMORY, "gpu_mem_total_bytes"), "max")
+    joins |= dict.fromkeys(_LARGEST, "max") | dict.fromkeys(_LEAST, "min")
     return alike.groupby(**settings).agg(joins | {"time_min_s": "min", "time_max_s": "max"}).reset_index()
 
 

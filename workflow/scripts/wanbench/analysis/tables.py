@@ -15,7 +15,7 @@ from wanbench.cases.scale import LEAST_FULL_BYTES
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.models.facts import LONGEST_PROMPT_TOKENS
 from wanbench.registry import stages as stage_names
-from wanbench.registry.metrics import CASE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, STAGE_COLUMNS
+from wanbench.registry.metrics import CASE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS, FIDELITY_COLUMNS, STAGE_COLUMNS
 from wanbench.trace.reader import Trace
 from wanbench.util.text import cut, visible
 
@@ -93,6 +93,23 @@ def _stage_rows(trace: Trace) -> Iterator[dict[str, Any]]:
 def excluded_table(excluded: Iterable[Excluded]) -> pd.DataFrame:
     """One row for each trace that is not used."""
     return _frame((asdict(item) for item in excluded), EXCLUDED_COLUMNS)
+
+
+def with_fidelity(cases: pd.DataFrame, fidelity: pd.DataFrame) -> pd.DataFrame:
+    """The cases table with what is known of each video beside its baseline's."""
+    found = cases[["case"]].merge(fidelity, on="case", how="left").set_index(cases.index)
+    # Of another video of that name, as where a table was kept, nothing is told.
+    found = found[(found["frames_sha256"] == cases["frames_sha256"]).fillna(False)]
+    return cases.assign(
+        **{key: found[key].reindex(cases.index) for key in FIDELITY_COLUMNS if key != "case"}
+        | {"frames_sha256": cases["frames_sha256"]}
+    )
+
+
+def read_table(csv: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """A table that `write_table` has written, of columns whose texts need not be made harmless."""
+    table = pd.read_csv(csv, dtype=dict(columns), keep_default_na=False, na_values=[""], encoding="utf-8-sig")
+    return table.reindex(columns=list(columns)).astype(dict(columns))
 
 
 def write_table(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
@@ -173,6 +190,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "gpu_refused": _refused(telemetry),
         "variables": variables_text(environment),
         "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
+        "frames_sha256": (trace.kept or {}).get("frames_sha256"),
         "case_sha256": trace.digests["case_sha256"],
         "measure_digest": trace.digests["measure"],
     }

@@ -12,6 +12,7 @@ from wanbench.analysis.numbers import NOT_MEASURED
 from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, match, other_video
 from wanbench.compare.policy import MEASURE, MEASURES, ON_CPU_TIMES, STAGE, MetricPolicy, policy_of
 from wanbench.compare.sides import Side, ended_well, side_of
+from wanbench.compare.video_change import VideoChange, Videos, video_changes
 from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError
 from wanbench.util.redaction import redacted
@@ -66,6 +67,7 @@ class Comparison:
             is what was not measured. `spread` is the change that chance could make: three standard errors of the
             difference of the medians; empty with one value a side.
         excluded: traces that could not be used, with the reason.
+        videos: cases that made another video, of the same settings.
     """
 
     baseline: str
@@ -74,6 +76,7 @@ class Comparison:
     only_old: tuple[str, ...]
     only_new: tuple[str, ...]
     excluded: tuple[str, ...]
+    videos: tuple[VideoChange, ...] = ()
 
 
 def compared_runs(
@@ -83,6 +86,7 @@ def compared_runs(
     stale: Mapping[str, str],
     limits: Limits,
     busy_machine_pct: float,
+    videos: Videos,
     processes: int = 1,
 ) -> Comparison:
     """The comparison of this run's traces with a baseline.
@@ -93,6 +97,7 @@ def compared_runs(
         stale: traces of this run that must not be used, by case, with the reason.
         limits: for the verdict on each trace of both sides, whatever it was measured with.
         busy_machine_pct: as `side_of` takes it.
+        videos: what was kept of the videos of both sides.
         processes: that read at the same time.
 
     Raises:
@@ -106,7 +111,10 @@ def compared_runs(
         raise InputError("\n".join([f"baseline {baseline}: no trace can be used:", *reasons]))
     excluded = [f"this run: {reason}" for reason in (*stale.values(), *(item.reason for item in unread))]
     excluded += [redacted(f"baseline: {item.reason}") for item in unusable]
-    return compare(redacted(baseline), side_of(old, busy_machine_pct), side_of(new, busy_machine_pct), excluded)
+    comparison = compare(redacted(baseline), side_of(old, busy_machine_pct), side_of(new, busy_machine_pct), excluded)
+    old_of, new_of = ({trace.case["name"]: trace for trace in side} for side in (old, new))
+    pairs = [(old_of[case.old_case], new_of[case.case], case.differences) for case in comparison.cases]
+    return replace(comparison, videos=video_changes(pairs, videos))
 
 
 def compare(baseline: str, old: Side, new: Side, excluded: Sequence[str] = ()) -> Comparison:

@@ -37,6 +37,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "only_old": list(comparison.only_old),
         "only_new": list(comparison.only_new),
         "excluded": list(comparison.excluded),
+        "videos": [asdict(change) for change in comparison.videos],
     }
 
 

@@ -51,6 +51,7 @@ def assemble(
         "environment": _environment(recording, samples),
         "quality": quality_of(stages, recording.measured, samples, result.get("output_finite"), attempt.limits),
         "video_bytes": result.get("video_bytes"),
+        "kept": recording.kept,
         "displayTimeUnit": "ms",
         "traceEvents": _events(attempt, recording, stages, samples),
     }

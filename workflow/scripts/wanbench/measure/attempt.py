@@ -25,6 +25,7 @@ class Attempt:
         digests: what is measured with, for the trace.
         limits: what the trace is judged by.
         run_id: the same for all that one run of Snakemake starts, and for nothing else.
+        keep_frames: whether latents and frames of the video are kept, to compare it with others.
         conda_env: name of the conda environment that the processes must run in, None without conda.
         gpus: UUIDs of the GPUs that no other case has, in the order of the ranks; none where no GPU is known.
         spawned_ns: monotonic time at which the measured process was started, in nanoseconds.
@@ -37,6 +38,7 @@ class Attempt:
     digests: dict[str, str]
     limits: Limits
     run_id: str
+    keep_frames: bool = True
     conda_env: str | None = None
     gpus: Sequence[str] = ()
     spawned_ns: int = 0
@@ -46,6 +48,7 @@ class Attempt:
         # Failures, last good traces, videos, and the work folders of attempts.
         self.results = self.trace.parents[1]
         self.video = self.results / "videos" / f"{self.case.name}.mp4"
+        self.frames = self.results / "frames" / self.case.name
         # Of this case alone.
         self.work = self.results / "attempts" / self.case.name
         # Locked by the attempt that works here; holds the identity of its run.

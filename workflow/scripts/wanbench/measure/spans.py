@@ -48,6 +48,7 @@ class Recording:
     flops: dict[str, int | None] = field(default_factory=dict)
     result: dict[str, Any] | None = None
     matmul: dict[str, Any] | None = None
+    kept: dict[str, Any] | None = None
     error: ErrorRecord | None = None
     stage_reached: str | None = None
 
@@ -106,7 +107,7 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
                 recording.transfers.append(record | {"intervals": [tuple(each) for each in record["intervals"]]})
             case "generation":
                 recording.measured[record["number"]] = record["measured"]
-            case "environment" | "flops" as name:
+            case "environment" | "flops" | "kept" as name:
                 setattr(recording, name, record["values"])
             case "result" | "matmul" as name:
                 setattr(recording, name, record)

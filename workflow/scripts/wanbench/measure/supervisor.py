@@ -21,6 +21,7 @@ from wanbench.measure.case_log import Progress, log_line, log_pipe
 from wanbench.measure.failures import failures
 from wanbench.measure.finalize import finalize
 from wanbench.measure.gpu_slots import Slot, own_slot
+from wanbench.measure.kept_frames import remove_frames
 from wanbench.measure.outcome import Outcome, TimeLimit, outcome_of, time_limit
 from wanbench.measure.spans import read_records
 from wanbench.registry.stages import KILLED, PROCESS_STARTUP
@@ -68,6 +69,7 @@ def supervise(attempt: Attempt, conda_env: str | None, job_limit_s: float | None
         with attempt_lock(attempt.lock, log) as folder:
             folder.begin(attempt.run_id)
             attempt.video.unlink(missing_ok=True)
+            remove_frames(attempt.frames)
             # Some file systems have no hard links; then an attempt that is recovered has no log, and no more.
             with suppress(OSError):
                 os.link(attempt.log, attempt.second_log)

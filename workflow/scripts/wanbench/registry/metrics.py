@@ -27,6 +27,18 @@ from wanbench.registry.stage_metrics import (
 _DTYPES = {TEXT: "string", REAL: "Float64", WHOLE: "Int64", TRUTH: "boolean"}
 
 # fmt: off
+# Of a video beside the baseline of its workload: columns of the cases table as well.
+_VIDEO = (
+    Metric("baseline", TEXT, meaning="the case whose video it is compared with: the stock one of the same workload on a GPU of the same model", empty="the grid has none, nothing was kept, or an older trace"),
+    Metric("difference", TEXT, meaning="what the settings in which the two differ may do: exact (nothing), rounding (the same operations in another order) or lossy (another arithmetic)", empty="as `baseline`"),
+    Metric("latent_error_rel", REAL, meaning="relative error of the final latents: norm of the difference over the baseline's norm; 0: equal bit for bit", empty="as `baseline`, or latents of one of them are not there"),
+    Metric("psnr_db", REAL, meaning="mean PSNR of the kept frames that differ from the baseline's; inf: all frames of the video are equal", empty="as `baseline`, or frames of one of them are not there"),
+    Metric("psnr_worst_db", REAL, meaning="the worst of the same", empty="as `psnr_db`"),
+    Metric("ssim", REAL, meaning="mean structural similarity of the kept frames to the baseline's, of luma; 1: equal", empty="as `psnr_db`"),
+    Metric("ssim_worst", REAL, meaning="the worst of the same", empty="as `psnr_db`"),
+    Metric("frames_sha256", TEXT, meaning="SHA-256 of all frames as the export gets them: RGB, one byte a colour", empty="nothing was to be kept, the case did not run to its end, or an older trace"),
+)
+FIDELITY = {"": (Metric("case", TEXT, meaning="name of the case"), *_VIDEO)}
 CASES: dict[str, tuple[Metric, ...]] = {
     "The case": (
         Metric("case", TEXT, report=SUMMARY, label="Case", meaning="name of the case in the grid file: a label, and the name of its files"),
@@ -119,6 +131,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("passes_reused", REAL, report=STATISTICS, decimals=0, label="Passes Reused by the Cache", meaning="guidance passes of complete steps that the cache served, in the measured generations", empty="no cache, or no such step"),
         Metric("passes", REAL, meaning="of how many guidance passes", empty="as `passes_reused`"),
     ),
+    "The video": _VIDEO,
     "Hardware and software": (
         Metric("started_at", TEXT, meaning="start of the measuring process, ISO 8601 in UTC"),
         Metric("device", TEXT, meaning="cuda or cpu", empty="not told"),
@@ -213,6 +226,12 @@ WAYS = {"": (
     Metric("gpu_mem_used_bytes", REAL, meaning="highest use of the whole GPU's memory", empty="does not fit, or not sampled"),
     Metric("gpu_mem_total_bytes", REAL, meaning="memory of the GPU"),
     Metric("host_mem_bytes", REAL, meaning="highest memory of the case's processes, or of the whole machine where that is less", empty="not sampled"),
+    Metric("latent_error_rel", REAL, meaning="largest of the cases' `latent_error_rel`, beside the stock case of their steps", empty="as there"),
+    Metric("psnr_db", REAL, meaning="least of the cases' `psnr_db`", empty="as there"),
+    Metric("ssim", REAL, meaning="least of the cases' `ssim`", empty="as there"),
+    Metric("rounding_error_rel", REAL, meaning="the same as `latent_error_rel`, of cases that differ from that stock case in rounding alone: what is no more than that cannot be told from it", empty="there is no such case"),
+    Metric("rounding_psnr_db", REAL, meaning="likewise `psnr_db`", empty="as `rounding_error_rel`"),
+    Metric("rounding_ssim", REAL, meaning="likewise `ssim`", empty="as `rounding_error_rel`"),
     Metric("videos_per_hour", REAL, meaning="3600 over `time_s`", empty="as `time_s`"),
     Metric("cost", REAL, meaning="of one video, by `config/prices.yaml`: `time_s` times GPUs times the price of a GPU hour, plus `energy_j` times that of a kWh; without idle time, host and cooling", empty="no price"),
     Metric("co2_g", REAL, meaning="grams of CO2 of one video: `energy_j` times what `config/prices.yaml` says of a kWh", empty="not said"),
@@ -247,6 +266,7 @@ COMPARISON = {"": (
 
 TABLES = {
     "cases": CASES,
+    "fidelity": FIDELITY,
     "stages": STAGES,
     "details": DETAILS,
     "excluded": EXCLUDED,
@@ -269,6 +289,7 @@ def _columns(table: dict[str, tuple[Metric, ...]]) -> dict[str, str]:
 CASE_COLUMNS, STAGE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS = map(_columns, (CASES, STAGES, DETAILS, EXCLUDED))
 FINDING_COLUMNS, SETTINGS_COLUMNS, COMPARISON_COLUMNS = map(_columns, (FINDINGS, WAYS, COMPARISON))
 KERNEL_COLUMNS = _columns(KERNELS)
+FIDELITY_COLUMNS = _columns(FIDELITY)
 
 
 def shown_in(report: str) -> dict[str, str]:

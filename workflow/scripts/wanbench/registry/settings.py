@@ -148,18 +148,30 @@ def is_lossy(values: Mapping[str, Any]) -> bool:
 
 def fidelity(values: Mapping[str, Any]) -> str:
     """What a case's settings, by key, do to its video beside the neutral ones: exact, rounding or lossy."""
-    rows = [SETTINGS[key] for key in keys(METHOD)]
-    changed = [row for row in rows if values[row.key] not in (None, row.neutral)]
-    if any(row.is_lossy(values[row.key]) for row in changed):
+    rows = changed(values)
+    if any(row.is_lossy(values[row.key]) for row in rows):
         return LOSSY
-    return ROUNDING if any(row.video in (ROUNDING, LOSSY) for row in changed) else EXACT
+    return ROUNDING if any(row.video in (ROUNDING, LOSSY) for row in rows) else EXACT
+
+
+def changed(values: Mapping[str, Any]) -> list[Setting]:
+    """The settings of how a case's video is made, of all its settings by key, that are not neutral."""
+    return [SETTINGS[key] for key in keys(METHOD) if values[key] not in (None, SETTINGS[key].neutral)]
+
+
+def difference(values: Mapping[str, Any], others: Mapping[str, Any]) -> str:
+    """What the settings in which two ways to make a video differ may do to it: exact, rounding or lossy."""
+    rows = [SETTINGS[key] for key in keys(METHOD) if values[key] != others[key]]
+    if any(row.video == LOSSY or row.is_lossy(values[row.key]) or row.is_lossy(others[row.key]) for row in rows):
+        return LOSSY
+    return ROUNDING if any(row.video == ROUNDING for row in rows) else EXACT
 
 
 def printed(values: Mapping[str, Any]) -> str:
     """What to write into a grid file for the ways in which a case's video is made; `stock` where nothing is needed."""
     rows = [SETTINGS[key] for key in ("weights", *keys(METHOD)) if key in values]
-    changed = [(row.key, values[row.key]) for row in rows if values[row.key] not in (None, row.neutral)]
-    texts = [f"{key}: {str(value).lower() if isinstance(value, bool) else value}" for key, value in changed]
+    named = [(row.key, values[row.key]) for row in rows if values[row.key] not in (None, row.neutral)]
+    texts = [f"{key}: {str(value).lower() if isinstance(value, bool) else value}" for key, value in named]
     return ", ".join(texts) or "stock"
 
 

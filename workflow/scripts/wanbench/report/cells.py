@@ -29,6 +29,18 @@ def without_empty(rows: Sequence[Mapping[str, str]], kept: Sequence[str] = ()) -
     return [{key: text for key, text in row.items() if key in said} for row in rows]
 
 
+def percent(share: float | None) -> str:
+    """A share in percent, with two digits where it is less than a tenth."""
+    if share is None or pd.isna(share):
+        return NOT_MEASURED
+    return f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}"
+
+
+def decibels(psnr_db: float | None) -> str:
+    """A PSNR in dB; that of equal frames is infinite."""
+    return "equal" if psnr_db is not None and pd.notna(psnr_db) and math.isinf(psnr_db) else fixed(psnr_db, 1)
+
+
 def spread_of(way: Mapping[str, Any], alike_pct: float) -> float:
     """Half the range of the times of equal cases, as a share of their median; of one case, what equal ones differ by.
 

@@ -1,5 +1,6 @@
 """Texts of a report: templates, which hold all words, and the figures that they show."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from wanbench.analysis.numbers import FILTERS, escaped_but_code, plain, some, wi
 from wanbench.analysis.tables import guidance_text
 from wanbench.models.facts import MODELS
 from wanbench.registry.metrics import shown_in
-from wanbench.report.cells import gb, markdown_table, spread_of, supported
+from wanbench.report.cells import gb, markdown_table, percent, spread_of, supported
 from wanbench.util.text import visible
 
 
@@ -29,6 +30,7 @@ _ENVIRONMENT.filters |= FILTERS | {
     "guidance": lambda scales: guidance_text(scales, is_on=True),
     # To three digits or so, and without its unit.
     "gb_of": gb,
+    "percent": percent,
     "some": some,
     "spread": spread_of,
     "supported": supported,
@@ -38,7 +40,7 @@ _ENVIRONMENT.filters |= FILTERS | {
     "visible": visible,
 }
 _ENVIRONMENT.tests["known"] = lambda value: not pd.isna(value)
-_ENVIRONMENT.globals |= {"meaning_in": shown_in, "models": MODELS}
+_ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": MODELS}
 
 
 def to_markdown(view: Any) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 from wanbench.analysis.numbers import fixed, plain
 from wanbench.registry.metrics import WORKLOAD
 from wanbench.registry.settings import LOSSY
-from wanbench.report.cells import gb, markdown_table, spread_of, supported, without_empty
+from wanbench.report.cells import decibels, gb, markdown_table, percent, spread_of, supported, without_empty
 from wanbench.report.render import macros_of
 
 _TEXT_COLUMNS = ("Settings", "Best at", "Cases")
@@ -31,6 +31,9 @@ def _row(way: Mapping[str, Any], alike_pct: float, currency: str | None) -> dict
         "Best at": _best_at(way),
         "Time (s)": supported(way["time_s"], spread),
         "±": f"{100 * spread:.1f} %" if way["n"] > 1 else "",
+        "Latents off (%)": percent(way["latent_error_rel"]),
+        "PSNR (dB)": decibels(way["psnr_db"]),
+        "SSIM": fixed(way["ssim"], 3),
         "Used (GB)": gb(way["gpu_mem_used_bytes"]),
         "Energy (Wh)": fixed(way["energy_j"], 1, 1 / 3600),
         f"Cost ({plain(currency)})" if currency else "Cost": fixed(way["cost"]),

@@ -112,6 +112,7 @@ def _notes(cases: pd.DataFrame) -> dict[str, bool]:
     random, by_gpm = cases["weights"] == "random", cases["sm_activity_source"] == "gpm_sm_utilisation"
     return {
         "random weights": random.any(),
+        "compared": cases[["latent_error_rel", "psnr_db"]].notna().any(axis=None),
         "cache at random": (random & (cases["cache"] != "none")).any(),
         "tiny": (cases["scale"] == "tiny").any(),
         "cpu": (cases["device"] == "cpu").any(),

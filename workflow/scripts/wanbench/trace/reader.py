@@ -87,6 +87,7 @@ class Trace:
     ran: dict[str, Any] | None = None
     git_changed: str | None = None
     image_changes: str | None = None
+    kept: dict[str, Any] | None = None
 
 
 def read_trace(path: Path) -> Trace:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, WanImageToVideoPipeline
 from diffusers.utils import export_to_video
 
 from wanbench.cases.case import Case
@@ -49,6 +49,21 @@ def generate(pipe: DiffusionPipeline, case: Case, video: Path, clock: StageClock
         _export(frames, video, MODELS[case.model].fps)
     clock.end()
     return frames
+
+
+def final_latents(pipe: DiffusionPipeline) -> np.ndarray | None:
+    """Latents of the pipeline's last generation, float32, before the VAE's scale; None where nobody has them.
+
+    UniPC's last step, to a noise of 0, gives the clean latents that it predicts, and the scheduler keeps its last
+    predictions (`UniPCMultistepScheduler.model_outputs`): so nothing else needs to hold them while they are decoded.
+    In image-to-video of TI2V-5B the first latent frame is the image's whatever was predicted, and is not among them.
+    """
+    scheduler = pipe.scheduler
+    if not scheduler.config.predict_x0 or scheduler.sigmas[-1] != 0:
+        return None
+    latents = scheduler.model_outputs[-1].cpu().float().numpy()
+    is_image_first = isinstance(pipe, WanImageToVideoPipeline) and pipe.config.expand_timesteps
+    return latents[:, :, 1:] if is_image_first else latents
 
 
 def _export(frames: np.ndarray, video: Path, fps: int) -> None:

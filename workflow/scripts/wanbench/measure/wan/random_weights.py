@@ -12,6 +12,8 @@ from transformers import T5TokenizerFast
 
 # Large enough that a copy runs at the bus's speed, small enough to be page-locked at once.
 _STAGING_BYTES = 256 * 2**20
+# So that what they are drawn in takes 64 MB, however large a parameter is.
+_DRAWN_AT_ONCE = 2**24
 
 
 @dataclass(frozen=True)
@@ -88,17 +90,25 @@ class _Staging:
 def _fill(tensor: torch.Tensor, part: nn.Module, name: str, generator: torch.Generator) -> None:
     """Fill in place so that activations keep their scale through any depth, and stay finite in bfloat16."""
     if isinstance(part, nn.Embedding):
-        tensor.normal_(generator=generator)
+        _draw(tensor, lambda part: part.normal_(generator=generator))
     elif name == "bias":
         tensor.zero_()
     elif name == "gamma" or tensor.ndim <= 1:
         tensor.fill_(1.0)
     elif name == "scale_shift_table":
-        tensor.normal_(std=1 / math.sqrt(tensor.shape[-1]), generator=generator)
+        _draw(tensor, lambda part: part.normal_(std=1 / math.sqrt(tensor.shape[-1]), generator=generator))
     else:
         fan_in = math.prod(tensor.shape[1:])
         bound = math.sqrt(3 / fan_in)
-        tensor.uniform_(-bound, bound, generator=generator)
+        _draw(tensor, lambda part: part.uniform_(-bound, bound, generator=generator))
+
+
+def _draw(tensor: torch.Tensor, fill: Callable[[torch.Tensor], object]) -> None:
+    """Fill with random values of float32, rounded, so that cases of other types have the same weights."""
+    for some in tensor.view(-1).split(_DRAWN_AT_ONCE):
+        drawn = torch.empty_like(some, dtype=torch.float32)
+        fill(drawn)
+        some.copy_(drawn)
 
 
 def letter_tokenizer() -> T5TokenizerFast:

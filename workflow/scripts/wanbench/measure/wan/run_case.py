@@ -15,9 +15,10 @@ from wanbench.cases.first_frame import problem_of_image
 from wanbench.measure import cuda
 from wanbench.measure.attempt import Attempt
 from wanbench.measure.environment import software_and_hardware
+from wanbench.measure.kept_frames import keep_frames
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
-from wanbench.measure.wan.generate import generate, pipeline_arguments
+from wanbench.measure.wan.generate import final_latents, generate, pipeline_arguments
 from wanbench.measure.wan.observe import observe
 from wanbench.measure.wan.ran import what_ran
 from wanbench.measure.wan.ranks import ALONE, Ranks, join_ranks
@@ -65,6 +66,9 @@ def measure_case(job: Attempt, log: EventLog) -> None:
     ranks.part()
     if on_gpu:
         multiply_matrices(clock)
+    # After that: the GPU would cool down meanwhile.
+    if job.keep_frames:
+        clock.note("kept", values=keep_frames(frames, final_latents(pipe), job.frames))
 
 
 def _check(job: Attempt, rank: int, device: torch.device, gpu: dict | None) -> None:

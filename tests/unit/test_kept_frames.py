@@ -1,0 +1,130 @@
+"""What is kept of a video to compare it with others, and that it costs neither the case nor any stage."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import namedtuple
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attempts import attempt_in, run
+from example_cases import tiny_case
+from tiny import make
+from wanbench.measure import kept_frames
+from wanbench.measure.kept_frames import keep_frames
+from wanbench.measure.supervisor import supervise
+from wanbench.measure.wan.generate import final_latents, pipeline_arguments
+from wanbench.registry.stages import TOTAL_EXECUTION
+from wanbench.trace.reader import read_trace
+
+_RANDOM = np.random.default_rng(0)
+FRAMES = _RANDOM.random((17, 8, 16, 3), dtype=np.float32)
+LATENTS = _RANDOM.standard_normal((1, 4, 5, 2, 4), dtype=np.float32)
+
+
+def test_latents_every_eighth_frame_and_digests_are_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "frames/a"
+    kept = keep_frames(FRAMES, LATENTS, folder)
+    values = (FRAMES * 255).astype(np.uint8)
+    assert kept["frames_sha256"] == hashlib.sha256(values.tobytes()).hexdigest()
+    assert kept["latents_sha256"] == hashlib.sha256(LATENTS.tobytes()).hexdigest()
+    assert (kept["frames"], kept["latents_dtype"], kept["problem"]) == ([0, 8, 16], "float32", None)
+    for number in kept["frames"]:
+        assert np.array_equal(np.asarray(Image.open(folder / f"frame_{number:04d}.png")), values[number])
+    assert np.array_equal(np.load(folder / "latents.npy"), LATENTS)
+    assert json.loads((folder / "kept.json").read_text()).items() <= kept.items()
+    assert kept["size_bytes"] == sum(file.stat().st_size for file in folder.iterdir())
+    assert os.listdir(folder.parent) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("limit_bytes", "dtype", "numbers"),
+    [
+        # Latents take 640 bytes as float32, a frame of noise some 450.
+        (640 + 1000 + 2000, "float32", [0, 8, 16]),
+        (640 + 1000 + 600, "float32", [0]),
+        (2 * 640, "float32", []),
+        (2 * 640 - 1, "float16", []),
+        (2 * 320 - 1, None, [0]),
+    ],
+)
+def test_what_is_too_much_goes_in_a_stated_order(
+    limit_bytes: int, dtype: str | None, numbers: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_frames, "LIMIT_BYTES", limit_bytes)
+    kept = keep_frames(FRAMES, LATENTS, tmp_path / "a")
+    assert (kept["latents_dtype"], kept["frames"]) == (dtype, numbers)
+    assert (tmp_path / "a/latents.npy").exists() == (dtype is not None)
+    assert kept["latents_sha256"] == hashlib.sha256(LATENTS.tobytes()).hexdigest()
+
+
+def test_thinned_frames_are_those_of_every_sixteenth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = keep_frames(FRAMES, None, tmp_path / "whole")
+    png_bytes = sum(file.stat().st_size for file in (tmp_path / "whole").glob("*.png"))
+    assert whole["frames"] == [0, 8, 16]
+    monkeypatch.setattr(kept_frames, "LIMIT_BYTES", png_bytes - 1)
+    assert keep_frames(FRAMES, None, tmp_path / "thinned")["frames"] == [0, 16]
+
+
+def test_a_full_disk_costs_the_frames_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    kept = keep_frames(FRAMES, LATENTS, tmp_path / "a")
+    assert "No space left on device" in kept["problem"]
+    assert (kept["frames"], kept["latents_dtype"], kept["size_bytes"]) == ([], None, 0)
+    assert len(kept["frames_sha256"]) == len(kept["latents_sha256"]) == 64
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_the_trace_will_need_is_left_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(10**9, 10**9, 99_000_000))
+    assert "100 MB" in keep_frames(FRAMES, LATENTS, tmp_path / "a")["problem"]
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("model", ["TI2V-5B", "T2V-A14B", "I2V-A14B", "TI2V-5B of an image"])
+def test_the_scheduler_keeps_the_final_latents_bit_for_bit(model: str, tmp_path: Path) -> None:
+    image_first = model.endswith("image")
+    case = tiny_case("TI2V-5B", task="i2v") if image_first else tiny_case(model)
+    pipe = make(case, tmp_path)
+    expected = pipe(**pipeline_arguments(case) | {"output_type": "latent"}).frames.numpy()
+    pipe(**pipeline_arguments(case))
+    latents = final_latents(pipe)
+    assert latents.dtype == np.float32
+    assert np.array_equal(latents, expected[:, :, 1:] if image_first else expected)
+
+
+def test_latents_of_another_scheduler_are_not_guessed(tmp_path: Path) -> None:
+    pipe = make(case := tiny_case(), tmp_path)
+    pipe.scheduler.register_to_config(final_sigmas_type="sigma_min")
+    pipe(**pipeline_arguments(case))
+    assert final_latents(pipe) is None
+    kept = keep_frames(FRAMES, None, tmp_path / "a")
+    assert kept["latents_sha256"] is kept["latents_dtype"] is None
+    assert "scheduler" in kept["problem"]
+
+
+def test_an_attempt_keeps_its_video_after_total_execution_and_removes_the_one_before(tmp_path: Path) -> None:
+    old = attempt_in(tmp_path, tiny_case()).frames
+    old.mkdir(parents=True)
+    (old / "frame_0800.png").write_bytes(b"of an earlier attempt")
+    _, trace = run(tiny_case(), tmp_path)
+    assert trace.kept["frames"] == [0]
+    assert json.loads((old / "kept.json").read_text())["frames_sha256"] == trace.kept["frames_sha256"]
+    assert {file.name for file in old.iterdir()} == {"kept.json", "latents.npy", "frame_0000.png"}
+    total = next(stage for stage in trace.stages if stage.name == TOTAL_EXECUTION)
+    assert total.start_s + total.extent_s + trace.kept["time_s"] <= trace.total_duration_s
+    latents = hashlib.sha256(np.load(old / "latents.npy").tobytes()).hexdigest()
+    assert latents == trace.kept["latents_sha256"]
+    attempt = replace(attempt_in(tmp_path, tiny_case()), keep_frames=False)
+    supervise(attempt, None)
+    assert read_trace(attempt.trace).kept is None
+    assert not old.exists()

@@ -1,0 +1,120 @@
+"""What is kept of a video, so that it can be compared with others: `wanbench.analysis.fidelity` does that.
+
+In results/frames/CASE lie `latents.npy`, the final latents before decoding; every eighth frame as `frame_0000.png`,
+`frame_0008.png` and so on; and `kept.json`, which says what the trace says of them. All of it takes at most
+LIMIT_BYTES. Latents get half of that: those that need more are kept as float16, and where that is too much as well,
+not at all. Frames get the rest: where they need more, every second one that is kept goes, and so on.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+LIMIT_BYTES = 50_000_000
+EVERY = 8
+# For the trace, which is still to be written.
+_LEFT_FREE_BYTES = 50_000_000
+
+
+def keep_frames(frames: Sequence[np.ndarray], latents: np.ndarray | None, folder: Path) -> dict[str, Any]:
+    """Keep a video, and say what the trace says of it; what cannot be written is a `problem` there, and no error.
+
+    Args:
+        frames: RGB in [0, 1], each of shape (height, width, 3).
+        latents: float32; None where they are not known.
+        folder: to be made anew; it is there whole or not at all.
+    """
+    begin_s = time.monotonic()
+    digest, pngs, size_bytes = hashlib.sha256(), _Thinned(LIMIT_BYTES), 0
+    kept_latents = None if latents is None else _small_enough(latents)
+    if kept_latents is not None:
+        pngs = _Thinned(LIMIT_BYTES - kept_latents.nbytes - 1000)
+    for number, frame in enumerate(frames):
+        # As diffusers' export_to_video does it.
+        values = (frame * 255).astype(np.uint8)
+        digest.update(np.ascontiguousarray(values))
+        pngs.take(number, values)
+    kept: dict[str, Any] = {
+        "frames_sha256": digest.hexdigest(),
+        "latents_sha256": None if latents is None else hashlib.sha256(np.ascontiguousarray(latents)).hexdigest(),
+        "latents_dtype": None if kept_latents is None else str(kept_latents.dtype),
+        "frames": list(pngs.kept),
+    }
+    problem = None if latents is not None else "the scheduler does not have the final latents"
+    try:
+        size_bytes = _write(folder, kept, kept_latents, pngs.kept)
+    except OSError as error:
+        problem = f"not kept: {error.strerror or error}"
+        kept |= {"latents_dtype": None, "frames": []}
+    return kept | {"size_bytes": size_bytes, "time_s": time.monotonic() - begin_s, "problem": problem}
+
+
+def remove_frames(folder: Path) -> None:
+    """Remove what an earlier attempt kept, or had begun to write."""
+    for path in (folder, _part(folder)):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class _Thinned:
+    """PNG files by number of their frame: every eighth, or fewer where they would take more than the limit."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._every = EVERY
+        self.kept: dict[int, bytes] = {}
+
+    def take(self, number: int, frame: np.ndarray) -> None:
+        if number % self._every:
+            return
+        file = io.BytesIO()
+        # The least effort is several times as fast, and the files are a tenth larger.
+        Image.fromarray(frame).save(file, "PNG", compress_level=1)
+        self.kept[number] = file.getvalue()
+        while self.kept and sum(map(len, self.kept.values())) > self._limit_bytes:
+            self._every *= 2
+            # A first frame that is too large alone goes as well.
+            few = len(self.kept) == 1
+            self.kept = {} if few else {key: png for key, png in self.kept.items() if key % self._every == 0}
+
+
+def _small_enough(latents: np.ndarray) -> np.ndarray | None:
+    for dtype in (np.float32, np.float16):
+        if latents.size * np.dtype(dtype).itemsize <= LIMIT_BYTES // 2:
+            return latents.astype(dtype)
+    return None
+
+
+def _part(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.part")
+
+
+def _write(folder: Path, kept: dict[str, Any], latents: np.ndarray | None, pngs: dict[int, bytes]) -> int:
+    """Write the folder, and return the size of its files in bytes.
+
+    Raises:
+        OSError: the disk is full, or will be; then nothing of it is left.
+    """
+    remove_frames(folder)
+    part = _part(folder)
+    try:
+        part.mkdir(parents=True)
+        if shutil.disk_usage(part).free < LIMIT_BYTES + _LEFT_FREE_BYTES:
+            raise OSError(f"less than {(LIMIT_BYTES + _LEFT_FREE_BYTES) / 1e6:.0f} MB are free on the disk")
+        if latents is not None:
+            np.save(part / "latents.npy", latents)
+        for number, png in pngs.items():
+            (part / f"frame_{number:04d}.png").write_bytes(png)
+        (part / "kept.json").write_text(json.dumps(kept, indent=1), "utf-8")
+        part.replace(folder)
+    except OSError:
+        remove_frames(folder)
+        raise
+    return sum(file.stat().st_size for file in folder.iterdir())
