@@ -37,8 +37,12 @@ rule all:
 rule measure:
     output: "results/traces/{{n}}.json"
     script: "trivial.py"
-rule tabulate:
+rule fidelity:
     input: TRACES
+    output: "results/fidelity"
+    script: "trivial.py"
+rule tabulate:
+    input: TRACES, "results/fidelity"
     output: "results/tables"
     script: "trivial.py"
 rule plots:

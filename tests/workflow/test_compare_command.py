@@ -64,7 +64,7 @@ def hundredfold(trace: dict[str, Any]) -> None:
 def test_a_copy_of_the_results_is_the_same(project: Project) -> None:
     run = project.snakemake("compare", "--config", "baseline=old")
     assert run.code == 0, run.output
-    assert run.jobs == COMPARISON | {("tabulate", ""), ("report", "")}
+    assert run.jobs == COMPARISON | {("fidelity", ""), ("tabulate", ""), ("report", "")}
     assert "\nThe comparison: results/comparison.md, results/comparison.json\n" in run.output
     assert "\nThe report: results/report.md\nCases: 6 of both sides\nVerdicts of measures: " in run.output
     comparison = json.loads(project.read("results/comparison.json"))

@@ -76,7 +76,7 @@ def test_the_run_fails_and_says_which_case_and_why(run: Run) -> None:
 
 
 def test_the_next_run_tries_only_the_failed_cases_again(project: Project, run: Run) -> None:
-    report = {("tabulate", ""), ("report", ""), ("page", ""), ("outcome", ""), ("plots", "")}
+    report = {("fidelity", ""), ("tabulate", ""), ("report", ""), ("page", ""), ("outcome", ""), ("plots", "")}
     failed = {("measure", "c_too_slow"), ("measure", "d_broken")}
     lost = {("measure", "e_lost")}
     assert project.plan() == failed | lost | report

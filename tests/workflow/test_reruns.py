@@ -16,7 +16,7 @@ GRID = yaml.safe_load((ROOT / "config/config.yaml").read_text("utf-8"))
 CASES = list(GRID["cases"])
 A, B = CASES[:2]
 TEXTS = {("report", ""), ("plots", ""), ("page", ""), ("outcome", "")}
-REPORT = TEXTS | {("tabulate", "")}
+REPORT = TEXTS | {("fidelity", ""), ("tabulate", "")}
 PACKAGE = "workflow/scripts/wanbench"
 EDITED = "\nEDITED = True\n"
 
