@@ -111,6 +111,19 @@ def test_compilation_without_a_compiler_is_refused_before_any_weights(
         check_possible(tiny_case(compile="repeated_blocks"), device)
 
 
+@pytest.mark.parametrize("folder", ["my project", "it's", 'a"b', "a\\b"])
+def test_a_path_that_torch_would_take_apart_is_refused_where_the_cpu_compiles(
+    monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    case = tiny_case(compile="repeated_blocks")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", f"/srv/é,:${folder}/compiled_0")
+    check_possible(tiny_case(), CPU)
+    with pytest.raises(SettingError, match=r"torch gives its C[+]+ compiler no path"):
+        check_possible(case, CPU)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/srv/é,:$/compiled_0")
+    check_possible(case, CPU)
+
+
 def test_memory_that_torch_would_not_count_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTORCH_NO_CUDA_MEMORY_CACHING", "0")
     check_possible(tiny_case(), CPU)

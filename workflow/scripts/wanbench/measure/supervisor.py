@@ -43,6 +43,13 @@ _AFTER_THE_END_S = 3 * SAMPLING_INTERVAL_S
 # A rank that loses another writes that down at once, or waits for it until it is ended.
 _RANKS_END_WITHIN_S = 1.0
 _PACKAGE_ROOT = Path(__file__).parents[2]
+# As `python -m MODULE`, but without the working directory, whose random.py would be taken for Python's; and where the
+# package lies is told by no PYTHONPATH, which cannot hold a path with a colon.
+_AS_MODULE = """
+import runpy, sys
+sys.path.insert(0, sys.argv.pop(1))
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
 _Log = Callable[[str], None]
 _Process = subprocess.Popen[bytes]
 
@@ -147,12 +154,20 @@ def _process(
     module: str, arguments: list[object], log: Path, variables: dict[str, str], inherited: tuple[int, ...] = ()
 ) -> Iterator[_Process]:
     """A Python process in a session of its own; it and what it started are gone after the block."""
-    python_path = os.pathsep.join([str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"} | _threads(1) | variables
+    environment = os.environ | {"PYTHONUNBUFFERED": "1"} | _threads(1) | variables
     # A pipe each, so that no process writes into the middle of another's line.
     with log_pipe(log) as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, str(os.getpid()), *map(str, arguments)],
+            [
+                sys.executable,
+                "-P",
+                "-c",
+                _AS_MODULE,
+                str(_PACKAGE_ROOT),
+                module,
+                str(os.getpid()),
+                *map(str, arguments),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
