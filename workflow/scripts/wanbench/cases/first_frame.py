@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from wanbench.util.paths import is_stream
 from wanbench.util.text import one_line
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
@@ -26,6 +27,8 @@ _OF_MODES = {
 def problem_of_image(path: Path) -> str | None:
     """What is wrong with a picture, in one line; None where nothing is, as far as this environment can look into it."""
     try:
+        if is_stream(path):
+            return "is no file"
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
