@@ -1,12 +1,15 @@
 # Where the project lies, and whose it is: another user of a checkout gets one line, and dry runs.
 
 import atexit
+import shutil
 from contextlib import suppress
 
 from wanbench.cases.messages import of_unwritable
 from wanbench.util.paths import unwritable
 
 RECORDS = Path(".snakemake").absolute()
+TEMPORARY = os.environ.get("TMPDIR") or "/tmp"
+LEAST_FREE_BYTES = 1_000_000
 
 if {"{", "}"} & set(str(workflow.basedir)):
     refuse(
@@ -15,6 +18,9 @@ if {"{", "}"} & set(str(workflow.basedir)):
 # Where Snakemake itself would end with a traceback, even in a dry run.
 if not (RECORDS / "locks").is_dir() and unwritable([".snakemake"]):
     refuse(of_unwritable([".snakemake"]))
+# The solver of Snakemake's scheduler writes there, also where Python takes another folder since this one is full.
+if os.path.isdir(TEMPORARY) and shutil.disk_usage(TEMPORARY).free < LEAST_FREE_BYTES:
+    refuse(f"{TEMPORARY}: no space left on its disk; allowed: TMPDIR set to a folder with {LEAST_FREE_BYTES / 1e6:.0f} MB")
 if any(not os.access(file, os.R_OK) for file in RECORDS.glob("metadata/*")):
     refuse(of_unwritable([".snakemake/metadata"]))
 

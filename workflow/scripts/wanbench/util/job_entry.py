@@ -36,6 +36,10 @@ def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) 
 
     Returns and raises as `enter_environment`.
     """
+    # Where it was started with closed streams, Python has none, and the next file to be opened would take their place.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
     end_with(config["snakemake_pid"])
     for name in _OF_NOTEBOOKS:
         os.environ.pop(name, None)
