@@ -9,7 +9,7 @@ from conftest import ROOT
 from hostile import refused
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
-from wanbench.util.paths import named_path
+from wanbench.util.paths import named_path, unwritable
 
 
 def test_the_working_directory_goes_before_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,6 +34,12 @@ def test_a_name_that_no_file_can_have_is_refused(key: str, name: str) -> None:
     of_key = {"image": {"task": "i2v"}, "lora": {}, "checkpoint": {"weights": "pretrained"}}[key]
     case = {"model": "TI2V-5B", **of_key, key: name + ".safetensors" * (key == "lora")}
     assert f"case 'a': {key}: " in refused(lambda: resolve_cases({"cases": {"a": case}}, "grid.yaml"))
+
+
+def test_in_a_link_to_nowhere_nothing_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "results").symlink_to(tmp_path / "gone")
+    folders = [str(tmp_path / "results"), str(tmp_path / "other")]
+    assert unwritable(folders) == folders[:1]
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ def grid_file(options: Mapping[str, Any], config_files: Iterable[Path]) -> str:
         raise InputError(f"--config: {', '.join(unknown)} has no effect; allowed: grid=FILE, baseline=PATH")
     for key, value in options.items():
         if not isinstance(value, str):
-            quoted = f"""--config '{key}="PATH"'"""
-            raise InputError(f"--config: {key}: Snakemake reads {value!r} and no text; allowed: a path, or {quoted}")
+            allowed = "a path that is no number and has no ': ' in it, such as ./10 for 10"
+            raise InputError(f"--config: {key}: Snakemake reads {value!r} and no text; allowed: {allowed}")
     named = [options["grid"]] if "grid" in options else []
     files = {str(Path(str(path)).absolute()): str(path) for path in (*config_files, *named)}
     if len(files) > 1:

@@ -52,5 +52,5 @@ def unwritable(folders: Iterable[str]) -> list[str]:
 
 
 def _is_writable(folder: Path) -> bool:
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    there = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
