@@ -91,6 +91,9 @@ def test_limits_that_both_sides_record_are_hardware_and_what_one_does_not_record
     free, half, old = of("free", cpu_quota_cores=None), of("half", cpu_quota_cores=0.5), of("old")
     assert "differ in all cases**: CPU quota (cores) n/a -> 0.5" in render(compare(free, half))
     assert "differ in all cases**: nothing" in render(compare(old, half))
+    (tmp_path / "nice").mkdir()
+    nice = of("nice", cpu_quota_cores=0.5, cpu_niceness=10)
+    assert "niceness 0 -> 10" in render(compare(of("half", cpu_quota_cores=0.5, cpu_niceness=0), nice))
 
 
 def test_a_gpu_far_from_the_cores_is_other_hardware_and_another_node_that_is_near_is_not(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ _LIMITS = {
     "memory limit (bytes)": "mem_limit_bytes",
     "CPU governor": "cpu_governor",
     "NUMA nodes": "cpu_numa_nodes",
+    "niceness": "cpu_niceness",
 }
 # The same, of the GPU's state.
 _STATE = {
