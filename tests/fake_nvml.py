@@ -41,6 +41,7 @@ ANSWERS = {
     "nvmlDeviceGetMigMode": [0, 0],
     "nvmlDeviceGetApplicationsClock": 1980,
     "nvmlDeviceGetDefaultApplicationsClock": 1980,
+    "nvmlDeviceGetPciInfo": SimpleNamespace(busId="00000000:AB:00.0"),
     "nvmlDeviceGetMaxClockInfo": 1980,
     "nvmlDeviceGetMemoryInfo": SimpleNamespace(total=150_754_820_096, used=36_117_020_672),
     "nvmlDeviceGetPowerUsage": 608_762,

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.utils import counters
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
@@ -51,6 +52,7 @@ def asked_to_compile(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
     torch.compiler.reset()
     yield asked
     torch.compiler.reset()
+    counters.clear()
 
 
 def test_compilation_is_a_stage_and_no_part_of_a_step(tmp_path: Path, asked_to_compile: list[dict]) -> None:
@@ -89,6 +91,29 @@ def test_what_fell_back_to_python_is_not_compiled(tmp_path: Path, monkeypatch: p
         check_in_force(settings_in_force(pipe) | settings_of_output(pipe, frames), case)
 
 
+def test_what_was_compiled_in_part_is_not_compiled(tmp_path: Path, asked_to_compile: list[dict]) -> None:
+    """As with a cache, which needs graphs to break: without, torch ends the case where it reaches its limit."""
+
+    class Counting(nn.Module):
+        count = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.count
+
+    case = tiny_case(compile="repeated_blocks", cache="first_block", cache_threshold=0.01)
+    pipe = make(case, tmp_path)
+    frames = pipe(**pipeline_arguments(case)).frames[0]
+    in_force = settings_in_force(pipe)
+    assert "compile" not in settings_of_output(pipe, frames)
+    counting = Counting()
+    counting.compile()
+    with torch._dynamo.config.patch(recompile_limit=1):
+        for counting.count in range(3):
+            counting(torch.ones(1))
+    with pytest.raises(SettingError, match="and 'a part, until torch reached its recompile_limit' is in force"):
+        check_in_force(in_force | settings_of_output(pipe, frames), case)
+
+
 @pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"])
 def test_a_variable_that_turns_compilation_off_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv(name, "1")
@@ -109,6 +134,19 @@ def test_compilation_without_a_compiler_is_refused_before_any_weights(
     check_possible(tiny_case(), device)
     with pytest.raises(SettingError, match=f"compile: repeated_blocks needs a {compiler}"):
         check_possible(tiny_case(compile="repeated_blocks"), device)
+
+
+@pytest.mark.parametrize("folder", ["my project", "it's", 'a"b', "a\\b"])
+def test_a_path_that_torch_would_take_apart_is_refused_where_the_cpu_compiles(
+    monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    case = tiny_case(compile="repeated_blocks")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", f"/srv/é,:${folder}/compiled_0")
+    check_possible(tiny_case(), CPU)
+    with pytest.raises(SettingError, match=r"torch gives its C[+]+ compiler no path"):
+        check_possible(case, CPU)
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/srv/é,:$/compiled_0")
+    check_possible(case, CPU)
 
 
 def test_memory_that_torch_would_not_count_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

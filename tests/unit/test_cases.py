@@ -202,9 +202,17 @@ def test_a_wrong_grid_is_refused(grid: dict, part: str) -> None:
     assert part in message
 
 
+def test_a_wrong_model_in_defaults_is_refused_beside_a_grid() -> None:
+    grid = {"name": "{steps}", "axes": {"steps": [1]}}
+    assert "model: [] is not allowed" in refusal({"defaults": {"model": []}, "grid": grid})
+
+
 def test_a_name_in_cases_and_in_grid_is_refused() -> None:
     grid = {"name": "{model}", "axes": {"model": ["TI2V-5B"]}}
     assert "names must differ" in refusal({"cases": {"TI2V-5B": GOOD}, "grid": grid})
+    assert "case 'ti2v-5b' differs from 'TI2V-5B' in capitals alone" in refusal(
+        {"cases": {"TI2V-5B": GOOD, "ti2v-5b": GOOD}}
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,9 @@ def test_one_grid_file_is_named(options: dict, config_files: list[Path], named: 
     ("options", "config_files", "part"),
     [
         ({"grid": "a.yaml", "steps": 3}, [], "--config: steps has no effect; allowed: grid=FILE, baseline=PATH"),
+        # 010 and a:\x20b, of which Snakemake makes a number and a mapping.
+        ({"grid": 10}, [], "--config: grid: Snakemake reads 10 and no text"),
+        ({"baseline": {"a": "b"}}, [], "Snakemake reads {'a': 'b'} and no text"),
         ({"grid": "a.yaml"}, [Path("b.yaml")], "b.yaml and a.yaml are 2 grid files; allowed: one"),
         ({}, [Path("a.yaml"), Path("b.yaml")], "a.yaml and b.yaml are 2 grid files; allowed: one"),
     ],

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import ROOT
 from measured_cases import MadeCase, case, compare, side_from, spread, verdict, verdicts, with_settings
-from reports import case_trace, full_case, read_back
+from reports import case_trace, full_case, made, read_back
 from traces import GPU, LIMITS, records
 from wanbench.analysis.collect import collect
 from wanbench.compare.change_verdict import regressions
@@ -91,6 +91,23 @@ def test_limits_that_both_sides_record_are_hardware_and_what_one_does_not_record
     free, half, old = of("free", cpu_quota_cores=None), of("half", cpu_quota_cores=0.5), of("old")
     assert "differ in all cases**: CPU quota (cores) n/a -> 0.5" in render(compare(free, half))
     assert "differ in all cases**: nothing" in render(compare(old, half))
+    (tmp_path / "nice").mkdir()
+    nice = of("nice", cpu_quota_cores=0.5, cpu_niceness=10)
+    assert "niceness 0 -> 10" in render(compare(of("half", cpu_quota_cores=0.5, cpu_niceness=0), nice))
+
+
+def test_a_gpu_far_from_the_cores_is_other_hardware_and_another_node_that_is_near_is_not(tmp_path: Path) -> None:
+    def of(name: str, node: int) -> Side:
+        def alter(trace: dict[str, Any]) -> None:
+            trace["environment"]["gpu_telemetry"] = {"driver": "580", "state": {"numa_node": node}}
+
+        (tmp_path / name).mkdir()
+        environment = GPU | {"cpu_numa_nodes": "0,1"}
+        return side_of([made(tmp_path / name, full_case(steps=3), environment=environment, alter=alter)])
+
+    near, other, far = of("near", 0), of("other", 1), of("far", 2)
+    assert "differ in all cases**: nothing" in render(compare(near, other))
+    assert "differ in all cases**: GPU at a NUMA node of these cores True -> False" in render(compare(near, far))
 
 
 def test_variables_that_differ_are_named_and_judged() -> None:

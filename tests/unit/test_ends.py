@@ -12,6 +12,7 @@ import pytest
 from attempts import attempt_in, left_in, wait_for
 from conftest import ROOT
 from example_cases import tiny_case
+from wanbench.measure import supervisor as supervising
 from wanbench.measure.failures import failures
 from wanbench.measure.finalize import recover
 from wanbench.measure.gpu_slots import own_slot
@@ -38,7 +39,7 @@ def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp
     # The processes that would compute on the GPUs keep them from others until they are gone themselves.
     holding = [child for child in children if any("machine.lock" in file.path for file in child.open_files())]
     commands = [child.cmdline() for child in holding]
-    assert [(command[2], command[4]) for command in commands] == [
+    assert [(command[5], command[7]) for command in commands] == [
         ("wanbench.measure.measured_process", str(rank)) for rank in range(gpus)
     ]
     supervisor.kill()
@@ -82,6 +83,23 @@ def test_what_a_finished_process_left_running_is_ended(tmp_path: Path) -> None:
         left = psutil.Process(int((tmp_path / "pid").read_text()))
         assert left.is_running()
     wait_for(lambda: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_process_is_started_from_a_path_with_a_colon_and_takes_no_module_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / 'it\'s: "a", $b' / "package"
+    package.mkdir(parents=True)
+    (package / "says.py").write_text("import random, sys; print(*sys.argv[2:], sys.flags.optimize, sys.warnoptions)")
+    (tmp_path / "random.py").write_text("raise SystemExit(3)")
+    # Without docstrings transformers cannot be imported.
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(supervising, "_PACKAGE_ROOT", package)
+    with _process("says", ["1", "b c"], tmp_path / "log", {}) as process:
+        assert process.wait(300) == 0
+    assert (tmp_path / "log").read_text() == "1 b c 0 []\n"
 
 
 def test_a_job_ends_with_its_snakemake_though_a_shell_lives_between_them() -> None:

@@ -30,6 +30,36 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return prefix
 
 
+@pytest.mark.parametrize("log", ["log", "/dev/full"])
+def test_a_full_disk_ends_a_job_with_one_line(tmp_path: Path, log: str) -> None:
+    code = (
+        "import os, errno; from wanbench.util.job_entry import NONE, enter_job\n"
+        "config = {'snakemake_pid': os.getpid(), 'software_deployment': NONE}\n"
+        f"enter_job('envs/report.yaml', config, {log!r})\n"
+        "raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, timeout=300, text=True, capture_output=True)
+    assert done.returncode == 1
+    (line,) = (done.stderr if log == "/dev/full" else (tmp_path / log).read_text()).splitlines()
+    assert line.startswith("No space left on device: make room")
+
+
+def test_a_job_whose_streams_are_closed_has_streams_all_the_same(tmp_path: Path) -> None:
+    """Else the next file that it opened would be its standard error, and a line to the terminal an AttributeError."""
+    code = (
+        "import os, sys; from wanbench.util.job_entry import NONE, enter_job\n"
+        "enter_job('envs/measure.yaml', {'snakemake_pid': os.getpid(), 'software_deployment': NONE})\n"
+        "sys.stderr.write('x'); print('y'); sys.stdin.read()\n"
+        "with open('log', 'w') as log: print(log.fileno(), file=log)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")}
+    command = ["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, code]
+    assert subprocess.run(command, cwd=tmp_path, env=environment, timeout=300).returncode == 0
+    assert int((tmp_path / "log").read_text()) > 2
+
+
 def test_an_environment_holds_a_job_and_what_it_starts(environment: Path) -> None:
     assert enter_environment("envs/report.yaml", CONDA) == "0f1e2d3c"
     assert sys.path == [str(environment / "lib"), str(ROOT / "workflow/scripts")]

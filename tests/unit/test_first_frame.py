@@ -68,7 +68,19 @@ def test_a_picture_is_read_as_diffusers_reads_it_and_what_that_changes_is_said(
     assert problem_of_image(file) is None
     image, changes = read_first_frame(file)
     assert np.array_equal(np.asarray(image), np.asarray(load_image(str(file))))
-    assert changes == changes_of_image(file) == ([said] if said else [])
+    assert changes == ([said] if said else [])
+
+
+@pytest.mark.parametrize(("size", "is_stretched"), [("96*64", False), ("96*96", True), ("64*96", True)])
+def test_a_picture_of_another_shape_than_the_video_is_stretched_which_is_said(
+    tmp_path: Path, size: str, is_stretched: bool
+) -> None:
+    Image.new("RGB", (300, 200)).save(tmp_path / "a.png")
+    case = tiny_case(task="i2v", image=str(tmp_path / "a.png"), size=size)
+    assert bool(changes_of_image(case)) is is_stretched
+    assert all(change == f"stretched from 300*200, of another shape than {size}" for change in changes_of_image(case))
+    (tmp_path / "a.png").unlink()
+    assert changes_of_image(case) == []
 
 
 def test_the_pipeline_gets_a_photo_upright(tmp_path: Path) -> None:

@@ -110,3 +110,11 @@ def test_a_trace_has_the_variables_that_the_process_was_started_with() -> None:
 
 def test_cores_are_those_that_the_process_may_run_on() -> None:
     assert host_facts()["cpu_cores_allowed"] == len(os.sched_getaffinity(0))
+
+
+def test_a_case_that_lets_others_go_first_says_so() -> None:
+    code = "from wanbench.measure.host_facts import host_facts; print(host_facts()['cpu_niceness'])"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")}
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    command = ["nice", "-n", "3", sys.executable, "-c", code]
+    assert int(subprocess.check_output(command, env=environment, text=True)) == min(19, before + 3)

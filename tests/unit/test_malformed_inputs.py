@@ -1,4 +1,4 @@
-"""Grid files, checkpoints and pictures that chance has broken: each is refused in words, or harmless, and nothing else.
+"""Grid files, checkpoints, LoRAs and pictures that chance has broken: each is refused in words, or harmless.
 
 The seed is fixed. `MALFORMED=5000 python -m pytest -n 0 tests/unit/test_malformed_inputs.py` tries more of each.
 """
@@ -15,7 +15,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from checkpoints import write_hollow_checkpoint
+from checkpoints import write_hollow_checkpoint, write_safetensors
 from hostile import ACTIVE, paths_in
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
@@ -30,6 +30,9 @@ GRID = {
     "cases": {
         "a": {"steps": 2, "prompt": "a cat, 猫", "guidance": 5.0},
         "b": {"model": "T2V-A14B", "size": "32*32", "guidance": [4.0, 3.0], "offload": "model"},
+        "c": {"task": "i2v", "image": "config/first_frame.png"},
+        "d": {"lora": "absent.safetensors"},
+        "e": {"weights": "pretrained", "checkpoint": "results/checkpoints/tiny/TI2V-5B"},
     },
     "grid": {
         "name": "{steps}_{offload}",
@@ -80,6 +83,7 @@ TOKENS = (
     *(".nan", "-.inf", "on", "2024-01-31", "\u00a0", "\u201c", "\u202e", "\ufeff", "\u2028", "\r", "😀", "null", "{x}"),
 )
 VALUES: list[Any] = [None, True, -1, 0, 1e308, 10**400, "", " ", "x" * 5000, "\u202e", "{steps}", "..", "/", "a\nb"]
+VALUES += ["~nobody-of-this-name/x.safetensors", "a\0.safetensors", "x" * 300 + ".safetensors", "\ud800/x"]
 VALUES += [[], {}, [[[]]], {"a": {"b": []}}, [None], {"": ""}, {1: 2}, b"\xff", "猫", 5.5, [5.0, "x"], "/dev/null"]
 
 
@@ -154,6 +158,16 @@ def test_broken_checkpoints(tmp_path: Path) -> None:
             victim.rename(victim.with_name(chance.choice(["x.fp16.safetensors", "x.bin", "x.py", "X", "config.json"])))
         else:
             victim.write_bytes(broken_bytes(chance, victim.read_bytes()))
+        refused += outcome(lambda: {"cases": {"a": case}}, tmp_path)
+    assert refused > COUNT / 2
+
+
+def test_broken_loras(tmp_path: Path) -> None:
+    write_safetensors(file := tmp_path / "lora.safetensors", ["transformer.blocks.0.attn1.to_q.lora_A.weight"], 64)
+    whole, refused = file.read_bytes(), 0
+    case = {"model": "TI2V-5B", "scale": "tiny", "lora": str(file)}
+    for number in range(COUNT):
+        file.write_bytes(broken_bytes(random.Random(f"{SEED} lora {number}"), whole))
         refused += outcome(lambda: {"cases": {"a": case}}, tmp_path)
     assert refused > COUNT / 2
 

@@ -1,11 +1,15 @@
 """What grid files and commands name is found from the working directory, and else in the project."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
-from wanbench.util.paths import named_path
+from hostile import refused
+from wanbench.cases.resolve import resolve_cases
+from wanbench.cases.yaml_file import read_yaml
+from wanbench.util.paths import named_path, unwritable
 
 
 def test_the_working_directory_goes_before_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,3 +26,25 @@ def test_what_is_nowhere_and_what_is_absolute_stay_as_they_are(tmp_path: Path, m
     assert named_path(tmp_path) == tmp_path
     monkeypatch.setenv("HOME", str(tmp_path))
     assert named_path("~/x.png") == tmp_path / "x.png"
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x.png", "a\0b", "x" * 5000, "a/" * 3000, "\ud800"])
+@pytest.mark.parametrize("key", ["image", "lora", "checkpoint"])
+def test_a_name_that_no_file_can_have_is_refused(key: str, name: str) -> None:
+    of_key = {"image": {"task": "i2v"}, "lora": {}, "checkpoint": {"weights": "pretrained"}}[key]
+    case = {"model": "TI2V-5B", **of_key, key: name + ".safetensors" * (key == "lora")}
+    assert f"case 'a': {key}: " in refused(lambda: resolve_cases({"cases": {"a": case}}, "grid.yaml"))
+
+
+def test_in_a_link_to_nowhere_nothing_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "results").symlink_to(tmp_path / "gone")
+    folders = [str(tmp_path / "results"), str(tmp_path / "other")]
+    assert unwritable(folders) == folders[:1]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe.safetensors")
+    for case in ({"task": "i2v", "image": str(pipe)}, {"lora": str(pipe)}):
+        grid = {"cases": {"a": {"model": "TI2V-5B"} | case}}
+        assert "is no file" in refused(lambda grid=grid: resolve_cases(grid, "grid.yaml"))
+    assert "is no file" in refused(lambda: read_yaml(pipe))

@@ -1,6 +1,7 @@
 """The NVML source, against a stand-in with an H200's values; the recordings of a real one are in test_recordings.py."""
 
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import pynvml
@@ -74,9 +75,20 @@ def test_a_reading_has_all_metrics_in_our_units(nvml: FakeNvml) -> None:
             "power_limit_default_w": 700.0,
             "sm_clock_set_mhz": 1980,
             "sm_clock_default_mhz": 1980,
+            "numa_node": None,
         },
         "sm_activity_source": "gpm_sm_utilisation",
     }
+
+
+@pytest.mark.parametrize(("told", "node"), [("1\n", 1), ("-1\n", None), ("", None)])
+def test_the_numa_node_of_a_gpu_is_what_linux_has(
+    nvml: FakeNvml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, node: int | None
+) -> None:
+    monkeypatch.setattr("wanbench.telemetry.nvml._PCI_DEVICES", tmp_path)
+    (tmp_path / "0000:ab:00.0").mkdir()
+    (tmp_path / "0000:ab:00.0/numa_node").write_text(told)
+    assert source(nvml).describe()["state"]["numa_node"] == node
 
 
 def test_two_samples_of_the_same_counters_are_no_reading_and_the_next_covers_both(nvml: FakeNvml, clock: Clock) -> None:

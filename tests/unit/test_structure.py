@@ -1,6 +1,7 @@
 """Rules about the project itself: two wings, one version of everything, one digest for what counts."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -102,26 +103,30 @@ def test_thin_scripts() -> None:
 
 
 def test_only_code_makes_a_checkout_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of a path that is no text, and with a setting of git that hides new files.
+    root = tmp_path / os.fsdecode(b"\xff")
+    root.mkdir()
+
     def git(*arguments: str) -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", *identity, "-C", str(tmp_path), *arguments], check=True, capture_output=True)
+        subprocess.run(["git", *identity, "-C", str(root), *arguments], check=True, capture_output=True)
 
     unknown = {"git_commit": None, "git_dirty": None, "git_changed": None}
-    assert git_state(tmp_path) == unknown
+    assert git_state(root) == unknown
     for file in ("config/config.yaml", "workflow/scripts/a.py"):
-        (tmp_path / file).parent.mkdir(parents=True)
-        (tmp_path / file).write_text("x = 1\n")
-    for arguments in (["init"], ["add", "."], ["commit", "-m", "x"]):
+        (root / file).parent.mkdir(parents=True)
+        (root / file).write_text("x = 1\n")
+    for arguments in (["init"], ["add", "."], ["commit", "-m", "x"], ["config", "status.showUntrackedFiles", "no"]):
         git(*arguments)
-    (tmp_path / "config/config.yaml").write_text("x = 2\n")
-    assert git_state(tmp_path)["git_dirty"] is False
-    (tmp_path / "workflow/scripts/b.py").write_text("")
-    assert git_state(tmp_path)["git_dirty"] is True
-    assert git_state(tmp_path)["git_changed"] == "scripts"
+    (root / "config/config.yaml").write_text("x = 2\n")
+    assert git_state(root)["git_dirty"] is False
+    (root / "workflow/scripts/b.py").write_text("")
+    assert git_state(root)["git_dirty"] is True
+    assert git_state(root)["git_changed"] == "scripts"
     # Another's repository around an archive, or the one that a git hook works on, is not the project's.
-    inner = tmp_path / "workflow"
+    inner = root / "workflow"
     assert git_state(inner) == unknown
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / ".git"))
+    monkeypatch.setenv("GIT_DIR", str(root / ".git"))
     assert git_state(inner) == unknown
 
 

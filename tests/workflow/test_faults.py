@@ -103,6 +103,15 @@ def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(projec
     assert {file.name: read_trace(file).status for file in done.iterdir()} == {"a.json": "ok", "b.json": "ok"}
 
 
+@own_file_system
+def test_a_full_temporary_folder_is_said_in_a_line(project: Project) -> None:
+    in_namespace(project, "mount -t tmpfs -o size=64k none /mnt; TMPDIR=/mnt run tmp.txt --dry-run; umount /mnt")
+    assert lines_with(
+        project.read("tmp.txt"), "/mnt: no space left on its disk; allowed: room there, or another TMPDIR"
+    )
+    assert "Traceback" not in project.read("tmp.txt")
+
+
 def test_a_second_snakemake_in_the_folder_is_refused_and_does_not_disturb_the_first(project: Project) -> None:
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "c": SMALL | {"timeout_s": 1}}})
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/traces/c.json"]

@@ -1,12 +1,16 @@
 # Where the project lies, and whose it is: another user of a checkout gets one line, and dry runs.
 
 import atexit
+import shutil
 from contextlib import suppress
 
 from wanbench.cases.messages import of_unwritable
 from wanbench.util.paths import unwritable
 
 RECORDS = Path(".snakemake").absolute()
+TEMPORARY = os.environ.get("TMPDIR") or "/tmp"
+# Of thousands of jobs both need no more.
+LEAST_FREE_BYTES = 1_000_000
 
 if {"{", "}"} & set(str(workflow.basedir)):
     refuse(
@@ -15,6 +19,11 @@ if {"{", "}"} & set(str(workflow.basedir)):
 # Where Snakemake itself would end with a traceback, even in a dry run.
 if not (RECORDS / "locks").is_dir() and unwritable([".snakemake"]):
     refuse(of_unwritable([".snakemake"]))
+# Snakemake's records lie in the one. The solver of its scheduler writes to the other, also where Python takes another
+# folder since this one is full.
+for folder, instead in ((".", "--directory"), (TEMPORARY, "TMPDIR")):
+    if os.path.isdir(folder) and shutil.disk_usage(folder).free < LEAST_FREE_BYTES:
+        refuse(f"{os.path.abspath(folder)}: no space left on its disk; allowed: room there, or another {instead}")
 if any(not os.access(file, os.R_OK) for file in RECORDS.glob("metadata/*")):
     refuse(of_unwritable([".snakemake/metadata"]))
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from wanbench.cases.schema import shown
 from wanbench.models.facts import ARCHITECTURES
+from wanbench.util.paths import is_stream
 
 # File names that `from_pretrained` of each library looks for, where no variant is asked for.
 _STEMS = {"diffusers": "diffusion_pytorch_model", "transformers": "model"}
@@ -100,7 +101,7 @@ def _check_weights(part: Path, library: str) -> None:
     if index_file.is_symlink() or index_file.exists():
         names = _sharded(part, index_file)
     elif (part / stem).is_symlink() or (part / stem).exists():
-        names = set(_tensors(part / stem))
+        names = set(tensors_of(part / stem))
     else:
         others = sorted(file.name for file in part.glob("*.safetensors"))
         variant = f"; there is {others[0]}, which is loaded only as a variant" if others else ""
@@ -120,21 +121,23 @@ def _sharded(part: Path, index_file: Path) -> set[str]:
         raise BadCheckpoint(f"{part.name}/{index_file.name} has no weight_map")
     if not all(isinstance(file, str) and Path(file).name == file for file in weight_map.values()):
         raise BadCheckpoint(f"{part.name}/{index_file.name} names what is no file beside it")
-    there = {file: set(_tensors(part / file)) for file in sorted(set(weight_map.values()))}
+    there = {file: set(tensors_of(part / file)) for file in sorted(set(weight_map.values()))}
     for name, file in weight_map.items():
         if name not in there[file]:
             raise BadCheckpoint(f"{part.name}/{file} lacks the tensor {shown(name)}, which {index_file.name} names")
     return set(weight_map)
 
 
-def _tensors(file: Path) -> list[str]:
+def tensors_of(file: Path) -> list[str]:
     """Names of the tensors of a safetensors file, which has the size that its head says.
 
     Raises:
         BadCheckpoint: it is not there, no safetensors file, or not whole.
     """
-    name = f"{file.parent.name}/{file.name}"
+    name, size_bytes = f"{file.parent.name}/{file.name}", 0
     try:
+        if is_stream(file):
+            raise BadCheckpoint(f"{name} is no file")
         size_bytes = file.stat().st_size
         with file.open("rb") as opened:
             begin = opened.read(8)

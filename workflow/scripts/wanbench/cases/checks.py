@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from wanbench.cases.checkpoint_weights import BadCheckpoint, tensors_of
 from wanbench.cases.first_frame import problem_of_image
 from wanbench.cases.scale import is_published
 from wanbench.cases.schema import not_allowed, shown
@@ -16,6 +17,7 @@ from wanbench.models.facts import MODELS, ModelFacts
 from wanbench.registry.settings import SETTINGS, Setting
 from wanbench.util.errors import InputError
 from wanbench.util.paths import hub_file, named_path
+from wanbench.util.text import one_line
 
 
 class Unknown(Exception):
@@ -115,11 +117,10 @@ def _check_lora(settings: Settings, where: str, key: str) -> None:
     if settings[key] is None or hub_file(settings[key]):
         return
     try:
-        with named_path(settings[key]).open("rb") as file:
-            file.read(1)
-    except OSError as error:
-        message = f"{where}: {key}: {shown(settings[key])} cannot be read: {error.strerror}"
-        raise InputError(f"{message}; allowed: a .safetensors file") from None
+        tensors_of(named_path(settings[key]))
+    except BadCheckpoint as error:
+        message = f"{where}: {key}: {shown(settings[key])} is not allowed: {one_line(str(error), 300)}"
+        raise InputError(f"{message}; allowed: a whole .safetensors file") from None
 
 
 def _check_lora_weight(settings: Settings, where: str) -> None:

@@ -18,11 +18,15 @@ def grid_file(options: Mapping[str, Any], config_files: Iterable[Path]) -> str:
         config_files: of --configfile. A job on another machine is started with both, which then name one file.
 
     Raises:
-        InputError: an option that has no effect, or two files.
+        InputError: an option that has no effect or is no text, or two files.
     """
     unknown = [key for key in options if key not in _ALLOWED]
     if unknown:
         raise InputError(f"--config: {', '.join(unknown)} has no effect; allowed: grid=FILE, baseline=PATH")
+    for key, value in options.items():
+        if not isinstance(value, str):
+            allowed = "a path that is no number and has no ': ' in it, such as ./10 for 10"
+            raise InputError(f"--config: {key}: Snakemake reads {value!r} and no text; allowed: {allowed}")
     named = [options["grid"]] if "grid" in options else []
     files = {str(Path(str(path)).absolute()): str(path) for path in (*config_files, *named)}
     if len(files) > 1:

@@ -9,11 +9,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from wanbench.cases.case import Case
+from wanbench.util.paths import is_stream, named_path
 from wanbench.util.text import one_line
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
 # How a PNG, a JPEG and a WebP file begin, and after how many bytes.
 _SIGNATURES = {b"\x89PNG\r\n\x1a\n": 0, b"\xff\xd8\xff": 0, b"WEBP": 8}
+# Of less, nobody sees that a picture was stretched.
+_SEEN_STRETCH = 1.03
 _ORIENTATION = 0x0112
 _OF_MODES = {
     "P": "its palette is resolved",
@@ -26,6 +30,8 @@ _OF_MODES = {
 def problem_of_image(path: Path) -> str | None:
     """What is wrong with a picture, in one line; None where nothing is, as far as this environment can look into it."""
     try:
+        if is_stream(path):
+            return "is no file"
         with path.open("rb") as file:
             head = file.read(16)
     except OSError as error:
@@ -45,12 +51,19 @@ def _problem(path: Path, written_ns: int) -> str | None:
     return None
 
 
-def changes_of_image(path: Path) -> list[str]:
-    """In words, what of a picture is read otherwise than the file has it; nothing of one that cannot be read."""
+def changes_of_image(case: Case) -> list[str]:
+    """In words, what of a case's picture is used otherwise than its file has it; nothing where none can be read."""
+    if case.image is None:
+        return []
     try:
-        return read_first_frame(path)[1]
+        picture, changes = read_first_frame(named_path(case.image))
     except (ImportError, ValueError):
         return []
+    stretch = picture.width / picture.height * case.height_px / case.width_px
+    # The pipeline's image processor resizes to the video's size whatever the shape (`resize_mode="default"`).
+    if not 1 / _SEEN_STRETCH < stretch < _SEEN_STRETCH:
+        changes.append(f"stretched from {picture.width}*{picture.height}, of another shape than {case.size}")
+    return changes
 
 
 def read_first_frame(path: Path) -> tuple[Any, list[str]]:

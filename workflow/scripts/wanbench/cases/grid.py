@@ -7,6 +7,7 @@ from typing import Any
 
 from wanbench.cases.schema import check, nearest, shown
 from wanbench.util.errors import InputError
+from wanbench.util.text import cut
 
 # Far more than Snakemake can plan, and few enough to list.
 _MOST_COMBINATIONS = 1_000_000
@@ -38,7 +39,7 @@ def expand_grid(grid: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
         name = _name(grid["name"], combination, where)
         if name in cases:
             raise InputError(
-                f"{where}: name: {shown(grid['name'])} gives {name!r} to two cases; "
+                f"{where}: name: {shown(grid['name'])} gives {cut(name, 100)!r} to two cases; "
                 f"allowed: a pattern with every axis in braces: {', '.join('{' + axis + '}' for axis in axes)}"
             )
         cases[name] = fixed | combination

@@ -1,7 +1,7 @@
 """From the sections of a grid file to resolved, checked cases."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from wanbench.registry.settings import MODEL, ROWS
 from wanbench.util.digests import checkpoint_digest, sha256_of, sha256_of_file
 from wanbench.util.errors import InputError
 from wanbench.util.paths import hub_file, named_path
+from wanbench.util.text import one_line
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _Written = dict[str, Any]
@@ -93,14 +94,28 @@ def _read(content: dict[str, Any], file: str) -> tuple[dict[str, _Written], _Wri
 
     written = {} if ("cases",) in wrong else content.get("cases") or {}
     cases = {name: marked(written[name], "cases", name) for name in written if ("cases", name) not in wrong}
+    defaults = marked(content.get("defaults"), "defaults")
     if content.get("grid") and not any(path[:1] == ("grid",) for path in wrong):
         try:
-            cases |= _grid_cases(content["grid"], cases, file, content.get("defaults") or {})
+            cases |= _grid_cases(content["grid"], cases, file, defaults)
         except InputError as error:
             lines.append(str(error))
+    lines += _of_equal_files(cases, file)
     if not cases and not lines:
         raise InputError(f"{file}: no cases; allowed: at least one under cases, or a grid that is not all excluded")
-    return cases, marked(content.get("defaults"), "defaults"), lines
+    return cases, defaults, lines
+
+
+def _of_equal_files(names: Iterable[str], file: str) -> list[str]:
+    """A line for each name that differs from an earlier one in capitals alone: some disks have one file for both."""
+    first: dict[str, str] = {}
+    pairs = [(name, first.setdefault(name.lower(), name)) for name in names]
+    allowed = "names of which some disks do not take one for another"
+    return [
+        f"{file}: case {name!r} differs from {other!r} in capitals alone; allowed: {allowed}"
+        for name, other in pairs
+        if name != other
+    ]
 
 
 def _grid_cases(grid: dict[str, Any], taken: Mapping[str, Any], file: str, defaults: _Written) -> dict[str, _Written]:
@@ -134,6 +149,7 @@ def _checked(
     of_model = MODELS[given["model"]].defaults() | {"revision": None} if given.get("model") in MODELS else {}
     values = _DEFAULTS | of_model | given
     settings = Settings({key: value for key, value in values.items() if value is not _WRONG})
+    own = {key: value for key, value in own.items() if value is not _WRONG}
     effects = [(row.key, partial(check_effect, row=row, own=own)) for row in _CONDITIONAL]
     for key, check_setting in (*effects, ("checkpoint", find_checkpoint), *CHECKS.items()):
         try:
@@ -143,6 +159,10 @@ def _checked(
         except InputError as error:
             problems.append(str(error))
             settings.pop(key, None)
+        except (OSError, ValueError) as error:
+            # Of names that no file can have: too long, or with characters that no file system takes.
+            problem = one_line(f"cannot be read: {error.strerror if isinstance(error, OSError) else error}", 100)
+            problems.append(f"{where}: {key}: {shown(settings.pop(key))} {problem}")
     return settings, problems
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from wanbench.util.digests import value_digest
 from wanbench.util.errors import InputError
-from wanbench.util.paths import named_path
+from wanbench.util.paths import is_stream, named_path
 
 # Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
 _MOST_VALUES = 1_000_000
@@ -131,12 +131,14 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     text = ""
     try:
+        if is_stream(path):
+            raise InputError("is no file, and cannot be read as often as it is needed; allowed: a file")
         text = path.read_text("utf-8")
         _check_size(text)
         content = yaml.load(text, Loader=_StrictLoader)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark

@@ -1,5 +1,6 @@
 """Where a baseline's traces are. Imports nothing beyond the standard library: it is read before any job."""
 
+import os
 from pathlib import Path
 
 from wanbench.util.digests import sha256_of_file, value_digest
@@ -20,7 +21,7 @@ def baseline_files(named: str | Path | None, own_results: Path) -> list[Path]:
         InputError: there is nothing to compare with. The message names the path and what is allowed.
     """
     path = named_path(named or "")
-    if not path.name or not path.exists():
+    if not path.name or not os.path.exists(path):
         raise InputError(f"baseline {path}: does not exist; allowed: {ALLOWED}")
     if path.is_file():
         raise InputError(f"baseline {path}: is a file; allowed: {ALLOWED}")

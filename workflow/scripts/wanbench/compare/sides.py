@@ -35,6 +35,7 @@ _LIMITS = {
     "memory limit (bytes)": "mem_limit_bytes",
     "CPU governor": "cpu_governor",
     "NUMA nodes": "cpu_numa_nodes",
+    "niceness": "cpu_niceness",
 }
 # The same, of the GPU's state.
 _STATE = {
@@ -119,6 +120,10 @@ def _case_row(
     hardware |= {what: environment[key] for what, key in _LIMITS.items() if key in environment}
     state = (environment.get("gpu_telemetry") or {}).get("state") or {}
     hardware |= {what: state[key] for what, key in _STATE.items() if state.get(key) is not None}
+    node, nodes = state.get("numa_node"), environment.get("cpu_numa_nodes")
+    if node is not None and nodes:
+        # Not the node itself: two GPUs of a machine are compared, and may both be near.
+        hardware["GPU at a NUMA node of these cores"] = str(node) in nodes.split(",")
     return {key: case[key] for key in ("case", "status", "started_at", "output_finite")} | {
         "doubt": _doubt(case),
         "cold_only": case["generation_s"] is None,

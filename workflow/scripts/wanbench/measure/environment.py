@@ -102,7 +102,9 @@ def git_state(root: Path) -> dict[str, Any]:
     top, commit = _git(root, "rev-parse", "--show-toplevel"), _git(root, "rev-parse", "HEAD")
     if top is None or commit is None or Path(top).resolve() != root.resolve():
         return {"git_commit": None, "git_dirty": None, "git_changed": None}
-    changed = [what for what, paths in _CODE.items() if _git(root, "status", "--porcelain", "--", *paths)]
+    changed = [
+        what for what, paths in _CODE.items() if _git(root, "status", "--porcelain", "--untracked-files", "--", *paths)
+    ]
     return {"git_commit": commit, "git_dirty": bool(changed), "git_changed": ", ".join(changed) or None}
 
 
@@ -111,7 +113,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
     variables = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
     command = ["git", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, env=variables)
+        done = subprocess.run(command, capture_output=True, timeout=10, env=variables)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    # A path need not be text of the locale's encoding.
+    return os.fsdecode(done.stdout).strip() if done.returncode == 0 else None

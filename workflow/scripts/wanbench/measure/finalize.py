@@ -21,7 +21,7 @@ from wanbench.telemetry.samples import placed_by_load, read_samples
 from wanbench.trace.writer import read_head, write_atomically, write_trace
 from wanbench.util.errors import InputError
 from wanbench.util.event_log import EventTail
-from wanbench.util.paths import PROJECT, named_path
+from wanbench.util.paths import PROJECT
 
 _BROKEN_OFF = (
     "ended before it could write a trace: it was killed, its job was cancelled or ran out of the time or memory "
@@ -42,7 +42,7 @@ def finalize(attempt: Attempt, ended_ns: int, recording: Recording, outcome: Out
     """
     samples = read_samples(EventTail(attempt.samples).new_records(), SAMPLING_INTERVAL_S)
     samples = placed_by_load(samples, recording.matmul_times)
-    image_changes = "; ".join(changes_of_image(named_path(attempt.case.image))) if attempt.case.image else None
+    image_changes = "; ".join(changes_of_image(attempt.case)) if attempt.case.image else None
     about = git_state(PROJECT) | {"image_changes": image_changes or None}
     write_trace(attempt.written, assemble(attempt, ended_ns, recording, samples, outcome) | about)
     _show(attempt)

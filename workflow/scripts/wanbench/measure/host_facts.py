@@ -35,6 +35,8 @@ def host_facts() -> dict[str, Any]:
         "mem_limit_bytes": limits.mem_bytes,
         "cpu_governor": _governor(cores),
         "cpu_numa_nodes": _numa_nodes(set(cores)),
+        # How far other processes go before this one: 0, or as `nice` set it, to 19.
+        "cpu_niceness": os.getpriority(os.PRIO_PROCESS, 0),
         "variables": variables_of_speed(_first_environment()),
     }
 

@@ -31,7 +31,6 @@ from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.trace.writer import write_atomically
 from wanbench.util.errors import InputError
 from wanbench.util.event_log import EventTail
-from wanbench.util.paths import named_path
 from wanbench.util.redaction import redacted_message
 
 # A trace takes up to some megabytes, a video some tens.
@@ -43,6 +42,16 @@ _AFTER_THE_END_S = 3 * SAMPLING_INTERVAL_S
 # A rank that loses another writes that down at once, or waits for it until it is ended.
 _RANKS_END_WITHIN_S = 1.0
 _PACKAGE_ROOT = Path(__file__).parents[2]
+# As `python -m MODULE`, but without the working directory, whose random.py would be taken for Python's; and where the
+# package lies is told by no PYTHONPATH, which cannot hold a path with a colon.
+_AS_MODULE = """
+import runpy, sys
+sys.path.insert(0, sys.argv.pop(1))
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+# Transformers, which reads docstrings, cannot be imported with the first; the others make errors of warnings, and hide
+# exit codes.
+_FOR_OTHER_PROGRAMS = ("PYTHONOPTIMIZE", "PYTHONWARNINGS", "PYTHONINSPECT")
 _Log = Callable[[str], None]
 _Process = subprocess.Popen[bytes]
 
@@ -114,7 +123,7 @@ def _measure(attempt: Attempt, slot: Slot, log: _Log, limit: TimeLimit) -> Outco
         arguments = [attempt.samples, pids, SAMPLING_INTERVAL_S, *slot.uuids]
         sampler = running.enter_context(_process("wanbench.telemetry.sampler", arguments, attempt.log, {}))
         _warn_where_it_will_not_fit(case, slot.gpus, log)
-        for change in changes_of_image(named_path(case.image)) if case.image else ():
+        for change in changes_of_image(case):
             log(f"image: {change}")
         _warn_of_the_last_attempt(attempt, log)
         passed, return_codes = _wait(ranks, limit, _reporter(attempt.events, log))
@@ -147,12 +156,21 @@ def _process(
     module: str, arguments: list[object], log: Path, variables: dict[str, str], inherited: tuple[int, ...] = ()
 ) -> Iterator[_Process]:
     """A Python process in a session of its own; it and what it started are gone after the block."""
-    python_path = os.pathsep.join([str(_PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = os.environ | {"PYTHONPATH": python_path, "PYTHONUNBUFFERED": "1"} | _threads(1) | variables
+    kept = {name: value for name, value in os.environ.items() if name not in _FOR_OTHER_PROGRAMS}
+    environment = kept | {"PYTHONUNBUFFERED": "1"} | _threads(1) | variables
     # A pipe each, so that no process writes into the middle of another's line.
     with log_pipe(log) as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, str(os.getpid()), *map(str, arguments)],
+            [
+                sys.executable,
+                "-P",
+                "-c",
+                _AS_MODULE,
+                str(_PACKAGE_ROOT),
+                module,
+                str(os.getpid()),
+                *map(str, arguments),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

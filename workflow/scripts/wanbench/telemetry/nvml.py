@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +27,7 @@ _ADVICE = {
     "LIBRARY_NOT_FOUND": "a container needs `utility` in NVIDIA_DRIVER_CAPABILITIES; else install the driver",
     "GPU_IS_LOST": "it fell off the bus: restart the machine",
 }
+_PCI_DEVICES = Path("/sys/bus/pci/devices")
 # Device files of a machine with an NVIDIA GPU: a discrete one, WSL's, Jetson's.
 _DEVICE_FILES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg", "/dev/nvmap")
 
@@ -169,6 +171,7 @@ class _Gpu:
             "power_limit_default_w": lambda: nvml.nvmlDeviceGetPowerManagementDefaultLimit(device) / 1000,
             "sm_clock_set_mhz": lambda: nvml.nvmlDeviceGetApplicationsClock(device, clock),
             "sm_clock_default_mhz": lambda: nvml.nvmlDeviceGetDefaultApplicationsClock(device, clock),
+            "numa_node": lambda: _numa_node(nvml.nvmlDeviceGetPciInfo(device).busId),
         }
         return {key: self._try(call) for key, call in calls.items()}
 
@@ -247,6 +250,16 @@ class _Gpu:
         if own and None not in own:
             values["gpu_mem_process_bytes"] = sum(own)
         return values
+
+
+def _numa_node(bus_id: str | bytes) -> int | None:
+    """The node of memory that a GPU is at, as Linux has it; None where it has none, as in most virtual machines."""
+    # NVML writes the PCI domain with eight digits, and Linux with four.
+    name = (bus_id.decode() if isinstance(bus_id, bytes) else bus_id).lower()[-12:]
+    with suppress(OSError, ValueError):
+        node = int((_PCI_DEVICES / name / "numa_node").read_text("ascii"))
+        return None if node < 0 else node
+    return None
 
 
 def _combine(key: str, values: list[Any]) -> float:

@@ -5,11 +5,13 @@ lines that it puts before a script append the host's packages to `sys.path`, whe
 is then found.
 """
 
+import errno
 import io
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from wanbench.util.lifeline import end_with
@@ -19,6 +21,7 @@ from wanbench.util.text import visible
 
 CONDA, NONE = "conda", "none"
 
+_DISK_TAKES_NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _SCRIPTS = Path(__file__).parents[2]
 # A notebook has its shells draw into it, by a package that the report's environment need not have.
 _OF_NOTEBOOKS = ("MPLBACKEND", "MATPLOTLIBRC")
@@ -36,6 +39,11 @@ def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) 
 
     Returns and raises as `enter_environment`.
     """
+    # Where it was started with closed streams, Python has none, and the next file to be opened would take their place.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+    sys.excepthook = _end_of_job
     end_with(config["snakemake_pid"])
     for name in _OF_NOTEBOOKS:
         os.environ.pop(name, None)
@@ -43,6 +51,18 @@ def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) 
     if log is not None:
         sys.stderr = RuleLog(log)
     return conda_env
+
+
+def _end_of_job(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Tell of an error that ends a job; of a disk that takes no more, in a line that says what to do."""
+    if not isinstance(error, OSError) or error.errno not in _DISK_TAKES_NO_MORE:
+        return sys.__excepthook__(kind, error, trace)
+    line = f"{error.strerror}: make room where results and logs lie, or run with --directory FOLDER on another disk\n"
+    try:
+        sys.stderr.write(line)
+    except OSError:
+        # The log lies there as well.
+        sys.__stderr__.write(line)
 
 
 def enter_environment(env_file: str, software_deployment: str) -> str | None:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,9 +32,18 @@ def named_path(name: str | Path) -> Path:
     Snakemake's `--directory` makes results in another folder than the project's, where the project's own files, such as
     the image of its grids, are to be found all the same.
     """
-    named = Path(name).expanduser()
+    named = Path(name)
+    # Of ~somebody whom this machine does not know, or where there is no home.
+    with suppress(RuntimeError):
+        named = named.expanduser()
     in_project = PROJECT / named
-    return in_project if in_project.exists() and not named.exists() else named
+    # Unlike those of a Path, they raise nothing for names that no file can have.
+    return in_project if os.path.exists(in_project) and not os.path.exists(named) else named
+
+
+def is_stream(path: Path) -> bool:
+    """Whether it is a pipe or a device, which may never end or cannot be read twice."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def unwritable(folders: Iterable[str]) -> list[str]:
@@ -42,5 +52,5 @@ def unwritable(folders: Iterable[str]) -> list[str]:
 
 
 def _is_writable(folder: Path) -> bool:
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    there = next(path for path in (folder, *folder.parents) if path.exists() or path.is_symlink())
     return there.is_dir() and os.access(there, os.W_OK | os.X_OK)

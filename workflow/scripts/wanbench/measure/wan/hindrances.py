@@ -1,6 +1,7 @@
 """What of the environment keeps a case from being what it says, found before any weights are made."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -11,6 +12,8 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 from wanbench.cases.case import Case
 
 _COMPILATION_OFF = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
+# What torch._inductor.cpp_builder, which joins its command with blanks, takes apart again with shlex.
+_SPLITTING = re.compile(r"[\s'\"\\]")
 _NO_CACHING = "PYTORCH_NO_CUDA_MEMORY_CACHING"
 
 
@@ -39,6 +42,10 @@ def _no_compilation(what: str, device: torch.device) -> str | None:
     if off is not None:
         return f"compile: {what}: {off}=1 in the environment turns compilation off; unset it"
     if device.type == "cpu":
+        for folder in (os.environ.get("TORCHINDUCTOR_CACHE_DIR", ""), torch.__file__):
+            if _SPLITTING.search(folder):
+                why = "torch gives its C++ compiler no path with a blank, a quote or a backslash in it"
+                return f"compile: {what}: {why}, and {folder} has one; move the project, or Python's environment"
         try:
             get_cpp_compiler()
         except RuntimeError:

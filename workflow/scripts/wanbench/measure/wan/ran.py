@@ -43,6 +43,15 @@ def compiled_frames() -> int:
     return counters["stats"]["unique_graphs"]
 
 
+def has_reached_recompile_limit() -> bool:
+    """Whether torch gave up to compile a function for further shapes or states, which then ran in Python.
+
+    With `fullgraph=True` it raises an error instead.
+    """
+    # There is no other sign of it than a warning: of torch/_dynamo/convert_frame.py.
+    return any(reason.startswith("Dynamo recompile limit exceeded") for reason in counters["unimplemented"])
+
+
 @torch.no_grad()
 def attention_kernel(pipe: DiffusionPipeline, case: Case) -> str | None:
     """The kernel that computes self-attention, as `attention_kernel` of the tables has it; None where nobody tells.

@@ -21,7 +21,7 @@ from wanbench.measure.wan import quantize
 from wanbench.measure.wan.hindrances import hindrance
 from wanbench.measure.wan.lora import add_loras, lora_weight_of
 from wanbench.measure.wan.memory_format import memory_format_of, set_channels_last
-from wanbench.measure.wan.ran import compiled_frames
+from wanbench.measure.wan.ran import compiled_frames, has_reached_recompile_limit
 from wanbench.measure.wan.ranks import enable_context_parallel, parallel_degree
 from wanbench.measure.wan.weight_transfers import group_hooks
 from wanbench.telemetry.gpus import find_gpus
@@ -254,6 +254,8 @@ def settings_of_output(pipe: DiffusionPipeline, frames: np.ndarray) -> dict[str,
     guidance = [pipe.guidance_scale] if pipe.transformer_2 is None else [pipe.guidance_scale, pipe._guidance_scale_2]
     # Blocks that are marked for compilation run as they are where torch falls back.
     compiled = {} if compiled_frames() else {"compile": "none"}
+    if has_reached_recompile_limit():
+        compiled = {"compile": "a part, until torch reached its recompile_limit"}
     return compiled | {
         "size": f"{width_px}*{height_px}",
         "frames": count,
