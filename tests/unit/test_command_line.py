@@ -25,7 +25,7 @@ def test_one_grid_file_is_named(options: dict, config_files: list[Path], named: 
 @pytest.mark.parametrize(
     ("options", "config_files", "part"),
     [
-        ({"grid": "a.yaml", "steps": 3}, [], "--config: steps has no effect; allowed: grid=FILE, baseline=PATH"),
+        ({"grid": "a.yaml", "steps": 3}, [], "steps has no effect; allowed: grid=FILE, baseline=PATH, gpu=NAME"),
         ({"grid": "a.yaml"}, [Path("b.yaml")], "b.yaml and a.yaml are 2 grid files; allowed: one"),
         ({}, [Path("a.yaml"), Path("b.yaml")], "a.yaml and b.yaml are 2 grid files; allowed: one"),
     ],
