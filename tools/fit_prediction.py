@@ -7,8 +7,9 @@ writes workflow/scripts/wanbench/estimate/prediction.yaml and docs/prediction.md
 
 import math
 import sys
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -28,30 +29,42 @@ PAGE = ROOT / "docs/prediction.md"
 # GPUs of one chip.
 RELATED = ({"H100 SXM", "H200", "H20"}, {"RTX 4090", "RTX 4090 D", "L20"})
 # Where the fit begins; what no figure decides stays there. Shares of a rate, tensors a layer, bytes an operation.
-PULL = 0.1
-BEGIN = p.Numbers(0.8, 0.1, 0.8, 0.8, 0.8, 0.3, 200.0, 100.0, 50.0, 300.0, 0.5, 0.005, 0.03)
+# A number that is off by a factor of e counts as much as a figure that is off by a tenth, which is far.
+PULL = FAR = 0.1
+BEGIN = p.Numbers(0.8, 0.1, 0.8, 0.8, 0.8, 0.8, 0.3, 200.0, 100.0, 50.0, 300.0, 0.5, 0.005, 0.03)
 
 
 def fitted(figures: Sequence[Figure]) -> p.Numbers:
-    """Least squares of the logarithms of predicted over known, each GPU's figures weighing as much as another's; a
-    figure that is far off counts less (Huber, 1964)."""
-    keys = [field.name for field in fields(p.Numbers)]
-    counts = {figure.gpu.name: sum(other.gpu == figure.gpu for other in figures) for figure in figures}
+    """The numbers at which the logarithms of predicted over known are least, each GPU's figures weighing as much as
+    another's, and each by Huber's loss (1964), in which one that is far off counts less.
+
+    By Gauss and Newton's method, each step halved until it is one downhill.
+    """
+    counts = Counter(figure.gpu.name for figure in figures)
     weights = np.array([1 / counts[figure.gpu.name] for figure in figures])
-    values = np.array([getattr(BEGIN, key) for key in keys])
+    begin = np.log(list(asdict(BEGIN).values()))
 
     def errors(logs: np.ndarray) -> np.ndarray:
         numbers = p.Numbers(*(float(value) for value in np.exp(logs)))
         return np.array([math.log(figure.predicted_s(numbers) / figure.seconds) for figure in figures])
 
-    begin = logs = np.log(values)
-    for _ in range(30):
+    def loss(logs: np.ndarray) -> float:
+        far = np.abs(errors(logs))
+        huber = np.where(far < FAR, far**2, 2 * FAR * far - FAR**2)
+        return float(weights @ huber + PULL**2 * np.sum((logs - begin) ** 2))
+
+    logs, lowest = begin, loss(begin)
+    for _ in range(50):
         now = errors(logs)
         slopes = np.stack([(errors(logs + step) - now) / 1e-4 for step in 1e-4 * np.eye(len(logs))], axis=1)
-        root = np.sqrt(weights * np.minimum(1, 0.1 / np.maximum(np.abs(now), 1e-9)))
+        root = np.sqrt(weights * np.minimum(1, FAR / np.maximum(np.abs(now), 1e-9)))
         rows = np.vstack([slopes * root[:, None], PULL * np.eye(len(logs))])
         change = np.linalg.lstsq(rows, np.concatenate([-now * root, PULL * (begin - logs)]), rcond=None)[0]
-        logs = logs + np.clip(change, -0.3, 0.3)
+        steps = [logs + change / 2**halvings for halvings in range(8)]
+        best = next((step for step in steps if loss(step) < lowest - 1e-9), None)
+        if best is None:
+            break
+        logs, lowest = best, loss(best)
     return p.Numbers(*(float(f"{value:.3g}") for value in np.exp(logs)))
 
 
@@ -117,7 +130,8 @@ REASONS = {
 NUMBERS = {
     "rate_share": "share of the datasheet's rate that products sustain, at 1e12 operations a second and watt",
     "rate_power": "how fast that share falls with operations a second and watt",
-    "cudnn": "of that rate, what cuDNN's attention reaches; FlashAttention 3 and later: all of it",
+    "newest": "of that rate, what FlashAttention 3 and later reach",
+    "cudnn": "of that rate, what cuDNN's attention reaches",
     "flash_2": "of that rate, what FlashAttention 2 reaches",
     "flash_2_older": "of the rate of the older instructions, what FlashAttention 2 reaches",
     "efficient": "of that rate, what torch's memory-efficient attention reaches",

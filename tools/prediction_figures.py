@@ -5,6 +5,8 @@ published_runs.csv beside this file.
 """
 
 import csv
+import gzip
+import json
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -58,7 +60,7 @@ SOFTWARE = {
 
 @dataclass(frozen=True)
 class Figure:
-    """Seconds of a step, of decoding or of a whole generation, and what they are of."""
+    """Seconds of a step, of a part of it, of decoding or of a whole generation, and what they are of."""
 
     gpu: p.GpuFacts
     what: str
@@ -73,7 +75,10 @@ class Figure:
         work = self.work
         if self.what == "decoding":
             return p.decoding_s(work, self.way, self.gpu, numbers)
-        step_s = p.step_s(work, self.way, self.gpu, numbers)
+        parts_s = p.step_parts_s(work, self.way, self.gpu, numbers)
+        if self.what in parts_s:
+            return parts_s[self.what]
+        step_s = sum(parts_s.values())
         if self.what == "step":
             return step_s
         whole = self.case.steps * step_s + p.decoding_s(work, self.way, self.gpu, numbers)
@@ -104,7 +109,7 @@ def _published(row: dict[str, str]) -> Figure:
 
 
 def kept() -> list[Figure]:
-    """Steps and decodings of the project's own cases on one GPU."""
+    """Steps, their kernel classes and decodings of the project's own cases on one GPU."""
     figures = []
     for row in kept_cases(ROOT / "results/reference"):
         plain = row["cache"] == row["quantization"] == row["layerwise_casting"] == "none" and row["gpus"] == "1"
@@ -113,9 +118,23 @@ def kept() -> list[Figure]:
         case, gpu = _kept_case(row), known_gpus()[GPU_NAMES[row["gpu_name"]]]
         way = p.way_of(case, gpu)
         step = Figure(gpu, "step", float(row["step_s"]), case, p.work_of(case, way.per_token), way, row["case"])
-        figures.append(step)
+        figures += [step, *_kernels(step)]
         if row["vae_computing_s"] and row["vae_tiling"] != "True":
             figures.append(replace(step, what="decoding", seconds=float(row["vae_computing_s"])))
+    return figures
+
+
+def _kernels(step: Figure) -> list[Figure]:
+    """Kernel classes of a step, where the case was profiled."""
+    files = list(ROOT.glob(f"results/reference/*/kernels/{step.software}.json.gz"))
+    figures = []
+    for file in files:
+        profile = json.loads(gzip.decompress(file.read_bytes()))
+        if GPU_NAMES.get(profile["environment"]["gpu"]["name"]) == step.gpu.name:
+            rows = profile["stages"]["Step"]["classes"]
+            seconds = {row["class"]: row["time_s"] for row in rows}
+            seconds["elementwise"] += seconds["copy"]
+            figures += [replace(step, what=key, seconds=seconds[key]) for key in ("attention", "matmul", "elementwise")]
     return figures
 
 

@@ -107,3 +107,8 @@ def asked_gpu(wildcards):
         return find_gpu(OPTIONS.get("gpu")).name
     except InputError as error:
         refuse(error)
+
+
+# A name that is wrong is said before jobs are looked for.
+if "gpu" in OPTIONS:
+    asked_gpu(None)

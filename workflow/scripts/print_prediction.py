@@ -13,6 +13,6 @@ from wanbench.estimate.prediction_text import prediction_text
 
 gpu, prices = find_gpu(snakemake.params.gpu), snakemake.params.prices
 cases = [Case.from_settings(dict(settings)) for settings in snakemake.params.cases]
-text = prediction_text([predict(case, gpu, read_fit(), prices) for case in cases], gpu, prices["currency"])
+text = prediction_text([predict(case, gpu, read_fit(), prices) for case in cases], gpu, prices.get("currency", ""))
 Path(snakemake.log[0]).write_text(text, "utf-8")
 print(text)

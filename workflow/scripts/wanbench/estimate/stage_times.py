@@ -44,6 +44,7 @@ class Numbers:
 
     rate_share: float
     rate_power: float
+    newest: float
     cudnn: float
     flash_2: float
     flash_2_older: float
@@ -138,14 +139,22 @@ def sustained(gpu: GpuFacts, rate: float, numbers: Numbers) -> float:
 
 def step_s(work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> float:
     """Seconds of a step, without the transfer of weights."""
+    return sum(step_parts_s(work, way, gpu, numbers).values())
+
+
+def step_parts_s(work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> dict[str, float]:
+    """Seconds of a step's attention, products, float32 products, and of everything else."""
     products = sustained(gpu, gpu.bf16, numbers)
-    attention = products * (1.0 if way.attention == NEWEST else getattr(numbers, way.attention))
+    attention = products * getattr(numbers, way.attention)
     if way.attention == FLASH_2:
         attention = min(attention, 1e12 * gpu.bf16 * gpu.older_instructions * numbers.flash_2_older)
     tensors = getattr(numbers, way.software) + (numbers.per_token if way.per_token and way.software == EAGER else 0)
-    elementwise_s = tensors * work.tensor_bytes / (1e9 * gpu.bandwidth)
-    float32_s = work.float32 / (1e12 * gpu.fp32) if way.software != OFFICIAL else 0.0
-    return work.attention / attention + work.products / products + elementwise_s + float32_s
+    return {
+        "attention": work.attention / attention,
+        "matmul": work.products / products,
+        "matmul_float32": work.float32 / (1e12 * gpu.fp32) if way.software != OFFICIAL else 0.0,
+        "elementwise": tensors * work.tensor_bytes / (1e9 * gpu.bandwidth),
+    }
 
 
 def decoding_s(work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> float:
