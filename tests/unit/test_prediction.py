@@ -108,8 +108,9 @@ def test_an_unknown_gpu_is_told_with_its_nearest() -> None:
         find_gpu("H100")
     with pytest.raises(InputError, match="near: RTX 4090"):
         find_gpu(4090)
-    with pytest.raises(InputError, match=r"predict needs --config gpu=NAME; allowed: H100 SXM, .*GB10"):
-        find_gpu(None)
+    for nothing in (None, ""):
+        with pytest.raises(InputError, match=r"is not known; allowed: H100 SXM, .*GB10"):
+            find_gpu(nothing)
 
 
 def test_datasheets_are_dense_and_of_one_unit() -> None:

@@ -40,7 +40,7 @@ def test_a_prediction_measures_nothing_and_names_every_case(new_project: Callabl
     assert table[31].startswith("RTX 4090: 24 GB, ")
     unnamed = project.snakemake("predict")
     assert unnamed.code == 1
-    assert "predict needs --config gpu=NAME; allowed: H100 SXM, " in unnamed.output
+    assert "predict: no GPU; allowed: --config gpu=NAME, of H100 SXM, " in unnamed.output
     assert not (project.folder / "results/traces").exists()
 
 

@@ -6,7 +6,7 @@ from functools import cache
 
 from wanbench.cases.messages import of_no_checkpoint
 from wanbench.cases.schema import nearest
-from wanbench.estimate.gpu_facts import find_gpu
+from wanbench.estimate.gpu_facts import known_gpus
 from wanbench.measure.failures import asked_resources
 
 # Slurm ends a job after its `runtime`. An internal of Snakemake: in an interactive session there is a Slurm job as well.
@@ -103,12 +103,4 @@ def compared_traces(wildcards):
 
 
 def asked_gpu(wildcards):
-    try:
-        return find_gpu(OPTIONS.get("gpu")).name
-    except InputError as error:
-        refuse(error)
-
-
-# A name that is wrong is said before jobs are looked for.
-if "gpu" in OPTIONS:
-    asked_gpu(None)
+    return GPU or refuse(f"predict: no GPU; allowed: --config gpu=NAME, of {', '.join(known_gpus())}")

@@ -39,22 +39,19 @@ def known_gpus() -> dict[str, GpuFacts]:
 
 
 def find_gpu(asked: object) -> GpuFacts:
-    """The GPU of a name as people write it: "rtx 4090", "NVIDIA H200", "A100-80GB".
+    """The GPU of a name as people and drivers write it: "rtx 4090", "NVIDIA H200", "A100-80GB".
 
     Raises:
-        InputError: none is named, or none has that name; it says which there are.
+        InputError: none has that name; it says which there are.
     """
     gpus = {_plain(gpu.nvml): gpu for gpu in known_gpus().values() if gpu.nvml}
     gpus |= {_plain(name): gpu for name, gpu in known_gpus().items()}
-    if asked and (found := gpus.get(_plain(asked))):
+    if found := gpus.get(_plain(asked)):
         return found
-    names = ", ".join(known_gpus())
-    if not asked:
-        raise InputError(f"predict needs --config gpu=NAME; allowed: {names}")
     near = [name for name in known_gpus() if _plain(name).startswith(_plain(asked))]
     near = near or list(dict.fromkeys(gpus[key].name for key in difflib.get_close_matches(_plain(asked), gpus)))
-    meant = f" (near: {', '.join(near)})" if near else ""
-    raise InputError(f"--config gpu={asked} is not known{meant}; allowed: {names}")
+    meant = f" (near: {', '.join(near)})" if near and asked else ""
+    raise InputError(f"--config gpu={asked} is not known{meant}; allowed: {', '.join(known_gpus())}")
 
 
 def _plain(name: object) -> str:
