@@ -25,6 +25,7 @@ include: "workflow/rules/compare.smk"
 localrules:
     plan,
     fidelity,
+    predict,
     tabulate,
     tabulate_kernels,
     report,

@@ -25,7 +25,7 @@ def test_one_grid_file_is_named(options: dict, config_files: list[Path], named: 
 @pytest.mark.parametrize(
     ("options", "config_files", "part"),
     [
-        ({"grid": "a.yaml", "steps": 3}, [], "--config: steps has no effect; allowed: grid=FILE, baseline=PATH"),
+        ({"grid": "a.yaml", "steps": 3}, [], "steps has no effect; allowed: grid=FILE, baseline=PATH, gpu=NAME"),
         # 010 and a:\x20b, of which Snakemake makes a number and a mapping.
         ({"grid": 10}, [], "--config: grid: Snakemake reads 10 and no text"),
         ({"baseline": {"a": "b"}}, [], "Snakemake reads {'a': 'b'} and no text"),

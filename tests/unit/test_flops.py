@@ -15,7 +15,7 @@ from example_cases import tiny_case
 from tiny import CPU, record
 from wanbench.analysis.breakdown import Row
 from wanbench.analysis.mfu import mfu_pct, peak_of
-from wanbench.estimate.duration import _architecture
+from wanbench.estimate.duration import architecture
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.models.flops import _VAES, StageFlops, pass_flops, stage_flops, text_encoder_flops
 
@@ -101,7 +101,7 @@ def test_tiles_of_a_vae_overlap_and_each_counts_whole(model: str, size: str) -> 
     scale = vae.config.scale_factor_spatial
     latents = meta(1, vae.config.z_dim, 2, case.height_px // scale, case.width_px // scale)
     video = meta(1, 3, 1 if model == "TI2V-5B" else 5, case.height_px, case.width_px)
-    flops = stage_flops(_architecture(model), case)
+    flops = stage_flops(architecture(model), case)
     assert flops.vae_decoding == case_counts(lambda: vae.decode(latents, return_dict=False))
     assert flops.vae_encoding == case_counts(lambda: vae.encode(video))
 

@@ -78,7 +78,10 @@ def test_the_expected_time_is_of_the_own_trace_and_else_of_a_kept_case_on_this_k
     # Four measured ones: 57.3 and 60.9 s of ten steps, 37.2 s of four and 6 steps of 2.37 s more.
     assert found.source in ("kept case 03_5B_Performance_Mode_704p", "kept case 5B_704p")
     assert 48 < found.time_s < 62
-    assert expected_time(case, tmp_path, kept, "NVIDIA L40S") is None
+    assert expected_time(case, tmp_path, kept, "Tesla T4") is None
+    by_datasheet = expected_time(case, tmp_path, kept, "NVIDIA L40S")
+    assert "datasheet" in by_datasheet.source
+    assert 80 < by_datasheet.time_s < 160
     by_operations = expected_time(ten_steps(vae_dtype="float16", size="704*1280"), tmp_path, kept, "NVIDIA H200")
     assert by_operations.source.startswith("operations, at the rate of 0")
     assert 48 < by_operations.time_s < 75

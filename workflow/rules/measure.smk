@@ -49,3 +49,16 @@ rule plan:
         cases=[case.settings() for case in CASES.values()],
     script:
         "../scripts/print_plan.py"
+
+
+rule predict:
+    log:
+        "logs/predict.log",
+    conda:
+        "../../envs/measure.yaml"
+    params:
+        cases=[case.settings() for case in CASES.values()],
+        gpu=asked_gpu,
+        prices=PRICES,
+    script:
+        "../scripts/print_prediction.py"

@@ -7,7 +7,7 @@ from typing import Any
 from wanbench.util.errors import InputError
 
 DEFAULT_GRID = "config/config.yaml"
-_ALLOWED = ("grid", "baseline")
+_ALLOWED = ("grid", "baseline", "gpu")
 
 
 def grid_file(options: Mapping[str, Any], config_files: Iterable[Path]) -> str:
@@ -22,7 +22,7 @@ def grid_file(options: Mapping[str, Any], config_files: Iterable[Path]) -> str:
     """
     unknown = [key for key in options if key not in _ALLOWED]
     if unknown:
-        raise InputError(f"--config: {', '.join(unknown)} has no effect; allowed: grid=FILE, baseline=PATH")
+        raise InputError(f"--config: {', '.join(unknown)} has no effect; allowed: grid=FILE, baseline=PATH, gpu=NAME")
     for key, value in options.items():
         if not isinstance(value, str):
             allowed = "a path that is no number and has no ': ' in it, such as ./10 for 10"

@@ -45,7 +45,7 @@ def estimated_duration_s(case: Case) -> float:
 
 def _computing_s(case: Case) -> float:
     # A cache only ever skips some of it.
-    flops = stage_flops(_architecture(case.model), replace(case, cache="none"))
+    flops = stage_flops(architecture(case.model), replace(case, cache="none"))
     stages = (flops.text_encoding, case.steps * flops.step, flops.vae_encoding or 0, flops.vae_decoding)
     return sum(stages) / _FLOPS_PER_S[case.dtype]
 
@@ -68,7 +68,7 @@ def _loading_s(case: Case) -> float:
 
 
 @cache
-def _architecture(model: str) -> SimpleNamespace:
+def architecture(model: str) -> SimpleNamespace:
     """The configurations of a model's components, where a pipeline would have them."""
 
     def part(file: str) -> SimpleNamespace:

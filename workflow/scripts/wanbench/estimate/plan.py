@@ -20,8 +20,8 @@ _WIDTH = 118
 _ANY_SCALE = (
     "Expected is the time of an earlier trace of the case, else of a kept case with its settings on this kind of GPU "
     "(they foretell each other within 30 %), else of its operations at the rate of a kept case made in the same way "
-    "(within 50 %, half of them within 12 %). At most is what a job asks a cluster for, from the settings alone, on "
-    "whatever GPU, and never more than a case's timeout_s."
+    "(within 50 %, half of them within 12 %), else predicted from the GPU's datasheet (docs/prediction.md). At most is "
+    "what a job asks a cluster for, from the settings alone, on whatever GPU, and never more than a case's timeout_s."
 )
 _FULL_SCALE = (
     "It is 5 to 14 times what the cases took that are kept in results/reference, and up to 24 times "

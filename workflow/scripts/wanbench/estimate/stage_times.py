@@ -1,0 +1,173 @@
+"""How long the stages of a case are likely to take on a GPU, from its datasheet.
+
+A step is the sum of
+
+    attention    operations over the rate that products sustain, times the share of it that the kernel reaches
+    products     operations over the rate that products sustain
+    elementwise  bytes that everything else reads and writes, over the memory bandwidth: some number of tensors of
+                 tokens x width in each layer, which depends on how the software joins kernels
+    float32      products of a timestep for each token, over the float32 rate
+
+The rate that products sustain is the datasheet's times `rate_share` x (1e12 operations a second for each watt) to the
+power of -`rate_power`, at most 0.95 of it: the more a GPU computes for each watt, the more its power limit slows it
+down. FlashAttention 2 is also held by the instructions that it uses, where a GPU has faster ones. Decoding is its
+convolutions over the rate of their type (TF32 where the VAE is in float32: cuDNN's default), and their bytes over the
+bandwidth.
+
+The numbers are in prediction.yaml, fitted by tools/fit_prediction.py on kept cases and published figures.
+docs/prediction.md holds them against figures of GPUs that they were not fitted on.
+"""
+
+from dataclasses import dataclass, replace
+
+from wanbench.cases.case import Case
+from wanbench.estimate.duration import architecture
+from wanbench.estimate.gpu_facts import CUDNN, FLASH_2, GpuFacts
+from wanbench.models.facts import MODELS, latent_frames, passes_per_step, tokens
+from wanbench.models.flops import pass_flops, stage_flops
+
+_HIGHEST_SHARE = 0.95
+EAGER, COMPILED, OFFICIAL = "eager", "compiled", "official"
+# `newest`: FlashAttention 3 and later, written for the instructions of Hopper or Blackwell.
+NEWEST, EFFICIENT = "newest", "efficient"
+_KERNELS = {
+    NEWEST: ("xformers", "_flash_3", "_flash_3_hub", "flash_4_hub"),
+    CUDNN: ("_native_cudnn",),
+    FLASH_2: ("_native_flash", "flash", "flash_hub"),
+    EFFICIENT: ("_native_efficient",),
+}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The fitted numbers; see prediction.yaml."""
+
+    rate_share: float
+    rate_power: float
+    newest: float
+    cudnn: float
+    flash_2: float
+    flash_2_older: float
+    efficient: float
+    eager: float
+    per_token: float
+    compiled: float
+    official: float
+    convolution: float
+    vae_bytes_5b: float
+    vae_bytes_a14b: float
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a video is made.
+
+    Attributes:
+        software: eager, compiled (or with joined kernels) or official (Wan's own code).
+        attention: kernel.
+        per_token: each token has a timestep of its own.
+    """
+
+    software: str = EAGER
+    attention: str = FLASH_2
+    per_token: bool = False
+    vae_dtype: str = "float32"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a generation computes.
+
+    Attributes:
+        attention, products, float32: operations of a step.
+        tensor_bytes: of one tensor of tokens x width, times layers and passes of a step.
+        text, decoding, encoding: operations of these stages; encoding is that of an image.
+        small_vae: the VAE is that of A14B.
+    """
+
+    attention: float
+    products: float
+    float32: float
+    tensor_bytes: float
+    text: float
+    decoding: float
+    encoding: float
+    small_vae: bool
+
+
+def way_of(case: Case, gpu: GpuFacts) -> Way:
+    """How a case is made on a GPU.
+
+    A kernel that the GPU does not have is taken for the one that torch picks there.
+    """
+    kernel = next((kernel for kernel, names in _KERNELS.items() if case.attention in names), gpu.native_attention)
+    if kernel in (NEWEST, CUDNN) and gpu.native_attention != CUDNN:
+        kernel = gpu.native_attention
+    per_token = case.model == "TI2V-5B" and case.timesteps != "uniform"
+    return Way(EAGER if case.compile == "none" else COMPILED, kernel, per_token, case.vae_dtype)
+
+
+def has_kernel(case: Case) -> bool:
+    """Whether there is a rate for the kernel of its attention."""
+    return case.attention == "native" or any(case.attention in names for names in _KERNELS.values())
+
+
+def work_of(case: Case, per_token: bool) -> Work:
+    model = architecture(case.model)
+    flops, config = stage_flops(model, replace(case, cache="none")), model.transformer.config
+    passes, width = passes_per_step(case.guidance), config.num_attention_heads * config.attention_head_dim
+    count, frames = tokens(MODELS[case.model], case.frames, case.width_px, case.height_px), latent_frames(case.frames)
+    patch = config.patch_size[0] * config.patch_size[1] * config.patch_size[2]
+    one = pass_flops(config, frames, count * patch // frames, per_token)
+    return Work(
+        passes * one.attention,
+        passes * (one.all - one.attention - one.matmul_float32),
+        passes * one.matmul_float32,
+        passes * config.num_layers * count * width * 2,
+        flops.text_encoding,
+        flops.vae_decoding,
+        flops.vae_encoding or 0,
+        case.model != "TI2V-5B",
+    )
+
+
+def sustained(gpu: GpuFacts, rate: float, numbers: Numbers) -> float:
+    """Operations a second that products sustain, of a datasheet's rate in 1e12."""
+    share = numbers.rate_share * (rate / gpu.power) ** -numbers.rate_power
+    return 1e12 * rate * min(share, _HIGHEST_SHARE)
+
+
+def step_s(work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> float:
+    """Seconds of a step, without the transfer of weights."""
+    return sum(step_parts_s(work, way, gpu, numbers).values())
+
+
+def step_parts_s(work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> dict[str, float]:
+    """Seconds of a step's attention, products, float32 products, and of everything else."""
+    products = sustained(gpu, gpu.bf16, numbers)
+    attention = products * getattr(numbers, way.attention)
+    if way.attention == FLASH_2:
+        attention = min(attention, 1e12 * gpu.bf16 * gpu.older_instructions * numbers.flash_2_older)
+    tensors = getattr(numbers, way.software) + (numbers.per_token if way.per_token and way.software == EAGER else 0)
+    return {
+        "attention": work.attention / attention,
+        "matmul": work.products / products,
+        "matmul_float32": work.float32 / (1e12 * gpu.fp32) if way.software != OFFICIAL else 0.0,
+        "elementwise": tensors * work.tensor_bytes / (1e9 * gpu.bandwidth),
+    }
+
+
+def decoding_s(work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> float:
+    return _vae_s(work.decoding, work, way, gpu, numbers)
+
+
+def rest_s(work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> float:
+    """Seconds of encoding the prompts, and the image."""
+    return work.text / sustained(gpu, gpu.bf16, numbers) + _vae_s(work.encoding, work, way, gpu, numbers)
+
+
+def _vae_s(operations: float, work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> float:
+    rate = 1e12 * (gpu.tf32 if way.vae_dtype == "float32" else gpu.bf16) * numbers.convolution
+    # Of the one kept case in bfloat16 the bytes are those of float32: its copies take as long.
+    bytes_ = operations * (numbers.vae_bytes_a14b if work.small_vae else numbers.vae_bytes_5b)
+    return operations / rate + bytes_ / (1e9 * gpu.bandwidth)
