@@ -128,5 +128,5 @@ def test_memory_that_a_gpu_does_not_have_or_cuda_takes(gpu_of_80_gb: list[float]
 
 
 def test_a_cpu_has_no_limit_of_gpu_memory() -> None:
-    with pytest.raises(SettingError, match="gpu_memory_gb needs a GPU"):
+    with pytest.raises(SettingError, match="gpu_memory_gb: 24 needs a GPU"):
         check_possible(tiny_case(gpu_memory_gb=24), CPU)
