@@ -18,6 +18,7 @@ include: "workflow/rules/inputs.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/tune.smk"
 
 
 # On a cluster, what takes seconds and no GPU is worth no job, and what is wrong is said where the run was started.
@@ -30,6 +31,7 @@ localrules:
     plots,
     comparison,
     compare,
+    tune,
 
 
 rule all:

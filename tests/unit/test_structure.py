@@ -228,4 +228,4 @@ def test_no_file_is_long() -> None:
 def test_rules_are_short() -> None:
     rules = {file.name: len(file.read_text("utf-8").splitlines()) for file in (ROOT / "workflow/rules").glob("*.smk")}
     assert rules["common.smk"] <= 60
-    assert sum(rules.values()) + len((ROOT / "Snakefile").read_text("utf-8").splitlines()) <= 500
+    assert sum(rules.values()) + len((ROOT / "Snakefile").read_text("utf-8").splitlines()) <= 540
