@@ -25,6 +25,8 @@ try:
     result = result_of(goal, tuning.run(), tuning.took_s())
 except InputError as error:
     sys.exit(str(error))
+except KeyboardInterrupt:
+    sys.exit("tune: interrupted; the same command goes on")
 page = folder.with_name(f"{folder.name}.md")
 write_atomically(folder.with_name(f"{folder.name}.json"), json.dumps(result, indent=1, allow_nan=False) + "\n")
 write_atomically(page, tune_page(result))

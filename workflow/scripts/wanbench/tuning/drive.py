@@ -11,7 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,21 @@ import pandas as pd
 import yaml
 
 from wanbench.analysis.collect import collect
+from wanbench.analysis.comparable import known
 from wanbench.analysis.tables import tables_of
 from wanbench.cases.case import case_sha256
 from wanbench.cases.resolve import resolve_cases
+from wanbench.registry.stages import OK
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 from wanbench.tuning.goal import Goal
 from wanbench.tuning.search import Search
-from wanbench.tuning.trials import NOT_TRIED, Answer, answers_of
+from wanbench.tuning.trials import NOT_TRIED, Answer, Trial, answers_of
 from wanbench.util.errors import InputError
 from wanbench.util.lifeline import die_with_parent
 
 _GRID, _LOG = "grid.yaml", "tune.log"
+_LAST_LINES = 15
 
 
 @dataclass
@@ -72,7 +75,7 @@ class Tuning:
                 else:
                     self._tell(search, answers)
                     self._measure(trial.name)
-                answers[trial.name] = self._answer(trial.name)
+                answers[trial.name] = self._answer(trial, answers)
                 search = Search(self.goal, answers, self._is_over())
             return search
 
@@ -104,32 +107,44 @@ class Tuning:
         [case] = resolve_cases({"cases": {name: self._settings[name]}}, _GRID)
         expected = {**self.digests, "case_sha256": {name: case_sha256(case)}}
         traces, _ = collect([file], expected, self.limits)
-        fidelity = self.folder / "results/tables/fidelity.csv"
-        known = pd.read_csv(fidelity, encoding="utf-8-sig") if fidelity.exists() else None
-        return answers_of(tables_of(traces), known)[name] if traces else None
+        return answers_of(tables_of(traces))[name] if traces else None
 
     def _measure(self, name: str) -> None:
-        grid = yaml.safe_dump({"cases": self._settings}, allow_unicode=True, sort_keys=False)
-        write_atomically(self.folder / _GRID, grid)
         # It ends with an error where the case failed, which is an answer too.
-        self._snakemake(f"results/traces/{name}.json")
+        self._snakemake(f"results/traces/{name}.json", _GRID, self._settings)
 
-    def _answer(self, name: str) -> Answer:
-        if self.goal.allows_loss:
-            # Of the traces that are there: those that failed are not to be measured again.
-            self._snakemake("results/tables/cases.csv", "--allowed-rules", "tabulate")
-        if answer := self._kept(name):
-            return answer
-        raise InputError(f"tune: {name} left no trace; {self.folder / _LOG} says why:\n{self._last_lines()}")
+    def _answer(self, trial: Trial, answers: Mapping[str, Answer]) -> Answer:
+        answer = self._kept(trial.name)
+        if answer is None:
+            log = self.folder / _LOG
+            lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
+            raise InputError("\n".join([f"tune: {trial.name} left no trace; {log} says why:", *lines[-_LAST_LINES:]]))
+        baseline = next((name for name, each in answers.items() if each.status == OK), None)
+        if trial.is_lossy and answer.status == OK and baseline:
+            loss = self._loss(trial.name, baseline)
+            return replace(answer, latent_error=known(loss.get("latent_error_rel")), psnr_db=known(loss.get("psnr_db")))
+        return answer
 
-    def _snakemake(self, target: str, *options: str) -> None:
+    def _loss(self, name: str, baseline: str) -> Mapping[str, Any]:
+        """Figures of a trial beside the first one that ran, from a run of rule fidelity for these two alone."""
+        table = self.folder / "results/tables/fidelity.csv"
+        table.unlink(missing_ok=True)
+        pair = {each: self._settings[each] for each in (baseline, name)}
+        self._snakemake(str(table.relative_to(self.folder)), "pair.yaml", pair, "--allowed-rules", "fidelity")
+        if not table.exists():
+            return {}
+        return pd.read_csv(table, encoding="utf-8-sig").set_index("case").to_dict("index").get(name, {})
+
+    def _snakemake(self, target: str, grid: str, cases: Mapping[str, Any], *options: str) -> None:
+        text = yaml.safe_dump({"cases": cases}, allow_unicode=True, sort_keys=False)
+        write_atomically(self.folder / grid, text)
         # An inner run counts failures for itself.
         environment = {key: value for key, value in os.environ.items() if key != "WANBENCH_RUN_ID"}
-        options = [*options, "--directory", str(self.folder), "--config", f"grid={_GRID}"]
+        options = (*self.options, *options, "--directory", str(self.folder), "--config", f"grid={grid}")
         with (self.folder / _LOG).open("a", encoding="utf-8") as log:
             subprocess.run(
                 # The target first: some options take all words behind them.
-                [*self.command, target, *self.options, *options],
+                [*self.command, target, *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -138,9 +153,6 @@ class Tuning:
                 # Else a case would go on when this process is killed.
                 preexec_fn=partial(die_with_parent, os.getpid()),
             )
-
-    def _last_lines(self) -> str:
-        return "\n".join((self.folder / _LOG).read_text("utf-8", "replace").splitlines()[-15:])
 
 
 @contextmanager

@@ -197,7 +197,7 @@ class Search:
             return False
         for name in (trial.name, f"{trial.name}_again"):
             if name not in self.answers and not self.over:
-                self.wanted = Trial(name, trial.settings)
+                self.wanted = Trial(name, trial.settings, changed=trial.changed)
                 raise _Wanted
             trial.answer = self.answers.get(name, trial.answer)
             if trial.answer is None or not _TRANSIENT & set(trial.answer.failed_checks.split()):
@@ -255,7 +255,7 @@ class Search:
 
     def _loss(self, trial: Trial) -> Iterator[str]:
         """What of a change of the video is more than is allowed, or not known."""
-        if not any(SETTINGS[key].is_lossy(value) for key, value in trial.changed.items()):
+        if not trial.is_lossy:
             return
         most, least = self.goal.max_latent_error, self.goal.min_psnr
         error, psnr_db = trial.answer.latent_error, trial.answer.psnr_db

@@ -9,7 +9,7 @@ import pandas as pd
 from wanbench.analysis.comparable import host_mem_bytes, known, with_official_steps
 from wanbench.analysis.tables import TraceTables
 from wanbench.models.facts import MODELS
-from wanbench.registry.settings import METHOD, keys
+from wanbench.registry.settings import METHOD, SETTINGS, keys
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Trial:
 
     Attributes:
         settings: keys of a case.
+        changed: of these, the ones that the search has chosen.
         verdict: one of those above, with its reason.
     """
 
@@ -62,22 +63,21 @@ class Trial:
     reason: str = ""
     changed: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def is_lossy(self) -> bool:
+        return any(SETTINGS[key].is_lossy(value) for key, value in self.changed.items())
+
 
 def name_of(changed: Mapping[str, Any]) -> str:
     """Such as attention-xformers_compile-repeated_blocks."""
     return "_".join(f"{key}-{changed[key]}" for key in keys(METHOD) if key in changed) or "limited"
 
 
-def answers_of(tables: TraceTables, fidelity: pd.DataFrame | None = None) -> dict[str, Answer]:
-    """By name of the trial.
-
-    Args:
-        fidelity: `tables/fidelity.csv`, where there is one.
-    """
-    lost = {} if fidelity is None else fidelity.set_index("case").to_dict("index")
+def answers_of(tables: TraceTables) -> dict[str, Answer]:
+    """By name of the trial, without what it changes of the video."""
     steps = tables.values[tables.values["key"] == "step_s"].groupby("trace")["value"]
     spread = ((steps.max() - steps.min()) / 2).to_dict()
-    return {row["case"]: _answer(row, spread, lost.get(row["case"], {})) for row in _rows(tables.cases)}
+    return {row["case"]: _answer(row, spread) for row in _rows(tables.cases)}
 
 
 def _rows(cases: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -86,7 +86,7 @@ def _rows(cases: pd.DataFrame) -> Iterator[dict[str, Any]]:
     yield from table.assign(number=range(len(table))).to_dict("records")
 
 
-def _answer(row: Mapping[str, Any], spread: Mapping[int, float], lost: Mapping[str, Any]) -> Answer:
+def _answer(row: Mapping[str, Any], spread: Mapping[int, float]) -> Answer:
     def text(key: str) -> str:
         return "" if pd.isna(row[key]) else str(row[key])
 
@@ -106,8 +106,6 @@ def _answer(row: Mapping[str, Any], spread: Mapping[int, float], lost: Mapping[s
         host_bytes=known(row["host_bytes"]),
         gpu_name=text("gpu_name") or None,
         attention_kernel=text("attention_kernel") or None,
-        latent_error=known(lost.get("latent_error_rel")),
-        psnr_db=known(lost.get("psnr_db")),
     )
 
 
