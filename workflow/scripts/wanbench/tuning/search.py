@@ -88,10 +88,10 @@ class Search:
         if not self._ask(self.stock):
             return
         if capped and self.stock.answer.status in (OK, OOM):
-            self._close(self.stock, REFERENCE, "without the limit of memory")
+            self._close(self.stock, REFERENCE, "what others are compared with, without the limit of memory")
             self.exact = self._place({}, _OFFLOADS, _EXACT_SAVERS)
         elif self._within(self.stock):
-            self.exact = self._close(self.stock, BEST, "stock")
+            self.exact = self._close(self.stock, BEST, "what others are compared with")
         elif self.stock.answer.status in (OK, OOM):
             self.exact = self._place({}, _OFFLOADS[1:], _EXACT_SAVERS)
         else:

@@ -1,6 +1,6 @@
 """The result of a search as plain values, for JSON and for the template that shows it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from math import inf
 from typing import Any
@@ -10,7 +10,7 @@ import yaml
 from wanbench.registry.settings import printed
 from wanbench.tuning.goal import Goal
 from wanbench.tuning.search import Search
-from wanbench.tuning.trials import NOT_TRIED, SKIPPED, Trial
+from wanbench.tuning.trials import BEST, NOT_TRIED, SKIPPED, WORSE, Trial
 
 
 def result_of(goal: Goal, search: Search, took_s: float) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def result_of(goal: Goal, search: Search, took_s: float) -> dict[str, Any]:
         "exact": search.exact and _of(search.exact) | {"yaml": _to_paste(goal, search.exact)},
         "lossy": search.lossy and _of(search.lossy) | {"yaml": _to_paste(goal, search.lossy)},
         "confirmed": search.confirmed and asdict(search.confirmed),
-        "front": [_of(trial) for trial in _front(tried)],
+        "front": [_of(trial) for trial in _front(trial for trial in tried if trial.verdict in (BEST, WORSE))],
         "trials": [_of(trial) for trial in search.trials],
     }
 
@@ -52,9 +52,8 @@ def _to_paste(goal: Goal, trial: Trial) -> str:
     return yaml.safe_dump({"cases": {"tuned": settings}}, allow_unicode=True, sort_keys=False)
 
 
-def _front(tried: Sequence[Trial]) -> list[Trial]:
+def _front(counted: Iterable[Trial]) -> list[Trial]:
     """Trials of which no other is both faster and smaller, the fastest first; without a GPU, by memory of the host."""
-    counted = [trial for trial in tried if trial.verdict != "out" and trial.answer.video_s is not None]
     front: list[Trial] = []
     for trial in sorted(counted, key=lambda trial: trial.answer.video_s):
         if not front or _memory(trial) < _memory(front[-1]):
