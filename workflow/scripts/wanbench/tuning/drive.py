@@ -20,7 +20,6 @@ import pandas as pd
 import yaml
 
 from wanbench.analysis.collect import collect
-from wanbench.analysis.comparable import known
 from wanbench.analysis.tables import tables_of
 from wanbench.cases.case import case_sha256
 from wanbench.cases.resolve import resolve_cases
@@ -29,7 +28,7 @@ from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 from wanbench.tuning.goal import Goal
 from wanbench.tuning.search import Search
-from wanbench.tuning.trials import NOT_TRIED, Answer, Trial, answers_of
+from wanbench.tuning.trials import NOT_TRIED, Answer, Trial, answers_of, number
 from wanbench.util.errors import InputError
 from wanbench.util.lifeline import die_with_parent
 
@@ -122,7 +121,9 @@ class Tuning:
         baseline = next((name for name, each in answers.items() if each.status == OK), None)
         if trial.is_lossy and answer.status == OK and baseline:
             loss = self._loss(trial.name, baseline)
-            return replace(answer, latent_error=known(loss.get("latent_error_rel")), psnr_db=known(loss.get("psnr_db")))
+            return replace(
+                answer, latent_error=number(loss.get("latent_error_rel")), psnr_db=number(loss.get("psnr_db"))
+            )
         return answer
 
     def _loss(self, name: str, baseline: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.comparable import host_mem_bytes, known, with_official_steps
+from wanbench.analysis.comparable import host_mem_bytes, with_official_steps
 from wanbench.analysis.tables import TraceTables
 from wanbench.models.facts import MODELS
 from wanbench.registry.settings import METHOD, SETTINGS, keys
@@ -68,6 +68,10 @@ class Trial:
         return any(SETTINGS[key].is_lossy(value) for key, value in self.changed.items())
 
 
+def number(value: Any) -> float | None:
+    return None if value is None or pd.isna(value) else float(value)
+
+
 def name_of(changed: Mapping[str, Any]) -> str:
     """Such as attention-xformers_compile-repeated_blocks."""
     return "_".join(f"{key}-{changed[key]}" for key in keys(METHOD) if key in changed) or "limited"
@@ -94,16 +98,16 @@ def _answer(row: Mapping[str, Any], spread: Mapping[int, float]) -> Answer:
         status=row["status"],
         message=text("error_message"),
         failed_checks=text("failed_checks"),
-        duration_s=known(row["total_duration_s"]) or 0.0,
-        video_s=known(row["video_s"]),
+        duration_s=number(row["total_duration_s"]) or 0.0,
+        video_s=number(row["video_s"]),
         first_video_s=_first_video_s(row),
-        step_s=known(row["step_s"]),
+        step_s=number(row["step_s"]),
         step_spread_s=spread.get(row["number"], 0.0),
-        decoding_s=known(row["vae_decoding_s"]),
-        gpu_used_bytes=known(row["gpu_mem_used_bytes"]),
-        gpu_allocated_bytes=known(row["gpu_mem_allocated_bytes"]),
-        gpu_total_bytes=known(row["gpu_mem_total_bytes"]),
-        host_bytes=known(row["host_bytes"]),
+        decoding_s=number(row["vae_decoding_s"]),
+        gpu_used_bytes=number(row["gpu_mem_used_bytes"]),
+        gpu_allocated_bytes=number(row["gpu_mem_allocated_bytes"]),
+        gpu_total_bytes=number(row["gpu_mem_total_bytes"]),
+        host_bytes=number(row["host_bytes"]),
         gpu_name=text("gpu_name") or None,
         attention_kernel=text("attention_kernel") or None,
     )
@@ -112,7 +116,7 @@ def _answer(row: Mapping[str, Any], spread: Mapping[int, float]) -> Answer:
 def _first_video_s(row: Mapping[str, Any]) -> float | None:
     """Known of a process that makes one video alone: what it takes, without the matrix products after it."""
     more = MODELS[row["model"]].steps - row["steps"]
-    parts = [known(row["total_duration_s"]), known(row["step_s"]) if more else 0.0]
+    parts = [number(row["total_duration_s"]), number(row["step_s"]) if more else 0.0]
     if row["generations"] != 1 or None in parts:
         return None
-    return parts[0] - (known(row["matmul_s"]) or 0.0) + more * parts[1]
+    return parts[0] - (number(row["matmul_s"]) or 0.0) + more * parts[1]
