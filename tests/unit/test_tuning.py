@@ -1,5 +1,7 @@
 """The search of `snakemake tune`, on a machine whose answers are made by hand."""
 
+import fcntl
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +11,11 @@ import pytest
 
 from example_cases import IMAGE, full_case, tiny_case
 from reports import case_trace, made
+from traces import GPU, LIMITS, records, trace_of, write
 from wanbench.analysis.tables import tables_of
+from wanbench.cases.yaml_file import read_yaml
 from wanbench.report.tune_page import tune_page
+from wanbench.tuning.drive import Tuning
 from wanbench.tuning.goal import Goal, goal_of
 from wanbench.tuning.search import Search
 from wanbench.tuning.trials import BEST, NOT_TRIED, OUT, SKIPPED, WORSE, Answer, Trial, answers_of
@@ -192,6 +197,17 @@ def test_a_loss_makes_a_faster_placement_possible() -> None:
     assert search.lossy.answer.video_s < search.exact.answer.video_s
 
 
+def test_a_placement_that_a_loss_makes_possible_and_that_is_slower_is_not_built_upon() -> None:
+    def slow_copies(settings: Mapping[str, Any]) -> Answer:
+        answer = machine(settings, loss={"float8_e4m3fn": 0.04, "bfloat16": 0.01})
+        slower = 3 if settings.get("offload") == "model" else 1
+        return replace(answer, step_s=(answer.step_s or 0) * slower, video_s=(answer.video_s or 0) * slower)
+
+    search, answers = play(goal(gpu_memory_gb=24, max_latent_error=0.05), slow_copies)
+    assert any("layerwise_casting" in name for name in answers)
+    assert search.lossy.changed == search.exact.changed | {"vae_dtype": "bfloat16"}
+
+
 @pytest.mark.parametrize(
     ("limits", "loss", "reason"),
     [
@@ -308,6 +324,39 @@ def test_answers_come_out_of_the_tables(tmp_path: Path) -> None:
 def test_the_spread_of_steps_is_half_their_range(tmp_path: Path) -> None:
     trace = made(tmp_path, tiny_case(), [9.0, 2.0, 2.5])
     assert answers_of(tables_of([trace]))["tiny"].step_spread_s == pytest.approx(0.25)
+
+
+def tuning(folder: Path, program: str, **options: Any) -> Tuning:
+    """A tuning in which a program stands in for Snakemake, with the target as its argument."""
+    return Tuning(goal(**options), folder, [sys.executable, "-c", program], [], {"measure": "m", "env": "e"}, LIMITS)
+
+
+def test_a_trial_without_a_trace_ends_the_tuning_with_what_its_log_says(tmp_path: Path) -> None:
+    program = "import sys; print(sys.argv[1]); sys.exit('Nothing was started: 1 case needs a GPU')"
+    with pytest.raises(InputError, match=r"stock left no trace(.|\n)*results/traces/stock.json\n.*1 case needs a GPU"):
+        tuning(tmp_path, program).run()
+    assert read_yaml(tmp_path / "grid.yaml") == {"cases": {"stock": T2V | {"steps": 4}}}
+
+
+def test_a_folder_is_tuned_by_one_run_at_a_time(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="is being tuned by another run"):
+            tuning(tmp_path, "").run()
+
+
+def test_a_trace_of_other_settings_or_of_other_code_is_measured_again(tmp_path: Path) -> None:
+    case = full_case("stock", "T2V-A14B", steps=4)
+    (tmp_path / "results/traces").mkdir(parents=True)
+    write(tmp_path / "results/traces", trace_of(records([2.0] * 4, environment=GPU, case=case), case))
+    same = {"size": case.size}
+    other_code = replace(tuning(tmp_path, "", **same), digests={"measure": "other", "env": "e"})
+    for other in (tuning(tmp_path, "", **same, seed=7), other_code):
+        with pytest.raises(InputError, match="stock left no trace"):
+            other.run()
+    # Of the same it is kept, and the next trial is asked for.
+    with pytest.raises(InputError, match="attention-_native_cudnn left no trace"):
+        tuning(tmp_path, "", **same).run()
 
 
 def test_the_page_has_the_winner_to_paste_the_front_and_every_trial_with_its_reason() -> None:

@@ -160,7 +160,9 @@ class Search:
         changed = self.exact.changed if self.exact else {}
         offload = changed.get("offload", "none") if self.exact else None
         faster = _OFFLOADS[: _OFFLOADS.index(offload)] if offload else _OFFLOADS
-        self.lossy = (self._place(changed, faster, _LOSSY_SAVERS) if faster else None) or self.exact
+        placed = self._place(changed, faster, _LOSSY_SAVERS) if faster else None
+        starts = [trial for trial in (placed, self.exact) if trial]
+        self.lossy = min(starts, key=lambda trial: trial.answer.video_s, default=None)
         if self.lossy:
             self.lossy = self._improve(self._improve(self.lossy, "steps", lossy=True), "decoding", lossy=True)
         if self.exact and self.lossy.answer.video_s >= self.exact.answer.video_s:
