@@ -19,6 +19,7 @@ include: "workflow/rules/measure.smk"
 include: "workflow/rules/kernels.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/compare.smk"
+include: "workflow/rules/tune.smk"
 
 
 # On a cluster, what takes seconds and no GPU is worth no job, and what is wrong is said where the run was started.
@@ -34,6 +35,7 @@ localrules:
     plots,
     comparison,
     compare,
+    tune,
 
 
 rule all:

@@ -1,14 +1,18 @@
 """What the measured process asks of CUDA, with CUDA and time simulated."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from tiny import record
+from example_cases import tiny_case
+from tiny import CPU, record
 from wanbench.measure import cuda
 from wanbench.measure.wan.run_case import multiply_matrices
+from wanbench.measure.wan.setup import SettingError, check_possible
 
 PRODUCT_S = 0.01
 
@@ -87,3 +91,42 @@ def test_a_case_is_complete_without_matrix_products(
     assert recording.matmul["time_s"] >= 0
     assert recording.matmul_times == []
     assert str(error) in capfd.readouterr().err
+
+
+@pytest.fixture
+def gpu_of_80_gb(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The shares that were set; a share reads back in whole bytes, as torch's allocator keeps it."""
+    total, shares = 80_000_000_007, [1.0]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=total))
+    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", shares.append)
+    monkeypatch.setattr(torch.cuda, "get_per_process_memory_fraction", lambda: int(shares[-1] * total) / total)
+    monkeypatch.setattr(cuda, "_limits_gb", {})
+    return shares
+
+
+@pytest.mark.parametrize(("gpus", "for_torch_gb"), [(1, 22.2), (2, 19.5)])
+def test_a_memory_limit_leaves_room_for_cuda(gpu_of_80_gb: list[float], gpus: int, for_torch_gb: float) -> None:
+    assert cuda.memory_limit_gb() is None
+    cuda.limit_memory(24, gpus)
+    assert gpu_of_80_gb[-1] * 80 == pytest.approx(for_torch_gb)
+    assert cuda.memory_limit_gb() == 24
+
+
+def test_a_limit_that_nobody_asked_for_is_not_the_one_in_force(gpu_of_80_gb: list[float]) -> None:
+    cuda.limit_memory(24, 1)
+    gpu_of_80_gb.append(0.5)
+    assert math.isnan(cuda.memory_limit_gb())
+
+
+@pytest.mark.parametrize("memory_gb", [1.5, 81])
+def test_memory_that_a_gpu_does_not_have_or_cuda_takes(gpu_of_80_gb: list[float], memory_gb: float) -> None:
+    with pytest.raises(ValueError, match=r"allowed: more than 1.8, .* up to the 80.0 of this GPU"):
+        cuda.limit_memory(memory_gb, 1)
+    assert gpu_of_80_gb == [1.0]
+
+
+def test_a_cpu_has_no_limit_of_gpu_memory() -> None:
+    with pytest.raises(SettingError, match="gpu_memory_gb: 24 needs a GPU"):
+        check_possible(tiny_case(gpu_memory_gb=24), CPU)

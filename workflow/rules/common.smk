@@ -32,7 +32,7 @@ def refuse(message):
 # Internals of Snakemake: `config` would tell neither which file a grid is from nor that a case stands in it twice.
 OPTIONS = workflow.config_settings.config
 try:
-    GRID_FILE = grid_file(OPTIONS, workflow.overwrite_configfiles)
+    GRID_FILE = grid_file(OPTIONS, workflow.overwrite_configfiles, "tune" in sys.argv)
     RESOLVED = resolve_cases(read_yaml(named_path(GRID_FILE)), GRID_FILE)
     BASELINE_FILES = baseline_files(OPTIONS["baseline"], Path("results")) if "baseline" in OPTIONS else []
     GPU = find_gpu(OPTIONS["gpu"]).name if "gpu" in OPTIONS else None

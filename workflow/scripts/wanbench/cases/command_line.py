@@ -10,21 +10,22 @@ DEFAULT_GRID = "config/config.yaml"
 _ALLOWED = ("grid", "baseline", "gpu")
 
 
-def grid_file(options: Mapping[str, Any], config_files: Iterable[Path]) -> str:
+def grid_file(options: Mapping[str, Any], config_files: Iterable[Path], tunes: bool = False) -> str:
     """The file named by --config grid=FILE or by --configfile, in place of the default grid and not merged with it.
 
     Args:
         options: of --config.
         config_files: of --configfile. A job on another machine is started with both, which then name one file.
+        tunes: keys of a case and limits are allowed as well, and checked elsewhere.
 
     Raises:
         InputError: an option that has no effect or is no text, or two files.
     """
-    unknown = [key for key in options if key not in _ALLOWED]
+    unknown = [key for key in options if key not in _ALLOWED and not tunes]
     if unknown:
         raise InputError(f"--config: {', '.join(unknown)} has no effect; allowed: grid=FILE, baseline=PATH, gpu=NAME")
-    for key, value in options.items():
-        if not isinstance(value, str):
+    for key in ("grid", "baseline"):
+        if not isinstance(value := options.get(key, ""), str):
             allowed = "a path that is no number and has no ': ' in it, such as ./10 for 10"
             raise InputError(f"--config: {key}: Snakemake reads {value!r} and no text; allowed: {allowed}")
     named = [options["grid"]] if "grid" in options else []

@@ -75,6 +75,11 @@ def _check(job: Attempt, rank: int, device: torch.device, gpu: dict | None) -> N
     check_gpu(gpu, job.gpus_of(rank))
     check_enough_gpus(job.case, device, len(job.gpus))
     check_possible(job.case, device)
+    if job.case.gpu_memory_gb is not None:
+        try:
+            cuda.limit_memory(job.case.gpu_memory_gb, job.case.gpus)
+        except ValueError as error:
+            raise SettingError(str(error)) from None
     if job.case.image is not None and (problem := problem_of_image(named_path(job.case.image))):
         # Again, since Snakemake's own environment may have nothing to look into it with.
         raise SettingError(f"image: {job.case.image} {problem}")

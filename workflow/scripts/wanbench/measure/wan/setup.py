@@ -17,6 +17,7 @@ from torch import nn
 
 from wanbench.cases.case import Case
 from wanbench.cases.scale import is_full_scale
+from wanbench.measure.cuda import memory_limit_gb
 from wanbench.measure.wan import quantize
 from wanbench.measure.wan.hindrances import hindrance
 from wanbench.measure.wan.lora import add_loras, lora_weight_of
@@ -78,6 +79,10 @@ def check_possible(case: Case, device: torch.device) -> None:
         raise SettingError(f"quantization: {case.quantization} {reason}")
     if case.matmul_tf32 and device.type == "cpu":
         raise SettingError("matmul_tf32: true needs a GPU, and torch sees none here; allowed: false")
+    if case.gpu_memory_gb is not None and device.type == "cpu":
+        raise SettingError(
+            f"gpu_memory_gb: {case.gpu_memory_gb:g} needs a GPU, and torch sees none here; allowed: none"
+        )
 
 
 def _import_xformers() -> None:
@@ -157,6 +162,7 @@ def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
         "quantization": "/".join(sorted({quantize.quantization_of(each) for each in transformers_of(pipe)})),
         "layerwise_casting": _name_of(casts[0].storage_dtype) if casts else "none",
         "lora_weight": lora_weight_of(pipe),
+        "gpu_memory_gb": memory_limit_gb(),
     }
 
 

@@ -1,0 +1,376 @@
+"""The search of `snakemake tune`, on a machine whose answers are made by hand."""
+
+import fcntl
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from example_cases import IMAGE, full_case, tiny_case
+from reports import case_trace, made
+from traces import GPU, LIMITS, records, trace_of, write
+from wanbench.analysis.tables import tables_of
+from wanbench.cases.yaml_file import read_yaml
+from wanbench.report.tune_page import tune_page
+from wanbench.tuning.drive import Tuning
+from wanbench.tuning.goal import Goal, goal_of
+from wanbench.tuning.search import Search
+from wanbench.tuning.trials import BEST, NOT_TRIED, OUT, SKIPPED, WORSE, Answer, Trial, answers_of
+from wanbench.tuning.tuning_result import result_of
+from wanbench.util.errors import InputError
+
+T2V = {"model": "T2V-A14B", "size": "832*480"}
+# Seconds of a step: what each setting multiplies it by.
+FASTER = {"xformers": 0.9, "repeated_blocks": 0.85, "fp8_rowwise": 0.8, "group_stream": 1.05}
+NOT_INSTALLED = ("flash", "_flash_3", "sage", "int8_rowwise")
+Machine = Callable[[Mapping[str, Any]], Answer]
+
+
+def machine(settings: Mapping[str, Any], *, memory_gb: float = 141, loss: Mapping[Any, float] | None = None) -> Answer:
+    """What a trial comes to: a model of a machine that is as simple as a search can be tested with."""
+    if missing := [value for value in settings.values() if value in NOT_INSTALLED]:
+        return Answer("error", f"needs the package {missing[0]}", duration_s=10)
+    needed_gb = {"none": 66, "model": 34}.get(settings.get("offload", "none"), 14)
+    if "layerwise_casting" in settings:
+        needed_gb /= 2
+    if needed_gb > min(memory_gb, settings.get("gpu_memory_gb", memory_gb)):
+        return Answer("oom", duration_s=20, gpu_total_bytes=memory_gb * 1e9)
+    step_s, decoding_s = 6.6, 3.0
+    for value in settings.values():
+        step_s *= FASTER.get(value, 1.0) if isinstance(value, str) else 1.0
+    decoding_s *= 0.9 if settings.get("vae_memory_format") == "channels_last" else 1.0
+    decoding_s *= 0.5 if settings.get("vae_dtype") == "bfloat16" else 1.0
+    lost = [error for value, error in (loss or {}).items() if value in settings.values()]
+    return Answer(
+        "ok",
+        duration_s=45,
+        video_s=40 * step_s + decoding_s + 1,
+        first_video_s=40 * step_s + 50,
+        step_s=step_s,
+        step_spread_s=0.02,
+        decoding_s=decoding_s,
+        gpu_used_bytes=needed_gb * 1e9,
+        gpu_total_bytes=memory_gb * 1e9,
+        host_bytes=20e9,
+        gpu_name="NVIDIA H200",
+        attention_kernel="cudnn",
+        latent_error=max(lost) if lost else None,
+        psnr_db=40.0 if lost else None,
+    )
+
+
+def play(goal: Goal, answer: Machine = machine, over_after: int = 1000) -> tuple[Search, dict[str, Answer]]:
+    """The finished search, and the answers of all trials in the order in which they ran."""
+    answers: dict[str, Answer] = {}
+    while (search := Search(goal, answers, over=len(answers) >= over_after)).wanted:
+        assert search.wanted.name not in answers
+        answers[search.wanted.name] = answer(search.wanted.settings)
+    return search, answers
+
+
+def goal(**options: Any) -> Goal:
+    return goal_of(T2V | options)
+
+
+def by_name(search: Search) -> dict[str, Trial]:
+    return {trial.name: trial for trial in search.trials}
+
+
+def test_stock_comes_first_then_steps_on_top_of_the_best_so_far_then_decoding() -> None:
+    search, answers = play(goal())
+    assert list(answers) == [
+        "stock",
+        "attention-flash",
+        "attention-_flash_3",
+        "attention-xformers",
+        "attention-xformers_compile-repeated_blocks",
+        "attention-xformers_compile-repeated_blocks_vae_memory_format-channels_last",
+        "attention-xformers_compile-repeated_blocks_vae_memory_format-channels_last_confirmed",
+    ]
+    assert search.exact.changed == {
+        "attention": "xformers",
+        "compile": "repeated_blocks",
+        "vae_memory_format": "channels_last",
+    }
+    assert search.lossy is None
+    assert search.confirmed == answers[list(answers)[-1]]
+
+
+def test_trials_have_few_steps_and_the_winner_is_confirmed_with_more() -> None:
+    seen = []
+
+    def noting(settings: Mapping[str, Any]) -> Answer:
+        seen.append(settings["steps"])
+        return machine(settings)
+
+    play(goal(), noting)
+    assert (set(seen[:-1]), seen[-1]) == ({4}, 5)
+
+
+def test_what_cannot_be_better_or_cannot_run_costs_no_trial() -> None:
+    search, answers = play(goal(max_latent_error=1))
+    skipped = {trial.name: trial.reason for trial in search.trials if trial.verdict == SKIPPED}
+    best = search.exact.name.removesuffix("_vae_memory_format-channels_last")
+    assert "needs a download" in skipped["attention-flash_hub"]
+    assert "chooses it here" in skipped["attention-_native_cudnn"]
+    assert "random weights" in skipped[best + "_cache-first_block_vae_memory_format-channels_last"]
+    assert "only with model: TI2V-5B" in skipped[best + "_timesteps-uniform"]
+    assert not skipped.keys() & answers.keys()
+
+
+def test_a_trial_that_failed_is_out_with_its_message() -> None:
+    trial = by_name(play(goal())[0])["attention-flash"]
+    assert (trial.verdict, trial.reason) == (OUT, "error: needs the package flash")
+
+
+@pytest.mark.parametrize(("factor", "wins"), [(0.99, True), (0.995, False), (1.2, False)])
+def test_faster_is_what_is_faster_beyond_the_spread_of_both(factor: float, wins: bool) -> None:
+    def noisy(settings: Mapping[str, Any]) -> Answer:
+        step_s = 10 * (factor if "compile" in settings else 1)
+        return replace(machine({}), step_s=step_s, step_spread_s=0.04, video_s=40 * step_s)
+
+    fixed = {"attention": "native", "vae_memory_format": "contiguous"}
+    search, _ = play(goal(**fixed), noisy)
+    assert by_name(search)["compile-repeated_blocks"].verdict == (BEST if wins else WORSE)
+
+
+def test_two_that_are_near_alternate_and_the_means_decide() -> None:
+    fixed = {"attention": "native", "vae_memory_format": "contiguous"}
+    times_s = iter([100.0, 99.0, 103.0, 100.0, 101.0, 102.0, 100.0])
+
+    def warming(settings: Mapping[str, Any]) -> Answer:
+        return replace(machine({}), step_s=next(times_s), step_spread_s=0.0)
+
+    search, answers = play(goal(**fixed), warming)
+    names = ("stock", "compile-repeated_blocks")
+    assert list(answers)[2:6] == [f"{names[i]}_final_{n}" for i, n in ((1, 1), (0, 1), (0, 2), (1, 2))]
+    assert search.exact.name == "stock"
+    assert list(answers)[6] == "stock_confirmed"
+
+
+def test_under_a_limit_of_memory_stock_runs_without_it_and_the_first_placement_that_fits_is_taken() -> None:
+    search, answers = play(goal(gpu_memory_gb=24))
+    settings = {trial.name: trial.settings for trial in search.trials}
+    assert "gpu_memory_gb" not in settings["stock"]
+    assert search.exact.changed == {"offload": "group_stream", "attention": "xformers"}
+    assert search.exact.settings["gpu_memory_gb"] == 24
+    trials = by_name(search)
+    assert {trials[name].verdict for name in ("limited", "offload-model")} == {SKIPPED}
+    assert trials["limited"].reason.startswith("needs about 7")
+    assert "compile" in trials["offload-group_stream_attention-xformers_compile-repeated_blocks"].reason
+    assert list(answers)[:2] == ["stock", "offload-group_stream"]
+
+
+def test_out_of_memory_is_an_answer_and_the_next_placement_is_tried() -> None:
+    search, answers = play(goal(), lambda settings: machine(settings, memory_gb=32))
+    assert answers["stock"].status == "oom"
+    # Of a GPU whose memory is known now, the estimate says that `model` needs more.
+    assert by_name(search)["offload-model"].verdict == SKIPPED
+    assert search.exact.changed["offload"] == "group_stream"
+    search, answers = play(goal(), lambda settings: machine(settings, memory_gb=33.9))
+    assert (answers["stock"].status, answers["offload-model"].status) == ("oom", "oom")
+    assert search.exact.changed["offload"] == "group_stream"
+
+
+def test_nothing_fits() -> None:
+    search, _ = play(goal(), lambda _: Answer("oom", gpu_total_bytes=80e9))
+    assert (search.exact, search.lossy, search.confirmed) == (None, None, None)
+    assert {trial.verdict for trial in search.trials} == {OUT, SKIPPED}
+
+
+def test_a_machine_that_cannot_run_the_case_ends_the_search() -> None:
+    search, answers = play(goal(), lambda _: Answer("error", "scale: full needs a GPU"))
+    assert list(answers) == ["stock"]
+    assert search.trials[0].reason == "error: scale: full needs a GPU"
+
+
+def test_a_loss_makes_a_faster_placement_possible() -> None:
+    search, _ = play(
+        goal(gpu_memory_gb=24, max_latent_error=0.05), lambda each: machine(each, loss={"float8_e4m3fn": 0.04})
+    )
+    assert search.exact.changed["offload"] == "group_stream"
+    assert search.lossy.changed["layerwise_casting"] == "float8_e4m3fn"
+    assert search.lossy.changed["offload"] == "model"
+    assert search.lossy.answer.video_s < search.exact.answer.video_s
+
+
+def test_a_placement_that_a_loss_makes_possible_and_that_is_slower_is_not_built_upon() -> None:
+    def slow_copies(settings: Mapping[str, Any]) -> Answer:
+        answer = machine(settings, loss={"float8_e4m3fn": 0.04, "bfloat16": 0.01})
+        slower = 3 if settings.get("offload") == "model" else 1
+        return replace(answer, step_s=(answer.step_s or 0) * slower, video_s=(answer.video_s or 0) * slower)
+
+    search, answers = play(goal(gpu_memory_gb=24, max_latent_error=0.05), slow_copies)
+    assert any("layerwise_casting" in name for name in answers)
+    assert search.lossy.changed == search.exact.changed | {"vae_dtype": "bfloat16"}
+
+
+@pytest.mark.parametrize(
+    ("limits", "loss", "reason"),
+    [
+        ({"max_latent_error": 0.05}, {"fp8_rowwise": 0.04}, None),
+        ({"max_latent_error": 0.03}, {"fp8_rowwise": 0.04}, "error of the latents: 0.04; allowed: 0.03"),
+        ({"min_psnr": 45}, {"fp8_rowwise": 0.04}, "PSNR (dB): 40; allowed: from 45"),
+        ({"max_latent_error": 0.05}, {}, "how much it changes the video is not known"),
+    ],
+)
+def test_a_loss_is_taken_where_it_is_allowed_and_known(limits: dict, loss: dict, reason: str | None) -> None:
+    search, _ = play(goal(**limits), lambda settings: machine(settings, loss=loss))
+    trial = next(trial for trial in search.trials if trial.changed.get("quantization") == "fp8_rowwise")
+    if reason is None:
+        assert search.lossy.changed["quantization"] == "fp8_rowwise"
+        assert search.lossy.answer.video_s < search.exact.answer.video_s
+    else:
+        assert (trial.verdict, trial.reason) == (OUT, reason)
+        assert search.lossy is None
+
+
+def test_without_an_allowed_loss_nothing_lossy_is_tried() -> None:
+    search, _ = play(goal())
+    assert not any({"quantization", "matmul_tf32", "vae_dtype"} & trial.changed.keys() for trial in search.trials)
+
+
+@pytest.mark.parametrize("limit", [{"host_memory_gb": 10}, {"max_first_video_s": 20}])
+def test_what_is_outside_of_a_limit_is_no_answer(limit: dict) -> None:
+    search, answers = play(goal(**limit))
+    assert search.exact is None
+    assert all(answer.status != "ok" or name == "stock" or "offload" in name for name, answer in answers.items())
+    assert f"allowed: {next(iter(limit.values()))}" in by_name(search)["stock"].reason
+
+
+def test_no_time_left_makes_the_best_so_far_the_answer() -> None:
+    search, answers = play(goal(), over_after=4)
+    assert len(answers) == 4
+    assert search.exact.changed == {"attention": "xformers"}
+    assert search.confirmed is None
+    assert by_name(search)["attention-xformers_compile-repeated_blocks"].verdict == NOT_TRIED
+
+
+def test_it_goes_on_from_any_answers_that_are_there() -> None:
+    whole, answers = play(goal(max_latent_error=1))
+    names = list(answers)
+    for count, name in enumerate(names):
+        assert Search(goal(max_latent_error=1), {each: answers[each] for each in names[:count]}).wanted.name == name
+    again = Search(goal(max_latent_error=1), dict(reversed(answers.items())))
+    assert [(trial.name, trial.verdict) for trial in again.trials] == [
+        (trial.name, trial.verdict) for trial in whole.trials
+    ]
+
+
+def test_a_disturbed_trial_is_repeated_once_and_then_marked() -> None:
+    def disturbed(settings: Mapping[str, Any]) -> Answer:
+        failed = "other_process" if settings.get("compile") else ""
+        return replace(machine(settings), failed_checks=failed)
+
+    search, answers = play(goal(attention="native", vae_memory_format="contiguous"), disturbed)
+    assert [name for name in answers if name.endswith("_again")][:1] == ["compile-repeated_blocks_again"]
+    assert "other_process" in by_name(search)["compile-repeated_blocks"].reason
+
+
+def test_a_video_of_no_numbers_is_out_and_not_repeated() -> None:
+    def broken(settings: Mapping[str, Any]) -> Answer:
+        return replace(machine(settings), failed_checks="output_not_finite" if settings.get("compile") else "")
+
+    search, answers = play(goal(), broken)
+    assert "compile" not in search.exact.changed
+    assert not any(name.endswith("_again") for name in answers)
+
+
+def test_what_was_given_is_the_same_in_all_trials_and_not_searched() -> None:
+    search, _ = play(goal(attention="xformers", offload="model", seed=7))
+    given = {"attention": "xformers", "offload": "model", "seed": 7}
+    assert all(given.items() <= trial.settings.items() for trial in search.trials)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gpu_memory": 24}, r"unknown key 'gpu_memory' \(did you mean 'gpu_memory_gb'\?\)"),
+        ({"grid": "a.yaml"}, "unknown key 'grid'"),
+        ({"size": "832x480"}, r"size: \"832x480\" is not allowed \(did you mean '832\*480'\?\)"),
+        ({"budget_min": 0}, "budget_min: 0 is not allowed; allowed: a number above 0"),
+        ({"max_latent_error": "small"}, 'max_latent_error: "small" is not allowed'),
+        ({"name": "../a"}, "name"),
+        ({"frames": 80}, "frames: 80 is not allowed"),
+    ],
+)
+def test_what_is_not_allowed_is_refused_by_name(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        goal(**options)
+    with pytest.raises(InputError, match="model is missing"):
+        goal_of({"size": "832*480"})
+
+
+def test_names_and_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert goal(gpu_memory_gb=24).name == "T2V-A14B_832x480_24GB"
+    assert goal(name="mine", unofficial_size="true").name == "mine"
+    monkeypatch.chdir(Path(IMAGE).parent)
+    # Trials run in another folder.
+    assert goal_of({"model": "I2V-A14B", "image": Path(IMAGE).name}).fixed["image"] == IMAGE
+
+
+def test_answers_come_out_of_the_tables(tmp_path: Path) -> None:
+    tables = tables_of([case_trace(tmp_path, full_case("a", steps=4), 2.0)])
+    a, (row_a,) = answers_of(tables)["a"], tables.cases.to_dict("records")
+    assert (a.status, a.step_s, a.step_spread_s, a.decoding_s) == ("ok", 2.0, pytest.approx(0, abs=1e-9), 3.0)
+    assert a.video_s == pytest.approx(row_a["cold_generation_s"] + 46 * 2.0)
+    assert a.first_video_s == pytest.approx(row_a["total_duration_s"] + 46 * 2.0)
+    assert (a.latent_error, a.psnr_db) == (None, None)
+
+
+def test_the_spread_of_steps_is_half_their_range(tmp_path: Path) -> None:
+    trace = made(tmp_path, tiny_case(), [9.0, 2.0, 2.5])
+    assert answers_of(tables_of([trace]))["tiny"].step_spread_s == pytest.approx(0.25)
+
+
+def tuning(folder: Path, program: str, **options: Any) -> Tuning:
+    """A tuning in which a program stands in for Snakemake, with the target as its argument."""
+    return Tuning(goal(**options), folder, [sys.executable, "-c", program], [], {"measure": "m", "env": "e"}, LIMITS)
+
+
+def test_a_trial_without_a_trace_ends_the_tuning_with_what_its_log_says(tmp_path: Path) -> None:
+    program = "import sys; print(sys.argv[1]); sys.exit('Nothing was started: 1 case needs a GPU')"
+    with pytest.raises(InputError, match=r"stock left no trace(.|\n)*results/traces/stock.json\n.*1 case needs a GPU"):
+        tuning(tmp_path, program).run()
+    assert read_yaml(tmp_path / "grid.yaml") == {"cases": {"stock": T2V | {"steps": 4}}}
+
+
+def test_a_folder_is_tuned_by_one_run_at_a_time(tmp_path: Path) -> None:
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match="is being tuned by another run"):
+            tuning(tmp_path, "").run()
+
+
+def test_a_trace_of_other_settings_or_of_other_code_is_measured_again(tmp_path: Path) -> None:
+    case = full_case("stock", "T2V-A14B", steps=4)
+    (tmp_path / "results/traces").mkdir(parents=True)
+    write(tmp_path / "results/traces", trace_of(records([2.0] * 4, environment=GPU, case=case), case))
+    same = {"size": case.size}
+    other_code = replace(tuning(tmp_path, "", **same), digests={"measure": "other", "env": "e"})
+    for other in (tuning(tmp_path, "", **same, seed=7), other_code):
+        with pytest.raises(InputError, match="stock left no trace"):
+            other.run()
+    # Of the same it is kept, and the next trial is asked for.
+    with pytest.raises(InputError, match="attention-_native_cudnn left no trace"):
+        tuning(tmp_path, "", **same).run()
+
+
+def test_the_page_has_the_winner_to_paste_the_front_and_every_trial_with_its_reason() -> None:
+    wanted = goal(gpu_memory_gb=24, max_latent_error=0.05)
+    search, _ = play(wanted, lambda settings: machine(settings, loss={"float8_e4m3fn": 0.04}))
+    result = result_of(wanted, search, 600.0)
+    used = [each["answer"]["gpu_used_bytes"] for each in result["front"]]
+    assert used == sorted(used, reverse=True)
+    assert result["exact"]["yaml"] == (
+        "cases:\n  tuned:\n    model: T2V-A14B\n    size: 832*480\n    offload: group_stream\n    attention: xformers\n"
+    )
+    page = tune_page(result)
+    assert result["exact"]["yaml"] in page
+    assert result["lossy"]["yaml"] in page
+    rows = [line for line in page.partition("## All trials")[2].splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + len(search.trials)
+    assert "needs about 7" in page

@@ -1,0 +1,91 @@
+"""`snakemake tune` with a tiny model on the CPU: killed, started again, and finished."""
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+import psutil
+import pytest
+
+from conftest import Project, copy_project
+from example_cases import resolve
+from wanbench.cases.yaml_file import read_yaml
+
+# All that leaves one setting to search: the layout of the VAE.
+GIVEN = {"model": "TI2V-5B", "scale": "tiny", "size": "64*64", "frames": 5, "unofficial_size": True, "dtype": "float32"}
+GIVEN |= {"attention": "native", "compile": "none", "timesteps": "uniform"}
+OPTIONS = ("--config", *(f"{key}={value}" for key, value in GIVEN.items()))
+TRIALS = ("stock", "vae_memory_format-channels_last")
+_PATIENCE_S = 600
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return copy_project(tmp_path_factory.mktemp("tune") / "project")
+
+
+def test_killed_and_started_again_it_goes_on_to_the_answer(project: Project) -> None:
+    folder = project.folder / "results/tune/TI2V-5B_64x64"
+    stock = folder / "results/traces/stock.json"
+    command = [sys.executable, "-m", "snakemake", "tune", "--cores", "1", *OPTIONS]
+    with (project.folder / "output.txt").open("w") as output:
+        run = psutil.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+        wait_for(lambda: (folder / f"logs/measure/{TRIALS[1]}.log").exists() or run.poll() is not None)
+        assert run.is_running(), project.read("output.txt")
+        started = run.children(recursive=True)
+        run.kill()
+        run.wait()
+    # What it had started ends with it, the inner run and its case too.
+    wait_for(lambda: not any(is_alive(process) for process in started))
+    assert not (folder / f"results/traces/{TRIALS[1]}.json").exists()
+    before = hashlib.sha256(stock.read_bytes()).hexdigest()
+
+    again = project.snakemake("tune", *OPTIONS)
+    assert again.code == 0, again.output
+    assert f"[tune] 2: {TRIALS[1]} (best so far " in again.output
+    assert "[tune] 1: " not in again.output
+    assert hashlib.sha256(stock.read_bytes()).hexdigest() == before
+
+    result = json.loads(project.read("results/tune/TI2V-5B_64x64.json"))
+    trials = {trial["name"]: trial for trial in result["trials"]}
+    assert list(trials)[:2] == list(TRIALS)
+    assert trials[TRIALS[1]]["verdict"] in ("better", "dropped")
+    assert trials[TRIALS[0]]["answer"]["video_s"] > 0
+    # Five steps and all else as the winner has it.
+    winner = result["exact"]
+    assert winner["name"] in TRIALS
+    confirmed = read_yaml(folder / "grid.yaml")["cases"][f"{winner['name']}_confirmed"]
+    assert confirmed["steps"] == 5
+    assert result["confirmed"]["status"] == "ok"
+    page = project.read("results/tune/TI2V-5B_64x64.md")
+    assert winner["yaml"] in page
+
+    (project.folder / "tuned.yaml").write_text(winner["yaml"], "utf-8")
+    settings = read_yaml(project.folder / "tuned.yaml")["cases"]["tuned"]
+    assert (resolve(settings).steps, resolve(settings).size) == (50, "64*64")
+
+
+def test_what_is_not_a_key_is_refused_before_anything_runs(project: Project) -> None:
+    run = project.snakemake("tune", "--config", "model=TI2V-5B", "budget=5")
+    assert run.code == 1
+    assert "--config: unknown key 'budget' (did you mean 'budget_min'?)" in run.output
+    assert not run.jobs
+    # Elsewhere a key of a case has no effect.
+    plain = project.snakemake("--dry-run", "--config", "model=TI2V-5B")
+    assert "--config: model has no effect" in plain.output
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False

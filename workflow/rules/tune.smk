@@ -1,0 +1,43 @@
+# snakemake tune --cores 1 --config model=T2V-A14B 'size=832*480' gpu_memory_gb=24
+
+from wanbench.tuning.goal import goal_of
+
+# What --config may have depends on the target, which Snakemake tells to none of its files before it makes its plan.
+if "tune" in sys.argv:
+    try:
+        goal_of(OPTIONS)
+    except InputError as error:
+        refuse(error)
+
+
+# Functions, since Snakemake takes braces in a text for wildcards, and a path may have them.
+def tune_options(wildcards):
+    check_writable()
+    return OPTIONS
+
+
+# Internals of Snakemake: runs in a folder of their own are to be as this one. A lock of ours keeps a second tuning off.
+def snakemake_options(wildcards):
+    options = ["--snakefile", str(Path(workflow.basedir, "Snakefile")), "--cores", "1", "--nolock"]
+    options += ["--resources", f"gpu={OPTIONS.get('gpus', 1)}"]
+    prefix = Path(workflow.deployment_settings.conda_prefix or RECORDS / "conda").absolute()
+    return options + (
+        ["--sdm", "conda", "--conda-prefix", str(prefix)] if config["software_deployment"] == "conda" else []
+    )
+
+
+# No output, so that it goes on each time, and no GPU of its own: its trials take one.
+rule tune:
+    log:
+        "logs/results/tune.log",
+    # What it has learnt stands on the disk: the next run goes on.
+    retries: 0
+    conda:
+        "../../envs/report.yaml"
+    params:
+        options=tune_options,
+        command=[sys.executable, "-m", "snakemake"],
+        snakemake_options=snakemake_options,
+        limits=LIMITS,
+    script:
+        "../scripts/tune.py"

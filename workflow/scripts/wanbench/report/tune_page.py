@@ -1,0 +1,39 @@
+"""The result of `snakemake tune` as Markdown."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wanbench.analysis.numbers import fixed, gigabytes
+from wanbench.report.cells import without_empty
+from wanbench.report.render import rendered, shown
+
+_TEXTS = ("Settings", "Verdict", "Reason")
+
+
+def tune_page(result: Mapping[str, Any]) -> str:
+    """The page of `wanbench.tuning.tuning_result.result_of`."""
+    return rendered(
+        "tune.md.j2", result=result, texts=_TEXTS, front=_rows(result["front"]), trials=_rows(result["trials"])
+    )
+
+
+def _rows(trials: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    return without_empty([_row(trial, trial["answer"] or {}) for trial in trials], kept=_TEXTS)
+
+
+def _row(trial: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, str]:
+    suffix = trial["name"].rpartition("_")[2]
+    again = f" ({suffix})" if suffix == "confirmed" else ""
+    return {
+        "Settings": shown(trial["settings"] + again),
+        "Video (s)": fixed(answer.get("video_s")),
+        "s/step": fixed(answer.get("step_s"), 3),
+        "Decoding (s)": fixed(answer.get("decoding_s")),
+        "Used (GB)": gigabytes(answer.get("gpu_used_bytes")),
+        "Host (GB)": gigabytes(answer.get("host_bytes")),
+        "First video (s)": fixed(answer.get("first_video_s"), 0),
+        "Latent error": fixed(answer.get("latent_error"), 4),
+        "PSNR (dB)": fixed(answer.get("psnr_db"), 1),
+        "Verdict": trial["verdict"],
+        "Reason": shown(trial["reason"]),
+    }

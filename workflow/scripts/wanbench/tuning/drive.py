@@ -1,0 +1,167 @@
+"""Run one trial after the other, each as an ordinary case of this workflow, until the search is finished.
+
+Each trial is a run of Snakemake in a folder of its own, `results/tune/NAME`, with a grid file of all trials so far: a
+case in a process of its own, with its checks and the locks of GPUs.
+"""
+
+import fcntl
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from wanbench.analysis.collect import collect
+from wanbench.analysis.tables import tables_of
+from wanbench.cases.case import case_sha256
+from wanbench.cases.resolve import resolve_cases
+from wanbench.registry.stages import OK
+from wanbench.trace.verdict import Limits
+from wanbench.trace.writer import write_atomically
+from wanbench.tuning.goal import Goal
+from wanbench.tuning.search import Search
+from wanbench.tuning.trials import NOT_TRIED, Answer, Trial, answers_of, number
+from wanbench.util.errors import InputError
+from wanbench.util.lifeline import die_with_parent
+
+_GRID, _LOG = "grid.yaml", "tune.log"
+_LAST_LINES = 15
+
+
+@dataclass
+class Tuning:
+    """A tuning in a folder.
+
+    Attributes:
+        command: Snakemake.
+        options: its Snakefile and how software is deployed.
+        digests: that a trace must have, `measure` and `env`.
+    """
+
+    goal: Goal
+    folder: Path
+    command: list[str]
+    options: list[str]
+    digests: Mapping[str, str]
+    limits: Limits
+    _settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _began_s: float = field(default_factory=time.monotonic)
+    _earlier_s: float = 0.0
+
+    def run(self) -> Search:
+        """Measure what the search asks for until it asks for nothing more, or the time is over.
+
+        Raises:
+            InputError: the same is being done by another process, or a trial left no trace.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with _only_one(self.folder / "lock"):
+            search = Search(self.goal, {})
+            answers: dict[str, Answer] = {}
+            while search.wanted:
+                trial = search.wanted
+                self._settings[trial.name] = trial.settings
+                if kept := self._kept(trial.name):
+                    self._earlier_s += kept.duration_s
+                else:
+                    self._tell(search, answers)
+                    self._measure(trial.name)
+                answers[trial.name] = self._answer(trial, answers)
+                search = Search(self.goal, answers, self._is_over())
+            return search
+
+    def took_s(self) -> float:
+        """Seconds so far, with those of trials that an earlier run measured."""
+        return time.monotonic() - self._began_s + self._earlier_s
+
+    def _is_over(self) -> bool:
+        return self.goal.budget_min is not None and self.took_s() >= 60 * self.goal.budget_min
+
+    def _tell(self, search: Search, answers: Mapping[str, Answer]) -> None:
+        """Say what comes, what is best so far, and how long the rest may take."""
+        best = f"best so far {search.exact.answer.video_s:.4g} s a video" if search.exact else "nothing known yet"
+        left = ""
+        if answers:
+            count = 1 + sum(trial.verdict == NOT_TRIED for trial in Search(self.goal, answers, over=True).trials)
+            # A run of Snakemake takes some seconds beside its case.
+            left_s = count * (5 + statistics.median(answer.duration_s for answer in answers.values()))
+            if self.goal.budget_min is not None:
+                left_s = min(left_s, 60 * self.goal.budget_min - self.took_s())
+            left = f"; about {max(1, round(left_s / 60))} min left"
+        print(f"[tune] {len(answers) + 1}: {search.wanted.name} ({best}{left})", flush=True)
+
+    def _kept(self, name: str) -> Answer | None:
+        """The answer of a trace that is there, and was measured with this trial's settings and the code of now."""
+        file = self.folder / "results/traces" / f"{name}.json"
+        if not file.exists():
+            return None
+        [case] = resolve_cases({"cases": {name: self._settings[name]}}, _GRID)
+        expected = {**self.digests, "case_sha256": {name: case_sha256(case)}}
+        traces, _ = collect([file], expected, self.limits)
+        return answers_of(tables_of(traces))[name] if traces else None
+
+    def _measure(self, name: str) -> None:
+        # It ends with an error where the case failed, which is an answer too.
+        self._snakemake(f"results/traces/{name}.json", _GRID, self._settings)
+
+    def _answer(self, trial: Trial, answers: Mapping[str, Answer]) -> Answer:
+        answer = self._kept(trial.name)
+        if answer is None:
+            log = self.folder / _LOG
+            lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
+            raise InputError("\n".join([f"tune: {trial.name} left no trace; {log} says why:", *lines[-_LAST_LINES:]]))
+        baseline = next((name for name, each in answers.items() if each.status == OK), None)
+        if trial.is_lossy and answer.status == OK and baseline:
+            loss = self._loss(trial.name, baseline)
+            return replace(
+                answer, latent_error=number(loss.get("latent_error_rel")), psnr_db=number(loss.get("psnr_db"))
+            )
+        return answer
+
+    def _loss(self, name: str, baseline: str) -> Mapping[str, Any]:
+        """Figures of a trial beside the first one that ran, from a run of rule fidelity for these two alone."""
+        table = self.folder / "results/tables/fidelity.csv"
+        table.unlink(missing_ok=True)
+        pair = {each: self._settings[each] for each in (baseline, name)}
+        self._snakemake(str(table.relative_to(self.folder)), "pair.yaml", pair, "--allowed-rules", "fidelity")
+        if not table.exists():
+            return {}
+        return pd.read_csv(table, encoding="utf-8-sig").set_index("case").to_dict("index").get(name, {})
+
+    def _snakemake(self, target: str, grid: str, cases: Mapping[str, Any], *options: str) -> None:
+        text = yaml.safe_dump({"cases": cases}, allow_unicode=True, sort_keys=False)
+        write_atomically(self.folder / grid, text)
+        # An inner run counts failures for itself.
+        environment = {key: value for key, value in os.environ.items() if key != "WANBENCH_RUN_ID"}
+        options = (*self.options, *options, "--directory", str(self.folder), "--config", f"grid={grid}")
+        with (self.folder / _LOG).open("a", encoding="utf-8") as log:
+            subprocess.run(
+                # The target first: some options take all words behind them.
+                [*self.command, target, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                check=False,
+                # Else a case would go on when this process is killed.
+                preexec_fn=partial(die_with_parent, os.getpid()),
+            )
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Hold a lock that ends with this process, however it ends."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"tune: {lock.parent} is being tuned by another run") from None
+        yield

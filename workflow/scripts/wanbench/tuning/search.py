@@ -1,0 +1,286 @@
+"""The search: what to try next, what is out and why, and the best so far.
+
+It is played anew from its beginning each time, with the answers that are there, up to the first trial without one. So
+it needs no memory but the traces: killed and started again, it goes on.
+
+Settings that act on different stages are searched apart: where weights lie; then one setting of the steps after the
+other, on top of the best so far and judged by the time of a step; then those of decoding, judged by its time. Exact
+ones and those that change rounding come first, others only where a loss is allowed.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+from wanbench.cases.case import Case
+from wanbench.cases.resolve import resolve_cases
+from wanbench.cases.scale import as_sized
+from wanbench.estimate.memory import estimated_peak_bytes
+from wanbench.registry.settings import METHOD, ROWS, SETTINGS, Setting
+from wanbench.registry.stages import OK, OOM
+from wanbench.tuning.goal import Goal
+from wanbench.tuning.trials import BEST, NOT_TRIED, OUT, REFERENCE, SKIPPED, WORSE, Answer, Trial, name_of
+from wanbench.util.errors import InputError
+
+# From the fastest to the one that needs least.
+_OFFLOADS = ("none", "model", "group_stream", "group", "sequential")
+# What makes a placement possible for which memory is short; the last two change the video.
+_EXACT_SAVERS: tuple[dict[str, Any], ...] = ({}, {"timesteps": "uniform"}, {"vae_memory_format": "channels_last"})
+_LOSSY_SAVERS: tuple[dict[str, Any], ...] = (
+    {"vae_tiling": True},
+    {"layerwise_casting": "float8_e4m3fn", "compile": "none"},
+    {"vae_tiling": True, "layerwise_casting": "float8_e4m3fn", "compile": "none"},
+)
+_SAVE_MEMORY_ALONE = ("vae_tiling", "layerwise_casting")
+_HUB = "needs a download: try it with --config attention=..."
+_BY_TORCH = "`native` chooses it where torch takes it for the fastest"
+_NEVER: dict[tuple[str, Any], str] = {
+    **{("attention", f"{name}_hub"): _HUB for name in ("flash", "_flash_3", "flash_4", "sage")},
+    **{("attention", f"_native_{name}"): _BY_TORCH for name in ("efficient", "flash")},
+    ("attention", "_native_math"): "holds the square of the tokens in memory",
+    ("attention", "flex"): "holds the square of the tokens in memory, unless it is compiled by itself",
+    ("dtype", "float32"): "never faster than bfloat16",
+}
+# Decodings of equal cases on one GPU differ by less.
+_ALIKE = 0.01
+# Two settings so near each other alternate.
+_NEAR = 0.03
+_CONFIRMED_STEPS = 5
+_TRANSIENT = {"sampling_gaps", "unaccounted_time", "step_time_changed", "other_process", "slowed_down"}
+
+
+class _Wanted(Exception):
+    """A trial without an answer."""
+
+
+class Search:
+    """A search as far as its answers reach.
+
+    Attributes:
+        trials: all that was tried or skipped, in their order.
+        wanted: the trial to run next; None when it is finished.
+        stock, exact, lossy: trials with their answers, or None; `lossy` where it is faster than the exact one.
+        confirmed: the answer of the exact winner over more steps.
+    """
+
+    def __init__(self, goal: Goal, answers: Mapping[str, Answer], over: bool = False) -> None:
+        """
+        Args:
+            over: no time is left, so that nothing more is wanted.
+        """
+        self.goal, self.answers, self.over = goal, answers, over
+        self.trials: list[Trial] = []
+        self.wanted: Trial | None = None
+        self.stock: Trial | None = None
+        self.exact: Trial | None = None
+        self.lossy: Trial | None = None
+        self.confirmed: Answer | None = None
+        with suppress(_Wanted):
+            self._search()
+
+    def _search(self) -> None:
+        capped = "gpu_memory_gb" in self.goal.fixed
+        # Without a limit, so that it is what other trials' videos are compared with, whatever the limit.
+        uncapped = {key: value for key, value in self.goal.trial.items() if key != "gpu_memory_gb"}
+        self.stock = self._trial({}, "stock", uncapped)
+        if not self._ask(self.stock):
+            return
+        if capped and self.stock.answer.status in (OK, OOM):
+            self._close(self.stock, REFERENCE, "what others are compared with, without the limit of memory")
+            self.exact = self._place({}, _OFFLOADS, _EXACT_SAVERS)
+        elif self._within(self.stock):
+            self.exact = self._close(self.stock, BEST, "what others are compared with")
+        elif self.stock.answer.status in (OK, OOM):
+            self.exact = self._place({}, _OFFLOADS[1:], _EXACT_SAVERS)
+        else:
+            return
+        if self.exact:
+            self.exact = self._final(self._improve(self.exact, "steps", lossy=False))
+            self.exact = self._improve(self.exact, "decoding", lossy=False)
+        if self.goal.allows_loss:
+            self._with_loss()
+        if winner := self.exact or self.lossy:
+            self._confirm(winner)
+
+    def _place(
+        self, changed: dict[str, Any], offloads: Iterable[str], savers: Iterable[dict[str, Any]]
+    ) -> Trial | None:
+        """The first placement that fits."""
+        if "offload" in self.goal.fixed:
+            offloads = (self.goal.fixed["offload"],)
+        for offload in offloads:
+            for saver in savers:
+                if not saver.keys() & self.goal.fixed.keys():
+                    trial = self._trial(changed | {"offload": offload} | saver)
+                    if self._ask(trial) and self._within(trial):
+                        return self._close(trial, BEST, "the first placement that fits")
+        return None
+
+    def _improve(self, best: Trial, stage: str, lossy: bool) -> Trial:
+        for row in ROWS:
+            for value in self._values(row, stage, lossy):
+                best = self._better(best, {row.key: value}, stage)
+        return best
+
+    def _values(self, row: Setting, stage: str, lossy: bool) -> Iterable[Any]:
+        if row.role != METHOD or row.acts_on != stage or row.key in self.goal.fixed or row.key in _SAVE_MEMORY_ALONE:
+            return ()
+        return [value for value in row.allowed.get("enum", ()) if value != row.neutral and row.is_lossy(value) == lossy]
+
+    def _better(self, best: Trial, change: dict[str, Any], stage: str) -> Trial:
+        trial = self._trial(best.changed | change)
+        if trial.name == best.name or not self._ask(trial) or not self._within(trial):
+            return best
+        (old_s, old_spread_s), (new_s, new_spread_s) = (_time(each.answer, stage) for each in (best, trial))
+        said = f"{new_s:.4g} s {'a step' if stage == 'steps' else 'of decoding'}, beside {old_s:.4g}"
+        if new_s + new_spread_s < old_s - old_spread_s:
+            return self._close(trial, BEST, said)
+        self._close(trial, WORSE, said)
+        return best
+
+    def _final(self, best: Trial) -> Trial:
+        """The two best of the steps alternate, A B B A, where they are near: a GPU that gets warm favours neither."""
+        rest = [trial for trial in self.trials if trial.verdict in (BEST, WORSE) and trial is not best]
+        second = min(rest, key=lambda trial: trial.answer.step_s, default=None)
+        if second is None or second.answer.step_s > (1 + _NEAR) * best.answer.step_s:
+            return best
+        times: dict[str, list[float]] = {best.name: [], second.name: []}
+        for trial, number in ((best, 1), (second, 1), (second, 2), (best, 2)):
+            again = self._trial(trial.changed, f"{trial.name}_final_{number}")
+            if not self._ask(again) or not self._within(again):
+                return best
+            self._close(again, REFERENCE, f"finalist: {again.answer.step_s:.4g} s a step")
+            times[trial.name].append(again.answer.step_s)
+        return second if sum(times[second.name]) < sum(times[best.name]) else best
+
+    def _with_loss(self) -> None:
+        """From the best exact one, or from a faster placement that a loss makes possible."""
+        changed = self.exact.changed if self.exact else {}
+        offload = changed.get("offload", "none") if self.exact else None
+        faster = _OFFLOADS[: _OFFLOADS.index(offload)] if offload else _OFFLOADS
+        placed = self._place(changed, faster, _LOSSY_SAVERS) if faster else None
+        starts = [trial for trial in (placed, self.exact) if trial]
+        self.lossy = min(starts, key=lambda trial: trial.answer.video_s, default=None)
+        if self.lossy:
+            self.lossy = self._improve(self._improve(self.lossy, "steps", lossy=True), "decoding", lossy=True)
+        if self.exact and self.lossy.answer.video_s >= self.exact.answer.video_s:
+            self.lossy = None
+
+    def _confirm(self, winner: Trial) -> None:
+        settings = {"steps": _CONFIRMED_STEPS} | self.goal.fixed
+        trial = self._trial(winner.changed, f"{winner.name}_confirmed", settings)
+        if self._ask(trial):
+            self._close(trial, REFERENCE, f"the winner with {settings['steps']} steps")
+            self.confirmed = trial.answer
+
+    def _trial(self, changed: dict[str, Any], name: str = "", settings: Mapping[str, Any] | None = None) -> Trial:
+        settings = self.goal.trial if settings is None else settings
+        changed = {key: value for key, value in changed.items() if value != SETTINGS[key].neutral}
+        is_stock = not changed and "gpu_memory_gb" not in self.goal.fixed
+        return Trial(name or ("stock" if is_stock else name_of(changed)), {**settings, **changed}, changed=changed)
+
+    def _close(self, trial: Trial, verdict: str, reason: str) -> Trial:
+        """Say what became of a trial."""
+        failed = trial.answer.failed_checks if trial.answer else ""
+        trial.verdict, trial.reason = verdict, f"{reason} (failed checks: {failed})" if failed else reason
+        self.trials.append(trial)
+        return trial
+
+    def _ask(self, trial: Trial) -> bool:
+        """Whether the trial has an answer.
+
+        Raises:
+            _Wanted: it is to be run.
+        """
+        if reason := self._refusal(trial):
+            self._close(trial, SKIPPED, reason)
+            return False
+        for name in (trial.name, f"{trial.name}_again"):
+            if name not in self.answers and not self.over:
+                self.wanted = Trial(name, trial.settings, changed=trial.changed)
+                raise _Wanted
+            trial.answer = self.answers.get(name, trial.answer)
+            if trial.answer is None or not _TRANSIENT & set(trial.answer.failed_checks.split()):
+                break
+        if trial.answer is None:
+            self._close(trial, NOT_TRIED, "no time was left")
+        return trial.answer is not None
+
+    def _refusal(self, trial: Trial) -> str | None:
+        """Why not to run it: by the rules of this search, the checks of cases, or the estimate of memory."""
+        for item in trial.changed.items():
+            if item in _NEVER:
+                return _NEVER[item]
+        if trial.changed.get("cache", "none") != "none" and trial.settings.get("weights", "random") == "random":
+            return "how often a cache serves random weights says nothing of real ones"
+        stock = self.stock and self.stock.answer
+        if stock and trial.changed.get("attention") == f"_native_{stock.attention_kernel}":
+            return "`native` chooses it here"
+        case = _resolved(json.dumps(trial.settings))
+        if isinstance(case, str):
+            return case
+        needed, limit = estimated_peak_bytes(as_sized(case)), self._limit_bytes(stock)
+        if trial is not self.stock and needed and limit and needed > limit:
+            return f"needs about {needed / 1e9:.1f} GB of GPU memory"
+        return None
+
+    def _limit_bytes(self, stock: Answer | None) -> float | None:
+        sizes = [self.goal.fixed.get("gpu_memory_gb", 0) * 1e9, stock and stock.gpu_total_bytes]
+        return min(filter(None, sizes), default=None)
+
+    def _within(self, trial: Trial) -> bool:
+        """Whether an answer counts; else it is closed with the reason."""
+        answer = trial.answer
+        if answer.status != OK:
+            problems = ["out of GPU memory" if answer.status == OOM else f"{answer.status}: {answer.message}"]
+        elif "output_not_finite" in answer.failed_checks:
+            problems = ["its video has values that are no finite numbers"]
+        elif None in (answer.video_s, answer.step_s, answer.decoding_s):
+            problems = ["its times are not known"]
+        else:
+            problems = [*self._passed_limits(answer), *self._loss(trial)]
+        if problems:
+            self._close(trial, OUT, "; ".join(problems))
+        return not problems
+
+    def _passed_limits(self, answer: Answer) -> Iterator[str]:
+        goal = self.goal
+        for what, value, most, unit in (
+            ("GPU memory used (GB)", answer.gpu_used_bytes, goal.fixed.get("gpu_memory_gb"), 1e9),
+            ("host memory (GB)", answer.host_bytes, goal.host_memory_gb, 1e9),
+            ("time to the first video (s)", answer.first_video_s, goal.max_first_video_s, 1),
+        ):
+            if value is not None and most is not None and value / unit > most:
+                yield f"{what}: {value / unit:.4g}; allowed: {most:g}"
+
+    def _loss(self, trial: Trial) -> Iterator[str]:
+        """What of a change of the video is more than is allowed, or not known."""
+        if not trial.is_lossy:
+            return
+        most, least = self.goal.max_latent_error, self.goal.min_psnr
+        error, psnr_db = trial.answer.latent_error, trial.answer.psnr_db
+        if (most is not None and error is None) or (least is not None and psnr_db is None):
+            yield "how much it changes the video is not known"
+        if most is not None and error is not None and error > most:
+            yield f"error of the latents: {error:.2g}; allowed: {most:g}"
+        if least is not None and psnr_db is not None and psnr_db < least:
+            yield f"PSNR (dB): {psnr_db:.4g}; allowed: from {least:g}"
+
+
+# A search is played often, and a checkpoint takes time to look into.
+@cache
+def _resolved(settings: str) -> Case | str:
+    """The case of settings as JSON, or why it is not allowed."""
+    try:
+        return resolve_cases({"cases": {"tune": json.loads(settings)}}, "")[0]
+    except InputError as error:
+        return str(error).partition("': ")[2]
+
+
+def _time(answer: Answer, stage: str) -> tuple[float, float]:
+    """Seconds that a setting of the stage is judged by, and how sure they are."""
+    if stage == "steps":
+        return answer.step_s, answer.step_spread_s
+    return answer.decoding_s, _ALIKE * answer.decoding_s / 2

@@ -1,0 +1,65 @@
+"""The result of a search as plain values, for JSON and for the template that shows it."""
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from math import inf
+from typing import Any
+
+import yaml
+
+from wanbench.registry.settings import printed
+from wanbench.tuning.goal import Goal
+from wanbench.tuning.search import Search
+from wanbench.tuning.trials import BEST, NOT_TRIED, SKIPPED, WORSE, Trial
+
+
+def result_of(goal: Goal, search: Search, took_s: float) -> dict[str, Any]:
+    """What was asked for, the answers, the front of time against memory, and what became of each trial.
+
+    Args:
+        took_s: of all trials and what lay between them.
+    """
+    tried = [trial for trial in search.trials if trial.answer]
+    stock = search.stock.answer if search.stock else None
+    return {
+        "name": goal.name,
+        "goal": asdict(goal),
+        "gpu_name": stock and stock.gpu_name,
+        "took_s": took_s,
+        "tried": len(tried),
+        "skipped": sum(trial.verdict == SKIPPED for trial in search.trials),
+        "not_tried": sum(trial.verdict == NOT_TRIED for trial in search.trials),
+        "stock": search.stock and _of(search.stock),
+        "exact": search.exact and _of(search.exact) | {"yaml": _to_paste(goal, search.exact)},
+        "lossy": search.lossy and _of(search.lossy) | {"yaml": _to_paste(goal, search.lossy)},
+        "confirmed": search.confirmed and asdict(search.confirmed),
+        "front": [_of(trial) for trial in _front(trial for trial in tried if trial.verdict in (BEST, WORSE))],
+        "trials": [_of(trial) for trial in search.trials],
+    }
+
+
+def _of(trial: Trial) -> dict[str, Any]:
+    # JSON has no infinity, which is the PSNR of equal frames.
+    figures = trial.answer and {key: None if value == inf else value for key, value in asdict(trial.answer).items()}
+    said = {"name": trial.name, "settings": printed(trial.changed), "verdict": trial.verdict, "reason": trial.reason}
+    return said | {"answer": figures}
+
+
+def _to_paste(goal: Goal, trial: Trial) -> str:
+    """A grid file with the case, at the official steps and as large a GPU as there is."""
+    left_out = {"gpu_memory_gb", *({"steps"} - goal.fixed.keys())}
+    settings = {key: value for key, value in trial.settings.items() if key not in left_out}
+    return yaml.safe_dump({"cases": {"tuned": settings}}, allow_unicode=True, sort_keys=False)
+
+
+def _front(counted: Iterable[Trial]) -> list[Trial]:
+    """Trials of which no other is both faster and smaller, the fastest first; without a GPU, by memory of the host."""
+    front: list[Trial] = []
+    for trial in sorted(counted, key=lambda trial: trial.answer.video_s):
+        if not front or _memory(trial) < _memory(front[-1]):
+            front.append(trial)
+    return front
+
+
+def _memory(trial: Trial) -> float:
+    return trial.answer.gpu_used_bytes or trial.answer.host_bytes or 0.0
