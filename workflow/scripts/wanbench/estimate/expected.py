@@ -56,7 +56,9 @@ def expected_time(case: Case, traces: Path, kept: Iterable[Mapping[str, str]], g
         pass  # None that could be read: the report names it.
     here = {key: _text(getattr(case, key)) for key in _SAME}
     for row in kept:
-        alike = row["status"] == "ok" and row["gpu_name"] == gpu and all(row[key] == here[key] for key in _SAME)
+        # A table of before there was a setting has no column of it.
+        same = all(row.get(key, "") == here[key] for key in _SAME)
+        alike = row["status"] == "ok" and row["gpu_name"] == gpu and same
         if alike and (row["step_s"] or int(row["steps"]) == case.steps):
             more = (case.steps - int(row["steps"])) * (case.warmup + case.repeats) * float(row["step_s"] or 0)
             return Expected(float(row["total_duration_s"]) + more, f"kept case {row['case']}")
