@@ -12,6 +12,7 @@ from conftest import ROOT
 from example_cases import full_case
 from traces import GPU, LIMITS, OK, records, trace_of, write
 from wanbench.analysis.collect import Excluded, judged
+from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import TraceTables, excluded_table, records_by_case, tables_of
 from wanbench.cases.case import Case
@@ -116,9 +117,9 @@ def report(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = N
 def view(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> View:
     """What a report of these traces says."""
     made = made_tables(*traces)
-    found = findings_by_case(made.cases, records_by_case(made.stages), THRESHOLDS)
+    found = findings_by_case(made.cases, records_by_case(made.stages), THRESHOLDS, kernels_table([]))
     settings = settings_of(*traces, prices=prices)
-    others = excluded_table(excluded), settings, found, THRESHOLDS, prices, read_published()
+    others = excluded_table(excluded), settings, found, THRESHOLDS, prices, read_published(), kernels_table([])
     return view_of(made.cases, made.stages, *others)
 
 
@@ -136,7 +137,7 @@ def told(*traces: Trace) -> str:
 def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, list[Finding]]:
     """Findings of each case of a report with these traces."""
     made = made_tables(*traces)
-    return findings_by_case(made.cases, records_by_case(made.stages), thresholds)
+    return findings_by_case(made.cases, records_by_case(made.stages), thresholds, kernels_table([]))
 
 
 def rules(trace: Trace, *others: Trace) -> dict[str, Finding]:

@@ -15,6 +15,7 @@ from example_cases import full_case
 from reports import THRESHOLDS, made, made_tables, tables
 from traces import GPU
 from wanbench.analysis.fidelity import baselines_of, fidelity_table, frame_figures, latent_error
+from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import excluded_table, read_table, with_fidelity, write_table
 from wanbench.measure.kept_frames import keep_frames
@@ -232,7 +233,9 @@ def told(traces: list[Trace], folder: Path) -> tuple[dict[str, str], list[dict[s
     cases = with_fidelity(tables_.cases, fidelity_table(traces, folder / "frames"))
     settings = settings_table(cases, Prices(), 1, 1)
     stages, excluded = tables_.stages, excluded_table([])
-    markdown = to_markdown(view_of(cases, stages, excluded, settings, {}, THRESHOLDS, Prices(), read_published()))
+    markdown = to_markdown(
+        view_of(cases, stages, excluded, settings, {}, THRESHOLDS, Prices(), read_published(), kernels_table([]))
+    )
     ((answer,),) = tables(markdown, "To make")
     return answer, tables(markdown, "Settings")[0], markdown
 

@@ -13,6 +13,7 @@ from conftest import ROOT
 from reports import THRESHOLDS
 from traces import LIMITS
 from wanbench.analysis.collect import judged
+from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.tables import records_by_case, tables_of
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
@@ -71,7 +72,7 @@ def advice_on(name: str) -> list[tuple[int, Trace, Finding, tuple[str, ...]]]:
     for i, (size_gb, variant) in enumerate(every):
         # Each alone: none is a case to choose beside another.
         alone = tables.cases[tables.cases["case"] == str(i)].reset_index(drop=True)
-        for finding in findings_by_case(alone, {str(i): stages[str(i)]}, THRESHOLDS)[str(i)]:
+        for finding in findings_by_case(alone, {str(i): stages[str(i)]}, THRESHOLDS, kernels_table([]))[str(i)]:
             found += [(size_gb, variant, finding, settings) for settings in finding.advised]
     return found
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 from example_cases import full_case
 from wanbench.analysis.kernels import kernels_table, read_profile
-from wanbench.estimate.duration import _architecture
+from wanbench.estimate.duration import architecture
 from wanbench.models.flops import class_flops, stage_flops
 from wanbench.registry.kernel_classes import KERNEL_CLASSES, class_of
 from wanbench.trace.kernel_profile import Kernel, kernels_of, perfetto_events, stage_profile
@@ -131,7 +131,7 @@ def test_perfetto_shows_a_track_for_each_stream() -> None:
 
 @pytest.mark.parametrize("model", ["TI2V-5B", "T2V-A14B"])
 def test_operations_by_class_are_those_of_the_stages(model: str) -> None:
-    case, pipe = full_case(model=model), _architecture(model)
+    case, pipe = full_case(model=model), architecture(model)
     by_class, stages = class_flops(pipe, case), stage_flops(pipe, case)
     assert sum(by_class["Step"].values()) == stages.step
     assert sum(by_class["VAE_Decoding"].values()) == stages.vae_decoding

@@ -46,7 +46,7 @@ rule tabulate:
 
 rule report:
     input:
-        **{table: f"{{folder}}/tables/{table}.parquet" for table in TABLES},
+        **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, "kernels"]},
     output:
         report="{folder}/report.md",
         csv=[shown(f"{{folder}}/tables/{table}.csv", "Tables", table=table) for table in JUDGED],
@@ -90,7 +90,7 @@ rule plots:
 
 rule page:
     input:
-        **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, *JUDGED]},
+        **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, *JUDGED, "kernels"]},
         words="{folder}/plots/pictures.json",
         drawn=["{folder}/plots/cases", *expand("{{folder}}/plots/{picture}.svg", picture=PICTURES)],
     output:

@@ -16,10 +16,10 @@ from wanbench.report.published import read_published
 from wanbench.report.view import view_of
 from wanbench.trace.writer import write_atomically
 
-names = ("cases", "stages", "excluded", "settings", "findings")
-cases, stages, excluded, settings, findings = (pd.read_parquet(snakemake.input[name]) for name in names)
+names = ("cases", "stages", "excluded", "settings", "findings", "kernels")
+cases, stages, excluded, settings, findings, kernels = (pd.read_parquet(snakemake.input[name]) for name in names)
 thresholds, prices = Thresholds(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
 found = findings_of_table(findings)
-view = view_of(cases, stages, excluded, settings, found, thresholds, prices, read_published())
+view = view_of(cases, stages, excluded, settings, found, thresholds, prices, read_published(), kernels)
 pictures = read_pictures(Path(snakemake.input.words).parent, list(cases["case"]))
 write_atomically(Path(snakemake.output[0]), to_page(view, pictures))

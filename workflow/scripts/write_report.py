@@ -19,10 +19,11 @@ from wanbench.report.view import view_of
 from wanbench.trace.writer import write_atomically
 
 cases, stages, excluded = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "excluded"))
+kernels = pd.read_parquet(snakemake.input.kernels)
 thresholds, prices = Thresholds(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
 settings = settings_table(cases, prices, thresholds.alike_generation_pct, thresholds.no_effect_memory_pct)
-findings = findings_by_case(cases, records_by_case(stages), thresholds)
+findings = findings_by_case(cases, records_by_case(stages), thresholds, kernels)
 for table, csv, parquet in zip((findings_table(findings), settings), snakemake.output.csv, snakemake.output.parquet):
     write_table(table, Path(csv), Path(parquet))
-view = view_of(cases, stages, excluded, settings, findings, thresholds, prices, read_published())
+view = view_of(cases, stages, excluded, settings, findings, thresholds, prices, read_published(), kernels)
 write_atomically(Path(snakemake.output.report), to_markdown(view))

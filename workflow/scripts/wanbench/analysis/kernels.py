@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from wanbench.registry.metrics import KERNEL_COLUMNS
+from wanbench.registry.settings import SETTINGS
 
 # Those whose operations the measured rate is for.
 _OF_16_BITS = ("attention", "matmul")
@@ -46,3 +47,21 @@ def _rows(profile: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "to_gain_pct": None if at_rate_s is None else 100 * (row["time_s"] - at_rate_s) / figures["profiled_s"],
                 **times,
             }
+
+
+_SAME_STEP = ["model", "size", "frames", "gpu_name"]
+
+
+def with_best_attention(kernels: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
+    """The table with the fastest attention of profiled steps of the same size on such a GPU, where it changes no video.
+
+    Columns more, of the rows of a step's attention: `best_flops_per_s`, `best_case` and `best_attention`.
+    """
+    shapes = cases.set_index("case")[[*_SAME_STEP, "attention"]]
+    of_step = kernels[(kernels["stage"] == "Step") & (kernels["class"] == "attention")].join(shapes, on="case")
+    exact = of_step[~of_step["attention"].isin(SETTINGS["attention"].lossy) & of_step["flops_per_s"].notna()]
+    best = exact.sort_values("flops_per_s").groupby(_SAME_STEP).tail(1)
+    names = {"flops_per_s": "best_flops_per_s", "case": "best_case", "attention": "best_attention"}
+    best = best[[*_SAME_STEP, *names]].rename(columns=names)
+    found = of_step[["case", "stage", "class", *_SAME_STEP]].merge(best, on=_SAME_STEP).drop(columns=_SAME_STEP)
+    return kernels.merge(found, on=["case", "stage", "class"], how="left")

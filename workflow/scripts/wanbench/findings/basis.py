@@ -69,6 +69,7 @@ class Context:
         rows: its stages as the report lists them.
         stages: its rows of the stages table, None for what was not measured.
         pairs: its rows of the table of one-factor pairs.
+        kernels: its rows of the kernels table.
     """
 
     case: CaseRow
@@ -76,6 +77,7 @@ class Context:
     stages: Sequence[Mapping[str, Any]]
     pairs: Sequence[Mapping[str, Any]]
     thresholds: Thresholds
+    kernels: Sequence[Mapping[str, Any]] = ()
 
     def row(self, stage: str) -> Row | None:
         return next((row for row in self.rows if row.stage == stage), None)

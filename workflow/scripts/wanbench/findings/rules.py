@@ -6,11 +6,13 @@ from typing import Any
 import pandas as pd
 
 from wanbench.analysis.breakdown import breakdown
+from wanbench.analysis.kernels import with_best_attention
 from wanbench.analysis.one_factor_pairs import one_factor_pairs
 from wanbench.analysis.tables import records, records_by_case
 from wanbench.findings import (
     disturbed,
     gpu_use,
+    kernel_time,
     resource_limits,
     setting_effects,
     shares,
@@ -25,25 +27,28 @@ from wanbench.registry.stages import OOM
 
 _OF_ALL_CASES = (*trust.RULES, *slow_machine.RULES, *disturbed.RULES, *resource_limits.RULES)
 # What would make a case faster is of no use to one that does not fit.
-_OF_SPEED = (*transfers.RULES, *gpu_use.RULES, *shares.RULES, *setting_effects.RULES)
+_OF_SPEED = (*transfers.RULES, *gpu_use.RULES, *shares.RULES, *kernel_time.RULES, *setting_effects.RULES)
 # In the order of the report within a severity.
 RULES: tuple[Rule, ...] = (*_OF_ALL_CASES, *_OF_SPEED)
 
 
 def findings_by_case(
-    cases: pd.DataFrame, stages_of: Mapping[str, list[dict[str, Any]]], thresholds: Thresholds
+    cases: pd.DataFrame, stages_of: Mapping[str, list[dict[str, Any]]], thresholds: Thresholds, kernels: pd.DataFrame
 ) -> dict[str, list[Finding]]:
     """Findings of every case by its name, the gravest first.
 
     Args:
         cases: the cases table.
         stages_of: rows of the stages table by case, None for what was not measured.
+        kernels: the kernels table.
     """
     pairs = records_by_case(one_factor_pairs(cases))
+    kernels_of = records_by_case(with_best_attention(kernels, cases))
     found = {}
     for case in records(cases):
         name, stages = case["case"], stages_of.get(case["case"], [])
-        found[name] = findings_of(Context(case, breakdown(stages), stages, pairs.get(name, []), thresholds))
+        of_case = (pairs.get(name, []), thresholds, kernels_of.get(name, []))
+        found[name] = findings_of(Context(case, breakdown(stages), stages, *of_case))
     return found
 
 

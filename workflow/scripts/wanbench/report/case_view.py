@@ -12,6 +12,7 @@ from wanbench.findings.basis import Finding
 from wanbench.registry import settings as registry
 from wanbench.registry.stage_metrics import OF_STAGES
 from wanbench.report.cells import compact_table, without_empty
+from wanbench.report.kernel_section import kernel_table
 
 # As in the reference report, and what of the others most decide by; the stages table has them all.
 _METRICS = [
@@ -30,6 +31,7 @@ class CaseView:
         row: of the cases table.
         settings: how its video is made, in words.
         stages: its table; None where no stage was reached.
+        kernels: the table of its profile; empty without one.
         checkpoint: its stage that loaded one from a folder.
         measured: number of generations that figures are of.
     """
@@ -37,22 +39,30 @@ class CaseView:
     row: CaseRow
     settings: str
     stages: str | None
+    kernels: str
     findings: Sequence[Finding]
     checkpoint: Mapping[str, Any] | None
     measured: int
 
 
-def case_view(case: CaseRow, stages: Sequence[Mapping[str, Any]], findings: Sequence[Finding]) -> CaseView:
+def case_view(
+    case: CaseRow,
+    stages: Sequence[Mapping[str, Any]],
+    findings: Sequence[Finding],
+    kernels: Sequence[Mapping[str, Any]],
+) -> CaseView:
     """The view of a case.
 
     Args:
         case: its row of the cases table.
         stages: its rows of the stages table, None for what was not measured.
+        kernels: its rows of the kernels table.
     """
     return CaseView(
         row=case,
         settings=plain(registry.printed({key: case[key] for key in registry.keys(registry.METHOD)})),
         stages=_stage_table(breakdown(stages), case),
+        kernels=kernel_table(kernels),
         findings=findings,
         checkpoint=next((stage for stage in stages if stage["checkpoint_bytes"] is not None), None),
         measured=len({stage["generation"] for stage in stages if stage["measured"]} - {None}),

@@ -69,6 +69,7 @@ def view_of(
     thresholds: Thresholds,
     prices: Prices,
     published: pd.DataFrame,
+    kernels: pd.DataFrame,
 ) -> View:
     """The view of a report.
 
@@ -78,8 +79,9 @@ def view_of(
         findings: by case; none for a case that is not there.
         thresholds: those that the findings were made with.
         published: what `read_published` gives.
+        kernels: the table of `wanbench.analysis.kernels`.
     """
-    alike_pct, stages_of = thresholds.alike_generation_pct, records_by_case(stages)
+    alike_pct, stages_of, kernels_of = thresholds.alike_generation_pct, *map(records_by_case, (stages, kernels))
     beside = published_table(settings, published, alike_pct)
     outcome = cases_by_outcome(cases, findings)
     begun = pd.to_datetime(cases["started_at"], format="ISO8601", utc=True)
@@ -97,7 +99,10 @@ def view_of(
         summary=summary(cases, findings) if len(cases) else "",
         settings=settings_tables(settings, alike_pct, prices.currency),
         published=beside,
-        cases=[case_view(row, stages_of.get(row["case"], []), findings.get(row["case"], [])) for row in records(cases)],
+        cases=[
+            case_view(row, *(of.get(row["case"], []) for of in (stages_of, findings, kernels_of)))
+            for row in records(cases)
+        ],
         begun=begun.min(),
         ended=ended.max(),
         matrix_rates=cases["matmul_flops_per_s"].dropna(),

@@ -1,0 +1,72 @@
+"""Findings and the table of profiled cases, from profiles and traces recorded on H200s."""
+
+import pandas as pd
+import pytest
+
+from conftest import ROOT
+from reports import THRESHOLDS
+from wanbench.analysis.kernels import kernels_table, read_profile
+from wanbench.analysis.tables import records_by_case, tables_of
+from wanbench.findings.basis import Finding
+from wanbench.findings.rules import findings_by_case
+from wanbench.report.kernel_section import kernel_table
+from wanbench.trace.reader import read_trace
+
+REFERENCE = ROOT / "results/reference/h200"
+NAMES = ("5B_704p_stock", "5B_704p_compiled", "5B_704p_fastest")
+
+
+@pytest.fixture(scope="module")
+def kernels() -> pd.DataFrame:
+    return kernels_table((name, read_profile(REFERENCE / f"kernels/{name}.json.gz")) for name in NAMES)
+
+
+@pytest.fixture(scope="module")
+def found(kernels: pd.DataFrame) -> dict[str, dict[str, Finding]]:
+    tables = tables_of(read_trace(REFERENCE / f"traces/{name}.json.gz") for name in NAMES)
+    of_all = findings_by_case(tables.cases, records_by_case(tables.stages), THRESHOLDS, kernels)
+    return {case: {finding.rule: finding for finding in findings} for case, findings in of_all.items()}
+
+
+def test_attention_below_another_kernels_is_found(found: dict[str, dict[str, Finding]]) -> None:
+    slow = found["5B_704p_compiled"]["slow_attention"]
+    # 0.997 s at 561 TFLOP/s, where FlashAttention-3 reached 678.
+    assert slow.evidence["saved_s"] == pytest.approx(0.173, abs=0.002)
+    assert "561 TFLOP/s" in slow.text
+    assert "678 in case 5B_704p_fastest" in slow.text
+    assert slow.advised == (("attention: xformers",),)
+    assert "slow_attention" not in found["5B_704p_fastest"]
+
+
+def test_rows_that_are_all_equal_are_found(found: dict[str, dict[str, Finding]]) -> None:
+    assert found["5B_704p_stock"]["equal_rows"].evidence["time_s"] == pytest.approx(0.023, abs=0.001)
+    assert found["5B_704p_stock"]["equal_rows"].advised == (("timesteps: uniform",),)
+    assert "equal_rows" not in found["5B_704p_fastest"]
+
+
+def test_copies_that_another_layout_saves_are_found(found: dict[str, dict[str, Finding]]) -> None:
+    copies = found["5B_704p_stock"]["copies"]
+    assert copies.evidence["share_pct"] == pytest.approx(21.9, abs=0.1)
+    assert copies.advised == (("vae_memory_format: channels_last",),)
+    assert "copies" not in found["5B_704p_fastest"]
+
+
+def test_a_case_without_a_profile_has_no_finding_of_kernels_and_no_table(kernels: pd.DataFrame) -> None:
+    tables = tables_of([read_trace(REFERENCE / "traces/5B_704p_stock.json.gz")])
+    of_all = findings_by_case(tables.cases, records_by_case(tables.stages), THRESHOLDS, kernels_table([]))
+    assert not {"slow_attention", "equal_rows", "copies"} & {finding.rule for finding in of_all["5B_704p_stock"]}
+    assert kernel_table([]) == ""
+
+
+def test_the_table_says_what_a_class_takes_and_what_it_would_at_the_rate(kernels: pd.DataFrame) -> None:
+    lines = kernel_table(records_by_case(kernels)["5B_704p_compiled"]).splitlines()
+    cells = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines}
+    heads = cells["Kernels"]
+    attention = dict(zip(heads, cells["attention"]))
+    assert attention["Step (s)"] == "0.997"
+    assert attention["TFLOP/s"] == "561"
+    assert float(attention["At the rate (s)"]) < 0.997
+    assert float(attention["To gain (%)"]) > 5
+    assert dict(zip(heads, cells["convolutions"]))["Decoding (s)"] == "5.159"
+    # Of nothing else are products faster than the rate, and there is nothing to gain then.
+    assert dict(zip(heads, cells["matrix products, 16 bits"]))["To gain (%)"] == "0.0"

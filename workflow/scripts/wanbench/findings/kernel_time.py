@@ -1,0 +1,51 @@
+"""Rules on kernel profiles: which kernels take longer than they need. A case without a profile has none."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from wanbench.findings.advice import alternatives
+from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found, rule
+from wanbench.registry.stages import VAE_DECODING
+
+
+def _profiled(context: Context, stage: str, kernels: str) -> Mapping[str, Any] | None:
+    return next((row for row in context.kernels if (row["stage"], row["class"]) == (stage, kernels)), None)
+
+
+@rule
+def slow_attention(context: Context) -> Iterator[Found]:
+    """Below what another profiled case of the same size reached on a GPU of the kind."""
+    row = _profiled(context, "Step", "attention")
+    if row is None or row["best_flops_per_s"] is None or row["best_case"] == context.case["case"]:
+        return
+    saved_s = row["time_s"] * (1 - row["flops_per_s"] / row["best_flops_per_s"])
+    saved_pct = 100 * saved_s / row["profiled_s"]
+    if saved_pct >= context.thresholds.slow_attention_pct:
+        evidence = {"flops_per_s": row["flops_per_s"], "best_flops_per_s": row["best_flops_per_s"]}
+        evidence |= {"saved_s": saved_s, "saved_pct": saved_pct}
+        said = {"other": row["best_case"], "attention": row["best_attention"]}
+        advised = alternatives(f"attention: {row['best_attention']}")
+        yield Found(BOTTLENECK, evidence, advised, said)
+
+
+@rule
+def equal_rows(context: Context) -> Iterator[Found]:
+    """Of text-to-video, TI2V-5B embeds the same timestep for each token, in float32."""
+    row = _profiled(context, "Step", "matmul_float32")
+    if row is None or context.case["timesteps"] != "per_token":
+        return
+    if row["share_pct"] >= context.thresholds.equal_rows_pct:
+        evidence = {key: row[key] for key in ("time_s", "share_pct")}
+        yield Found(NOTE, evidence, alternatives("timesteps: uniform"))
+
+
+@rule
+def copies(context: Context) -> Iterator[Found]:
+    row = _profiled(context, VAE_DECODING, "copy")
+    if row is not None and row["share_pct"] >= context.thresholds.copies_pct:
+        evidence = {key: row[key] for key in ("time_s", "share_pct")}
+        can_change = context.case["vae_memory_format"] == "contiguous"
+        yield Found(NOTE, evidence, alternatives("vae_memory_format: channels_last") if can_change else ())
+
+
+RULES = (slow_attention, equal_rows, copies)
