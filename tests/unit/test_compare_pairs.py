@@ -17,7 +17,7 @@ from wanbench.compare.match import match
 from wanbench.compare.policy import POLICIES, MetricPolicy
 from wanbench.compare.sides import Side, side_of
 from wanbench.measure.outcome import Outcome
-from wanbench.report.comparison_markdown import render
+from wanbench.report.render import comparison_markdown as render
 
 KEPT = ROOT / "results/reference/h200/traces"
 
@@ -246,7 +246,7 @@ def test_another_gpu_of_the_name_is_named_and_only_what_holds_across_gpus_is_jud
     assert regressions(comparison) == []
     text = render(comparison)
     assert "differ in all cases**: GPU: another one of this name\n" in text
-    assert "2 same, 1 no verdict: another GPU of this name" in text
+    assert "1 no verdict: another GPU of this name, 2 same" in text
     assert as_json(comparison)["differences"] == [{"kind": "another GPU", "what": "GPU", "old": "G", "new": "G"}]
 
 

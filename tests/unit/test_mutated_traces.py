@@ -14,7 +14,7 @@ from traces import LIMITS, read_content
 from wanbench.analysis.collect import collect
 from wanbench.compare.change_verdict import compare
 from wanbench.compare.sides import side_of
-from wanbench.report.comparison_markdown import render
+from wanbench.report.render import comparison_markdown as render
 from wanbench.trace.writer import write_trace
 
 KEPT = ROOT / "results/reference/h200/traces"

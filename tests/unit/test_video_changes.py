@@ -18,7 +18,7 @@ from wanbench.compare.match import differences
 from wanbench.compare.sides import side_of
 from wanbench.compare.video_change import VideoChange, Videos, frames_beside, video_changes
 from wanbench.measure.kept_frames import keep_frames
-from wanbench.report.comparison_markdown import render
+from wanbench.report.render import comparison_markdown as render
 from wanbench.report.render import rendered
 from wanbench.trace.reader import Trace
 

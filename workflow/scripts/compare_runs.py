@@ -14,7 +14,7 @@ from wanbench.analysis.tables import write_table
 from wanbench.compare.change_verdict import compared_runs
 from wanbench.compare.export import as_json, as_table
 from wanbench.compare.video_change import Videos, frames_beside
-from wanbench.report.comparison_markdown import render
+from wanbench.report.render import comparison_markdown
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 from wanbench.util.errors import InputError
@@ -37,4 +37,4 @@ except InputError as error:
 write_table(as_table(comparison), Path(snakemake.output.csv), Path(snakemake.output.parquet))
 content = json.dumps(as_json(comparison), ensure_ascii=False, allow_nan=False, indent=1)
 write_atomically(Path(snakemake.output.json), content + "\n")
-write_atomically(Path(snakemake.output.markdown), render(comparison))
+write_atomically(Path(snakemake.output.markdown), comparison_markdown(comparison))

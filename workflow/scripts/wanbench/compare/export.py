@@ -14,19 +14,14 @@ SCHEMA_VERSION = 2
 _OF_CASE = ("case", "old_case", "differences", "withheld", "busy", "failed")
 
 
-def verdict_counts(comparison: Comparison) -> dict[str, int]:
-    """Number of measures by verdict; those of stages are not counted."""
-    rows = comparison.rows
-    return rows[rows["kind"] == MEASURE]["verdict"].value_counts().sort_index().to_dict()
-
-
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """All of the comparison as plain values; units are those of the rows and rules."""
-    table = as_table(comparison)
+    table, rows = as_table(comparison), comparison.rows
     return {
         "schema_version": SCHEMA_VERSION,
         "baseline": comparison.baseline,
-        "verdicts": verdict_counts(comparison),
+        # Of measures; those of stages decide nothing.
+        "verdicts": rows[rows["kind"] == MEASURE]["verdict"].value_counts().sort_index().to_dict(),
         "worse": regressions(comparison),
         "not_measured_again": not_measured_again(comparison),
         "rules": [asdict(policy) for policy in POLICIES.values()],

@@ -10,6 +10,10 @@ from jinja2.environment import TemplateModule
 
 from wanbench.analysis.numbers import FILTERS, escaped_but_code, plain, some, with_unit
 from wanbench.analysis.tables import guidance_text
+from wanbench.compare.change_verdict import Comparison
+from wanbench.compare.export import as_json
+from wanbench.compare.match import in_all
+from wanbench.compare.policy import ON_CPU_TIMES
 from wanbench.models.facts import MODELS
 from wanbench.registry.metrics import shown_in
 from wanbench.report.cells import gb, markdown_table, percent, spread_of, supported
@@ -46,6 +50,13 @@ _ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models":
 def to_markdown(view: Any) -> str:
     """The report (a `wanbench.report.view.View`) in the form of the reference report."""
     return rendered("report.md.j2", view=view)
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """The comparison: what got worse first, then the cases, what changed, and the rules."""
+    common = in_all([case.differences for case in comparison.cases])
+    others = {"compared": comparison.cases, "common": common, "on_cpu_times": ON_CPU_TIMES}
+    return rendered("comparison.md.j2", **as_json(comparison), **others)
 
 
 def rendered(template: str, **values: Any) -> str:
