@@ -8,7 +8,7 @@ import pandas as pd
 from wanbench.analysis.numbers import fixed, plain
 from wanbench.registry.metrics import WORKLOAD
 from wanbench.registry.settings import LOSSY
-from wanbench.report.cells import decibels, gb, markdown_table, percent, spread_of, supported, without_empty
+from wanbench.report.cells import compact_table, decibels, gb, percent, spread_of, supported, without_empty
 from wanbench.report.render import macros_of
 
 _TEXT_COLUMNS = ("Settings", "Best at", "Cases")
@@ -20,7 +20,7 @@ def settings_tables(settings: pd.DataFrame, alike_pct: float, currency: str | No
     for _, rows in settings.groupby(list(WORKLOAD), dropna=False, sort=False):
         ways = [_row(way, alike_pct, currency) for way in rows.to_dict("records")]
         heading = cells.workload(rows.iloc[0].to_dict(), settings["gpu_name"].nunique() > 1)
-        tables[heading] = markdown_table(without_empty(ways), _TEXT_COLUMNS)
+        tables[heading] = compact_table(without_empty(ways), _TEXT_COLUMNS)
     return tables
 
 
