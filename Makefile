@@ -43,7 +43,7 @@ browser-test: .venv/test.installed
 	python -m pytest -n 0 tests/browser
 
 cluster-test: .venv/test.installed .venv/slurm.installed
-	PYTHONPATH=$(CURDIR)/.venv/slurm python -m pytest -n 0 tests/cluster
+	PYTHONPATH=$(CURDIR)/.venv/slurm python -m pytest tests/cluster
 
 lint: .venv/test.installed
 	ruff check .

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-NODES, GPUS_PER_NODE = 2, 2
+NODES, GPUS_PER_NODE = 2, 3
 # The plugin takes SLURM_CONF out of its jobs' environment, so the configuration must lie where Slurm looks for it.
 _ETC = Path("/etc/slurm")
 _PROGRAMS = ("slurmctld", "slurmd", "munged", "srun", "sbatch", "slurmdbd", "mariadbd", "mariadb-install-db")
@@ -60,8 +60,8 @@ GresTypes=gpu
 PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 """
 # Each node has GPUs of its own.
-_TASK_PROLOG = """#!/bin/sh
-echo "export SIMULATED_GPUS=GPU-$SLURMD_NODENAME-0,GPU-$SLURMD_NODENAME-1"
+_TASK_PROLOG = f"""#!/bin/sh
+echo "export SIMULATED_GPUS={",".join(f"GPU-$SLURMD_NODENAME-{number}" for number in range(GPUS_PER_NODE))}"
 """
 _ACCOUNTING = """AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=localhost
@@ -126,9 +126,16 @@ class SlurmCluster:
 
     def cancel_pending(self, name: str) -> bool:
         """Cancel a job that waits and whose comment ends with `name`; whether there is one."""
+        return self._each_pending(name, "scancel")
+
+    def release(self, name: str) -> bool:
+        """Let a job begin that was submitted with `--hold`; whether there is one."""
+        return self._each_pending(name, "scontrol", "release")
+
+    def _each_pending(self, name: str, *command: str) -> bool:
         numbers = [number for number, comment in _jobs("pending") if comment.endswith(f"_{name}")]
         for number in numbers:
-            _run("scancel", number)
+            _run(*command, number)
         return bool(numbers)
 
     def shorten(self, job: "Job", minutes: int) -> None:
@@ -197,7 +204,9 @@ class SlurmCluster:
         for node in self._nodes:
             (self._folder / f"spool-{node}").mkdir()
             name = f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={_free_port()}"
-            nodes.append(f"{name} CPUs=16 RealMemory=64000 Gres=gpu:fake:{GPUS_PER_NODE} State=UNKNOWN")
+            # As many as a job on each GPU asks for.
+            cpus = 8 * GPUS_PER_NODE
+            nodes.append(f"{name} CPUs={cpus} RealMemory=64000 Gres=gpu:fake:{GPUS_PER_NODE} State=UNKNOWN")
             for number in range(GPUS_PER_NODE):
                 # Slurm takes nothing but a device file; this one is another /dev/null.
                 device = self._folder / f"{node}-nvidia{number}"

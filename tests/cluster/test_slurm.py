@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import product
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -19,13 +20,20 @@ from conda_stand_in.channel import PYTHON_X_Y
 from conda_stand_in.installation import install_stand_in, packages_of_the_project
 from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project, simulated_gpus
 from fake_nvml import H200, SECOND
-from slurm_cluster import SlurmCluster
+from slurm_cluster import Job, SlurmCluster
 from wanbench.trace.reader import Trace, read_trace
 
 # The report is what most tests need; pictures would be a job each.
 REPORT = "results/report.md"
-# Asks Slurm more often than a profile for people should.
 SLURM = ("--workflow-profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "1")
+# Snakemake, but that it asks Slurm every second: the plugin waits ten seconds longer each time that nothing has ended.
+_SNAKEMAKE = """if True:
+    from snakemake.cli import main
+    from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+    RemoteExecutor.next_seconds_between_status_checks = property(lambda executor: 1, lambda executor, seconds: None)
+    main()
+    """
 # The cluster's one model of GPU.
 MODEL = "measure:gpu_model=fake"
 # Columns that hold what was measured, so differ from run to run, and the name of the GPU.
@@ -39,10 +47,12 @@ MEASURED = re.compile(
 def _plugin() -> None:
     found = importlib.util.find_spec("snakemake_executor_plugin_slurm")
     assert found, "snakemake-executor-plugin-slurm is not on the PYTHONPATH: run `make cluster-test`"
+    # Not one core alone, as a test process has: what runs here waits most of the time.
+    os.sched_setaffinity(0, os.sched_getaffinity(os.getppid()))
 
 
 def start(project: Project, *arguments: str, **variables: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "snakemake", *arguments]
+    command = [sys.executable, "-c", _SNAKEMAKE, *arguments]
     with (project.folder / "output").open("w") as output:
         simulated = os.pathsep.join([simulated_gpus()["PYTHONPATH"], os.environ["PYTHONPATH"]])
         environment = os.environ | {"SIMULATED_GPUS": H200, "PYTHONPATH": simulated} | variables
@@ -120,57 +130,52 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmCluster]:
         yield cluster
 
 
-def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(cluster: SlurmCluster, tmp_path: Path) -> None:
-    project = copy_project(tmp_path / "project")
-    hanging = ["A", "B", "C", "D"]
-    cases = dict.fromkeys((*hanging, "good", "over", "never"), SMALL) | {"broken": SMALL | {"attention": "xformers"}}
+@dataclass(frozen=True)
+class Faults:
+    """A run whose jobs met faults. Two of them wait for the end of a minute, in which other tests go on."""
+
+    project: Project
+    snakemake: subprocess.Popen
+    cases: dict[str, dict]
+    jobs: dict[str, Job]
+    visible_gpus: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def faults(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> Faults:
+    project = copy_project(tmp_path_factory.mktemp("faults") / "project")
+    hanging = ["cancelled", "over", "lost", "late"]
+    cases = dict.fromkeys((*hanging, "good", "never"), SMALL) | {"broken": SMALL | {"attention": "xformers"}}
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": cases})
-    # Of two minutes, a case gets half. The hanging cases come first, and fill the cluster.
+    # Of two minutes, a case gets half: they begin when the others hang. Three of the hanging cases fill the first node.
     resources = (
-        "measure:runtime=2 if len(wildcards.case) == 1 else 5",
-        "measure:slurm_extra='' if len(wildcards.case) == 1 else '--begin=now+5'"
-        " if wildcards.case != 'never' or attempt > 1 else '--begin=now+3600'",
+        "measure:runtime=2 if wildcards.case == 'late' else 5",
+        "measure:slurm_extra='' if attempt > 1 else '--begin=now+3600' if wildcards.case == 'never'"
+        " else '--nodelist=node2' if wildcards.case == 'lost' else '--nodelist=node1'"
+        " + (' --hold' if wildcards.case in ('late', 'good', 'broken') else '')",
     )
     snakemake = start(project, REPORT, *SLURM, "--set-resources", MODEL, *resources)
-    processes = hang(project, hanging)
+    processes = hang(project, hanging[:-1])
+    wait_for(lambda: cluster.release("late"))
+    processes |= hang(project, ["late"])
+    visible = {case: process.environ()["CUDA_VISIBLE_DEVICES"] for case, process in processes.items()}
     jobs = {job.comment.rpartition("_")[2]: job for job in cluster.jobs()}
-    # No two cases have one GPU, and each uses the one that Slurm gave its job.
-    assert {(job.node, job.gpus) for job in jobs.values()} == set(product(("node1", "node2"), "01"))
-    for case, process in processes.items():
-        assert process.environ()["CUDA_VISIBLE_DEVICES"] == f"GPU-{jobs[case].node}-{jobs[case].gpus}"
-    (cancelled, late), lost = ([case for case in jobs if jobs[case].node == node] for node in ("node1", "node2"))
-
     cluster.stop_controller()
     cluster.start_controller()
-    cluster.cancel(jobs[cancelled])
+    cluster.cancel(jobs["cancelled"])
     cluster.kill_node("node2")
-    wait_for(lambda: cluster.cancel_pending("never"))
-    hang(project, ["over"])
-    (over,) = (job for job in cluster.jobs() if job.comment.endswith("_over"))
-    cluster.shorten(over, minutes=1)
-    run = finish(project, snakemake)
-    assert run.code == 1, run.output
-    found = traces(project, list(cases))
-    killed = dict.fromkeys([cancelled, *lost, "over"], "killed")
-    expected = killed | {late: "timeout", "good": "ok", "broken": "error", "never": "killed"}
-    assert {case: trace.status for case, trace in found.items()} == expected, run.output
-    # Half of its job's time, less what that had spent before.
-    assert re.match(r"ended after ([345]\d|60) s, as its job had no more time", found[late].error["message"])
-    assert all(found[case].total_duration_s > 0 for case in killed)
-    assert found["over"].total_duration_s > 30
-    assert found["never"].error["message"].startswith("nothing was measured")
-    report = project.read("results/report.md")
-    assert all(f"## Case: {case}\n" in report for case in cases)
-
     cluster.start_node("node2")
-    mended = cases | {"broken": SMALL}
-    del mended[lost[1]]
-    (project.folder / trace_of(lost[1])).unlink()
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": mended})
-    again = finish(project, start(project, REPORT, *SLURM, "--set-resources", MODEL))
-    assert again.code == 0, again.output
-    assert {case for rule, case in again.jobs if rule == "measure"} == set(mended) - {"good"}
-    assert {trace.status for trace in traces(project, list(mended)).values()} == {"ok"}
+    cluster.shorten(jobs["over"], minutes=1)
+    wait_for(lambda: cluster.cancel_pending("never"))
+    for case in ("good", "broken"):
+        wait_for(partial(cluster.release, case))
+    return Faults(project, snakemake, cases, jobs, visible)
+
+
+def test_no_two_cases_have_one_gpu_and_each_uses_that_of_its_job(faults: Faults) -> None:
+    jobs = faults.jobs.values()
+    assert len({(job.node, job.gpus) for job in jobs}) == len(jobs) == 4
+    assert faults.visible_gpus == {case: f"GPU-{job.node}-{job.gpus}" for case, job in faults.jobs.items()}
 
 
 def test_jobs_that_outlive_a_killed_snakemake_are_waited_for(cluster: SlurmCluster, tmp_path: Path) -> None:
@@ -212,6 +217,32 @@ def test_with_conda_jobs_run_in_their_environment(cluster: SlurmCluster, tmp_pat
     environment = read_trace(project.folder / trace_of("a")).environment
     assert environment["software_deployment"] == "conda"
     assert (project.folder / ".snakemake/conda" / environment["conda_env"]).is_dir()
+
+
+def test_every_fault_ends_in_its_row_and_the_next_run_finishes_the_rest(faults: Faults) -> None:
+    project, cases = faults.project, faults.cases
+    run = finish(project, faults.snakemake)
+    assert run.code == 1, run.output
+    found = traces(project, list(cases))
+    killed = dict.fromkeys(["cancelled", "lost", "over", "never"], "killed")
+    expected = killed | {"late": "timeout", "good": "ok", "broken": "error"}
+    assert {case: trace.status for case, trace in found.items()} == expected, run.output
+    # Half of its job's time, less what that had spent before.
+    assert re.match(r"ended after ([345]\d|60) s, as its job had no more time", found["late"].error["message"])
+    assert all(found[case].total_duration_s > 0 for case in ("cancelled", "lost"))
+    assert found["over"].total_duration_s > 30
+    assert found["never"].error["message"].startswith("nothing was measured")
+    report = project.read("results/report.md")
+    assert all(f"## Case: {case}\n" in report for case in cases)
+
+    mended = cases | {"broken": SMALL}
+    del mended["never"]
+    (project.folder / trace_of("never")).unlink()
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": mended})
+    again = finish(project, start(project, REPORT, *SLURM, "--set-resources", MODEL))
+    assert again.code == 0, again.output
+    assert {case for rule, case in again.jobs if rule == "measure"} == set(mended) - {"good"}
+    assert {trace.status for trace in traces(project, list(mended)).values()} == {"ok"}
 
 
 def headings(project: Project) -> list[str]:
