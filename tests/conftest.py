@@ -69,7 +69,8 @@ class _Snakemakes:
 
     _CODE = """if True:
         import json, os, sys
-        import jsonschema, pandas, psutil, pynvml, snakemake.cli, snakemake.persistence, snakemake.report, yaml
+        import jsonschema, nbformat, pandas, psutil, pynvml, smart_open, yaml
+        import snakemake.cli, snakemake.persistence, snakemake.report, snakemake.storage
         snakemake.cli.get_argument_parser()
         for line in sys.stdin:
             order = json.loads(line)

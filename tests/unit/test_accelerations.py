@@ -29,7 +29,6 @@ from wanbench.measure.wan.setup import (
 )
 from wanbench.models.flops import stage_flops
 from wanbench.registry import stages as stage_names
-from wanbench.util.errors import InputError
 
 CUDA = torch.device("cuda")
 
@@ -207,20 +206,13 @@ def test_only_some_compiled_blocks_are_not_what_was_asked_for(tmp_path: Path) ->
     assert settings_in_force(pipe)["compile"] == "5 of 6 blocks"
 
 
-def test_compilation_with_hooks_on_every_layer_is_refused() -> None:
-    for offload in ("sequential", "group", "group_stream"):
-        with pytest.raises(InputError, match=f"compile: .* allowed: none with offload: {offload}"):
-            tiny_case(compile="repeated_blocks", offload=offload)
-
-
-@pytest.mark.parametrize("model", ["TI2V-5B", "T2V-A14B"])
-def test_the_cache_is_in_force_and_the_passes_that_it_saves_are_counted(model: str, tmp_path: Path) -> None:
-    case = tiny_case(model, steps=6, cache="first_block", cache_threshold=1e6)
+def test_the_cache_is_in_force_and_the_passes_that_it_saves_are_counted(tmp_path: Path) -> None:
+    case = tiny_case("T2V-A14B", steps=6, cache="first_block", cache_threshold=1e6)
     pipe = make(case, tmp_path)
     assert (settings_in_force(pipe)["cache"], settings_in_force(pipe)["cache_threshold"]) == ("first_block", 1e6)
     _, recording = observed(pipe, case, tmp_path)
     stages = by_name(recording)
-    switch = next((i for i in range(1, 6) if stages[f"Step_{i}_Inference"].args.get("expert") == "low_noise"), None)
+    switch = next(i for i in range(1, 6) if stages[f"Step_{i}_Inference"].args["expert"] == "low_noise")
     reused = [stages[f"Step_{i}_Inference"].args["passes_reused"] for i in range(6)]
     # Whatever an expert computes first cannot be reused, and after that this threshold lets everything be.
     assert reused == [0 if i in (0, switch) else 2 for i in range(6)]
@@ -231,11 +223,6 @@ def test_a_cache_that_never_serves_saves_nothing(tmp_path: Path) -> None:
     case = tiny_case(cache="first_block", cache_threshold=1e-9)
     _, recording = observed(make(case, tmp_path), case, tmp_path)
     assert [by_name(recording)[f"Step_{i}_Inference"].args["passes_reused"] for i in range(3)] == [0, 0, 0]
-
-
-def test_a_threshold_without_a_cache_is_refused() -> None:
-    with pytest.raises(InputError, match=r"cache_threshold: 0\.1 has no effect here; .*cache: first_block"):
-        tiny_case(cache_threshold=0.1)
 
 
 def test_a_backend_whose_package_is_missing_is_refused_before_any_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,9 +259,12 @@ def test_a_gpu_that_is_not_the_cases_is_refused() -> None:
 def test_what_needs_a_gpu_is_refused_without_one() -> None:
     for settings, message in (
         ({"offload": "group_stream"}, "offload: group_stream needs a GPU"),
+        ({"matmul_tf32": True}, "matmul_tf32: true needs a GPU"),
         ({"scale": "full", "size": "1280*704"}, "scale: full needs a GPU"),
         ({"weights": "pretrained"}, "checkpoint: Wan-AI/Wan2.2-TI2V-5B-Diffusers is of full scale, and needs a GPU"),
     ):
         with pytest.raises(SettingError, match=message):
             check_possible(tiny_case(**settings), CPU)
         check_possible(tiny_case(**settings), CUDA)
+    with pytest.raises(SettingError, match="fp8_rowwise needs a GPU with FP8"):
+        check_possible(tiny_case(quantization="fp8_rowwise", dtype="bfloat16"), CPU)

@@ -1,6 +1,5 @@
-"""Which files a digest covers, and what in them counts."""
+"""Which files a digest covers, and what in them counts. That they are all that a run imports, test_ranks.py shows."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -8,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from attempts import run
 from conftest import ROOT
-from example_cases import tiny_case
+from wanbench.util import code_closure
 from wanbench.util.code_closure import NOT_MEASURED, closure, code_digest
 
 SCRIPTS = ROOT / "workflow/scripts"
@@ -44,12 +42,10 @@ def script(tmp_path: Path) -> Path:
 
 
 def digest(script: Path, *exempt: str) -> str:
-    """In a process of its own, since a file is read once in each."""
-    code = (
-        "from pathlib import Path; from wanbench.util.code_closure import code_digest\n"
-        f"print(code_digest(Path({str(script)!r}), {exempt!r}))"
-    )
-    return subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True, check=True).stdout
+    # A process reads a file once.
+    for cached in (code_closure._named_by, code_closure._tree, code_closure._code):
+        cached.cache_clear()
+    return code_digest(script, exempt)
 
 
 def test_the_closure_follows_imports_modules_that_are_started_and_data(script: Path) -> None:
@@ -140,21 +136,3 @@ def test_the_digest_is_the_same_under_every_python() -> None:
     }
     here = [code_digest(script, exempt) for script in sorted(SCRIPTS.glob("*.py")) for exempt in ((), NOT_MEASURED)]
     assert digests == dict.fromkeys(digests, " ".join(here) + "\n")
-
-
-def test_the_closure_has_what_a_real_run_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the measured process, of a rank beside it and of the sampler, which write to the log what they import."""
-    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
-    outcome, _ = run(tiny_case(gpus=2), tmp_path)
-    assert outcome.status == "ok"
-    names = re.findall(r"import time:.*\| +(wanbench[\w.]*)$", (tmp_path / "log").read_text("utf-8"), re.M)
-    # The measured process and the rank.
-    assert names.count("wanbench.measure.wan.run_case") == 2
-    imported = {SCRIPTS / name.replace(".", "/") for name in names}
-    files = {path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in imported}
-    for module in ("measure/wan/run_case", "measure/wan/build", "telemetry/host", "util/lifeline"):
-        assert SCRIPTS / f"wanbench/{module}.py" in files
-    started = {SCRIPTS / f"wanbench/{module}.py" for module in ("measure/measured_process", "telemetry/sampler")}
-    exempt = tuple(f"{SCRIPTS}/{name}" for name in NOT_MEASURED)
-    uncovered = (files | started) - set(closure(MEASURE, NOT_MEASURED))
-    assert not {file for file in uncovered if not str(file).startswith(exempt)}

@@ -1,5 +1,9 @@
-"""A trace with one value changed is refused by name, or the report of it is made: never a crash of the whole report."""
+"""A trace with one value changed is refused by name, or the report of it is made: never a crash of the whole report.
 
+The seed is fixed. `MUTATIONS=1000 python -m pytest -n 0 tests/unit/test_mutated_traces.py` tries more.
+"""
+
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +22,7 @@ from wanbench.report.render import comparison_markdown as render
 from wanbench.trace.writer import write_trace
 
 KEPT = ROOT / "results/reference/h200/traces"
-MUTATIONS = 25
+MUTATIONS = int(os.environ.get("MUTATIONS", "10"))
 DELETED = object()
 _BY_HAND = (DELETED, None, 0, -1, 0.5, 10**18, "text", [], {})
 

@@ -1,5 +1,7 @@
 """The real diffusers pipelines at tiny scale: observed completely, and not changed by it."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from torch import nn
 
 from example_cases import tiny_case
 from tiny import CPU, make, observed, record, relative_error, rounding_bound
+from wanbench.cases.case import Case
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
@@ -32,6 +35,13 @@ CASES = {
     "T2V-A14B": {"model": "T2V-A14B", "steps": 4},
     "I2V-A14B": {"model": "I2V-A14B", "steps": 4},
 }
+
+
+@pytest.fixture(scope="module")
+def stock_frames(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], np.ndarray]:
+    """Frames of an unobserved pipeline, made once for each case."""
+    folder = tmp_path_factory.mktemp("stock")
+    return cache(lambda case: make(case, folder)(**pipeline_arguments(case)).frames[0])
 
 
 def stages(recording: Recording) -> list[Stage]:
@@ -59,6 +69,9 @@ def test_observed_output_is_bit_identical_and_every_stage_is_seen_once_and_they_
     start, end = min(stage.extent[0] for stage in seen), max(stage.extent[1] for stage in seen)
     assert sum(stage.time_ns for stage in seen) == end - start
     assert (tmp_path / "video.mp4").stat().st_size > 0
+    encodings = named(recording, "VAE_Encoding")
+    assert len(encodings) == (case.task == "i2v")
+    assert all(recording.spans[encoding.parent].name == stage_names.PREPROCESS for encoding in encodings)
 
 
 @pytest.mark.parametrize(("guidance", "unconditional"), [(5.0, 3), (1.0, 0)])
@@ -79,27 +92,6 @@ def test_the_expert_of_each_step_is_seen(tmp_path: Path) -> None:
     assert experts == ["high_noise"] * 26 + ["low_noise"] * 14
 
 
-def test_vae_encoding_of_the_image_is_seen_inside_preprocessing(tmp_path: Path) -> None:
-    case = tiny_case(task="i2v")
-    _, recording = observed(make(case, tmp_path), case, tmp_path)
-    (encoding,) = named(recording, "VAE_Encoding")
-    assert recording.spans[encoding.parent].name == stage_names.PREPROCESS
-
-
-@pytest.mark.parametrize("offload", ["model", "sequential", "group"])
-def test_observation_leaves_nothing_behind(offload: str, tmp_path: Path) -> None:
-    classes = (accelerate.hooks.CpuOffload, accelerate.hooks.AlignDevicesHook, ModuleGroup)
-    before = [dict(vars(cls)) for cls in classes]
-    case = tiny_case(offload=offload)
-    pipe = make(case, tmp_path)
-    observed(pipe, case, tmp_path)
-    assert [dict(vars(cls)) for cls in classes] == before
-    wrapped = {"encode_prompt", "decode", "encode", "cache_context", "postprocess_video", "step"}
-    wrapped |= {"maybe_free_model_hooks"}
-    for part in (pipe, pipe.vae, pipe.video_processor, pipe.transformer, pipe.scheduler):
-        assert not wrapped & set(vars(part))
-
-
 def test_a_failure_inside_the_pipeline_leaves_nothing_behind(tmp_path: Path) -> None:
     case = tiny_case()
     pipe = make(case, tmp_path)
@@ -114,17 +106,30 @@ def test_a_failure_inside_the_pipeline_leaves_nothing_behind(tmp_path: Path) -> 
     assert "decode" not in vars(pipe.vae)
 
 
-@pytest.mark.parametrize("offload", ["model", "sequential", "group"])
-@pytest.mark.parametrize("settings", [CASES["5B t2v"], CASES["I2V-A14B"]], ids=["5B t2v", "I2V-A14B"])
-def test_offload_is_in_force_and_changes_no_bit(settings: dict, offload: str, tmp_path: Path) -> None:
-    reference = tiny_case(**settings)
-    expected = make(reference, tmp_path)(**pipeline_arguments(reference)).frames[0]
+@pytest.mark.parametrize(
+    ("settings", "offload"),
+    [
+        *((CASES["5B t2v"], offload) for offload in ("model", "sequential", "group")),
+        (CASES["I2V-A14B"], "model"),
+        (CASES["I2V-A14B"], "group"),
+    ],
+)
+def test_offload_is_in_force_and_changes_no_bit_and_observation_leaves_nothing_behind(
+    settings: dict, offload: str, tmp_path: Path, stock_frames: Callable[[Case], np.ndarray]
+) -> None:
+    classes = (accelerate.hooks.CpuOffload, accelerate.hooks.AlignDevicesHook, ModuleGroup)
+    before = [dict(vars(cls)) for cls in classes]
     case = tiny_case(**settings, offload=offload)
     pipe = make(case, tmp_path)
     assert settings_in_force(pipe)["offload"] == offload
     frames, _ = observed(pipe, case, tmp_path)
-    assert np.array_equal(frames, expected)
+    assert np.array_equal(frames, stock_frames(tiny_case(**settings)))
     assert settings_in_force(pipe)["offload"] == offload
+    assert [dict(vars(cls)) for cls in classes] == before
+    wrapped = {"encode_prompt", "decode", "encode", "cache_context", "postprocess_video", "step"}
+    wrapped |= {"maybe_free_model_hooks"}
+    for part in (pipe, pipe.vae, pipe.video_processor, pipe.transformer, pipe.scheduler):
+        assert not wrapped & set(vars(part))
 
 
 def test_sequential_offload_loads_in_every_step(tmp_path: Path) -> None:
@@ -193,9 +198,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def test_a_saved_checkpoint_gives_the_same_video(tmp_path: Path, checkpoint: str) -> None:
+def test_a_saved_checkpoint_gives_the_same_video(
+    tmp_path: Path, checkpoint: str, stock_frames: Callable[[Case], np.ndarray]
+) -> None:
     case = tiny_case()
-    pipe = make(case, tmp_path)
     from_disk = tiny_case(weights="pretrained", checkpoint=checkpoint)
     loaded, recording = record(tmp_path, lambda clock: build_pipeline(from_disk, CPU, clock))
     assert isinstance(loaded, WanPipeline)
@@ -203,7 +209,7 @@ def test_a_saved_checkpoint_gives_the_same_video(tmp_path: Path, checkpoint: str
     apply_settings(loaded, from_disk, CPU)
     frames = loaded(**pipeline_arguments(from_disk)).frames[0]
     # Memory-mapped weights are aligned differently, so kernels may add in another order.
-    assert relative_error(frames, pipe(**pipeline_arguments(case)).frames[0]) <= rounding_bound(case)
+    assert relative_error(frames, stock_frames(case)) <= rounding_bound(case)
 
 
 def test_a_5b_checkpoint_also_serves_image_to_video_and_takes_the_dtypes_of_the_case(
@@ -216,7 +222,7 @@ def test_a_5b_checkpoint_also_serves_image_to_video_and_takes_the_dtypes_of_the_
     assert (in_force["dtype"], in_force["vae_dtype"]) == ("bfloat16", "float32")
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_random_weights_have_the_types_that_a_checkpoint_would_have(
     tmp_path: Path, checkpoint: str, dtype: str
 ) -> None:

@@ -1,10 +1,12 @@
 """Cases on several GPUs, here several processes on the CPU that talk through gloo: real processes, and their ends."""
 
+import re
 import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 
 from attempts import attempt_in, run, signal_to, when_it_measures
 from checkpoints import write_hollow_checkpoint
-from conftest import simulated_gpus
+from conftest import ROOT, simulated_gpus
 from example_cases import tiny_case
 from fake_nvml import H200
 from tiny import CPU, relative_error, rounding_bound
@@ -22,9 +24,11 @@ from wanbench.measure.outcome import Outcome
 from wanbench.measure.wan.setup import SettingError, check_enough_gpus, check_gpu
 from wanbench.registry.settings import SETTINGS
 from wanbench.telemetry.gpus import Gpu
+from wanbench.util.code_closure import NOT_MEASURED, closure
 from wanbench.util.errors import InputError
 
 CUDA = torch.device("cuda")
+SCRIPTS = ROOT / "workflow/scripts"
 
 # What a process of a case runs before its own code.
 IN_RANKS = "import sys\nif sys.orig_argv[2] == 'wanbench.measure.measured_process':\n"
@@ -54,13 +58,16 @@ def before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], o
 
 
 def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process_with_both_experts(
-    tmp_path: Path, before: Callable[[str], object]
+    tmp_path: Path, before: Callable[[str], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And import nothing that the digest of measuring does not cover."""
     one, two = tmp_path / "one.npy", tmp_path / "two.npy"
     settings = {"model": "T2V-A14B", "steps": 4, "repeats": 2}
     before(IN_RANKS + KEPT.format(file=one) + NO_PROCESS_GROUP)
     _, alone = run(tiny_case(**settings), tmp_path / "alone")
     before(IN_RANKS + KEPT.format(file=two) + TRACED)
+    # Each process writes to the log what it imports.
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     case = tiny_case(**settings, gpus=2, offload="model", compile="repeated_blocks")
     outcome, together = run(case, tmp_path / "together")
     assert outcome.status == "ok"
@@ -73,6 +80,23 @@ def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process_wit
     assert memory[1] > 1.5 * memory[0]
     threads = [trace.environment["cpu_threads_torch"] for trace in (alone, together)]
     assert threads[1] == max(1, threads[0] // 2)
+    assert imageio.imread(tmp_path / "together/results/videos/tiny.mp4").shape == (5, 32, 32, 3)
+    assert_covered(tmp_path / "together/log")
+
+
+def assert_covered(log: Path) -> None:
+    """Of the measured process, of the rank beside it and of the sampler."""
+    names = re.findall(r"import time:.*\| +(wanbench[\w.]*)$", log.read_text("utf-8"), re.M)
+    # The measured process and the rank.
+    assert names.count("wanbench.measure.wan.run_case") == 2
+    imported = {SCRIPTS / name.replace(".", "/") for name in names}
+    files = {path / "__init__.py" if path.is_dir() else path.with_suffix(".py") for path in imported}
+    for module in ("measure/wan/run_case", "measure/wan/build", "telemetry/host", "util/lifeline"):
+        assert SCRIPTS / f"wanbench/{module}.py" in files
+    started = {SCRIPTS / f"wanbench/{module}.py" for module in ("measure/measured_process", "telemetry/sampler")}
+    exempt = tuple(f"{SCRIPTS}/{name}" for name in NOT_MEASURED)
+    uncovered = (files | started) - set(closure(SCRIPTS / "measure_case.py", NOT_MEASURED))
+    assert not {file for file in uncovered if not str(file).startswith(exempt)}
 
 
 def test_a_killed_rank_ends_the_case_and_is_named(tmp_path: Path) -> None:

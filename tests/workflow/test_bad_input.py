@@ -128,15 +128,3 @@ def test_braces_in_paths_work_or_end_in_one_line(project: Project, tmp_path: Pat
     assert {rule for rule, _ in run.jobs} >= {"measure", "report", "comparison", "compare"}
     moved = Project(project.folder.rename(tmp_path / "pro{je}ct"))
     assert "Snakemake takes braces in the path of a project for wildcards" in complaint(moved, "plan")
-
-
-def test_records_and_locks_are_left_so_that_others_can_read_them(new_project: Callable[[], Project]) -> None:
-    """For a dry run of somebody who may not write here: what Snakemake makes for itself alone, and what it deletes."""
-    project = new_project()
-    project.write_grid({"cases": {"a": SMALL | SMALL_DEFAULTS}})
-    # In an environment of its own, so that Python itself ends.
-    assert project.snakemake("results/traces/a.json", environment={"USER": "me"}).code == 0
-    records = [file for file in (project.folder / ".snakemake/metadata").rglob("*") if file.is_file()]
-    assert records
-    assert all(file.stat().st_mode & 0o044 == 0o044 for file in records)
-    assert (project.folder / ".snakemake/locks").is_dir()

@@ -61,10 +61,20 @@ def hundredfold(trace: dict[str, Any]) -> None:
             event["args"]["time_s"] *= 100
 
 
-def test_a_copy_of_the_results_is_the_same(project: Project) -> None:
+def test_what_got_slower_ends_the_command_and_is_named_and_a_copy_of_the_results_is_the_same(project: Project) -> None:
+    change(project.folder / f"results/traces/{B}.json", hundredfold)
+    run = project.snakemake("compare", "--config", "baseline=old")
+    assert run.code == 1
+    assert run.jobs == COMPARISON | {("fidelity", ""), ("tabulate", ""), ("report", "")}
+    assert f"{B}: VAE decoding slower (100.00 times)" in run.output
+    assert re.search(r"^Verdicts of measures: .*\d slower", run.output, re.M), run.output
+    assert f"{A}: " not in run.output.split("Worse than the baseline:")[1].split("\n\n")[0]
+    assert "VAE decoding slower" in project.read("results/comparison.md")
+    # The same slowness on both sides is none.
+    change(project.folder / f"old/{B}.json", hundredfold)
     run = project.snakemake("compare", "--config", "baseline=old")
     assert run.code == 0, run.output
-    assert run.jobs == COMPARISON | {("fidelity", ""), ("tabulate", ""), ("report", "")}
+    assert run.jobs == COMPARISON
     assert "\nThe comparison: results/comparison.md, results/comparison.json\n" in run.output
     assert "\nThe report: results/report.md\nCases: 6 of both sides\nVerdicts of measures: " in run.output
     comparison = json.loads(project.read("results/comparison.json"))
@@ -72,18 +82,6 @@ def test_a_copy_of_the_results_is_the_same(project: Project) -> None:
     assert len(comparison["cases"]) == 6
     assert comparison["only_old"] == comparison["only_new"] == []
     assert project.snakemake("compare", "--dry-run", "--config", "baseline=old").jobs == {("compare", "")}
-    # The same slowness on both sides is none; one that is new ends the command.
-    change(project.folder / f"results/traces/{B}.json", hundredfold)
-    run = project.snakemake("compare", "--config", "baseline=old")
-    assert run.code == 1
-    assert f"{B}: VAE decoding slower (100.00 times)" in run.output
-    assert re.search(r"^Verdicts of measures: .*\d slower", run.output, re.M), run.output
-    assert f"{A}: " not in run.output.split("Worse than the baseline:")[1].split("\n\n")[0]
-    assert "VAE decoding slower" in project.read("results/comparison.md")
-    change(project.folder / f"old/{B}.json", hundredfold)
-    run = project.snakemake("compare", "--config", "baseline=old")
-    assert run.code == 0, run.output
-    assert run.jobs == COMPARISON
 
 
 def test_a_trace_that_was_excluded_ends_the_command_and_a_case_that_the_grid_does_not_have_does_not(

@@ -154,7 +154,7 @@ def test_where_activation_fails_nothing_runs(copied: Project, packages: list[Pac
 
 def test_a_package_that_only_snakemake_has_is_not_found(copied: Project, conda: Installation) -> None:
     edit(copied, "report", lambda text: re.sub(".*jinja2=.*\n", "", text))
-    failed = run(copied, conda, "results/report.html")
+    failed = run(copied, conda, "results/report.md", "--retries", "0")
     assert failed.code == 1
     assert "No module named 'jinja2'" in failed.output
 

@@ -30,9 +30,18 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """With one measured case."""
     project = copy_project(tmp_path_factory.mktemp("failed_checks") / "project")
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL}})
-    run = project.snakemake("results/traces/a.json")
+    # In an environment of its own, so that Python itself ends.
+    run = project.snakemake("results/traces/a.json", environment={"USER": "me"})
     assert run.code == 0, run.output
     return project
+
+
+def test_records_and_locks_are_left_so_that_others_can_read_them(project: Project) -> None:
+    """For a dry run of somebody who may not write here: what Snakemake makes for itself alone, and what it deletes."""
+    records = [file for file in (project.folder / ".snakemake/metadata").rglob("*") if file.is_file()]
+    assert records
+    assert all(file.stat().st_mode & 0o044 == 0o044 for file in records)
+    assert (project.folder / ".snakemake/locks").is_dir()
 
 
 def digest(project: Project) -> str:

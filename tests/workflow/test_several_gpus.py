@@ -4,8 +4,6 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import imageio.v3 as imageio
-
 from conftest import SMALL, SMALL_DEFAULTS, Project, Run, simulated_gpus
 from fake_nvml import H200, SECOND
 from wanbench.trace.reader import read_counters, read_trace
@@ -19,7 +17,7 @@ from pathlib import Path
 NOTES, PROCESS = Path(__file__).parent, sys.orig_argv[2:3]
 began = lambda: list(NOTES.glob("ran.*"))
 if PROCESS == ["wanbench.telemetry.sampler"]:
-    (NOTES / f"sampled.{Path(sys.orig_argv[4]).parent.name}").write_text(sys.orig_argv[-1])
+    (NOTES / f"sampled.{Path(sys.orig_argv[4]).parent.name}").write_text(",".join(sys.orig_argv[7:]))
 if PROCESS == ["wanbench.measure.measured_process"]:
     case, gpu = Path(sys.orig_argv[-1]).parent.name, os.environ["CUDA_VISIBLE_DEVICES"]
     lock = open(NOTES / f"lock.{gpu}", "w")
@@ -27,7 +25,7 @@ if PROCESS == ["wanbench.measure.measured_process"]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         (NOTES / f"overlaps.{case}").write_text(gpu)
-    (NOTES / f"ran.{case}").write_text(gpu)
+    (NOTES / f"{'ran' if sys.orig_argv[4] == '0' else 'beside'}.{case}").write_text(gpu)
     deadline_s = time.monotonic() + 300
     while time.monotonic() < deadline_s and not ((NOTES / f"sampled.{case}").exists() and (CONDITION)):
         time.sleep(0.02)
@@ -37,12 +35,18 @@ if PROCESS == ["wanbench.measure.measured_process"]:
 
 
 def run_stand_ins(
-    project: Project, notes: Path, cases: tuple[str, ...], condition: str, *arguments: str, **variables: str
+    project: Project,
+    notes: Path,
+    cases: tuple[str, ...],
+    condition: str,
+    *arguments: str,
+    settings: dict = SMALL,
+    **variables: str,
 ) -> Run:
     """A run in which measured processes end on a condition, as errors, with notes of the GPUs they and samplers had."""
     notes.mkdir()
     (notes / "sitecustomize.py").write_text(_STAND_IN.replace("CONDITION", condition))
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": dict.fromkeys(cases, SMALL)})
+    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": dict.fromkeys(cases, settings)})
     environment = simulated_gpus(H200, SECOND) | variables
     environment["PYTHONPATH"] += f"{os.pathsep}{notes}"
     run = project.snakemake(*arguments, environment=environment)
@@ -113,14 +117,13 @@ def test_a_folder_of_locks_that_others_could_write_ends_the_case_with_one_line_a
     assert not (project.folder / "results/traces/a.json").exists()
 
 
-def test_a_case_on_two_gpus_makes_a_video_and_is_sampled_on_both(new_project: Callable[[], Project]) -> None:
-    """That it is the video of one GPU, tests/unit/test_ranks.py shows of the frames before encoding."""
-    project, (trace,) = new_project(), traces("two")
-    case = {"model": "T2V-A14B", "size": "32*32", "frames": 5, "steps": 4, "gpus": 2}
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"two": case}})
+def test_a_case_on_two_gpus_has_both_and_is_sampled_on_both(new_project: Callable[[], Project], tmp_path: Path) -> None:
+    """That it makes the video of one GPU, tests/unit/test_ranks.py shows."""
+    project, (trace,), notes = new_project(), traces("two"), tmp_path / "notes"
+    samples = "Path('results/attempts/two/samples.jsonl')"
+    condition = f"{samples}.exists() and {samples}.read_text().count('power_w') > 2"
     # The default profile has one `gpu` for all cases together, and the case takes two.
-    run = project.snakemake(trace, environment=simulated_gpus(H200, SECOND))
-    assert run.code == 0, run.output
-    assert read_trace(project.folder / trace).environment["gpu_telemetry"]["gpus"] == [H200, SECOND]
+    run_stand_ins(project, notes, ("two",), condition, trace, settings=SMALL | {"gpus": 2})
+    assert noted(notes, "ran") == {"two": f"{H200},{SECOND}"}
+    assert noted(notes, "beside") == {"two": f"{SECOND},{H200}"}
     assert read_counters(project.folder / trace)["GPU power (W)"]["power"].values[0] == 2 * 685.61
-    assert imageio.imread(project.folder / "results/videos/two.mp4").shape == (5, 32, 32, 3)
