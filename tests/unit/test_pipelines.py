@@ -293,6 +293,7 @@ def test_settings_are_applied(tmp_path: Path) -> None:
         "quantization": "none",
         "layerwise_casting": "none",
         "lora_weight": 1.0,
+        "gpu_memory_gb": None,
     }
 
 

@@ -31,9 +31,9 @@ CUDA = torch.device("cuda")
 SCRIPTS = ROOT / "workflow/scripts"
 
 # What a process of a case runs before its own code.
-IN_RANKS = "import sys\nif sys.orig_argv[2] == 'wanbench.measure.measured_process':\n"
+IN_RANKS = "import sys\nif sys.orig_argv[5:6] == ['wanbench.measure.measured_process']:\n"
 # Module, the supervisor's process ID, rank, file of the attempt.
-IN_RANK_1 = "import sys\nif sys.orig_argv[2:5:2] == ['wanbench.measure.measured_process', '1']:\n"
+IN_RANK_1 = "import sys\nif sys.orig_argv[5:8:2] == ['wanbench.measure.measured_process', '1']:\n"
 # Keeps the frames, since an encoder makes much of a difference in the last bit.
 KEPT = """\
     import diffusers.utils, numpy

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from safetensors.numpy import save_file
 
 from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project
 from wanbench.measure.failures import failures
@@ -63,7 +65,7 @@ def project(home: Path) -> Project:
     project = copy_project(home / "project")
     lora(home).parent.mkdir(parents=True)
     # The case starts, and its error names the path.
-    lora(home).write_bytes(b"no weights")
+    save_file({"transformer.other.lora_A.weight": np.zeros((2, 2))}, lora(home))
     (home / ".cache/huggingface").mkdir(parents=True)
     (home / ".cache/huggingface/token").write_text(FILE_TOKEN)
     (home / "site").mkdir()

@@ -100,6 +100,7 @@ def test_a_change_of_the_grid(project: Project, change: Callable[[dict], object]
     ("edits", "expected"),
     [
         ({f"{PACKAGE}/measure/wan/generate.py": EDITED}, again(*CASES)),
+        ({"envs/measure.yaml": "      - filelock==4.3.1\n"}, again(*CASES)),
         ({"envs/measure.post-deploy.sh": "python -m pip install --no-deps filelock==4.3.1\n"}, again(*CASES)),
         (
             {
@@ -115,7 +116,8 @@ def test_a_change_of_the_grid(project: Project, change: Callable[[dict], object]
     ],
     ids=[
         "measuring code",
-        "what is installed after the environment",
+        "measuring environment",
+        "what is installed after it",
         "texts",
         "what is exempt from measuring",
         "pictures",

@@ -14,18 +14,19 @@ _STAND_IN = """
 import fcntl, os, sys, time
 from pathlib import Path
 
-NOTES, PROCESS = Path(__file__).parent, sys.orig_argv[2:3]
+# The module, the process ID of the supervisor, and what else it is told.
+NOTES, TOLD = Path(__file__).parent, sys.orig_argv[5:]
 began = lambda: list(NOTES.glob("ran.*"))
-if PROCESS == ["wanbench.telemetry.sampler"]:
-    (NOTES / f"sampled.{Path(sys.orig_argv[4]).parent.name}").write_text(",".join(sys.orig_argv[7:]))
-if PROCESS == ["wanbench.measure.measured_process"]:
-    case, gpu = Path(sys.orig_argv[-1]).parent.name, os.environ["CUDA_VISIBLE_DEVICES"]
+if TOLD[:1] == ["wanbench.telemetry.sampler"]:
+    (NOTES / f"sampled.{Path(TOLD[2]).parent.name}").write_text(",".join(TOLD[5:]))
+if TOLD[:1] == ["wanbench.measure.measured_process"]:
+    case, gpu = Path(TOLD[-1]).parent.name, os.environ["CUDA_VISIBLE_DEVICES"]
     lock = open(NOTES / f"lock.{gpu}", "w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         (NOTES / f"overlaps.{case}").write_text(gpu)
-    (NOTES / f"{'ran' if sys.orig_argv[4] == '0' else 'beside'}.{case}").write_text(gpu)
+    (NOTES / f"{'ran' if TOLD[2] == '0' else 'beside'}.{case}").write_text(gpu)
     deadline_s = time.monotonic() + 300
     while time.monotonic() < deadline_s and not ((NOTES / f"sampled.{case}").exists() and (CONDITION)):
         time.sleep(0.02)
