@@ -86,7 +86,7 @@ def test_each_guidance_pass_of_every_step_is_seen_and_without_offload_no_loading
 
 def test_the_expert_of_each_step_is_seen(tmp_path: Path) -> None:
     # 26 of 40 steps are high-noise at T2V-A14B's official shift of 12 (DESIGN section 9).
-    case = tiny_case("T2V-A14B", steps=40)
+    case = tiny_case("T2V-A14B", steps=40, guidance=1.0)
     _, recording = observed(make(case, tmp_path), case, tmp_path)
     experts = [stage.args["expert"] for stage in stages(recording) if stage.name.endswith("_Inference")]
     assert experts == ["high_noise"] * 26 + ["low_noise"] * 14
