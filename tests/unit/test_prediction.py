@@ -164,7 +164,7 @@ def test_the_cost_is_of_the_hours_and_of_the_energy() -> None:
 
 def test_figures_have_the_digits_that_their_intervals_support() -> None:
     row = prediction_text([predicted("H200", full_case("a"))], find_gpu("H200"), "EUR").splitlines()[1]
-    assert row.split()[1:5] == ["2.2", "(1.7", "to", "2.8)"]
+    assert row.split()[1:5] == ["2.2", "(1.7", "to", "2.9)"]
 
 
 def test_total_is_its_parts() -> None:
