@@ -18,6 +18,7 @@ from wanbench.analysis.comparable import (
 from wanbench.models.facts import MODELS
 from wanbench.registry import settings as registry
 from wanbench.registry.metrics import SETTINGS_COLUMNS, WAY, WORKLOAD
+from wanbench.registry.settings import LOSSY
 from wanbench.registry.stages import OK
 
 FASTEST, LEAST_MEMORY, LEAST_ENERGY, TRADE_OFF = "fastest", "least memory", "least energy", "trade-off"
@@ -114,23 +115,35 @@ def _sum(*parts: tuple[pd.Series, float | None]) -> pd.Series | float:
 
 
 def _marks(group: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) -> pd.Series:
-    """What each row of a workload is best at, on as many GPUs; of what only one was measured for, none is best."""
+    """What each row of a workload is best at, on as many GPUs; of what only one was measured for, none is best.
+
+    Lossy ones must beat all others. They do not take the place of the best that leaves the video as it is.
+    """
     marks: dict[Any, list[str]] = {index: [] for index in group.index}
     within_time, within_memory = 1 + alike_time_pct / 100, 1 + alike_memory_pct / 100
-    for _, rows in group[group["fits"].astype(bool)].groupby("gpus"):
-        for mark, figure, within in (
-            (FASTEST, "time_s", within_time),
-            (LEAST_MEMORY, "gpu_mem_allocated_bytes", within_memory),
-            (LEAST_ENERGY, "energy_j", within_time),
-        ):
-            if rows[figure].count() > 1:
-                for index in rows.index[rows[figure] <= rows[figure].min() * within]:
-                    marks[index].append(mark)
-        times, memories = rows["time_s"], rows["gpu_mem_allocated_bytes"]
-        for index in rows.index[times.notna() & memories.notna()]:
-            time, memory = times[index], memories[index]
-            faster = (times * within_time < time) & (memories <= memory * within_memory)
-            lighter = (times <= time * within_time) & (memories * within_memory < memory)
-            if len(rows) > 1 and not (faster | lighter).any():
-                marks[index].append(TRADE_OFF)
+    for _, fitting in group[group["fits"].astype(bool)].groupby("gpus"):
+        lossy = fitting["fidelity"] == LOSSY
+        for rows, marked in ((fitting[~lossy], fitting.index[~lossy]), (fitting, fitting.index[lossy])):
+            _mark(marks, rows, marked, within_time, within_memory)
     return pd.Series({index: ", ".join(found) for index, found in marks.items()}, dtype=object)
+
+
+def _mark(
+    marks: dict[Any, list[str]], rows: pd.DataFrame, marked: pd.Index, within_time: float, within_memory: float
+) -> None:
+    """Say of the `marked` ones of the rows what none of the rows does better."""
+    for mark, figure, within in (
+        (FASTEST, "time_s", within_time),
+        (LEAST_MEMORY, "gpu_mem_allocated_bytes", within_memory),
+        (LEAST_ENERGY, "energy_j", within_time),
+    ):
+        if rows[figure].count() > 1:
+            for index in marked.intersection(rows.index[rows[figure] <= rows[figure].min() * within]):
+                marks[index].append(mark)
+    times, memories = rows["time_s"], rows["gpu_mem_allocated_bytes"]
+    for index in marked.intersection(rows.index[times.notna() & memories.notna()]):
+        time, memory = times[index], memories[index]
+        faster = (times * within_time < time) & (memories <= memory * within_memory)
+        lighter = (times <= time * within_time) & (memories * within_memory < memory)
+        if len(rows) > 1 and not (faster | lighter).any():
+            marks[index].append(TRADE_OFF)

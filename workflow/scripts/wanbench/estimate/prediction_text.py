@@ -11,8 +11,8 @@ _WIDTH = 118
 _NOTES = (
     "A generation at the model's official steps: text encoding, steps, decoding, and with offload the transfer of "
     "weights, whose rate the host decides. Nine of ten published figures of GPUs that the model was not fitted on lie "
-    "within the interval of time computed (docs/prediction.md). Memory is what torch allocates, and half as much "
-    "again, which cases used where it was free. Fits: yes with it, may without it; time: where it fits. "
+    "within the interval of time computed (docs/prediction.md). Memory is what torch allocates, and twice as "
+    "much, which cases used where it was free. Fits: yes with it, may without it; time: where it fits. "
     "It cannot know another pipeline or other versions, a small case's cooling, or what lossy settings (a cache, 8-bit "
     "products, tiling) do."
 )

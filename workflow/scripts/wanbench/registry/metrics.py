@@ -235,7 +235,7 @@ WAYS = {"": (
     Metric("videos_per_hour", REAL, meaning="3600 over `time_s`", empty="as `time_s`"),
     Metric("cost", REAL, meaning="of one video, by `config/prices.yaml`: `time_s` times GPUs times the price of a GPU hour, plus `energy_j` times that of a kWh; without idle time, host and cooling", empty="no price"),
     Metric("co2_g", REAL, meaning="grams of CO2 of one video: `energy_j` times what `config/prices.yaml` says of a kWh", empty="not said"),
-    Metric("best_at", TEXT, meaning="among settings on as many GPUs: fastest, least memory (allocated), least energy, or trade-off (nothing has less time or memory without more of the other); an empty text: nothing"),
+    Metric("best_at", TEXT, meaning="among settings on as many GPUs that leave the video as it is (a lossy one: among all): fastest, least memory (allocated), least energy, or trade-off (nothing has less time or memory without more of the other); an empty text: nothing"),
 )}
 KERNELS = {"": (
     Metric("case", TEXT, meaning="name of the case"),
