@@ -108,7 +108,7 @@ def everything_of(file: Path) -> dict[str, str]:
     (folder / "terminal").write_text("\n".join(errors_of(tables[0], tables[3], "grid.yaml")), "utf-8")
     stages_of = records_by_case(tables[1])
     for name, (case,) in records_by_case(tables[0]).items():
-        draw_case(case, stages_of[name], file, folder, folder)
+        draw_case(case, stages_of[name], [], file, folder, folder)
     save({"times": stage_times(*tables[:2]), "settings": time_memory(settings)}, folder)
     for picture in folder.glob("*.svg"):
         ElementTree.parse(picture)

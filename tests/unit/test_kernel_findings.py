@@ -9,6 +9,7 @@ from wanbench.analysis.kernels import kernels_table, read_profile
 from wanbench.analysis.tables import records_by_case, tables_of
 from wanbench.findings.basis import Finding
 from wanbench.findings.rules import findings_by_case
+from wanbench.plots.kernel_bars import kernel_bars
 from wanbench.report.kernel_section import kernel_table
 from wanbench.trace.reader import read_trace
 
@@ -56,6 +57,17 @@ def test_a_case_without_a_profile_has_no_finding_of_kernels_and_no_table(kernels
     of_all = findings_by_case(tables.cases, records_by_case(tables.stages), THRESHOLDS, kernels_table([]))
     assert not {"slow_attention", "equal_rows", "copies"} & {finding.rule for finding in of_all["5B_704p_stock"]}
     assert kernel_table([]) == ""
+
+
+def test_the_picture_has_a_bar_of_shares_for_the_step_and_one_for_the_decoding(kernels: pd.DataFrame) -> None:
+    case = {"case": "5B_704p_stock", "status": "ok", "stage_reached": None}
+    picture = kernel_bars(case, records_by_case(kernels)["5B_704p_stock"])
+    (axes,) = picture.figure.axes
+    ends = [max(bar.get_x() + bar.get_width() for bar in axes.patches if round(bar.get_y() + 0.3) == y) for y in (0, 1)]
+    assert ends == pytest.approx([100, 100], abs=0.5)
+    assert "Step attention 41 %" in picture.alt
+    assert "VAE_Decoding convolutions 56 %" in picture.alt
+    assert kernel_bars(case, []) is None
 
 
 def test_the_table_says_what_a_class_takes_and_what_it_would_at_the_rate(kernels: pd.DataFrame) -> None:

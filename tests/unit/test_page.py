@@ -107,7 +107,7 @@ def test_pictures_are_read_in_the_order_of_the_cases(trace: Trace, tmp_path: Pat
     (tmp_path / "plots/pictures.json").write_text("{}")
     for name in ("b", "a"):
         case, stages = table_rows(trace)
-        draw_case(case, stages, tmp_path / "tiny.json", tmp_path / "plots/cases" / name, tmp_path / "frames")
+        draw_case(case, stages, [], tmp_path / "tiny.json", tmp_path / "plots/cases" / name, tmp_path / "frames")
     found = read_pictures(tmp_path / "plots", ["b", "a"])
     assert [picture.case for picture in found] == ["b", "b", "a", "a"]
     assert all(picture.svg.startswith("<?xml") and picture.alt and picture.caption for picture in found)

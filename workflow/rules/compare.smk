@@ -5,8 +5,8 @@ from wanbench.compare.baseline import baseline_digest
 
 rule comparison:
     input:
-        traces=compared_traces,
         **{table: f"results/tables/{table}.parquet" for table in ("cases", "excluded")},
+        traces=compared_traces,
     output:
         markdown="results/comparison.md",
         json="results/comparison.json",

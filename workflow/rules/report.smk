@@ -65,7 +65,7 @@ rule report:
 
 rule plots:
     input:
-        **{table: f"{{folder}}/tables/{table}.parquet" for table in ("cases", "stages", "settings")},
+        **{table: f"{{folder}}/tables/{table}.parquet" for table in ("cases", "stages", "settings", "kernels")},
         traces=traces,
     output:
         svg=[shown(f"{{folder}}/plots/{name}.svg", "All cases", picture=name) for name in PICTURES],

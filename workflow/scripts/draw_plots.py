@@ -16,9 +16,10 @@ from wanbench.plots.picture import save
 from wanbench.plots.time_memory import time_memory
 from wanbench.util.lifeline import map_in_processes
 
-cases, stages, settings = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "settings"))
+tables = ("cases", "stages", "settings", "kernels")
+cases, stages, settings, kernels = (pd.read_parquet(snakemake.input[name]) for name in tables)
 rows = [rows[0] for rows in records_by_case(cases).values()]
-stages_of, names = records_by_case(stages), list(cases["case"])
+stages_of, kernels_of, names = records_by_case(stages), records_by_case(kernels), list(cases["case"])
 trace_of = {case_of(Path(file)): Path(file) for file in snakemake.input.traces}
 folder = Path(snakemake.output.cases)
 folder.mkdir(parents=True)
@@ -26,14 +27,12 @@ map_in_processes(
     draw_case,
     rows,
     [stages_of.get(name, []) for name in names],
+    [kernels_of.get(name, []) for name in names],
     [trace_of[name] for name in names],
     [folder / name for name in names],
     [folder.parents[1] / "frames"] * len(names),
     processes=snakemake.threads,
 )
-pictures = {
-    "stage_times": stage_times(cases, stages),
-    "time_memory": time_memory(settings),
-    "energy": energy(cases, stages),
-}
+pictures = {"stage_times": stage_times(cases, stages), "time_memory": time_memory(settings)}
+pictures["energy"] = energy(cases, stages)
 save(pictures, Path(snakemake.output.words).parent)
