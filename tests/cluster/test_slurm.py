@@ -99,7 +99,7 @@ def traces(project: Project, cases: list[str]) -> dict[str, Trace]:
     return {case: read_trace(project.folder / trace_of(case)) for case in cases}
 
 
-def test_the_tables_are_those_of_a_local_run(tmp_path: Path) -> None:
+def test_the_tables_are_those_of_a_local_run(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A cluster with accounting that forgets jobs at once, so that the plugin must ask the accounting."""
     cases = {"a": SMALL, "b": SMALL | {"steps": 4, "offload": "sequential"}, "on_two": SMALL | {"gpus": 2}}
     grid = {"defaults": SMALL_DEFAULTS, "cases": cases}
@@ -107,7 +107,8 @@ def test_the_tables_are_those_of_a_local_run(tmp_path: Path) -> None:
     for project in (local, remote):
         project.write_grid(grid)
     local_snakemake = start(local, REPORT, "--cores", "1", SIMULATED_GPUS=f"{H200},{SECOND}")
-    with SlurmCluster(tmp_path / "cluster", accounting=True, min_job_age_s=2) as cluster:
+    # Not in the folder of the test: the paths of Slurm's sockets must not be longer than 108 characters.
+    with SlurmCluster(tmp_path_factory.mktemp("slurm") / "cluster", accounting=True, min_job_age_s=2) as cluster:
         user = ("--default-resources", "slurm_account=bench", "slurm_partition=gpu")
         run = finish(remote, start(remote, REPORT, *SLURM, "--set-resources", MODEL, *user))
         assert run.code == 0, run.output
