@@ -11,7 +11,9 @@ from wanbench.cases.yaml_file import read_yaml
 
 KEPT = ROOT / "results/reference"
 MACHINES = [folder.name for folder in sorted(KEPT.iterdir())]
-FILES = ("report.md", *(f"tables/{table}.csv" for table in ("cases", "stages", "excluded", "findings", "settings")))
+TABLES = ("cases", "stages", "excluded", "findings", "settings")
+# What was measured, and what was found out where it was.
+MEASURED = ("traces", "kernels", "grid.yaml", "tables/fidelity.csv")
 
 
 @pytest.fixture
@@ -22,12 +24,16 @@ def project(tmp_path: Path) -> Project:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_the_kept_report_is_what_the_kept_traces_give(project: Project, machine: str) -> None:
     folder = Path("results/reference", machine)
-    shutil.copytree(ROOT / folder / "traces", project.folder / folder / "traces")
-    shutil.copyfile(ROOT / folder / "grid.yaml", project.folder / folder / "grid.yaml")
+    for name in MEASURED:
+        kept, copy = ROOT / folder / name, project.folder / folder / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if kept.exists():
+            (shutil.copytree if kept.is_dir() else shutil.copyfile)(kept, copy)
     run = project.snakemake(f"{folder}/report.md")
     assert run.code == 0, run.output
-    assert run.jobs == {("tabulate", ""), ("report", "")}
-    for file in FILES:
+    assert run.jobs == {("tabulate", ""), ("tabulate_kernels", ""), ("report", "")}
+    profiled = ["tables/kernels.csv"] if (ROOT / folder / "kernels").exists() else []
+    for file in ("report.md", *(f"tables/{table}.csv" for table in TABLES), *profiled):
         kept = (ROOT / folder / file).read_text("utf-8")
         assert project.read(f"{folder}/{file}") == kept, f"{file} is not that of this code: make it anew"
 

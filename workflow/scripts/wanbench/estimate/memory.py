@@ -67,6 +67,8 @@ _SIZES = {
 }
 # Where all tokens have one timestep: eager, and compiled.
 _LIVE_UNIFORM = (14.9, 9.0)
+# More with int8 products, whose sums have 32 bits; TI2V-5B, compiled.
+_LIVE_INT8 = 23
 # Bytes for each pixel of a frame, with a VAE in float32.
 _DECODED_PX_BYTES = {"contiguous": 23_500, "channels_last": 21_000}
 # TI2V-5B encodes one frame; I2V-A14B a whole video that begins with it.
@@ -103,7 +105,7 @@ def estimated_peak_bytes(case: Case) -> int | None:
     item_bytes = _BYTES[case.dtype]
     weights = weights_of(case)
     eager, compiled = _LIVE_UNIFORM if case.timesteps == "uniform" else (sizes.live_eager, sizes.live_compiled)
-    live = eager if case.compile == "none" else compiled
+    live = (eager if case.compile == "none" else compiled) + (_LIVE_INT8 if case.quantization == "int8_rowwise" else 0)
     if case.gpus > 1:
         live = live / case.gpus + _WHOLE_TENSORS
     # One tensor of tokens x width.

@@ -18,10 +18,10 @@ class Thresholds(Limits):
     full_gpu_memory_pct: float
     full_host_memory_pct: float
     dominant_stage_pct: float
+    expert_switch_pct: float
     slow_attention_pct: float
     equal_rows_pct: float
     copies_pct: float
-    expert_switch_pct: float
     no_effect_step_pct: float
     no_effect_memory_pct: float
     faster_setting_pct: float
