@@ -29,9 +29,12 @@ try:
         os.environ |= slot.environment()
         # CUDA reads the variable once, and an import may be what first asks for a GPU.
         from wanbench.measure.wan.profile_kernels import profile_case
+        from wanbench.measure.wan.setup import SettingError
 
-        profile = profile_case(case, conda_env)
+        try:
+            profile = profile_case(case, conda_env)
+        except SettingError as error:
+            raise InputError(str(error)) from None
 except InputError as error:
-    sys.exit(str(error))
+    sys.exit(f"[{name}] {error}")
 write_atomically(Path(snakemake.output[0]), json.dumps(profile, allow_nan=False, separators=(",", ":")))
-tell("profiled")

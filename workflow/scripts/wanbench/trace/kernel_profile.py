@@ -91,12 +91,8 @@ class _Modules:
 
     def around(self, launch: Mapping[str, Any]) -> str:
         spans = self._by_thread.get(launch["tid"], [])
-        for start_us, end_us, name in reversed(spans[: bisect_right(spans, (launch["ts"], float("inf")))]):
-            if end_us >= launch["ts"]:
-                return name
-            if end_us < start_us:
-                break
-        return ""
+        begun = spans[: bisect_right(spans, (launch["ts"], float("inf")))]
+        return next((name for _, end_us, name in reversed(begun) if end_us >= launch["ts"]), "")
 
 
 def stage_profile(
