@@ -104,3 +104,26 @@ def compared_traces(wildcards):
 
 def asked_gpu(wildcards):
     return GPU or refuse(f"predict: no GPU; allowed: --config gpu=NAME, of {', '.join(known_gpus())}")
+
+
+def profiles(wildcards):
+    """The profiles that there are: a report does not ask for any."""
+    pattern = "*.json" if wildcards.folder == "results" else "*.json.gz"
+    of_grid = CASES if wildcards.folder == "results" else None
+    files = sorted(Path(wildcards.folder, "kernels").glob(pattern))
+    return [str(file) for file in files if of_grid is None or file.stem in of_grid]
+
+
+def tune_options(wildcards):
+    check_writable()
+    return OPTIONS
+
+
+# Internals of Snakemake: runs in a folder of their own are to be as this one. A lock of ours keeps a second tuning off.
+def snakemake_options(wildcards):
+    options = ["--snakefile", str(Path(workflow.basedir, "Snakefile")), "--cores", "1", "--nolock"]
+    options += ["--resources", f"gpu={OPTIONS.get('gpus', 1)}"]
+    prefix = Path(workflow.deployment_settings.conda_prefix or RECORDS / "conda").absolute()
+    return options + (
+        ["--sdm", "conda", "--conda-prefix", str(prefix)] if config["software_deployment"] == "conda" else []
+    )

@@ -21,14 +21,6 @@ rule profile:
         "../scripts/profile_case.py"
 
 
-def profiles(wildcards):
-    """The profiles that there are: a report does not ask for any."""
-    pattern = "*.json" if wildcards.folder == "results" else "*.json.gz"
-    of_grid = CASES if wildcards.folder == "results" else None
-    files = sorted(Path(wildcards.folder, "kernels").glob(pattern))
-    return [str(file) for file in files if of_grid is None or file.stem in of_grid]
-
-
 rule tabulate_kernels:
     input:
         profiles=profiles,

@@ -5,10 +5,9 @@ import shutil
 from contextlib import suppress
 
 from wanbench.cases.messages import of_unwritable
-from wanbench.util.paths import unwritable
+from wanbench.util.paths import temporary_folder, unwritable
 
 RECORDS = Path(".snakemake").absolute()
-TEMPORARY = os.environ.get("TMPDIR") or "/tmp"
 # Of thousands of jobs both need no more.
 LEAST_FREE_BYTES = 1_000_000
 
@@ -21,7 +20,7 @@ if not (RECORDS / "locks").is_dir() and unwritable([".snakemake"]):
     refuse(of_unwritable([".snakemake"]))
 # Snakemake's records lie in the one. The solver of its scheduler writes to the other, also where Python takes another
 # folder since this one is full.
-for folder, instead in ((".", "--directory"), (TEMPORARY, "TMPDIR")):
+for folder, instead in ((".", "--directory"), (temporary_folder(), "TMPDIR")):
     if os.path.isdir(folder) and shutil.disk_usage(folder).free < LEAST_FREE_BYTES:
         refuse(f"{os.path.abspath(folder)}: no space left on its disk; allowed: room there, or another {instead}")
 if any(not os.access(file, os.R_OK) for file in RECORDS.glob("metadata/*")):

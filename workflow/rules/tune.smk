@@ -10,22 +10,6 @@ if "tune" in sys.argv:
         refuse(error)
 
 
-# Functions, since Snakemake takes braces in a text for wildcards, and a path may have them.
-def tune_options(wildcards):
-    check_writable()
-    return OPTIONS
-
-
-# Internals of Snakemake: runs in a folder of their own are to be as this one. A lock of ours keeps a second tuning off.
-def snakemake_options(wildcards):
-    options = ["--snakefile", str(Path(workflow.basedir, "Snakefile")), "--cores", "1", "--nolock"]
-    options += ["--resources", f"gpu={OPTIONS.get('gpus', 1)}"]
-    prefix = Path(workflow.deployment_settings.conda_prefix or RECORDS / "conda").absolute()
-    return options + (
-        ["--sdm", "conda", "--conda-prefix", str(prefix)] if config["software_deployment"] == "conda" else []
-    )
-
-
 # No output, so that it goes on each time, and no GPU of its own: its trials take one.
 rule tune:
     log:
