@@ -1,7 +1,6 @@
 """Rule profile: the kernels of one step and one decoding of a case, on a GPU that no other case has."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -10,24 +9,15 @@ from wanbench.util.job_entry import enter_job
 conda_env = enter_job("envs/measure.yaml", snakemake.config, snakemake.log[0])
 
 from wanbench.cases.case import Case
-from wanbench.measure.gpu_slots import own_slot
-from wanbench.telemetry.gpus import usable_gpus
+from wanbench.measure.gpu_slots import process_slot
 from wanbench.trace.writer import write_atomically
 from wanbench.util.errors import InputError
 
 name = snakemake.wildcards.case
 case = Case.from_identity(name, dict(snakemake.params.case), snakemake.config["places"][name])
 
-
-def tell(line):
-    print(f"[{name}] {line}", file=sys.stderr)
-    print(f"[{name}] {line}", file=sys.__stderr__)
-
-
 try:
-    with own_slot(usable_gpus(os.environ), 1, tell) as slot:
-        os.environ |= slot.environment()
-        # CUDA reads the variable once, and an import may be what first asks for a GPU.
+    with process_slot(name):
         from wanbench.measure.wan.profile_kernels import profile_case
         from wanbench.measure.wan.setup import SettingError
 

@@ -8,6 +8,7 @@ other users, and in containers with another temporary directory, are not held of
 import fcntl
 import os
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wanbench.telemetry.gpus import Gpu
+from wanbench.telemetry.gpus import Gpu, usable_gpus
 from wanbench.util.errors import InputError
 
 _POLL_S = 0.2
@@ -80,6 +81,28 @@ def own_slot(usable: list[Gpu], count: int, log: Callable[[str], None]) -> Itera
             time.sleep(_POLL_S)
             slot = _take(directory, usable, count, held)
         yield slot
+
+
+@contextmanager
+def process_slot(name: str) -> Iterator[None]:
+    """Have one GPU, or without GPUs the machine, to this process, in which CUDA sees no other.
+
+    To be entered before anything asks CUDA for a GPU, as an import may: it reads the variable once.
+
+    Args:
+        name: of what waits for it, for the log and the terminal.
+
+    Raises:
+        InputError: as `own_slot`.
+    """
+
+    def tell(line: str) -> None:
+        for stream in (sys.stderr, sys.__stderr__):
+            print(f"[{name}] {line}", file=stream)
+
+    with own_slot(usable_gpus(os.environ), 1, tell) as slot:
+        os.environ |= slot.environment()
+        yield
 
 
 def _take(directory: int, usable: list[Gpu], count: int, held: ExitStack) -> Slot | None:

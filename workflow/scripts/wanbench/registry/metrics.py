@@ -47,7 +47,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
     "Settings": (
         *(Metric(row.key, TEXT if row.type == "numbers" else row.type, meaning=row.known, empty="without effect, or none" if row.nullable else "")
         for row in settings.ROWS if row.role != settings.DERIVED),
-        Metric("attention_kernel", TEXT, meaning="the kernel that computed self-attention: cudnn, efficient, flash or math of torch; flash_3, flash_2 or cutlass of xformers", empty="of another package, or not complete"),
+        Metric("attention_kernel", TEXT, meaning="the kernel that computed self-attention: cudnn, efficient, flash or math of torch; flash_3, flash_2 or cutlass of xformers", empty="of another package or another version of it, or not complete"),
         Metric("compiled_frames", WHOLE, meaning="functions that were compiled and ran", empty="nothing to compile, or not complete"),
         Metric("prompt_tokens_cut", WHOLE, meaning="tokens at the end of the prompt that had no effect, since the pipeline takes 512", empty="not complete"),
         Metric("negative_prompt_tokens_cut", WHOLE, meaning="the same of the negative prompt", empty="as `prompt_tokens_cut`, or guidance is off"),
