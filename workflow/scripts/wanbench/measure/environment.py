@@ -18,7 +18,7 @@ from wanbench.util.text import one_line
 
 _PACKAGES = (
     *("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg"),
-    *("peft", "torchao", "xformers"),
+    *("triton", "peft", "torchao", "xformers"),
 )
 
 
@@ -42,7 +42,7 @@ def software_and_hardware(device: Any, conda_env: str | None) -> dict[str, Any]:
         "software_deployment": NONE if conda_env is None else CONDA,
         "conda_env": conda_env,
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES},
+        "packages": {name: _version(name) for name in _PACKAGES} | {"cudnn": _cudnn(torch)},
         "platform": f"{platform.system()} {platform.machine()}",
         **host_facts(),
         "cpu_cores_logical": psutil.cpu_count(),
@@ -73,6 +73,12 @@ def _gpu(torch: Any) -> dict[str, Any]:
         "compute_capability": f"{properties.major}.{properties.minor}",
         "multiprocessors": properties.multi_processor_count,
     }
+
+
+def _cudnn(torch: Any) -> str | None:
+    """Version of the library that computes attention and convolutions; None without a GPU's build of torch."""
+    number = torch.backends.cudnn.version()
+    return number and f"{number // 10000}.{number // 100 % 100}.{number % 100}"
 
 
 def _version(package: str) -> str | None:
