@@ -4,17 +4,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wanbench.analysis.numbers import fixed, gigabytes
-from wanbench.report.cells import without_empty
+from wanbench.report.cells import supported, without_empty
 from wanbench.report.render import rendered, shown
 
 _TEXTS = ("Settings", "Verdict", "Reason")
+# Relative: a video of few steps, scaled.
+_SPREAD = 0.01
 
 
 def tune_page(result: Mapping[str, Any]) -> str:
     """The page of `wanbench.tuning.tuning_result.result_of`."""
-    return rendered(
-        "tune.md.j2", result=result, texts=_TEXTS, front=_rows(result["front"]), trials=_rows(result["trials"])
-    )
+    rows = {"front": _rows(result["front"]), "trials": _rows(result["trials"])}
+    return rendered("tune.md.j2", result=result, spread=_SPREAD, texts=_TEXTS, **rows)
 
 
 def _rows(trials: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
@@ -26,7 +27,7 @@ def _row(trial: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, str]:
     again = f" ({suffix})" if suffix == "confirmed" else ""
     return {
         "Settings": shown(trial["settings"] + again),
-        "Video (s)": fixed(answer.get("video_s")),
+        "Video (s)": supported(answer.get("video_s"), _SPREAD),
         "s/step": fixed(answer.get("step_s"), 3),
         "Decoding (s)": fixed(answer.get("decoding_s")),
         "Used (GB)": gigabytes(answer.get("gpu_used_bytes")),

@@ -45,8 +45,6 @@ _NEVER: dict[tuple[str, Any], str] = {
 }
 # Decodings of equal cases on one GPU differ by less.
 _ALIKE = 0.01
-# Two settings so near each other alternate.
-_NEAR = 0.03
 _CONFIRMED_STEPS = 5
 _TRANSIENT = {"sampling_gaps", "unaccounted_time", "step_time_changed", "other_process", "slowed_down"}
 
@@ -79,6 +77,12 @@ class Search:
         self.confirmed: Answer | None = None
         with suppress(_Wanted):
             self._search()
+
+    @property
+    def fastest(self) -> Trial | None:
+        """Of the trials that fit, whatever they change of the video."""
+        fitting = (trial for trial in self.trials if trial.verdict in (BEST, WORSE))
+        return min(fitting, key=lambda trial: trial.answer.video_s, default=None)
 
     def _search(self) -> None:
         capped = "gpu_memory_gb" in self.goal.fixed
@@ -133,18 +137,18 @@ class Search:
         trial = self._trial(best.changed | change)
         if trial.name == best.name or not self._ask(trial) or not self._within(trial):
             return best
-        (old_s, old_spread_s), (new_s, new_spread_s) = (_time(each.answer, stage) for each in (best, trial))
+        (old_s, _), (new_s, _) = (_time(each.answer, stage) for each in (best, trial))
         said = f"{new_s:.4g} s {'a step' if stage == 'steps' else 'of decoding'}, beside {old_s:.4g}"
-        if new_s + new_spread_s < old_s - old_spread_s:
+        if _surely_less(trial, best, stage):
             return self._close(trial, BEST, said)
         self._close(trial, WORSE, said)
         return best
 
     def _final(self, best: Trial) -> Trial:
-        """The two best of the steps alternate, A B B A, where they are near: a GPU that gets warm favours neither."""
+        """The two best of the steps alternate, A B B A, where their spreads overlap: a warm GPU favours neither."""
         rest = [trial for trial in self.trials if trial.verdict in (BEST, WORSE) and trial is not best]
         second = min(rest, key=lambda trial: trial.answer.step_s, default=None)
-        if second is None or second.answer.step_s > (1 + _NEAR) * best.answer.step_s:
+        if second is None or _surely_less(best, second, "steps"):
             return best
         times: dict[str, list[float]] = {best.name: [], second.name: []}
         for trial, number in ((best, 1), (second, 1), (second, 2), (best, 2)):
@@ -153,7 +157,10 @@ class Search:
                 return best
             self._close(again, REFERENCE, f"finalist: {again.answer.step_s:.4g} s a step")
             times[trial.name].append(again.answer.step_s)
-        return second if sum(times[second.name]) < sum(times[best.name]) else best
+        if sum(times[second.name]) >= sum(times[best.name]):
+            return best
+        second.verdict, second.reason = BEST, "faster of the two finalists"
+        return second
 
     def _with_loss(self) -> None:
         """From the best exact one, or from a faster placement that a loss makes possible."""
@@ -277,6 +284,12 @@ def _resolved(settings: str) -> Case | str:
         return resolve_cases({"cases": {"tune": json.loads(settings)}}, "")[0]
     except InputError as error:
         return str(error).partition("': ")[2]
+
+
+def _surely_less(trial: Trial, than: Trial, stage: str) -> bool:
+    """Whether its time is the lower one beyond the spread of both."""
+    (time_s, spread_s), (other_s, other_spread_s) = (_time(each.answer, stage) for each in (trial, than))
+    return time_s + spread_s < other_s - other_spread_s
 
 
 def _time(answer: Answer, stage: str) -> tuple[float, float]:
