@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from wanbench.cases.checkpoint_weights import BadCheckpoint, tensors_of
+from wanbench.cases.checkpoint_folder import BadCheckpoint, tensors_of
 from wanbench.cases.first_frame import problem_of_image
 from wanbench.cases.scale import is_published
 from wanbench.cases.schema import not_allowed, shown
