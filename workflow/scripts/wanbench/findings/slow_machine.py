@@ -19,7 +19,6 @@ _SLOW: dict[str, tuple[str, str]] = {
     "ONEDNN_MAX_CPU_ISA": ("(?!ALL|DEFAULT).*", "oneDNN does without the CPU's newest instructions"),
     "DNNL_MAX_CPU_ISA": ("(?!ALL|DEFAULT).*", "oneDNN does without the CPU's newest instructions"),
     "MKL_ENABLE_INSTRUCTIONS": (".*", "MKL does without the CPU's newest instructions"),
-    "MKL_DEBUG_CPU_TYPE": (".*", "MKL takes the CPU for another"),
     "NCCL_P2P_DISABLE": ("1", "GPUs exchange data by way of the host"),
     "NCCL_SHM_DISABLE": ("1", "GPUs exchange data by way of the network"),
     "OMP_WAIT_POLICY": ("PASSIVE", "threads sleep between loops"),
@@ -47,11 +46,9 @@ def slow_variables(context: Context) -> Iterator[Found]:
 @rule
 def few_cores(context: Context) -> Iterator[Found]:
     evidence = context.numbers("cpu_quota_cores", "cpu_cores_allowed", "cpu_cores_logical")
-    logical = evidence.get("cpu_cores_logical")
-    if logical is not None and (usable := min(evidence.values())) < logical:
-        by_quota = usable == evidence.get("cpu_quota_cores")
-        few = usable < _FEW_CORES
-        yield Found(WARNING if few else NOTE, evidence, said={"usable": usable, "by_quota": by_quota, "few": few})
+    usable = min(evidence.values(), default=_FEW_CORES)
+    if usable < min(_FEW_CORES, evidence.get("cpu_cores_logical", 0)):
+        yield Found(WARNING, evidence, said={"usable": usable, "by_quota": usable == evidence.get("cpu_quota_cores")})
 
 
 @rule
