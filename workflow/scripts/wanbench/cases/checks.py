@@ -36,11 +36,7 @@ class Settings(dict[str, Any]):
 
 
 def check_effect(settings: Settings, where: str, row: Setting, own: dict[str, Any]) -> None:
-    """Set a setting without effect to None, where it comes from the defaults of the file.
-
-    Raises:
-        InputError: the case names it itself.
-    """
+    """Set a setting without effect to None where it comes from the defaults of the file, and refuse the case's own."""
     if row.has_effect(settings):
         return
     if row.key in own:

@@ -28,17 +28,13 @@ WITH_SEVERAL_GPUS = {
 
 
 def check_gpus(settings: dict[str, Any], where: str) -> None:
-    """Check that a case can be shared out to its `gpus`; without size or frames, as far as its model decides.
-
-    Raises:
-        InputError: one line that begins with `where`.
-    """
+    """Check that a case can be shared out to its `gpus`; without size or frames, as far as its model decides."""
     gpus, model = settings["gpus"], settings["model"]
     if gpus == 1:
         return
     heads, token_count, at_size, and_tokens = _attention_heads(settings), 0, "", ""
     if "size" in settings and "frames" in settings:
-        width_px, height_px = (int(part) for part in settings["size"].split("*"))
+        width_px, height_px = map(int, settings["size"].split("*"))
         token_count = tokens(MODELS[model], settings["frames"], width_px, height_px)
         at_size, and_tokens = f" at {settings['size']}", f" and the {token_count} tokens"
     if heads % gpus or token_count % gpus:
