@@ -40,14 +40,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know or to act on, in words.
-
-    Attributes:
-        rule: name of the rule, stable across reports.
-        severity, evidence, advised: as in `Found`.
-        text: what was found, as the report prints it.
-        advice: what to do; empty where there is nothing to do.
-    """
+    """What the rule of a name found, as in `Found`, and in words: what it is, and what to do, which may be empty."""
 
     rule: str
     severity: str
@@ -127,12 +120,6 @@ class Context:
             for index, row in steps
             if index and index not in self.switch_steps and row.stage == stage_names.step_inference(index)
         ]
-
-    @cached_property
-    def typical_stages(self) -> list[Mapping[str, Any]]:
-        """What `typical_rows` sums up: each of these stages in each of the measured runs, in order."""
-        names = {row.stage for row in self.typical_rows}
-        return [stage for stage in self.stages if stage["stage"] in names and stage["measured"]]
 
     def denoising_mean(self, measure: str) -> float | None:
         """Mean of a share over the typical steps, weighted by time."""
