@@ -94,7 +94,7 @@ def _check_guidance(settings: Settings, where: str) -> None:
 # plain. TorchAO's products by row take bfloat16. The rest was never tried together.
 _UNHOOKED = {"offload": ("none", "model")}
 _UNTRIED = {"cache": ("none",), "gpus": (1,), "lora": (None,), "lora_low_noise": (None,)}
-_NEEDS: dict[str, dict[str, tuple[Any, ...]]] = {
+NEEDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "compile": _UNHOOKED | {"layerwise_casting": ("none",)},
     "vae_memory_format": _UNHOOKED,
     "quantization": _UNHOOKED | _UNTRIED | {"dtype": ("bfloat16",), "layerwise_casting": ("none",)},
@@ -104,7 +104,7 @@ _NEEDS: dict[str, dict[str, tuple[Any, ...]]] = {
 
 def _check_needs(settings: Settings, where: str, key: str) -> None:
     value, neutral = settings[key], SETTINGS[key].neutral
-    for other, allowed in _NEEDS[key].items() if value != neutral else ():
+    for other, allowed in NEEDS[key].items() if value != neutral else ():
         if settings[other] not in allowed:
             raise not_allowed(where, key, value, f"{neutral} with {other}: {settings[other]}")
 
@@ -149,7 +149,7 @@ CHECKS: dict[str, Callable[[Settings, str], None]] = {
     "guidance": _check_guidance,
     **{key: partial(_check_lora, key=key) for key in ("lora", "lora_low_noise")},
     "lora_weight": _check_lora_weight,
-    **{key: partial(_check_needs, key=key) for key in _NEEDS},
+    **{key: partial(_check_needs, key=key) for key in NEEDS},
     "image": _check_image,
     **{key: partial(_check_beside_gpus, key=key) for key in WITH_SEVERAL_GPUS},
     "gpus": check_gpus,

@@ -6,6 +6,7 @@ from itertools import product
 from typing import Any
 
 from wanbench.analysis.comparable import shown_setting
+from wanbench.cases.checks import NEEDS
 from wanbench.cases.several_gpus import PARALLEL_OFFLOAD
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.findings.basis import Context
@@ -25,8 +26,7 @@ _LOSSY: tuple[_Changes, ...] = (
 _OFFLOADED: tuple[_Changes, ...] = (_NOTHING, {"offload": "model"}, {"offload": "group_stream"})
 _RESIDENT: tuple[_Changes, ...] = ({"offload": "none"},)
 _COMPILED: tuple[_Changes, ...] = (_NOTHING, {"compile": "repeated_blocks"})
-# Hooks on every layer break compiled blocks into pieces, so that no case may have both.
-COMPILES_WITH = ("none", "model")
+_COMPILES_WITH = NEEDS["compile"]["offload"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def option(context: Context, **wanted: Any) -> Option | None:
         del changes["vae_dtype"]
     if not changes or (case.gpus > 1 and changes.get("offload", "none") not in PARALLEL_OFFLOAD):
         return None
-    if replace(case, **changes).offload not in COMPILES_WITH:
+    if replace(case, **changes).offload not in _COMPILES_WITH:
         if changes.get("compile", "none") != "none":
             return None
         if case.compile != "none":
