@@ -25,9 +25,7 @@ rule fidelity:
 
 rule tabulate:
     input:
-        traces=traces,
-        grid=grid_of_kept,
-        fidelity=fidelity_of,
+        unpack(tabulated),
     output:
         csv=[shown(f"{{folder}}/tables/{table}.csv", "Tables", table=table) for table in TABLES],
         parquet=expand("{{folder}}/tables/{table}.parquet", table=TABLES),
