@@ -1,6 +1,5 @@
 """What a grid will need, before anything runs."""
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,6 +19,7 @@ from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.estimate.plan import Needs, needs_of, plan_text, time_text
 from wanbench.telemetry.gpus import Gpu
 from wanbench.telemetry.nvml import NvmlUnavailable
+from wanbench.trace.writer import write_trace
 
 L40S = Gpu("GPU-0", 48_000_000_000, "NVIDIA L40S")
 HAS = {"no_answer": "", "host_bytes": 64_000_000_000, "free_disk_bytes": 9_000_000_000}
@@ -85,7 +85,7 @@ def test_the_expected_time_is_of_the_own_trace_and_else_of_a_kept_case_on_this_k
     assert 80 < by_datasheet.time_s < 160
     assert expected_time(ten_steps(attention="flex"), tmp_path, kept, "NVIDIA H200") is None
     trace = {"status": "ok", "digests": {"case_sha256": case_sha256(case)}, "total_duration_s": 55.5}
-    (tmp_path / "full.json").write_text(json.dumps(trace))
+    write_trace(tmp_path / "full.json", trace | {"traceEvents": []})
     assert expected_time(case, tmp_path, kept, None) == Expected(55.5, "its trace")
     # Of other settings it says nothing.
     assert expected_time(replace(case, seed=1), tmp_path, [], None) is None

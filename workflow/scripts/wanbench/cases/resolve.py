@@ -140,7 +140,7 @@ def _checked(
     settings = Settings({key: value for key, value in values.items() if value is not _WRONG})
     own = {key: value for key, value in own.items() if value is not _WRONG}
     effects = [(row.key, partial(check_effect, row=row, own=own)) for row in _CONDITIONAL]
-    for key, check_setting in (*effects, ("checkpoint", find_checkpoint), *CHECKS.items()):
+    for key, check_setting in (*effects, ("checkpoint", find_checkpoint), *CHECKS):
         try:
             check_setting(settings, where)
         except Unknown:

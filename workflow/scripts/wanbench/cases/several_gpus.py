@@ -15,16 +15,6 @@ from wanbench.util.paths import named_path
 # `_AttentionBackendRegistry._supports_context_parallel` of diffusers, of the backends that a case may name.
 _PARALLEL_ATTENTION = "native _native_cudnn _native_flash flash flash_hub _flash_3_hub sage sage_hub"
 PARALLEL_ATTENTION = tuple(_PARALLEL_ATTENTION.split())
-# With hooks on every layer a GPU waits for the slowest copy of all GPUs at each layer, and whether copies on streams of
-# their own keep clear of NCCL's was never seen on several GPUs.
-PARALLEL_OFFLOAD = ("none", "model")
-
-WITH_SEVERAL_GPUS = {
-    "offload": PARALLEL_OFFLOAD,
-    "attention": PARALLEL_ATTENTION,
-    # A cache decides by a GPU's own part of the tokens, so that GPUs may decide differently and wait forever.
-    "cache": ("none",),
-}
 
 
 def check_gpus(settings: dict[str, Any], where: str) -> None:

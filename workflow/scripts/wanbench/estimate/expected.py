@@ -1,7 +1,6 @@
 """How long a case is likely to take on the GPU of this machine: from what was measured before."""
 
 import csv
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ from wanbench.estimate.gpu_facts import find_gpu
 from wanbench.estimate.prediction import predict, read_fit
 from wanbench.models.facts import MODELS
 from wanbench.registry import settings
+from wanbench.registry.stages import OK
+from wanbench.trace.writer import read_head
 from wanbench.util.errors import InputError
 
 # What a case and a kept one must have in common. The time of other steps follows from the time of a step.
@@ -39,18 +40,14 @@ def expected_time(case: Case, traces: Path, kept: Iterable[Mapping[str, str]], g
         kept: rows of `tables/cases.csv` of measured cases.
         gpu: name of the GPU here; None without one.
     """
-    file = traces / f"{case.name}.json"
-    try:
-        trace = json.loads(file.read_text("utf-8"))
-        if trace["status"] == "ok" and trace["digests"]["case_sha256"] == case_sha256(case):
-            return Expected(trace["total_duration_s"], "its trace")
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # None that could be read: the report names it.
+    trace = read_head(traces / f"{case.name}.json") or {}
+    if trace.get("status") == OK and trace.get("digests", {}).get("case_sha256") == case_sha256(case):
+        return Expected(trace["total_duration_s"], "its trace")
     here = {key: _text(getattr(case, key)) for key in _SAME}
     for row in kept:
         # A table of before there was a setting has no column of it.
         same = all(row.get(key, "") == here[key] for key in _SAME)
-        alike = row["status"] == "ok" and row["gpu_name"] == gpu and same
+        alike = row["status"] == OK and row["gpu_name"] == gpu and same
         if alike and (row["step_s"] or int(row["steps"]) == case.steps):
             more = (case.steps - int(row["steps"])) * (case.warmup + case.repeats) * float(row["step_s"] or 0)
             return Expected(float(row["total_duration_s"]) + more, f"kept case {row['case']}")

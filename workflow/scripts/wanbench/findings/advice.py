@@ -7,7 +7,6 @@ from typing import Any
 
 from wanbench.analysis.comparable import shown_setting
 from wanbench.cases.checks import NEEDS
-from wanbench.cases.several_gpus import PARALLEL_OFFLOAD
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.findings.basis import Context
 from wanbench.registry.settings import SETTINGS
@@ -70,7 +69,7 @@ def option(context: Context, **wanted: Any) -> Option | None:
     # One data type of 16 bit saves as much as the other.
     if changes.get("vae_dtype") == "bfloat16" and case.vae_dtype == "float16":
         del changes["vae_dtype"]
-    if not changes or (case.gpus > 1 and changes.get("offload", "none") not in PARALLEL_OFFLOAD):
+    if not changes or (case.gpus > 1 and changes.get("offload", "none") not in NEEDS["gpus"]["offload"]):
         return None
     if replace(case, **changes).offload not in _COMPILES_WITH:
         if changes.get("compile", "none") != "none":
