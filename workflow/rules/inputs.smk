@@ -43,19 +43,6 @@ def asked(resource):
     return ask
 
 
-# Functions, since Snakemake takes braces in a text for wildcards, and a path may have them.
-def grid_name(wildcards):
-    return GRID_FILE
-
-
-def baseline_name(wildcards):
-    return str(OPTIONS.get("baseline", ""))
-
-
-def baseline_traces(wildcards):
-    return [str(file) for file in BASELINE_FILES]
-
-
 # Beside kept traces there can be their grid, which may have cases without any, and their figures of fidelity.
 KEPT_BESIDE = {"grid": "grid.yaml", "fidelity": "tables/fidelity.csv"}
 CASE_TRACES = expand("results/traces/{case}.json", case=CASES)

@@ -121,6 +121,7 @@ rule outcome:
         "../../envs/report.yaml"
     params:
         **made_with("check_outcome.py"),
-        grid=grid_name,
+        # No text, in which Snakemake would take braces for wildcards.
+        grid=Path(GRID_FILE),
     script:
         "../scripts/check_outcome.py"
