@@ -16,7 +16,7 @@ def warn(message):
 
 
 if TRACED and not any(Path(".snakemake/metadata").glob("*")):
-    warn(of_no_records("results/traces"))
+    warn(of_no_records())
 if OTHER_TRACES:
     warn(of_no_case(OTHER_TRACES, GRID_FILE))
 

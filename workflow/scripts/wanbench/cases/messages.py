@@ -26,10 +26,10 @@ def of_no_case(files: Iterable[str], grid: str) -> str:
     )
 
 
-def of_no_records(folder: str) -> str:
+def of_no_records() -> str:
     """One line for traces of which Snakemake does not know what made them."""
     return (
-        f"{folder} has traces, and .snakemake has no record of them, so a changed case is NOT measured again by "
+        "results/traces has traces, and .snakemake has no record of them, so a changed case is NOT measured again by "
         "itself; the report names the traces that are not of their case. `--forcerun measure` measures all again"
     )
 
