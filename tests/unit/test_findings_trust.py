@@ -43,7 +43,8 @@ def quality(**values: Any) -> Any:
             "slowed_down",
             {"throttled_pct": NOT_HELD | {"thermal_software": 12.5, "power_cap": 80.0}},
             {"throttled_pct": NOT_HELD | {"power_cap": 80.0}},
-            {"thermal_software_pct": 12.5},
+            {"thermal_software_pct": 12.5}
+            | dict.fromkeys(("hardware_slowdown_pct", "thermal_hardware_pct", "power_brake_pct"), 0.0),
         ),
         (
             "sampling_gaps",
@@ -58,6 +59,8 @@ def test_a_failed_check_has_a_finding(
 ) -> None:
     finding = found(tmp_path, alter=quality(**fires))[rule]
     assert (finding.severity, finding.evidence) == ("warning", evidence)
+    # What did not hold the GPU back is not said.
+    assert "thermal_hardware" not in finding.text
     assert rule not in found(tmp_path, alter=quality(**silent))
 
 

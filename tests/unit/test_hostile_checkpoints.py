@@ -81,10 +81,10 @@ PLANT = "import os\nos.mkdir(os.environ['PLANTED'])\n"
 @pytest.mark.parametrize(
     ("alter", "part"),
     [
-        (lambda f: edit(f / "model_index.json", transformer=["planted", "Model"]), '{"transformer": '),
-        (lambda f: edit(f / "model_index.json", transformer=["os", "system"]), "no class of diffusers or transformers"),
-        (lambda f: edit(f / "model_index.json", transformer=["diffusers", "a.b"]), "no class of diffusers"),
-        (lambda f: edit(f / "model_index.json", **{"../x": ["diffusers", "WanPipeline"]}), "no class of diffusers"),
+        (lambda f: edit(f / "model_index.json", transformer=["planted", "Model"]), 'transformer is ["planted"'),
+        (lambda f: edit(f / "model_index.json", tokenizer=["os", "system"]), 'tokenizer is ["os"'),
+        (lambda f: edit(f / "model_index.json", scheduler=["diffusers", "a.b"]), '"a.b"'),
+        (lambda f: edit(f / "model_index.json", **{"../x": ["diffusers", "WanPipeline"]}), "../x is"),
         (lambda f: edit(f / "model_index.json", _class_name=["planted", "Pipeline"]), "names a pipeline of its own"),
         (lambda f: (f / "transformer/diffusers.py").write_text(PLANT), "it holds code (transformer/diffusers.py)"),
         (lambda f: (f / "planted.py").write_text(PLANT), "it holds code (planted.py)"),
@@ -104,7 +104,7 @@ def test_a_checkpoint_with_code_is_refused_before_the_run(
     alter(altered)
     text = refused(lambda: case_of(altered))
     assert text.startswith("tiny: case 'tiny': checkpoint: ")
-    assert part.replace('{"', "{'").replace('": ', "': ") in text
+    assert part in text
     assert not (altered / "planted").exists()
 
 

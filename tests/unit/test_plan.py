@@ -1,6 +1,5 @@
 """What a grid will need, before anything runs."""
 
-import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,9 +19,11 @@ from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.estimate.plan import Needs, needs_of, plan_text, time_text
 from wanbench.telemetry.gpus import Gpu
 from wanbench.telemetry.nvml import NvmlUnavailable
+from wanbench.trace.writer import write_trace
 
 L40S = Gpu("GPU-0", 48_000_000_000, "NVIDIA L40S")
-ONE_GPU = Machine((L40S,), "", 64_000_000_000)
+HAS = {"no_answer": "", "host_bytes": 64_000_000_000, "free_disk_bytes": 9_000_000_000}
+ONE_GPU = Machine((L40S,), **HAS)
 
 
 def ten_steps(**settings: Any) -> Case:
@@ -82,12 +83,9 @@ def test_the_expected_time_is_of_the_own_trace_and_else_of_a_kept_case_on_this_k
     by_datasheet = expected_time(case, tmp_path, kept, "NVIDIA L40S")
     assert "datasheet" in by_datasheet.source
     assert 80 < by_datasheet.time_s < 160
-    by_operations = expected_time(ten_steps(vae_dtype="float16", size="704*1280"), tmp_path, kept, "NVIDIA H200")
-    assert by_operations.source.startswith("operations, at the rate of 0")
-    assert 48 < by_operations.time_s < 75
     assert expected_time(ten_steps(attention="flex"), tmp_path, kept, "NVIDIA H200") is None
     trace = {"status": "ok", "digests": {"case_sha256": case_sha256(case)}, "total_duration_s": 55.5}
-    (tmp_path / "full.json").write_text(json.dumps(trace))
+    write_trace(tmp_path / "full.json", trace | {"traceEvents": []})
     assert expected_time(case, tmp_path, kept, None) == Expected(55.5, "its trace")
     # Of other settings it says nothing.
     assert expected_time(replace(case, seed=1), tmp_path, [], None) is None
@@ -111,22 +109,20 @@ def test_kept_cases_foretell_each_other() -> None:
     assert all(abs(error_s) < max(0.3 * time_s, 20) for error_s, time_s in errors), errors
 
 
-def test_kept_cases_foretell_those_of_other_videos_by_their_operations() -> None:
-    rows = [row for row in kept_cases(ROOT / "results/reference") if row["status"] == "ok" and row["gpus"] == "1"]
+def test_the_datasheet_foretells_kept_cases() -> None:
     errors = []
-    for row in rows:
-        if row["cache"] == "none" and row["weights"] == "random" and row["offload"] not in ("group", "sequential"):
-            texts = ("model", "task", "size", "offload", "compile", "attention", "timesteps")
+    for row in kept_cases(ROOT / "results/reference"):
+        if row["status"] == "ok" and row["gpus"] == "1" and row["cache"] == "none" and row["weights"] == "random":
+            texts = ("model", "task", "size", "offload", "compile", "attention", "timesteps", "quantization", "dtype")
             values = {key: row[key] for key in texts if row[key]}
             values |= {key: int(row[key]) for key in ("steps", "warmup", "repeats")}
             values |= {"image": "config/first_frame.png"} if row["task"] == "i2v" else {}
-            others = [other for other in rows if any(other[key] != row[key] for key in ("model", "task", "size"))]
             case = full_case(unofficial_size=True, **values)
-            if found := expected_time(case, Path("nowhere"), others, row["gpu_name"]):
+            if found := expected_time(case, Path("nowhere"), [], row["gpu_name"]):
                 errors.append(abs(found.time_s / float(row["total_duration_s"]) - 1))
-    assert len(errors) > 40
-    assert max(errors) < 0.5
-    assert sorted(errors)[len(errors) // 2] < 0.12
+    assert len(errors) > 60
+    assert max(errors) < 0.75
+    assert sorted(errors)[len(errors) // 2] < 0.15
 
 
 def test_the_text_says_of_which_kinds_of_cases_its_time_is() -> None:
@@ -158,6 +154,7 @@ def test_cases_that_need_more_than_the_machine_has_are_named() -> None:
     assert machine_lines(needs, ONE_GPU)[1:] == [
         "GPUs that may be used: 1 x NVIDIA L40S, 48.0 GB",
         "Host memory: 64.0 GB",
+        "Free disk: 9.0 GB; a case writes up to 0.1 GB (video, trace, pictures)",
         "Needs more GPUs: 1 case: on_two",
         "Needs more GPU memory: 5 cases: large_0, large_1, large_2 and 2 more",
         "May need more host memory: 1 case: offloaded",
@@ -169,7 +166,7 @@ def test_what_fits_is_said_to_fit() -> None:
 
 
 def test_a_case_on_several_gpus_needs_the_memory_on_each() -> None:
-    machine = Machine((L40S, Gpu("GPU-1", 150_000_000_000, "NVIDIA H200"), L40S), "", 64_000_000_000)
+    machine = Machine((L40S, Gpu("GPU-1", 150_000_000_000, "NVIDIA H200"), L40S), **HAS)
     lines = machine_lines([some_needs(f"on_{n}", gpus=n, gpu_bytes=90_000_000_000) for n in (1, 2)], machine)
     assert "GPUs that may be used: 2 x NVIDIA L40S, 48.0 GB; 1 x NVIDIA H200, 150.0 GB" in lines
     assert "Needs more GPU memory: 1 case: on_2" in lines
@@ -177,15 +174,17 @@ def test_a_case_on_several_gpus_needs_the_memory_on_each() -> None:
 
 def test_without_a_gpu_only_what_cannot_do_without_is_named() -> None:
     needs = [some_needs("big", gpu_bytes=1), some_needs("tiny_on_two", gpus=2, full_scale=False)]
-    lines = machine_lines(needs, Machine((), "", 64_000_000_000))
+    lines = machine_lines(needs, Machine((), **HAS))
     assert lines[1] == "GPUs that may be used: none that NVML knows of"
-    assert lines[3:] == ["Needs a GPU: 1 case: big"]
+    assert lines[4:] == ["Needs a GPU: 1 case: big"]
 
 
 def test_where_nvml_cannot_be_asked_no_case_is_named_for_want_of_a_gpu() -> None:
-    lines = machine_lines([some_needs("big", gpus=2, gpu_bytes=10**12)], Machine(None, "it fails", 64_000_000_000))
+    lines = machine_lines(
+        [some_needs("big", gpus=2, gpu_bytes=10**12)], Machine(None, **HAS | {"no_answer": "it fails"})
+    )
     assert lines[1] == "GPUs that may be used: not known, since it fails"
-    assert lines[3].startswith("No case needs more")
+    assert lines[4].startswith("No case needs more")
 
 
 @pytest.fixture

@@ -147,18 +147,27 @@ def test_weights_that_wait_as_float8_are_its_nearest_values(offload: str, tmp_pa
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"vae_memory_format": "channels_last", "offload": "group"}, "allowed: contiguous with offload: group"),
-        ({"quantization": "int8_rowwise"}, "allowed: none with dtype: float32"),
+        (
+            {"vae_memory_format": "channels_last", "offload": "group"},
+            "allowed: none, model with vae_memory_format: channels_last",
+        ),
+        ({"quantization": "int8_rowwise"}, "allowed: bfloat16 with quantization: int8_rowwise"),
         (
             {"quantization": "int8_rowwise", "dtype": "bfloat16", "offload": "group"},
-            "allowed: none with offload: group",
+            "allowed: none, model with quantization: int8_rowwise",
         ),
-        ({"quantization": "int8_rowwise", "dtype": "bfloat16", "gpus": 2}, "allowed: none with gpus: 2"),
-        ({"layerwise_casting": "float8_e4m3fn", "compile": "repeated_blocks"}, "with layerwise_casting: float8_e4m3fn"),
-        ({"layerwise_casting": "float8_e4m3fn", "offload": "sequential"}, "allowed: none with offload: sequential"),
-        ({"compile": "repeated_blocks", "offload": "sequential"}, "allowed: none with offload: sequential"),
-        ({"compile": "repeated_blocks", "offload": "group"}, "allowed: none with offload: group"),
-        ({"compile": "repeated_blocks", "offload": "group_stream"}, "allowed: none with offload: group_stream"),
+        (
+            {"quantization": "int8_rowwise", "dtype": "bfloat16", "gpus": 2},
+            "allowed: 1 with quantization: int8_rowwise",
+        ),
+        ({"layerwise_casting": "float8_e4m3fn", "compile": "repeated_blocks"}, "none with compile: repeated_blocks"),
+        ({"layerwise_casting": "float8_e4m3fn", "offload": "sequential"}, "allowed: none, model, group with layerwise"),
+        ({"compile": "repeated_blocks", "offload": "sequential"}, "allowed: none, model with compile: repeated_blocks"),
+        ({"compile": "repeated_blocks", "offload": "group"}, "allowed: none, model with compile: repeated_blocks"),
+        (
+            {"compile": "repeated_blocks", "offload": "group_stream"},
+            "allowed: none, model with compile: repeated_blocks",
+        ),
         ({"cache_threshold": 0.1}, r"cache_threshold: 0\.1 has no effect here; .*cache: first_block"),
         ({"lora_weight": 0.5}, "lora_weight: 0.5 has no effect here; allowed: with lora"),
         ({"lora": "absent.safetensors"}, r"lora: \"absent.safetensors\" .*absent.safetensors cannot be read"),

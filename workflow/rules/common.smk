@@ -48,7 +48,7 @@ MEASURE_ENV, REPORT_ENV = map(environment_digest, ("measure", "report"))
 EXPECTED = {"measure": code_digest(SCRIPTS / "measure_case.py", NOT_MEASURED), "env": MEASURE_ENV}
 EXPECTED["case_sha256"] = {name: case_sha256(case) for name, case in CASES.items()}
 # For scripts, where Snakemake does not compare it: limits, places of images, and conda instead of none measure nothing.
-PLACES = {case.name: case.places() for case in RESOLVED}
+PLACES = {name: case.places() for name, case in CASES.items()}
 config |= {"expected": EXPECTED, "limits": LIMITS, "places": PLACES, "snakemake_pid": os.getpid()}
 # An internal of Snakemake: a job whose environment was not activated would run on the host's packages, unnoticed.
 deployed_by = workflow.deployment_settings.deployment_method

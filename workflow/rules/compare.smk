@@ -19,9 +19,9 @@ rule comparison:
     threads: 4
     params:
         **made_with("compare_runs.py"),
-        # Not inputs: a copy's dates say nothing.
-        baseline=baseline_name,
-        baseline_files=baseline_traces,
+        # Not inputs: a copy's dates say nothing. Paths, since Snakemake takes braces in a text for wildcards.
+        baseline=Path(str(OPTIONS.get("baseline", ""))),
+        baseline_files=BASELINE_FILES,
         baseline_digest=baseline_digest(BASELINE_FILES),
         limits=LIMITS,
         busy_machine_pct=THRESHOLDS["busy_machine_pct"],

@@ -11,24 +11,14 @@ TRACED = {file.stem for file in Path("results/traces").glob("*.json")}
 OTHER_TRACES = sorted(f"results/traces/{name}.json" for name in TRACED.difference(CASES))
 
 
-def without_gpu(names):
-    """A line on those of the cases that need a GPU, where none can be used here; empty where nobody can tell."""
-    large = sorted(case.name for case in RESOLVED if case.name in names and is_full_scale(case))
-    machine = this_machine(os.environ) if large else None
-    return of_no_gpu(large, machine.no_answer) if machine and (machine.gpus == () or machine.fails) else ""
-
-
 def warn(message):
     print(f"Warning: {visible(message)}", file=sys.stderr)
 
 
 if TRACED and not any(Path(".snakemake/metadata").glob("*")):
-    warn(of_no_records("results/traces"))
+    warn(of_no_records())
 if OTHER_TRACES:
     warn(of_no_case(OTHER_TRACES, GRID_FILE))
-# An internal of Snakemake: only where jobs run elsewhere is their number given. Then it is there that GPUs are needed.
-if workflow.resource_settings.nodes is None and (line := without_gpu(CASES.keys() - TRACED)):
-    warn(line)
 
 
 # Internals of Snakemake: only its plan knows which cases will be measured, and whether here. Were that found out in
@@ -36,8 +26,10 @@ if workflow.resource_settings.nodes is None and (line := without_gpu(CASES.keys(
 onstart:
     if workflow.local_exec and not workflow.touch:
         measured = {job.wildcards.case for job in workflow.dag.needrun_jobs() if job.rule.name == "measure"}
-        if line := without_gpu(measured):
-            raise WorkflowError(visible(f"Nothing was started: {line}"))
+        large = sorted(name for name in measured if is_full_scale(CASES[name]))
+        machine = this_machine(os.environ) if large else None
+        if machine and (machine.gpus == () or machine.fails):
+            raise WorkflowError(visible(f"Nothing was started: {of_no_gpu(large, machine.no_answer)}"))
 
 
 # Where rule outcome has no part in the run, such as of one case, or of a comparison.

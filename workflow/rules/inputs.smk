@@ -43,19 +43,8 @@ def asked(resource):
     return ask
 
 
-# Functions, since Snakemake takes braces in a text for wildcards, and a path may have them.
-def grid_name(wildcards):
-    return GRID_FILE
-
-
-def baseline_name(wildcards):
-    return str(OPTIONS.get("baseline", ""))
-
-
-def baseline_traces(wildcards):
-    return [str(file) for file in BASELINE_FILES]
-
-
+# Beside kept traces there can be their grid, which may have cases without any, and their figures of fidelity.
+KEPT_BESIDE = {"grid": "grid.yaml", "fidelity": "tables/fidelity.csv"}
 CASE_TRACES = expand("results/traces/{case}.json", case=CASES)
 
 
@@ -78,16 +67,11 @@ def traces(wildcards):
     return kept
 
 
-def grid_of_kept(wildcards):
-    """The grid file beside kept traces, where there is one: it may have cases without any."""
-    file = Path(wildcards.folder, "grid.yaml")
-    return [str(file)] if wildcards.folder != "results" and file.exists() else []
-
-
-def fidelity_of(wildcards):
-    """What settings do to the video; beside kept traces, where it was kept with them."""
-    file = f"{wildcards.folder}/tables/fidelity.csv"
-    return [file] if wildcards.folder == "results" or Path(file).exists() else []
+def tabulated(wildcards):
+    if wildcards.folder == "results":
+        return {"traces": traces(wildcards), "fidelity": ["results/tables/fidelity.csv"]}
+    kept = {name: Path(wildcards.folder, file) for name, file in KEPT_BESIDE.items()}
+    return {"traces": traces(wildcards)} | {name: [str(file)] for name, file in kept.items() if file.exists()}
 
 
 def of_grid(wildcards):
@@ -108,10 +92,9 @@ def asked_gpu(wildcards):
 
 def profiles(wildcards):
     """The profiles that there are: a report does not ask for any."""
-    pattern = "*.json" if wildcards.folder == "results" else "*.json.gz"
-    of_grid = CASES if wildcards.folder == "results" else None
-    files = sorted(Path(wildcards.folder, "kernels").glob(pattern))
-    return [str(file) for file in files if of_grid is None or file.stem in of_grid]
+    kept = wildcards.folder != "results"
+    files = sorted(Path(wildcards.folder, "kernels").glob("*.json.gz" if kept else "*.json"))
+    return [str(file) for file in files if kept or file.stem in CASES]
 
 
 def tune_options(wildcards):
@@ -123,7 +106,7 @@ def tune_options(wildcards):
 def snakemake_options(wildcards):
     options = ["--snakefile", str(Path(workflow.basedir, "Snakefile")), "--cores", "1", "--nolock"]
     options += ["--resources", f"gpu={OPTIONS.get('gpus', 1)}"]
-    prefix = Path(workflow.deployment_settings.conda_prefix or RECORDS / "conda").absolute()
-    return options + (
-        ["--sdm", "conda", "--conda-prefix", str(prefix)] if config["software_deployment"] == "conda" else []
-    )
+    if config["software_deployment"] == "conda":
+        prefix = Path(workflow.deployment_settings.conda_prefix or RECORDS / "conda").absolute()
+        options += ["--sdm", "conda", "--conda-prefix", str(prefix)]
+    return options

@@ -25,9 +25,7 @@ rule fidelity:
 
 rule tabulate:
     input:
-        traces=traces,
-        grid=grid_of_kept,
-        fidelity=fidelity_of,
+        unpack(tabulated),
     output:
         csv=[shown(f"{{folder}}/tables/{table}.csv", "Tables", table=table) for table in TABLES],
         parquet=expand("{{folder}}/tables/{table}.parquet", table=TABLES),
@@ -123,6 +121,7 @@ rule outcome:
         "../../envs/report.yaml"
     params:
         **made_with("check_outcome.py"),
-        grid=grid_name,
+        # No text, in which Snakemake would take braces for wildcards.
+        grid=Path(GRID_FILE),
     script:
         "../scripts/check_outcome.py"

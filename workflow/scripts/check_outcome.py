@@ -18,7 +18,7 @@ from wanbench.trace.writer import write_atomically
 cases = pd.read_parquet(snakemake.input.cases)
 excluded = pd.read_parquet(snakemake.input.excluded)
 findings = findings_of_table(pd.read_parquet(snakemake.input.findings))
-errors = errors_of(cases, excluded, snakemake.params.grid)
+errors = errors_of(cases, excluded, str(snakemake.params.grid))
 outcome = cases_by_outcome(cases, findings)
 report = f"The report: {snakemake.input.report}, {snakemake.input.page}"
 lines = [rendered("counts.j2", outcome=outcome, written="visible"), report]

@@ -23,13 +23,13 @@ cases, excluded = (pd.read_parquet(snakemake.input[name]) for name in ("cases", 
 excluded = excluded.query("of_grid")
 try:
     comparison = compared_runs(
-        snakemake.params.baseline,
-        [Path(file) for file in snakemake.params.baseline_files],
+        str(snakemake.params.baseline),
+        list(snakemake.params.baseline_files),
         [Path(file) for file in snakemake.input.traces],
         dict(zip(excluded["case"], excluded["reason"])),
         Limits(**snakemake.params.limits),
         snakemake.params.busy_machine_pct,
-        Videos(frames_beside(Path(snakemake.params.baseline_files[0])), Path("results/frames"), cases),
+        Videos(frames_beside(snakemake.params.baseline_files[0]), Path("results/frames"), cases),
         snakemake.threads,
     )
 except InputError as error:

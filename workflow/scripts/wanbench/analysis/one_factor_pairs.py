@@ -4,7 +4,7 @@ import pandas as pd
 
 from wanbench.analysis.comparable import COLD, WARM, comparable, with_official_steps
 from wanbench.analysis.tables import records
-from wanbench.registry.settings import METHOD, SETTINGS, WORKLOAD, is_lossy, keys
+from wanbench.registry.settings import LOSSY, METHOD, SETTINGS, WORKLOAD, fidelity, keys
 
 # Times are scaled to the official steps. Seeds, prompts and the like change no time.
 _WORKLOAD = [key for key in keys(WORKLOAD) if key != "steps" and SETTINGS[key].acts_on != "nothing"]
@@ -43,7 +43,7 @@ def one_factor_pairs(cases: pd.DataFrame) -> pd.DataFrame:
 
 def _prepared(cases: pd.DataFrame) -> pd.DataFrame:
     """The cases with what a merge looks at."""
-    table = with_official_steps(cases).assign(lossy=[is_lossy(case) for case in records(cases)])
+    table = with_official_steps(cases).assign(lossy=[fidelity(case) == LOSSY for case in records(cases)])
     table["fixed"] = _joined(table, [*_WORKLOAD, *_MACHINE])
     for key in FACTORS:
         text = table[key].astype("string").str.lower()

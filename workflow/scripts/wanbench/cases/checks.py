@@ -6,13 +6,14 @@ that is only one because of another is none. So all mistakes of a case are repor
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from typing import Any
 
-from wanbench.cases.checkpoint_weights import BadCheckpoint, tensors_of
+from wanbench.cases.checkpoint_folder import BadCheckpoint, tensors_of
 from wanbench.cases.first_frame import problem_of_image
 from wanbench.cases.scale import is_published
 from wanbench.cases.schema import not_allowed, shown
-from wanbench.cases.several_gpus import WITH_SEVERAL_GPUS, check_gpus
+from wanbench.cases.several_gpus import PARALLEL_ATTENTION, check_gpus
 from wanbench.models.facts import MODELS, ModelFacts
 from wanbench.registry.settings import SETTINGS, Setting
 from wanbench.util.errors import InputError
@@ -36,11 +37,7 @@ class Settings(dict[str, Any]):
 
 
 def check_effect(settings: Settings, where: str, row: Setting, own: dict[str, Any]) -> None:
-    """Set a setting without effect to None, where it comes from the defaults of the file.
-
-    Raises:
-        InputError: the case names it itself.
-    """
+    """Set a setting without effect to None where it comes from the defaults of the file, and refuse the case's own."""
     if row.has_effect(settings):
         return
     if row.key in own:
@@ -93,24 +90,27 @@ def _check_guidance(settings: Settings, where: str) -> None:
         raise not_allowed(where, "guidance", guidance, allowed)
 
 
-# What a setting that is not neutral needs of others. With hooks on every layer a compiled block would break into pieces
-# that are compiled one by one, and what lies in memory in a layout or a type of its own would be copied as if it were
-# plain. TorchAO's products by row take bfloat16. The rest was never tried together.
+# What a setting that is not neutral allows of others. With hooks on every layer a compiled block would break into
+# pieces, what lies in memory in a layout or a type of its own would be copied as if it were plain, and each of several
+# GPUs would wait at each layer for the slowest copy of all. A cache decides by a GPU's own part of the tokens, so that
+# several might decide differently and wait forever. TorchAO's products by row take bfloat16. The rest was never tried.
 _UNHOOKED = {"offload": ("none", "model")}
 _UNTRIED = {"cache": ("none",), "gpus": (1,), "lora": (None,), "lora_low_noise": (None,)}
-_NEEDS: dict[str, dict[str, tuple[Any, ...]]] = {
+NEEDS: dict[str, dict[str, tuple[Any, ...]]] = {
     "compile": _UNHOOKED | {"layerwise_casting": ("none",)},
     "vae_memory_format": _UNHOOKED,
     "quantization": _UNHOOKED | _UNTRIED | {"dtype": ("bfloat16",), "layerwise_casting": ("none",)},
     "layerwise_casting": _UNTRIED | {"offload": ("none", "model", "group")},
+    "gpus": _UNHOOKED | {"attention": PARALLEL_ATTENTION, "cache": ("none",)},
 }
 
 
-def _check_needs(settings: Settings, where: str, key: str) -> None:
-    value, neutral = settings[key], SETTINGS[key].neutral
-    for other, allowed in _NEEDS[key].items() if value != neutral else ():
-        if settings[other] not in allowed:
-            raise not_allowed(where, key, value, f"{neutral} with {other}: {settings[other]}")
+def _check_beside(settings: Settings, where: str, key: str) -> None:
+    for other, needs in NEEDS.items():
+        value, allowed = settings.get(other), needs.get(key)
+        if allowed and value not in (None, SETTINGS[other].neutral) and settings[key] not in allowed:
+            texts = ["none" if each is None else str(each) for each in allowed]
+            raise not_allowed(where, key, settings[key], f"{', '.join(texts)} with {other}: {value}")
 
 
 def _check_lora(settings: Settings, where: str, key: str) -> None:
@@ -138,23 +138,15 @@ def _check_image(settings: Settings, where: str) -> None:
         raise InputError(f"{where}: image: {shown(image)} {problem}; allowed: a PNG, JPEG or WebP file")
 
 
-def _check_beside_gpus(settings: Settings, where: str, key: str) -> None:
-    value, gpus, allowed = settings[key], settings["gpus"], WITH_SEVERAL_GPUS[key]
-    if gpus > 1 and value not in allowed:
-        raise not_allowed(where, key, value, f"{', '.join(allowed)} with gpus: {gpus}")
-
-
-# By the key that an error is about, each of which raises InputError. In this order: what one refuses, the later ones do
-# not know.
-CHECKS: dict[str, Callable[[Settings, str], None]] = {
-    "task": _check_task,
-    "size": _check_size,
-    "frames": _check_frames,
-    "guidance": _check_guidance,
-    **{key: partial(_check_lora, key=key) for key in ("lora", "lora_low_noise")},
-    "lora_weight": _check_lora_weight,
-    **{key: partial(_check_needs, key=key) for key in _NEEDS},
-    "image": _check_image,
-    **{key: partial(_check_beside_gpus, key=key) for key in WITH_SEVERAL_GPUS},
-    "gpus": check_gpus,
-}
+# Each raises InputError about a key. In this order: what one refuses, the later ones do not know.
+CHECKS: tuple[tuple[str, Callable[[Settings, str], None]], ...] = (
+    ("task", _check_task),
+    ("size", _check_size),
+    ("frames", _check_frames),
+    ("guidance", _check_guidance),
+    *((key, partial(_check_lora, key=key)) for key in ("lora", "lora_low_noise")),
+    ("lora_weight", _check_lora_weight),
+    ("image", _check_image),
+    *((key, partial(_check_beside, key=key)) for key in dict.fromkeys(chain(*NEEDS.values()))),
+    ("gpus", check_gpus),
+)

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-import string
+import re
 from typing import Any
 
 from wanbench.cases.schema import check, nearest, shown
@@ -28,13 +28,12 @@ def expand_grid(grid: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
     fixed: dict[str, Any] = grid.get("set", {})
     excluded: list[dict[str, Any]] = grid.get("exclude", [])
     _check_axes(axes, fixed, excluded, where)
-    unused = list(range(len(excluded)))
     cases: dict[str, dict[str, Any]] = {}
+    unused = list(excluded)
     for values in itertools.product(*axes.values()):
         combination = dict(zip(axes, values))
-        matching = [i for i, pattern in enumerate(excluded) if _matches(pattern, combination)]
-        if matching:
-            unused = [i for i in unused if i not in matching]
+        if matching := [pattern for pattern in excluded if pattern.items() <= combination.items()]:
+            unused = [pattern for pattern in unused if pattern not in matching]
             continue
         name = _name(grid["name"], combination, where)
         if name in cases:
@@ -43,8 +42,8 @@ def expand_grid(grid: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
                 f"allowed: a pattern with every axis in braces: {', '.join('{' + axis + '}' for axis in axes)}"
             )
         cases[name] = fixed | combination
-    for i in unused:
-        raise InputError(f"{where}: exclude: {shown(excluded[i])} matches no combination of the axes")
+    for pattern in unused:
+        raise InputError(f"{where}: exclude: {shown(pattern)} matches no combination of the axes")
     return cases
 
 
@@ -66,27 +65,14 @@ def _check_axes(axes: dict[str, list[Any]], fixed: dict[str, Any], excluded: lis
                 raise InputError(f"{where}: exclude: unknown key {key!r}{hint}; allowed: {', '.join(axes)}")
 
 
-def _matches(pattern: dict[str, Any], combination: dict[str, Any]) -> bool:
-    return all(combination[key] == value for key, value in pattern.items())
-
-
 def _name(pattern: str, combination: dict[str, Any], where: str) -> str:
-    words = {key: _word(value) for key, value in combination.items()}
-    try:
-        fields = [
-            (field, bool(spec or conversion))
-            for _, field, spec, conversion in string.Formatter().parse(pattern)
-            if field is not None
-        ]
-    except ValueError as error:
-        raise InputError(f"{where}: name: {shown(pattern)} is no pattern: {error}") from None
-    for field, formatted in fields:
-        if field not in words:
-            hint = nearest(field, words)
-            raise InputError(f"{where}: name: unknown axis {{{field}}}{hint}; allowed: {', '.join(words)}")
-        if formatted:
-            raise InputError(f"{where}: name: {shown(pattern)} formats {{{field}}}; allowed: {{{field}}} as it is")
-    return pattern.format(**words)
+    def word(match: re.Match[str]) -> str:
+        if (axis := match[1]) not in combination:
+            hint = nearest(axis, combination)
+            raise InputError(f"{where}: name: unknown axis {{{axis}}}{hint}; allowed: {', '.join(combination)}")
+        return _word(combination[axis])
+
+    return re.sub(r"\{([^{}]*)\}", word, pattern)
 
 
 def _word(value: Any) -> str:

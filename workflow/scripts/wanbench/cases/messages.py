@@ -7,7 +7,6 @@ from wanbench.util.text import one_line
 
 # Traces of cases that the grid does not have now can wait here, where nothing reads them.
 _ASIDE = "results/aside/traces"
-_MOST_NAMED = 3
 
 
 def of_failed_case(case: str, status: str, stage: str | None, error_type: str | None, message: str) -> str:
@@ -18,11 +17,7 @@ def of_failed_case(case: str, status: str, stage: str | None, error_type: str | 
 
 
 def of_no_case(files: Iterable[str], grid: str) -> str:
-    """One line that names traces of cases that the grid does not have, and says what to do.
-
-    Args:
-        grid: the grid file, as the user would write it.
-    """
+    """One line that names traces of cases that the grid does not have, and says what to do."""
     listed = shlex.join(one_line(file) for file in files)
     return (
         f"{grid} has no cases for these traces, so they are excluded. Put the cases back, delete what they left "
@@ -31,10 +26,10 @@ def of_no_case(files: Iterable[str], grid: str) -> str:
     )
 
 
-def of_no_records(folder: str) -> str:
+def of_no_records() -> str:
     """One line for traces of which Snakemake does not know what made them."""
     return (
-        f"{folder} has traces, and .snakemake has no record of them, so a changed case is NOT measured again by "
+        "results/traces has traces, and .snakemake has no record of them, so a changed case is NOT measured again by "
         "itself; the report names the traces that are not of their case. `--forcerun measure` measures all again"
     )
 
@@ -49,9 +44,8 @@ def of_unwritable(folders: Sequence[str]) -> str:
 
 def a_few(names: Sequence[str]) -> str:
     """The names of a few cases, and how many more there are."""
-    named = ", ".join(names[:_MOST_NAMED])
-    more = len(names) - _MOST_NAMED
-    return f"{named} and {more} more" if more > 0 else named
+    named = ", ".join(names[:3])
+    return f"{named} and {len(names) - 3} more" if len(names) > 3 else named
 
 
 def of_no_checkpoint(file: str, name: str, checkpoint: str) -> str:
@@ -63,12 +57,7 @@ def of_no_checkpoint(file: str, name: str, checkpoint: str) -> str:
 
 
 def of_no_gpu(names: Sequence[str], why: str = "") -> str:
-    """One line for cases that cannot be measured here: which, what is missing, and what can be done.
-
-    Args:
-        names: of one case or more.
-        why: there is no GPU that can be used, where NVML or CUDA_VISIBLE_DEVICES says why.
-    """
+    """One line for cases that cannot be measured here; `why` is what NVML or CUDA_VISIBLE_DEVICES says."""
     need = "1 case needs a GPU" if len(names) == 1 else f"{len(names)} cases need a GPU"
     if why:
         return f"{need} ({a_few(names)}), and none can be used here: {one_line(why)}"

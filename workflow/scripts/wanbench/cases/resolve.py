@@ -1,7 +1,7 @@
 """From the sections of a grid file to resolved, checked cases."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,9 @@ def case_names(content: dict[str, Any], file: str) -> list[str]:
 
 
 def _read(content: dict[str, Any], file: str) -> tuple[dict[str, _Written], _Written, list[str]]:
-    """Settings of a grid file as they are written: by name of the case, and for all; and lines of what is wrong.
+    """Settings as they are written, by name of the case and for all, and lines of what is wrong.
 
     In the place of a value that the schema refuses stands _WRONG.
-
-    Raises:
-        InputError: as of `resolve_cases`, where no case can be known or there is none.
     """
     found = problems_of(content, file)
     lines = [problem.line for problem in found]
@@ -100,22 +97,14 @@ def _read(content: dict[str, Any], file: str) -> tuple[dict[str, _Written], _Wri
             cases |= _grid_cases(content["grid"], cases, file, defaults)
         except InputError as error:
             lines.append(str(error))
-    lines += _of_equal_files(cases, file)
+    first: dict[str, str] = {}
+    for name in cases:
+        if (other := first.setdefault(name.lower(), name)) != name:
+            allowed = "names of which some disks do not take one for another"
+            lines.append(f"{file}: case {name!r} differs from {other!r} in capitals alone; allowed: {allowed}")
     if not cases and not lines:
         raise InputError(f"{file}: no cases; allowed: at least one under cases, or a grid that is not all excluded")
     return cases, defaults, lines
-
-
-def _of_equal_files(names: Iterable[str], file: str) -> list[str]:
-    """A line for each name that differs from an earlier one in capitals alone: some disks have one file for both."""
-    first: dict[str, str] = {}
-    pairs = [(name, first.setdefault(name.lower(), name)) for name in names]
-    allowed = "names of which some disks do not take one for another"
-    return [
-        f"{file}: case {name!r} differs from {other!r} in capitals alone; allowed: {allowed}"
-        for name, other in pairs
-        if name != other
-    ]
 
 
 def _grid_cases(grid: dict[str, Any], taken: Mapping[str, Any], file: str, defaults: _Written) -> dict[str, _Written]:
@@ -143,7 +132,7 @@ def _without_effect(given: _Written) -> set[str]:
 def _checked(
     own: dict[str, Any], defaults: dict[str, Any], where: str, find_checkpoint: Callable[[Settings, str], None]
 ) -> tuple[Settings, list[str]]:
-    """Settings of a case, but those that are wrong; and a line for each mistake that the schema does not see."""
+    """Settings of a case, but those that are wrong, and a line for each mistake that the schema does not see."""
     given = defaults | own
     problems = [] if "model" in given else [f"{where}: model is missing; allowed: {', '.join(MODELS)}"]
     of_model = MODELS[given["model"]].defaults() | {"revision": None} if given.get("model") in MODELS else {}
@@ -151,7 +140,7 @@ def _checked(
     settings = Settings({key: value for key, value in values.items() if value is not _WRONG})
     own = {key: value for key, value in own.items() if value is not _WRONG}
     effects = [(row.key, partial(check_effect, row=row, own=own)) for row in _CONDITIONAL]
-    for key, check_setting in (*effects, ("checkpoint", find_checkpoint), *CHECKS.items()):
+    for key, check_setting in (*effects, ("checkpoint", find_checkpoint), *CHECKS):
         try:
             check_setting(settings, where)
         except Unknown:
@@ -191,7 +180,6 @@ def _find_checkpoint(settings: Settings, where: str, problem_of: Callable[[Path,
 
 
 def _case(name: str, settings: Settings, digest_of: Callable[[Path], str]) -> Case:
-    """The case of settings that are all right."""
     values = {row.key: settings[row.key] for row in ROWS}
     guidance = values["guidance"]
     scales = guidance if isinstance(guidance, list) else [guidance] * len(settings.facts.guidance)

@@ -4,10 +4,9 @@ import difflib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
@@ -32,8 +31,7 @@ def _validator(definition: str | None, file: Path) -> Draft202012Validator:
     return Draft202012Validator(schema)
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """What is wrong, in one line, and the keys that lead to it; an unknown key is the last of them."""
 
     path: tuple[Any, ...]
@@ -100,38 +98,33 @@ def _problems(error: ValidationError, where: str) -> list[Problem]:
     if path[:1] == ("cases",) and len(path) > 1:
         where, shown_path = f"{where}: case {path[1]!r}", path[2:]
     place = ": ".join([where, ".".join(map(str, shown_path))]) if shown_path else where
+    schema, value = error.schema, error.instance
     if error.validator == "additionalProperties":
-        allowed = list(error.schema["properties"])
-        unknown = [name for name in error.instance if name not in allowed]
-        return [Problem((*path, name), _unknown_key(name, error.instance[name], allowed, place)) for name in unknown]
+        allowed = ", ".join(schema["properties"])
+        unknown = {name: nearest(str(name), schema["properties"]) for name in value if name not in schema["properties"]}
+        return [
+            Problem(
+                (*path, name),
+                f"{place}: unknown key {name!r}{hint} with value {shown(value[name])}; allowed: {allowed}",
+            )
+            for name, hint in unknown.items()
+        ]
     if error.validator == "propertyNames" or "propertyNames" in error.absolute_schema_path:
-        name, described = error.instance, error.schema["description"]
-        return [Problem((*path, name), f"{where}: case name {shown(name)} is not allowed; allowed: {described}")]
+        line = f"{where}: case name {shown(value)} is not allowed; allowed: {schema['description']}"
+        return [Problem((*path, value), line)]
     if error.validator == "required":
         # Of several there is an error each, and none says which is its own.
-        missing = [name for name in error.validator_value if name not in error.instance]
-        return [Problem(path, _missing_key(error.schema, (*shown_path, name), where)) for name in missing]
-    return [Problem(path, f"{place}: {shown(error.instance)} is not allowed{_hint(error)}; allowed: {_allowed(error)}")]
-
-
-def _unknown_key(name: Any, value: Any, allowed: list[str], place: str) -> str:
-    hint = nearest(str(name), allowed)
-    return f"{place}: unknown key {name!r}{hint} with value {shown(value)}; allowed: {', '.join(allowed)}"
-
-
-def _missing_key(schema: dict[str, Any], path: tuple[Any, ...], where: str) -> str:
-    allowed = schema["properties"][path[-1]].get("description", schema["description"])
-    return f"{where}: {'.'.join(map(str, path))} is missing; allowed: {allowed}"
-
-
-def _allowed(error: ValidationError) -> str:
-    if "enum" in error.schema:
-        return ", ".join(value if isinstance(value, str) else json.dumps(value) for value in error.schema["enum"])
-    return error.schema.get("description", error.message)
+        missing = [name for name in error.validator_value if name not in value]
+        allowed = {name: schema["properties"][name].get("description", schema["description"]) for name in missing}
+        names = {name: ".".join(map(str, (*shown_path, name))) for name in missing}
+        return [Problem(path, f"{where}: {names[name]} is missing; allowed: {allowed[name]}") for name in missing]
+    allowed = schema.get("description", error.message)
+    if "enum" in schema:
+        allowed = ", ".join(each if isinstance(each, str) else json.dumps(each) for each in schema["enum"])
+    return [Problem(path, f"{place}: {shown(value)} is not allowed{_hint(error)}; allowed: {allowed}")]
 
 
 def _hint(error: ValidationError) -> str:
-    """What may have been meant; or nothing."""
     value = str(error.instance)
     quoted = isinstance(error.instance, str)
     if quoted and re.fullmatch(r"\d+,\d+", value) and error.validator in ("type", "oneOf"):

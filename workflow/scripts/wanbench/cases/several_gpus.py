@@ -15,30 +15,16 @@ from wanbench.util.paths import named_path
 # `_AttentionBackendRegistry._supports_context_parallel` of diffusers, of the backends that a case may name.
 _PARALLEL_ATTENTION = "native _native_cudnn _native_flash flash flash_hub _flash_3_hub sage sage_hub"
 PARALLEL_ATTENTION = tuple(_PARALLEL_ATTENTION.split())
-# With hooks on every layer a GPU waits for the slowest copy of all GPUs at each layer, and whether copies on streams of
-# their own keep clear of NCCL's was never seen on several GPUs.
-PARALLEL_OFFLOAD = ("none", "model")
-
-WITH_SEVERAL_GPUS = {
-    "offload": PARALLEL_OFFLOAD,
-    "attention": PARALLEL_ATTENTION,
-    # A cache decides by a GPU's own part of the tokens, so that GPUs may decide differently and wait forever.
-    "cache": ("none",),
-}
 
 
 def check_gpus(settings: dict[str, Any], where: str) -> None:
-    """Check that a case can be shared out to its `gpus`; without size or frames, as far as its model decides.
-
-    Raises:
-        InputError: one line that begins with `where`.
-    """
+    """Check that a case can be shared out to its `gpus`; without size or frames, as far as its model decides."""
     gpus, model = settings["gpus"], settings["model"]
     if gpus == 1:
         return
     heads, token_count, at_size, and_tokens = _attention_heads(settings), 0, "", ""
     if "size" in settings and "frames" in settings:
-        width_px, height_px = (int(part) for part in settings["size"].split("*"))
+        width_px, height_px = map(int, settings["size"].split("*"))
         token_count = tokens(MODELS[model], settings["frames"], width_px, height_px)
         at_size, and_tokens = f" at {settings['size']}", f" and the {token_count} tokens"
     if heads % gpus or token_count % gpus:

@@ -1,7 +1,6 @@
 """Read a YAML file strictly: what YAML would silently drop is an error."""
 
 import json
-import math
 import re
 import sys
 from collections.abc import Hashable
@@ -13,18 +12,18 @@ import yaml
 from wanbench.util.digests import value_digest
 from wanbench.util.errors import InputError
 from wanbench.util.paths import is_stream, named_path
+from wanbench.util.text import cut
 
 # Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
 _MOST_VALUES = 1_000_000
 _DEEPEST = 100
-# Scalars that mean the same to people, to YAML 1.1 and to later versions of it.
-_INTEGER, _TRUTH, _NONE = (
-    re.compile(r"[-+]?(0|[1-9][0-9]*)"),
-    re.compile("true|false", re.IGNORECASE),
-    re.compile("(?!)"),
-)
-_NUMBER = re.compile(r"[-+]?[0-9]*\.?[0-9]*(e[-+]?[0-9]+)?", re.IGNORECASE)
-_TAB = "a tab, which YAML does not allow there; allowed: spaces"
+# Scalars that mean the same to people, to YAML 1.1 and to later versions of it, by the kind that YAML takes them for.
+_PLAIN = {
+    "int": "[-+]?(0|[1-9][0-9]*)",
+    "float": r"[-+]?[0-9]*\.?[0-9]*(e[-+]?[0-9]+)?",
+    "bool": "true|false",
+    "timestamp": "(?!)",
+}
 
 
 class _StrictLoader(yaml.CSafeLoader):
@@ -47,37 +46,19 @@ def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -
     return loader.construct_mapping(node, deep=True)
 
 
-def _plain_integer(loader: _StrictLoader, node: yaml.ScalarNode) -> int:
-    number = _as_it_reads(node, loader.construct_yaml_int(node), _INTEGER)
-    if abs(number) > sys.float_info.max:
-        raise InputError(f"line {node.start_mark.line + 1}: an integer of {len(node.value)} digits; allowed: up to 308")
-    return number
-
-
-def _finite_number(loader: _StrictLoader, node: yaml.ScalarNode) -> float:
-    number = loader.construct_yaml_float(node)
-    if not math.isfinite(number):
-        raise InputError(f"line {node.start_mark.line + 1}: {node.value} is not allowed; allowed: finite numbers")
-    return _as_it_reads(node, number, _NUMBER)
-
-
-def _plain_truth(loader: _StrictLoader, node: yaml.ScalarNode) -> bool:
-    return _as_it_reads(node, loader.construct_yaml_bool(node), _TRUTH)
-
-
-def _no_date(loader: _StrictLoader, node: yaml.ScalarNode) -> str:
-    return _as_it_reads(node, str(loader.construct_yaml_timestamp(node)), _NONE, "the date ")
-
-
-def _as_it_reads(node: yaml.ScalarNode, value: Any, plain: re.Pattern[str], kind: str = "") -> Any:
+def _scalar(loader: _StrictLoader, node: yaml.ScalarNode) -> Any:
     """The value of a scalar, unless YAML 1.1 takes for it what people read as another: 010 is 8, 1:20 is 80."""
-    if plain.fullmatch(node.value):
+    kind, text = node.tag.rpartition(":")[2], cut(node.value, 40)
+    value = getattr(loader, f"construct_yaml_{kind}")(node)
+    line = f"line {node.start_mark.line + 1}"
+    if kind in ("int", "float") and not abs(value) <= sys.float_info.max:
+        raise InputError(f"{line}: {text} is not allowed; allowed: finite numbers")
+    if re.fullmatch(_PLAIN[kind], node.value, re.IGNORECASE):
         return value
-    read = f"{kind}{value}" if kind else json.dumps(value)
-    meant = "" if kind else f"{read}, or "
-    raise InputError(
-        f"line {node.start_mark.line + 1}: {node.value} is read by YAML as {read}; allowed: {meant}the text in quotes"
-    )
+    if kind == "timestamp":
+        raise InputError(f"{line}: {text} is read by YAML as the date {value}; allowed: the text in quotes")
+    read = json.dumps(value)
+    raise InputError(f"{line}: {text} is read by YAML as {read}; allowed: {read}, or the text in quotes")
 
 
 def _check_size(text: str) -> None:
@@ -107,18 +88,8 @@ def _check_size(text: str) -> None:
             raise InputError(f"its aliases stand for more than {_MOST_VALUES:,} values")
 
 
-def _is_tab(text: str, mark: yaml.Mark) -> bool:
-    lines = text.split("\n")
-    return mark.line < len(lines) and lines[mark.line][mark.column : mark.column + 1] == "\t"
-
-
-for _tag, _constructor in {
-    "int": _plain_integer,
-    "float": _finite_number,
-    "bool": _plain_truth,
-    "timestamp": _no_date,
-}.items():
-    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_tag}", _constructor)
+for _kind in _PLAIN:
+    _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _scalar)
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
 
 
@@ -144,13 +115,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         # Of most of them YAML says no more than that there is a character.
-        problem = _TAB if mark and _is_tab(text, mark) else error.problem or error.context
+        is_tab = mark and text[mark.index : mark.index + 1] == "\t"
+        tab = "a tab, which YAML does not allow there; allowed: spaces"
+        problem = tab if is_tab else error.problem or error.context
         raise InputError(f"{path}: {where}not valid YAML: {problem}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, KeyError, AttributeError) as error:
+        # PyYAML lets others through from values that are none of their type: the date 2001-13-01, !!bool perhaps.
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    except (ValueError, KeyError, AttributeError) as error:
-        # What PyYAML lets through from values that are none of their type: the date 2001-13-01, !!bool perhaps.
-        raise InputError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: is empty or no mapping; allowed: keys with values")
     return content
@@ -164,6 +135,5 @@ def environment_digest(name: str) -> str:
     """
     script = named_path(f"envs/{name}.post-deploy.sh")
     lines = script.read_text("utf-8").splitlines() if script.is_file() else []
-    return value_digest(
-        [read_yaml(named_path(f"envs/{name}.yaml")), *(line for line in lines if not line.startswith("#"))]
-    )
+    commands = [line for line in lines if not line.startswith("#")]
+    return value_digest([read_yaml(named_path(f"envs/{name}.yaml")), *commands])

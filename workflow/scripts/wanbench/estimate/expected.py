@@ -1,30 +1,24 @@
 """How long a case is likely to take on the GPU of this machine: from what was measured before."""
 
 import csv
-import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from wanbench.cases.case import Case, case_sha256
-from wanbench.cases.scale import as_sized, is_full_scale
+from wanbench.cases.scale import as_sized
 from wanbench.estimate.gpu_facts import find_gpu
 from wanbench.estimate.prediction import predict, read_fit
 from wanbench.models.facts import MODELS
-from wanbench.models.flops import step_flops
 from wanbench.registry import settings
+from wanbench.registry.stages import OK
+from wanbench.trace.writer import read_head
 from wanbench.util.errors import InputError
 
 # What a case and a kept one must have in common. The time of other steps follows from the time of a step.
 _SAME = ("model", "task", "size", "frames", "guidance", "weights", *settings.keys(settings.METHOD, settings.REPETITION))
-
-
 # What kept cases took beside generating, with random weights: 17 to 33 s, with text encoding.
 _STARTING_S = 20
-
-# What decides how many operations a second there are, whatever the video.
-_SAME_WAY = ("offload", "compile", "attention", "quantization", "cache", "gpus")
 
 
 @dataclass(frozen=True)
@@ -36,55 +30,28 @@ class Expected:
 
 
 def expected_time(case: Case, traces: Path, kept: Iterable[Mapping[str, str]], gpu: str | None) -> Expected | None:
-    """From an earlier trace of the case, else from a kept case of the same settings on this kind of GPU, else from one
-    that was made in the same way, at its rate of operations a second; else from the GPU's datasheet; else None.
+    """From an earlier trace of the case, else from a kept case of the same settings on this kind of GPU, else from the
+    GPU's datasheet; else None.
 
-    Generations of equal settings on one H200 differed by up to 6.1 %, on two by up to 12 %. Kept cases of other videos
-    foretell each other within 50 %, half of them within 12 %.
+    Generations of equal settings on one H200 differed by up to 6.1 %, on two by up to 12 %.
 
     Args:
         traces: folder of the grid's traces.
         kept: rows of `tables/cases.csv` of measured cases.
         gpu: name of the GPU here; None without one.
     """
-    file = traces / f"{case.name}.json"
-    try:
-        trace = json.loads(file.read_text("utf-8"))
-        if trace["status"] == "ok" and trace["digests"]["case_sha256"] == case_sha256(case):
-            return Expected(trace["total_duration_s"], "its trace")
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # None that could be read: the report names it.
+    trace = read_head(traces / f"{case.name}.json") or {}
+    if trace.get("status") == OK and trace.get("digests", {}).get("case_sha256") == case_sha256(case):
+        return Expected(trace["total_duration_s"], "its trace")
     here = {key: _text(getattr(case, key)) for key in _SAME}
     for row in kept:
         # A table of before there was a setting has no column of it.
         same = all(row.get(key, "") == here[key] for key in _SAME)
-        alike = row["status"] == "ok" and row["gpu_name"] == gpu and same
+        alike = row["status"] == OK and row["gpu_name"] == gpu and same
         if alike and (row["step_s"] or int(row["steps"]) == case.steps):
             more = (case.steps - int(row["steps"])) * (case.warmup + case.repeats) * float(row["step_s"] or 0)
             return Expected(float(row["total_duration_s"]) + more, f"kept case {row['case']}")
-    return _by_operations(case, [row for row in kept if row["gpu_name"] == gpu]) or _by_datasheet(case, gpu)
-
-
-def _by_operations(case: Case, kept: Iterable[Mapping[str, str]]) -> Expected | None:
-    """From the kept case, made in the same way, whose steps have the nearest number of operations."""
-    if not is_full_scale(case) or case.cache != "none" or case.gpus > 1:
-        return None
-    of_case = step_flops(case.model, case.size, case.frames, case.guidance, case.timesteps == "uniform")
-    found = []
-    for row in kept:
-        alike = row["status"] == "ok" and all(row[key] == _text(getattr(case, key)) for key in _SAME_WAY)
-        if alike and row["step_s"] and not (row["lora"] or row["lora_low_noise"]):
-            guidance = [1.0] if row["guidance"] == "off" else [float(scale) for scale in row["guidance"].split(" / ")]
-            flops = step_flops(row["model"], row["size"], int(row["frames"]), guidance, row["timesteps"] == "uniform")
-            found.append((abs(math.log(flops / of_case)), flops, row))
-    if not found:
-        return None
-    _, flops, row = min(found, key=lambda each: each[0])
-    steps = int(row["steps"]) * (int(row["warmup"]) + int(row["repeats"]))
-    rest_s = float(row["total_duration_s"]) - steps * float(row["step_s"])
-    step_s = float(row["step_s"]) * of_case / flops
-    time_s = rest_s + case.steps * (case.warmup + case.repeats) * step_s
-    return Expected(time_s, f"operations, at the rate of {row['case']}")
+    return _by_datasheet(case, gpu)
 
 
 def _by_datasheet(case: Case, gpu: str | None) -> Expected | None:

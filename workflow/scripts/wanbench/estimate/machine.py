@@ -25,22 +25,18 @@ class Machine:
     gpus: tuple[Gpu, ...] | None
     no_answer: str
     host_bytes: int
+    free_disk_bytes: int
     fails: bool = False
-    free_disk_bytes: int | None = None
 
 
 def this_machine(environment: Mapping[str, str]) -> Machine:
-    """What there is here.
-
-    Args:
-        environment: CUDA_VISIBLE_DEVICES in it says which GPUs may be used.
-    """
-    has = {"host_bytes": usable_memory_bytes(), "free_disk_bytes": shutil.disk_usage(".").free}
+    """What there is here; CUDA_VISIBLE_DEVICES of the environment says which GPUs may be used."""
+    has = (usable_memory_bytes(), shutil.disk_usage(".").free)
     # What runs Snakemake need not have the module.
     if find_spec("pynvml") is None:
-        return Machine(None, "the environment that plan ran in has no nvidia-ml-py", **has)
+        return Machine(None, "the environment that plan ran in has no nvidia-ml-py", *has)
     try:
         found = find_gpus(environment)
     except InputError as error:
-        return Machine(None, str(error), fails=True, **has)
-    return Machine(tuple(found.gpus) if found.answered else None, found.reason, fails=not found.answered, **has)
+        return Machine(None, str(error), *has, fails=True)
+    return Machine(tuple(found.gpus) if found.answered else None, found.reason, *has, fails=not found.answered)

@@ -19,9 +19,9 @@ _HEADINGS = ("Case", "GPUs", "GPU memory", "Host memory", "Expected", "At most",
 _WIDTH = 118
 _ANY_SCALE = (
     "Expected is the time of an earlier trace of the case, else of a kept case with its settings on this kind of GPU "
-    "(they foretell each other within 30 %), else of its operations at the rate of a kept case made in the same way "
-    "(within 50 %, half of them within 12 %), else predicted from the GPU's datasheet (docs/prediction.md). At most is "
-    "what a job asks a cluster for, from the settings alone, on whatever GPU, and never more than a case's timeout_s."
+    "(they foretell each other within 30 %), else predicted from the GPU's datasheet (docs/prediction.md; half of the "
+    "kept cases within 14 %). At most is what a job asks a cluster for, from the settings alone, on whatever GPU, and "
+    "never more than a case's timeout_s."
 )
 _FULL_SCALE = (
     "It is 5 to 14 times what the cases took that are kept in results/reference, and up to 24 times "
@@ -32,7 +32,6 @@ _TINY_SCALE = (
     "At tiny scale time is a flat allowance, 2 minutes to start and 5 more to compile, whatever a case computes; host "
     "memory is 6 GB and the decoded video twice for each of a case's processes, and 10 GB more to compile."
 )
-_NO_ESTIMATE = "n/a: no estimate."
 
 
 @dataclass(frozen=True)
@@ -65,70 +64,58 @@ def needs_of(case: Case, expected: Expected | None = None) -> Needs:
 
 def plan_text(needs: Sequence[Needs], machine: Machine) -> str:
     """A table of all cases with the sum of their times, what its figures are, and what the machine has of it."""
-    rows = [
-        (
-            *(each.name, str(each.gpus), _memory_text(each.gpu_bytes), _memory_text(each.host_bytes)),
-            *(time_text(each.expected.time_s) if each.expected else "n/a", time_text(each.time_s)),
-            each.expected.source if each.expected else "nothing measured",
+    paragraphs = [_notes(needs), "", *_of_machine(needs, machine), ""]
+    wrapped = [textwrap.fill(paragraph, _WIDTH, break_on_hyphens=False) for paragraph in paragraphs]
+    return "\n".join([*_table(needs), "", *wrapped])
+
+
+def _table(needs: Sequence[Needs]) -> list[str]:
+    rows = [_HEADINGS]
+    for each in needs:
+        expected = (
+            (time_text(each.expected.time_s), each.expected.source) if each.expected else ("n/a", "nothing measured")
         )
-        for each in needs
-    ]
+        memory = _memory_text(each.gpu_bytes), _memory_text(each.host_bytes)
+        rows.append((each.name, str(each.gpus), *memory, expected[0], time_text(each.time_s), expected[1]))
     known_s = [each.expected.time_s for each in needs if each.expected]
-    of = "" if len(known_s) == len(needs) else f"of {len(known_s)} of {len(needs)} cases"
     expected = time_text(sum(known_s)) if known_s else "n/a"
+    of = "" if len(known_s) == len(needs) else f"of {len(known_s)} of {len(needs)} cases"
     rows.append(("Sum", "", "", "", expected, time_text(sum(each.time_s for each in needs)), of))
-    rows = [_HEADINGS, *rows]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    lines = [
+    return [
         "  ".join([first.ljust(widths[0]), *map(str.rjust, numbers, widths[1:-1]), last]).rstrip()
         for first, *numbers, last in rows
     ]
-    notes = textwrap.fill(_notes(needs), _WIDTH)
-    return "\n".join([*lines, "", notes, "", *_of_machine(needs, machine), ""])
 
 
 def _notes(needs: Sequence[Needs]) -> str:
     full_scale = {each.full_scale for each in needs}
-    unknown = any(each.gpu_bytes is None for each in needs)
-    notes = {_ANY_SCALE: True, _FULL_SCALE: True in full_scale, _TINY_SCALE: False in full_scale, _NO_ESTIMATE: unknown}
-    return " ".join(note for note, holds in notes.items() if holds)
+    scales = {_FULL_SCALE: True in full_scale, _TINY_SCALE: False in full_scale}
+    return " ".join([_ANY_SCALE, *(note for note, holds in scales.items() if holds), "n/a: no estimate."])
 
 
 def _of_machine(needs: Sequence[Needs], machine: Machine) -> list[str]:
     """Lines that say what the machine has, and which cases need more."""
-    too_few = "Needs more GPUs" if machine.gpus else "Needs a GPU"
-    lacking = {
-        too_few: [each.name for each in needs if _has_too_few(each, machine)],
-        "Needs more GPU memory": [each.name for each in needs if _has_too_small(each, machine)],
-        "May need more host memory": [each.name for each in needs if each.host_bytes > machine.host_bytes],
-    }
     lines = [
         "What the machine has where plan was run (of another, such as a cluster's nodes, this says nothing):",
         f"GPUs that may be used: {_gpus_text(machine)}",
         f"Host memory: {_memory_text(machine.host_bytes)}",
-        *_downloads(needs),
-        *_free_disk(machine),
-        *(
-            f"{what}: {len(names)} {'case' if len(names) == 1 else 'cases'}: {a_few(names)}"
-            for what, names in lacking.items()
-            if names
-        ),
+        f"Free disk: {_memory_text(machine.free_disk_bytes)}; a case writes up to 0.1 GB (video, trace, pictures)",
     ]
+    if wanted := sorted({each.download_of for each in needs if each.download_of}):
+        sizes = "about 34 GB for TI2V-5B, 126 GB for each A14B"
+        lines.append(f"To download, unless it is in Hugging Face's cache: {', '.join(wanted)} ({sizes})")
+    lacking = {
+        "Needs more GPUs" if machine.gpus else "Needs a GPU": [n.name for n in needs if _has_too_few(n, machine)],
+        "Needs more GPU memory": [each.name for each in needs if _has_too_small(each, machine)],
+        "May need more host memory": [each.name for each in needs if each.host_bytes > machine.host_bytes],
+    }
+    for what, names in lacking.items():
+        if names:
+            lines.append(f"{what}: {len(names)} {'case' if len(names) == 1 else 'cases'}: {a_few(names)}")
     if not any(lacking.values()):
         lines.append("No case needs more than that, as far as it is known and estimated.")
-    return [line for long in lines for line in textwrap.wrap(long, _WIDTH, break_on_hyphens=False)]
-
-
-def _free_disk(machine: Machine) -> list[str]:
-    if machine.free_disk_bytes is None:
-        return []
-    return [f"Free disk: {_memory_text(machine.free_disk_bytes)}; a case writes up to 0.1 GB (video, trace, pictures)"]
-
-
-def _downloads(needs: Sequence[Needs]) -> list[str]:
-    wanted = sorted({each.download_of for each in needs if each.download_of})
-    sizes = "about 34 GB for TI2V-5B, 126 GB for each A14B"
-    return [f"To download, unless it is in Hugging Face's cache: {', '.join(wanted)} ({sizes})"] if wanted else []
+    return lines
 
 
 def _has_too_few(needs: Needs, machine: Machine) -> bool:
@@ -139,26 +126,20 @@ def _has_too_few(needs: Needs, machine: Machine) -> bool:
 
 
 def _has_too_small(needs: Needs, machine: Machine) -> bool:
-    if not machine.gpus or needs.gpu_bytes is None or needs.gpus > len(machine.gpus):
+    sizes = [gpu.mem_total_bytes for gpu in machine.gpus or ()]
+    if None in sizes or needs.gpu_bytes is None or needs.gpus > len(sizes):
         return False
-    sizes = [gpu.mem_total_bytes for gpu in machine.gpus]
-    if None in sizes:
-        return False
-    largest_first = sorted(sizes, reverse=True)
-    return needs.gpu_bytes > largest_first[needs.gpus - 1]
+    return needs.gpu_bytes > sorted(sizes, reverse=True)[needs.gpus - 1]
 
 
 def _gpus_text(machine: Machine) -> str:
     if machine.gpus is None:
         return f"not known, since {one_line(machine.no_answer)}"
+    not_told = "memory not told by NVML, as where it is the host's"
     kinds = Counter((gpu.name, gpu.mem_total_bytes) for gpu in machine.gpus).items()
-    texts = [f"{count} x {one_line(name)}, {_of_gpu(size)}" for (name, size), count in kinds]
+    texts = [f"{n} x {one_line(name)}, {_memory_text(size) if size else not_told}" for (name, size), n in kinds]
     reason = f" ({one_line(machine.no_answer)})" if machine.no_answer else ""
     return ("; ".join(texts) or "none that NVML knows of") + reason
-
-
-def _of_gpu(size_bytes: int | None) -> str:
-    return "memory not told by NVML, as where it is the host's" if size_bytes is None else _memory_text(size_bytes)
 
 
 def time_text(seconds: float) -> str:

@@ -6,8 +6,7 @@ from itertools import product
 from typing import Any
 
 from wanbench.analysis.comparable import shown_setting
-from wanbench.analysis.tables import CaseRow
-from wanbench.cases.several_gpus import PARALLEL_OFFLOAD
+from wanbench.cases.checks import NEEDS
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.findings.basis import Context
 from wanbench.registry.settings import SETTINGS
@@ -26,29 +25,22 @@ _LOSSY: tuple[_Changes, ...] = (
 _OFFLOADED: tuple[_Changes, ...] = (_NOTHING, {"offload": "model"}, {"offload": "group_stream"})
 _RESIDENT: tuple[_Changes, ...] = ({"offload": "none"},)
 _COMPILED: tuple[_Changes, ...] = (_NOTHING, {"compile": "repeated_blocks"})
-# Hooks on every layer break compiled blocks into pieces, so that no case may have both.
-_COMPILES_WITH = ("none", "model")
+_COMPILES_WITH = NEEDS["compile"]["offload"]
 
 
 @dataclass(frozen=True)
 class Option:
-    """Settings that a case could have instead of its own, as a grid file has them, and what they cost beside time.
+    """Settings that a case could have instead of its own, as a grid file has them.
 
     Attributes:
         peak_bytes: estimated GPU memory with them.
         host_bytes: the most that they put into the host's memory; None where they put nothing there.
-        loses_compilation: blocks that the case compiles are no longer compiled.
     """
 
     settings: tuple[str, ...]
     lossy: bool
     peak_bytes: int
     host_bytes: int | None
-    loses_compilation: bool
-
-    @property
-    def changes_offload(self) -> bool:
-        return any(setting.startswith("offload: ") for setting in self.settings)
 
 
 @dataclass(frozen=True)
@@ -77,7 +69,7 @@ def option(context: Context, **wanted: Any) -> Option | None:
     # One data type of 16 bit saves as much as the other.
     if changes.get("vae_dtype") == "bfloat16" and case.vae_dtype == "float16":
         del changes["vae_dtype"]
-    if not changes or (case.gpus > 1 and changes.get("offload", "none") not in PARALLEL_OFFLOAD):
+    if not changes or (case.gpus > 1 and changes.get("offload", "none") not in NEEDS["gpus"]["offload"]):
         return None
     if replace(case, **changes).offload not in _COMPILES_WITH:
         if changes.get("compile", "none") != "none":
@@ -92,7 +84,6 @@ def option(context: Context, **wanted: Any) -> Option | None:
         lossy=any(SETTINGS[key].is_lossy(value) for key, value in changes.items()),
         peak_bytes=peak_bytes,
         host_bytes=estimated_host_bytes(changed) if changes.get("offload", "none") != "none" else None,
-        loses_compilation=changes.get("compile") == "none",
     )
 
 
@@ -107,12 +98,13 @@ def savings(context: Context) -> list[Option]:
 
 def that_fit(context: Context) -> list[Option]:
     """The cheapest savings with which the case should fit this GPU: with its offload as it is, and with another."""
-    fitting = [saving for saving in savings(context) if fits(context, saving.peak_bytes)]
-    staying = next((saving for saving in fitting if not saving.changes_offload), None)
-    offloaded = next((saving for saving in fitting if saving.changes_offload), None)
-    if staying is not None and offloaded is not None and set(staying.settings) <= set(offloaded.settings):
-        offloaded = None
-    return [saving for saving in (staying, offloaded) if saving is not None]
+    first: dict[bool, Option] = {}
+    for saving in savings(context):
+        if fits(context, saving.peak_bytes):
+            first.setdefault(any(setting.startswith("offload: ") for setting in saving.settings), saving)
+    if len(first) == 2 and set(first[False].settings) <= set(first[True].settings):
+        del first[True]
+    return [first[offloaded] for offloaded in sorted(first)]
 
 
 def without_offload(context: Context) -> Resident:
@@ -142,11 +134,6 @@ def fits(context: Context, peak_bytes: float | None) -> bool | None:
     if peak_bytes is None or total_bytes is None:
         return None
     return bool(peak_bytes <= context.thresholds.full_gpu_memory_pct / 100 * total_bytes)
-
-
-def can_compile(case: CaseRow) -> bool:
-    """Whether compiling is advice that a case could follow: it does not yet, and its offload allows it."""
-    return bool(case["compile"] == "none" and case["offload"] in _COMPILES_WITH)
 
 
 def alternatives(*settings: str) -> Advised:

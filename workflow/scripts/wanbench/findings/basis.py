@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from wanbench.analysis.breakdown import Row
+from wanbench.analysis.comparable import is_cache_at_random
 from wanbench.analysis.figures import mean_over_time
 from wanbench.analysis.tables import CaseRow
 from wanbench.cases.case import Case
@@ -39,14 +40,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know or to act on, in words.
-
-    Attributes:
-        rule: name of the rule, stable across reports.
-        severity, evidence, advised: as in `Found`.
-        text: what was found, as the report prints it.
-        advice: what to do; empty where there is nothing to do.
-    """
+    """What the rule of a name found, as in `Found`, and in words: what it is, and what to do, which may be empty."""
 
     rule: str
     severity: str
@@ -127,12 +121,6 @@ class Context:
             if index and index not in self.switch_steps and row.stage == stage_names.step_inference(index)
         ]
 
-    @cached_property
-    def typical_stages(self) -> list[Mapping[str, Any]]:
-        """What `typical_rows` sums up: each of these stages in each of the measured runs, in order."""
-        names = {row.stage for row in self.typical_rows}
-        return [stage for stage in self.stages if stage["stage"] in names and stage["measured"]]
-
     def denoising_mean(self, measure: str) -> float | None:
         """Mean of a share over the typical steps, weighted by time."""
         return mean_over_time((getattr(row, measure), row.time_s) for row in self.typical_rows)
@@ -152,6 +140,38 @@ class Context:
         total, made = self.row(stage_names.TOTAL_EXECUTION), self.made_at_random
         rest_s = (total.time_s if total else 0.0) - (made.time_s if made else 0.0)
         return rest_s if rest_s > 0 else None
+
+
+def scaled(
+    context: Context,
+    part_s: float,
+    whole_s: float,
+    limit_pct: float,
+    *,
+    generations: int = 1,
+    step_part_s: float = 0,
+    low: bool = False,
+) -> tuple[str, dict[str, float]]:
+    """The severity of a share of so many generations together, and that share at the model's official number of steps.
+
+    A preview exaggerates what is paid once, so it is a note where it is harmless at the official steps. The share there
+    is evidence, where the case ran fewer steps and it is known.
+
+    Args:
+        part_s, whole_s: the share as it was measured.
+        limit_pct: the finding fires from this share on, or below it with `low`.
+        step_part_s: what every further step adds to the part.
+    """
+    more, step_s = context.official_steps - int(context.case["steps"]), context.number("step_s")
+    if more <= 0 or step_s is None or context.case["status"] != stage_names.OK:
+        return BOTTLENECK, {}
+    # How often a cache serves random weights says nothing of more steps.
+    if is_cache_at_random(context.case):
+        return NOTE, {}
+    added = generations * more
+    share_pct = 100 * (part_s + added * step_part_s) / (whole_s + added * step_s)
+    fires = share_pct < limit_pct if low else share_pct >= limit_pct
+    return BOTTLENECK if fires else NOTE, {"official_steps_share_pct": share_pct}
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ def busy_machine(context: Context) -> Iterator[Found]:
 
 @rule
 def step_times_scatter(context: Context) -> Iterator[Found]:
-    times_s = [stage["time_s"] for stage in context.typical_stages]
+    names = {row.stage for row in context.typical_rows}
+    times_s = [stage["time_s"] for stage in context.stages if stage["stage"] in names and stage["measured"]]
     # A change between two times has a finding of its own.
     if context.case["cache"] != "none" or "step_time_changed" in context.failed_checks or len(times_s) < _MIN_STEPS:
         return

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from wanbench.analysis.breakdown import Row
 from wanbench.analysis.mfu import mfu_pct, peak_of
 from wanbench.findings.advice import alternatives
-from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found, rule, total_of
-from wanbench.findings.official_steps import scaled
+from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found, rule, scaled, total_of
 from wanbench.findings.setting_effects import should_compile
 from wanbench.findings.transfers import is_transferring
 from wanbench.registry import stages as stage_names

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wanbench.findings.advice import alternatives, can_compile
+from wanbench.cases.checks import NEEDS
+from wanbench.findings.advice import alternatives
 from wanbench.findings.basis import NOTE, Context, Found, rule
 from wanbench.registry.settings import SETTINGS
 
@@ -25,7 +26,8 @@ def advisable(context: Context, key: str, value: str) -> bool:
 
 def should_compile(context: Context) -> bool:
     """Whether compiling is advice that the case could follow, and that was not seen to bring nothing."""
-    return can_compile(context.case) and advisable(context, "compile", "repeated_blocks")
+    can = context.case["compile"] == "none" and context.case["offload"] in NEEDS["compile"]["offload"]
+    return can and advisable(context, "compile", "repeated_blocks")
 
 
 @rule

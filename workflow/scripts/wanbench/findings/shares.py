@@ -5,8 +5,7 @@ from dataclasses import replace
 
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.findings.advice import alternatives, fits, without_offload
-from wanbench.findings.basis import NOTE, Context, Found, rule, total_of
-from wanbench.findings.official_steps import scaled
+from wanbench.findings.basis import NOTE, Context, Found, rule, scaled, total_of
 from wanbench.findings.setting_effects import advisable
 from wanbench.findings.transfers import typical_transfer_s
 from wanbench.registry import stages as stage_names

@@ -19,7 +19,6 @@ _SLOW: dict[str, tuple[str, str]] = {
     "ONEDNN_MAX_CPU_ISA": ("(?!ALL|DEFAULT).*", "oneDNN does without the CPU's newest instructions"),
     "DNNL_MAX_CPU_ISA": ("(?!ALL|DEFAULT).*", "oneDNN does without the CPU's newest instructions"),
     "MKL_ENABLE_INSTRUCTIONS": (".*", "MKL does without the CPU's newest instructions"),
-    "MKL_DEBUG_CPU_TYPE": (".*", "MKL takes the CPU for another"),
     "NCCL_P2P_DISABLE": ("1", "GPUs exchange data by way of the host"),
     "NCCL_SHM_DISABLE": ("1", "GPUs exchange data by way of the network"),
     "OMP_WAIT_POLICY": ("PASSIVE", "threads sleep between loops"),
@@ -47,23 +46,20 @@ def slow_variables(context: Context) -> Iterator[Found]:
 @rule
 def few_cores(context: Context) -> Iterator[Found]:
     evidence = context.numbers("cpu_quota_cores", "cpu_cores_allowed", "cpu_cores_logical")
-    logical = evidence.get("cpu_cores_logical")
-    if logical is not None and (usable := min(evidence.values())) < logical:
-        by_quota = usable == evidence.get("cpu_quota_cores")
-        few = usable < _FEW_CORES
-        yield Found(WARNING if few else NOTE, evidence, said={"usable": usable, "by_quota": by_quota, "few": few})
+    usable = min(evidence.values(), default=_FEW_CORES)
+    if usable < min(_FEW_CORES, evidence.get("cpu_cores_logical", 0)):
+        yield Found(WARNING, evidence, said={"usable": usable, "by_quota": usable == evidence.get("cpu_quota_cores")})
 
 
 @rule
 def held_back_by_setting(context: Context) -> Iterator[Found]:
-    for what, unit, (key, default) in (
-        ("clock", "MHz", ("gpu_sm_clock_set_mhz", "gpu_sm_clock_default_mhz")),
-        ("power limit", "W", ("gpu_power_limit_w", "gpu_power_limit_default_w")),
+    for what, unit, set_to, delivered in (
+        ("clock", "MHz", "gpu_sm_clock_set_mhz", "gpu_sm_clock_default_mhz"),
+        ("power limit", "W", "gpu_power_limit_w", "gpu_power_limit_default_w"),
     ):
-        evidence = context.numbers(key, default)
-        if len(evidence) == 2 and evidence[key] < evidence[default]:
-            said = {"what": what, "unit": unit, "is_set_to": evidence[key], "was": evidence[default]}
-            yield Found(NOTE, evidence, said=said)
+        evidence = context.numbers(set_to, delivered)
+        if len(evidence) == 2 and evidence[set_to] < evidence[delivered]:
+            yield Found(NOTE, evidence, said={"what": what, "unit": unit})
     share = context.number("clocks_set_pct")
     if share is not None and share > context.thresholds.slowed_down_pct:
         yield Found(NOTE, {"clocks_set_pct": share}, said={"share": share})
@@ -71,13 +67,9 @@ def held_back_by_setting(context: Context) -> Iterator[Found]:
 
 @rule
 def not_on_the_gpu(context: Context) -> Iterator[Found]:
-    if not context.on_the_cpu:
-        return
     error, torch_says = context.case["gpu_telemetry_error"], context.case["torch_refuses_gpu"]
-    if error is not None:
-        yield Found(WARNING, {}, said={"why": error})
-    elif context.case["gpu_driver"] and torch_says:
-        yield Found(WARNING, {}, said={"why": f"torch refuses the GPU beside it ({torch_says})"})
+    if context.on_the_cpu and (error is not None or (context.case["gpu_driver"] and torch_says)):
+        yield Found(WARNING, {}, said={"why": error or f"torch refuses the GPU beside it ({torch_says})"})
 
 
 # Below this the threads of one process wait for each other even beside a GPU: Python, the loader's and CUDA's.

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from wanbench.findings.advice import Option, fits, option, without_offload
-from wanbench.findings.basis import Context, Found, rule, total_of
-from wanbench.findings.official_steps import scaled
+from wanbench.findings.basis import Context, Found, rule, scaled, total_of
 from wanbench.findings.setting_effects import advisable
 from wanbench.registry import stages as stage_names
 

@@ -18,25 +18,12 @@ def _of_check(name: str, *figures: str) -> Rule:
 
 
 @rule
-def slowed_down(context: Context) -> Iterator[Found]:
-    if "slowed_down" in context.failed_checks:
-        shares = context.numbers(*(f"{reason}_pct" for reason in SLOWED_DOWN))
-        yield Found(WARNING, {key: share for key, share in shares.items() if share})
-
-
-@rule
 def generations_excluded(context: Context) -> Iterator[Found]:
     reasons = {stage["generation"]: stage["excluded"] for stage in context.stages if stage["excluded"]}
     if reasons:
         measured = {stage["generation"] for stage in context.stages if stage["measured"]} - {None}
         evidence = {"generations_excluded": float(len(reasons)), "measured_runs": float(len(measured))}
         yield Found(WARNING, evidence, said={"reasons": sorted(reasons.items())})
-
-
-@rule
-def step_time_changed(context: Context) -> Iterator[Found]:
-    if evidence := context.numbers("step_change_at", "step_change_before_s", "step_change_after_s"):
-        yield Found(WARNING, evidence)
 
 
 @rule
@@ -50,9 +37,9 @@ def prompt_cut(context: Context) -> Iterator[Found]:
 RULES = (
     prompt_cut,
     _of_check("other_process", "other_processes", "other_processes_mem_bytes"),
-    slowed_down,
+    _of_check("slowed_down", *(f"{reason}_pct" for reason in SLOWED_DOWN)),
     generations_excluded,
-    step_time_changed,
+    _of_check("step_time_changed", "step_change_at", "step_change_before_s", "step_change_after_s"),
     _of_check("output_not_finite"),
     _of_check("unaccounted_time", "stage_coverage_pct", "unaccounted_s"),
     _of_check("sampling_gaps", "sample_coverage_pct", "greatest_sample_gap_s"),

@@ -4,15 +4,12 @@ Matrix products, convolutions and attention are counted, elementwise work is not
 same (the tests compare both on meta devices).
 """
 
-import json
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
-from wanbench.models.facts import ARCHITECTURES, MODELS, latent_frames, passes_per_step
+from wanbench.models.facts import passes_per_step
 
 _TEXT_TOKENS = 512  # Wan pads every prompt to this length
 # Edge of the tiles in which diffusers' VAE works with tiling (0.42.1), and how far from each other they begin: they
@@ -188,22 +185,6 @@ def pass_flops(config: Any, latent_frames: int, positions: int, per_token_timest
         matmul_float32=2 * timesteps * (config.freq_dim * width + width**2),
         convolution=2 * tokens * config.in_channels * patch * width,
     )
-
-
-def step_flops(model: str, size: str, frames: int, guidance: Sequence[float], uniform_timesteps: bool) -> int:
-    """One denoising step of a published model, before there is a pipeline.
-
-    Args:
-        size: width*height in pixels.
-    """
-    facts = MODELS[model]
-    config = json.loads((ARCHITECTURES / "full" / model / "transformer/config.json").read_text("utf-8"))
-    # The denoiser takes patches of two by two latent positions.
-    edge_px = facts.size_multiple // 2
-    positions = math.prod(int(side) // edge_px for side in size.split("*"))
-    per_token = model == "TI2V-5B" and not uniform_timesteps
-    one_pass = pass_flops(SimpleNamespace(**config), latent_frames(frames), positions, per_token)
-    return passes_per_step(guidance) * one_pass.all
 
 
 def text_encoder_flops(config: Any, tokens: int) -> int:

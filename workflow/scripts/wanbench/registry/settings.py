@@ -142,11 +142,6 @@ def keys(*roles: str) -> tuple[str, ...]:
     return tuple(row.key for row in ROWS if row.role in roles)
 
 
-def is_lossy(values: Mapping[str, Any]) -> bool:
-    """Whether a case's settings, by key, change the arithmetic of its video."""
-    return any(row.is_lossy(values[row.key]) for row in ROWS if row.lossy)
-
-
 def fidelity(values: Mapping[str, Any]) -> str:
     """What a case's settings, by key, do to its video beside the neutral ones: exact, rounding or lossy."""
     rows = changed(values)

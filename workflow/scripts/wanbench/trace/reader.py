@@ -22,8 +22,6 @@ from wanbench.util.text import one_line
 _NUMBERS = (int, float)
 # What a column of whole numbers can hold (2**63 - 1), rounded down. Larger figures are none that anybody measured.
 _LEAST, _LARGEST = -9e18, 9e18
-# A day of sampling; a small compressed file can hold a thousand times its size.
-_MOST_BYTES = 1_000_000_000
 SCHEMA_FILE = Path(__file__).parents[3] / "schemas" / "trace.schema.json"
 
 
@@ -98,10 +96,7 @@ def read_trace(path: Path) -> Trace:
             after it was measured; or it contradicts itself, as with a stage that is missing or twice. The message
             names file and key.
     """
-    content, _ = _checked(path)
-    for error in contradictions(content):
-        raise _refused(path, error)
-    return _trace(path, content)
+    return _trace(path, _checked(path)[0])
 
 
 def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
@@ -124,39 +119,44 @@ def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
 def _checked(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What a trace file holds, as its schema says, without its counter events; and these."""
     try:
-        data = _bytes_of(path)
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         # A third of the time of json.loads; it refuses NaN and half a pair of surrogates, which no file could hold.
         content = orjson.loads(data)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise _refused(path, f"not valid gzip: {error}") from None
-    except OSError as error:
-        raise _refused(path, f"cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise _refused(path, f"not valid JSON: {error}") from None
-    try:
-        counters = _without_counters(path, content)
+        counters = _without_counters(content)
         _validator()(content)
         content["case"] = completed(content["case"])
-        _check_counters(path, counters)
+        _check_counters(counters)
+        checksum = CHECKSUM.format(content["sha256"]).encode()
+        measured = memoryview(data)[: -len(checksum)]
+        if not data.endswith(checksum) or hashlib.sha256(measured).hexdigest() != content["sha256"]:
+            raise InputError("sha256: the file was changed after it was measured")
+        for error in contradictions(content):
+            raise InputError(error)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        problem = f"not valid gzip: {error}"
+    except OSError as error:
+        problem = f"cannot be read: {error.strerror}"
     except fastjsonschema.JsonSchemaValueException as error:
-        raise _refused(path, _readable(error)) from None
+        problem = _readable(error)
     except RecursionError:
         # Of what nests as deep as can just be read, the beginning cannot be shown.
-        raise _refused(path, "nests too deep") from None
-    checksum = CHECKSUM.format(content["sha256"]).encode()
-    measured = memoryview(data)[: -len(checksum)]
-    if not data.endswith(checksum) or hashlib.sha256(measured).hexdigest() != content["sha256"]:
-        raise _refused(path, "sha256: the file was changed after it was measured")
-    return content, counters
+        problem = "nests too deep"
+    except ValueError as error:
+        problem = f"not valid JSON: {error}"
+    except InputError as error:
+        problem = str(error)
+    else:
+        return content, counters
+    raise InputError(f"{path}: {one_line(problem, 300)}")
 
 
-def _without_counters(path: Path, content: Any) -> list[dict[str, Any]]:
+def _without_counters(content: Any) -> list[dict[str, Any]]:
     """The counter events, which are taken out of the content."""
     if not isinstance(content, dict):
-        raise _refused(path, "is no trace: not a JSON object")
+        raise InputError("is no trace: not a JSON object")
     version = content.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise _refused(path, f"schema_version: {repr(version)[:80]} is not supported; allowed: {SCHEMA_VERSION}")
+        raise InputError(f"schema_version: {repr(version)[:80]} is not supported; allowed: {SCHEMA_VERSION}")
     events = content.get("traceEvents")
     if not isinstance(events, list):
         return []
@@ -167,18 +167,18 @@ def _without_counters(path: Path, content: Any) -> list[dict[str, Any]]:
     return counters
 
 
-def _check_counters(path: Path, counters: list[dict[str, Any]]) -> None:
+def _check_counters(counters: list[dict[str, Any]]) -> None:
     """What a schema would check, in a tenth of the time: counters are nearly all of a trace."""
     latest_us: dict[str, float] = {}
     for event in counters:
         name, time_us, lines = event.get("name"), event.get("ts"), event.get("args")
         if type(name) is not str or type(time_us) not in _NUMBERS or type(lines) is not dict:
-            raise _refused(path, f"traceEvents: a counter needs a name, a number ts and args, got {str(event)[:80]}")
+            raise InputError(f"traceEvents: a counter needs a name, a number ts and args, got {str(event)[:80]}")
         where = f"traceEvents: counter {name[:80]!r} at {time_us}"
         if any(type(value) not in _NUMBERS or not _LEAST <= value <= _LARGEST for value in lines.values()):
-            raise _refused(path, f"{where}: args must be numbers, up to {_LARGEST:.0e}, got {str(lines)[:80]}")
+            raise InputError(f"{where}: args must be numbers, up to {_LARGEST:.0e}, got {str(lines)[:80]}")
         if not latest_us.get(name, 0) <= time_us <= _LARGEST:
-            raise _refused(path, f"{where}: ts must rise from 0, up to {_LARGEST:.0e}")
+            raise InputError(f"{where}: ts must rise from 0, up to {_LARGEST:.0e}")
         latest_us[name] = time_us
 
 
@@ -196,18 +196,6 @@ def _bounded(schema: Any) -> Any:
     kinds = schema.get("type", "")
     bounds = {"minimum": _LEAST, "maximum": _LARGEST} if "integer" in kinds or "number" in kinds else {}
     return bounds | {key: _bounded(value) for key, value in schema.items()}
-
-
-def _bytes_of(path: Path) -> bytes:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise ValueError(f"more than {_MOST_BYTES / 1e9:g} GB")
-    return data
-
-
-def _refused(path: Path, why: str) -> InputError:
-    return InputError(f"{path}: {one_line(why, 300)}")
 
 
 def _readable(error: fastjsonschema.JsonSchemaValueException) -> str:

@@ -38,10 +38,9 @@ class Limits:
 
 @dataclass
 class GenerationTimes:
-    """A generation that began.
+    """A generation that began, by its number from 0 in the order of the process.
 
     Attributes:
-        number: from 0, in the order of the process.
         is_measured: it is no warm-up, and ran to its end.
         steps_s: number and inference time in seconds of its complete steps, in order, without the first, which is
             slow for its own reasons, and those that a cache shortened.

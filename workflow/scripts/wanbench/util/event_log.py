@@ -8,21 +8,14 @@ from typing import Any
 
 
 class EventLog:
-    """Appends records. Each is one unbuffered write, so a kill loses at most the record being written.
-
-    On a full disk, too, every line is a whole record or the last one.
-    """
+    """Appends records, each in one unbuffered write: on a kill or a full disk, all but the last line are whole."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
         self._is_full = False
 
     def write(self, record: dict[str, Any]) -> None:
-        """Append one record.
-
-        Raises:
-            OSError: the disk is full, now or when a record before was only written in part.
-        """
+        """Append one record; raises OSError where the disk is full, or was when one before was written in part."""
         # A message can quote a file name that is no text; whoever shares it makes it one.
         line = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
         if not self._is_full and self._file.write(line) == len(line):

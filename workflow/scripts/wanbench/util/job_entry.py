@@ -30,14 +30,12 @@ _OF_NOTEBOOKS = ("MPLBACKEND", "MATPLOTLIBRC")
 def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) -> str | None:
     """Hold this process to its environment, and to the life of the Snakemake that started it.
 
-    A job that outlived a killed Snakemake would write the same files as the next run's.
+    A job that outlived a killed Snakemake would write the same files as the next run's. Returns and raises as
+    `enter_environment`.
 
     Args:
-        env_file: path in the project, such as `envs/report.yaml`.
         config: Snakemake's, with what common.smk puts into it.
         log: the rule's, which gets what is written to standard error; None where the terminal does.
-
-    Returns and raises as `enter_environment`.
     """
     # Where it was started with closed streams, Python has none, and the next file to be opened would take their place.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -54,7 +52,6 @@ def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) 
 
 
 def _end_of_job(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Tell of an error that ends a job; of a disk that takes no more, in a line that says what to do."""
     if not isinstance(error, OSError) or error.errno not in _DISK_TAKES_NO_MORE:
         return sys.__excepthook__(kind, error, trace)
     line = f"{error.strerror}: make room where results and logs lie, or run with --directory FOLDER on another disk\n"
@@ -66,7 +63,7 @@ def _end_of_job(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 
 def enter_environment(env_file: str, software_deployment: str) -> str | None:
-    """Hold this process, and what it starts, to the environment of an env file.
+    """Hold this process, and what it starts, to the environment of an env file, such as `envs/report.yaml`.
 
     To be called before anything but the standard library is imported: from here on a package that the environment
     lacks cannot be imported.
@@ -75,8 +72,7 @@ def enter_environment(env_file: str, software_deployment: str) -> str | None:
         software_deployment: `conda` where Snakemake was told to use conda, else `none`.
 
     Returns:
-        Name of the environment's folder, a hash that Snakemake gave it; None without conda, where the environment is
-        whatever runs Snakemake.
+        Name of the environment's folder, a hash that Snakemake gave it; None without conda.
 
     Raises:
         SystemExit: this Python is not that of an environment made from the env file as it is now.
@@ -98,10 +94,7 @@ def enter_environment(env_file: str, software_deployment: str) -> str | None:
 
 
 class RuleLog(io.TextIOBase):
-    """A log to write to as to standard error, without secrets and names, and without what acts on a terminal.
-
-    Warnings and tracebacks name files, and files lie in somebody's home folder.
-    """
+    """A log to write to as to standard error, without secrets and names, and without what acts on a terminal."""
 
     def __init__(self, path: str) -> None:
         self._file = Path(path).open("w", encoding="utf-8", buffering=1)

@@ -49,7 +49,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def redacted(value: Any) -> Any:
-    """The value with what names nobody's business excluded of any text in it, and no lone surrogate in it."""
+    """The value with nothing private, and no lone surrogate, in any text of it."""
     if isinstance(value, dict):
         return {redacted(key): redacted(item) for key, item in value.items()}
     if isinstance(value, list):
