@@ -161,7 +161,7 @@ def link(folder: Path) -> None:
     [
         (loose, "mode 755, so others could .*; allowed: user .* with mode 700"),
         (link, "cannot hold the locks of GPUs: "),
-        (Path.touch, "cannot hold the locks of GPUs: Not a directory"),
+        (Path.touch, "cannot hold the locks of GPUs: it is no folder"),
         (lambda folder: folder.parent.rmdir(), "cannot hold the locks of GPUs: No such file or directory"),
     ],
 )

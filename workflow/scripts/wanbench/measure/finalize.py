@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from wanbench.cases.first_frame import changes_of_image
 from wanbench.measure.assemble import assemble
-from wanbench.measure.attempt import Attempt, attempt_lock
+from wanbench.measure.attempt import Attempt
 from wanbench.measure.case_log import log_line
 from wanbench.measure.environment import git_state
 from wanbench.measure.failures import record_outcome
@@ -19,7 +19,6 @@ from wanbench.registry.stages import KILLED
 from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.telemetry.samples import placed_by_load, read_samples
 from wanbench.trace.writer import read_head, write_atomically, write_trace
-from wanbench.util.errors import InputError
 from wanbench.util.event_log import EventTail
 from wanbench.util.paths import PROJECT
 
@@ -65,21 +64,20 @@ def recover(attempt: Attempt) -> None:
     had written down how it ended gets a trace that says so; any other has status `killed`.
 
     Raises:
-        InputError: the attempt was refused, with the reason of then.
         OSError: the disk is full.
     """
 
     def log(line: str) -> None:
         print(f"[{attempt.case.name}] {line}", file=sys.stderr, flush=True)
 
-    with attempt_lock(attempt.lock, log) as folder:
-        if not folder.is_of(attempt.run_id):
-            folder.begin(attempt.run_id)
+    with attempt.alone(log):
+        if not attempt.has_begun():
+            attempt.begin()
         if attempt.written.exists():
             _show(attempt)
         else:
             _finalize_from_leavings(attempt)
-        folder.empty(attempt.written)
+        attempt.empty(attempt.written)
 
 
 def _finalize_from_leavings(attempt: Attempt) -> None:
@@ -87,8 +85,6 @@ def _finalize_from_leavings(attempt: Attempt) -> None:
         # Where Snakemake has not removed the log, both names are of one file.
         with suppress(shutil.SameFileError):
             shutil.copyfile(attempt.second_log, attempt.log)
-    if attempt.refusal.exists():
-        raise InputError(attempt.refusal.read_text("utf-8"))
     if attempt.job.exists():
         attempt, message = Attempt.from_json(attempt.job.read_text("utf-8")), _BROKEN_OFF
     else:
