@@ -3,10 +3,11 @@
 import os
 import platform
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from wanbench.measure.variables import variables_of_speed
 from wanbench.telemetry.cgroup import Cgroup
@@ -34,10 +35,11 @@ def host_facts() -> dict[str, Any]:
         "cpu_quota_cores": limits.cpu_quota_cores,
         "mem_limit_bytes": limits.mem_bytes,
         "cpu_governor": _governor(cores),
-        "cpu_numa_nodes": _numa_nodes(set(cores)),
+        "cpu_numa_nodes": _numa_nodes(cores),
         # How far other processes go before this one: 0, or as `nice` set it, to 19.
         "cpu_niceness": os.getpriority(os.PRIO_PROCESS, 0),
-        "variables": variables_of_speed(_first_environment()),
+        # As this process was started: libraries add to its environment as they are imported.
+        "variables": variables_of_speed(psutil.Process().environ()),
     }
 
 
@@ -70,20 +72,8 @@ def _governor(cores: list[int]) -> str | None:
     return ",".join(sorted(found)) or None
 
 
-def _numa_nodes(cores: set[int]) -> str | None:
+def _numa_nodes(cores: list[int]) -> str | None:
     """Nodes of memory that these cores are at, with commas between them."""
-    nodes = []
-    for file in Path("/sys/devices/system/node").glob("node[0-9]*/cpulist"):
-        with suppress(OSError, ValueError):
-            spans = [span.split("-") for span in file.read_text("ascii").strip().split(",") if span]
-            if any(cores.intersection(range(int(span[0]), int(span[-1]) + 1)) for span in spans):
-                nodes.append(int(file.parent.name.removeprefix("node")))
-    return ",".join(map(str, sorted(nodes))) or None
-
-
-def _first_environment() -> Mapping[str, str]:
-    """The environment that this process was started with: libraries add to it as they are imported."""
-    with suppress(OSError):
-        entries = os.fsdecode(Path("/proc/self/environ").read_bytes()).split("\0")
-        return dict(entry.split("=", 1) for entry in entries if "=" in entry)
-    return os.environ
+    links = (link for core in cores for link in Path(f"/sys/devices/system/cpu/cpu{core}").glob("node[0-9]*"))
+    nodes = sorted({int(link.name.removeprefix("node")) for link in links})
+    return ",".join(map(str, nodes)) or None

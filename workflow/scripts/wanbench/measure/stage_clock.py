@@ -8,10 +8,12 @@ A boundary is a device synchronisation and then a reading of the monotonic clock
 belongs to the stage that queued it.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from wanbench.util.event_log import EventLog
@@ -46,6 +48,11 @@ class StageClock:
         self._open: list[_OpenSpan] = []
         self._count = 0
         self._at_boundaries: list[Callable[[], None]] = []
+
+    @classmethod
+    def silent(cls) -> "StageClock":
+        """A clock that writes nothing down, for what is not measured."""
+        return cls(EventLog(Path(os.devnull)), lambda: None)
 
     def now_ns(self) -> int:
         """Monotonic time in nanoseconds, once the device has finished what it was given."""

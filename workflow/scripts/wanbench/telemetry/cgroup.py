@@ -42,7 +42,6 @@ class Cgroup:
         folders = _folders(proc, root)
         self._cpu = folders.get("cpu") or folders.get(_V2, [])
         self._memory = folders.get("memory") or folders.get(_V2, [])
-        self._cpuacct = folders.get("cpuacct") or folders.get(_V2, [])
 
     def limits(self) -> Limits:
         """The tightest of each kind, of its group and those around it."""
@@ -80,15 +79,14 @@ class Cgroup:
 
     def cpu_s(self) -> float | None:
         """Processor time that the limited group has used; None where no group has a quota."""
-        for depth, folder in zip(range(len(self._cpu), 0, -1), self._cpu):
-            if _quota_cores(folder) is not None:
-                if (used_us := _pairs(folder / "cpu.stat").get("usage_usec")) is not None:
-                    return used_us / 1e6
-                # Of version 1 another controller counts it, whose groups may be others.
-                counts = [each for each in self._cpuacct[-depth:][:1] if depth == 1 or each.name == folder.name]
-                used_ns = _number(*(each / "cpuacct.usage" for each in counts))
-                return None if used_ns is None else used_ns / 1e9
-        return None
+        folder = next((folder for folder in self._cpu if _quota_cores(folder) is not None), None)
+        if folder is None:
+            return None
+        if (used_us := _pairs(folder / "cpu.stat").get("usage_usec")) is not None:
+            return used_us / 1e6
+        # Of version 1 another controller counts it, which stands beside this one everywhere.
+        used_ns = _number(folder / "cpuacct.usage")
+        return None if used_ns is None else used_ns / 1e9
 
 
 def usable_cores() -> float:

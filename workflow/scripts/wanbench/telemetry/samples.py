@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from wanbench.registry.stage_metrics import HIGHEST, INTERVAL_MEAN, MEAN, POWER_CAP_BIT, SAMPLED, SHORTEST_WITH_ENERGY_S
 from wanbench.telemetry.gpm import DRIVER_REFRESH_NS, METRICS
 from wanbench.telemetry.gpm_clock import (
@@ -202,15 +204,13 @@ def weighted_mean(series: Series, intervals: list[Interval]) -> tuple[float | No
 
     A reading covers the time since the reading before it; the first covers none.
     """
-    times_ns, values = series.times_ns, series.values
-    weighted, weight_ns = 0.0, 0
-    for start, end in intervals:
-        # The first reading after the start covers time before and after it.
-        for i in range(max(1, bisect_right(times_ns, start)), min(len(times_ns), bisect_left(times_ns, end) + 1)):
-            overlap_ns = min(end, times_ns[i]) - max(start, times_ns[i - 1])
-            if overlap_ns > 0:
-                weighted += values[i] * overlap_ns
-                weight_ns += overlap_ns
+    if not intervals or not series.times_ns:
+        return None, 0
+    times_ns = np.array(series.times_ns)
+    integral = np.append(0.0, np.cumsum(np.diff(times_ns) * series.values[1:]))
+    covered_ns = np.clip(intervals, times_ns[0], times_ns[-1])
+    weight_ns = int(np.diff(covered_ns).sum())
+    weighted = float(np.diff(np.interp(covered_ns, times_ns, integral)).sum())
     return (weighted / weight_ns if weight_ns else None), weight_ns
 
 
@@ -222,13 +222,7 @@ def energy_of(counter: Series, intervals: list[Interval]) -> float | None:
     times_ns, values = counter.times_ns, counter.values
     if not intervals or len(times_ns) < 2 or intervals[0][0] < times_ns[0] or intervals[-1][1] > times_ns[-1]:
         return None
-
-    def energy_j(time_ns: int) -> float:
-        i = max(1, bisect_left(times_ns, time_ns))
-        share = (time_ns - times_ns[i - 1]) / (times_ns[i] - times_ns[i - 1])
-        return values[i - 1] + share * (values[i] - values[i - 1])
-
-    return sum(energy_j(end_ns) - energy_j(start_ns) for start_ns, end_ns in intervals)
+    return float(np.diff(np.interp(intervals, times_ns, values)).sum())
 
 
 def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
@@ -246,12 +240,9 @@ def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
     first, last = bisect_right(times_ns, start_ns), bisect_left(times_ns, end_ns)
     before = times_ns[first - 1 : first] if first else [start_ns]
     after = times_ns[last : last + 1] or [end_ns]
-    boundaries = [*before, *times_ns[first:last], *after]
+    boundaries_ns = np.array([*before, *times_ns[first:last], *after])
     # A tick that finds nothing new of GPM leaves its time to the next, so two intervals are no gap.
     longest_ns = (_LATE + has_gpu) * samples.interval_s * 1e9
-    covered_ns = 0
-    for left, right in zip(boundaries, boundaries[1:]):
-        if right - left <= longest_ns:
-            covered_ns += min(right, end_ns) - max(left, start_ns)
-    gaps_ns = [right - left for left, right in zip(boundaries, boundaries[1:])]
-    return 100 * covered_ns / max(1, end_ns - start_ns), max(gaps_ns) / 1e9
+    gaps_ns, inside_ns = np.diff(boundaries_ns), np.diff(np.clip(boundaries_ns, start_ns, end_ns))
+    covered_ns = int(inside_ns[gaps_ns <= longest_ns].sum())
+    return 100 * covered_ns / max(1, end_ns - start_ns), int(gaps_ns.max()) / 1e9

@@ -1,12 +1,12 @@
 """Run a job's case: observed in the measured process, unobserved in the other ranks of a case on several GPUs."""
 
-import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from diffusers import DiffusionPipeline
 
@@ -125,11 +125,9 @@ def _loaded(case: Case, before_bytes: int | None) -> dict[str, int]:
 
 def disk_read_bytes() -> int | None:
     """Bytes that this process has made the kernel fetch from disks so far; None where Linux does not say."""
-    try:
-        lines = Path("/proc/self/io").read_text("ascii").splitlines()
-    except OSError:
-        return None
-    return int(dict(line.split(": ") for line in lines)["read_bytes"])
+    with suppress(psutil.Error, AttributeError):
+        return psutil.Process().io_counters().read_bytes
+    return None
 
 
 def multiply_matrices(clock: StageClock) -> None:
@@ -154,7 +152,7 @@ def work_on_case(job: Attempt, rank: int) -> None:
     _check(job, rank, device, software_and_hardware(device, job.conda_env)["gpu"])
     # From here on what all ranks wait for comes in the same order as in the measured process.
     ranks = join_ranks(rank, case.gpus, job.rendezvous, device, case.timeout_s)
-    clock = StageClock(EventLog(Path(os.devnull)), lambda: None)
+    clock = StageClock.silent()
     pipe = build_pipeline(case, device, clock)
     apply_settings(pipe, case, device)
     ranks.meet("placed")

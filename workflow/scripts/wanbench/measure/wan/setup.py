@@ -143,8 +143,8 @@ def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
     parts = [part for transformer in transformers_of(pipe) for part in transformer.modules()]
     processors = [getattr(part, "processor", None) for part in parts]
     backends = {processor._attention_backend for processor in processors if hasattr(processor, "_attention_backend")}
-    thresholds = _cache_thresholds(pipe)
-    casts = _layerwise_casts(pipe)
+    thresholds = {hook.threshold for hook in _denoiser_hooks(pipe, FBCHeadBlockHook)}
+    casts = _denoiser_hooks(pipe, LayerwiseCastingHook)
     return {
         "attention": "/".join(sorted(str(getattr(backend, "value", backend)) for backend in backends)),
         "dtype": _name_of(casts[0].compute_dtype) if casts else _dtype_of(pipe.transformer),
@@ -215,20 +215,11 @@ def _compile_of(pipe: DiffusionPipeline) -> str:
     return "repeated_blocks" if compiled else "none"
 
 
-def _cache_thresholds(pipe: DiffusionPipeline) -> set[float]:
-    """Thresholds of the first-block cache in force; empty without one."""
-    return {hook.threshold for hook in _denoiser_hooks(pipe) if isinstance(hook, FBCHeadBlockHook)}
-
-
-def _layerwise_casts(pipe: DiffusionPipeline) -> list[LayerwiseCastingHook]:
-    return [hook for hook in _denoiser_hooks(pipe) if isinstance(hook, LayerwiseCastingHook)]
-
-
-def _denoiser_hooks(pipe: DiffusionPipeline) -> list[Any]:
-    """Diffusers' hooks on the denoisers and their parts."""
+def _denoiser_hooks(pipe: DiffusionPipeline, kind: type) -> list[Any]:
+    """Diffusers' hooks of one kind on the denoisers and their parts."""
     parts = [part for transformer in transformers_of(pipe) for part in transformer.modules()]
     registries = [part._diffusers_hook for part in parts if hasattr(part, "_diffusers_hook")]
-    return [hook for registry in registries for hook in registry.hooks.values()]
+    return [hook for registry in registries for hook in registry.hooks.values() if isinstance(hook, kind)]
 
 
 def _timesteps_of(pipe: DiffusionPipeline) -> str | None:
