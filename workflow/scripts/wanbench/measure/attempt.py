@@ -80,11 +80,8 @@ class Attempt:
     def alone(self, log: Callable[[str], None]) -> Iterator[None]:
         """Keep other attempts at the case out of its work folder until the end of the block.
 
-        A job can outlive the run that started it, and two attempts in one folder would take each other's events for
-        their own. Where the file system has no locks, nobody is kept out.
-
-        Args:
-            log: called once with the reason, if it has to wait.
+        A job can outlive the run that started it; `log` is told if that is waited for. Where the file system has no
+        locks, nobody is kept out.
 
         Raises:
             OSError: the folder cannot be made or written to.

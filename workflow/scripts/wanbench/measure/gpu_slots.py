@@ -39,9 +39,9 @@ class Slot:
         return [gpu.uuid for gpu in self.gpus]
 
     def environment(self, rank: int = 0) -> dict[str, str]:
-        """Variables that show CUDA these GPUs and no other, first the one of this process of the case.
+        """Variables that show CUDA these GPUs and no other, the process's own first: it computes on that one.
 
-        Each computes on the first that it sees. NCCL copies directly between GPUs that it can see.
+        NCCL copies directly between GPUs that it can see.
         """
         own_first = self.uuids[rank : rank + 1] + self.uuids[:rank] + self.uuids[rank + 1 :]
         return {"CUDA_VISIBLE_DEVICES": ",".join(own_first)} if self.gpus else {}
@@ -86,13 +86,8 @@ def own_slot(usable: list[Gpu], count: int, log: Callable[[str], None]) -> Itera
 def process_slot(name: str) -> Iterator[None]:
     """Have one GPU, or without GPUs the machine, to this process, in which CUDA sees no other.
 
-    To be entered before anything asks CUDA for a GPU, as an import may: it reads the variable once.
-
-    Args:
-        name: of what waits for it, for the log and the terminal.
-
-    Raises:
-        InputError: as `own_slot`.
+    To be entered before anything asks CUDA for a GPU, as an import may: it reads the variable once. Raises as
+    `own_slot`; waiting is told under `name`.
     """
 
     def tell(line: str) -> None:

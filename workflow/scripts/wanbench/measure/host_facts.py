@@ -28,12 +28,12 @@ _ARM = {
 def host_facts() -> dict[str, Any]:
     """By key of a trace's environment; None for what Linux does not tell, and for a limit that there is not."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    limits = Cgroup().limits()
+    cgroup = Cgroup()
     return {
         "cpu_name": cpu_name(),
         "cpu_cores_allowed": len(cores) or None,
-        "cpu_quota_cores": limits.cpu_quota_cores,
-        "mem_limit_bytes": limits.mem_bytes,
+        "cpu_quota_cores": cgroup.quota_cores(),
+        "mem_limit_bytes": cgroup.limit_bytes(),
         "cpu_governor": _governor(cores),
         "cpu_numa_nodes": _numa_nodes(cores),
         # How far other processes go before this one: 0, or as `nice` set it, to 19.

@@ -89,11 +89,7 @@ def _part(folder: Path) -> Path:
 
 
 def _write(folder: Path, kept: dict[str, Any], latents: np.ndarray | None, pngs: dict[int, bytes]) -> int:
-    """Write the folder, and return the size of its files in bytes.
-
-    Raises:
-        OSError: the disk is full, or will be; then nothing of it is left.
-    """
+    """Write the folder, or nothing of it, and return the size of its files in bytes."""
     remove_frames(folder)
     part = _part(folder)
     try:

@@ -62,9 +62,7 @@ def outcome_of(
 
     Args:
         codes: of each rank, as `subprocess` gives it, negative for a signal; None if it had to be ended, or lived on.
-        errors: what each wrote down.
         passed: the limit, if they were ended for it.
-        finished: see `reported_outcome`.
         memory_bytes: the limit of memory for which the kernel ended processes meanwhile.
     """
     rank = 0 if finished or passed else _cause(codes, errors)

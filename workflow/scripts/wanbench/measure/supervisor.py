@@ -132,7 +132,7 @@ def _measure(attempt: Attempt, slot: Slot, log: _Log, limit: TimeLimit) -> Outco
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
     recordings = [read_records(EventTail(attempt.events_of(rank)).new_records()) for rank in range(count)]
     errors = [recording.error for recording in recordings]
-    ran_out_bytes = cgroup.limits().mem_bytes if cgroup.memory_kills() > kills else None
+    ran_out_bytes = cgroup.limit_bytes() if cgroup.memory_kills() > kills else None
     outcome = outcome_of(return_codes, errors, passed, recordings[0].result is not None, ran_out_bytes)
     finalize(attempt, ended_ns, recordings[0], outcome)
     return outcome

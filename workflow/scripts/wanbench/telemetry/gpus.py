@@ -97,11 +97,7 @@ def _listed(nvml: ModuleType) -> tuple[list[Gpu], list[str]]:
 
 
 def _computing(nvml: ModuleType, device: Any) -> str:
-    """UUID of what CUDA computes on when it is given this GPU: with MIG mode on, of its first instance.
-
-    Raises:
-        NVMLError: MIG mode is on, and there is no instance.
-    """
+    """UUID of what CUDA computes on when it is given this GPU: with MIG mode on, of its first instance."""
     is_mig = False
     with suppress(nvml.NVMLError):
         is_mig = bool(nvml.nvmlDeviceGetMigMode(device)[0])

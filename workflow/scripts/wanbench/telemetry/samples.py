@@ -1,6 +1,7 @@
 """Join samples and stages: what did a metric do during a stage?"""
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -74,6 +75,11 @@ class Samples:
                 series.values.append(value)
         return found
 
+    def inside(self, intervals: Iterable[Interval]) -> list[dict[str, float]]:
+        """The readings of the samples that were taken in these intervals."""
+        bounds = ((bisect_left(self.times_ns, start), bisect_left(self.times_ns, end)) for start, end in intervals)
+        return [values for first, last in bounds for values in self.values[first:last]]
+
     @property
     def by_gpm(self) -> bool:
         return (self.gpu_telemetry or {}).get("sm_activity_source") == SM_SOURCE_GPM
@@ -143,9 +149,7 @@ def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool
     readings cover less than nine tenths of the stage, there is none. A stage of which not enough was seen has no
     measure, see `was_seen`; energy, and power, whose single readings are rough, need stretches of a second.
     """
-    inside = []
-    for start, end in intervals:
-        inside += samples.values[bisect_left(samples.times_ns, start) : bisect_left(samples.times_ns, end)]
+    inside = samples.inside(intervals)
     measures: dict[str, float | int] = {"samples": len(inside)}
     length_ns = total(intervals)
     filled = _FILLED_BY_LOADING if is_loading else _FILLED
@@ -184,7 +188,6 @@ def was_seen(intervals: list[Interval], resolution_ns: float, filled: float, lea
     Args:
         intervals: sorted and disjoint, in nanoseconds.
         filled: share of a stretch that must be the intervals'.
-        least_ns: how long a stretch must be as well.
     """
     seen_ns = 0
     stretch: list[Interval] = []

@@ -41,12 +41,8 @@ class SettingError(RuntimeError):
 
 
 def check_gpu(gpu: dict[str, Any] | None, taken: list[str]) -> None:
-    """Raise SettingError for a GPU that another case may have, and whose samples would not be in the trace.
-
-    Args:
-        gpu: what torch computes on, as in the trace's environment; None for the CPU.
-        taken: UUIDs of the case's GPUs. Of a MIG instance it proves nothing: torch may name the whole GPU.
-    """
+    """Raise SettingError for a GPU that another case may have, and whose samples would not be in the trace."""
+    # Of a MIG instance it proves nothing: torch may name the whole GPU.
     is_known = gpu is not None and taken and not taken[0].startswith("MIG-")
     if is_known and gpu["uuid"] not in taken:
         raise SettingError(f"torch computes on {gpu['uuid']}, and this case has {', '.join(taken)}")
@@ -242,11 +238,7 @@ def _name_of(dtype: torch.dtype) -> str:
 
 
 def settings_of_output(pipe: DiffusionPipeline, frames: np.ndarray) -> dict[str, Any]:
-    """Case keys and their values as the last generation shows them.
-
-    Args:
-        frames: its output, shape (frames, height, width, 3).
-    """
+    """Case keys and their values as the last generation shows them, whose frames are (frames, height, width, 3)."""
     count, height_px, width_px, _ = frames.shape
     guidance = [pipe.guidance_scale] if pipe.transformer_2 is None else [pipe.guidance_scale, pipe._guidance_scale_2]
     # Blocks that are marked for compilation run as they are where torch falls back.
