@@ -119,9 +119,7 @@ def _take(folder: Path, usable: list[Gpu], count: int, held: ExitStack) -> Slot 
 
 def _lock(folder: Path, name: str, how: int, taken: ExitStack) -> int | None:
     """An open file with its lock, which `taken` will close; None where the lock is another's."""
-    # Older drivers name MIG instances with slashes.
-    path = folder / f"{name.replace('/', '_')}.lock"
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    file = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(file, how)
     except BlockingIOError:

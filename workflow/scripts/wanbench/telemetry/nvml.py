@@ -188,7 +188,7 @@ class _Gpu:
             ("temperature_c", lambda: nvml.nvmlDeviceGetTemperature(whole, nvml.NVML_TEMPERATURE_GPU)),
             ("sm_clock_mhz", lambda: nvml.nvmlDeviceGetClockInfo(whole, nvml.NVML_CLOCK_SM)),
             ("mem_clock_mhz", lambda: nvml.nvmlDeviceGetClockInfo(whole, nvml.NVML_CLOCK_MEM)),
-            ("clock_event_reasons", self._clock_event_reasons),
+            ("clock_event_reasons", lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(whole)),
         ]
         if self._gpm is None:
             calls.append(("sm_activity_pct", lambda: nvml.nvmlDeviceGetUtilizationRates(whole).gpu))
@@ -202,12 +202,6 @@ class _Gpu:
             if field.nvmlReturn == self._nvml.NVML_SUCCESS:
                 return field.value.uiVal / 1000
         return self._nvml.nvmlDeviceGetPowerUsage(self._whole) / 1000
-
-    def _clock_event_reasons(self) -> int:
-        """Drivers before 535 have the same bits under the older name alone."""
-        with suppress(self._nvml.NVMLError, AttributeError):
-            return self._nvml.nvmlDeviceGetCurrentClocksEventReasons(self._whole)
-        return self._nvml.nvmlDeviceGetCurrentClocksThrottleReasons(self._whole)
 
     def _try(self, call: Callable[[], Any], metric: str = "") -> Any:
         """The call's result, or None where NVML refuses: the metric is then absent from the reading."""
