@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from conftest import ROOT
@@ -103,6 +104,15 @@ def test_a_trace_has_the_variables_that_the_process_was_started_with() -> None:
     }
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert '"variables": {"CUDA_LAUNCH_BLOCKING": "1"}' in done.stdout
+
+
+def test_what_the_system_refuses_to_tell_of_the_process_costs_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: psutil.Process) -> None:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil.Process, "environ", refuse)
+    monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "1")
+    assert host_facts()["variables"]["CUDA_LAUNCH_BLOCKING"] == "1"
 
 
 def test_cores_are_those_that_the_process_may_run_on() -> None:

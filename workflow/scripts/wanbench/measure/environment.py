@@ -103,7 +103,10 @@ def _version(package: str) -> str | None:
 def host_facts() -> dict[str, Any]:
     """What of the host changes speed. None for what Linux does not tell, and for a limit that there is not."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    cgroup = Cgroup()
+    cgroup, started_with = Cgroup(), dict(os.environ)
+    # Libraries add to the environment as they are imported.
+    with suppress(psutil.Error, OSError):
+        started_with = psutil.Process().environ()
     return {
         "cpu_name": cpu_name(),
         "cpu_cores_allowed": len(cores) or None,
@@ -113,8 +116,7 @@ def host_facts() -> dict[str, Any]:
         "cpu_numa_nodes": _numa_nodes(cores),
         # How far other processes go before this one: 0, or as `nice` set it, to 19.
         "cpu_niceness": os.getpriority(os.PRIO_PROCESS, 0),
-        # As this process was started: libraries add to its environment as they are imported.
-        "variables": variables_of_speed(psutil.Process().environ()),
+        "variables": variables_of_speed(started_with),
     }
 
 

@@ -51,12 +51,8 @@ def failed_in_run(results: Path, case_names: Container[str], run_id: str) -> lis
 
 
 def asked_resources(results: Path, case: Case, failure: Failures | None, attempt: int) -> Resources:
-    """What the job of a case asks a scheduler for.
-
-    Args:
-        failure: of this case before this run.
-        attempt: Snakemake's count in this run. Its second try measures nothing.
-    """
+    """What the job of a case that had this failure before asks a scheduler for, by Snakemake's count of attempts."""
+    # The second try of a run measures nothing.
     if attempt > 1:
         return TO_RECORD_A_LOST_ATTEMPT
     head = read_head(last_good_trace(results, case.name))

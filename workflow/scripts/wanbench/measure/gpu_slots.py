@@ -56,12 +56,10 @@ def slots_folder() -> Path:
 def own_slot(usable: list[Gpu], count: int, log: Callable[[str], None]) -> Iterator[Slot]:
     """Have `count` of the GPUs to oneself, or without GPUs the machine; waits until they are free.
 
-    All are taken at once or none, so cases that want several never wait for each other.
+    All are taken at once or none, so cases that want several never wait for each other; `log` is told of a wait, once.
 
     Args:
         usable: in the order of preference; without any, no other slot is given out meanwhile.
-        count: no more than there are.
-        log: called once with the reason, if it has to wait.
 
     Raises:
         InputError: the folder of the locks is not this user's alone, cannot be made, or lies where there are no locks.

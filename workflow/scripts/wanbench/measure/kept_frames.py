@@ -1,9 +1,8 @@
 """What is kept of a video, so that it can be compared with others: `wanbench.analysis.fidelity` does that.
 
 In results/frames/CASE lie `latents.npy`, the final latents before decoding; every eighth frame as `frame_0000.png`,
-`frame_0008.png` and so on; and `kept.json`, which says what the trace says of them. All of it takes at most
-LIMIT_BYTES. Latents get half of that: those that need more are kept as float16, and where that is too much as well,
-not at all. Frames get the rest: where they need more, every second one that is kept goes, and so on.
+`frame_0008.png` and so on; and `kept.json`, which says what the trace says of them. Frames get what latents
+leave of LIMIT_BYTES: where they need more, every second one goes, and so on.
 """
 
 import hashlib
@@ -40,17 +39,17 @@ def keep_frames(frames: Sequence[np.ndarray], latents: np.ndarray | None, folder
         digest.update(np.ascontiguousarray(values))
         if number % EVERY == 0:
             pngs[number] = _png(values)
-    kept_latents = None if latents is None else _small_enough(latents)
-    pngs = _thinned(pngs, LIMIT_BYTES if kept_latents is None else LIMIT_BYTES - kept_latents.nbytes - 1000)
+    # With room for the heads of files.
+    pngs = _thinned(pngs, LIMIT_BYTES if latents is None else LIMIT_BYTES - latents.nbytes - 1000)
     kept: dict[str, Any] = {
         "frames_sha256": digest.hexdigest(),
         "latents_sha256": None if latents is None else hashlib.sha256(np.ascontiguousarray(latents)).hexdigest(),
-        "latents_dtype": None if kept_latents is None else str(kept_latents.dtype),
+        "latents_dtype": None if latents is None else str(latents.dtype),
         "frames": list(pngs),
     }
     problem = None if latents is not None else "the scheduler does not have the final latents"
     try:
-        size_bytes = _write(folder, kept, kept_latents, pngs)
+        size_bytes = _write(folder, kept, latents, pngs)
     except OSError as error:
         problem = f"not kept: {error.strerror or error}"
         kept |= {"latents_dtype": None, "frames": []}
@@ -75,13 +74,6 @@ def _thinned(pngs: dict[int, bytes], limit_bytes: int) -> dict[int, bytes]:
     while pngs and sum(map(len, pngs.values())) > limit_bytes:
         pngs = dict(list(pngs.items())[::2]) if len(pngs) > 1 else {}
     return pngs
-
-
-def _small_enough(latents: np.ndarray) -> np.ndarray | None:
-    for dtype in (np.float32, np.float16):
-        if latents.size * np.dtype(dtype).itemsize <= LIMIT_BYTES // 2:
-            return latents.astype(dtype)
-    return None
 
 
 def _part(folder: Path) -> Path:

@@ -26,11 +26,7 @@ CLOCK_EVENT_REASONS = {
 def quality_of(
     stages: list[Stage], measured: Mapping[int, bool], samples: Samples, output_finite: bool | None, limits: Limits
 ) -> dict[str, Any]:
-    """The quality section of a trace: figures, and the verdict on them with these limits, which stand beside it.
-
-    Args:
-        measured: for each generation, whether it is no warm-up.
-    """
+    """The quality section of a trace: figures, and the verdict on them with these limits, which stand beside it."""
     total = next((stage for stage in stages if stage.name == stage_names.TOTAL_EXECUTION), None)
     leaves_ns = sum(stage.time_ns for stage in stages if stage.name not in stage_names.NOT_LEAVES)
     whole = [total.extent] if total else []

@@ -85,10 +85,9 @@ class CounterRefreshes:
 
 
 def driver_refreshes(found_ns: Sequence[int]) -> DriverRefreshes | None:
-    """The grid on which these instants lie; None where they are too few, too far apart or on no grid.
+    """The grid on which these instants lie, rising; None where they are too few, too far apart or on no grid.
 
-    Args:
-        found_ns: instants of driver refreshes, each known to some milliseconds, rising; single ones may be wrong.
+    Each is known to some milliseconds, and single ones may be wrong.
     """
     kept = [time_ns for i, time_ns in enumerate(found_ns) if _agrees(found_ns, i)]
     if len(kept) < max(_FEWEST, _SHARE_THAT_AGREES * len(found_ns)):

@@ -126,13 +126,9 @@ def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
 
 
 def placed_by_load(samples: Samples, busy: list[Interval]) -> Samples:
-    """The samples with GPM's values at the times at which they fit a load of known times best.
+    """The samples with GPM's values at the times at which they fit a load of known times best, see `counter_refreshes`.
 
-    Args:
-        busy: the times of the load, sorted and disjoint, monotonic, in nanoseconds; around them the GPU idles.
-
-    Returns:
-        The samples as they are, where driver refreshes or counter refreshes are not known.
+    Where driver refreshes or counter refreshes are not known, the samples are as they were.
     """
     if not samples.by_gpm or samples.driver_refreshes is None or not busy:
         return samples

@@ -34,23 +34,22 @@ from wanbench.measure.wan.setup import (
 )
 from wanbench.models.flops import stage_flops
 from wanbench.registry import stages as stage_names
-from wanbench.util.event_log import EventLog
 from wanbench.util.paths import named_path
 
 
-def measure_case(job: Attempt, log: EventLog) -> None:
-    """Run the case in the measured process, whose startup is an open span of the log and ends here.
+def measure_case(job: Attempt, clock: StageClock) -> None:
+    """Run the case in the measured process, whose startup is an open span and ends here.
 
     Raises:
         SettingError: something of the case cannot be done here, or was not in force.
     """
     on_gpu = torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
-    synchronise = torch.cuda.synchronize if on_gpu else lambda: None
-    clock = StageClock(log, synchronise, cuda.take_peak if on_gpu else dict)
     environment = software_and_hardware(device, job.conda_env)
     clock.note("environment", values=environment)
-    log.write({"record": "end", "span": 0, "time_ns": time.monotonic_ns(), "args": {}})
+    clock.end()
+    if on_gpu:
+        clock.synchronise, clock.take_peak = torch.cuda.synchronize, cuda.take_peak
     _check(job, 0, device, environment["gpu"])
     try:
         pipe, frames, ranks = _total_execution(job, device, clock)
@@ -125,7 +124,7 @@ def _loaded(case: Case, before_bytes: int | None) -> dict[str, int]:
 
 def disk_read_bytes() -> int | None:
     """Bytes that this process has made the kernel fetch from disks so far; None where Linux does not say."""
-    with suppress(psutil.Error, AttributeError):
+    with suppress(psutil.Error, OSError, RuntimeError, AttributeError):
         return psutil.Process().io_counters().read_bytes
     return None
 
