@@ -33,8 +33,7 @@ from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.observe import observe
 from wanbench.measure.wan.setup import apply_settings
 from wanbench.registry import stages as stage_names
-from wanbench.telemetry.gpus import visible_gpus
-from wanbench.telemetry.nvml import NvmlUnavailable, initialised_nvml
+from wanbench.telemetry.gpus import find_gpus
 from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.util.event_log import EventLog
 
@@ -101,10 +100,7 @@ def _seconds_per_step(pipe: object, case: Case, clock: StageClock, mode: str, fo
 @contextlib.contextmanager
 def sampler(file: Path) -> Iterator[None]:
     """The sampler as the supervisor starts it; says what it used of the machine."""
-    try:
-        gpus = visible_gpus(os.environ, initialised_nvml())[:1]
-    except NvmlUnavailable:
-        gpus = []
+    gpus = [gpu.uuid for gpu in find_gpus(os.environ).gpus[:1]]
     arguments = [str(part) for part in (os.getpid(), file, os.getpid(), SAMPLING_INTERVAL_S, *gpus)]
     file.unlink(missing_ok=True)
     process = subprocess.Popen([sys.executable, "-m", "wanbench.telemetry.sampler", *arguments], cwd=SCRIPTS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wanbench.telemetry import cgroup
-from wanbench.telemetry.cgroup import Cgroup, Limits
+from wanbench.telemetry.cgroup import Cgroup
 from wanbench.telemetry.host import HostSource
 
 GB = 10**9
@@ -61,7 +61,7 @@ CASES = {
 def test_limits_are_the_tightest_of_the_group_and_those_around_it(tmp_path: Path, case: str) -> None:
     groups, mounts, files, expected = CASES[case]
     group = layout(tmp_path, groups, mounts, {f"sys/fs/cgroup/{name}": text for name, text in files.items()})
-    assert group.limits() == Limits(*expected)
+    assert (group.quota_cores(), group.limit_bytes()) == expected
 
 
 def test_what_the_limited_group_uses_is_without_cache_that_is_not_in_use(tmp_path: Path) -> None:
@@ -95,18 +95,19 @@ def test_without_a_limit_there_is_no_container(tmp_path: Path) -> None:
 def test_cores_and_memory_are_the_machines_or_what_the_container_allows(monkeypatch: pytest.MonkeyPatch) -> None:
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     cores = len(os.sched_getaffinity(0))
-    for limits, expected in (
-        (Limits(None, None), (cores, total)),
-        (Limits(0.5, 5), (0.5, 5)),
-        (Limits(1000.0, 10**18), (cores, total)),
+    for quota, limit, expected in (
+        (None, None, (cores, total)),
+        (0.5, 5, (0.5, 5)),
+        (1000.0, 10**18, (cores, total)),
     ):
-        monkeypatch.setattr(Cgroup, "limits", lambda self, limits=limits: limits)
+        monkeypatch.setattr(Cgroup, "quota_cores", lambda self, quota=quota: quota)
+        monkeypatch.setattr(Cgroup, "limit_bytes", lambda self, limit=limit: limit)
         assert (cgroup.usable_cores(), cgroup.usable_memory_bytes()) == expected
 
 
 def test_readings_tell_the_container_from_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     used_s = iter([10.0, 10.0 + 1e9])
-    monkeypatch.setattr(Cgroup, "limits", lambda self: Limits(2.0, 9))
+    monkeypatch.setattr(Cgroup, "quota_cores", lambda self: 2.0)
     monkeypatch.setattr(Cgroup, "used_bytes", lambda self: 7)
     monkeypatch.setattr(Cgroup, "cpu_s", lambda self: next(used_s))
     host = HostSource(os.getpid())

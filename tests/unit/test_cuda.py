@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 import torch
 
 from example_cases import tiny_case
 from tiny import CPU, record
 from wanbench.measure import cuda
-from wanbench.measure.wan.run_case import multiply_matrices
+from wanbench.measure.wan.run_case import disk_read_bytes, multiply_matrices
 from wanbench.measure.wan.setup import SettingError, check_possible
 
 PRODUCT_S = 0.01
@@ -91,6 +92,15 @@ def test_a_case_is_complete_without_matrix_products(
     assert recording.matmul["time_s"] >= 0
     assert recording.matmul_times == []
     assert str(error) in capfd.readouterr().err
+
+
+def test_bytes_that_the_system_does_not_count_are_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: psutil.Process) -> None:
+        raise FileNotFoundError("/proc/1/io")
+
+    assert disk_read_bytes() >= 0
+    monkeypatch.setattr(psutil.Process, "io_counters", refuse)
+    assert disk_read_bytes() is None
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from wanbench.measure.gpu_slots import Slot, own_slot, slots_folder
 from wanbench.telemetry.gpus import Gpu
 from wanbench.util.errors import InputError
 
-A, B, MIG = Gpu("GPU-a", 1), Gpu("GPU-b", 2), Gpu("MIG-GPU-c/1/0", 3)
+A, B = Gpu("GPU-a", 1), Gpu("GPU-b", 2)
 
 # Takes COUNT of GPU-a and GPU-b TIMES times, and appends what it had and when (ns) to FILE.
 TAKER = """
@@ -102,12 +102,6 @@ def test_without_a_known_gpu_a_case_has_the_machine_to_itself() -> None:
         assert has_to_wait([])
 
 
-def test_a_mig_instance_with_slashes_in_its_name_is_a_slot() -> None:
-    with at_once([MIG]):
-        assert has_to_wait([MIG])
-        assert not has_to_wait([A])
-
-
 def test_cases_that_want_one_or_both_of_two_gpus_never_overlap_and_never_block_each_other(tmp_path: Path) -> None:
     file = tmp_path / "had"
     takers = [start(TAKER, count, 4, file) for count in (1, 2, 2, 1)]
@@ -161,7 +155,7 @@ def link(folder: Path) -> None:
     [
         (loose, "mode 755, so others could .*; allowed: user .* with mode 700"),
         (link, "cannot hold the locks of GPUs: "),
-        (Path.touch, "cannot hold the locks of GPUs: Not a directory"),
+        (Path.touch, "cannot hold the locks of GPUs: it is no folder"),
         (lambda folder: folder.parent.rmdir(), "cannot hold the locks of GPUs: No such file or directory"),
     ],
 )

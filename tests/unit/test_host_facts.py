@@ -5,10 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from conftest import ROOT
-from wanbench.measure.host_facts import cpu_name, host_facts
+from wanbench.measure.environment import cpu_name, host_facts
 from wanbench.measure.variables import variables_of_speed
 
 X86 = "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel name\t: Intel(R) Xeon(R) Platinum 8480+\n"
@@ -27,16 +28,13 @@ RISCV = "processor\t: 0\nhart\t\t: 1\nisa\t\t: rv64imafdc\nuarch\t\t: sifive,u74
         (POWER, "POWER9, altivec supported"),
         (S390, "version = FF,  identification = 123456,  machine = 8561"),
         (RISCV, "sifive,u74-mc"),
+        # An architecture is no name of a processor.
+        ("processor\t: 0\n", None),
     ],
 )
-def test_the_processor_has_a_name_on_each_architecture(tmp_path: Path, text: str, name: str) -> None:
+def test_the_processor_has_a_name_on_each_architecture(tmp_path: Path, text: str, name: str | None) -> None:
     (tmp_path / "cpuinfo").write_text(text)
     assert cpu_name(tmp_path) == name
-
-
-def test_an_architecture_is_no_name_of_a_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.processor", lambda: "aarch64")
-    assert cpu_name(tmp_path, "aarch64") is None
 
 
 def test_variables_are_known_by_family_and_new_ones_with_them() -> None:
@@ -97,7 +95,7 @@ def test_what_may_be_a_path_a_secret_an_address_or_a_name_is_not_kept(
 
 def test_a_trace_has_the_variables_that_the_process_was_started_with() -> None:
     """Not those that libraries set: torch writes CUDA_MODULE_LOADING into its own environment."""
-    code = "import os, json\nos.environ['CUDA_LATER'] = '1'\nfrom wanbench.measure.host_facts import host_facts\n"
+    code = "import os, json\nos.environ['CUDA_LATER'] = '1'\nfrom wanbench.measure.environment import host_facts\n"
     code += "print(json.dumps(host_facts()))"
     environment = {
         "PATH": os.environ["PATH"],
@@ -108,12 +106,21 @@ def test_a_trace_has_the_variables_that_the_process_was_started_with() -> None:
     assert '"variables": {"CUDA_LAUNCH_BLOCKING": "1"}' in done.stdout
 
 
+def test_what_the_system_refuses_to_tell_of_the_process_costs_no_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: psutil.Process) -> None:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil.Process, "environ", refuse)
+    monkeypatch.setenv("CUDA_LAUNCH_BLOCKING", "1")
+    assert host_facts()["variables"]["CUDA_LAUNCH_BLOCKING"] == "1"
+
+
 def test_cores_are_those_that_the_process_may_run_on() -> None:
     assert host_facts()["cpu_cores_allowed"] == len(os.sched_getaffinity(0))
 
 
 def test_a_case_that_lets_others_go_first_says_so() -> None:
-    code = "from wanbench.measure.host_facts import host_facts; print(host_facts()['cpu_niceness'])"
+    code = "from wanbench.measure.environment import host_facts; print(host_facts()['cpu_niceness'])"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")}
     before = os.getpriority(os.PRIO_PROCESS, 0)
     command = ["nice", "-n", "3", sys.executable, "-c", code]

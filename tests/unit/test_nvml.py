@@ -275,9 +275,3 @@ def test_what_was_refused_is_told_with_its_reason(nvml: FakeNvml) -> None:
     reader.read()
     assert reader.refused() == dict.fromkeys(("energy_j", "gpu_mem_used_bytes"), "Not Supported")
     assert reader.describe()["device_mem_total_bytes"] is None
-
-
-def test_a_driver_with_the_older_name_of_clock_events_tells_them(nvml: FakeNvml) -> None:
-    nvml.refused = {"nvmlDeviceGetCurrentClocksEventReasons"}
-    nvml.nvmlDeviceGetCurrentClocksThrottleReasons = lambda device: 0x20
-    assert source(nvml).read()["clock_event_reasons"] == 0x20

@@ -35,22 +35,22 @@ def judged(*ends: tuple[int | None, ErrorRecord | None], limit: TimeLimit | None
         ([(-11, None)], "killed", "ended by signal SIGSEGV"),
         # Of the real-time signals Python names the first and the last.
         ([(-40, None)], "killed", "ended by signal 40"),
-        ([(78, OOM)], "oom", "CUDA"),
-        ([(78, BROKEN)], "error", "broken"),
+        ([(1, OOM)], "oom", "CUDA"),
+        ([(1, BROKEN)], "error", "broken"),
         ([(79, None)], "error", "the disk of results/attempts is full"),
         # Of several ranks, the one that failed first says how the case ended.
         ([(0, None), (0, None)], "error", "ended with exit code 0 and without a report"),
-        ([(78, DISCONNECTED), (-9, None)], "killed", "rank 1: ended by signal SIGKILL"),
-        ([(-9, None), (78, DISCONNECTED)], "killed", "ended by signal SIGKILL"),
-        ([(78, DISCONNECTED), (78, BROKEN)], "error", "rank 1: broken"),
-        ([(78, BROKEN), (78, DISCONNECTED)], "error", "broken"),
-        ([(None, None), (78, BROKEN)], "error", "rank 1: broken"),
+        ([(1, DISCONNECTED), (-9, None)], "killed", "rank 1: ended by signal SIGKILL"),
+        ([(-9, None), (1, DISCONNECTED)], "killed", "ended by signal SIGKILL"),
+        ([(1, DISCONNECTED), (1, BROKEN)], "error", "rank 1: broken"),
+        ([(1, BROKEN), (1, DISCONNECTED)], "error", "broken"),
+        ([(None, None), (1, BROKEN)], "error", "rank 1: broken"),
         # Torch aborts a rank that waited for others in vain.
-        ([(-6, None), (78, BROKEN)], "error", "rank 1: broken"),
-        ([(78, BROKEN), (-6, None)], "error", "broken"),
+        ([(-6, None), (1, BROKEN)], "error", "rank 1: broken"),
+        ([(1, BROKEN), (-6, None)], "error", "broken"),
         ([(-6, None), (None, None)], "killed", "ended by signal SIGABRT"),
-        ([(78, DISCONNECTED), (78, OOM)], "oom", "rank 1: CUDA out of memory"),
-        ([(78, OOM), (78, OOM | {"time_ns": 5})], "oom", "rank 1: CUDA out of memory"),
+        ([(1, DISCONNECTED), (1, OOM)], "oom", "rank 1: CUDA out of memory"),
+        ([(1, OOM), (1, OOM | {"time_ns": 5})], "oom", "rank 1: CUDA out of memory"),
         ([(None, None), (None, None), (79, None)], "error", "rank 2: the disk of results/attempts is full"),
     ],
 )
@@ -71,7 +71,7 @@ def test_a_process_that_was_killed_while_the_memory_of_its_container_ran_out_say
 
 def test_a_case_that_is_ended_for_its_time_is_no_case_of_a_rank_that_failed() -> None:
     ended = Outcome("timeout", "ended after 5 s")
-    assert judged((-9, None), limit=LIMIT) == judged((None, None), (78, DISCONNECTED), limit=LIMIT) == ended
+    assert judged((-9, None), limit=LIMIT) == judged((None, None), (1, DISCONNECTED), limit=LIMIT) == ended
 
 
 CUBLAS = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"

@@ -30,7 +30,7 @@ from wanbench.telemetry.gpus import Found, Gpu
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.util import redaction
 
-USABLE = "wanbench.measure.supervisor.usable_gpus"
+FIND_GPUS = "wanbench.measure.supervisor.find_gpus"
 
 
 @contextmanager
@@ -42,12 +42,12 @@ def given_back_late() -> Iterator[list[int]]:
         times_ns.append(time.monotonic_ns())
         another_case.close()
 
-    def looked(environment: Mapping[str, str]) -> list[Gpu]:
+    def looked(environment: Mapping[str, str]) -> Found:
         threading.Timer(1.5, give_back).start()
-        return []
+        return Found([], "it fails", answered=False)
 
     with pytest.MonkeyPatch.context() as patched, ExitStack() as another_case:
-        patched.setattr(USABLE, looked)
+        patched.setattr(FIND_GPUS, looked)
         another_case.enter_context(own_slot([], 1, pytest.fail))
         yield times_ns
 
@@ -73,7 +73,6 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
         set_back.touch()
 
     with given_back_late() as freed_ns, pytest.MonkeyPatch.context() as patched:
-        patched.setattr("wanbench.measure.supervisor.find_gpus", lambda environment: Found([], "it fails", False))
         simulated = simulated_gpus(H200)
         patched.setenv("SIMULATED_GPUS", simulated["SIMULATED_GPUS"])
         patched.setenv("SIMULATED_DRIVER_FAILS", str(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH))
@@ -154,7 +153,7 @@ def test_the_gpu_that_was_taken_is_sampled_and_lost_in_the_middle_leaves_absent_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = tmp_path / "lost"
-    monkeypatch.setattr(USABLE, lambda environment: [Gpu(SECOND, 150_754_820_096)])
+    monkeypatch.setattr(FIND_GPUS, lambda environment: Found([Gpu(SECOND, 150_754_820_096)]))
     for name, value in (simulated_gpus(H200, SECOND) | {"SIMULATED_GPUS_LOST": str(lost)}).items():
         monkeypatch.setenv(name, value)
     when_it_measures(tmp_path, lost.touch)

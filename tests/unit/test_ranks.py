@@ -23,7 +23,7 @@ from wanbench.measure.gpu_slots import Slot
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.wan.setup import SettingError, check_enough_gpus, check_gpu
 from wanbench.registry.settings import SETTINGS
-from wanbench.telemetry.gpus import Gpu
+from wanbench.telemetry.gpus import Found, Gpu
 from wanbench.util.code_closure import NOT_MEASURED, closure
 from wanbench.util.errors import InputError
 
@@ -136,7 +136,7 @@ def test_a_case_that_takes_too_long_is_ended_with_all_its_ranks(tmp_path: Path) 
 def test_a_case_that_wants_more_gpus_than_there_are_is_an_error_that_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wanbench.measure.supervisor.usable_gpus", lambda environment: [Gpu(H200, 1)])
+    monkeypatch.setattr("wanbench.measure.supervisor.find_gpus", lambda environment: Found([Gpu(H200, 1)]))
     for name, value in simulated_gpus(H200).items():
         monkeypatch.setenv(name, value)
     outcome, trace = run(tiny_case(gpus=2), tmp_path)

@@ -1,9 +1,11 @@
 """Attempts that were ended before Snakemake could see their trace: what a second job of the run makes of them."""
 
+import json
+import re
 import subprocess
 import sys
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from attempts import attempt_in, left_in, wait_for
 from conftest import ROOT
 from example_cases import tiny_case
 from traces import S, records
-from wanbench.measure.attempt import Attempt, attempt_lock
+from wanbench.measure.attempt import Attempt
 from wanbench.measure.failures import failures, last_good_trace
 from wanbench.measure.finalize import finalize, recover
 from wanbench.measure.outcome import Outcome
@@ -20,7 +22,6 @@ from wanbench.measure.spans import read_records
 from wanbench.measure.supervisor import supervise
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_atomically
-from wanbench.util.errors import InputError
 from wanbench.util.event_log import EventLog, EventTail
 
 
@@ -31,8 +32,8 @@ def attempt(tmp_path: Path) -> Attempt:
 
 def begin(attempt: Attempt, *events: dict) -> None:
     """Begin the attempt, and write what its measured process would."""
-    with attempt_lock(attempt.lock, pytest.fail) as folder:
-        folder.begin(attempt.run_id)
+    with attempt.alone(pytest.fail):
+        attempt.begin()
     for record in events:
         EventLog(attempt.events).write(record)
 
@@ -150,7 +151,7 @@ def test_what_an_earlier_run_left_is_not_taken_for_this_runs(tmp_path: Path) -> 
     assert failed_attempts(changed) == [2]
 
 
-@pytest.mark.parametrize("left", ["job.json", "refusal", "events.jsonl", "trace.json"])
+@pytest.mark.parametrize("left", ["job.json", "events.jsonl", "trace.json"])
 def test_half_a_file_of_an_earlier_run_is_no_obstacle(attempt: Attempt, left: str) -> None:
     attempt.work.mkdir(parents=True)
     (attempt.work / left).write_text('{"hal')
@@ -159,34 +160,31 @@ def test_half_a_file_of_an_earlier_run_is_no_obstacle(attempt: Attempt, left: st
     assert left_in(attempt) == {"run", "trace.json"}
 
 
-def test_a_refused_one_is_refused_again_with_the_reason(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wanbench.measure.supervisor._MIN_FREE_BYTES", 10**18)
-    for ends in (lambda: supervise(attempt, None), lambda: recover(attempt)):
-        with pytest.raises(InputError, match=r"MB are free on its disk; needed: 1000000000000 MB"):
-            ends()
-    assert not attempt.trace.exists()
-
-
-def test_a_full_disk_is_logged_though_the_reason_cannot_be_kept(
+def test_a_case_does_not_begin_on_a_disk_that_is_nearly_full(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    def full(path: Path, text: str) -> None:
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr("wanbench.measure.supervisor._MIN_FREE_BYTES", 10**18)
-    monkeypatch.setattr("wanbench.measure.supervisor.write_atomically", full)
-    with pytest.raises(InputError, match="are free on its disk"):
-        supervise(attempt, None)
+    outcome = supervise(attempt, None)
+    assert outcome.status == "error"
+    assert re.search(r"MB are free on its disk; needed: 1000000000000 MB", outcome.message)
     assert capfd.readouterr().err.count("are free on its disk") == 1
+    attempt.trace.unlink()
+    # A second job of the run, whose first had written that.
+    trace = recovered(attempt)
+    assert (trace.status, trace.error["message"], trace.stages) == ("error", outcome.message, [])
+    assert failed_attempts(attempt) == [1]
 
 
 HOLDER = """
-import sys, time
+import json, sys, time
 from pathlib import Path
-from wanbench.measure.attempt import attempt_lock
-with attempt_lock(Path(sys.argv[1]), print) as folder:
-    folder.begin("earlier")
-    folder.path.joinpath("events.jsonl").touch()
+from wanbench.cases.case import Case
+from wanbench.measure.attempt import Attempt
+case = Case.from_settings(json.loads(sys.argv[2]))
+attempt = Attempt(case, Path(sys.argv[1]), Path("log"), {}, None, "earlier")
+with attempt.alone(print):
+    attempt.begin()
+    attempt.events.touch()
     print(flush=True)
     time.sleep(600)
 """
@@ -196,7 +194,7 @@ def test_a_case_is_not_measured_while_an_earlier_attempt_at_it_lives(
     attempt: Attempt, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As when the jobs of a cluster outlive the Snakemake that sent them, and another one was started."""
-    command = [sys.executable, "-c", HOLDER, str(attempt.lock)]
+    command = [sys.executable, "-c", HOLDER, str(attempt.trace), json.dumps(asdict(attempt.case))]
     earlier = subprocess.Popen(command, cwd=ROOT / "workflow/scripts", stdout=subprocess.PIPE)
     earlier.stdout.readline()
     second = threading.Thread(target=recover, args=(attempt,))
@@ -223,9 +221,11 @@ def test_where_there_are_no_locks_an_attempt_is_made_all_the_same(
     assert recovered(attempt).status == "killed"
 
 
-@pytest.mark.parametrize("content", ["[1]", '{"failed_attempts": 1}', '{"failed_attempts": "x", "status": "killed"}'])
-def test_a_count_of_failures_that_was_changed_by_hand_is_named(tmp_path: Path, content: str) -> None:
-    (tmp_path / "failures").mkdir()
-    (tmp_path / "failures/a.json").write_text(content)
-    with pytest.raises(InputError, match=r"failures/a\.json: does not say how often the case failed"):
-        failures(tmp_path)
+@pytest.mark.parametrize("content", ["", "[1]", '{"failed_attempts": 1}'])
+def test_a_count_of_failures_that_was_changed_by_hand_is_none_and_written_anew(attempt: Attempt, content: str) -> None:
+    file = attempt.results / "failures/tiny.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    assert failures(attempt.results) == {}
+    write_trace_of(attempt, "error")
+    assert failed_attempts(attempt) == [1]

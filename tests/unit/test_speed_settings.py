@@ -259,8 +259,8 @@ def test_cuda_12s_runtime_is_loaded_where_xformers_is_installed(tmp_path: Path) 
     # Any library, found as that one is.
     shutil.copy(next(Path(torch.__file__).parent.glob("lib/libshm.so")), runtime)
     code = (
-        "import sys, torch; sys.path[:0] = sys.argv[1:]; from wanbench.measure.cuda12 import load_cuda12_runtime; "
-        "load_cuda12_runtime(); print('libcudart.so.12' in open('/proc/self/maps').read())"
+        "import sys, torch; sys.path[:0] = sys.argv[1:]; import wanbench.measure.wan; "
+        "print('libcudart.so.12' in open('/proc/self/maps').read())"
     )
     command = [sys.executable, "-c", code, str(tmp_path), str(ROOT / "workflow/scripts")]
 

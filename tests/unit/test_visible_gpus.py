@@ -7,9 +7,15 @@ import pytest
 
 from fake_nvml import H200, MIG, SECOND, FakeNvml, refusing
 from wanbench.telemetry import gpus
-from wanbench.telemetry.gpus import Found, Gpu, find_gpus, usable_gpus, visible_gpus
+from wanbench.telemetry.gpus import Found, Gpu, find_gpus
 from wanbench.telemetry.nvml import NvmlUnavailable, initialised_nvml, open_nvml
 from wanbench.util.errors import InputError
+
+
+def found(nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch, **environment: str) -> Found:
+    nvml.nvmlShutdown = refusing(pynvml.NVML_ERROR_GPU_IS_LOST)
+    monkeypatch.setattr(gpus, "initialised_nvml", lambda: nvml)
+    return find_gpus(environment)
 
 
 @pytest.mark.parametrize(
@@ -36,9 +42,9 @@ from wanbench.util.errors import InputError
         (f"{SECOND},GPU-ffff,{H200}", [SECOND]),
     ],
 )
-def test_which_gpus_a_case_may_use(allowed: str | None, expected: list[str]) -> None:
+def test_which_gpus_a_case_may_use(monkeypatch: pytest.MonkeyPatch, allowed: str | None, expected: list[str]) -> None:
     environment = {} if allowed is None else {"CUDA_VISIBLE_DEVICES": allowed}
-    assert visible_gpus(environment, FakeNvml((H200, SECOND))) == expected
+    assert [gpu.uuid for gpu in found(FakeNvml((H200, SECOND)), monkeypatch, **environment).gpus] == expected
 
 
 def test_a_machine_without_driver_permission_or_package_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,23 +60,14 @@ def test_a_machine_without_driver_permission_or_package_says_so(monkeypatch: pyt
 
 
 def test_what_a_case_may_use_comes_with_its_memory_and_is_nothing_without_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
-    nvml = FakeNvml((H200, SECOND))
-    nvml.nvmlShutdown = lambda: None
-    monkeypatch.setattr(gpus, "initialised_nvml", lambda: nvml)
-    assert usable_gpus({"CUDA_VISIBLE_DEVICES": "1"}) == [Gpu(SECOND, 150_754_820_096)]
-    assert usable_gpus({"CUDA_VISIBLE_DEVICES": ""}) == []
+    one = found(FakeNvml((H200, SECOND)), monkeypatch, CUDA_VISIBLE_DEVICES="1")
+    assert one == Found([Gpu(SECOND, 150_754_820_096)])
 
     def unavailable() -> None:
         raise NvmlUnavailable("no driver", nothing_there=True)
 
     monkeypatch.setattr(gpus, "initialised_nvml", unavailable)
-    assert usable_gpus({}) == []
-
-
-def found(nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch, **environment: str) -> Found:
-    nvml.nvmlShutdown = refusing(pynvml.NVML_ERROR_GPU_IS_LOST)
-    monkeypatch.setattr(gpus, "initialised_nvml", lambda: nvml)
-    return find_gpus(environment)
+    assert find_gpus({}) == Found([])
 
 
 def test_a_driver_that_fails_when_asked_for_its_gpus_is_no_machine_without_gpus(

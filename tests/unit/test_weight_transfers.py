@@ -92,7 +92,7 @@ def run_layers(
         hook.group.stream = Stream(gpu) if streamed else None
 
     clock = StageClock(EventLog(tmp_path / "events"), gpu.synchronise)
-    with observe_stream_waits([model], clock, lambda: Event(gpu)):
+    with observe_stream_waits([model], clock, lambda enable_timing: Event(gpu)):
         clock.begin("Step_0", "step", step=0, steps=1)
         model(torch.zeros(1, 4))
         clock.end()

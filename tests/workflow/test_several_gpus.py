@@ -102,7 +102,7 @@ def test_whatever_cores_and_resources_say_one_gpu_has_one_case_at_a_time_and_the
         assert read_trace(project.folder / trace).total_duration_s < since_first_s
 
 
-def test_a_folder_of_locks_that_others_could_write_ends_the_case_with_one_line_and_no_trace(
+def test_a_folder_of_locks_that_others_could_write_is_an_error_of_the_case_in_one_line(
     new_project: Callable[[], Project], tmp_path: Path
 ) -> None:
     project = new_project()
@@ -112,10 +112,10 @@ def test_a_folder_of_locks_that_others_could_write_ends_the_case_with_one_line_a
     folder.chmod(0o777)
     run = project.snakemake(*traces("a"), environment={"TMPDIR": str(folder.parent)})
     assert run.code == 1
-    assert f"[a] {folder}: belongs to user {os.geteuid()} with mode 777, so others could" in run.output
+    assert f"[a] error: {folder}: belongs to user {os.geteuid()} with mode 777, so others could" in run.output
     assert "Traceback" not in run.output
     assert "belongs to user" in project.read("logs/measure/a.log")
-    assert not (project.folder / "results/traces/a.json").exists()
+    assert read_trace(project.folder / "results/traces/a.json").status == "error"
 
 
 def test_a_case_on_two_gpus_has_both_and_is_sampled_on_both(new_project: Callable[[], Project], tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from wanbench.measure.attempt import Attempt
 from wanbench.measure.finalize import recover
 from wanbench.measure.supervisor import supervise
 from wanbench.trace.verdict import Limits
-from wanbench.util.errors import InputError
 
 name = snakemake.wildcards.case
 case = Case.from_identity(name, dict(snakemake.params.case), snakemake.config["places"][name])
@@ -32,8 +31,5 @@ try:
         supervise(attempt, conda_env, job_limit_s)
     else:
         recover(attempt)
-except InputError:
-    # The terminal and the log have its message.
-    sys.exit(1)
 except OSError as error:
     sys.exit(f"[{case.name}] no trace of this attempt: {error}")

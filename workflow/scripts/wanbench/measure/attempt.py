@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
 
 from wanbench.cases.case import Case
 from wanbench.trace.verdict import Limits
@@ -51,7 +50,7 @@ class Attempt:
         self.frames = self.results / "frames" / self.case.name
         # Of this case alone.
         self.work = self.results / "attempts" / self.case.name
-        # Locked by the attempt that works here; holds the identity of its run.
+        # Holds the identity of the run whose attempt left what lies here, and is locked while one works.
         self.lock = self.work / "run"
         # The trace as the attempt wrote it. Snakemake removes `trace` when the job that made it ends badly.
         self.written = self.work / "trace.json"
@@ -61,8 +60,6 @@ class Attempt:
         self.samples = self.work / "samples.jsonl"
         # Another name of the log, since Snakemake removes the log itself before it tries a case again.
         self.second_log = self.work / "log"
-        # Why the attempt was refused, where it was.
-        self.refusal = self.work / "refusal"
         # By which the processes of a case on several GPUs find each other.
         self.rendezvous = self.work / "rendezvous"
 
@@ -79,6 +76,45 @@ class Attempt:
         """The UUID of a process's own GPU; none where no GPU is known."""
         return self.gpus[rank : rank + 1]
 
+    @contextmanager
+    def alone(self, log: Callable[[str], None]) -> Iterator[None]:
+        """Keep other attempts at the case out of its work folder until the end of the block.
+
+        A job can outlive the run that started it; `log` is told if that is waited for. Where the file system has no
+        locks, nobody is kept out.
+
+        Raises:
+            OSError: the folder cannot be made or written to.
+        """
+        self.work.mkdir(parents=True, exist_ok=True)
+        with self.lock.open("a") as held:
+            with suppress(OSError):
+                try:
+                    fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    log("waits: an earlier attempt at this case still runs")
+                    fcntl.flock(held, fcntl.LOCK_EX)
+            yield
+
+    def has_begun(self) -> bool:
+        """Whether what lies in the work folder is of this run."""
+        return self.lock.read_text("utf-8") == self.run_id
+
+    def begin(self) -> None:
+        """Empty the work folder for this run."""
+        # First it is nobody's: a kill from here on leaves nothing that could be taken for another attempt's.
+        self.lock.write_text("", "utf-8")
+        self.empty()
+        self.lock.write_text(self.run_id, "utf-8")
+
+    def empty(self, *kept: Path) -> None:
+        """Remove what is in the work folder, but for the lock and the files named."""
+        for path in self.work.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path not in (self.lock, *kept):
+                path.unlink(missing_ok=True)
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), default=str)
 
@@ -87,56 +123,3 @@ class Attempt:
         values = json.loads(text)
         values |= {"case": Case.from_settings(values["case"]), "limits": Limits(**values["limits"])}
         return cls(**values | {key: Path(values[key]) for key in ("trace", "log")})
-
-
-@dataclass(frozen=True)
-class WorkFolder:
-    """The work folder of a case, while nobody else works there."""
-
-    lock: IO[str]
-    path: Path
-
-    def is_of(self, run_id: str) -> bool:
-        """Whether what lies in the folder is of this run."""
-        self.lock.seek(0)
-        return self.lock.read() == run_id
-
-    def begin(self, run_id: str) -> None:
-        """Empty the folder for an attempt of this run."""
-        # First it is nobody's: a kill from here on leaves nothing that could be taken for another attempt's.
-        self.lock.truncate(0)
-        self.empty()
-        self.lock.write(run_id)
-        self.lock.flush()
-
-    def empty(self, *kept: Path) -> None:
-        """Remove what is in the folder, but for the lock and the files named."""
-        for path in self.path.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            elif path not in (Path(self.lock.name), *kept):
-                path.unlink(missing_ok=True)
-
-
-@contextmanager
-def attempt_lock(file: Path, log: Callable[[str], None]) -> Iterator[WorkFolder]:
-    """Wait until nobody else works in the folder of `file`, and keep others out until the end of the block.
-
-    A job can outlive the run that started it, and two attempts in one folder would take each other's events for their
-    own. Where the file system has no locks, nobody is kept out.
-
-    Args:
-        log: called once with the reason, if it has to wait.
-
-    Raises:
-        OSError: the folder cannot be made or written to.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a+", encoding="utf-8") as held:
-        with suppress(OSError):
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log("waits: an earlier attempt at this case still runs")
-                fcntl.flock(held, fcntl.LOCK_EX)
-        yield WorkFolder(held, file.parent)

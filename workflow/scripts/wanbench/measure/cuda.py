@@ -27,11 +27,7 @@ _ALIKE = 1e-6
 
 
 def limit_memory(memory_gb: float, gpus: int) -> None:
-    """Let torch's allocator take no more of the current GPU than a GPU of another size would leave it.
-
-    Args:
-        memory_gb: of the other GPU, in 1e9 bytes.
-        gpus: that compute together.
+    """Let torch's allocator take no more of the current GPU than a GPU of `memory_gb` times 1e9 bytes would leave it.
 
     Raises:
         ValueError: this GPU has less, or the other one is too small for CUDA itself.

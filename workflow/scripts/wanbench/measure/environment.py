@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -11,7 +12,8 @@ from typing import Any
 
 import psutil
 
-from wanbench.measure.host_facts import host_facts
+from wanbench.measure.variables import variables_of_speed
+from wanbench.telemetry.cgroup import Cgroup
 from wanbench.util.job_entry import CONDA, NONE
 from wanbench.util.redaction import redacted_message
 from wanbench.util.text import one_line
@@ -20,6 +22,17 @@ _PACKAGES = (
     *("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg"),
     *("triton", "peft", "torchao", "xformers"),
 )
+# Names of processors in /proc/cpuinfo: x86; MIPS; LoongArch; POWER; RISC-V; s390x; and of old ARM kernels.
+_NAMES = ("model name", "cpu model", "Model Name", "cpu", "uarch", "processor 0", "Hardware")
+# Arm's own cores by implementer and part (Arm: "MIDR_EL1"; util-linux, lscpu-arm.c); others stand as numbers.
+_ARM = {
+    ("0x41", "0xd0c"): "Neoverse-N1",
+    ("0x41", "0xd40"): "Neoverse-V1",
+    ("0x41", "0xd49"): "Neoverse-N2",
+    ("0x41", "0xd4f"): "Neoverse-V2",
+    ("0x41", "0xd42"): "Cortex-A78AE",
+    ("0xc0", "0xac3"): "Ampere-1",
+}
 
 
 def software_and_hardware(device: Any, conda_env: str | None) -> dict[str, Any]:
@@ -87,16 +100,58 @@ def _version(package: str) -> str | None:
     return None
 
 
+def host_facts() -> dict[str, Any]:
+    """What of the host changes speed. None for what Linux does not tell, and for a limit that there is not."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    cgroup, started_with = Cgroup(), dict(os.environ)
+    # Libraries add to the environment as they are imported.
+    with suppress(psutil.Error, OSError):
+        started_with = psutil.Process().environ()
+    return {
+        "cpu_name": cpu_name(),
+        "cpu_cores_allowed": len(cores) or None,
+        "cpu_quota_cores": cgroup.quota_cores(),
+        "mem_limit_bytes": cgroup.limit_bytes(),
+        "cpu_governor": _governor(cores),
+        "cpu_numa_nodes": _numa_nodes(cores),
+        # How far other processes go before this one: 0, or as `nice` set it, to 19.
+        "cpu_niceness": os.getpriority(os.PRIO_PROCESS, 0),
+        "variables": variables_of_speed(started_with),
+    }
+
+
+def cpu_name(proc: Path = Path("/proc")) -> str | None:
+    """What the kernel calls the processor. An architecture is no name: two processors of one need not be equal."""
+    fields: dict[str, str] = {}
+    with suppress(OSError):
+        for line in (proc / "cpuinfo").read_text("utf-8", "replace").splitlines():
+            key, _, value = line.partition(":")
+            fields.setdefault(key.strip(), value.strip())
+    named = next((fields[key] for key in _NAMES if re.search("[A-Za-z]", fields.get(key, ""))), None)
+    if named is None and "CPU part" in fields:
+        ids = fields.get("CPU implementer", ""), fields["CPU part"]
+        named = _ARM.get(ids, "ARM implementer {} part {}".format(*ids))
+    return named
+
+
+def _governor(cores: list[int]) -> str | None:
+    """The kernel's way to set the clocks of the cores that may be used; several with commas between them."""
+    found = set()
+    for core in cores:
+        with suppress(OSError):
+            found.add(Path(f"/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor").read_text("ascii").strip())
+    return ",".join(sorted(found)) or None
+
+
+def _numa_nodes(cores: list[int]) -> str | None:
+    """Nodes of memory that these cores are at, with commas between them."""
+    links = (link for core in cores for link in Path(f"/sys/devices/system/cpu/cpu{core}").glob("node[0-9]*"))
+    nodes = sorted({int(link.name.removeprefix("node")) for link in links})
+    return ",".join(map(str, nodes)) or None
+
+
 # Code that measures, by what `git_changed` calls it.
 _CODE = {"rules": ("Snakefile", "workflow/rules"), "scripts": ("workflow/scripts",), "environments": ("envs",)}
-_OF_A_REPOSITORY = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-)
 
 
 def git_state(root: Path) -> dict[str, Any]:
@@ -115,8 +170,8 @@ def git_state(root: Path) -> dict[str, Any]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    # A hook of git has these set, for its own repository.
-    variables = {name: value for name, value in os.environ.items() if name not in _OF_A_REPOSITORY}
+    # A hook of git has variables of its own repository. Those of the configuration may say that the folder is safe.
+    variables = {name: value for name, value in os.environ.items() if not re.match("GIT_(?!CONFIG)", name)}
     command = ["git", "-C", str(folder), *arguments]
     try:
         done = subprocess.run(command, capture_output=True, timeout=10, env=variables)

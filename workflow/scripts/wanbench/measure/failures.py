@@ -6,6 +6,7 @@ output of a case before running it, and also when the job that made it ended bad
 
 import json
 from collections.abc import Container
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from wanbench.estimate.resources import TO_RECORD_A_LOST_ATTEMPT, Resources, res
 from wanbench.measure.outcome import Outcome
 from wanbench.registry.stages import FINISHED, OK
 from wanbench.trace.writer import read_head, write_atomically
-from wanbench.util.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,9 @@ class Failures:
 
 
 def failures(results: Path) -> dict[str, Failures]:
-    """Failures by case name; cases that never failed are not in it.
-
-    Raises:
-        InputError: a file of them is not as `record_outcome` wrote it.
-    """
-    return {file.stem: _read(file) for file in (results / "failures").glob("*.json")}
+    """Failures by case name; cases that never failed are not in it."""
+    read = ((file.stem, _read(file)) for file in (results / "failures").glob("*.json"))
+    return {name: failure for name, failure in read if failure}
 
 
 def last_good_trace(results: Path, case_name: str) -> Path:
@@ -54,12 +51,8 @@ def failed_in_run(results: Path, case_names: Container[str], run_id: str) -> lis
 
 
 def asked_resources(results: Path, case: Case, failure: Failures | None, attempt: int) -> Resources:
-    """What the job of a case asks a scheduler for.
-
-    Args:
-        failure: of this case before this run.
-        attempt: Snakemake's count in this run. Its second try measures nothing.
-    """
+    """What the job of a case that had this failure before asks a scheduler for, by Snakemake's count of attempts."""
+    # The second try of a run measures nothing.
     if attempt > 1:
         return TO_RECORD_A_LOST_ATTEMPT
     head = read_head(last_good_trace(results, case.name))
@@ -82,21 +75,15 @@ def record_outcome(results: Path, case_name: str, outcome: Outcome, trace_text: 
     if outcome.status in FINISHED:
         return
     file = results / "failures" / f"{case_name}.json"
-    before = _read(file) if file.exists() else None
+    before = _read(file)
     if before is None or before.run_id != run_id:
         failed_attempts = 1 + (before.failed_attempts if before else 0)
         measured = Failures(failed_attempts, outcome.status, outcome.message, run_id)
         write_atomically(file, json.dumps(asdict(measured)) + "\n")
 
 
-def _read(file: Path) -> Failures:
-    try:
-        kept = Failures(**json.loads(file.read_text("utf-8")))
-        if isinstance(kept.failed_attempts, int):
-            return kept
-    except (TypeError, ValueError):
-        pass
-    trace = file.parents[1] / "traces" / file.name
-    raise InputError(
-        f"{file}: does not say how often the case failed; delete it and {trace}, and the case is measured again"
-    )
+def _read(file: Path) -> Failures | None:
+    """None for what `record_outcome` has not written: with another count of failures the case is measured again."""
+    with suppress(OSError, TypeError, ValueError):
+        return Failures(**json.loads(file.read_text("utf-8")))
+    return None

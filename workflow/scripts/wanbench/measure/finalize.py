@@ -4,12 +4,12 @@ An attempt that could not finalize itself, since its job or its machine was ende
 """
 
 import shutil
-import sys
 from contextlib import suppress
+from functools import partial
 
 from wanbench.cases.first_frame import changes_of_image
 from wanbench.measure.assemble import assemble
-from wanbench.measure.attempt import Attempt, attempt_lock
+from wanbench.measure.attempt import Attempt
 from wanbench.measure.case_log import log_line
 from wanbench.measure.environment import git_state
 from wanbench.measure.failures import record_outcome
@@ -19,7 +19,6 @@ from wanbench.registry.stages import KILLED
 from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.telemetry.samples import placed_by_load, read_samples
 from wanbench.trace.writer import read_head, write_atomically, write_trace
-from wanbench.util.errors import InputError
 from wanbench.util.event_log import EventTail
 from wanbench.util.paths import PROJECT
 
@@ -31,11 +30,7 @@ _NOT_BEGUN = "nothing was measured: its job failed before that or was cancelled,
 
 
 def finalize(attempt: Attempt, ended_ns: int, recording: Recording, outcome: Outcome) -> None:
-    """Write the trace of an attempt that is over.
-
-    Args:
-        ended_ns: monotonic time of its end, in nanoseconds.
-        recording: what its measured process wrote.
+    """Write the trace of an attempt that ended at `ended_ns`, monotonic, in nanoseconds.
 
     Raises:
         OSError: the disk is full.
@@ -65,30 +60,26 @@ def recover(attempt: Attempt) -> None:
     had written down how it ended gets a trace that says so; any other has status `killed`.
 
     Raises:
-        InputError: the attempt was refused, with the reason of then.
         OSError: the disk is full.
     """
+    with attempt.log.open("a", encoding="utf-8") as file:
+        log = partial(log_line, file, attempt.case.name)
+        with attempt.alone(log):
+            if not attempt.has_begun():
+                attempt.begin()
+            if attempt.written.exists():
+                _show(attempt)
+            else:
+                outcome = _finalize_from_leavings(attempt)
+                log(f"{outcome.status}: {outcome.message or 'its trace was written afterwards'}")
+            attempt.empty(attempt.written)
 
-    def log(line: str) -> None:
-        print(f"[{attempt.case.name}] {line}", file=sys.stderr, flush=True)
 
-    with attempt_lock(attempt.lock, log) as folder:
-        if not folder.is_of(attempt.run_id):
-            folder.begin(attempt.run_id)
-        if attempt.written.exists():
-            _show(attempt)
-        else:
-            _finalize_from_leavings(attempt)
-        folder.empty(attempt.written)
-
-
-def _finalize_from_leavings(attempt: Attempt) -> None:
+def _finalize_from_leavings(attempt: Attempt) -> Outcome:
     if attempt.second_log.exists():
         # Where Snakemake has not removed the log, both names are of one file.
         with suppress(shutil.SameFileError):
             shutil.copyfile(attempt.second_log, attempt.log)
-    if attempt.refusal.exists():
-        raise InputError(attempt.refusal.read_text("utf-8"))
     if attempt.job.exists():
         attempt, message = Attempt.from_json(attempt.job.read_text("utf-8")), _BROKEN_OFF
     else:
@@ -100,6 +91,4 @@ def _finalize_from_leavings(attempt: Attempt) -> None:
     instants_ns += [end_ns for transfer in recording.transfers for _, end_ns in transfer["intervals"]]
     outcome = reported_outcome(recording.error, recording.result is not None) or Outcome(KILLED, message)
     finalize(attempt, max([attempt.spawned_ns, *instants_ns]), recording, outcome)
-    with attempt.log.open("a", encoding="utf-8") as log:
-        text = outcome.message or "its trace was written afterwards"
-        log_line(log, attempt.case.name, f"{outcome.status}: {text}")
+    return outcome

@@ -16,7 +16,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from wanbench.telemetry.gpus import Gpu, usable_gpus
+from wanbench.telemetry.gpus import Gpu, find_gpus
 from wanbench.util.errors import InputError
 
 _POLL_S = 0.2
@@ -39,9 +39,9 @@ class Slot:
         return [gpu.uuid for gpu in self.gpus]
 
     def environment(self, rank: int = 0) -> dict[str, str]:
-        """Variables that show CUDA these GPUs and no other, first the one of this process of the case.
+        """Variables that show CUDA these GPUs and no other, the process's own first: it computes on that one.
 
-        Each computes on the first that it sees. NCCL copies directly between GPUs that it can see.
+        NCCL copies directly between GPUs that it can see.
         """
         own_first = self.uuids[rank : rank + 1] + self.uuids[:rank] + self.uuids[rank + 1 :]
         return {"CUDA_VISIBLE_DEVICES": ",".join(own_first)} if self.gpus else {}
@@ -56,30 +56,27 @@ def slots_folder() -> Path:
 def own_slot(usable: list[Gpu], count: int, log: Callable[[str], None]) -> Iterator[Slot]:
     """Have `count` of the GPUs to oneself, or without GPUs the machine; waits until they are free.
 
-    All are taken at once or none, so cases that want several never wait for each other.
+    All are taken at once or none, so cases that want several never wait for each other; `log` is told of a wait, once.
 
     Args:
         usable: in the order of preference; without any, no other slot is given out meanwhile.
-        count: no more than there are.
-        log: called once with the reason, if it has to wait.
 
     Raises:
         InputError: the folder of the locks is not this user's alone, cannot be made, or lies where there are no locks.
     """
+    folder = _private_folder()
     with ExitStack() as held:
-        directory = _private_directory(slots_folder())
-        held.callback(os.close, directory)
         try:
-            slot = _take(directory, usable, count, held)
+            slot = _take(folder, usable, count, held)
         except OSError as error:
             reason = f"cannot hold the locks of GPUs: {error.strerror}; name another folder by TMPDIR"
-            raise InputError(f"{slots_folder()}: {reason}") from None
+            raise InputError(f"{folder}: {reason}") from None
         if slot is None:
             held_by = "other cases have the GPUs that it may use"
             log(f"waits: {held_by if usable else 'another case runs, and without a GPU one runs at a time'}")
         while slot is None:
             time.sleep(_POLL_S)
-            slot = _take(directory, usable, count, held)
+            slot = _take(folder, usable, count, held)
         yield slot
 
 
@@ -87,35 +84,30 @@ def own_slot(usable: list[Gpu], count: int, log: Callable[[str], None]) -> Itera
 def process_slot(name: str) -> Iterator[None]:
     """Have one GPU, or without GPUs the machine, to this process, in which CUDA sees no other.
 
-    To be entered before anything asks CUDA for a GPU, as an import may: it reads the variable once.
-
-    Args:
-        name: of what waits for it, for the log and the terminal.
-
-    Raises:
-        InputError: as `own_slot`.
+    To be entered before anything asks CUDA for a GPU, as an import may: it reads the variable once. Raises as
+    `own_slot`; waiting is told under `name`.
     """
 
     def tell(line: str) -> None:
         for stream in (sys.stderr, sys.__stderr__):
             print(f"[{name}] {line}", file=stream)
 
-    with own_slot(usable_gpus(os.environ), 1, tell) as slot:
+    with own_slot(find_gpus(os.environ).gpus, 1, tell) as slot:
         os.environ |= slot.environment()
         yield
 
 
-def _take(directory: int, usable: list[Gpu], count: int, held: ExitStack) -> Slot | None:
+def _take(folder: Path, usable: list[Gpu], count: int, held: ExitStack) -> Slot | None:
     """A slot whose locks `held` will close, or None."""
     with ExitStack() as looking, ExitStack() as taken:
         # One looks at a time: else two that want both of two GPUs could each find one of them taken.
-        _lock(directory, "looking", fcntl.LOCK_EX, looking)
-        machine = _lock(directory, "machine", (fcntl.LOCK_SH if usable else fcntl.LOCK_EX) | fcntl.LOCK_NB, taken)
+        _lock(folder, "looking", fcntl.LOCK_EX, looking)
+        machine = _lock(folder, "machine", (fcntl.LOCK_SH if usable else fcntl.LOCK_EX) | fcntl.LOCK_NB, taken)
         if machine is None:
             return None
         locks: list[tuple[Gpu, int]] = []
         for gpu in usable:
-            lock = _lock(directory, gpu.uuid, fcntl.LOCK_EX | fcntl.LOCK_NB, taken) if len(locks) < count else None
+            lock = _lock(folder, gpu.uuid, fcntl.LOCK_EX | fcntl.LOCK_NB, taken) if len(locks) < count else None
             locks += [] if lock is None else [(gpu, lock)]
         if usable and len(locks) < count:
             return None
@@ -123,11 +115,9 @@ def _take(directory: int, usable: list[Gpu], count: int, held: ExitStack) -> Slo
         return Slot([gpu for gpu, _ in locks], (machine, *(lock for _, lock in locks)))
 
 
-def _lock(directory: int, name: str, how: int, taken: ExitStack) -> int | None:
+def _lock(folder: Path, name: str, how: int, taken: ExitStack) -> int | None:
     """An open file with its lock, which `taken` will close; None where the lock is another's."""
-    # Older drivers name MIG instances with slashes.
-    file_name = f"{name.replace('/', '_')}.lock"
-    file = os.open(file_name, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=directory)
+    file = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         fcntl.flock(file, how)
     except BlockingIOError:
@@ -139,19 +129,20 @@ def _lock(directory: int, name: str, how: int, taken: ExitStack) -> int | None:
     return file
 
 
-def _private_directory(folder: Path) -> int:
+def _private_folder() -> Path:
+    folder = slots_folder()
     try:
         with suppress(FileExistsError):
             folder.mkdir(0o700)
-        directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        found = folder.lstat()
     except OSError as error:
         raise InputError(f"{folder}: cannot hold the locks of GPUs: {error.strerror}") from None
-    found = os.fstat(directory)
+    if not stat.S_ISDIR(found.st_mode):
+        raise InputError(f"{folder}: cannot hold the locks of GPUs: it is no folder")
     mode = stat.S_IMODE(found.st_mode)
     if found.st_uid != os.geteuid() or mode & 0o077:
-        os.close(directory)
         raise InputError(
             f"{folder}: belongs to user {found.st_uid} with mode {mode:o}, so others could free or hold the locks of "
             f"GPUs; allowed: user {os.geteuid()} with mode 700. Remove it, or name another folder by TMPDIR"
         )
-    return directory
+    return folder

@@ -1,9 +1,8 @@
 """What is kept of a video, so that it can be compared with others: `wanbench.analysis.fidelity` does that.
 
 In results/frames/CASE lie `latents.npy`, the final latents before decoding; every eighth frame as `frame_0000.png`,
-`frame_0008.png` and so on; and `kept.json`, which says what the trace says of them. All of it takes at most
-LIMIT_BYTES. Latents get half of that: those that need more are kept as float16, and where that is too much as well,
-not at all. Frames get the rest: where they need more, every second one that is kept goes, and so on.
+`frame_0008.png` and so on; and `kept.json`, which says what the trace says of them. Frames get what latents
+leave of LIMIT_BYTES: where they need more, every second one goes, and so on.
 """
 
 import hashlib
@@ -33,24 +32,24 @@ def keep_frames(frames: Sequence[np.ndarray], latents: np.ndarray | None, folder
         folder: to be made anew; it is there whole or not at all.
     """
     begin_s = time.monotonic()
-    digest, pngs, size_bytes = hashlib.sha256(), _Thinned(LIMIT_BYTES), 0
-    kept_latents = None if latents is None else _small_enough(latents)
-    if kept_latents is not None:
-        pngs = _Thinned(LIMIT_BYTES - kept_latents.nbytes - 1000)
+    digest, pngs, size_bytes = hashlib.sha256(), {}, 0
     for number, frame in enumerate(frames):
         # As diffusers' export_to_video does it.
         values = (frame * 255).astype(np.uint8)
         digest.update(np.ascontiguousarray(values))
-        pngs.take(number, values)
+        if number % EVERY == 0:
+            pngs[number] = _png(values)
+    # With room for the heads of files.
+    pngs = _thinned(pngs, LIMIT_BYTES if latents is None else LIMIT_BYTES - latents.nbytes - 1000)
     kept: dict[str, Any] = {
         "frames_sha256": digest.hexdigest(),
         "latents_sha256": None if latents is None else hashlib.sha256(np.ascontiguousarray(latents)).hexdigest(),
-        "latents_dtype": None if kept_latents is None else str(kept_latents.dtype),
-        "frames": list(pngs.kept),
+        "latents_dtype": None if latents is None else str(latents.dtype),
+        "frames": list(pngs),
     }
     problem = None if latents is not None else "the scheduler does not have the final latents"
     try:
-        size_bytes = _write(folder, kept, kept_latents, pngs.kept)
+        size_bytes = _write(folder, kept, latents, pngs)
     except OSError as error:
         problem = f"not kept: {error.strerror or error}"
         kept |= {"latents_dtype": None, "frames": []}
@@ -63,33 +62,18 @@ def remove_frames(folder: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-class _Thinned:
-    """PNG files by number of their frame: every eighth, or fewer where they would take more than the limit."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._every = EVERY
-        self.kept: dict[int, bytes] = {}
-
-    def take(self, number: int, frame: np.ndarray) -> None:
-        if number % self._every:
-            return
-        file = io.BytesIO()
-        # The least effort is several times as fast, and the files are a tenth larger.
-        Image.fromarray(frame).save(file, "PNG", compress_level=1)
-        self.kept[number] = file.getvalue()
-        while self.kept and sum(map(len, self.kept.values())) > self._limit_bytes:
-            self._every *= 2
-            # A first frame that is too large alone goes as well.
-            few = len(self.kept) == 1
-            self.kept = {} if few else {key: png for key, png in self.kept.items() if key % self._every == 0}
+def _png(frame: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    # The least effort is several times as fast, and the files are a tenth larger.
+    Image.fromarray(frame).save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
-def _small_enough(latents: np.ndarray) -> np.ndarray | None:
-    for dtype in (np.float32, np.float16):
-        if latents.size * np.dtype(dtype).itemsize <= LIMIT_BYTES // 2:
-            return latents.astype(dtype)
-    return None
+def _thinned(pngs: dict[int, bytes], limit_bytes: int) -> dict[int, bytes]:
+    """All of them, or every second, fourth and so on; a single one that is too large goes as well."""
+    while pngs and sum(map(len, pngs.values())) > limit_bytes:
+        pngs = dict(list(pngs.items())[::2]) if len(pngs) > 1 else {}
+    return pngs
 
 
 def _part(folder: Path) -> Path:
@@ -97,11 +81,7 @@ def _part(folder: Path) -> Path:
 
 
 def _write(folder: Path, kept: dict[str, Any], latents: np.ndarray | None, pngs: dict[int, bytes]) -> int:
-    """Write the folder, and return the size of its files in bytes.
-
-    Raises:
-        OSError: the disk is full, or will be; then nothing of it is left.
-    """
+    """Write the folder, or nothing of it, and return the size of its files in bytes."""
     remove_frames(folder)
     part = _part(folder)
     try:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from wanbench.measure.attempt import Attempt
-from wanbench.measure.outcome import EXIT_DISK_FULL, EXIT_ERROR, is_out_of_memory
+from wanbench.measure.outcome import EXIT_DISK_FULL, is_out_of_memory
+from wanbench.measure.stage_clock import StageClock
 from wanbench.registry.stages import PROCESS_STARTUP
 from wanbench.util.event_log import EventLog
 from wanbench.util.lifeline import die_with_parent
@@ -36,19 +37,19 @@ def main(supervisor_pid: int, rank: int, job_file: Path) -> int:
             import traceback
 
             traceback.print_exc()
-        return EXIT_ERROR
+        return 1
     return 0
 
 
 def _run(attempt: Attempt, rank: int, log: EventLog) -> None:
+    clock = StageClock(log)
     if rank == 0:
-        begin = {"record": "begin", "span": 0, "name": PROCESS_STARTUP, "kind": "stage", "time_ns": attempt.spawned_ns}
-        log.write(begin | {"args": {}})
+        clock.begin(PROCESS_STARTUP, at_ns=attempt.spawned_ns)
     # With torch and diffusers, which are a part of Process_Startup.
     from wanbench.measure.wan.run_case import measure_case, work_on_case
 
     if rank == 0:
-        measure_case(attempt, log)
+        measure_case(attempt, clock)
     else:
         work_on_case(attempt, rank)
 

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 from wanbench.registry.stages import ERROR, KILLED, OK, OOM, TIMEOUT
 
-# Exit codes that the processes of a case choose; 78 and 79 are not used by Python, shells or signals.
-EXIT_ERROR = 78
+# Exit code of a process of a case that could not write down its error; not used by Python, shells or signals.
 EXIT_DISK_FULL = 79
 
 # The record of the error that a process of the case wrote down before it ended: `type`, `message`, `out_of_memory`, and
@@ -62,9 +61,7 @@ def outcome_of(
 
     Args:
         codes: of each rank, as `subprocess` gives it, negative for a signal; None if it had to be ended, or lived on.
-        errors: what each wrote down.
         passed: the limit, if they were ended for it.
-        finished: see `reported_outcome`.
         memory_bytes: the limit of memory for which the kernel ended processes meanwhile.
     """
     rank = 0 if finished or passed else _cause(codes, errors)

@@ -6,13 +6,14 @@ from typing import Any
 
 from wanbench.measure.spans import Stage
 from wanbench.registry import stages as stage_names
+from wanbench.registry.stage_metrics import POWER_CAP_BIT
 from wanbench.telemetry.samples import Samples, coverage
 from wanbench.trace.verdict import Limits, generation_times, verdict_on
 from wanbench.util.intervals import Interval, subtract, union
 
 # NVML's nvmlClocksEventReasons bits, but for an idle GPU's. That clocks were set is a choice, and no failed check.
 CLOCK_EVENT_REASONS = {
-    "power_cap": 0x4,
+    "power_cap": POWER_CAP_BIT,
     "hardware_slowdown": 0x8,
     "sync_boost": 0x10,
     "thermal_software": 0x20,
@@ -25,11 +26,7 @@ CLOCK_EVENT_REASONS = {
 def quality_of(
     stages: list[Stage], measured: Mapping[int, bool], samples: Samples, output_finite: bool | None, limits: Limits
 ) -> dict[str, Any]:
-    """The quality section of a trace: figures, and the verdict on them with these limits, which stand beside it.
-
-    Args:
-        measured: for each generation, whether it is no warm-up.
-    """
+    """The quality section of a trace: figures, and the verdict on them with these limits, which stand beside it."""
     total = next((stage for stage in stages if stage.name == stage_names.TOTAL_EXECUTION), None)
     leaves_ns = sum(stage.time_ns for stage in stages if stage.name not in stage_names.NOT_LEAVES)
     whole = [total.extent] if total else []
@@ -73,7 +70,7 @@ def _parts(total: Interval, stages: list[Stage], samples: Samples) -> list[dict[
     return [
         {
             "generation": number,
-            "samples": sum(start <= time_ns < end for start, end in intervals for time_ns in samples.times_ns),
+            "samples": len(samples.inside(intervals)),
             "other_processes": _highest_in(samples, "other_processes", intervals),
             "throttled_pct": _throttled_pct(samples, intervals),
         }
@@ -82,8 +79,7 @@ def _parts(total: Interval, stages: list[Stage], samples: Samples) -> list[dict[
 
 
 def _values_in(samples: Samples, metric: str, intervals: Collection[Interval]) -> list[float]:
-    readings = [(time_ns, each[metric]) for time_ns, each in zip(samples.times_ns, samples.values) if metric in each]
-    return [value for start, end in intervals for time_ns, value in readings if start <= time_ns < end]
+    return [reading[metric] for reading in samples.inside(intervals) if metric in reading]
 
 
 def _highest_in(samples: Samples, metric: str, intervals: Collection[Interval]) -> int | None:

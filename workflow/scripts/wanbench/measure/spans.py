@@ -129,7 +129,7 @@ def _stage_reached(spans: dict[int, Span], open_spans: list[int]) -> str | None:
     """Innermost stage that was running at the end, or the last one that ended."""
     named = [span for span in spans.values() if span.kind != "detail" and span.name != stage_names.TOTAL_EXECUTION]
     running = [span for span in named if span.number in open_spans]
-    last = (running or sorted(named, key=lambda span: span.start_ns))[-1:]
+    last = (running or named)[-1:]
     if not last:
         return None
     return stage_names.step_inference(last[0].args["step"]) if last[0].kind == "step" else last[0].name

@@ -8,10 +8,12 @@ A boundary is a device synchronisation and then a reading of the monotonic clock
 belongs to the stage that queued it.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from wanbench.util.event_log import EventLog
@@ -32,24 +34,30 @@ class StageClock:
     Spans nest. Kinds: `stage` (a row of the report), `step` (a denoising step, later split into loading and
     inference), `detail` (a part of a stage).
 
-    Args:
+    Attributes:
+        synchronise: waits until the device has finished what it was given; nothing for a CPU.
         take_peak: highest memory use of the device since it was last asked, in bytes, by measure; empty for a device
             without a memory of its own.
     """
 
     def __init__(
-        self, log: EventLog, synchronise: Callable[[], None], take_peak: Callable[[], dict[str, int]] = dict
+        self, log: EventLog, synchronise: Callable[[], None] = lambda: None, take_peak: Callable[[], dict] = dict
     ) -> None:
         self._log = log
-        self._synchronise = synchronise
-        self._take_peak = take_peak
+        self.synchronise = synchronise
+        self.take_peak = take_peak
         self._open: list[_OpenSpan] = []
         self._count = 0
         self._at_boundaries: list[Callable[[], None]] = []
 
+    @classmethod
+    def silent(cls) -> "StageClock":
+        """A clock that writes nothing down, for what is not measured."""
+        return cls(EventLog(Path(os.devnull)))
+
     def now_ns(self) -> int:
         """Monotonic time in nanoseconds, once the device has finished what it was given."""
-        self._synchronise()
+        self.synchronise()
         for write in self._at_boundaries:
             write()
         return time.monotonic_ns()
@@ -115,6 +123,6 @@ class StageClock:
 
     def _credit_peaks(self) -> None:
         """The device keeps one peak and it is reset here, so every open span must be given its share."""
-        for measure, peak_bytes in self._take_peak().items():
+        for measure, peak_bytes in self.take_peak().items():
             for span in self._open:
                 span.peaks_bytes[measure] = max(peak_bytes, span.peaks_bytes.get(measure, 0))

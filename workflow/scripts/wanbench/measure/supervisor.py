@@ -16,17 +16,16 @@ from wanbench.cases.case import Case
 from wanbench.cases.first_frame import changes_of_image
 from wanbench.cases.scale import as_sized
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
-from wanbench.measure.attempt import Attempt, attempt_lock
+from wanbench.measure.attempt import Attempt
 from wanbench.measure.case_log import Progress, log_line, log_pipe
-from wanbench.measure.failures import failures
 from wanbench.measure.finalize import finalize
 from wanbench.measure.gpu_slots import Slot, own_slot
 from wanbench.measure.kept_frames import remove_frames
 from wanbench.measure.outcome import Outcome, TimeLimit, outcome_of, time_limit
-from wanbench.measure.spans import read_records
-from wanbench.registry.stages import KILLED, PROCESS_STARTUP
+from wanbench.measure.spans import Recording, read_records
+from wanbench.registry.stages import ERROR, PROCESS_STARTUP
 from wanbench.telemetry.cgroup import Cgroup, usable_cores, usable_memory_bytes
-from wanbench.telemetry.gpus import Gpu, find_gpus, usable_gpus
+from wanbench.telemetry.gpus import Gpu, find_gpus
 from wanbench.telemetry.sampler import SAMPLING_INTERVAL_S
 from wanbench.trace.writer import write_atomically
 from wanbench.util.errors import InputError
@@ -59,15 +58,15 @@ _Process = subprocess.Popen[bytes]
 def supervise(attempt: Attempt, conda_env: str | None, job_limit_s: float | None = None) -> Outcome:
     """Wait for GPUs that no other case has, measure a case on them, and write its trace.
 
-    An interruption (Ctrl-C, SIGTERM) ends the processes of the case and is raised on, without a trace; what it leaves
-    is for `recover`.
+    Where there can be no locks that keep other cases off the GPU, or the disk is nearly full, nothing is measured, and
+    the status is `error`. An interruption (Ctrl-C, SIGTERM) ends the processes of the case and is raised on, without a
+    trace; what it leaves is for `recover`.
 
     Args:
         conda_env: name of the conda environment that this process runs in, None without conda.
         job_limit_s: time after which a scheduler would soon end the job that this runs in, in seconds.
 
     Raises:
-        InputError: there can be no locks that keep other cases off the GPU, or the disk is nearly full.
         OSError: the disk is full.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -75,8 +74,8 @@ def supervise(attempt: Attempt, conda_env: str | None, job_limit_s: float | None
     case = attempt.case
     with attempt.log.open("a", encoding="utf-8") as file:
         log = partial(log_line, file, case.name)
-        with attempt_lock(attempt.lock, log) as folder:
-            folder.begin(attempt.run_id)
+        with attempt.alone(log):
+            attempt.begin()
             attempt.video.unlink(missing_ok=True)
             remove_frames(attempt.frames)
             # Some file systems have no hard links; then an attempt that is recovered has no log, and no more.
@@ -84,21 +83,18 @@ def supervise(attempt: Attempt, conda_env: str | None, job_limit_s: float | None
                 os.link(attempt.log, attempt.second_log)
             try:
                 _check_space(attempt.results)
-                usable = usable_gpus(os.environ)
-                if not usable and (reason := find_gpus(os.environ).reason):
-                    log(f"warning: no GPU is used: {reason}")
+                found = find_gpus(os.environ)
+                if found.reason and not found.gpus:
+                    log(f"warning: no GPU is used: {found.reason}")
                 # Where there are too few, the measured process says so in the trace.
-                with own_slot(usable, min(case.gpus, len(usable)), log) as slot:
+                with own_slot(found.gpus, min(case.gpus, len(found.gpus)), log) as slot:
                     left_s = job_limit_s and max(0.0, job_limit_s - (time.monotonic() - began_s))
                     begun = attempt.begun(conda_env, slot.uuids)
                     outcome = _measure(begun, slot, log, time_limit(case.timeout_s, left_s))
             except InputError as error:
-                reason = redacted_message(str(error))
-                log(reason)
-                with suppress(OSError):
-                    write_atomically(attempt.refusal, reason)
-                raise
-            folder.empty(attempt.written)
+                outcome = Outcome(ERROR, redacted_message(str(error)), type(error).__name__)
+                finalize(attempt.begun(), time.monotonic_ns(), Recording(), outcome)
+            attempt.empty(attempt.written)
         log(f"{outcome.status}{f': {outcome.message}' if outcome.message else ''}")
     return outcome
 
@@ -125,7 +121,6 @@ def _measure(attempt: Attempt, slot: Slot, log: _Log, limit: TimeLimit) -> Outco
         _warn_where_it_will_not_fit(case, slot.gpus, log)
         for change in changes_of_image(case):
             log(f"image: {change}")
-        _warn_of_the_last_attempt(attempt, log)
         passed, return_codes = _wait(ranks, limit, _reporter(attempt.events, log))
         ended_ns = time.monotonic_ns()
         if any(code != 0 for code in return_codes):
@@ -137,7 +132,7 @@ def _measure(attempt: Attempt, slot: Slot, log: _Log, limit: TimeLimit) -> Outco
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
     recordings = [read_records(EventTail(attempt.events_of(rank)).new_records()) for rank in range(count)]
     errors = [recording.error for recording in recordings]
-    ran_out_bytes = cgroup.limits().mem_bytes if cgroup.memory_kills() > kills else None
+    ran_out_bytes = cgroup.limit_bytes() if cgroup.memory_kills() > kills else None
     outcome = outcome_of(return_codes, errors, passed, recordings[0].result is not None, ran_out_bytes)
     finalize(attempt, ended_ns, recordings[0], outcome)
     return outcome
@@ -158,19 +153,11 @@ def _process(
     """A Python process in a session of its own; it and what it started are gone after the block."""
     kept = {name: value for name, value in os.environ.items() if name not in _FOR_OTHER_PROGRAMS}
     environment = kept | {"PYTHONUNBUFFERED": "1"} | _threads(1) | variables
+    command = [sys.executable, "-P", "-c", _AS_MODULE, str(_PACKAGE_ROOT), module, str(os.getpid())]
     # A pipe each, so that no process writes into the middle of another's line.
     with log_pipe(log) as output:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-c",
-                _AS_MODULE,
-                str(_PACKAGE_ROOT),
-                module,
-                str(os.getpid()),
-                *map(str, arguments),
-            ],
+            [*command, *map(str, arguments)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -208,13 +195,6 @@ def _warn_where_it_will_not_fit(case: Case, gpus: list[Gpu], log: _Log) -> None:
         log(f"warning: may need more host memory: up to {on_host_bytes / 1e9:.1f} GB are needed, and {there}")
 
 
-def _warn_of_the_last_attempt(attempt: Attempt, log: _Log) -> None:
-    """Of one that was killed, as for want of memory: the same may happen again."""
-    last = failures(attempt.results).get(attempt.case.name)
-    if last is not None and last.status == KILLED:
-        log(f"warning: the last attempt was {last.status}: {last.message}")
-
-
 def _wait(
     ranks: Sequence[_Process], limit: TimeLimit, report: Callable[[], None]
 ) -> tuple[TimeLimit | None, list[int | None]]:
@@ -224,13 +204,13 @@ def _wait(
         The limit, if they were ended for it, and the return code of each rank; None for one that did not end by itself.
     """
     deadline_s = time.monotonic() + limit.time_s
-    first, passed = ranks[0], None
-    while passed is None and not any(rank.poll() for rank in ranks) and first.poll() is None:
+    first, is_over = ranks[0], False
+    while not is_over and time.monotonic() < deadline_s:
         with suppress(subprocess.TimeoutExpired):
             first.wait(_POLL_S)
         report()
-        passed = limit if first.poll() is None and time.monotonic() >= deadline_s else None
-    if passed is None and any(rank.poll() for rank in ranks):
+        is_over = first.poll() is not None or any(rank.poll() for rank in ranks)
+    if any(rank.poll() for rank in ranks):
         # The others may end by themselves for it.
         deadline_s = time.monotonic() + _RANKS_END_WITHIN_S
         for rank in ranks:
@@ -240,7 +220,7 @@ def _wait(
     _kill_group(first)
     first.wait()
     report()
-    return passed, return_codes
+    return None if is_over else limit, return_codes
 
 
 def _kill_group(process: _Process) -> None:

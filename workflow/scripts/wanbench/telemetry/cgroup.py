@@ -8,26 +8,12 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 _V2 = "v2"
 # Version 1 writes what has no limit as the largest number of bytes in whole pages.
 _UNLIMITED_BYTES = 1 << 60
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Of this process; None where there is no limit.
-
-    Attributes:
-        cpu_quota_cores: processor time each second that it may use, in seconds.
-        mem_bytes: memory, page cache included.
-    """
-
-    cpu_quota_cores: float | None
-    mem_bytes: int | None
 
 
 class Cgroup:
@@ -42,14 +28,14 @@ class Cgroup:
         folders = _folders(proc, root)
         self._cpu = folders.get("cpu") or folders.get(_V2, [])
         self._memory = folders.get("memory") or folders.get(_V2, [])
-        self._cpuacct = folders.get("cpuacct") or folders.get(_V2, [])
 
-    def limits(self) -> Limits:
-        """The tightest of each kind, of its group and those around it."""
-        quotas = [quota for folder in self._cpu if (quota := _quota_cores(folder)) is not None]
-        sizes = [_number(folder / name) for folder in self._memory for name in ("memory.max", "memory.limit_in_bytes")]
-        sizes = [size for size in sizes if size is not None and size < _UNLIMITED_BYTES]
-        return Limits(min(quotas, default=None), min(sizes, default=None))
+    def quota_cores(self) -> float | None:
+        """Processor time each second that the process may use, in seconds; None without a quota."""
+        return min(filter(None, map(_quota_cores, self._cpu)), default=None)
+
+    def limit_bytes(self) -> int | None:
+        """Memory that the process may use, page cache included; None without a limit."""
+        return min(filter(None, map(_limit_bytes, self._memory)), default=None)
 
     def used_bytes(self) -> int | None:
         """Memory that the limited group has, without the page cache that the kernel would give up first.
@@ -71,37 +57,33 @@ class Cgroup:
 
     @cached_property
     def _limited_folder(self) -> Path | None:
-        """The innermost group that has the limit in force."""
-        limit = self.limits().mem_bytes
-        if limit is None:
-            return None
-        has_it = (f for f in self._memory if limit in (_number(f / "memory.max"), _number(f / "memory.limit_in_bytes")))
-        return next(has_it, None)
+        """The innermost group that has the tightest limit."""
+        limits_bytes = {folder: size for folder in self._memory if (size := _limit_bytes(folder)) is not None}
+        return min(limits_bytes, key=limits_bytes.__getitem__, default=None)
 
     def cpu_s(self) -> float | None:
         """Processor time that the limited group has used; None where no group has a quota."""
-        for depth, folder in zip(range(len(self._cpu), 0, -1), self._cpu):
-            if _quota_cores(folder) is not None:
-                if (used_us := _pairs(folder / "cpu.stat").get("usage_usec")) is not None:
-                    return used_us / 1e6
-                # Of version 1 another controller counts it, whose groups may be others.
-                counts = [each for each in self._cpuacct[-depth:][:1] if depth == 1 or each.name == folder.name]
-                used_ns = _number(*(each / "cpuacct.usage" for each in counts))
-                return None if used_ns is None else used_ns / 1e9
-        return None
+        folder = next((folder for folder in self._cpu if _quota_cores(folder) is not None), None)
+        if folder is None:
+            return None
+        if (used_us := _pairs(folder / "cpu.stat").get("usage_usec")) is not None:
+            return used_us / 1e6
+        # Of version 1 another controller counts it, which stands beside this one everywhere.
+        used_ns = _number(folder / "cpuacct.usage")
+        return None if used_ns is None else used_ns / 1e9
 
 
 def usable_cores() -> float:
     """Cores that this process may keep busy: those it is allowed to run on, or the quota where that is less."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = Cgroup().limits().cpu_quota_cores
+    quota = Cgroup().quota_cores()
     return float(allowed) if quota is None else min(float(allowed), quota)
 
 
 def usable_memory_bytes() -> int:
     """Memory of this machine, or what its container allows where that is less."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Cgroup().limits().mem_bytes
+    limit = Cgroup().limit_bytes()
     return total if limit is None else min(total, limit)
 
 
@@ -151,6 +133,11 @@ def _quota_cores(folder: Path) -> float | None:
         return None if quota == "max" else int(quota) / int(period)
     quota_us, period_us = _number(folder / "cpu.cfs_quota_us"), _number(folder / "cpu.cfs_period_us")
     return quota_us / period_us if quota_us and period_us and quota_us > 0 else None
+
+
+def _limit_bytes(folder: Path) -> int | None:
+    size = _number(folder / "memory.max", folder / "memory.limit_in_bytes")
+    return None if size is None or size >= _UNLIMITED_BYTES else size
 
 
 def _number(*files: Path) -> int | None:

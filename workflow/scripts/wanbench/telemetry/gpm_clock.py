@@ -53,11 +53,9 @@ _SPREAD_NS = 10 * _MS
 
 @dataclass(frozen=True)
 class DriverRefreshes:
-    """When the driver refreshed the counters that it hands out.
+    """When the driver refreshed the counters that it hands out: some refreshes, by number, rising, and by time.
 
-    Attributes:
-        numbers: of some refreshes, counted from the first of these, rising.
-        times_ns: of these, monotonic, in nanoseconds; those between and beyond lie on lines.
+    Times are monotonic, in nanoseconds; those between and beyond lie on lines.
     """
 
     numbers: list[int]
@@ -73,11 +71,9 @@ class DriverRefreshes:
 
 @dataclass(frozen=True)
 class CounterRefreshes:
-    """When the GPU refreshed its counters.
+    """When the GPU refreshed its counters: one refresh, monotonic, in nanoseconds, and all that are whole periods away.
 
-    Attributes:
-        one_ns: monotonic time of a refresh, in nanoseconds; all others are whole periods away.
-        youngest_ns: age that counters must have to be handed out, in nanoseconds.
+    Counters are handed out from the age `youngest_ns` on.
     """
 
     one_ns: int
@@ -89,10 +85,9 @@ class CounterRefreshes:
 
 
 def driver_refreshes(found_ns: Sequence[int]) -> DriverRefreshes | None:
-    """The grid on which these instants lie; None where they are too few, too far apart or on no grid.
+    """The grid on which these instants lie, rising; None where they are too few, too far apart or on no grid.
 
-    Args:
-        found_ns: instants of driver refreshes, each known to some milliseconds, rising; single ones may be wrong.
+    Each is known to some milliseconds, and single ones may be wrong.
     """
     kept = [time_ns for i, time_ns in enumerate(found_ns) if _agrees(found_ns, i)]
     if len(kept) < max(_FEWEST, _SHARE_THAT_AGREES * len(found_ns)):

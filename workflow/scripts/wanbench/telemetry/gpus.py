@@ -45,17 +45,14 @@ class Found:
     answered: bool = True
 
 
-def usable_gpus(environment: Mapping[str, str]) -> list[Gpu]:
-    """The GPUs that CUDA_VISIBLE_DEVICES allows, in its order; none where NVML names none.
-
-    Raises:
-        InputError: see `find_gpus`.
-    """
-    return find_gpus(environment).gpus
-
-
 def find_gpus(environment: Mapping[str, str]) -> Found:
-    """The GPUs that may be used here, and why there are not more. One that NVML refuses costs no other.
+    """The GPUs that CUDA_VISIBLE_DEVICES allows, and why there are not more. One that NVML refuses costs no other.
+
+    The variable is read as CUDA reads it (CUDA programming guide, "Environment variables"; duplicates and mixtures as
+    tried on two H200, driver 580): the first entry says whether all are numbers, the beginnings of UUIDs or MIG
+    instances; a number ends at the first character that is none; an entry that is no GPU ends the list; one that stands
+    there twice leaves nothing. A number counts in the order of the PCI bus, as with CUDA_DEVICE_ORDER=PCI_BUS_ID, and
+    without the GPUs that this process may not open.
 
     Raises:
         InputError: CUDA_VISIBLE_DEVICES has numbers that mean one GPU to CUDA and may mean another to NVML.
@@ -74,32 +71,17 @@ def find_gpus(environment: Mapping[str, str]) -> Found:
 
 
 def _found(environment: Mapping[str, str], nvml: ModuleType) -> Found:
-    there, refusals = _listed(nvml)
+    there, reasons = _listed(nvml)
     allowed = environment.get("CUDA_VISIBLE_DEVICES")
     by_uuid = {gpu.uuid: gpu for gpu in there}
     if allowed is not None:
         _check_order(environment, there)
     gpus = [by_uuid.get(uuid) or _described(nvml, uuid) for uuid in _allowed(allowed, list(by_uuid), nvml)]
-    reasons = list(refusals)
+    answered = bool(there) or not reasons
     if allowed is not None and there and not gpus and not _NONE_WANTED.fullmatch(allowed):
         what = f"CUDA_VISIBLE_DEVICES={one_line(allowed, 80)} allows none of the {len(there)} GPUs here"
         reasons.append(f"{what}, as CUDA reads it: numbers below {len(there)} or UUIDs, none of them twice")
-    return Found(gpus, "; ".join(reasons), answered=bool(there) or not refusals)
-
-
-def visible_gpus(environment: Mapping[str, str], nvml: ModuleType) -> list[str]:
-    """UUIDs of the GPUs that CUDA_VISIBLE_DEVICES allows, in its order; all GPUs where it is not set.
-
-    As CUDA reads it (CUDA programming guide, "Environment variables"; duplicates and mixtures as tried on two H200,
-    driver 580): the first entry says whether all are numbers, the beginnings of UUIDs or MIG instances; a number ends
-    at the first character that is none; an entry that is no GPU ends the list; one that stands there twice leaves
-    nothing. A number counts in the order of the PCI bus, as with CUDA_DEVICE_ORDER=PCI_BUS_ID, and without the GPUs
-    that this process may not open.
-
-    Args:
-        nvml: the `pynvml` module, initialised.
-    """
-    return _allowed(environment.get("CUDA_VISIBLE_DEVICES"), [gpu.uuid for gpu in _listed(nvml)[0]], nvml)
+    return Found(gpus, "; ".join(reasons), answered)
 
 
 def _listed(nvml: ModuleType) -> tuple[list[Gpu], list[str]]:
@@ -115,11 +97,7 @@ def _listed(nvml: ModuleType) -> tuple[list[Gpu], list[str]]:
 
 
 def _computing(nvml: ModuleType, device: Any) -> str:
-    """UUID of what CUDA computes on when it is given this GPU: with MIG mode on, of its first instance.
-
-    Raises:
-        NVMLError: MIG mode is on, and there is no instance.
-    """
+    """UUID of what CUDA computes on when it is given this GPU: with MIG mode on, of its first instance."""
     is_mig = False
     with suppress(nvml.NVMLError):
         is_mig = bool(nvml.nvmlDeviceGetMigMode(device)[0])
@@ -158,12 +136,8 @@ def _check_order(environment: Mapping[str, str], there: list[Gpu]) -> None:
 def _allowed(allowed: str | None, there: list[str], nvml: ModuleType) -> list[str]:
     if allowed is None:
         return there
-    found: list[str] = []
-    for uuid in _named(allowed, there, nvml):
-        if uuid in found:
-            return []
-        found.append(uuid)
-    return found
+    named = list(_named(allowed, there, nvml))
+    return named if len(set(named)) == len(named) else []
 
 
 def _named(allowed: str, there: list[str], nvml: ModuleType) -> Iterator[str]:

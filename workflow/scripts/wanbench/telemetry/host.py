@@ -25,9 +25,7 @@ class HostSource:
     kernel has taken its copy of the parent's address space apart: 0.6 s later for 72 GB, as when a video is encoded
     after weights were offloaded.
 
-    Args:
-        pid: the measured process, without which there are no figures of the tree.
-        others: processes that work on the same case and are none of its children.
+    `pid` is the measured process, without which there are no figures of the tree; `others` work on the same case.
     """
 
     def __init__(self, pid: int, *others: int) -> None:
@@ -40,7 +38,7 @@ class HostSource:
         threading.Thread(target=self._find_children, daemon=True).start()
         self._cpu_count = psutil.cpu_count() or 1
         self._cgroup = Cgroup()
-        self._quota_cores = self._cgroup.limits().cpu_quota_cores
+        self._quota_cores = self._cgroup.quota_cores()
         self._previous_s = 0.0
         self._previous_busy_s: dict[str, float] = {}
 

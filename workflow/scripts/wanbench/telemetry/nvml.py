@@ -92,13 +92,8 @@ class NvmlSource:
     `other_processes_mem_bytes` are compute processes that are not ours, added up: one that is on two GPUs counts on
     each. A metric that one of them does not have is absent.
 
-    Args:
-        nvml: the `pynvml` module, initialised.
-        uuids: GPUs or MIG instances.
-        own_pids: gives the process IDs of the measured process and its children.
-
     Raises:
-        NVMLError: a GPU cannot be opened.
+        NVMLError: a GPU, or a MIG instance, cannot be opened.
     """
 
     def __init__(self, nvml: ModuleType, uuids: Iterable[str], own_pids: Callable[[], set[int]]) -> None:
@@ -106,10 +101,7 @@ class NvmlSource:
         self._gpus = [_Gpu(nvml, uuid, own_pids) for uuid in self._uuids]
 
     def describe(self) -> dict[str, Any]:
-        """UUIDs, and of the first GPU what does not change while sampling; None for what NVML does not know.
-
-        The power limit, too, is that of one GPU.
-        """
+        """UUIDs, and of the first GPU what does not change while sampling; None for what NVML does not know."""
         return {"gpus": self._uuids} | self._gpus[0].describe()
 
     def read(self) -> dict[str, float]:
@@ -149,22 +141,15 @@ class _Gpu:
         self._calls = self._call_table()
 
     def describe(self) -> dict[str, Any]:
-        nvml, device = self._nvml, self._whole
-        power_limit_mw = self._try(lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(device))
-        return {
-            "driver": self._try(nvml.nvmlSystemGetDriverVersion),
-            "power_limit_w": None if power_limit_mw is None else power_limit_mw / 1000,
-            "sm_clock_max_mhz": self._try(lambda: nvml.nvmlDeviceGetMaxClockInfo(device, nvml.NVML_CLOCK_SM)),
-            "device_mem_total_bytes": self._try(lambda: nvml.nvmlDeviceGetMemoryInfo(self._device).total),
-            "state": self._state(),
-            "sm_activity_source": SM_SOURCE_UTILISATION if self._gpm is None else SM_SOURCE_GPM,
+        nvml, device, clock = self._nvml, self._whole, self._nvml.NVML_CLOCK_SM
+        told = {
+            "driver": nvml.nvmlSystemGetDriverVersion,
+            "power_limit_w": lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(device) / 1000,
+            "sm_clock_max_mhz": lambda: nvml.nvmlDeviceGetMaxClockInfo(device, clock),
+            "device_mem_total_bytes": lambda: nvml.nvmlDeviceGetMemoryInfo(self._device).total,
         }
-
-    def _state(self) -> dict[str, Any]:
-        """What administrators set, and what changes speed; None for what NVML does not tell."""
-        nvml, device = self._nvml, self._whole
-        clock = nvml.NVML_CLOCK_SM
-        calls: dict[str, Callable[[], Any]] = {
+        # What administrators set, and what changes speed.
+        state = {
             "persistence_mode": lambda: bool(nvml.nvmlDeviceGetPersistenceMode(device)),
             "ecc": lambda: bool(nvml.nvmlDeviceGetEccMode(device)[0]),
             "mig_mode": lambda: bool(nvml.nvmlDeviceGetMigMode(device)[0]),
@@ -173,7 +158,10 @@ class _Gpu:
             "sm_clock_default_mhz": lambda: nvml.nvmlDeviceGetDefaultApplicationsClock(device, clock),
             "numa_node": lambda: _numa_node(nvml.nvmlDeviceGetPciInfo(device).busId),
         }
-        return {key: self._try(call) for key, call in calls.items()}
+        return {key: self._try(call) for key, call in told.items()} | {
+            "state": {key: self._try(call) for key, call in state.items()},
+            "sm_activity_source": SM_SOURCE_UTILISATION if self._gpm is None else SM_SOURCE_GPM,
+        }
 
     def probe(self) -> int | None:
         return None if self._gpm is None else self._try(self._gpm.probe)
@@ -200,7 +188,7 @@ class _Gpu:
             ("temperature_c", lambda: nvml.nvmlDeviceGetTemperature(whole, nvml.NVML_TEMPERATURE_GPU)),
             ("sm_clock_mhz", lambda: nvml.nvmlDeviceGetClockInfo(whole, nvml.NVML_CLOCK_SM)),
             ("mem_clock_mhz", lambda: nvml.nvmlDeviceGetClockInfo(whole, nvml.NVML_CLOCK_MEM)),
-            ("clock_event_reasons", self._clock_event_reasons),
+            ("clock_event_reasons", lambda: nvml.nvmlDeviceGetCurrentClocksEventReasons(whole)),
         ]
         if self._gpm is None:
             calls.append(("sm_activity_pct", lambda: nvml.nvmlDeviceGetUtilizationRates(whole).gpu))
@@ -214,12 +202,6 @@ class _Gpu:
             if field.nvmlReturn == self._nvml.NVML_SUCCESS:
                 return field.value.uiVal / 1000
         return self._nvml.nvmlDeviceGetPowerUsage(self._whole) / 1000
-
-    def _clock_event_reasons(self) -> int:
-        """Drivers before 535 have the same bits under the older name alone."""
-        with suppress(self._nvml.NVMLError, AttributeError):
-            return self._nvml.nvmlDeviceGetCurrentClocksEventReasons(self._whole)
-        return self._nvml.nvmlDeviceGetCurrentClocksThrottleReasons(self._whole)
 
     def _try(self, call: Callable[[], Any], metric: str = "") -> Any:
         """The call's result, or None where NVML refuses: the metric is then absent from the reading."""

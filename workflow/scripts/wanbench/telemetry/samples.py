@@ -1,9 +1,12 @@
 """Join samples and stages: what did a metric do during a stage?"""
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from wanbench.registry.stage_metrics import HIGHEST, INTERVAL_MEAN, MEAN, POWER_CAP_BIT, SAMPLED, SHORTEST_WITH_ENERGY_S
 from wanbench.telemetry.gpm import DRIVER_REFRESH_NS, METRICS
@@ -72,6 +75,11 @@ class Samples:
                 series.values.append(value)
         return found
 
+    def inside(self, intervals: Iterable[Interval]) -> list[dict[str, float]]:
+        """The readings of the samples that were taken in these intervals."""
+        bounds = ((bisect_left(self.times_ns, start), bisect_left(self.times_ns, end)) for start, end in intervals)
+        return [values for first, last in bounds for values in self.values[first:last]]
+
     @property
     def by_gpm(self) -> bool:
         return (self.gpu_telemetry or {}).get("sm_activity_source") == SM_SOURCE_GPM
@@ -118,13 +126,9 @@ def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
 
 
 def placed_by_load(samples: Samples, busy: list[Interval]) -> Samples:
-    """The samples with GPM's values at the times at which they fit a load of known times best.
+    """The samples with GPM's values at the times at which they fit a load of known times best, see `counter_refreshes`.
 
-    Args:
-        busy: the times of the load, sorted and disjoint, monotonic, in nanoseconds; around them the GPU idles.
-
-    Returns:
-        The samples as they are, where driver refreshes or counter refreshes are not known.
+    Where driver refreshes or counter refreshes are not known, the samples are as they were.
     """
     if not samples.by_gpm or samples.driver_refreshes is None or not busy:
         return samples
@@ -141,9 +145,7 @@ def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool
     readings cover less than nine tenths of the stage, there is none. A stage of which not enough was seen has no
     measure, see `was_seen`; energy, and power, whose single readings are rough, need stretches of a second.
     """
-    inside = []
-    for start, end in intervals:
-        inside += samples.values[bisect_left(samples.times_ns, start) : bisect_left(samples.times_ns, end)]
+    inside = samples.inside(intervals)
     measures: dict[str, float | int] = {"samples": len(inside)}
     length_ns = total(intervals)
     filled = _FILLED_BY_LOADING if is_loading else _FILLED
@@ -182,7 +184,6 @@ def was_seen(intervals: list[Interval], resolution_ns: float, filled: float, lea
     Args:
         intervals: sorted and disjoint, in nanoseconds.
         filled: share of a stretch that must be the intervals'.
-        least_ns: how long a stretch must be as well.
     """
     seen_ns = 0
     stretch: list[Interval] = []
@@ -202,15 +203,13 @@ def weighted_mean(series: Series, intervals: list[Interval]) -> tuple[float | No
 
     A reading covers the time since the reading before it; the first covers none.
     """
-    times_ns, values = series.times_ns, series.values
-    weighted, weight_ns = 0.0, 0
-    for start, end in intervals:
-        # The first reading after the start covers time before and after it.
-        for i in range(max(1, bisect_right(times_ns, start)), min(len(times_ns), bisect_left(times_ns, end) + 1)):
-            overlap_ns = min(end, times_ns[i]) - max(start, times_ns[i - 1])
-            if overlap_ns > 0:
-                weighted += values[i] * overlap_ns
-                weight_ns += overlap_ns
+    if not intervals or not series.times_ns:
+        return None, 0
+    times_ns = np.array(series.times_ns)
+    integral = np.append(0.0, np.cumsum(np.diff(times_ns) * series.values[1:]))
+    covered_ns = np.clip(intervals, times_ns[0], times_ns[-1])
+    weight_ns = int(np.diff(covered_ns).sum())
+    weighted = float(np.diff(np.interp(covered_ns, times_ns, integral)).sum())
     return (weighted / weight_ns if weight_ns else None), weight_ns
 
 
@@ -222,13 +221,7 @@ def energy_of(counter: Series, intervals: list[Interval]) -> float | None:
     times_ns, values = counter.times_ns, counter.values
     if not intervals or len(times_ns) < 2 or intervals[0][0] < times_ns[0] or intervals[-1][1] > times_ns[-1]:
         return None
-
-    def energy_j(time_ns: int) -> float:
-        i = max(1, bisect_left(times_ns, time_ns))
-        share = (time_ns - times_ns[i - 1]) / (times_ns[i] - times_ns[i - 1])
-        return values[i - 1] + share * (values[i] - values[i - 1])
-
-    return sum(energy_j(end_ns) - energy_j(start_ns) for start_ns, end_ns in intervals)
+    return float(np.diff(np.interp(intervals, times_ns, values)).sum())
 
 
 def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
@@ -246,12 +239,9 @@ def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
     first, last = bisect_right(times_ns, start_ns), bisect_left(times_ns, end_ns)
     before = times_ns[first - 1 : first] if first else [start_ns]
     after = times_ns[last : last + 1] or [end_ns]
-    boundaries = [*before, *times_ns[first:last], *after]
+    boundaries_ns = np.array([*before, *times_ns[first:last], *after])
     # A tick that finds nothing new of GPM leaves its time to the next, so two intervals are no gap.
     longest_ns = (_LATE + has_gpu) * samples.interval_s * 1e9
-    covered_ns = 0
-    for left, right in zip(boundaries, boundaries[1:]):
-        if right - left <= longest_ns:
-            covered_ns += min(right, end_ns) - max(left, start_ns)
-    gaps_ns = [right - left for left, right in zip(boundaries, boundaries[1:])]
-    return 100 * covered_ns / max(1, end_ns - start_ns), max(gaps_ns) / 1e9
+    gaps_ns, inside_ns = np.diff(boundaries_ns), np.diff(np.clip(boundaries_ns, start_ns, end_ns))
+    covered_ns = int(inside_ns[gaps_ns <= longest_ns].sum())
+    return 100 * covered_ns / max(1, end_ns - start_ns), int(gaps_ns.max()) / 1e9

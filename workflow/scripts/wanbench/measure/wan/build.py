@@ -2,11 +2,9 @@
 
 import importlib
 import json
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import diffusers.pipelines.pipeline_utils as pipeline_utils
 import torch
@@ -29,8 +27,8 @@ def build_pipeline(case: Case, device: torch.device, clock: StageClock) -> Diffu
     keep_on = device if case.offload == "none" else torch.device("cpu")
     dtypes = {"vae": getattr(torch, case.vae_dtype), "default": getattr(torch, case.dtype)}
     if case.weights == "random":
-        where, span = Placement(device, keep_on), partial(_initialisation, clock)
-        pipe = _random_pipeline(case.model, str(case.scale), case.task, dtypes, where, case.seed, span)
+        where = Placement(device, keep_on)
+        pipe = _random_pipeline(case.model, str(case.scale), case.task, dtypes, where, case.seed, clock)
     else:
         pipe = _pretrained(case, dtypes, keep_on, clock)
     pipe.scheduler = UniPCMultistepScheduler.from_config(pipe.scheduler.config, flow_shift=case.shift)
@@ -46,7 +44,7 @@ def write_checkpoint(model: str, scale: str, folder: Path) -> None:
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     where, task = Placement(device, device), MODELS[model].tasks[0]
-    pipe = _random_pipeline(model, scale, task, _STORED_AS, where, 42, lambda component: nullcontext())
+    pipe = _random_pipeline(model, scale, task, _STORED_AS, where, 42, StageClock.silent())
     pipe.save_pretrained(folder, safe_serialization=True)
 
 
@@ -57,13 +55,12 @@ def _random_pipeline(
     dtypes: dict[str, torch.dtype],
     where: Placement,
     seed: int,
-    span: Callable[[str], AbstractContextManager[None]],
+    clock: StageClock,
 ) -> DiffusionPipeline:
     """A pipeline with random weights, shift and all else as in the model's checkpoint.
 
     Args:
         dtypes: of components by name, and of the others under "default".
-        span: a context around the making of each component, given its name.
     """
     folder = ARCHITECTURES / scale / model
     index = json.loads((folder / "model_index.json").read_text("utf-8"))
@@ -73,7 +70,7 @@ def _random_pipeline(
         if class_name is None:
             parts[name] = None
             continue
-        with span(name):
+        with clock.span(f"Initialize_{name}", "detail"):
             cls = getattr(importlib.import_module(library), class_name)
             dtype = dtypes.get(name, dtypes["default"])
             parts[name] = _random_component(cls, folder / name, where, dtype, seed + number)
@@ -96,15 +93,16 @@ def _random_component(cls: Any, folder: Path, where: Placement, dtype: torch.dty
     return random_module(lambda: cls.from_config(config), where, dtype, cls._keep_in_fp32_modules or (), seed)
 
 
-def _initialisation(clock: StageClock, component: str) -> AbstractContextManager[None]:
-    return clock.span(f"Initialize_{component}", "detail")
-
-
 def _pretrained(
     case: Case, dtypes: dict[str, torch.dtype], keep_on: torch.device, clock: StageClock
 ) -> DiffusionPipeline:
-    source = named_path(str(case.checkpoint))
-    with _components_as_details(clock):
+    source, load = named_path(str(case.checkpoint)), pipeline_utils.load_sub_model
+
+    def timed(*args: Any, **kwargs: Any) -> Any:
+        with clock.span(f"Initialize_{kwargs.get('name', 'component')}", "detail"):
+            return load(*args, **kwargs)
+
+    with patch.object(pipeline_utils, "load_sub_model", timed):
         return _PIPELINES[case.task].from_pretrained(
             source if source.is_dir() else case.checkpoint,
             revision=case.revision,
@@ -115,19 +113,3 @@ def _pretrained(
             trust_remote_code=False,
             local_files_only=source.is_dir(),
         )
-
-
-@contextmanager
-def _components_as_details(clock: StageClock) -> Iterator[None]:
-    """Show how long `from_pretrained` takes for each component."""
-    load = pipeline_utils.load_sub_model
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        with _initialisation(clock, kwargs.get("name", "component")):
-            return load(*args, **kwargs)
-
-    pipeline_utils.load_sub_model = timed
-    try:
-        yield
-    finally:
-        pipeline_utils.load_sub_model = load

@@ -27,6 +27,7 @@ from diffusers.hooks.first_block_cache import FBCHeadBlockHook
 from torch._dynamo.callback import callback_handler
 
 from wanbench.measure.stage_clock import StageClock
+from wanbench.measure.wan.setup import modules_of
 from wanbench.measure.wan.weight_transfers import observe_stream_waits, observe_weight_transfers, wrapped
 from wanbench.registry import stages as stage_names
 
@@ -56,11 +57,10 @@ def observe(pipe: DiffusionPipeline, clock: StageClock) -> Iterator[None]:
         (FBCHeadBlockHook, "_should_compute_remaining_blocks", partial(_counting_reuse, clock)),
         (pipe.vae, "decode", partial(_before_export, clock)),
     ]
-    modules = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
     with (
         observe_weight_transfers(clock),
         _observe_compilation(clock),
-        observe_stream_waits(modules, clock),
+        observe_stream_waits(modules_of(pipe).values(), clock),
         wrapped(*methods),
     ):
         yield

@@ -18,12 +18,7 @@ _DRAWN_AT_ONCE = 2**24
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a module's weights are made.
-
-    Attributes:
-        fill_on: device that draws the random values.
-        keep_on: device that they stay on.
-    """
+    """The device that draws a module's random values, and the one that they stay on."""
 
     fill_on: torch.device
     keep_on: torch.device
@@ -38,9 +33,7 @@ def random_module(
     since rope tables are not in a checkpoint and would be lost on the meta device.
 
     Args:
-        make: constructor of the module.
         keep_fp32: name parts of parameters that `from_pretrained` keeps in float32 whatever `dtype` is.
-        seed: of the generator on `where.fill_on`.
     """
     with init_empty_weights(include_buffers=False):
         module = make()

@@ -1,12 +1,12 @@
 """Run a job's case: observed in the measured process, unobserved in the other ranks of a case on several GPUs."""
 
-import os
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from diffusers import DiffusionPipeline
 
@@ -34,23 +34,22 @@ from wanbench.measure.wan.setup import (
 )
 from wanbench.models.flops import stage_flops
 from wanbench.registry import stages as stage_names
-from wanbench.util.event_log import EventLog
 from wanbench.util.paths import named_path
 
 
-def measure_case(job: Attempt, log: EventLog) -> None:
-    """Run the case in the measured process, whose startup is an open span of the log and ends here.
+def measure_case(job: Attempt, clock: StageClock) -> None:
+    """Run the case in the measured process, whose startup is an open span and ends here.
 
     Raises:
         SettingError: something of the case cannot be done here, or was not in force.
     """
     on_gpu = torch.cuda.is_available()
     device = torch.device("cuda" if on_gpu else "cpu")
-    synchronise = torch.cuda.synchronize if on_gpu else lambda: None
-    clock = StageClock(log, synchronise, cuda.take_peak if on_gpu else dict)
     environment = software_and_hardware(device, job.conda_env)
     clock.note("environment", values=environment)
-    log.write({"record": "end", "span": 0, "time_ns": time.monotonic_ns(), "args": {}})
+    clock.end()
+    if on_gpu:
+        clock.synchronise, clock.take_peak = torch.cuda.synchronize, cuda.take_peak
     _check(job, 0, device, environment["gpu"])
     try:
         pipe, frames, ranks = _total_execution(job, device, clock)
@@ -125,11 +124,9 @@ def _loaded(case: Case, before_bytes: int | None) -> dict[str, int]:
 
 def disk_read_bytes() -> int | None:
     """Bytes that this process has made the kernel fetch from disks so far; None where Linux does not say."""
-    try:
-        lines = Path("/proc/self/io").read_text("ascii").splitlines()
-    except OSError:
-        return None
-    return int(dict(line.split(": ") for line in lines)["read_bytes"])
+    with suppress(psutil.Error, OSError, RuntimeError, AttributeError):
+        return psutil.Process().io_counters().read_bytes
+    return None
 
 
 def multiply_matrices(clock: StageClock) -> None:
@@ -154,7 +151,7 @@ def work_on_case(job: Attempt, rank: int) -> None:
     _check(job, rank, device, software_and_hardware(device, job.conda_env)["gpu"])
     # From here on what all ranks wait for comes in the same order as in the measured process.
     ranks = join_ranks(rank, case.gpus, job.rendezvous, device, case.timeout_s)
-    clock = StageClock(EventLog(Path(os.devnull)), lambda: None)
+    clock = StageClock.silent()
     pipe = build_pipeline(case, device, clock)
     apply_settings(pipe, case, device)
     ranks.meet("placed")

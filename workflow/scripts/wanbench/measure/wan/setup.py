@@ -41,12 +41,8 @@ class SettingError(RuntimeError):
 
 
 def check_gpu(gpu: dict[str, Any] | None, taken: list[str]) -> None:
-    """Raise SettingError for a GPU that another case may have, and whose samples would not be in the trace.
-
-    Args:
-        gpu: what torch computes on, as in the trace's environment; None for the CPU.
-        taken: UUIDs of the case's GPUs. Of a MIG instance it proves nothing: torch may name the whole GPU.
-    """
+    """Raise SettingError for a GPU that another case may have, and whose samples would not be in the trace."""
+    # Of a MIG instance it proves nothing: torch may name the whole GPU.
     is_known = gpu is not None and taken and not taken[0].startswith("MIG-")
     if is_known and gpu["uuid"] not in taken:
         raise SettingError(f"torch computes on {gpu['uuid']}, and this case has {', '.join(taken)}")
@@ -143,8 +139,8 @@ def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
     parts = [part for transformer in transformers_of(pipe) for part in transformer.modules()]
     processors = [getattr(part, "processor", None) for part in parts]
     backends = {processor._attention_backend for processor in processors if hasattr(processor, "_attention_backend")}
-    thresholds = _cache_thresholds(pipe)
-    casts = _layerwise_casts(pipe)
+    thresholds = {hook.threshold for hook in _denoiser_hooks(pipe, FBCHeadBlockHook)}
+    casts = _denoiser_hooks(pipe, LayerwiseCastingHook)
     return {
         "attention": "/".join(sorted(str(getattr(backend, "value", backend)) for backend in backends)),
         "dtype": _name_of(casts[0].compute_dtype) if casts else _dtype_of(pipe.transformer),
@@ -215,20 +211,11 @@ def _compile_of(pipe: DiffusionPipeline) -> str:
     return "repeated_blocks" if compiled else "none"
 
 
-def _cache_thresholds(pipe: DiffusionPipeline) -> set[float]:
-    """Thresholds of the first-block cache in force; empty without one."""
-    return {hook.threshold for hook in _denoiser_hooks(pipe) if isinstance(hook, FBCHeadBlockHook)}
-
-
-def _layerwise_casts(pipe: DiffusionPipeline) -> list[LayerwiseCastingHook]:
-    return [hook for hook in _denoiser_hooks(pipe) if isinstance(hook, LayerwiseCastingHook)]
-
-
-def _denoiser_hooks(pipe: DiffusionPipeline) -> list[Any]:
-    """Diffusers' hooks on the denoisers and their parts."""
+def _denoiser_hooks(pipe: DiffusionPipeline, kind: type) -> list[Any]:
+    """Diffusers' hooks of one kind on the denoisers and their parts."""
     parts = [part for transformer in transformers_of(pipe) for part in transformer.modules()]
     registries = [part._diffusers_hook for part in parts if hasattr(part, "_diffusers_hook")]
-    return [hook for registry in registries for hook in registry.hooks.values()]
+    return [hook for registry in registries for hook in registry.hooks.values() if isinstance(hook, kind)]
 
 
 def _timesteps_of(pipe: DiffusionPipeline) -> str | None:
@@ -251,11 +238,7 @@ def _name_of(dtype: torch.dtype) -> str:
 
 
 def settings_of_output(pipe: DiffusionPipeline, frames: np.ndarray) -> dict[str, Any]:
-    """Case keys and their values as the last generation shows them.
-
-    Args:
-        frames: its output, shape (frames, height, width, 3).
-    """
+    """Case keys and their values as the last generation shows them, whose frames are (frames, height, width, 3)."""
     count, height_px, width_px, _ = frames.shape
     guidance = [pipe.guidance_scale] if pipe.transformer_2 is None else [pipe.guidance_scale, pipe._guidance_scale_2]
     # Blocks that are marked for compilation run as they are where torch falls back.

@@ -19,10 +19,10 @@ which the group's weights have arrived (`copied`).
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -47,20 +47,18 @@ def wrapped(*methods: tuple[Any, str, Callable[[Callable[..., Any]], Callable[..
         yield
 
 
-@contextmanager
-def observe_weight_transfers(clock: StageClock) -> Iterator[None]:
+def observe_weight_transfers(clock: StageClock) -> AbstractContextManager[None]:
     """Write the weight transfers inside the block to the clock; a call that transfers nothing is none.
 
     Not those of the pipeline itself, which with model offload takes off the device what is left on it at the end.
     """
-    with wrapped(
+    return wrapped(
         (CpuOffload, "pre_forward", partial(_observed, clock, LOAD, _model_will_load)),
         (CpuOffload, "init_hook", partial(_observed, clock, OFFLOAD, _model_will_offload)),
         (AlignDevicesHook, "pre_forward", partial(_observed, clock, LOAD, lambda hook, module: hook.offload)),
         (ModuleGroup, "onload_", partial(_observed, clock, LOAD, _group_will_move)),
         (ModuleGroup, "offload_", partial(_observed, clock, OFFLOAD, _group_will_move)),
-    ):
-        yield
+    )
 
 
 def _observed(
@@ -124,31 +122,21 @@ def group_hooks(module: nn.Module) -> Iterator[GroupOffloadingHook]:
             yield hook
 
 
-class TimedEvent(Protocol):
-    """What is used of `torch.cuda.Event`."""
-
-    def record(self, stream: Any = None) -> None: ...
-
-    def elapsed_time(self, later: "TimedEvent") -> float:
-        """Milliseconds from this event to `later`; negative if that came first."""
-        ...
-
-
 @dataclass
 class _Waits:
     """Events since the last stage boundary, and those that can be used again."""
 
-    new_event: Callable[[], TimedEvent]
-    pending: list[tuple[TimedEvent, TimedEvent]] = field(default_factory=list)
-    copied: dict[int, TimedEvent] = field(default_factory=dict)
-    spare: list[TimedEvent] = field(default_factory=list)
+    new_event: Callable[..., Any]
+    pending: list[tuple[Any, Any]] = field(default_factory=list)
+    copied: dict[int, Any] = field(default_factory=dict)
+    spare: list[Any] = field(default_factory=list)
     transfers: int = 0
     size_bytes: int = 0
-    reference: tuple[TimedEvent, int] | None = None
+    reference: tuple[Any, int] | None = None
 
-    def record(self, stream: Any = None) -> TimedEvent:
-        event = self.spare.pop() if self.spare else self.new_event()
-        event.record(stream) if stream is not None else event.record()
+    def record(self, stream: Any = None) -> Any:
+        event = self.spare.pop() if self.spare else self.new_event(enable_timing=True)
+        event.record(stream)
         return event
 
     def write(self, clock: StageClock) -> None:
@@ -161,7 +149,7 @@ class _Waits:
             self.pending, self.transfers, self.size_bytes = [], 0, 0
         self.reference = self.record(), time.monotonic_ns()
 
-    def _intervals(self, reference: TimedEvent, reference_ns: int) -> list[Interval]:
+    def _intervals(self, reference: Any, reference_ns: int) -> list[Interval]:
         times_ns = (
             tuple(reference_ns + round(reference.elapsed_time(event) * 1e6) for event in (ready, copied))
             for ready, copied in self.pending
@@ -198,15 +186,11 @@ class _Waits:
         return pre_forward
 
 
-def _cuda_event() -> TimedEvent:
-    return torch.cuda.Event(enable_timing=True)
-
-
 @contextmanager
 def observe_stream_waits(
     modules: Iterable[nn.Module],
     clock: StageClock,
-    new_event: Callable[[], TimedEvent] = _cuda_event,
+    new_event: Callable[..., Any] = torch.cuda.Event,
 ) -> Iterator[None]:
     """Write the waits for weights of the modules inside the block to the clock, at each of its stage boundaries."""
     hooks = [hook for module in modules for hook in group_hooks(module) if hook.group.stream is not None]
