@@ -13,9 +13,9 @@ from wanbench.analysis.tables import guidance_text
 from wanbench.compare.change_verdict import Comparison
 from wanbench.compare.export import as_json
 from wanbench.compare.match import in_all
-from wanbench.compare.policy import ON_CPU_TIMES
 from wanbench.models.facts import MODELS
 from wanbench.registry.metrics import shown_in
+from wanbench.registry.policies import ON_CPU_TIMES
 from wanbench.report.cells import gb, markdown_table, percent, spread_of, supported
 from wanbench.util.text import visible
 
