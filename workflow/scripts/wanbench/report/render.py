@@ -1,6 +1,7 @@
 """Texts of a report: templates, which hold all words, and the figures that they show."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,8 @@ _ENVIRONMENT.tests["known"] = lambda value: not pd.isna(value)
 _ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": MODELS}
 
 
-def to_markdown(view: Any) -> str:
-    """The report (a `wanbench.report.view.View`) in the form of the reference report."""
+def to_markdown(view: Mapping[str, Any]) -> str:
+    """The report (what `wanbench.report.view.view_of` gives) in the form of the reference report."""
     return rendered("report.md.j2", view=view)
 
 
