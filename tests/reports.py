@@ -23,7 +23,7 @@ from wanbench.findings.thresholds import Thresholds
 from wanbench.measure.outcome import Outcome
 from wanbench.report.published import read_published
 from wanbench.report.render import to_markdown
-from wanbench.report.view import View, view_of
+from wanbench.report.view import view_of
 from wanbench.trace.reader import Trace, read_trace
 
 NO_PRICES = Prices()
@@ -114,7 +114,7 @@ def report(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = N
     return to_markdown(view(*traces, excluded=excluded, prices=prices))
 
 
-def view(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> View:
+def view(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> dict[str, Any]:
     """What a report of these traces says."""
     made = made_tables(*traces)
     found = findings_by_case(made.cases, records_by_case(made.stages), THRESHOLDS, kernels_table([]))

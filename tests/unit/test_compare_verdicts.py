@@ -1,18 +1,17 @@
 """When a change is more than chance."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from measured_cases import MadeCase, case, compare, measured_earlier, spread, verdict, verdicts, with_settings
+from measured_cases import case, compare, measured_earlier, spread, verdict, verdicts, with_settings
 from reports import case_trace, full_case, made, read_back
 from traces import records
 from wanbench.compare.change_verdict import change_of, regressions
 from wanbench.compare.export import as_json
-from wanbench.compare.policy import POLICIES
-from wanbench.compare.sides import side_of
+from wanbench.compare.sides import SideCase, side_of
+from wanbench.registry.policies import POLICIES
 from wanbench.report.render import comparison_markdown as render
 
 STEPS = [3.0, 1.0, 1.01, 0.99, 1.0]
@@ -25,7 +24,7 @@ def test_a_change_needs_to_pass_the_share_the_bound_and_the_spread(measure: str)
     even = policy.absolute / policy.share  # where both bounds are the same change
     worse, better = ("slower", "faster") if policy.unit == "s" else ("more", "less")
 
-    def changed(value: float, change: float, spread: float = math.nan) -> str:
+    def changed(value: float, change: float, spread: float = 0.0) -> str:
         return change_of(policy, value, value + change, spread)
 
     share_only = changed(even / 10, 0.5 * policy.absolute)
@@ -86,7 +85,7 @@ def test_a_spread_is_that_of_the_steps_and_one_value_has_none(tmp_path: Path) ->
 
 
 def test_a_trace_held_against_itself_has_no_verdict_and_one_of_another_run_has() -> None:
-    def run(started_at: str, **changes: Any) -> list[MadeCase]:
+    def run(started_at: str, **changes: Any) -> list[SideCase]:
         return [case(started_at=started_at, **changes), case("b")]
 
     itself = compare(run("now"), run("now"))
@@ -99,7 +98,7 @@ def test_a_trace_held_against_itself_has_no_verdict_and_one_of_another_run_has()
         assert "Not measured again**" not in render(again)
 
 
-def on_machine(busy_pct: float | None, gpu: str, slower: float = 1.0, **settings: Any) -> list[MadeCase]:
+def on_machine(busy_pct: float | None, gpu: str, slower: float = 1.0, **settings: Any) -> list[SideCase]:
     """A case whose times are so many times longer."""
     names = ("step_s", "vae_decoding_s", "first_step_s", "text_encoding_s", "generation_s")
     figures = dict.fromkeys(names, (10 * slower, None)) | {"gpu_mem_allocated_bytes": (2e9, None)}
@@ -123,7 +122,7 @@ def test_on_the_cpu_a_time_must_double(gpu: str, slower: float, expected: str) -
     """Equal tiny cases were 1.28 times apart in s/step and 1.52 in decoding, with other processes at 3 % of the CPU."""
     both = compare(on_machine(None, gpu), on_machine(None, gpu, slower))
     assert verdicts(both, "s/step", "VAE decoding", "T5 encoding") == {expected}
-    assert both.cases[0].busy is None
+    assert not both.cases[0].busy
     assert "more than 2 times the other" in render(both)
 
 
@@ -144,7 +143,7 @@ def test_on_a_busy_machine_what_the_cpu_decides_has_no_verdict(sides: tuple[floa
 def test_what_others_used_of_the_cpu_is_read_from_a_trace(tmp_path: Path) -> None:
     share = {"cpu_pct": 80.0, "process_cpu_pct": 14.0}
     trace = made(tmp_path, full_case(steps=3), measures={".*": share})
-    assert [side_of([trace], limit).cases["busy_pct"].item() for limit in (10.0, 70.0)] == [66.0, None]
+    assert [side_of([trace], limit)[0].busy_pct for limit in (10.0, 70.0)] == [66.0, None]
 
 
 def test_steps_are_three_stages_and_initialisation_of_random_weights_is_not_judged(tmp_path: Path) -> None:

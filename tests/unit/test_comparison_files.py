@@ -15,7 +15,7 @@ from reports import read_back
 from traces import GPU, HOST, LIMITS, records, trace_of, write
 from wanbench.compare.baseline import baseline_digest, baseline_files
 from wanbench.compare.change_verdict import compared_runs
-from wanbench.compare.export import as_json, as_table
+from wanbench.compare.export import as_json
 from wanbench.compare.sides import side_of
 from wanbench.report.render import rendered
 from wanbench.util.errors import InputError
@@ -82,14 +82,12 @@ def test_the_comparison_as_json(tmp_path: Path) -> None:
     content = json.loads(json.dumps(as_json(comparison)))
     content["excluded"] = [line.replace(f"{tmp_path}/", "") for line in content["excluded"]]
     assert content == json.loads(GOLDEN.read_text("utf-8"))
-    table = as_table(comparison)
-    assert table["verdict"].tolist() == [row["verdict"] for row in content["rows"]]
-    assert str(table["old"].dtype) == "Float64"
+    assert comparison.rows["verdict"].tolist() == [row["verdict"] for row in content["rows"]]
 
 
 def test_the_environment_is_hardware_and_software(tmp_path: Path) -> None:
-    ((_, on_cpu),) = side_of([read_back(tmp_path, records([1.0] * 3, environment=HOST))]).cases.iterrows()
-    assert on_cpu["hardware"] == {
+    (on_cpu,) = side_of([read_back(tmp_path, records([1.0] * 3, environment=HOST))])
+    assert on_cpu.hardware == {
         "GPU": "none",
         "GPU memory (bytes)": None,
         "power limit (W)": None,
@@ -97,8 +95,8 @@ def test_the_environment_is_hardware_and_software(tmp_path: Path) -> None:
         "CPU": "Some CPU",
         "logical cores": 16,
     }
-    assert on_cpu["software"]["torch"] == "2.11.0"
-    assert on_cpu["software"]["Python"] == "3.12.3"
+    assert on_cpu.software["torch"] == "2.11.0"
+    assert on_cpu.software["Python"] == "3.12.3"
 
 
 # --- baselines --------------------------------------------------------------------------------------------------

@@ -216,6 +216,25 @@ def test_what_differs_between_cases_is_counted_in_the_appendix(read: Reader) -> 
     assert "Not all cases ran on the same GPU." in text
 
 
+def test_the_numa_nodes_of_gpu_and_cores_are_named_where_they_are_known(tmp_path: Path) -> None:
+    def alter(trace: dict[str, Any]) -> None:
+        trace["environment"]["gpu_telemetry"] = {"driver": "580", "state": {"numa_node": 1}}
+
+    both = report(made(tmp_path, full_case(steps=3), environment=GPU | {"cpu_numa_nodes": "0,1"}, alter=alter))
+    assert "- **NUMA**: GPU at node 1, cores of the case at node 0,1\n" in both
+    cores = report(made(tmp_path, full_case(steps=3), environment=GPU | {"cpu_numa_nodes": "0"}))
+    assert "- **NUMA**: cores of the case at node 0\n" in cores
+    assert "NUMA" not in report(made(tmp_path, full_case(steps=3)))
+
+
+def test_each_column_of_the_settings_table_is_explained(tmp_path: Path) -> None:
+    text = report(made(tmp_path, full_case(steps=3, compile="repeated_blocks")))
+    explained = text.partition("## How to read this report")[2].partition("### Stages")[0]
+    ((row,),) = tables(text, "Settings")
+    names = {name for line in re.findall(r"^- \*\*(.*)\*\*: ", explained, re.M) for name in line.split(", ")}
+    assert {"Decoding (s)", "Videos/h"} < row.keys() <= names
+
+
 def test_a_cache_with_random_weights_is_noted(read: Reader) -> None:
     case = tiny_case(cache="first_block")
     note = "How often a cache is used depends on the weights."

@@ -144,9 +144,9 @@ def test_a_contaminated_generation_is_excluded_and_named(tmp_path: Path, reading
     figures = figures_of(trace)
     assert (figures.step_s, figures.step_mean_s, figures.generation_s) == pytest.approx((2.0, 2.0, 10.75))
     assert figures.video_second_energy_j == pytest.approx(figures.generation_energy_j * 24 / 5)
-    compared = side_of([trace])
-    assert compared.cases["doubt"].item() is None
-    assert compared.spread.set_index("key").loc["step_s", "standard_error"] == 0
+    (compared,) = side_of([trace])
+    assert not compared.doubt
+    assert compared.figures["measure", "step_s"][1] == 0
     assert (cases_table([trace])["generations"].item(), cases_table([trace])["generations_excluded"].item()) == (3, 1)
     assert set(stages_table([trace]).query("generation == 1")["excluded"]) == {why}
     finding = rules(trace)["generations_excluded"]

@@ -54,7 +54,7 @@ def changes(
     if rounding is not None:
         other = cases.assign(case="b", difference="rounding", latent_error_rel=rounding[0], psnr_db=rounding[1])
         cases = pd.concat([cases, other], ignore_index=True)
-    found = differences(*(side_of([trace]).cases.iloc[0] for trace in (old, new)))
+    found = differences(*(side_of([trace])[0] for trace in (old, new)))
     return list(video_changes([(old, new, tuple(found))], Videos(folder / "old/frames", folder / "new/frames", cases)))
 
 

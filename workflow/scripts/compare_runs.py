@@ -12,7 +12,7 @@ import pandas as pd
 
 from wanbench.analysis.tables import write_table
 from wanbench.compare.change_verdict import compared_runs
-from wanbench.compare.export import as_json, as_table
+from wanbench.compare.export import as_json
 from wanbench.compare.video_change import Videos, frames_beside
 from wanbench.report.render import comparison_markdown
 from wanbench.trace.verdict import Limits
@@ -34,7 +34,7 @@ try:
     )
 except InputError as error:
     sys.exit(str(error))
-write_table(as_table(comparison), Path(snakemake.output.csv), Path(snakemake.output.parquet))
+write_table(comparison.rows, Path(snakemake.output.csv), Path(snakemake.output.parquet))
 content = json.dumps(as_json(comparison), ensure_ascii=False, allow_nan=False, indent=1)
 write_atomically(Path(snakemake.output.json), content + "\n")
 write_atomically(Path(snakemake.output.markdown), comparison_markdown(comparison))

@@ -1,7 +1,6 @@
 """The answer of a report: of each workload, the settings to use, as rows of the settings table."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -14,50 +13,20 @@ CARDS_GB = (24, 48, 80)
 # A generation that takes so many times the fastest one's time is still a useful speed.
 USEFUL = 1.25
 
-# A row of the settings table by column.
+# A row of the settings table by column; and rows of it by what they are the answer to.
 Way = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What runs on a card of a memory, the fastest of each; None where nothing measured does.
-
-    Attributes:
-        fits: by the memory that was used on the whole GPU.
-        may_fit: by the memory that torch had allocated, where that is faster: on a large GPU its allocator takes more
-            than it needs.
-    """
-
-    fits: Way | None
-    may_fit: Way | None
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The settings to use for one workload; None for what was not measured.
-
-    Attributes:
-        workload: columns of WORKLOAD.
-        ways: number of settings that were measured.
-        fastest: on one GPU, exact or different in rounding alone.
-        lossy: the fastest on one GPU, where that is faster.
-        light: the least memory used of those on one GPU that change no more than rounding and take at most USEFUL times
-            the time of the fastest.
-        cards: by their memory in GB; those with less than the GPU that was measured.
-        several: the fastest on several GPUs.
-    """
-
-    workload: Way
-    ways: int
-    fastest: Way | None
-    lossy: Way | None
-    light: Way | None
-    cards: dict[int, Fit]
-    several: Way | None
+Answer = dict[str, Any]
 
 
 def answers_of(settings: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) -> list[Answer]:
-    """An answer for each workload of the settings table, in its order.
+    """An answer for each workload of the settings table, in its order; None for what was not measured.
+
+    Keys: `workload`, columns of WORKLOAD; `ways`, how many were measured; `fastest` on one GPU, exact or different in
+    rounding alone; `lossy`, the fastest on one GPU, where that is faster; `light`, the least memory used of those on
+    one GPU that change no more than rounding and take at most USEFUL times the time of the fastest; `several`, the
+    fastest on several GPUs; `cards`, what runs on a card of a memory, by its GB, of those with less than the GPU that
+    was measured: the fastest way that `fits` by the memory used on the whole GPU, and one that `may_fit` by the memory
+    that torch had allocated, where that is faster: on a large GPU its allocator takes more than it needs.
 
     Args:
         alike_time_pct: times that differ by no more are the same, and a loss buys nothing.
@@ -78,24 +47,25 @@ def _answer(rows: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
     useful = sound[sound["time_s"] <= USEFUL * fastest["time_s"]] if fastest else sound
     least_bytes = useful["gpu_mem_used_bytes"].min() * (1 + alike_memory_pct / 100)
     total_bytes = rows["gpu_mem_total_bytes"].max()
-    return Answer(
-        workload={key: rows.iloc[0][key] for key in WORKLOAD},
-        ways=len(rows),
-        fastest=fastest,
-        lossy=lossy,
-        light=_first(useful[useful["gpu_mem_used_bytes"] <= least_bytes]),
-        cards={size: _fit(sound, one, size * 1e9) for size in CARDS_GB if size * 1e9 < total_bytes},
-        several=_first(several[several["fidelity"] != LOSSY]),
-    )
+    return {
+        "workload": {key: rows.iloc[0][key] for key in WORKLOAD},
+        "ways": len(rows),
+        "fastest": fastest,
+        "lossy": lossy,
+        "light": _first(useful[useful["gpu_mem_used_bytes"] <= least_bytes]),
+        "cards": {size: _fit(sound, one, size * 1e9) for size in CARDS_GB if size * 1e9 < total_bytes},
+        "several": _first(several[several["fidelity"] != LOSSY]),
+    }
 
 
-def _fit(sound: pd.DataFrame, one: pd.DataFrame, size_bytes: float) -> Fit:
+def _fit(sound: pd.DataFrame, one: pd.DataFrame, size_bytes: float) -> dict[str, Way | None]:
     """What leaves the video as it is, else what changes it."""
     fits, may_fit = (
         _first(sound[sound[memory] <= size_bytes]) or _first(one[one[memory] <= size_bytes])
         for memory in ("gpu_mem_used_bytes", "gpu_mem_allocated_bytes")
     )
-    return Fit(fits, may_fit if may_fit and (not fits or may_fit["time_s"] < fits["time_s"]) else None)
+    faster = may_fit and (not fits or may_fit["time_s"] < fits["time_s"])
+    return {"fits": fits, "may_fit": may_fit if faster else None}
 
 
 def _first(rows: pd.DataFrame) -> Way | None:

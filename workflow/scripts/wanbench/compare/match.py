@@ -1,12 +1,13 @@
 """Which cases of two runs belong together, and in what they differ."""
 
+import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
-
-from wanbench.compare.sides import Side
+from wanbench.compare.sides import SideCase
+from wanbench.compare.words import WORDS
 
 # Kinds of differences.
 SETTING, HOW_OFTEN, HARDWARE, ANOTHER_GPU, SOFTWARE = "setting", "how often", "hardware", "another GPU", "software"
@@ -14,9 +15,8 @@ SETTING, HOW_OFTEN, HARDWARE, ANOTHER_GPU, SOFTWARE = "setting", "how often", "h
 _SAME_VIDEO = ("model", "task", "size", "frames")
 # Two processors that nobody knows need not be the same.
 _CPU = "CPU"
-_NOT_SET = "not set"
-# Which columns are equal in two cases that belong together, by falling precedence.
-_ALIKE = (["case", "settings_key"], ["settings_key", "how_often_key"], ["settings_key"], ["case"])
+# What is equal in two cases that belong together, by falling precedence.
+_ALIKE = (("case", "settings"), ("settings", "how_often"), ("settings",), ("case",))
 
 
 @dataclass(frozen=True)
@@ -34,54 +34,61 @@ class Difference:
     new: Any
 
     def __str__(self) -> str:
-        if self.kind == ANOTHER_GPU:
-            return f"{self.what}: another one of this name"
-        return f"{self.what} {_shown(self.old)} -> {_shown(self.new)}"
+        return WORDS.difference(self.kind, self.what, self.old, self.new)
 
 
-def match(old: Side, new: Side) -> pd.DataFrame:
-    """Names of the cases that belong together, in the columns `old_case` and `case`, in the order of `new`.
+def match(old: Sequence[SideCase], new: Sequence[SideCase]) -> list[tuple[SideCase, SideCase]]:
+    """The cases that belong together, in the order of `new`.
 
     Cases of one name and the same settings come first; then those of the same settings, which were renamed; then those
     of one name, whose settings were changed. How often each measured decides where several have the same settings.
     """
-    pairs = pd.DataFrame({"old_case": [], "new_case": []}, dtype=object)
-    for columns in _ALIKE:
-        sides = []
-        for name, side in (("old_case", old), ("new_case", new)):
-            rest = side.cases[~side.cases["case"].isin(pairs[name])]
+    partners: dict[str, SideCase] = {}
+    for keys in _ALIKE:
+        taken = {partner.case for partner in partners.values()}
+        free: dict[str, list[SideCase]] = defaultdict(list)
+        for case in old:
+            if case.case not in taken:
+                free[_text(case, keys)].append(case)
+        for case in new:
             # Of several that are alike, the first goes with the first.
-            sides.append(rest.assign(**{name: rest["case"], "nth": rest.groupby(columns).cumcount()}))
-        pairs = pd.concat([pairs, sides[0].merge(sides[1], on=[*columns, "nth"])[["old_case", "new_case"]]])
-    pairs = pairs.rename(columns={"new_case": "case"})
-    return new.cases[["case"]].merge(pairs, on="case")[["old_case", "case"]]
+            if case.case not in partners and (alike := free[_text(case, keys)]):
+                partners[case.case] = alike.pop(0)
+    return [(partners[case.case], case) for case in new if case.case in partners]
 
 
-def differences(old: pd.Series, new: pd.Series) -> list[Difference]:
+def _text(case: SideCase, keys: Sequence[str]) -> str:
+    return json.dumps([getattr(case, key) for key in keys], sort_keys=True)
+
+
+def differences(old: SideCase, new: SideCase) -> list[Difference]:
     """Settings, how often, hardware and software where both sides log them; and whether it was another GPU."""
-    found = []
-    for kind, key in ((SETTING, "settings"), (HOW_OFTEN, "how_often"), (HARDWARE, "hardware"), (SOFTWARE, "software")):
-        if old[key] and new[key]:
-            # Of hardware, older traces record less: what one side does not record is no difference.
-            alike = old[key].keys() & new[key].keys() if kind == HARDWARE else old[key] | new[key]
-            found += [each for each in _differing(kind, old[key], new[key]) if each.what in alike]
-    if old["variables"] is not None and new["variables"] is not None:
-        found += _differing(SOFTWARE, *(_variables(case["variables"]) for case in (old, new)), missing=_NOT_SET)
-    name, other_name = (case["hardware"].get("GPU") for case in (old, new))
-    if name == other_name and old["gpu_uuids"] and new["gpu_uuids"] and old["gpu_uuids"] != new["gpu_uuids"]:
+    found = _differing(SETTING, old.settings, new.settings) + _differing(HOW_OFTEN, old.how_often, new.how_often)
+    # Of hardware, older traces record less: what one side does not record is no difference.
+    both = old.hardware.keys() & new.hardware.keys()
+    found += [each for each in _differing(HARDWARE, old.hardware, new.hardware) if each.what in both]
+    found += _differing(SOFTWARE, old.software, new.software)
+    if old.variables is not None and new.variables is not None:
+        values = [
+            {name: _variable(case.variables, name) for name in old.variables | new.variables} for case in (old, new)
+        ]
+        found += [replace(each, what=f"variable {each.what}") for each in _differing(SOFTWARE, *values)]
+    name = old.hardware.get("GPU")
+    if name == new.hardware.get("GPU") and old.gpu_uuids and new.gpu_uuids and old.gpu_uuids != new.gpu_uuids:
         # Its UUID is in the trace. Here the name is enough, and is the same in all cases of two machines with several.
         found.append(Difference(ANOTHER_GPU, "GPU", name, name))
     return found
 
 
-def _differing(kind: str, old: Mapping[str, Any], new: Mapping[str, Any], missing: Any = None) -> list[Difference]:
-    # Not all versions of a package list name the same packages.
-    pairs = [(key, old.get(key, missing), new.get(key, missing)) for key in old | new]
+def _differing(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Difference]:
+    """Of a side that logs nothing, nothing differs; not all versions of a package list name the same packages."""
+    pairs = [(key, old.get(key), new.get(key)) for key in (old | new if old and new else ())]
     return [Difference(kind, *pair) for pair in pairs if pair[1] != pair[2] or (pair[0] == _CPU and pair[1] is None)]
 
 
-def _variables(values: Mapping[str, str | None]) -> dict[str, str]:
-    return {f"variable {name}": "set" if value is None else value for name, value in values.items()}
+def _variable(variables: Mapping[str, str | None], name: str) -> str:
+    # The value of some is not kept, since it may hold a secret.
+    return ("set" if variables[name] is None else variables[name]) if name in variables else "not set"
 
 
 def other_video(found: Sequence[Difference]) -> bool:
@@ -91,13 +98,5 @@ def other_video(found: Sequence[Difference]) -> bool:
 
 def in_all(differences_of: Sequence[Sequence[Difference]]) -> list[Difference]:
     """Differences in hardware and software that all pairs have."""
-    if not differences_of:
-        return []
-    first, *others = differences_of
+    first, *others = differences_of or [[]]
     return [item for item in first if item.kind not in (SETTING, HOW_OFTEN) and all(item in other for other in others)]
-
-
-def _shown(value: Any) -> str:
-    # Prompts are long, and that they differ is all there is to see.
-    text = "n/a" if value is None else " ".join(str(value).split())
-    return text if len(text) <= 40 else f"{text[:39]}…"

@@ -55,7 +55,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("guidance_second", REAL, meaning="guidance of A14B's low-noise expert", empty="TI2V-5B"),
     ),
     "Status and checks": (
-        Metric("failed_checks", TEXT, report=SUMMARY, label="Check", meaning="checks that failed, by the limits of `config/thresholds.yaml`: sampling_gaps, unaccounted_time, step_time_changed, output_not_finite, other_process, slowed_down; an empty text: passed"),
+        Metric("failed_checks", TEXT, report=SUMMARY, label="Check", meaning="checks that failed, by the limits of `config/thresholds.yaml`: sampling_gaps, unaccounted_time, step_time_changed, output_not_finite, other_process, slowed_down; an empty text, which the report prints as `passed`: none"),
         Metric("error_type", TEXT, meaning="class of the exception that ended the case", empty="there was none, as with status ok, timeout and killed"),
         Metric("error_message", TEXT, meaning="what ended the case", empty="status ok"),
         Metric("stage_reached", TEXT, meaning="innermost stage that was running at the end, or the last one before it", empty="status ok, or no stage had begun"),
@@ -151,6 +151,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("gpu_persistence_mode", TRUTH, meaning="whether the driver stays loaded while nobody uses the GPU", empty="not told"),
         Metric("gpu_ecc", TRUTH, meaning="whether errors of the GPU's memory are corrected (ECC)", empty="not told"),
         Metric("gpu_mig_mode", TRUTH, meaning="whether the GPU is divided into instances (MIG)", empty="not told"),
+        Metric("gpu_numa_node", WHOLE, meaning="node of the host's memory (NUMA) that the GPU is at", empty="not told, or the host has one node"),
         Metric("gpu_telemetry_error", TEXT, meaning="why NVML told nothing, where there is or may be a GPU", empty="it told, or there is no NVIDIA GPU"),
         Metric("gpu_refused", TEXT, meaning="what NVML did not tell, each with its reason; an empty text: nothing", empty="no GPU"),
         Metric("torch_refuses_gpu", TEXT, meaning="why torch uses no GPU", empty="it uses one"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from wanbench.analysis.answer import CARDS_GB, USEFUL, Answer
+from wanbench.analysis.answer import USEFUL, Answer
 from wanbench.report.cells import without_empty
 from wanbench.report.render import macros_of
 
@@ -12,15 +12,15 @@ _WORKLOAD = "To make"
 def answer_rows(answers: Sequence[Answer], alike_pct: float, currency: str | None) -> list[dict[str, str]]:
     """A row for each workload; cells are empty where nothing was measured."""
     cells = macros_of("answer_cells.md.j2", alike_pct=alike_pct, currency=currency)
-    with_gpu = len({answer.workload["gpu_name"] for answer in answers}) > 1
+    with_gpu = len({answer["workload"]["gpu_name"] for answer in answers}) > 1
     rows = [
         {
-            _WORKLOAD: cells.workload(answer.workload, with_gpu),
+            _WORKLOAD: cells.workload(answer["workload"], with_gpu),
             "Fastest": cells.fastest(answer),
-            "Faster, but changes the video": cells.settings(answer.lossy),
+            "Faster, but changes the video": cells.settings(answer["lossy"]),
             f"Least memory, {100 * (USEFUL - 1):.0f} % slower at most": cells.light(answer),
-            **{f"On {size} GB": cells.card(answer, answer.cards[size]) for size in CARDS_GB if size in answer.cards},
-            "On several GPUs": cells.settings(answer.several),
+            **{f"On {size} GB": cells.card(answer, fit) for size, fit in answer["cards"].items()},
+            "On several GPUs": cells.settings(answer["several"]),
         }
         for answer in answers
     ]

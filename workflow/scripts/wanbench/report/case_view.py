@@ -1,7 +1,6 @@
 """One case in the report: its figures, stages, steps and findings."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from wanbench.analysis.breakdown import Row, breakdown
@@ -15,34 +14,10 @@ from wanbench.report.cells import compact_table, without_empty
 from wanbench.report.kernel_section import kernel_table
 
 # As in the reference report, and what of the others most decide by; the stages table has them all.
-_METRICS = [
-    next(metric for metric in OF_STAGES if metric.key == key)
-    for key in ("time_s", "gpu_mem_allocated_bytes", "cpu_pct", "sys_mem_bytes", "sm_activity_pct", "comp_load_pct_s")
-]
-_MORE = [next(metric for metric in OF_STAGES if metric.key == key) for key in ("energy_j", "loading_s", "offloading_s")]
+_REFERENCE = ("time_s", "gpu_mem_allocated_bytes", "cpu_pct", "sys_mem_bytes", "sm_activity_pct", "comp_load_pct_s")
+_MORE = ("energy_j", "loading_s", "offloading_s")
+_METRICS = {metric.key: metric for metric in OF_STAGES}
 _SPREAD = {"Min (s)": "min_s", "Max (s)": "max_s", "First (s)": "first_s"}
-
-
-@dataclass(frozen=True)
-class CaseView:
-    """What a report says of a case; texts are Markdown.
-
-    Attributes:
-        row: of the cases table.
-        settings: how its video is made, in words.
-        stages: its table; None where no stage was reached.
-        kernels: the table of its profile; empty without one.
-        checkpoint: its stage that loaded one from a folder.
-        measured: number of generations that figures are of.
-    """
-
-    row: CaseRow
-    settings: str
-    stages: str | None
-    kernels: str
-    findings: Sequence[Finding]
-    checkpoint: Mapping[str, Any] | None
-    measured: int
 
 
 def case_view(
@@ -50,33 +25,35 @@ def case_view(
     stages: Sequence[Mapping[str, Any]],
     findings: Sequence[Finding],
     kernels: Sequence[Mapping[str, Any]],
-) -> CaseView:
-    """The view of a case.
+) -> dict[str, Any]:
+    """What the template of a case shows; texts are Markdown.
 
     Args:
         case: its row of the cases table.
         stages: its rows of the stages table, None for what was not measured.
         kernels: its rows of the kernels table.
     """
-    return CaseView(
-        row=case,
-        settings=plain(registry.printed({key: case[key] for key in registry.keys(registry.METHOD)})),
-        stages=_stage_table(breakdown(stages), case),
-        kernels=kernel_table(kernels),
-        findings=findings,
-        checkpoint=next((stage for stage in stages if stage["checkpoint_bytes"] is not None), None),
-        measured=len({stage["generation"] for stage in stages if stage["measured"]} - {None}),
-    )
+    return {
+        "row": case,
+        "settings": plain(registry.printed({key: case[key] for key in registry.keys(registry.METHOD)})),
+        "stages": _stage_table(breakdown(stages), case),
+        "kernels": kernel_table(kernels),
+        "findings": findings,
+        # The stage that loaded one from a folder.
+        "checkpoint": next((stage for stage in stages if stage["checkpoint_bytes"] is not None), None),
+        "measured_generations": len({stage["generation"] for stage in stages if stage["measured"]} - {None}),
+    }
 
 
-def _stage_table(rows: Sequence[Row], case: CaseRow) -> str | None:
+def _stage_table(rows: Sequence[Row], case: CaseRow) -> str:
+    """Empty where no stage was reached."""
     if not rows:
-        return None
+        return ""
     cells = [
         {"Stage": row.stage}
         | {
             metric.label: fixed(getattr(row, metric.key), metric.decimals, metric.scale)
-            for metric in (*_METRICS, *_MORE)
+            for metric in map(_METRICS.get, (*_REFERENCE, *_MORE))
         }
         | {"MFU (%)": fixed(mfu_pct(row, case), 1)}
         | {name: fixed(getattr(row, key)) for name, key in _SPREAD.items() if case["generations"] > 1}
@@ -85,4 +62,5 @@ def _stage_table(rows: Sequence[Row], case: CaseRow) -> str | None:
     ]
     if not any(row.loading_s or row.offloading_s for row in rows):
         cells = [{key: text for key, text in row.items() if "oading" not in key} for row in cells]
-    return compact_table(without_empty(cells, kept=["Stage", *(metric.label for metric in _METRICS)]), ("Stage",))
+    kept = ["Stage", *(_METRICS[key].label for key in _REFERENCE)]
+    return compact_table(without_empty(cells, kept), ("Stage",))

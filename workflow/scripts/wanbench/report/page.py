@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markdown_it import MarkdownIt
@@ -14,7 +15,6 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from wanbench.report.render import TEMPLATES, rendered
-from wanbench.report.view import View
 
 # Without HTML: text of a prompt or an error message stays text.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -53,7 +53,7 @@ def read_pictures(folder: Path, cases: Sequence[str]) -> list[PagePicture]:
     ]
 
 
-def to_page(view: View, pictures: Sequence[PagePicture]) -> str:
+def to_page(view: Mapping[str, Any], pictures: Sequence[PagePicture]) -> str:
     """The text of the file.
 
     Args:
@@ -63,22 +63,22 @@ def to_page(view: View, pictures: Sequence[PagePicture]) -> str:
         loader=TEMPLATES, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     script = TEMPLATES.get_source(environment, "report.js")[0]
-    names = [case.row["case"] for case in view.cases]
+    names = [case["row"]["case"] for case in view["cases"]]
     parts = ("summary", "settings", "published", "appendix")
     texts = {name: to_html(rendered(f"{name}.md.j2", view=view), linked=names) for name in parts}
     return environment.get_template("report.html.j2").render(
         view=view,
-        answer=[_card(row) for row in view.answer],
+        answer=[_card(row) for row in view["answer"]],
         answer_lines=to_html(rendered("answer_lines.md.j2", view=view)),
         texts=texts,
         pictures=[picture for picture in pictures if picture.case is None],
         cases=[
             {
-                "name": case.row["case"],
-                "html": to_html(rendered("case.md.j2", case=case), within=case_anchor(case.row["case"])),
-                "pictures": [picture for picture in pictures if picture.case == case.row["case"]],
+                "name": case["row"]["case"],
+                "html": to_html(rendered("case.md.j2", case=case), within=case_anchor(case["row"]["case"])),
+                "pictures": [picture for picture in pictures if picture.case == case["row"]["case"]],
             }
-            for case in view.cases
+            for case in view["cases"]
         ],
         anchor=case_anchor,
         script=script,

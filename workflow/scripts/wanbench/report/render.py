@@ -1,6 +1,7 @@
 """Texts of a report: templates, which hold all words, and the figures that they show."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from wanbench.analysis.tables import guidance_text
 from wanbench.compare.change_verdict import Comparison
 from wanbench.compare.export import as_json
 from wanbench.compare.match import in_all
-from wanbench.compare.policy import ON_CPU_TIMES
 from wanbench.models.facts import MODELS
 from wanbench.registry.metrics import shown_in
+from wanbench.registry.policies import ON_CPU_TIMES
 from wanbench.report.cells import gb, markdown_table, percent, spread_of, supported
 from wanbench.util.text import visible
 
@@ -47,8 +48,8 @@ _ENVIRONMENT.tests["known"] = lambda value: not pd.isna(value)
 _ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": MODELS}
 
 
-def to_markdown(view: Any) -> str:
-    """The report (a `wanbench.report.view.View`) in the form of the reference report."""
+def to_markdown(view: Mapping[str, Any]) -> str:
+    """The report (what `wanbench.report.view.view_of` gives) in the form of the reference report."""
     return rendered("report.md.j2", view=view)
 
 

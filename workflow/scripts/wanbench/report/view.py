@@ -1,6 +1,6 @@
 """All that a report says, made from the tables: the Markdown report and the page are templates that show it."""
 
-from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -8,56 +8,16 @@ from wanbench.analysis.answer import answers_of
 from wanbench.analysis.numbers import plain
 from wanbench.analysis.settings_table import Prices
 from wanbench.analysis.tables import records, records_by_case
-from wanbench.findings.basis import Rule
 from wanbench.findings.rules import explained
 from wanbench.findings.thresholds import Thresholds
 from wanbench.registry.stages import OK
 from wanbench.report.about import about
 from wanbench.report.answer_table import answer_rows
-from wanbench.report.case_view import CaseView, case_view
+from wanbench.report.case_view import case_view
 from wanbench.report.grid_outcome import Findings, cases_by_outcome
 from wanbench.report.published import published_table
 from wanbench.report.settings_section import settings_tables
 from wanbench.report.summary import summary
-
-
-@dataclass(frozen=True)
-class View:
-    """The whole report; texts are Markdown.
-
-    Attributes:
-        outcome: names of cases by how they ended.
-        all_ok: every case is, and passed its check.
-        excluded: reason by case, of traces that are not used.
-        gpu: the kind of GPU, where all workloads have one.
-        answer: a row for each workload; empty where no case of a real model is usable.
-        alike_pct: by how much times of equal cases differ.
-        summary, published: tables; empty where there is none.
-        settings: tables by what is made.
-        begun, ended: of the first and of the last case.
-        matrix_rates: operations per second in bfloat16 products, which each case measures at its end on its warm GPU.
-        facts: what the cases ran on, by name.
-        notes: names of the notes that hold.
-        rules: those that found something.
-    """
-
-    outcome: dict[str, list[str]]
-    all_ok: bool
-    excluded: dict[str, str]
-    gpu: str
-    answer: list[dict[str, str]]
-    alike_pct: float
-    prices: Prices
-    summary: str
-    settings: dict[str, str]
-    published: str
-    cases: list[CaseView]
-    begun: pd.Timestamp
-    ended: pd.Timestamp
-    matrix_rates: pd.Series
-    facts: dict[str, str]
-    notes: frozenset[str]
-    rules: list[Rule]
 
 
 def view_of(
@@ -70,8 +30,8 @@ def view_of(
     prices: Prices,
     published: pd.DataFrame,
     kernels: pd.DataFrame,
-) -> View:
-    """The view of a report.
+) -> dict[str, Any]:
+    """What the templates show, by name; texts are Markdown, empty where there is nothing to tell.
 
     Args:
         cases, stages, excluded: the tables of `wanbench.analysis.tables`.
@@ -82,34 +42,34 @@ def view_of(
         kernels: the table of `wanbench.analysis.kernels`.
     """
     alike_pct, stages_of, kernels_of = thresholds.alike_generation_pct, *map(records_by_case, (stages, kernels))
-    beside = published_table(settings, published, alike_pct)
+    answers = answers_of(settings, alike_pct, thresholds.no_effect_memory_pct)
     outcome = cases_by_outcome(cases, findings)
     begun = pd.to_datetime(cases["started_at"], format="ISO8601", utc=True)
     ended = begun + pd.to_timedelta(cases["total_duration_s"].astype(float), unit="s")
-    return View(
-        outcome=outcome,
-        all_ok=len(outcome[OK]) == len(cases) > 0 and not outcome["with_failed_checks"],
-        excluded={plain(item.case): plain(item.reason) for item in excluded.itertuples()},
-        gpu=plain(settings["gpu_name"].iloc[0]) if settings["gpu_name"].nunique() == 1 else "",
-        answer=answer_rows(
-            answers_of(settings, alike_pct, thresholds.no_effect_memory_pct), alike_pct, prices.currency
-        ),
-        alike_pct=alike_pct,
-        prices=prices,
-        summary=summary(cases, findings) if len(cases) else "",
-        settings=settings_tables(settings, alike_pct, prices.currency),
-        published=beside,
-        cases=[
+    return {
+        "outcome": outcome,
+        "all_ok": len(outcome[OK]) == len(cases) > 0 and not outcome["with_failed_checks"],
+        "excluded": {plain(item.case): plain(item.reason) for item in excluded.itertuples()},
+        # Where all workloads ran on one kind.
+        "gpu": plain(settings["gpu_name"].iloc[0]) if settings["gpu_name"].nunique() == 1 else "",
+        "answer": answer_rows(answers, alike_pct, prices.currency),
+        "alike_pct": alike_pct,
+        "prices": prices,
+        "summary": summary(cases, findings) if len(cases) else "",
+        "settings": settings_tables(settings, alike_pct, prices.currency),
+        "published": published_table(settings, published, alike_pct),
+        "cases": [
             case_view(row, *(of.get(row["case"], []) for of in (stages_of, findings, kernels_of)))
             for row in records(cases)
         ],
-        begun=begun.min(),
-        ended=ended.max(),
-        matrix_rates=cases["matmul_flops_per_s"].dropna(),
-        facts=about(cases),
-        notes=frozenset(name for name, holds in _notes(cases).items() if holds),
-        rules=explained(finding for of_case in findings.values() for finding in of_case),
-    )
+        "begun": begun.min(),
+        "ended": ended.max(),
+        # Each case measures its own at its end, on its warm GPU.
+        "matrix_rates": cases["matmul_flops_per_s"].dropna(),
+        "facts": about(cases),
+        "notes": {name for name, holds in _notes(cases).items() if holds},
+        "rules": explained(finding for of_case in findings.values() for finding in of_case),
+    }
 
 
 def _notes(cases: pd.DataFrame) -> dict[str, bool]:
