@@ -20,6 +20,7 @@ class Thresholds(Limits):
     dominant_stage_pct: float
     expert_switch_pct: float
     slow_attention_pct: float
+    launch_gaps_pct: float
     equal_rows_pct: float
     copies_pct: float
     no_effect_step_pct: float
