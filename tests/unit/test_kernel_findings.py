@@ -8,14 +8,15 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from reports import THRESHOLDS
-from wanbench.analysis.kernels import kernels_table, read_profile
+from reports import THRESHOLDS, view
+from wanbench.analysis.kernels import kernels_table, longest_kernels_table, read_profile
 from wanbench.analysis.tables import records_by_case, tables_of
 from wanbench.findings import kernel_time
 from wanbench.findings.basis import Finding
 from wanbench.findings.rules import findings_by_case
 from wanbench.plots.kernel_bars import kernel_bars
 from wanbench.report.kernel_section import kernel_table
+from wanbench.report.page import to_page
 from wanbench.trace.kernel_profile import Kernel, stage_profile
 from wanbench.trace.reader import read_trace
 
@@ -107,6 +108,20 @@ def test_the_picture_has_a_bar_of_shares_for_the_step_and_one_for_the_decoding(k
     assert "Step attention 41 %" in picture.alt
     assert "VAE_Decoding convolutions 56 %" in picture.alt
     assert kernel_bars(case, []) is None
+
+
+def test_the_page_folds_the_longest_kernels_and_takes_no_markup_from_their_names() -> None:
+    rows = longest_kernels_table([(NAMES[0], read_profile(REFERENCE / f"kernels/{NAMES[0]}.json.gz"))]).to_dict(
+        "records"
+    )
+    rows[0] |= {"kernel": "void <script>alert(1)</script>", "module": None}
+    trace = read_trace(REFERENCE / f"traces/{NAMES[0]}.json.gz")
+    folded = to_page(view(trace), [], {NAMES[0]: rows}).split("<details>")[-1].split("</details>")[0]
+    assert folded.count("<tr>") == 21
+    assert "blocks.N.ffn.net.N.proj" in folded
+    assert "<script>" not in folded
+    assert "&lt;script&gt;" in folded
+    assert "The longest kernels" not in to_page(view(trace), [])
 
 
 def test_the_table_says_what_a_class_takes_and_what_it_would_at_the_rate(kernels: pd.DataFrame) -> None:

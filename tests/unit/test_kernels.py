@@ -7,7 +7,7 @@ import pytest
 
 from conftest import ROOT
 from example_cases import full_case
-from wanbench.analysis.kernels import kernels_table, read_profile
+from wanbench.analysis.kernels import kernels_table, longest_kernels_table, read_profile
 from wanbench.estimate.duration import architecture
 from wanbench.models.flops import class_flops, stage_flops
 from wanbench.registry.kernel_classes import KERNEL_CLASSES, class_of
@@ -230,5 +230,21 @@ def test_the_table_tells_flashattention_3_from_cudnns_kernel() -> None:
     assert decoding["share_pct"]["copy"] == pytest.approx(21.9, abs=0.1)
 
 
+def test_the_longest_kernels_have_shapes_and_the_module_that_called_them() -> None:
+    table = longest_kernels_table((name, read_profile(file)) for file in KEPT if (name := file.name.split(".")[0]))
+    assert (table.groupby(["case", "stage"], observed=True).size() == 10).all()
+    of_step = table[table["stage"] == "Step"].set_index("case")
+    first = of_step.loc["5B_704p_stock"].iloc[0]
+    assert (first["class"], first["module"], first["count"]) == ("attention", "blocks.N.attn1", 60)
+    assert first["shapes"] == "[[1, 24, 27280, 128], [1, 24, 27280, 128], [1, 24, 27280, 128]]"
+    assert first["share_pct"] == pytest.approx(39.7, abs=0.1)
+    # Modules are not known in compiled blocks, shapes are.
+    compiled = of_step.loc["5B_704p_compiled"]
+    assert compiled["module"].iloc[0] == "a compiled block"
+    assert compiled["shapes"].notna().all()
+    assert not table["module"].str.contains("#").any()
+
+
 def test_a_case_without_a_profile_has_no_row() -> None:
     assert kernels_table([]).empty
+    assert longest_kernels_table([]).empty
