@@ -1,16 +1,23 @@
 """Findings and the table of profiled cases, from profiles and traces recorded on H200s."""
 
+import re
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from conftest import ROOT
-from reports import THRESHOLDS
-from wanbench.analysis.kernels import kernels_table, read_profile
+from reports import THRESHOLDS, view
+from wanbench.analysis.kernels import kernels_table, longest_kernels_table, read_profile
 from wanbench.analysis.tables import records_by_case, tables_of
+from wanbench.findings import kernel_time
 from wanbench.findings.basis import Finding
 from wanbench.findings.rules import findings_by_case
 from wanbench.plots.kernel_bars import kernel_bars
 from wanbench.report.kernel_section import kernel_table
+from wanbench.report.page import to_page
+from wanbench.trace.kernel_profile import Kernel, stage_profile
 from wanbench.trace.reader import read_trace
 
 REFERENCE = ROOT / "results/reference/h200"
@@ -52,10 +59,43 @@ def test_copies_that_another_layout_saves_are_found(found: dict[str, dict[str, F
     assert "copies" not in found["5B_704p_fastest"]
 
 
+def launch_gaps(profile: dict[str, Any], **settings: str) -> list[Finding]:
+    """What is found in the stock case, had it such a profile and such settings."""
+    tables = tables_of([read_trace(REFERENCE / "traces/5B_704p_stock.json.gz")])
+    cases = tables.cases.assign(**settings)
+    of_all = findings_by_case(
+        cases, records_by_case(tables.stages), THRESHOLDS, kernels_table([("5B_704p_stock", profile)])
+    )
+    return [finding for finding in of_all["5B_704p_stock"] if finding.rule == "launch_gaps"]
+
+
+def test_a_gpu_that_waits_for_launches_is_found() -> None:
+    """A tenth of a step of 1 s, of which the profiler added 0.02 s."""
+    kernels = [Kernel("nvjet_sm90_tst_a", start, start + 0.88e6 / 400, 7) for start in np.linspace(0, 0.9978e6, 400)]
+    step = stage_profile(kernels, profiled_s=1.0, unprofiled_s=0.98, flops={})
+    assert step["gap_s"] == pytest.approx(0.12, abs=0.001)
+    profile = read_profile(REFERENCE / "kernels/5B_704p_stock.json.gz")
+    profile["stages"]["Step"] = step
+    (found,) = launch_gaps(profile)
+    assert found.evidence["idle_s"] == pytest.approx(0.1, abs=0.001)
+    assert found.evidence["idle_pct"] == pytest.approx(10.2, abs=0.1)
+    assert found.evidence["kernels"] == 400
+    assert found.advised == (("compile: repeated_blocks",),)
+    assert len(re.findall(r"\.(?= |$)", found.sentences)) == 2
+    (compiled,) = launch_gaps(profile, compile="repeated_blocks")
+    assert compiled.advised == ()
+    # It waits for weights then; a CPU has operators, and time between them.
+    assert launch_gaps(profile, offload="model") == launch_gaps(profile, device="cpu") == []
+
+
+def test_kernels_that_follow_each_other_have_no_gaps_to_tell_of() -> None:
+    assert launch_gaps(read_profile(REFERENCE / "kernels/5B_704p_stock.json.gz")) == []
+
+
 def test_a_case_without_a_profile_has_no_finding_of_kernels_and_no_table(kernels: pd.DataFrame) -> None:
     tables = tables_of([read_trace(REFERENCE / "traces/5B_704p_stock.json.gz")])
     of_all = findings_by_case(tables.cases, records_by_case(tables.stages), THRESHOLDS, kernels_table([]))
-    assert not {"slow_attention", "equal_rows", "copies"} & {finding.rule for finding in of_all["5B_704p_stock"]}
+    assert not {rule.name for rule in kernel_time.RULES} & {finding.rule for finding in of_all["5B_704p_stock"]}
     assert kernel_table([]) == ""
 
 
@@ -68,6 +108,20 @@ def test_the_picture_has_a_bar_of_shares_for_the_step_and_one_for_the_decoding(k
     assert "Step attention 41 %" in picture.alt
     assert "VAE_Decoding convolutions 56 %" in picture.alt
     assert kernel_bars(case, []) is None
+
+
+def test_the_page_folds_the_longest_kernels_and_takes_no_markup_from_their_names() -> None:
+    rows = longest_kernels_table([(NAMES[0], read_profile(REFERENCE / f"kernels/{NAMES[0]}.json.gz"))]).to_dict(
+        "records"
+    )
+    rows[0] |= {"kernel": "void <script>alert(1)</script>", "module": None}
+    trace = read_trace(REFERENCE / f"traces/{NAMES[0]}.json.gz")
+    folded = to_page(view(trace), [], {NAMES[0]: rows}).split("<details>")[-1].split("</details>")[0]
+    assert folded.count("<tr>") == 21
+    assert "blocks.N.ffn.net.N.proj" in folded
+    assert "<script>" not in folded
+    assert "&lt;script&gt;" in folded
+    assert "The longest kernels" not in to_page(view(trace), [])
 
 
 def test_the_table_says_what_a_class_takes_and_what_it_would_at_the_rate(kernels: pd.DataFrame) -> None:

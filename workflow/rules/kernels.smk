@@ -25,8 +25,8 @@ rule tabulate_kernels:
     input:
         profiles=profiles,
     output:
-        csv="{folder}/tables/kernels.csv",
-        parquet="{folder}/tables/kernels.parquet",
+        csv=expand("{{folder}}/tables/{table}.csv", table=["kernels", "longest_kernels"]),
+        parquet=expand("{{folder}}/tables/{table}.parquet", table=["kernels", "longest_kernels"]),
     log:
         "logs/{folder}/tabulate_kernels.log",
     conda:

@@ -88,7 +88,7 @@ rule plots:
 
 rule page:
     input:
-        **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, *JUDGED, "kernels"]},
+        **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, *JUDGED, "kernels", "longest_kernels"]},
         words="{folder}/plots/pictures.json",
         drawn=["{folder}/plots/cases", *expand("{{folder}}/plots/{picture}.svg", picture=PICTURES)],
     output:

@@ -1,4 +1,4 @@
-"""Rule tabulate_kernels: kernel profiles to a table; those of another state of a case are passed over."""
+"""Rule tabulate_kernels: kernel profiles to tables; those of another state of a case are passed over."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from wanbench.util.job_entry import enter_job
 enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 
 from wanbench.analysis.collect import case_of
-from wanbench.analysis.kernels import kernels_table, read_profile
+from wanbench.analysis.kernels import kernels_table, longest_kernels_table, read_profile
 from wanbench.analysis.tables import write_table
 
 profiles = [(case_of(Path(file)), read_profile(Path(file))) for file in snakemake.input.profiles]
@@ -16,5 +16,7 @@ expected = snakemake.config["expected"]["case_sha256"] if snakemake.wildcards.fo
 stale = {case for case, profile in profiles if expected.get(case, profile["case_sha256"]) != profile["case_sha256"]}
 for case in sorted(stale):
     print(f"results/kernels/{case}.json is of other settings; snakemake kernels makes it again", file=sys.stderr)
-table = kernels_table((case, profile) for case, profile in profiles if case not in stale)
-write_table(table, Path(snakemake.output.csv), Path(snakemake.output.parquet))
+used = [(case, profile) for case, profile in profiles if case not in stale]
+tables = (kernels_table(used), longest_kernels_table(used))
+for table, csv, parquet in zip(tables, snakemake.output.csv, snakemake.output.parquet):
+    write_table(table, Path(csv), Path(parquet))

@@ -9,6 +9,7 @@ enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 import pandas as pd
 
 from wanbench.analysis.settings_table import Prices
+from wanbench.analysis.tables import records_by_case
 from wanbench.findings.findings_table import findings_of_table
 from wanbench.findings.thresholds import Thresholds
 from wanbench.report.page import read_pictures, to_page
@@ -22,4 +23,5 @@ thresholds, prices = Thresholds(**snakemake.params.thresholds), Prices(**snakema
 found = findings_of_table(findings)
 view = view_of(cases, stages, excluded, settings, found, thresholds, prices, read_published(), kernels)
 pictures = read_pictures(Path(snakemake.input.words).parent, list(cases["case"]))
-write_atomically(Path(snakemake.output[0]), to_page(view, pictures))
+longest = records_by_case(pd.read_parquet(snakemake.input.longest_kernels))
+write_atomically(Path(snakemake.output[0]), to_page(view, pictures, longest))

@@ -1,14 +1,15 @@
-"""Kernel profiles of cases as a table: a row for each class of kernels, and one for the gaps."""
+"""Kernel profiles of cases as tables: of classes of kernels with the gaps between, and of the longest kernels."""
 
 import gzip
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from wanbench.registry.metrics import KERNEL_COLUMNS
+from wanbench.registry.metrics import KERNEL_COLUMNS, LONGEST_COLUMNS
 from wanbench.registry.settings import SETTINGS
 
 # Those whose operations the measured rate is for.
@@ -47,6 +48,26 @@ def _rows(profile: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
                 "to_gain_pct": None if at_rate_s is None else 100 * (row["time_s"] - at_rate_s) / figures["profiled_s"],
                 **times,
             }
+
+
+# What torch calls the run of a compiled block, with a hash.
+_COMPILED = "## Call CompiledFxGraph"
+
+
+def longest_kernels_table(profiles: Iterable[tuple[str, Mapping[str, Any]]]) -> pd.DataFrame:
+    """The longest kernels of profiles, by the names of their cases; columns as `wanbench.registry.metrics` has them."""
+    rows = [
+        {"case": case, "stage": stage, "kernel": row["name"], "class": row["class"]}
+        # Arguments that are no tensors have no shape.
+        | {"shapes": re.sub(r", \[\]", "", row["shapes"]) or None}
+        | {"module": "a compiled block" if row["module"].startswith(_COMPILED) else row["module"] or None}
+        | {key: row[key] for key in ("time_s", "count")}
+        | {"share_pct": 100 * row["time_s"] / figures["profiled_s"]}
+        for case, profile in profiles
+        for stage, figures in profile["stages"].items()
+        for row in figures["longest"]
+    ]
+    return pd.DataFrame(rows, columns=list(LONGEST_COLUMNS)).astype(LONGEST_COLUMNS)
 
 
 _SAME_STEP = ["model", "size", "frames", "gpu_name"]

@@ -1,4 +1,5 @@
-"""The columns of all tables: one row a metric. Those of stages: `wanbench.registry.stage_metrics`; settings: `.settings`.
+"""The columns of all tables: one row a metric. Those of stages, kernels and settings: `.stage_metrics`,
+`.kernel_metrics`, `.settings`.
 
 From the rows come the types of the columns, docs/tables.md, the stages of the trace's schema and, in a report, "How to
 read".
@@ -7,6 +8,7 @@ read".
 from dataclasses import replace
 
 from wanbench.registry import settings
+from wanbench.registry.kernel_metrics import KERNELS, LONGEST_KERNELS
 from wanbench.registry.stage_metrics import (
     ANY,
     FIRST,
@@ -238,19 +240,6 @@ WAYS = {"": (
     Metric("co2_g", REAL, meaning="grams of CO2 of one video: `energy_j` times what `config/prices.yaml` says of a kWh", empty="not said"),
     Metric("best_at", TEXT, meaning="among settings on as many GPUs that leave the video as it is (a lossy one: among all): fastest, least memory (allocated), least energy, or trade-off (nothing has less time or memory without more of the other); an empty text: nothing"),
 )}
-KERNELS = {"": (
-    Metric("case", TEXT, meaning="name of the case"),
-    Metric("stage", TEXT, meaning="Step, a typical one, or VAE_Decoding"),
-    Metric("class", TEXT, meaning="class of the kernels, by their names; gaps: no kernel ran; without a GPU, of operators"),
-    Metric("time_s", REAL, meaning="sum of their times under the profiler"),
-    Metric("count", WHOLE, meaning="how many ran"),
-    Metric("share_pct", REAL, meaning="`time_s` as a share of the profiled stage; more than 100 in all where streams overlap"),
-    Metric("flops_per_s", REAL, meaning="operations, by the model's formulas, over `time_s`", empty="not counted"),
-    Metric("at_rate_s", REAL, meaning="what the operations take at the rate of matrix products (bfloat16) that was measured in the same process", empty="not counted, or not in 16 bits"),
-    Metric("to_gain_pct", REAL, meaning="`time_s` less `at_rate_s`, as a share of the profiled stage", empty="as `at_rate_s`"),
-    Metric("profiled_s", REAL, meaning="time of the whole stage under the profiler"),
-    Metric("unprofiled_s", REAL, meaning="time of the same without it, in the same process"),
-)}
 COMPARISON = {"": (
     Metric("case", TEXT, meaning="name of the case in this run"),
     Metric("old_case", TEXT, meaning="name of the case in the baseline"),
@@ -274,6 +263,7 @@ TABLES = {
     "findings": FINDINGS,
     "settings": WAYS,
     "kernels": KERNELS,
+    "longest_kernels": LONGEST_KERNELS,
     "comparison": COMPARISON,
 }
 
@@ -289,7 +279,7 @@ def _columns(table: dict[str, tuple[Metric, ...]]) -> dict[str, str]:
 
 CASE_COLUMNS, STAGE_COLUMNS, DETAIL_COLUMNS, EXCLUDED_COLUMNS = map(_columns, (CASES, STAGES, DETAILS, EXCLUDED))
 FINDING_COLUMNS, SETTINGS_COLUMNS, COMPARISON_COLUMNS = map(_columns, (FINDINGS, WAYS, COMPARISON))
-KERNEL_COLUMNS = _columns(KERNELS)
+KERNEL_COLUMNS, LONGEST_COLUMNS = map(_columns, (KERNELS, LONGEST_KERNELS))
 FIDELITY_COLUMNS = _columns(FIDELITY)
 
 

@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from wanbench.report.kernel_section import longest_kernels
 from wanbench.report.render import TEMPLATES, rendered
 
 # Without HTML: text of a prompt or an error message stays text.
@@ -53,11 +54,16 @@ def read_pictures(folder: Path, cases: Sequence[str]) -> list[PagePicture]:
     ]
 
 
-def to_page(view: Mapping[str, Any], pictures: Sequence[PagePicture]) -> str:
+def to_page(
+    view: Mapping[str, Any],
+    pictures: Sequence[PagePicture],
+    longest: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> str:
     """The text of the file.
 
     Args:
         pictures: in the order in which they are shown.
+        longest: rows of the table of longest kernels, by case.
     """
     environment = Environment(
         loader=TEMPLATES, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -76,6 +82,7 @@ def to_page(view: Mapping[str, Any], pictures: Sequence[PagePicture]) -> str:
             {
                 "name": case["row"]["case"],
                 "html": to_html(rendered("case.md.j2", case=case), within=case_anchor(case["row"]["case"])),
+                "longest": to_html(longest_kernels((longest or {}).get(case["row"]["case"], []))),
                 "pictures": [picture for picture in pictures if picture.case == case["row"]["case"]],
             }
             for case in view["cases"]
