@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,12 @@ from wanbench.trace.reader import Trace, read_trace
 NO_PRICES = Prices()
 THRESHOLDS = Thresholds(**read_yaml(ROOT / "config/thresholds.yaml"))
 _MADE: dict[tuple[int, ...], tuple[tuple[Trace, ...], TraceTables]] = {}
+
+
+@cache
+def kept_traces() -> list[Trace]:
+    """Those that are kept of an H200."""
+    return [judged(read_trace(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").iterdir())]
 
 
 def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace:
