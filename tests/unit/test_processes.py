@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from unittest.mock import ANY
@@ -66,7 +66,9 @@ class Good:
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
     folder = tmp_path_factory.mktemp("good")
-    attempt, set_back, spawned_ns = attempt_in(folder, tiny_case(steps=30)), folder / "set_back", []
+    attempt = replace(attempt_in(folder, tiny_case(steps=30)), keep_frames=False)
+    attempt.frames.mkdir(parents=True)
+    set_back, spawned_ns = folder / "set_back", []
 
     def when_it_computes() -> None:
         spawned_ns.append(json.loads(attempt.job.read_text())["spawned_ns"])
@@ -99,6 +101,11 @@ def test_a_case_that_runs_on_the_cpu_since_nvml_does_not_answer_says_so(good: Go
     assert good.trace.environment["device"] == "cpu"
     assert "mismatch" in good.trace.environment["gpu_telemetry"]["error"]
     assert "[tiny] warning: no GPU is used: it fails" in (good.folder / "log").read_text()
+
+
+def test_frames_that_nobody_asked_for_are_not_kept(good: Good) -> None:
+    assert good.trace.kept is None
+    assert not (good.folder / "results/frames/tiny").exists()
 
 
 def test_a_clock_that_is_set_back_changes_no_time(good: Good) -> None:
@@ -170,17 +177,6 @@ def test_the_gpu_that_was_taken_is_sampled_and_lost_in_the_middle_leaves_absent_
     # Nothing ran that would show them, and none are claimed.
     assert telemetry["gpm_counter_refresh_found"] is False
     assert {"energy_j", "sm_activity_pct"}.isdisjoint(stages["Total_Execution"])
-
-
-def test_the_measured_process_keeps_the_python_path_of_its_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Clusters provide packages through it; seen on a GPU machine whose diffusers was found nowhere else."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/diffusers.py").write_text("raise RuntimeError('found on the path of the user')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    outcome, _ = run(tiny_case(), tmp_path)
-    assert outcome.message == "found on the path of the user"
 
 
 @pytest.mark.parametrize(
