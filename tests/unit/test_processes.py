@@ -1,5 +1,6 @@
 """The supervisor and the measured process: real processes."""
 
+import hashlib
 import json
 import os
 import signal
@@ -9,11 +10,12 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from unittest.mock import ANY
 
+import numpy as np
 import pynvml
 import pytest
 
@@ -66,8 +68,9 @@ class Good:
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
     folder = tmp_path_factory.mktemp("good")
-    attempt = replace(attempt_in(folder, tiny_case(steps=30)), keep_frames=False)
+    attempt = attempt_in(folder, tiny_case(steps=30))
     attempt.frames.mkdir(parents=True)
+    (attempt.frames / "frame_0800.png").write_bytes(b"of an earlier attempt")
     set_back, spawned_ns = folder / "set_back", []
 
     def when_it_computes() -> None:
@@ -103,9 +106,14 @@ def test_a_case_that_runs_on_the_cpu_since_nvml_does_not_answer_says_so(good: Go
     assert "[tiny] warning: no GPU is used: it fails" in (good.folder / "log").read_text()
 
 
-def test_frames_that_nobody_asked_for_are_not_kept(good: Good) -> None:
-    assert good.trace.kept is None
-    assert not (good.folder / "results/frames/tiny").exists()
+def test_the_video_is_kept_after_total_execution_and_the_one_before_is_removed(good: Good) -> None:
+    kept, folder = good.trace.kept, good.folder / "results/frames/tiny"
+    assert kept["frames"] == [0]
+    assert json.loads((folder / "kept.json").read_text())["frames_sha256"] == kept["frames_sha256"]
+    assert {file.name for file in folder.iterdir()} == {"kept.json", "latents.npy", "frame_0000.png"}
+    assert hashlib.sha256(np.load(folder / "latents.npy").tobytes()).hexdigest() == kept["latents_sha256"]
+    total = next(stage for stage in good.trace.stages if stage.name == "Total_Execution")
+    assert total.start_s + total.extent_s + kept["time_s"] <= good.trace.total_duration_s
 
 
 def test_a_clock_that_is_set_back_changes_no_time(good: Good) -> None:
