@@ -11,7 +11,7 @@ import pandas as pd
 
 from conftest import ROOT
 from example_cases import full_case
-from traces import GPU, LIMITS, OK, records, trace_of, write
+from traces import GPU, LIMITS, OK, read_once, records, trace_of, write
 from wanbench.analysis.collect import Excluded, judged
 from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.settings_table import Prices, settings_table
@@ -35,7 +35,7 @@ _MADE: dict[tuple[int, ...], tuple[tuple[Trace, ...], TraceTables]] = {}
 @cache
 def kept_traces() -> list[Trace]:
     """Those that are kept of an H200."""
-    return [judged(read_trace(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").iterdir())]
+    return [judged(read_once(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").iterdir())]
 
 
 def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace:

@@ -36,10 +36,15 @@ COUNT = (
     ("files", "arguments", "part"),
     [
         ({"mine.yaml": HOSTILE}, "--config grid=mine.yaml", r'model: "\u001b[31m\u202ered\u009b" '),
+        (
+            {"config/prices.yaml": "kwh: dear"},
+            "",
+            'config/prices.yaml: kwh: "dear" is not allowed; allowed: a number',
+        ),
         ({}, "--config steps=3", "--config: steps has no effect; allowed: grid=FILE"),
         ({"results/failures/5B_64p.json": ""}, "", f"results/failures/5B_64p.json: {COUNT}"),
     ],
-    ids=["a grid", "an option", "a count of failures"],
+    ids=["a grid", "prices", "an option", "a count of failures"],
 )
 def test_a_mistake_is_one_line(project: Project, files: dict[str, str], arguments: str, part: str) -> None:
     for name, text in files.items():
