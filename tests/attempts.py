@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -36,9 +37,9 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def run(case: Case, folder: Path) -> tuple[Outcome, Trace]:
+def run(case: Case, folder: Path, **changes: bool) -> tuple[Outcome, Trace]:
     """Supervise an attempt in a folder; nothing but its trace is left in its work folder, and no process."""
-    attempt = attempt_in(folder, case)
+    attempt = replace(attempt_in(folder, case), **changes)
     folder.mkdir(exist_ok=True)
     # Other tests may have left one that starts Snakemake.
     before = psutil.Process().children(recursive=True)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ import pandas as pd
 
 from conftest import ROOT
 from example_cases import full_case
-from traces import GPU, LIMITS, OK, records, trace_of, write
+from traces import GPU, LIMITS, OK, read_once, records, trace_of, write
 from wanbench.analysis.collect import Excluded, judged
 from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.settings_table import Prices, settings_table
@@ -29,6 +30,12 @@ from wanbench.trace.reader import Trace, read_trace
 NO_PRICES = Prices()
 THRESHOLDS = Thresholds(**read_yaml(ROOT / "config/thresholds.yaml"))
 _MADE: dict[tuple[int, ...], tuple[tuple[Trace, ...], TraceTables]] = {}
+
+
+@cache
+def kept_traces() -> list[Trace]:
+    """Those that are kept of an H200."""
+    return [judged(read_once(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").iterdir())]
 
 
 def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace:

@@ -3,6 +3,7 @@
 import gzip
 import json
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,15 @@ from wanbench.measure.outcome import Outcome
 from wanbench.measure.spans import read_records
 from wanbench.registry import stages as stage_names
 from wanbench.telemetry.samples import Samples
+from wanbench.trace.reader import read_trace
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_trace
 
 S = 1_000_000_000
 OK = Outcome("ok")
 _THRESHOLDS = read_yaml(ROOT / "config/thresholds.yaml")
+# Kept traces are large, and many tests look at all.
+read_once = cache(read_trace)
 LIMITS = Limits(**{field.name: _THRESHOLDS[field.name] for field in fields(Limits)})
 
 HOST = {

@@ -22,7 +22,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = copy_project(tmp_path_factory.mktemp("page") / "project")
     traces = Path("results/reference/h200/traces")
     (project.folder / traces).mkdir(parents=True)
-    for trace in (ROOT / traces).glob("*_A14B_*.json.gz"):
+    for trace in (ROOT / traces).glob("T2V_A14B_480p*.json.gz"):
         shutil.copy(trace, project.folder / traces)
     # With warm generations and with a lossy setting, which have columns and lines of their own.
     for case in ("5B_704p_cudnn_compiled", "5B_704p_vae_tiling"):

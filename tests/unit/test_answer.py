@@ -7,19 +7,15 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT
 from example_cases import tiny_case
-from reports import case_trace, full_case, made, report, settings_of, tables
-from traces import LIMITS
+from reports import case_trace, full_case, kept_traces, made, report, settings_of, tables
 from wanbench.analysis.answer import answers_of
-from wanbench.analysis.collect import judged
 from wanbench.analysis.settings_table import Prices
 from wanbench.report.cells import supported
-from wanbench.trace.reader import Trace, read_trace
+from wanbench.trace.reader import Trace
 
 GB = 1_000_000_000
 Make = Callable[..., Trace]
-KEPT = [judged(read_trace(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))]
 
 
 @pytest.fixture
@@ -91,7 +87,7 @@ def test_as_many_digits_as_the_spread_supports(value: float, spread: float, text
 
 
 def test_the_answer_of_the_kept_cases_stands_first() -> None:
-    text = report(*KEPT, prices=Prices("USD", gpu_hour=3.6))
+    text = report(*kept_traces(), prices=Prices("USD", gpu_hour=3.6))
     answer = tables(text, "To make")[0]
     assert text.index("## The answer") < text.index("| Case ")
     assert [row["To make"] for row in answer][:2] == ["TI2V-5B i2v 1280\\*704", "TI2V-5B t2v 1280\\*704"]

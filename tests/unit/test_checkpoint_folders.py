@@ -73,9 +73,7 @@ def lost_blob(folder: Path) -> None:
         (lambda f: cut(f / WEIGHTS, 0.9), f"{WEIGHTS} is not whole"),
         (lambda f: cut(f / WEIGHTS, 0.1), f"{WEIGHTS} is no safetensors file, or cut short"),
         (lambda f: (f / WEIGHTS).write_bytes(b""), f"{WEIGHTS} is no safetensors file, or cut short: it has 0 bytes"),
-        (lambda f: (f / WEIGHTS).write_bytes(b"\xff" * 8), f"{WEIGHTS} is no safetensors file"),
         (lambda f: (f / WEIGHTS).write_bytes(b"\2" + b"\0" * 7 + b"[]"), f"{WEIGHTS} is no safetensors file"),
-        (lambda f: (f / WEIGHTS).write_bytes(b"<html>404 not found</html>" * 99), f"{WEIGHTS} is no safetensors file"),
         (lambda f: (f / WEIGHTS).unlink(), f"{WEIGHTS} is not there"),
         (lambda f: rename(f / WEIGHTS, "diffusion_pytorch_model.fp16.safetensors"), "loaded only as a variant"),
         (lost_blob, f"{WEIGHTS} cannot be read: No such file"),
@@ -92,7 +90,6 @@ def lost_blob(folder: Path) -> None:
         (lambda f: edit(f / "model_index.json", boundary_ratio=0.9), "not of TI2V-5B: boundary_ratio is 0.9"),
         (lambda f: edit(f / "model_index.json", expand_timesteps=False), "not of TI2V-5B: expand_timesteps is false"),
         (lambda f: edit(f / "model_index.json", vae=["diffusers", "AutoencoderKL"]), "not of TI2V-5B: vae is"),
-        (lambda f: edit(f / "model_index.json", tokenizer=[None, None]), "not of TI2V-5B: tokenizer is"),
         (lambda f: (f / "model_index.json").write_text("{}"), "model_index.json is not of TI2V-5B"),
     ],
 )

@@ -9,12 +9,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from example_cases import tiny_case
 from measured_cases import spread
-from reports import figures_of, full_case, made, read_back, report, rules, tables, told, with_measures
-from traces import GPU, S, host_samples, records, write
+from reports import figures_of, full_case, made, read_back, report, tables, told, with_measures
+from traces import GPU, S, records, write
 from wanbench.analysis.numbers import escaped_but_code, fixed, plain
 from wanbench.analysis.tables import cases_table, excluded_table, stages_table, write_table
 from wanbench.estimate.memory import estimated_peak_bytes
@@ -138,43 +137,6 @@ def test_the_run_fails_for_failed_cases_and_excluded_traces_but_not_for_out_of_m
     assert fault.startswith("tiny: killed in Process_Startup: ended by signal SIGKILL")
 
 
-@pytest.mark.parametrize(
-    ("rows", "fires"),
-    [
-        ({"decode_s": 30.0}, {"dominant_stage"}),
-        ({"decode_s": 1.0}, set()),
-        # With random weights, initialisation says nothing about loading.
-        ({"init_s": 100.0}, set()),
-        ({"finite": False}, {"output_not_finite"}),
-    ],
-)
-def test_rules_fire_and_stay_silent(read: Reader, rows: dict, fires: set) -> None:
-    assert set(rules(read(records([1.0] * 9, **rows)))) == fires
-
-
-def test_advice_does_not_ask_for_what_the_case_has(read: Reader) -> None:
-    def advice(**settings: Any) -> str:
-        case = tiny_case(**settings)
-        rows = records([1.0] * 3, decode_s=30.0, environment=GPU, case=case)
-        return rules(read(rows, case=case))["dominant_stage"].advice
-
-    assert "`vae_dtype: bfloat16`" in advice()
-    assert "bfloat16" not in advice(vae_dtype="bfloat16")
-
-
-def test_initialisation_from_a_checkpoint_can_dominate(read: Reader, tmp_path: Path) -> None:
-    write_hollow_checkpoint(tmp_path / "checkpoint")
-    case = tiny_case(weights="pretrained", checkpoint=str(tmp_path / "checkpoint"))
-    trace = read(records([1.0] * 3, init_s=100.0, case=case), case=case)
-    assert rules(trace)["dominant_stage"].text.startswith("Model_Initialization takes 100.00 s")
-
-
-def test_host_memory_margin(read: Reader) -> None:
-    full = host_samples(60, {"sys_mem_bytes": 120e9, "process_mem_bytes": 1e9})
-    assert "host_memory_margin" in rules(read(records([1.0] * 3), samples=full))
-    assert "host_memory_margin" not in rules(read(records([1.0] * 3)))
-
-
 def slower(rows: list[dict[str, Any]], generation: int, by_s: float) -> list[dict[str, Any]]:
     """The records of a run with one generation's export longer, and all that follows later."""
     start = next(i for i, row in enumerate(rows) if row["record"] == "generation" and row["number"] == generation)
@@ -250,11 +212,6 @@ def test_the_estimate_of_memory_stands_beside_what_was_measured(read: Reader) ->
     assert "40.00 GB allocated" in report(oom)
 
 
-def test_a_tiny_model_has_no_estimate_of_memory(read: Reader) -> None:
-    trace = read(records([1.0] * 3, environment=GPU, peak_bytes=40_000_000))
-    assert "estimated beforehand" not in report(trace)
-
-
 # --- tables and text --------------------------------------------------------------------------------------------
 
 
@@ -302,10 +259,3 @@ def test_text_from_outside_cannot_become_markup() -> None:
     assert r"\[z\]" in shown
     assert plain(None) == "n/a"
     assert escaped_but_code("set `vae_tiling: true` for a_b") == r"set `vae_tiling: true` for a\_b"
-
-
-def test_a_prompt_with_markup_stays_in_its_line(read: Reader) -> None:
-    case = tiny_case(prompt="| x |\n\n# Case: y\n<b>")
-    text = report(read(records([1.0] * 3, case=case), case=case))
-    assert re.findall(r"^#+ Case: .*", text, re.M) == ["## Case: tiny"]
-    assert len(tables(text, "Case")[0]) == 1

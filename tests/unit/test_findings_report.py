@@ -10,7 +10,7 @@ import yaml
 
 from conftest import ROOT
 from example_cases import tiny_case
-from reports import THRESHOLDS, case_trace, findings, full_case, made, report, tables
+from reports import THRESHOLDS, case_trace, findings, full_case, kept_traces, made, report, tables
 from traces import LIMITS
 from wanbench.analysis.collect import judged
 from wanbench.analysis.tables import write_table
@@ -25,8 +25,12 @@ from wanbench.util.errors import InputError
 FILE = ROOT / "config/thresholds.yaml"
 SCHEMA = ROOT / "workflow/schemas/thresholds.schema.json"
 TEXTS = ROOT / "workflow/scripts/wanbench/findings/texts.yaml"
-KEPT = [judged(read_trace(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").glob("*.json.gz"))]
-OOM = judged(read_trace(ROOT / "results/reference/h100/traces/T2V_A14B_720p.json.gz"), LIMITS)
+
+
+@pytest.fixture(scope="module")
+def oom() -> Trace:
+    """The case that did not fit an H100."""
+    return judged(read_trace(ROOT / "results/reference/h100/traces/T2V_A14B_720p.json.gz"), LIMITS)
 
 
 @pytest.fixture
@@ -100,7 +104,7 @@ def test_warnings_come_first_then_bottlenecks_then_notes(busy: Trace, tmp_path: 
 
 
 def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explains(busy: Trace, tmp_path: Path) -> None:
-    body, end = report(busy, *KEPT).replace("\\", "").split("# Appendix")
+    body, end = report(busy, *kept_traces()).replace("\\", "").split("# Appendix")
     lines = re.findall(r"^- (Warning|Bottleneck|Note) \((\w+)\): ", body, re.M)
     assert {severity for severity, _ in lines} == {"Warning", "Bottleneck", "Note"}
     explained = re.findall(r"^- \*\*(\w+)\*\*: ", end.split("### Findings")[1], re.M)
@@ -110,7 +114,7 @@ def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explai
 
 
 def test_findings_are_a_table_that_they_can_be_read_back_from(busy: Trace, tmp_path: Path) -> None:
-    found = findings(busy, *KEPT)
+    found = findings(busy, *kept_traces())
     write_table(findings_table(found), tmp_path / "findings.csv", tmp_path / "findings.parquet")
     table = pd.read_parquet(tmp_path / "findings.parquet")
     assert findings_of_table(table) == {case: of_case for case, of_case in found.items() if of_case}
@@ -135,8 +139,8 @@ def test_rules_have_names_of_their_own_and_explanations_of_two_or_three_sentence
         assert "\n" not in rule.explanation, rule.name
 
 
-def test_a_finding_has_two_sentences_at_most(busy: Trace) -> None:
-    found = [finding for of_case in findings(busy, OOM, *KEPT).values() for finding in of_case]
+def test_a_finding_has_two_sentences_at_most(busy: Trace, oom: Trace) -> None:
+    found = [finding for of_case in findings(busy, oom, *kept_traces()).values() for finding in of_case]
     for finding in found:
         assert 1 <= len(re.findall(r"\.(?= |$)", finding.sentences)) <= 2, finding.sentences
     assert len({finding.rule for finding in found}) > 9
@@ -148,7 +152,7 @@ def test_every_rule_has_its_texts_and_every_text_a_rule() -> None:
 
 def test_findings_are_of_the_rule_that_makes_them_and_of_finite_figures() -> None:
     names = {rule.name for rule in RULES}
-    for of_case in findings(*KEPT).values():
+    for of_case in findings(*kept_traces()).values():
         for finding in of_case:
             assert finding.rule in names
             assert all(isinstance(value, float) and value == value for value in finding.evidence.values()), finding
@@ -156,12 +160,12 @@ def test_findings_are_of_the_rule_that_makes_them_and_of_finite_figures() -> Non
                 assert word not in finding.sentences
 
 
-def test_every_column_and_line_is_explained(tmp_path: Path) -> None:
+def test_every_column_and_line_is_explained(tmp_path: Path, oom: Trace) -> None:
     """In a report that contains all that there can be."""
     moved = {"VAE_Decoding": {"transfers": 1, "loading_s": 1.0}, r"Step_\d_Inference": {"passes_reused": 1}}
     repeated = full_case("repeated", steps=3, repeats=5, offload="model", cache="first_block")
-    others = [trace for trace in KEPT if trace.case["name"] != OOM.case["name"]]
-    text = report(made(tmp_path, repeated, measures=moved), OOM, *others).replace("\\", "")
+    others = [trace for trace in kept_traces() if trace.case["name"] != oom.case["name"]]
+    text = report(made(tmp_path, repeated, measures=moved), oom, *others).replace("\\", "")
     body, end = text.split("## How to read this report")
     explained = {
         section.split("\n")[0]: {
@@ -200,14 +204,14 @@ def test_every_column_and_line_is_explained(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_found_on_an_h200(case: str, fires: set[str], silent: set[str]) -> None:
-    found = {finding.rule for finding in findings(*KEPT)[case]}
+    found = {finding.rule for finding in findings(*kept_traces())[case]}
     assert fires <= found
     assert not silent & found
 
 
-def test_a_case_that_did_not_fit_an_h100_is_told_what_would() -> None:
-    assert OOM.status == "oom"
-    text = report(OOM)
+def test_a_case_that_did_not_fit_an_h100_is_told_what_would(oom: Trace) -> None:
+    assert oom.status == "oom"
+    text = report(oom)
     assert "ran out of GPU memory in VAE\\_Decoding, 85.02 GB on this" in text
     assert "What should fit: `compile: repeated_blocks` and `vae_tiling: true` (about 75.04 GB;" in text
     assert "or `offload: model` (about 37.69 GB;" in text

@@ -1,6 +1,5 @@
 """The rows of the metrics: the files that follow from them, and the tables that they are of."""
 
-import importlib.util
 from pathlib import Path
 
 import pandas as pd
@@ -21,14 +20,6 @@ TABLES = {
 
 def rows(table: str) -> list[metrics.Metric]:
     return [metric for group in metrics.TABLES[table].values() for metric in group]
-
-
-def test_generated_files_are_what_the_rows_say() -> None:
-    spec = importlib.util.spec_from_file_location("generate_metrics", ROOT / "tools/generate_metrics.py")
-    generator = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generator)
-    for path, text in generator.GENERATED.items():
-        assert (ROOT / path).read_text("utf-8") == text(), f"run python tools/generate_metrics.py for {path}"
 
 
 @pytest.mark.parametrize("table", metrics.TABLES)

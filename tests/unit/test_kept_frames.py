@@ -5,22 +5,17 @@ import json
 import os
 import shutil
 from collections import namedtuple
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from attempts import attempt_in, run
 from example_cases import tiny_case
 from tiny import make
 from wanbench.measure import kept_frames
 from wanbench.measure.kept_frames import keep_frames
-from wanbench.measure.supervisor import supervise
 from wanbench.measure.wan.generate import final_latents, pipeline_arguments
-from wanbench.registry.stages import TOTAL_EXECUTION
-from wanbench.trace.reader import read_trace
 
 _RANDOM = np.random.default_rng(0)
 FRAMES = _RANDOM.random((17, 8, 16, 3), dtype=np.float32)
@@ -103,21 +98,3 @@ def test_latents_of_another_scheduler_are_not_guessed(tmp_path: Path) -> None:
     kept = keep_frames(FRAMES, None, tmp_path / "a")
     assert kept["latents_sha256"] is kept["latents_dtype"] is None
     assert "scheduler" in kept["problem"]
-
-
-def test_an_attempt_keeps_its_video_after_total_execution_and_removes_the_one_before(tmp_path: Path) -> None:
-    old = attempt_in(tmp_path, tiny_case()).frames
-    old.mkdir(parents=True)
-    (old / "frame_0800.png").write_bytes(b"of an earlier attempt")
-    _, trace = run(tiny_case(), tmp_path)
-    assert trace.kept["frames"] == [0]
-    assert json.loads((old / "kept.json").read_text())["frames_sha256"] == trace.kept["frames_sha256"]
-    assert {file.name for file in old.iterdir()} == {"kept.json", "latents.npy", "frame_0000.png"}
-    total = next(stage for stage in trace.stages if stage.name == TOTAL_EXECUTION)
-    assert total.start_s + total.extent_s + trace.kept["time_s"] <= trace.total_duration_s
-    latents = hashlib.sha256(np.load(old / "latents.npy").tobytes()).hexdigest()
-    assert latents == trace.kept["latents_sha256"]
-    attempt = replace(attempt_in(tmp_path, tiny_case()), keep_frames=False)
-    supervise(attempt, None)
-    assert read_trace(attempt.trace).kept is None
-    assert not old.exists()

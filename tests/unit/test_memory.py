@@ -1,6 +1,5 @@
 """The memory estimate, against peaks that were measured on H100 and H200."""
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,12 @@ import pytest
 
 from conftest import ROOT
 from example_cases import full_case, tiny_case
+from traces import read_once
 from wanbench.cases.case import Case
 from wanbench.estimate.memory import estimated_peak_bytes, weights_of
 from wanbench.registry import stages as stage_names
-from wanbench.trace.reader import read_trace
 
 TRACES = sorted((ROOT / "results/reference").glob("*/traces/*.json.gz"))
-read_once = cache(read_trace)
 IDS = [f"{file.parts[-3]}/{file.name.removesuffix('.json.gz')}" for file in TRACES]
 
 
@@ -53,7 +51,7 @@ def test_what_lowers_memory_lowers_the_estimate() -> None:
 
 @pytest.mark.parametrize("name", ["5B_704p_cache", "T2V_A14B_480p_cache"])
 def test_what_a_cache_keeps_is_in_the_estimate_of_decoding(name: str) -> None:
-    trace = read_trace(ROOT / f"results/reference/h200/traces/{name}.json.gz")
+    trace = read_once(ROOT / f"results/reference/h200/traces/{name}.json.gz")
     peak_in = {stage.name: stage.measures.get("gpu_mem_allocated_bytes") for stage in trace.stages}
     without = estimated_peak_bytes(Case.from_settings(trace.case | {"cache": "none", "cache_threshold": None}))
     # Within 1 %, which what it keeps is more than: 1.0 GB of TI2V-5B, 4.0 GB of the two experts of A14B.

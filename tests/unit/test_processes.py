@@ -1,5 +1,6 @@
 """The supervisor and the measured process: real processes."""
 
+import hashlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import ANY
 
+import numpy as np
 import pynvml
 import pytest
 
@@ -66,7 +68,10 @@ class Good:
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
     folder = tmp_path_factory.mktemp("good")
-    attempt, set_back, spawned_ns = attempt_in(folder, tiny_case(steps=30)), folder / "set_back", []
+    attempt = attempt_in(folder, tiny_case(steps=30))
+    attempt.frames.mkdir(parents=True)
+    (attempt.frames / "frame_0800.png").write_bytes(b"of an earlier attempt")
+    set_back, spawned_ns = folder / "set_back", []
 
     def when_it_computes() -> None:
         spawned_ns.append(json.loads(attempt.job.read_text())["spawned_ns"])
@@ -98,6 +103,16 @@ def test_a_case_that_runs_on_the_cpu_since_nvml_does_not_answer_says_so(good: Go
     assert good.trace.environment["device"] == "cpu"
     assert "mismatch" in good.trace.environment["gpu_telemetry"]["error"]
     assert "[tiny] warning: no GPU is used: it fails" in (good.folder / "log").read_text()
+
+
+def test_the_video_is_kept_after_total_execution_and_the_one_before_is_removed(good: Good) -> None:
+    kept, folder = good.trace.kept, good.folder / "results/frames/tiny"
+    assert kept["frames"] == [0]
+    assert json.loads((folder / "kept.json").read_text())["frames_sha256"] == kept["frames_sha256"]
+    assert {file.name for file in folder.iterdir()} == {"kept.json", "latents.npy", "frame_0000.png"}
+    assert hashlib.sha256(np.load(folder / "latents.npy").tobytes()).hexdigest() == kept["latents_sha256"]
+    total = next(stage for stage in good.trace.stages if stage.name == "Total_Execution")
+    assert total.start_s + total.extent_s + kept["time_s"] <= good.trace.total_duration_s
 
 
 def test_a_clock_that_is_set_back_changes_no_time(good: Good) -> None:
@@ -169,17 +184,6 @@ def test_the_gpu_that_was_taken_is_sampled_and_lost_in_the_middle_leaves_absent_
     # Nothing ran that would show them, and none are claimed.
     assert telemetry["gpm_counter_refresh_found"] is False
     assert {"energy_j", "sm_activity_pct"}.isdisjoint(stages["Total_Execution"])
-
-
-def test_the_measured_process_keeps_the_python_path_of_its_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Clusters provide packages through it; seen on a GPU machine whose diffusers was found nowhere else."""
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/diffusers.py").write_text("raise RuntimeError('found on the path of the user')\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
-    outcome, _ = run(tiny_case(), tmp_path)
-    assert outcome.message == "found on the path of the user"
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from example_cases import tiny_case
 from reports import figures_of, full_case, made, read_back, report, rules, tables, told, with_measures
-from traces import GPU, S, host_samples, records, trace_of, write
+from traces import GPU, host_samples, records, trace_of, write
 from wanbench.analysis.tables import stages_table
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace, read_trace
@@ -87,18 +87,6 @@ def test_the_rows_add_up_to_the_total(
     assert sum(times_s.values()) == pytest.approx(total_s, abs=0.01)
     assert times_s["Step_1_Inference"] == 2.0
     assert {name: times_s[name] for name in rest} == pytest.approx(rest)
-
-
-def test_the_first_generation_stands_apart_and_warm_up_does_not_count(read: Reader) -> None:
-    rows = records([1.0, 2.0, 2.0], generations=2, warmup=1)
-    cold = next(i for i, row in enumerate(rows) if row["record"] == "begin" and row["name"] == "Step_1")
-    for row in rows[cold + 1 :]:
-        if "time_ns" in row:
-            row["time_ns"] += 7 * S
-    trace = read(rows, case=tiny_case(warmup=1))
-    assert figures_of(trace).step_s == 2.0
-    row = stage_rows(report(trace))["Step_1_Inference"]
-    assert (row["Time (s)"], row["First (s)"]) == ("2.00", "9.00")
 
 
 # --- the nine faults of the reference report (DESIGN section 8) ----------------------------------------------------

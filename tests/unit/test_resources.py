@@ -7,18 +7,18 @@ import pytest
 
 from conftest import ROOT
 from example_cases import IMAGE, full_case, tiny_case
+from traces import read_once
 from wanbench.cases.case import Case
 from wanbench.estimate.duration import estimated_duration_s
 from wanbench.estimate.memory import estimated_host_bytes
 from wanbench.estimate.resources import limit_s, resources_of
 from wanbench.report.published import read_published
-from wanbench.trace.reader import read_trace
 from wanbench.trace.writer import read_head, write_trace
 
 
 def test_no_recorded_case_would_have_run_out_of_time_or_memory() -> None:
     for file in sorted((ROOT / "results/reference").glob("*/traces/*.json.gz")):
-        trace = read_trace(file)
+        trace = read_once(file)
         case = Case.from_settings(trace.case)
         # The processes that compile share most of their pages, which are counted for each of them.
         used_bytes = min(

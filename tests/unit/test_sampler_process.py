@@ -115,8 +115,10 @@ def test_the_sampler_imports_neither_torch_nor_pandas() -> None:
 
 def test_a_sampler_that_is_killed_leaves_its_samples_and_a_failed_check(tmp_path: Path) -> None:
     when_it_measures(tmp_path, partial(signal_to, "wanbench.telemetry.sampler", signal.SIGKILL))
-    outcome, trace = run(tiny_case(steps=30), tmp_path)
+    outcome, trace = run(tiny_case(steps=30), tmp_path, keep_frames=False)
     assert outcome.status == trace.status == "ok"
+    assert trace.kept is None
+    assert not (tmp_path / "results/frames/tiny").exists()
     assert trace.quality["samples"] > 0
     assert trace.quality["samples_missed"] is None
     assert "sampling_gaps" in trace.quality["failed_checks"]

@@ -7,17 +7,21 @@ import subprocess
 import sys
 from collections import Counter
 from graphlib import TopologicalSorter
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-from conda_stand_in.channel import conda_name, pinned
+from conda_stand_in.channel import conda_name, installed_packages, pinned
 from conftest import ROOT
 from wanbench.measure.environment import git_state
+from wanbench.util.code_closure import closure
 from wanbench.util.digests import checkpoint_digest, sha256_of, value_digest
 
 SCRIPTS = ROOT / "workflow/scripts"
 MEASURE_ONLY = {"torch", "diffusers", "transformers", "accelerate", "pynvml"}
+# Of requirements-fast.txt, and imported where they are asked for.
+OPTIONAL = {"torchao", "xformers"}
 REPORT_ONLY = {"pandas", "pyarrow", "matplotlib", "skimage"}
 
 
@@ -27,24 +31,19 @@ def modules(*parts: str) -> list[str]:
     return [name.removesuffix(".__init__") for name in names]
 
 
-@pytest.mark.parametrize(
-    ("parts", "forbidden"),
-    [
-        (("measure", "cases", "trace"), REPORT_ONLY),
-        (("report", "cases", "trace"), MEASURE_ONLY),
-    ],
-    ids=["measure wing", "report wing"],
-)
-def test_a_wing_imports_nothing_of_the_other(parts: tuple[str, ...], forbidden: set[str]) -> None:
-    """In an interpreter in which the other wing's packages cannot be imported."""
-    imports = "\n".join(f"import {name}" for name in modules(*parts))
+def test_the_report_wing_imports_nothing_of_the_other() -> None:
+    """In an interpreter in which the other wing's packages cannot be imported.
+
+    What the measure wing imports, `test_what_scripts_import_is_in_their_environment` shows.
+    """
+    imports = "\n".join(f"import {name}" for name in modules("report", "cases", "trace"))
     # Not by None in sys.modules, which scipy takes for torch.
     code = f"""import sys
 class Without:
     def __init__(self, finder): self.finder = finder
     def __getattr__(self, name): return getattr(self.finder, name)
     def find_spec(self, name, *others):
-        return None if name in {sorted(forbidden)} else self.finder.find_spec(name, *others)
+        return None if name in {sorted(MEASURE_ONLY)} else self.finder.find_spec(name, *others)
 sys.meta_path = [Without(finder) for finder in sys.meta_path]
 {imports}
 """
@@ -85,17 +84,33 @@ def test_pip_and_conda_install_the_same_versions() -> None:
     assert {conda_name(name): version for name, version in pip.items()} == measure | report
 
 
-def test_every_script_proves_its_environment_before_it_imports_from_it() -> None:
+def scripts_by_environment() -> dict[str, str]:
+    """The env file of each script, as its rule names it."""
     rules = "".join(file.read_text("utf-8") for file in (ROOT / "workflow/rules").glob("*.smk"))
-    named = re.findall(
-        r'    conda:\n        "../../(\S+)"\n(?:    .*\n)*?    script:\n        "../scripts/(\S+)"', rules
-    )
-    assert {script for _, script in named} == {script.name for script in SCRIPTS.glob("*.py")}
-    for env_file, script in named:
+    named = r'    conda:\n        "../../(\S+)"\n(?:    .*\n)*?    script:\n        "../scripts/(\S+)"'
+    return {script: env_file for env_file, script in re.findall(named, rules)}
+
+
+def test_every_script_proves_its_environment_before_it_imports_from_it() -> None:
+    assert scripts_by_environment().keys() == {script.name for script in SCRIPTS.glob("*.py")}
+    for script, env_file in scripts_by_environment().items():
         before, call, _ = (SCRIPTS / script).read_text("utf-8").partition(f'enter_job("{env_file}", ')
         assert call, script
         imported = set(re.findall(r"^(?:import|from) (\S+)", before, re.M))
         assert imported <= sys.stdlib_module_names | {"wanbench.util.job_entry"}, script
+
+
+@pytest.mark.parametrize("env_file", ["envs/measure.yaml", "envs/report.yaml"])
+def test_what_scripts_import_is_in_their_environment(env_file: str) -> None:
+    """Real jobs in both, tests/workflow/test_conda.py runs."""
+    pins = [name for name in requirements("requirements.txt") if conda_name(name) in pinned(ROOT / env_file)]
+    there = {package.name for package in installed_packages(pins)}
+    distributions = packages_distributions()
+    scripts = [SCRIPTS / script for script, of_rule in scripts_by_environment().items() if of_rule == env_file]
+    files = {file for script in scripts for file in closure(script) if file.suffix == ".py"}
+    imported = {name.split(".")[0] for file in files for name in imports_of(file)}
+    foreign = imported - sys.stdlib_module_names - OPTIONAL - {"wanbench"}
+    assert {name for name in foreign if not {*map(conda_name, distributions.get(name, ()))} & there} == set()
 
 
 def test_the_snakefile_asks_for_the_version_that_is_installed() -> None:

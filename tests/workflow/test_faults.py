@@ -4,20 +4,25 @@ import hashlib
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
+import yaml
 
-from conftest import SMALL, SMALL_DEFAULTS, Project, copy_project
+from conftest import ROOT, SMALL, DefaultGrid, Project
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.trace.reader import read_trace
 
 TABLE = "results/tables/excluded.csv"
+GRID = yaml.safe_load((ROOT / "config/config.yaml").read_text("utf-8"))
+A = next(iter(GRID["cases"]))
 _NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount", "bash", "-euc"]
 
 own_file_system = pytest.mark.skipif(
@@ -27,14 +32,18 @@ own_file_system = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """With one measured case."""
-    project = copy_project(tmp_path_factory.mktemp("failed_checks") / "project")
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL}})
-    # In an environment of its own, so that Python itself ends.
-    run = project.snakemake("results/traces/a.json", environment={"USER": "me"})
-    assert run.code == 0, run.output
+def project(default_grid: DefaultGrid, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """With one measured case, of those of the default grid."""
+    project = default_grid.copy(tmp_path_factory.mktemp("faults") / "project")
+    shutil.rmtree(project.folder / "results/plots")
+    for other in set(GRID["cases"]) - {A}:
+        (project.folder / f"results/traces/{other}.json").unlink()
     return project
+
+
+def write_grid(project: Project, **others: dict[str, Any]) -> None:
+    """The measured case, and others."""
+    project.write_grid({"defaults": GRID["defaults"], "cases": {A: GRID["cases"][A]} | others})
 
 
 def test_records_and_locks_are_left_so_that_others_can_read_them(project: Project) -> None:
@@ -46,7 +55,7 @@ def test_records_and_locks_are_left_so_that_others_can_read_them(project: Projec
 
 
 def digest(project: Project) -> str:
-    return hashlib.sha256((project.folder / "results/traces/a.json").read_bytes()).hexdigest()
+    return hashlib.sha256((project.folder / f"results/traces/{A}.json").read_bytes()).hexdigest()
 
 
 def in_namespace(project: Project, script: str) -> None:
@@ -70,7 +79,7 @@ def all_started_by(run: psutil.Popen) -> list[psutil.Process]:
 
 @own_file_system
 def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(project: Project) -> None:
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "b": SMALL | {"seed": 1}}})
+    write_grid(project, b=SMALL | {"seed": 1})
     before = digest(project)
     in_namespace(
         project,
@@ -105,9 +114,9 @@ def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(projec
         assert lines_with(full, "[b] no trace of this attempt: [Errno 28] No space left on device")
     assert "code" not in project.read("space.txt").splitlines()[-1]
     for state in ("full", "done"):
-        assert hashlib.sha256((project.folder / state / "a.json").read_bytes()).hexdigest() == before
+        assert hashlib.sha256((project.folder / state / f"{A}.json").read_bytes()).hexdigest() == before
     done = Path(project.folder, "done")
-    assert {file.name: read_trace(file).status for file in done.iterdir()} == {"a.json": "ok", "b.json": "ok"}
+    assert {file.name: read_trace(file).status for file in done.iterdir()} == {f"{A}.json": "ok", "b.json": "ok"}
 
 
 @own_file_system
@@ -120,7 +129,7 @@ def test_a_full_temporary_folder_is_said_in_a_line(project: Project) -> None:
 
 
 def test_a_second_snakemake_in_the_folder_is_refused_and_does_not_disturb_the_first(project: Project) -> None:
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "c": SMALL | {"timeout_s": 1}}})
+    write_grid(project, c=SMALL | {"timeout_s": 1})
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/traces/c.json"]
     with own_slot([], 1, pytest.fail), (project.folder / "first.txt").open("w") as output:
         first = subprocess.Popen(command, cwd=project.folder, stdout=output, stderr=output)
@@ -139,7 +148,7 @@ def test_a_second_snakemake_in_the_folder_is_refused_and_does_not_disturb_the_fi
 
 def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_the_grid(project: Project) -> None:
     """Kills of the other processes: tests/unit/test_processes.py, test_sampler_process.py and test_ends.py."""
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "k": SMALL | {"seed": 2}}})
+    write_grid(project, k=SMALL | {"seed": 2})
     before, trace = digest(project), project.folder / "results/traces/k.json"
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/traces/k.json"]
     with (project.folder / "killed.txt").open("w") as output:
@@ -157,7 +166,7 @@ def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_
         pass
     assert not trace.exists()
     assert project.snakemake("--unlock").code == 0
-    again = project.snakemake("results/traces/k.json", "results/traces/a.json")
+    again = project.snakemake("results/traces/k.json", f"results/traces/{A}.json")
     assert again.code == 0, again.output
     assert again.jobs == {("measure", "k")}
     assert read_trace(trace).status == "ok"
@@ -168,21 +177,21 @@ def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_
 
 
 def test_a_trace_that_was_changed_by_hand_is_named_and_not_used(project: Project) -> None:
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL}})
-    trace = project.folder / "results/traces/a.json"
+    write_grid(project)
+    trace = project.folder / f"results/traces/{A}.json"
     measured = trace.read_text("utf-8")
     trace.write_text(re.sub(r'"time_s": ?', r"\g<0>1", measured, count=1), "utf-8")
     run = project.snakemake(TABLE)
     assert run.code == 0, run.output
-    assert ("measure", "a") not in run.jobs
-    assert "a,results/traces/a.json: sha256: the file was changed after it was measured" in project.read(TABLE)
+    assert ("measure", A) not in run.jobs
+    assert f"{A},results/traces/{A}.json: sha256: the file was changed after it was measured" in project.read(TABLE)
     trace.write_text(measured, "utf-8")
 
 
 def test_traces_from_the_future_are_named_and_not_measured_again(project: Project) -> None:
     """As after the clock was set back."""
-    project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL}})
-    trace = project.folder / "results/traces/a.json"
+    write_grid(project)
+    trace = project.folder / f"results/traces/{A}.json"
     before = digest(project)
     tomorrow = time.time() + 86400
     os.utime(trace, (tomorrow, tomorrow))
@@ -190,7 +199,7 @@ def test_traces_from_the_future_are_named_and_not_measured_again(project: Projec
     assert run.code == 1
     assert run.jobs == {("fidelity", "")}
     line = lines_with(run.output, "This could indicate a clock skew")[0]
-    assert "than input results/traces/a.json" in line
+    assert f"than input results/traces/{A}.json" in line
     os.utime(trace)
     again = project.snakemake(TABLE)
     assert again.code == 0, again.output
