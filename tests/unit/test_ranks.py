@@ -168,7 +168,7 @@ def test_attention_backends_for_several_gpus_are_those_of_diffusers() -> None:
     ("settings", "message"),
     [
         ({"gpus": 0}, "gpus: 0 is not allowed; allowed: an integer of 1 or more"),
-        ({"gpus": 3}, "gpus: 3 is not allowed; allowed: 1, 2, 4 .TI2V-5B at 64.64: the 4 att"),
+        ({"gpus": 3}, "gpus: 3 is not allowed; allowed: 1, 2, 4, 8 .TI2V-5B at 64.64: the 8 att"),
         ({"gpus": 4, "frames": 1, "size": "64*32"}, "gpus: 4 is not allowed; allowed: 1, 2 .* and the 2 tokens"),
         ({"gpus": 2, "offload": "group"}, 'offload: "group" is not allowed; allowed: none, model with gpus: 2'),
         ({"gpus": 2, "attention": "flex"}, 'attention: "flex" is not allowed; allowed: native, .* with gpus: 2'),
@@ -194,5 +194,5 @@ def test_a_checkpoint_folder_says_itself_how_many_heads_it_has(tmp_path: Path) -
     settings = {"weights": "pretrained", "size": "96*64", "frames": 5}
     full, tiny = (str(write_hollow_checkpoint(tmp_path / scale, scale=scale)) for scale in ("full", "tiny"))
     assert tiny_case(gpus=6, checkpoint=full, **settings).gpus == 6
-    with pytest.raises(InputError, match="the 4 attention heads"):
+    with pytest.raises(InputError, match="the 8 attention heads"):
         tiny_case(gpus=6, checkpoint=tiny, **settings)
