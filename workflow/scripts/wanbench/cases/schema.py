@@ -41,11 +41,7 @@ class Problem(NamedTuple):
 def problems_of(
     value: Any, where: str, definition: str | None = None, schema_file: Path = SCHEMA_FILE
 ) -> list[Problem]:
-    """All that is wrong with a value by a schema (of grid files unless told otherwise), or by one of its definitions.
-
-    Args:
-        where: what each line begins with.
-    """
+    """All that is wrong with a value by a schema or one of its definitions, in lines that begin with `where`."""
     errors = sorted(
         _validator(definition, schema_file).iter_errors(value), key=lambda error: [str(part) for part in error.path]
     )
@@ -54,22 +50,14 @@ def problems_of(
 
 
 def check(value: Any, where: str, definition: str | None = None, schema_file: Path = SCHEMA_FILE) -> None:
-    """Check a value as `problems_of` does.
-
-    Raises:
-        InputError: one line for each problem, beginning with `where`.
-    """
+    """Raise an InputError with the lines of `problems_of`, where there are any."""
     problems = problems_of(value, where, definition, schema_file)
     if problems:
         raise InputError("\n".join(dict.fromkeys(problem.line for problem in problems)))
 
 
 def read_checked(path: str) -> dict[str, Any]:
-    """The content of a YAML file of the project, checked against the schema of its name.
-
-    Raises:
-        InputError: as `read_yaml` and `check`.
-    """
+    """The content of a YAML file of the project, checked against the schema of its name, as `check` does."""
     content = read_yaml(named_path(path))
     check(content, path, schema_file=_SCHEMAS / f"{Path(path).stem}.schema.json")
     return content
