@@ -87,25 +87,25 @@ def _problems(error: ValidationError, where: str) -> list[Problem]:
         where, shown_path = f"{where}: case {path[1]!r}", path[2:]
     place = ": ".join([where, ".".join(map(str, shown_path))]) if shown_path else where
     schema, value = error.schema, error.instance
+    problems = []
     if error.validator == "additionalProperties":
-        allowed = ", ".join(schema["properties"])
-        unknown = {name: nearest(str(name), schema["properties"]) for name in value if name not in schema["properties"]}
-        return [
-            Problem(
-                (*path, name),
-                f"{place}: unknown key {name!r}{hint} with value {shown(value[name])}; allowed: {allowed}",
-            )
-            for name, hint in unknown.items()
-        ]
+        keys = schema["properties"]
+        for name in (name for name in value if name not in keys):
+            hint, allowed = nearest(str(name), keys), ", ".join(keys)
+            line = f"{place}: unknown key {name!r}{hint} with value {shown(value[name])}; allowed: {allowed}"
+            problems.append(Problem((*path, name), line))
+        return problems
     if error.validator == "propertyNames" or "propertyNames" in error.absolute_schema_path:
         line = f"{where}: case name {shown(value)} is not allowed; allowed: {schema['description']}"
         return [Problem((*path, value), line)]
     if error.validator == "required":
         # Of several there is an error each, and none says which is its own.
-        missing = [name for name in error.validator_value if name not in value]
-        allowed = {name: schema["properties"][name].get("description", schema["description"]) for name in missing}
-        names = {name: ".".join(map(str, (*shown_path, name))) for name in missing}
-        return [Problem(path, f"{where}: {names[name]} is missing; allowed: {allowed[name]}") for name in missing]
+        for name in error.validator_value:
+            if name not in value:
+                key = ".".join(map(str, (*shown_path, name)))
+                allowed = schema["properties"][name].get("description", schema["description"])
+                problems.append(Problem(path, f"{where}: {key} is missing; allowed: {allowed}"))
+        return problems
     allowed = schema.get("description", error.message)
     if "enum" in schema:
         allowed = ", ".join(each if isinstance(each, str) else json.dumps(each) for each in schema["enum"])
