@@ -38,7 +38,6 @@ def test_low_activity_names_where_the_gpu_idles(tmp_path: Path) -> None:
     # 12.75 s, of which 2 s make random weights, and 30 % of 14.75 s are busy.
     assert finding.evidence["sm_activity_pct"] == pytest.approx(100 * 0.3 * 14.75 / 12.75)
     assert "VAE_Decoding (3.00 s at 5 %)" in finding.text
-    assert "stages without a figure (9.75 s at 44 %)" in finding.text
     assert "low_sm_activity" not in found(tmp_path, IDLE_CASE | {"Total_Execution": activity(80.0)})
     # The making of random weights is no idling.
     assert "low_sm_activity" not in found(tmp_path, IDLE_CASE, init_s=20.0)
@@ -47,7 +46,8 @@ def test_low_activity_names_where_the_gpu_idles(tmp_path: Path) -> None:
 
 def test_low_activity_begins_with_transfers_where_there_are_some(tmp_path: Path) -> None:
     transferring = IDLE_CASE | {"VAE_Decoding": MOVES["VAE_Decoding"]}
-    assert "transfer_bound" in found(tmp_path, transferring, settings={"offload": "model"})["low_sm_activity"].advice
+    of_transfers = found(tmp_path, transferring, settings={"offload": "model"})
+    assert ("transfer_bound" in of_transfers, "low_sm_activity" in of_transfers) == (True, False)
 
 
 @pytest.mark.parametrize(("sm_pct", "severity"), [(95.0, "note"), (35.0, "bottleneck")])

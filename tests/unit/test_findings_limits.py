@@ -1,5 +1,6 @@
 """Findings about what a case ran out of, or nearly, and the settings that should fit."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,9 @@ def margin(folder: Path, peak_gb: int, measures: dict[str, Any] | None = None, *
 def test_the_margin_of_gpu_memory(tmp_path: Path) -> None:
     finding = margin(tmp_path, 75)["vram_margin"]
     assert finding.evidence == {"gpu_mem_allocated_bytes": 75e9, "gpu_mem_total_bytes": 80e9}
-    settings = ("offload: model", "offload: group_stream", "vae_dtype: bfloat16", "vae_tiling: true")
-    assert finding.advised == tuple((setting,) for setting in settings)
+    assert finding.advised == (("vae_dtype: bfloat16",), ("offload: model",))
     assert "`vae_dtype: bfloat16` (about 34.04 GB; lossy)" in finding.advice
-    assert "`offload: group_stream` (about 22.48 GB; up to 44.92 of 128.00 GB of host memory)" in finding.advice
+    assert re.search(r"`offload: model` \(about .* GB; up to .* of 128.00 GB of host memory\)", finding.advice)
     assert "vram_margin" not in margin(tmp_path, 60)
 
 
@@ -99,13 +99,13 @@ def test_what_others_hold_counts_and_what_the_allocator_keeps_does_not(tmp_path:
     assert "vram_margin" not in margin(tmp_path, 60, used(76, 78))
 
 
-def test_memory_advice_is_what_the_case_has_not_and_what_lowers_its_peak(tmp_path: Path) -> None:
+def test_memory_advice_is_what_the_case_has_not_and_what_should_fit(tmp_path: Path) -> None:
     finding = margin(tmp_path, 75, vae_tiling=True, vae_dtype="bfloat16", offload="group_stream")["vram_margin"]
     assert (finding.advised, "smaller or shorter" in finding.advice) == ((), True)
     # A14B with offload peaks in denoising: nothing about the VAE changes that.
     case = full_case("own", "T2V-A14B", size="832*480", steps=3, offload="model")
     own = made(tmp_path, case, peak_bytes=32_548_000_000, environment=gpu_of(34), experts=["high_noise"] * 3)
-    assert rules(own)["vram_margin"].advised == (("compile: repeated_blocks",), ("offload: group_stream",))
+    assert rules(own)["vram_margin"].advised == (("offload: group_stream",),)
 
 
 def test_the_margin_of_host_memory(tmp_path: Path) -> None:

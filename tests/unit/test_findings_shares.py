@@ -8,7 +8,6 @@ import pytest
 from reports import full_case, made, rules
 from traces import GPU, HOST
 
-EXPERTS = ["high_noise"] * 3 + ["low_noise"] * 2
 CACHED = {"cache": "first_block", "cache_threshold": 1.0, "weights": "pretrained"}
 
 
@@ -88,40 +87,3 @@ def test_what_a_cache_would_do_at_more_steps_is_not_known_of_random_weights(
     finding = found(tmp_path, decode_s=20.0, settings=CACHED | {"weights": weights})["dominant_stage"]
     assert ("official_steps_share_pct" in finding.evidence) == known
     assert finding.severity == "note"
-
-
-# --- the switch of experts --------------------------------------------------------------------------------------
-
-
-def switched(folder: Path, loading_s: float, switch_s: float = 2.0, **options: Any) -> Any:
-    """The finding about a switch whose inference takes so long, and its loading, beside steps of 2 s."""
-    measures = {"Step_3_Loading": {"time_s": loading_s}, "Step_3_Inference": {"time_s": switch_s}}
-    settings = {"steps": 5, "offload": "model"} | options.pop("settings", {})
-    run = {"steps_s": [2.0] * 5, "experts": EXPERTS, "measures": measures}
-    return found(folder, "T2V-A14B", settings=settings, **run | options).get("expert_switch")
-
-
-@pytest.mark.parametrize(
-    ("loading_s", "options", "severity", "advised"),
-    [
-        (6.0, {}, "bottleneck", (("offload: none",),)),
-        # Scaled to 40 steps it is 3 %.
-        (3.0, {}, "note", (("offload: none",),)),
-        (6.0, {"environment": gpu_of(40)}, "bottleneck", ()),
-        # What is not the weights is no matter of offload.
-        (0.0, {"switch_s": 8.0}, "note", ()),
-    ],
-)
-def test_an_expert_that_is_loaded_at_the_switch(
-    tmp_path: Path, loading_s: float, options: dict[str, Any], severity: str, advised: tuple[tuple[str, ...], ...]
-) -> None:
-    finding = switched(tmp_path, loading_s, **options)
-    assert (finding.severity, finding.advised) == (severity, advised)
-    extra_s = loading_s + options.get("switch_s", 2.0) - 2
-    assert finding.evidence["extra_s"] == pytest.approx(extra_s)
-    assert finding.evidence["loading_s"] == loading_s
-
-
-@pytest.mark.parametrize("options", [{"environment": HOST}, {"settings": CACHED}, {"loading_s": 0.0}])
-def test_no_switch_to_mend(tmp_path: Path, options: dict[str, Any]) -> None:
-    assert switched(tmp_path, **{"loading_s": 6.0} | options) is None

@@ -17,6 +17,7 @@ from wanbench.compare.baseline import baseline_files
 from wanbench.estimate.gpu_facts import find_gpu
 from wanbench.measure.failures import failures
 from wanbench.trace.verdict import Limits
+from wanbench.tuning.goal import goal_of
 from wanbench.util.code_closure import NOT_MEASURED, code_digest
 from wanbench.util.digests import value_digest
 from wanbench.util.errors import InputError
@@ -32,7 +33,9 @@ def refuse(message):
 # Internals of Snakemake: `config` would tell neither which file a grid is from nor that a case stands in it twice.
 OPTIONS = workflow.config_settings.config
 try:
-    GRID_FILE = grid_file(OPTIONS, workflow.overwrite_configfiles, "tune" in sys.argv)
+    # What --config may have depends on the target, which Snakemake tells to none of its files before it makes its plan.
+    TUNED = goal_of(OPTIONS) if "tune" in sys.argv else None
+    GRID_FILE = grid_file(OPTIONS, workflow.overwrite_configfiles, bool(TUNED))
     RESOLVED = resolve_cases(read_yaml(named_path(GRID_FILE)), GRID_FILE)
     BASELINE_FILES = baseline_files(OPTIONS["baseline"], Path("results")) if "baseline" in OPTIONS else []
     GPU = find_gpu(OPTIONS["gpu"]).name if "gpu" in OPTIONS else None

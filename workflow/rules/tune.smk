@@ -1,14 +1,5 @@
 # snakemake tune --cores 1 --config model=T2V-A14B 'size=832*480' gpu_memory_gb=24
 
-from wanbench.tuning.goal import goal_of
-
-# What --config may have depends on the target, which Snakemake tells to none of its files before it makes its plan.
-if "tune" in sys.argv:
-    try:
-        goal_of(OPTIONS)
-    except InputError as error:
-        refuse(error)
-
 
 # No output, so that it goes on each time, and no GPU of its own: its trials take one.
 rule tune:

@@ -18,11 +18,9 @@ def expand_grid(grid: dict[str, Any], where: str) -> dict[str, dict[str, Any]]:
 
     Args:
         grid: the `grid` section: `name` (a pattern), `axes` (lists), `set` (fixed keys), `exclude` (list).
-        where: the file and section, for messages.
 
     Raises:
-        InputError: an unknown axis, a value that is not allowed, an exclusion that excludes nothing,
-            a name pattern that does not tell the cases apart.
+        InputError: one line on what is not allowed.
     """
     axes: dict[str, list[Any]] = grid["axes"]
     fixed: dict[str, Any] = grid.get("set", {})

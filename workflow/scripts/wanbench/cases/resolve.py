@@ -30,12 +30,8 @@ _REALS = [row for row in ROWS if row.type == "real"]
 def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
     """All cases of a grid file, `cases` first, then `grid`, each with every key filled in.
 
-    Args:
-        content: the file as parsed.
-        file: the file's name, for messages.
-
     Raises:
-        InputError: all that is not allowed, one line each.
+        InputError: all that is not allowed, one line each, beginning with the name of the file.
     """
     written, defaults, problems = _read(content, file)
     cases: list[Case] = []
@@ -64,10 +60,10 @@ def _once(lines: list[str]) -> list[str]:
 
 
 def case_names(content: dict[str, Any], file: str) -> list[str]:
-    """Names of all cases of a grid file whose images and checkpoints may be elsewhere, as `resolve_cases` takes it.
+    """Names of all cases of a grid file whose images and checkpoints may be elsewhere.
 
     Raises:
-        InputError: what is wrong with the file's form, one line each. Files that settings name are not looked for.
+        InputError: what is wrong with the file's form, one line each.
     """
     written, _, problems = _read(content, file)
     if problems:

@@ -41,11 +41,7 @@ class Problem(NamedTuple):
 def problems_of(
     value: Any, where: str, definition: str | None = None, schema_file: Path = SCHEMA_FILE
 ) -> list[Problem]:
-    """All that is wrong with a value by a schema (of grid files unless told otherwise), or by one of its definitions.
-
-    Args:
-        where: what each line begins with.
-    """
+    """All that is wrong with a value by a schema or one of its definitions, in lines that begin with `where`."""
     errors = sorted(
         _validator(definition, schema_file).iter_errors(value), key=lambda error: [str(part) for part in error.path]
     )
@@ -54,22 +50,14 @@ def problems_of(
 
 
 def check(value: Any, where: str, definition: str | None = None, schema_file: Path = SCHEMA_FILE) -> None:
-    """Check a value as `problems_of` does.
-
-    Raises:
-        InputError: one line for each problem, beginning with `where`.
-    """
+    """Raise an InputError with the lines of `problems_of`, where there are any."""
     problems = problems_of(value, where, definition, schema_file)
     if problems:
         raise InputError("\n".join(dict.fromkeys(problem.line for problem in problems)))
 
 
 def read_checked(path: str) -> dict[str, Any]:
-    """The content of a YAML file of the project, checked against the schema of its name.
-
-    Raises:
-        InputError: as `read_yaml` and `check`.
-    """
+    """The content of a YAML file of the project, checked against the schema of its name, as `check` does."""
     content = read_yaml(named_path(path))
     check(content, path, schema_file=_SCHEMAS / f"{Path(path).stem}.schema.json")
     return content
@@ -99,25 +87,25 @@ def _problems(error: ValidationError, where: str) -> list[Problem]:
         where, shown_path = f"{where}: case {path[1]!r}", path[2:]
     place = ": ".join([where, ".".join(map(str, shown_path))]) if shown_path else where
     schema, value = error.schema, error.instance
+    problems = []
     if error.validator == "additionalProperties":
-        allowed = ", ".join(schema["properties"])
-        unknown = {name: nearest(str(name), schema["properties"]) for name in value if name not in schema["properties"]}
-        return [
-            Problem(
-                (*path, name),
-                f"{place}: unknown key {name!r}{hint} with value {shown(value[name])}; allowed: {allowed}",
-            )
-            for name, hint in unknown.items()
-        ]
+        keys = schema["properties"]
+        for name in (name for name in value if name not in keys):
+            hint, allowed = nearest(str(name), keys), ", ".join(keys)
+            line = f"{place}: unknown key {name!r}{hint} with value {shown(value[name])}; allowed: {allowed}"
+            problems.append(Problem((*path, name), line))
+        return problems
     if error.validator == "propertyNames" or "propertyNames" in error.absolute_schema_path:
         line = f"{where}: case name {shown(value)} is not allowed; allowed: {schema['description']}"
         return [Problem((*path, value), line)]
     if error.validator == "required":
         # Of several there is an error each, and none says which is its own.
-        missing = [name for name in error.validator_value if name not in value]
-        allowed = {name: schema["properties"][name].get("description", schema["description"]) for name in missing}
-        names = {name: ".".join(map(str, (*shown_path, name))) for name in missing}
-        return [Problem(path, f"{where}: {names[name]} is missing; allowed: {allowed[name]}") for name in missing]
+        for name in error.validator_value:
+            if name not in value:
+                key = ".".join(map(str, (*shown_path, name)))
+                allowed = schema["properties"][name].get("description", schema["description"])
+                problems.append(Problem(path, f"{where}: {key} is missing; allowed: {allowed}"))
+        return problems
     allowed = schema.get("description", error.message)
     if "enum" in schema:
         allowed = ", ".join(each if isinstance(each, str) else json.dumps(each) for each in schema["enum"])

@@ -128,11 +128,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def environment_digest(name: str) -> str:
-    """Digest of a conda environment: envs/NAME.yaml, and the commands that Snakemake runs in it. Comments do not count.
-
-    Raises:
-        InputError: as of `read_yaml`.
-    """
+    """Digest of a conda environment: envs/NAME.yaml, and the commands that Snakemake runs in it, without comments."""
     script = named_path(f"envs/{name}.post-deploy.sh")
     lines = script.read_text("utf-8").splitlines() if script.is_file() else []
     commands = [line for line in lines if not line.startswith("#")]

@@ -3,8 +3,8 @@
 Time is the least of `timeout_s`, which ends a case wherever it runs, and one of these:
 
     the estimate of `wanbench.estimate.duration`, which is made for slow GPUs
-    twice the time of the case's last good trace and two minutes more, where there is one; changed by as much as the
-    estimate has changed, where settings have
+    where the case has a last good trace, twice its time and two minutes more; with other settings than that, changed by
+    as much as the estimate
     no other limit, once an attempt at the case has run out of time
 
 and 5 minutes more, for what comes before the measuring process and after it. The supervisor ends the case when the time
@@ -41,15 +41,11 @@ class Resources:
 TO_RECORD_A_LOST_ATTEMPT = Resources(gpus=0, mem_mb=2000, runtime_min=10)
 
 
-# A case that ran to its end, and the seconds that it took.
-Earlier = tuple[Case, float]
-
-
-def resources_of(case: Case, earlier: Earlier | None, last_failure: str | None) -> Resources:
+def resources_of(case: Case, earlier: tuple[Case, float] | None, last_failure: str | None) -> Resources:
     """What to ask for.
 
     Args:
-        earlier: the last good attempt under this case's name, perhaps with other settings.
+        earlier: the last good attempt under this case's name, perhaps with other settings, and its seconds.
         last_failure: status of the last attempt that failed.
     """
     bytes_ = _MEMORY_MARGIN * estimated_host_bytes(as_sized(case)) * (2 if last_failure == KILLED else 1)
@@ -63,7 +59,7 @@ def limit_s(runtime_min: float) -> float:
     return max(given_s - _RESERVE_S, given_s / 2)
 
 
-def _expected_s(case: Case, earlier: Earlier | None) -> float:
+def _expected_s(case: Case, earlier: tuple[Case, float] | None) -> float:
     estimate_s = estimated_duration_s(as_sized(case))
     if earlier is None:
         return estimate_s

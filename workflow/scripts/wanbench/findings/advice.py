@@ -12,19 +12,11 @@ from wanbench.findings.basis import Context
 from wanbench.registry.settings import SETTINGS
 
 Advised = tuple[tuple[str, ...], ...]
-_Changes = dict[str, Any]
-_NOTHING: _Changes = {}
 # Each list in the order of its price. What changes the video comes after all that does not; transfers cost time in each
 # generation, compiling once for each process.
-_LOSSY: tuple[_Changes, ...] = (
-    _NOTHING,
-    {"vae_dtype": "bfloat16"},
-    {"vae_tiling": True},
-    {"vae_dtype": "bfloat16", "vae_tiling": True},
-)
-_OFFLOADED: tuple[_Changes, ...] = (_NOTHING, {"offload": "model"}, {"offload": "group_stream"})
-_RESIDENT: tuple[_Changes, ...] = ({"offload": "none"},)
-_COMPILED: tuple[_Changes, ...] = (_NOTHING, {"compile": "repeated_blocks"})
+_LOSSY = ({}, {"vae_dtype": "bfloat16"}, {"vae_tiling": True}, {"vae_dtype": "bfloat16", "vae_tiling": True})
+_OFFLOADED = ({}, {"offload": "model"}, {"offload": "group_stream"})
+_COMPILED = ({}, {"compile": "repeated_blocks"})
 _COMPILES_WITH = NEEDS["compile"]["offload"]
 
 
@@ -87,21 +79,18 @@ def option(context: Context, **wanted: Any) -> Option | None:
     )
 
 
-def savings(context: Context) -> list[Option]:
-    """Options whose estimate is lower than the case's by more than equal cases differ, the cheapest first."""
-    own_bytes = estimated_peak_bytes(context.as_case)
+def that_fit(context: Context) -> list[Option]:
+    """The cheapest options with which the case should fit this GPU: with its offload as it is, and with another.
+
+    Each must need less than the case by more than equal cases differ.
+    """
+    own_bytes, first = estimated_peak_bytes(context.as_case), {}
     if own_bytes is None:
         return []
     most_bytes = (1 - context.thresholds.no_effect_memory_pct / 100) * own_bytes
-    return [found for found in _options(context, _OFFLOADED) if found.peak_bytes < most_bytes]
-
-
-def that_fit(context: Context) -> list[Option]:
-    """The cheapest savings with which the case should fit this GPU: with its offload as it is, and with another."""
-    first: dict[bool, Option] = {}
-    for saving in savings(context):
-        if fits(context, saving.peak_bytes):
-            first.setdefault(any(setting.startswith("offload: ") for setting in saving.settings), saving)
+    for found in _options(context, _OFFLOADED):
+        if found.peak_bytes < most_bytes and fits(context, found.peak_bytes):
+            first.setdefault(any(setting.startswith("offload: ") for setting in found.settings), found)
     if len(first) == 2 and set(first[False].settings) <= set(first[True].settings):
         del first[True]
     return [first[offloaded] for offloaded in sorted(first)]
@@ -114,14 +103,14 @@ def without_offload(context: Context) -> Resident:
     if holds is not False:
         return Resident(needed_bytes, holds)
     ways: list[Option] = []
-    for way in _options(context, _RESIDENT):
+    for way in _options(context, [{"offload": "none"}]):
         if fits(context, way.peak_bytes) and not any(set(kept.settings) <= set(way.settings) for kept in ways):
             ways.append(way)
     # Nobody gives up precision where there is a way without.
     return Resident(needed_bytes, holds, tuple(ways[:1] if ways and not ways[0].lossy else ways[:2]))
 
 
-def _options(context: Context, offloads: Iterable[_Changes]) -> list[Option]:
+def _options(context: Context, offloads: Iterable[dict[str, str]]) -> list[Option]:
     combinations = (offload | compiled | lossy for lossy, offload, compiled in product(_LOSSY, offloads, _COMPILED))
     options = (option(context, **changes) for changes in combinations)
     # Several come to the same where the case has a part of them.

@@ -56,14 +56,9 @@ class Finding:
 
 @dataclass(frozen=True)
 class Context:
-    """What a rule may look at.
+    """What a rule may look at: a case's row of the cases table, and its rows of the tables of those names.
 
-    Attributes:
-        case: the case's row of the cases table.
-        rows: its stages as the report lists them.
-        stages: its rows of the stages table, None for what was not measured.
-        pairs: its rows of the table of one-factor pairs.
-        kernels: its rows of the kernels table.
+    `rows` are its stages as the report lists them. What was not measured is None.
     """
 
     case: CaseRow

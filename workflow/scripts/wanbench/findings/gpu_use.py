@@ -6,21 +6,22 @@ from collections.abc import Iterator
 from wanbench.analysis.breakdown import Row
 from wanbench.analysis.mfu import mfu_pct, peak_of
 from wanbench.findings.advice import alternatives
-from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found, rule, scaled, total_of
+from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found, rule, scaled
 from wanbench.findings.setting_effects import should_compile
 from wanbench.findings.transfers import is_transferring
 from wanbench.registry import stages as stage_names
 
 _MOST_NAMED = 3
-# Less of the time without a figure is not worth a name.
-_MIN_UNKNOWN_SHARE = 0.01
 _COMPILE = "compile: repeated_blocks"
 
 
 @rule
 def low_sm_activity(context: Context) -> Iterator[Found]:
     total, whole_s, made = context.row(stage_names.TOTAL_EXECUTION), context.executed_s, context.made_at_random
-    if whole_s is None or any(row is not None and row.sm_activity_pct is None for row in (total, made)):
+    # What waits for weights has a finding that says so (transfer_bound).
+    if whole_s is None or is_transferring(context):
+        return
+    if any(row is not None and row.sm_activity_pct is None for row in (total, made)):
         return
     busy_s, limit_pct = _busy_s(total) - (_busy_s(made) if made else 0), context.thresholds.low_sm_activity_pct
     sm_pct = 100 * busy_s / whole_s
@@ -31,25 +32,22 @@ def low_sm_activity(context: Context) -> Iterator[Found]:
     severity, official = scaled(
         context, busy_s, whole_s, limit_pct, generations=generations, step_part_s=step_s, low=True
     )
-    idlest = _idlest(context, whole_s, busy_s)
+    idlest = _idlest(context)
     evidence = {"sm_activity_pct": sm_pct} | ({} if step_pct is None else official)
     evidence |= {f"{row.stage}_idle_s": row.time_s - _busy_s(row) for row in idlest}
-    yield Found(severity, evidence, said={"idlest": idlest, "transferring": is_transferring(context)})
+    yield Found(severity, evidence, said={"idlest": idlest})
 
 
 def _busy_s(row: Row) -> float:
     return row.time_s * (row.sm_activity_pct or 0) / 100
 
 
-def _idlest(context: Context, whole_s: float, busy_s: float) -> list[Row]:
-    """The stages in which the GPU idles the longest; those without a figure together, by what the others leave."""
-    leaves = [row for row in context.rows if stage_names.is_stage(row.stage) and row is not context.made_at_random]
-    leaves = [row for row in leaves if row.stage not in stage_names.NOT_LEAVES and row.sm_activity_pct is not None]
-    rest_s = whole_s - total_of(row.time_s for row in leaves)
-    # Rows are of one generation, and the whole is of all.
-    if context.case["generations"] == 1 and rest_s > _MIN_UNKNOWN_SHARE * whole_s:
-        rest_busy_s = max(0.0, busy_s - total_of(map(_busy_s, leaves)))
-        leaves.append(Row("stages without a figure", rest_s, sm_activity_pct=100 * rest_busy_s / rest_s))
+def _idlest(context: Context) -> list[Row]:
+    """The stages in which the GPU idles the longest."""
+    leaves = [
+        row for row in context.rows if row.stage not in stage_names.NOT_LEAVES and row.sm_activity_pct is not None
+    ]
+    leaves = [row for row in leaves if stage_names.is_stage(row.stage) and row is not context.made_at_random]
     return sorted(leaves, key=lambda row: row.time_s - _busy_s(row), reverse=True)[:_MOST_NAMED]
 
 

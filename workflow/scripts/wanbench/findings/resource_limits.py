@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Iterator
 
 from wanbench.estimate.memory import estimated_peak_bytes
-from wanbench.findings.advice import Option, fits, savings, that_fit, without_offload
+from wanbench.findings.advice import fits, that_fit, without_offload
 from wanbench.findings.basis import WARNING, Context, Found, rule
 from wanbench.registry import stages as stage_names
 
@@ -48,7 +48,7 @@ def vram_margin(context: Context) -> Iterator[Found]:
         evidence["outside_torch_bytes"] = outside_bytes
     full_pct = 100 * (peak_bytes + (outside_bytes or 0)) / total_bytes
     if full_pct >= context.thresholds.full_gpu_memory_pct:
-        options = _savings(context)
+        options = that_fit(context)
         advised = tuple(option.settings for option in options)
         yield Found(WARNING, evidence, advised, {"full_pct": full_pct, "options": options})
 
@@ -62,12 +62,6 @@ def _outside_torch_bytes(context: Context) -> float | None:
     ]
     # Samples come every tenth of a second and may miss the peak that the allocator counted.
     return max(0.0, *beyond) if beyond else None
-
-
-def _savings(context: Context) -> list[Option]:
-    """Single settings that should lower the peak (with what must change beside them), else the first of several."""
-    found = savings(context)
-    return [saving for saving in found if len(set(saving.settings) - {"compile: none"}) == 1] or found[:1]
 
 
 @rule

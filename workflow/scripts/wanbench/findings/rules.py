@@ -35,13 +35,7 @@ RULES: tuple[Rule, ...] = (*_OF_ALL_CASES, *_OF_SPEED)
 def findings_by_case(
     cases: pd.DataFrame, stages_of: Mapping[str, list[dict[str, Any]]], thresholds: Thresholds, kernels: pd.DataFrame
 ) -> dict[str, list[Finding]]:
-    """Findings of every case by its name, the gravest first.
-
-    Args:
-        cases: the cases table.
-        stages_of: rows of the stages table by case, None for what was not measured.
-        kernels: the kernels table.
-    """
+    """Findings of every case by its name, the gravest first, from the cases and kernels tables and rows of stages."""
     pairs = records_by_case(one_factor_pairs(cases))
     kernels_of = records_by_case(with_best_attention(kernels, cases))
     found = {}

@@ -28,11 +28,7 @@ def explanation_of(rule: str) -> str:
 
 
 def sentence_of(rule: str, part: str, figures: dict[str, Any]) -> str:
-    """What a finding says.
-
-    Args:
-        part: "text", what was found, or "advice", what to do, which may be empty.
-        figures: by name; units are in the names.
+    """What a finding says: its part "text", what was found, or "advice", what to do, which may be empty.
 
     Raises:
         jinja2.UndefinedError: the sentence names a figure that is not there.

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wanbench.estimate.memory import estimated_peak_bytes
-from wanbench.findings.advice import alternatives, fits, without_offload
-from wanbench.findings.basis import NOTE, Context, Found, rule, scaled, total_of
+from wanbench.findings.advice import alternatives, fits
+from wanbench.findings.basis import Context, Found, rule, scaled, total_of
 from wanbench.findings.setting_effects import advisable
-from wanbench.findings.transfers import typical_transfer_s
 from wanbench.registry import stages as stage_names
 
 _STAGES = (stage_names.MODEL_INITIALIZATION, stage_names.COMPILATION, stage_names.VAE_DECODING)
@@ -47,29 +46,4 @@ def _decoding_settings(context: Context) -> tuple[list[str], int | None]:
     return settings, untiled_bytes
 
 
-@rule
-def expert_switch(context: Context) -> Iterator[Found]:
-    keys = ("switch_step_s", "step_s", "generation_excl_compilation_s")
-    switch_s, step_s, generation_s = (context.number(key) for key in keys)
-    # On the CPU what a single step took longer is chance, and a cache makes steps unlike by design.
-    if context.on_the_cpu or context.case["cache"] != "none" or None in (switch_s, step_s) or not generation_s:
-        return
-    extra_s, limit_pct = switch_s - step_s, context.thresholds.expert_switch_pct
-    share_pct = 100 * extra_s / generation_s
-    if share_pct < limit_pct:
-        return
-    _, official = scaled(context, extra_s, generation_s, limit_pct)
-    loading = [context.row(stage_names.step_loading(step)) for step in context.switch_steps]
-    loading_s = total_of(row.time_s for row in loading if row is not None)
-    evidence = {"switch_step_s": switch_s, "step_s": step_s, "extra_s": extra_s, "loading_s": loading_s}
-    # Only what is transferred for the switch alone would be gone without offload.
-    transfer_s = min(extra_s, loading_s - typical_transfer_s(context))
-    severity, resident = NOTE, None
-    if 100 * transfer_s >= limit_pct * generation_s:
-        severity, _ = scaled(context, transfer_s, generation_s, limit_pct)
-        resident = without_offload(context) if context.case["offload"] != "none" else None
-    evidence |= {"share_pct": share_pct} | official
-    yield Found(severity, evidence, resident.advised if resident else (), {"resident": resident})
-
-
-RULES = (dominant_stage, expert_switch)
+RULES = (dominant_stage,)

@@ -18,10 +18,8 @@ class ModelFacts:
     """Official settings of one model.
 
     Attributes:
-        hub_id: repository of the diffusers checkpoint.
-        revision: commit of that repository which `weights: pretrained` loads.
-        tasks: what the model can do; the first is the default.
-        sizes: official sizes as width*height in pixels.
+        revision: commit of the repository `hub_id` which `weights: pretrained` loads.
+        tasks, sizes: the first is the default; sizes are width*height in pixels.
         size_multiple: width and height must be multiples of this many pixels (VAE stride times patch).
         frames, fps, steps: official length of the video (frames, frames per second) and of denoising.
         guidance: classifier-free guidance scale; for two experts (high noise, low noise).

@@ -63,12 +63,7 @@ _VAES = {
 
 
 def stage_flops(pipe: Any, case: Any) -> StageFlops:
-    """Operations of a case's stages, from the sizes of the pipeline's own components.
-
-    Args:
-        pipe: the pipeline, of which only the configurations of its components are read.
-        case: its task, frames, width_px, height_px, guidance, cache and vae_tiling.
-    """
+    """Operations of a case's stages, from the configurations of the pipeline's own components."""
     vae = pipe.vae.config
     latent_frames, latent_size = _latent_size(vae, case)
     positions = math.prod(latent_size)
@@ -99,11 +94,7 @@ _PRODUCTS = {"none": "matmul", "fp8_rowwise": "matmul_float8", "int8_rowwise": "
 
 
 def class_flops(pipe: Any, case: Any) -> dict[str, dict[str, int]]:
-    """Operations of a step and of the decoding by class of `wanbench.registry.kernel_classes`, where they are known.
-
-    Args:
-        pipe, case: as of `stage_flops`; and of the case its dtype, vae_dtype and quantization.
-    """
+    """Operations of a step and of the decoding by class of `wanbench.registry.kernel_classes`, where they are known."""
     vae = pipe.vae.config
     latent_frames, latent_size = _latent_size(vae, case)
     positions = math.prod(latent_size)
@@ -127,12 +118,7 @@ def _latent_size(vae: Any, case: Any) -> tuple[int, tuple[int, int]]:
 
 
 def _tiles(latent_size: tuple[int, int], scale: int) -> list[int]:
-    """Latent positions of each tile.
-
-    Args:
-        latent_size: height and width of a latent frame.
-        scale: pixels along the edge of a latent position.
-    """
+    """Latent positions of each tile; `scale` is pixels along the edge of one."""
     edge, apart = _TILE_PX // scale, _TILES_APART_PX // scale
     heights, widths = ([min(edge, side - start) for start in range(0, side, apart)] for side in latent_size)
     return [height * width for height in heights for width in widths]

@@ -12,11 +12,7 @@ _OF_NO_GENERATION = (stage_names.PROCESS_STARTUP, stage_names.TOTAL_EXECUTION, s
 
 
 def contradictions(content: Mapping[str, Any]) -> Iterator[str]:
-    """Each thing in which a trace contradicts itself, with its key.
-
-    Args:
-        content: as the schema allows it; counter events may be missing.
-    """
+    """Each thing in which a trace that its schema allows contradicts itself, with its key."""
     case, is_ok = content["case"], content["status"] == stage_names.OK
     if is_ok != (content["error"] is None):
         yield f"error: must be null with status 'ok' and only then, status is {content['status']!r}"

@@ -92,9 +92,8 @@ def read_trace(path: Path) -> Trace:
     """A trace file, checked; one that ends in .gz is decompressed.
 
     Raises:
-        InputError: it is missing, cut short, of another schema version or has a value of a wrong type; it was changed
-            after it was measured; or it contradicts itself, as with a stage that is missing or twice. The message
-            names file and key.
+        InputError: it is missing, cut short, of another schema or changed after it was measured, or contradicts
+            itself. The message names file and key.
     """
     return _trace(path, _checked(path)[0])
 
@@ -102,10 +101,7 @@ def read_trace(path: Path) -> Trace:
 def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
     """The samples of a trace file by counter track and line, such as 'GPU power (W)' and 'power'.
 
-    Apart from `read_trace`, since tables need none of it and samples are nearly all of a trace.
-
-    Raises:
-        InputError: as `read_trace`, or a sample is no number.
+    Apart from `read_trace`, since tables need none of it and samples are nearly all of a trace. Raises as that.
     """
     tracks: dict[str, dict[str, Readings]] = {}
     for event in _checked(path)[1]:

@@ -16,15 +16,7 @@ SLOWED_DOWN = ("hardware_slowdown", "thermal_software", "thermal_hardware", "pow
 
 @dataclass(frozen=True)
 class Limits:
-    """When a check fails, by the keys of config/thresholds.yaml, which has the reason for each.
-
-    Attributes:
-        min_sample_coverage_pct, max_sample_gap_s, min_stage_coverage_pct: of `Total_Execution`.
-        step_change_pct, step_change_s, step_change_deviations, step_change_steps: a change of step time counts when
-            it exceeds a share of the smaller median, seconds and mean absolute deviations, with so many steps on both
-            sides.
-        slowed_down_pct: share of samples.
-    """
+    """When a check fails, by the keys of config/thresholds.yaml, which says what each is and why."""
 
     min_sample_coverage_pct: float
     max_sample_gap_s: float
@@ -77,9 +69,7 @@ def verdict_on(quality: Mapping[str, Any], generations: Sequence[GenerationTimes
     a slow and a sound generation describes neither. `failed_checks` are those of the case without them, and
     `step_time_change` is the first in a generation that is not excluded.
 
-    Args:
-        quality: figures of a trace's quality section. Without its `parts`, what was seen is of no generation.
-        generations: all of the process.
+    Without `parts` in the quality section, what was seen is of no generation.
     """
     seen = {key: quality.get(key) for key in ("other_processes", "throttled_pct")}
     parts = quality.get("parts") or [{"generation": None, "samples": 1} | seen]
