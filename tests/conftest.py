@@ -71,7 +71,7 @@ class _Snakemakes:
     """Runs of Snakemake, each a fork of a process that has imported it: imports are most of what a plan costs."""
 
     _CODE = """if True:
-        import json, os, sys
+        import json, os, sys, tempfile
         import jsonschema, nbformat, pandas, psutil, pynvml, smart_open, yaml
         import snakemake.cli, snakemake.persistence, snakemake.report, snakemake.storage
         snakemake.cli.get_argument_parser()
@@ -85,6 +85,7 @@ class _Snakemakes:
         os.chdir(order["folder"])
         os.environ.clear()
         os.environ.update(order["environment"])
+        tempfile.tempdir = None
         for fd, name, how in ((0, os.devnull, os.O_RDONLY), (1, order["output"], os.O_WRONLY | os.O_APPEND)):
             os.dup2(os.open(name, how), fd)
         os.dup2(1, 2)
@@ -97,8 +98,8 @@ class _Snakemakes:
         command, pipe = [sys.executable, "-c", self._CODE], subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
 
-    def run(self, folder: Path, arguments: tuple[str, ...]) -> Run:
-        order = {"folder": str(folder), "arguments": arguments, "environment": dict(os.environ)}
+    def run(self, folder: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> Run:
+        order = {"folder": str(folder), "arguments": arguments, "environment": environment}
         timer = threading.Timer(_ENDS_A_HANG_S, os.killpg, (self._process.pid, signal.SIGKILL))
         with tempfile.NamedTemporaryFile("r", encoding="utf-8") as output:
             timer.start()
@@ -118,10 +119,11 @@ class Project:
     folder: Path
 
     def snakemake(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
-        """Run it. In an environment of its own it is a new Python, and else a fork of one that has imported it."""
+        """Run it. Where Python itself is to find other modules it is a new one, else a fork of one that imported it."""
         arguments = ("--cores", "1", *arguments)
-        if environment is None:
-            return _snakemakes().run(self.folder, arguments)
+        environment = os.environ | (environment or {})
+        if environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH"):
+            return _snakemakes().run(self.folder, arguments, environment)
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=self.folder,
@@ -129,7 +131,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             timeout=_ENDS_A_HANG_S,
-            env=os.environ | environment,
+            env=environment,
         )
         return Run(done.returncode, done.stdout)
 

@@ -92,18 +92,3 @@ def test_traces_that_were_excluded_end_the_command_and_a_case_that_the_grid_does
     assert f"- this run: results/traces/{B}" in excluded
     comparison = json.loads(project.read("results/comparison.json"))
     assert (comparison["only_old"], comparison["only_new"]) == ([B, "not_in_the_grid"], [A])
-
-
-def test_traces_held_against_themselves_are_no_comparison(project: Project, tmp_path: Path) -> None:
-    shutil.copytree(project.folder / "results/traces", tmp_path / "itself")
-    (tmp_path / "itself/left_over.json").unlink()
-    run = project.snakemake("compare", "--config", f"baseline={tmp_path}/itself")
-    assert run.code == 1
-    assert "nothing was measured again (`--forcerun measure` does" in run.output
-    comparison = json.loads(project.read("results/comparison.json"))
-    assert len(comparison["not_measured_again"]) == 6
-    assert set(comparison["verdicts"]) == {"not measured again", "n/a"}
-    again = project.snakemake(
-        "compare", "--dry-run", "--forcerun", "measure", "--config", f"baseline={tmp_path}/itself"
-    )
-    assert again.jobs >= COMPARISON | {("measure", A), ("measure", B)}

@@ -23,6 +23,8 @@ def test_every_case_is_measured_with_its_settings_and_leaves_its_video(
     assert len(traces) == 6
     assert {trace.status for trace in traces} == {"ok"}
     for trace in traces:
+        # Of ranks alone.
+        assert "Process_Group" not in {detail.name for detail in trace.details}
         assert (trace.applied["size"], trace.applied["offload"]) == (trace.case["size"], trace.case["offload"])
         frames = iio.imread(default_grid.project.folder / f"results/videos/{trace.case['name']}.mp4")
         width_px, height_px = map(int, trace.case["size"].split("*"))
