@@ -19,8 +19,8 @@ from wanbench.cases.case import Case
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
+from wanbench.measure.wan.hindrances import SettingError
 from wanbench.measure.wan.setup import (
-    SettingError,
     apply_settings,
     check_in_force,
     modules_of,

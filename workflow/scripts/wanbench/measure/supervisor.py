@@ -20,7 +20,6 @@ from wanbench.measure.attempt import Attempt
 from wanbench.measure.case_log import Progress, log_line, log_pipe
 from wanbench.measure.finalize import finalize
 from wanbench.measure.gpu_slots import Slot, own_slot
-from wanbench.measure.kept_frames import remove_frames
 from wanbench.measure.outcome import Outcome, TimeLimit, outcome_of, time_limit
 from wanbench.measure.spans import Recording, read_records
 from wanbench.registry.stages import ERROR, PROCESS_STARTUP
@@ -77,7 +76,7 @@ def supervise(attempt: Attempt, conda_env: str | None, job_limit_s: float | None
         with attempt.alone(log):
             attempt.begin()
             attempt.video.unlink(missing_ok=True)
-            remove_frames(attempt.frames)
+            shutil.rmtree(attempt.frames, ignore_errors=True)
             # Some file systems have no hard links; then an attempt that is recovered has no log, and no more.
             with suppress(OSError):
                 os.link(attempt.log, attempt.second_log)
