@@ -130,6 +130,8 @@ def _measure(attempt: Attempt, slot: Slot, log: _Log, limit: TimeLimit) -> Outco
         with suppress(subprocess.TimeoutExpired):
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
     recordings = [read_records(EventTail(attempt.events_of(rank)).new_records()) for rank in range(count)]
+    # One that was ended before it could write anything down was starting.
+    recordings[0].stage_reached = recordings[0].stage_reached or PROCESS_STARTUP
     errors = [recording.error for recording in recordings]
     ran_out_bytes = cgroup.limit_bytes() if cgroup.memory_kills() > kills else None
     outcome = outcome_of(return_codes, errors, passed, recordings[0].result is not None, ran_out_bytes)
