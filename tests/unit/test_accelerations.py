@@ -18,15 +18,9 @@ from tiny import CPU, make, observed, relative_error, rounding_bound
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.wan import hindrances, setup
 from wanbench.measure.wan.generate import pipeline_arguments
+from wanbench.measure.wan.hindrances import SettingError, check_gpu, check_possible
 from wanbench.measure.wan.ran import attention_kernel, what_ran
-from wanbench.measure.wan.setup import (
-    SettingError,
-    check_gpu,
-    check_in_force,
-    check_possible,
-    settings_in_force,
-    settings_of_output,
-)
+from wanbench.measure.wan.setup import check_in_force, settings_in_force, settings_of_output
 from wanbench.models.flops import stage_flops
 from wanbench.registry import stages as stage_names
 
@@ -226,11 +220,11 @@ def test_a_cache_that_never_serves_saves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_backend_whose_package_is_missing_is_refused_before_any_weights(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(setup, "find_spec", lambda name: None)
+    monkeypatch.setattr(hindrances, "find_spec", lambda name: None)
     with pytest.raises(SettingError, match="attention: sage needs the package sageattention, which is not installed"):
         check_possible(tiny_case(attention="sage"), CPU)
     check_possible(tiny_case(attention="_native_flash"), CPU)
-    monkeypatch.setattr(setup, "find_spec", lambda name: object())
+    monkeypatch.setattr(hindrances, "find_spec", lambda name: object())
     check_possible(tiny_case(attention="sage"), CPU)
 
 

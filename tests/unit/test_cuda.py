@@ -12,8 +12,8 @@ import torch
 from example_cases import tiny_case
 from tiny import CPU, record
 from wanbench.measure import cuda
+from wanbench.measure.wan.hindrances import SettingError, check_possible
 from wanbench.measure.wan.run_case import disk_read_bytes, multiply_matrices
-from wanbench.measure.wan.setup import SettingError, check_possible
 
 PRODUCT_S = 0.01
 

@@ -19,8 +19,9 @@ from wanbench.cases.case import Case
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
+from wanbench.measure.wan.hindrances import SettingError
+from wanbench.measure.wan.random_weights import _to_host
 from wanbench.measure.wan.setup import (
-    SettingError,
     apply_settings,
     check_in_force,
     modules_of,
@@ -295,6 +296,12 @@ def test_settings_are_applied(tmp_path: Path) -> None:
         "lora_weight": 1.0,
         "gpu_memory_gb": None,
     }
+
+
+@pytest.mark.parametrize("shape", [(7, 5), (3,), ()])
+def test_weights_that_go_to_the_host_in_pieces_are_the_same_bit_for_bit(shape: tuple[int, ...]) -> None:
+    drawn = torch.randn(shape).to(torch.bfloat16)
+    assert torch.equal(_to_host(drawn, torch.empty(16, dtype=torch.uint8)), drawn)
 
 
 def test_random_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:

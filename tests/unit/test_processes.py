@@ -134,9 +134,12 @@ def test_a_failed_attempt_leaves_the_last_good_trace(good: Good) -> None:
 
 
 def test_a_case_ends_before_its_job_does_whose_time_it_also_spends_on_waiting(tmp_path: Path) -> None:
+    attempt = attempt_in(tmp_path, tiny_case(timeout_s=100))
     with given_back_late() as freed_ns:
-        outcome = supervise(attempt_in(tmp_path, tiny_case(timeout_s=100)), None, job_limit_s=1)
+        outcome = supervise(attempt, None, job_limit_s=1)
     assert freed_ns
+    # Ended before it could write down that it had begun.
+    assert read_trace(attempt.trace).error["stage_reached"] == "Process_Startup"
     assert outcome.status == "timeout"
     assert outcome.message.startswith("ended after 0 s, as its job had no more time; timeout_s = 100 s allows more")
 

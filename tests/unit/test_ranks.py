@@ -22,7 +22,7 @@ from wanbench.cases.several_gpus import PARALLEL_ATTENTION
 from wanbench.measure.gpu_slots import Slot
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.wan.generate import pipeline_arguments
-from wanbench.measure.wan.setup import SettingError, check_enough_gpus, check_gpu
+from wanbench.measure.wan.hindrances import SettingError, check_enough_gpus, check_gpu
 from wanbench.registry.settings import SETTINGS
 from wanbench.telemetry.gpus import Gpu
 from wanbench.util.code_closure import NOT_MEASURED, closure

@@ -19,10 +19,11 @@ from example_cases import IMAGE, tiny_case
 from tiny import CPU, make, relative_error, rounding_bound
 from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.resolve import resolve_cases
-from wanbench.measure.wan import setup
+from wanbench.measure.wan import hindrances
 from wanbench.measure.wan.generate import pipeline_arguments
+from wanbench.measure.wan.hindrances import SettingError, check_possible
 from wanbench.measure.wan.quantize import config_of
-from wanbench.measure.wan.setup import SettingError, check_in_force, check_possible, settings_in_force
+from wanbench.measure.wan.setup import check_in_force, settings_in_force
 from wanbench.models.flops import stage_flops
 from wanbench.util.digests import sha256_of_file
 from wanbench.util.errors import InputError
@@ -184,8 +185,8 @@ def test_an_xformers_that_cannot_be_loaded_says_why_and_what_to_install(monkeypa
     def fail(name: str) -> None:
         raise OSError("libcudart.so.12: cannot open shared object file")
 
-    monkeypatch.setattr(setup, "find_spec", lambda name: object())
-    monkeypatch.setattr(setup, "import_module", fail)
+    monkeypatch.setattr(hindrances, "find_spec", lambda name: object())
+    monkeypatch.setattr(hindrances, "import_module", fail)
     with pytest.raises(SettingError, match=r"libcudart.so.12: cannot open .*requirements-fast.txt"):
         check_possible(tiny_case(attention="xformers"), CPU)
 

@@ -18,8 +18,8 @@ case = Case.from_identity(name, dict(snakemake.params.case), snakemake.config["p
 
 try:
     with process_slot(name):
+        from wanbench.measure.wan.hindrances import SettingError
         from wanbench.measure.wan.profile_kernels import profile_case
-        from wanbench.measure.wan.setup import SettingError
 
         try:
             profile = profile_case(case, conda_env)

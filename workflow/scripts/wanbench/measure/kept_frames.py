@@ -29,7 +29,7 @@ def keep_frames(frames: Sequence[np.ndarray], latents: np.ndarray | None, folder
     Args:
         frames: RGB in [0, 1], each of shape (height, width, 3).
         latents: float32; None where they are not known.
-        folder: to be made anew; it is there whole or not at all.
+        folder: to be made anew.
     """
     begin_s = time.monotonic()
     digest, pngs, size_bytes = hashlib.sha256(), {}, 0
@@ -56,12 +56,6 @@ def keep_frames(frames: Sequence[np.ndarray], latents: np.ndarray | None, folder
     return kept | {"size_bytes": size_bytes, "time_s": time.monotonic() - begin_s, "problem": problem}
 
 
-def remove_frames(folder: Path) -> None:
-    """Remove what an earlier attempt kept, or had begun to write."""
-    for path in (folder, _part(folder)):
-        shutil.rmtree(path, ignore_errors=True)
-
-
 def _png(frame: np.ndarray) -> bytes:
     file = io.BytesIO()
     # The least effort is several times as fast, and the files are a tenth larger.
@@ -76,25 +70,20 @@ def _thinned(pngs: dict[int, bytes], limit_bytes: int) -> dict[int, bytes]:
     return pngs
 
 
-def _part(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.part")
-
-
 def _write(folder: Path, kept: dict[str, Any], latents: np.ndarray | None, pngs: dict[int, bytes]) -> int:
     """Write the folder, or nothing of it, and return the size of its files in bytes."""
-    remove_frames(folder)
-    part = _part(folder)
+    shutil.rmtree(folder, ignore_errors=True)
     try:
-        part.mkdir(parents=True)
-        if shutil.disk_usage(part).free < LIMIT_BYTES + _LEFT_FREE_BYTES:
+        folder.mkdir(parents=True)
+        if shutil.disk_usage(folder).free < LIMIT_BYTES + _LEFT_FREE_BYTES:
             raise OSError(f"less than {(LIMIT_BYTES + _LEFT_FREE_BYTES) / 1e6:.0f} MB are free on the disk")
         if latents is not None:
-            np.save(part / "latents.npy", latents)
+            np.save(folder / "latents.npy", latents)
         for number, png in pngs.items():
-            (part / f"frame_{number:04d}.png").write_bytes(png)
-        (part / "kept.json").write_text(json.dumps(kept, indent=1), "utf-8")
-        part.replace(folder)
+            (folder / f"frame_{number:04d}.png").write_bytes(png)
+        # Last: without it nobody uses the others.
+        (folder / "kept.json").write_text(json.dumps(kept, indent=1), "utf-8")
     except OSError:
-        remove_frames(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         raise
     return sum(file.stat().st_size for file in folder.iterdir())

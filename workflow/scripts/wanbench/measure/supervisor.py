@@ -20,7 +20,6 @@ from wanbench.measure.attempt import Attempt
 from wanbench.measure.case_log import Progress, log_line, log_pipe
 from wanbench.measure.finalize import finalize
 from wanbench.measure.gpu_slots import Slot, own_slot
-from wanbench.measure.kept_frames import remove_frames
 from wanbench.measure.outcome import Outcome, TimeLimit, outcome_of, time_limit
 from wanbench.measure.spans import Recording, read_records
 from wanbench.registry.stages import ERROR, PROCESS_STARTUP
@@ -77,7 +76,7 @@ def supervise(attempt: Attempt, conda_env: str | None, job_limit_s: float | None
         with attempt.alone(log):
             attempt.begin()
             attempt.video.unlink(missing_ok=True)
-            remove_frames(attempt.frames)
+            shutil.rmtree(attempt.frames, ignore_errors=True)
             # Some file systems have no hard links; then an attempt that is recovered has no log, and no more.
             with suppress(OSError):
                 os.link(attempt.log, attempt.second_log)
@@ -131,6 +130,8 @@ def _measure(attempt: Attempt, slot: Slot, log: _Log, limit: TimeLimit) -> Outco
         with suppress(subprocess.TimeoutExpired):
             sampler.wait(_SAMPLER_ENDS_WITHIN_S)
     recordings = [read_records(EventTail(attempt.events_of(rank)).new_records()) for rank in range(count)]
+    # One that was ended before it could write anything down was starting.
+    recordings[0].stage_reached = recordings[0].stage_reached or PROCESS_STARTUP
     errors = [recording.error for recording in recordings]
     ran_out_bytes = cgroup.limit_bytes() if cgroup.memory_kills() > kills else None
     outcome = outcome_of(return_codes, errors, passed, recordings[0].result is not None, ran_out_bytes)

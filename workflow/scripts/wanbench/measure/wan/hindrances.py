@@ -1,57 +1,129 @@
-"""What of the environment keeps a case from being what it says, found before any weights are made."""
+"""What keeps a case from being measured as it says, found before any weights are made."""
 
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
 
 import imageio_ffmpeg
 import torch
 from torch._inductor.cpp_builder import get_cpp_compiler
 
 from wanbench.cases.case import Case
+from wanbench.cases.first_frame import problem_of_image
+from wanbench.cases.scale import is_full_scale
+from wanbench.measure.wan.quantize import why_impossible
+from wanbench.telemetry.gpus import find_gpus
+from wanbench.util.paths import named_path
 
-_COMPILATION_OFF = ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")
 # What torch._inductor.cpp_builder, which joins its command with blanks, takes apart again with shlex.
 _SPLITTING = re.compile(r"[\s'\"\\]")
 _NO_CACHING = "PYTORCH_NO_CUDA_MEMORY_CACHING"
 
 
-def hindrance(case: Case, device: torch.device) -> str | None:
-    """What is in the way, and what to do about it; None where nothing is."""
+# Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.
+_PACKAGES_OF_BACKENDS = {
+    "flash": ("flash_attn", "flash-attn"),
+    "_flash_3": ("flash_attn_interface", "flash-attn-3 (built from source)"),
+    "sage": ("sageattention", "sageattention"),
+    "xformers": ("xformers", "xformers"),
+} | dict.fromkeys(("flash_hub", "_flash_3_hub", "flash_4_hub", "sage_hub"), ("kernels", "kernels"))
+
+
+class SettingError(RuntimeError):
+    """A setting that was asked for is not in force: measuring would report what did not run."""
+
+
+def check_gpu(gpu: dict[str, Any] | None, taken: list[str]) -> None:
+    """Raise SettingError for a GPU that another case may have, and whose samples would not be in the trace."""
+    # Of a MIG instance it proves nothing: torch may name the whole GPU.
+    is_known = gpu is not None and taken and not taken[0].startswith("MIG-")
+    if is_known and gpu["uuid"] not in taken:
+        raise SettingError(f"torch computes on {gpu['uuid']}, and this case has {', '.join(taken)}")
+
+
+def check_enough_gpus(case: Case, device: torch.device, given: int) -> None:
+    """Raise SettingError for a case on more GPUs than the number that NVML knows of and that are `given` to it."""
+    if case.gpus > max(1, given) and (given or device.type == "cuda"):
+        reason = find_gpus(os.environ).reason
+        known = f"NVML knows of {given} that may be used here{f' ({reason})' if reason else ''}"
+        raise SettingError(f"gpus: {case.gpus} needs as many GPUs, and {known}")
+
+
+def check_possible(case: Case, device: torch.device) -> None:
+    """Raise SettingError for what this machine and this environment cannot run."""
+    for hindrance in _hindrances(case, device):
+        raise SettingError(hindrance)
+
+
+def _hindrances(case: Case, device: torch.device) -> Iterator[str]:
+    """What is in the way, and what to do about it."""
+    on_cpu = device.type == "cpu"
+    if on_cpu and is_full_scale(case):
+        large = f"checkpoint: {case.checkpoint} is of full scale, and" if case.checkpoint else "scale: full"
+        reason = find_gpus(os.environ).reason
+        yield f"{large} needs a GPU, and torch sees none here{f' ({reason})' if reason else ''}"
     # Whatever its value (c10/cuda/CUDACachingAllocator.cpp): then torch counts no memory, and zeros would be told.
-    if device.type == "cuda" and _NO_CACHING in os.environ:
-        return f"{_NO_CACHING} is set: torch then does not count the memory that it allocates; unset it"
-    if reason := _no_encoder():
-        return reason
-    return None if case.compile == "none" else _no_compilation(case.compile, device)
+    if not on_cpu and _NO_CACHING in os.environ:
+        yield f"{_NO_CACHING} is set: torch then does not count the memory that it allocates; unset it"
+    yield from _no_encoder()
+    if case.compile != "none":
+        yield from _no_compilation(case.compile, on_cpu)
+    if on_cpu and case.offload == "group_stream":
+        yield "offload: group_stream needs a GPU, and torch sees none here; allowed: group"
+    module, package = _PACKAGES_OF_BACKENDS.get(case.attention, (None, None))
+    if module is not None and find_spec(module) is None:
+        yield f"attention: {case.attention} needs the package {package}, which is not installed here"
+    if case.attention == "xformers":
+        yield from _no_xformers()
+    if reason := why_impossible(case.quantization, device):
+        yield f"quantization: {case.quantization} {reason}"
+    if on_cpu and case.matmul_tf32:
+        yield "matmul_tf32: true needs a GPU, and torch sees none here; allowed: false"
+    if on_cpu and case.gpu_memory_gb is not None:
+        yield f"gpu_memory_gb: {case.gpu_memory_gb:g} needs a GPU, and torch sees none here; allowed: none"
+    # Again, since Snakemake's own environment may have nothing to look into it with.
+    if case.image is not None and (problem := problem_of_image(named_path(case.image))):
+        yield f"image: {case.image} {problem}"
 
 
-def _no_encoder() -> str | None:
+def _no_encoder() -> Iterator[str]:
     """Why the video could not be written in the end."""
     try:
         imageio_ffmpeg.get_ffmpeg_version()
     except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        return f"ffmpeg does not run here ({error}); imageio-ffmpeg brings one, and IMAGEIO_FFMPEG_EXE may name another"
-    return None
+        yield f"ffmpeg does not run here ({error}); imageio-ffmpeg brings one, and IMAGEIO_FFMPEG_EXE may name another"
 
 
-def _no_compilation(what: str, device: torch.device) -> str | None:
+def _no_compilation(what: str, on_cpu: bool) -> Iterator[str]:
     """Why torch.compile would do nothing here, or fail in the first step."""
-    off = next((name for name in _COMPILATION_OFF if os.environ.get(name) == "1"), None)
-    if off is not None:
-        return f"compile: {what}: {off}=1 in the environment turns compilation off; unset it"
-    if device.type == "cpu":
+    for name in ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"):
+        if os.environ.get(name) == "1":
+            yield f"compile: {what}: {name}=1 in the environment turns compilation off; unset it"
+    if on_cpu:
         for folder in (os.environ.get("TORCHINDUCTOR_CACHE_DIR", ""), torch.__file__):
             if _SPLITTING.search(folder):
                 why = "torch gives its C++ compiler no path with a blank, a quote or a backslash in it"
-                return f"compile: {what}: {why}, and {folder} has one; move the project, or Python's environment"
+                yield f"compile: {what}: {why}, and {folder} has one; move the project, or Python's environment"
         try:
             get_cpp_compiler()
         except RuntimeError:
-            return f"compile: {what} needs a C++ compiler, and {os.environ.get('CXX') or 'g++'} does not run here"
-        return None
+            yield f"compile: {what} needs a C++ compiler, and {os.environ.get('CXX') or 'g++'} does not run here"
     # As Triton looks for it (triton/runtime/build.py).
-    if any(map(shutil.which, [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"])):
-        return None
-    return f"compile: {what} needs a C compiler, and there is neither CC, gcc nor clang here"
+    elif not any(map(shutil.which, [os.environ["CC"]] if os.environ.get("CC") else ["gcc", "clang"])):
+        yield f"compile: {what} needs a C compiler, and there is neither CC, gcc nor clang here"
+
+
+def _no_xformers() -> Iterator[str]:
+    """Why diffusers could not import it, and would compute with another backend."""
+    try:
+        import_module("xformers.ops")
+    except (ImportError, OSError) as error:
+        yield (
+            f"attention: xformers cannot be loaded: {error}. `pip install --no-deps -r requirements-fast.txt` installs "
+            "the version that holds FlashAttention-3, and libcudart.so.12, which it needs"
+        )

@@ -25,7 +25,8 @@ from wanbench.measure.environment import software_and_hardware
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
-from wanbench.measure.wan.setup import apply_settings, check_possible, transformers_of
+from wanbench.measure.wan.hindrances import check_possible
+from wanbench.measure.wan.setup import apply_settings, transformers_of
 from wanbench.measure.wan.weight_transfers import wrapped
 from wanbench.models.flops import class_flops
 from wanbench.trace.kernel_profile import SCHEMA_VERSION, Kernel, kernels_of, perfetto_events, stage_profile

@@ -11,7 +11,6 @@ import torch
 from diffusers import DiffusionPipeline
 
 from wanbench.cases.case import Case
-from wanbench.cases.first_frame import problem_of_image
 from wanbench.measure import cuda
 from wanbench.measure.attempt import Attempt
 from wanbench.measure.environment import software_and_hardware
@@ -19,19 +18,11 @@ from wanbench.measure.kept_frames import keep_frames
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import final_latents, generate, pipeline_arguments
+from wanbench.measure.wan.hindrances import SettingError, check_enough_gpus, check_gpu, check_possible
 from wanbench.measure.wan.observe import observe
 from wanbench.measure.wan.ran import what_ran
 from wanbench.measure.wan.ranks import ALONE, Ranks, join_ranks
-from wanbench.measure.wan.setup import (
-    SettingError,
-    apply_settings,
-    check_enough_gpus,
-    check_gpu,
-    check_in_force,
-    check_possible,
-    settings_in_force,
-    settings_of_output,
-)
+from wanbench.measure.wan.setup import apply_settings, check_in_force, settings_in_force, settings_of_output
 from wanbench.models.flops import stage_flops
 from wanbench.registry import stages as stage_names
 from wanbench.util.paths import named_path
@@ -79,9 +70,6 @@ def _check(job: Attempt, rank: int, device: torch.device, gpu: dict | None) -> N
             cuda.limit_memory(job.case.gpu_memory_gb, job.case.gpus)
         except ValueError as error:
             raise SettingError(str(error)) from None
-    if job.case.image is not None and (problem := problem_of_image(named_path(job.case.image))):
-        # Again, since Snakemake's own environment may have nothing to look into it with.
-        raise SettingError(f"image: {job.case.image} {problem}")
 
 
 def _total_execution(

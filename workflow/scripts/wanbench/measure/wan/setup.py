@@ -1,9 +1,6 @@
 """Apply a case's settings to a pipeline, and read back what is in force."""
 
-import os
 from collections import Counter
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -16,80 +13,14 @@ from diffusers.hooks.layerwise_casting import LayerwiseCastingHook
 from torch import nn
 
 from wanbench.cases.case import Case
-from wanbench.cases.scale import is_full_scale
 from wanbench.measure.cuda import memory_limit_gb
 from wanbench.measure.wan import quantize
-from wanbench.measure.wan.hindrances import hindrance
+from wanbench.measure.wan.hindrances import SettingError
 from wanbench.measure.wan.lora import add_loras, lora_weight_of
 from wanbench.measure.wan.memory_format import memory_format_of, set_channels_last
 from wanbench.measure.wan.ran import compiled_frames, has_reached_recompile_limit
 from wanbench.measure.wan.ranks import enable_context_parallel, parallel_degree
 from wanbench.measure.wan.weight_transfers import group_hooks
-from wanbench.telemetry.gpus import find_gpus
-
-# Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.
-_PACKAGES_OF_BACKENDS = {
-    "flash": ("flash_attn", "flash-attn"),
-    "_flash_3": ("flash_attn_interface", "flash-attn-3 (built from source)"),
-    "sage": ("sageattention", "sageattention"),
-    "xformers": ("xformers", "xformers"),
-} | dict.fromkeys(("flash_hub", "_flash_3_hub", "flash_4_hub", "sage_hub"), ("kernels", "kernels"))
-
-
-class SettingError(RuntimeError):
-    """A setting that was asked for is not in force: measuring would report what did not run."""
-
-
-def check_gpu(gpu: dict[str, Any] | None, taken: list[str]) -> None:
-    """Raise SettingError for a GPU that another case may have, and whose samples would not be in the trace."""
-    # Of a MIG instance it proves nothing: torch may name the whole GPU.
-    is_known = gpu is not None and taken and not taken[0].startswith("MIG-")
-    if is_known and gpu["uuid"] not in taken:
-        raise SettingError(f"torch computes on {gpu['uuid']}, and this case has {', '.join(taken)}")
-
-
-def check_enough_gpus(case: Case, device: torch.device, given: int) -> None:
-    """Raise SettingError for a case on more GPUs than the number that NVML knows of and that are `given` to it."""
-    if case.gpus > max(1, given) and (given or device.type == "cuda"):
-        reason = find_gpus(os.environ).reason
-        known = f"NVML knows of {given} that may be used here{f' ({reason})' if reason else ''}"
-        raise SettingError(f"gpus: {case.gpus} needs as many GPUs, and {known}")
-
-
-def check_possible(case: Case, device: torch.device) -> None:
-    """Raise SettingError, before any weights are made, for what this machine and this environment cannot run."""
-    if device.type == "cpu" and is_full_scale(case):
-        large = f"checkpoint: {case.checkpoint} is of full scale, and" if case.checkpoint else "scale: full"
-        reason = find_gpus(os.environ).reason
-        raise SettingError(f"{large} needs a GPU, and torch sees none here{f' ({reason})' if reason else ''}")
-    if reason := hindrance(case, device):
-        raise SettingError(reason)
-    if case.offload == "group_stream" and device.type == "cpu":
-        raise SettingError("offload: group_stream needs a GPU, and torch sees none here; allowed: group")
-    module, package = _PACKAGES_OF_BACKENDS.get(case.attention, (None, None))
-    if module is not None and find_spec(module) is None:
-        raise SettingError(f"attention: {case.attention} needs the package {package}, which is not installed here")
-    if case.attention == "xformers":
-        _import_xformers()
-    if reason := quantize.why_impossible(case.quantization, device):
-        raise SettingError(f"quantization: {case.quantization} {reason}")
-    if case.matmul_tf32 and device.type == "cpu":
-        raise SettingError("matmul_tf32: true needs a GPU, and torch sees none here; allowed: false")
-    if case.gpu_memory_gb is not None and device.type == "cpu":
-        raise SettingError(
-            f"gpu_memory_gb: {case.gpu_memory_gb:g} needs a GPU, and torch sees none here; allowed: none"
-        )
-
-
-def _import_xformers() -> None:
-    """Raise SettingError where diffusers could not import it, and would compute with another backend."""
-    try:
-        import_module("xformers.ops")
-    except (ImportError, OSError) as error:
-        raise SettingError(
-            f"attention: xformers cannot be loaded: {error}. `pip install --no-deps -r requirements-fast.txt` installs "
-            "the version that holds FlashAttention-3, and libcudart.so.12, which it needs"
-        ) from None
 
 
 def apply_settings(pipe: DiffusionPipeline, case: Case, device: torch.device) -> None:
