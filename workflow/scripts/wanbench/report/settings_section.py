@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.numbers import fixed, plain
+from wanbench.analysis.numbers import fixed, gb, plain
 from wanbench.registry.metrics import WORKLOAD
 from wanbench.registry.settings import LOSSY
-from wanbench.report.cells import compact_table, decibels, gb, percent, spread_of, supported, without_empty
+from wanbench.report.cells import compact_table, decibels, percent, spread_of, supported, without_empty
 from wanbench.report.render import macros_of
 
 _TEXT_COLUMNS = ("Settings", "Best at", "Cases")

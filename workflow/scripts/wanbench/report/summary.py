@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from wanbench.analysis.numbers import NOT_MEASURED, fixed, gigabytes, plain
+from wanbench.analysis.numbers import NOT_MEASURED, fixed, gb, plain
 from wanbench.analysis.tables import CaseRow, records
 from wanbench.findings import disturbed
 from wanbench.findings.basis import Finding
@@ -34,7 +34,7 @@ def _row(case: CaseRow, findings: Sequence[Finding]) -> dict[str, str]:
         "Offload": case["offload"],
         "Time(s)": fixed(case["total_duration_s"]),
         "s/step": fixed(case["step_s"]),
-        "Mem(GB)": gigabytes(case["gpu_mem_allocated_bytes"]),
+        "Mem(GB)": gb(case["gpu_mem_allocated_bytes"], 2),
         "SM(%)": fixed(case["inference_sm_activity_pct"], 1),
         "Load": fixed(case["total_comp_load_pct_s"], 0),
         "Status": case["status"],
