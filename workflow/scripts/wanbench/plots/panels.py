@@ -79,12 +79,13 @@ def drawable(readings: Readings, summary: str = "mean", share: bool = False) -> 
     frame = pd.DataFrame({"time_s": readings.times_s, "value": readings.values}, dtype=float)
     if share:
         frame["value"] = frame["value"].clip(upper=100)
-    run = (frame["time_s"].diff() > MAX_GAP_S).cumsum().rename("run")
+    after_gap = frame["time_s"].diff() > MAX_GAP_S
     together = max(1, math.ceil(len(frame) / _MOST_POINTS))
-    part = frame.groupby(run).cumcount().rename("part") // together
-    points = frame.groupby([run, part]).agg({"time_s": "last", "value": summary})
-    gaps = frame.groupby(run)[["time_s"]].first().iloc[1:].assign(value=math.nan, part=-1)
-    drawn = pd.concat([points, gaps.set_index("part", append=True)]).sort_index()
+    # Neighbours between two gaps, by the number of the first of them.
+    place = frame.groupby(after_gap.cumsum()).cumcount()
+    points = frame.groupby(frame.index - place % together).agg({"time_s": "last", "value": summary})
+    gaps = frame[after_gap].assign(value=math.nan).set_axis(frame.index[after_gap] - 0.5)
+    drawn = pd.concat([points, gaps]).sort_index()
     return Readings(drawn["time_s"].tolist(), drawn["value"].tolist())
 
 
