@@ -21,7 +21,7 @@ from wanbench.measure.outcome import Outcome
 from wanbench.plots import style
 from wanbench.plots.case_pictures import draw_case
 from wanbench.plots.grid_bars import energy, parts_of, stage_times
-from wanbench.plots.panels import Drawn, drawable, panels_of
+from wanbench.plots.panels import Panel, drawable, panels_of
 from wanbench.plots.picture import Picture, save
 from wanbench.plots.segments import segments_of
 from wanbench.plots.side_by_side import side_by_side
@@ -47,7 +47,7 @@ def timeline_of(folder: Path, trace: dict[str, Any]) -> Picture:
     return timeline(*table_rows(read_trace(file)), read_counters(file))
 
 
-def panels(folder: Path, trace: dict[str, Any]) -> list[Drawn]:
+def panels(folder: Path, trace: dict[str, Any]) -> list[Panel]:
     file = write(folder, trace)
     return panels_of(read_counters(file), table_rows(read_trace(file))[1])
 
@@ -137,7 +137,7 @@ def test_panels_of_what_was_measured_only(
     tmp_path: Path, values: dict[str, float] | None, run: dict[str, Any], names: list[str]
 ) -> None:
     found = panels(tmp_path, trace_of(records([1.0], **run), samples=host_samples(14.0, values)))
-    assert [drawn.panel.name for drawn in found] == names
+    assert [panel.name for panel in found] == names
 
 
 def test_a_line_that_was_not_measured_is_not_drawn(tmp_path: Path) -> None:

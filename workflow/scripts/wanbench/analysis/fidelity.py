@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from PIL import Image
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from wanbench.registry import settings as registry
 from wanbench.registry.metrics import FIDELITY_COLUMNS
@@ -149,9 +148,12 @@ def frame_figures(pairs: Sequence[Sequence[np.ndarray]]) -> dict[str, float]:
 
     The mean of PSNR is that of the frames that differ, since those that do not have an infinite one.
     """
-    differing = [pair for pair in pairs if not np.array_equal(*pair)]
     if not pairs:
         return {}
+    # Its import takes most of a second, and few need it.
+    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+    differing = [pair for pair in pairs if not np.array_equal(*pair)]
     psnr = [float(peak_signal_noise_ratio(expected, frame, data_range=255)) for frame, expected in differing]
     ssim = [
         float(structural_similarity(_luma(frame), _luma(expected), data_range=255)) for frame, expected in differing

@@ -29,9 +29,9 @@ def fixed(value: float | None, decimals: int = 2, scale: float = 1.0) -> str:
     return text.removeprefix("-") if not shown else text
 
 
-def gigabytes(value_bytes: float | None) -> str:
+def gb(value_bytes: float | None, decimals: int = 1) -> str:
     """Bytes as GB (1e9 bytes)."""
-    return fixed(value_bytes, 2, 1e-9)
+    return fixed(value_bytes, decimals, 1e-9)
 
 
 def plain(value: object) -> str:
@@ -60,7 +60,7 @@ def escaped_but_code(text: str) -> str:
 # For templates: of findings, and of the report.
 FILTERS = {
     "fixed": fixed,
-    "gb": lambda size_bytes: with_unit(gigabytes(size_bytes), "GB"),
+    "gb": lambda size_bytes: with_unit(gb(size_bytes, 2), "GB"),
     "s": lambda time_s: with_unit(fixed(time_s), "s"),
     "plain": plain,
 }

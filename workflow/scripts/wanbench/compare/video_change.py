@@ -1,7 +1,7 @@
 """Cases that made another video than in the baseline, of the same settings; and by how much, where both were kept."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,27 +56,17 @@ def video_changes(
         pairs: of the baseline and of this run, and in what they differ.
     """
     bounds = with_rounding_bounds(videos.cases).set_index("case")[["rounding_error_rel", "rounding_psnr_db"]]
-    bounds_of = bounds.astype(object).where(bounds.notna(), None).to_dict("index")
     changes = []
     for old, new, found in pairs:
         kinds = {difference.kind for difference in found}
         digests = {(trace.kept or {}).get("frames_sha256") for trace in (old, new)}
         if None not in digests and len(digests) > 1 and SETTING not in kinds:
-            figures = video_figures(new, videos.own, old, videos.baseline)
-            bound = bounds_of.get(new.case["name"], {})
-            changes.append(_change(new, figures, bound, alike=not kinds, same_hardware=HARDWARE not in kinds))
+            figures = pd.Series(video_figures(new, videos.own, old, videos.baseline), dtype=float)
+            own = figures.reindex(["latent_error_rel", "psnr_db"]).tolist()
+            bound = bounds.astype(float).reindex([new.case["name"]]).iloc[0].tolist()
+            # Of what is not known, neither is true.
+            beyond = own[0] > bound[0] or own[1] < bound[1]
+            moved = beyond and HARDWARE not in kinds and fidelity(new.case) != LOSSY
+            shown = (value if math.isfinite(value) else None for value in (*own, *bound))
+            changes.append(VideoChange(new.case["name"], not kinds, *shown, moved))
     return tuple(changes)
-
-
-def _change(
-    new: Trace, figures: Mapping[str, float], bound: Mapping[str, float | None], alike: bool, same_hardware: bool
-) -> VideoChange:
-    error, psnr_db = figures.get("latent_error_rel"), figures.get("psnr_db")
-    error_bound, psnr_bound_db = bound.get("rounding_error_rel"), bound.get("rounding_psnr_db")
-    beyond = (None not in (error, error_bound) and error > error_bound) or (
-        None not in (psnr_db, psnr_bound_db) and psnr_db < psnr_bound_db
-    )
-    figures_ = (None if value is None or not math.isfinite(value) else value for value in (error, psnr_db))
-    bounds = (None if value is None or not math.isfinite(value) else value for value in (error_bound, psnr_bound_db))
-    moved = bool(beyond and same_hardware and fidelity(new.case) != LOSSY)
-    return VideoChange(new.case["name"], alike, *figures_, *bounds, moved)

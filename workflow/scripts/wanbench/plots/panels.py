@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -29,6 +29,7 @@ class Panel:
         summary: what becomes of neighbouring readings that are drawn as one.
         share: of a whole, so the axis reaches 100 %. Each reading is a mean of the time since the one before.
         allocated: torch's peak of each stage is drawn as well.
+        lines, levels: what was measured: readings by line, and pieces (start, end, value) of whole stages.
     """
 
     name: str
@@ -38,14 +39,7 @@ class Panel:
     summary: str = "mean"
     share: bool = False
     allocated: bool = False
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A panel with what was measured for it: readings by line, and pieces (start, end, value) of whole stages."""
-
-    panel: Panel
-    lines: Mapping[str, Readings]
+    lines: Mapping[str, Readings] = field(default_factory=dict)
     levels: Sequence[tuple[float, float, float]] = ()
 
 
@@ -60,19 +54,18 @@ _CPU = (
 )
 
 
-def panels_of(counters: Counters, stages: Sequence[StageRow]) -> list[Drawn]:
+def panels_of(counters: Counters, stages: Sequence[StageRow]) -> list[Panel]:
     """Panels of the GPU, or else of the CPU. What was not measured has no panel and no line: it is not zero."""
     for kind in (_GPU, _CPU):
-        panels = [_drawn(panel, counters, stages) for panel in kind]
-        if known := [drawn for drawn in panels if drawn.lines or drawn.levels]:
+        panels = [_filled(panel, counters.get(panel.track, {}), stages) for panel in kind]
+        if known := [panel for panel in panels if panel.lines or panel.levels]:
             return known
     return []
 
 
-def _drawn(panel: Panel, counters: Counters, stages: Sequence[StageRow]) -> Drawn:
-    read = counters.get(panel.track, {})
+def _filled(panel: Panel, read: Mapping[str, Readings], stages: Sequence[StageRow]) -> Panel:
     lines = {name: drawable(read[name], panel.summary, panel.share) for name in panel.looks if name in read}
-    return Drawn(panel, lines, _allocated(stages) if panel.allocated else ())
+    return replace(panel, lines=lines, levels=_allocated(stages) if panel.allocated else ())
 
 
 def drawable(readings: Readings, summary: str = "mean", share: bool = False) -> Readings:
@@ -86,12 +79,13 @@ def drawable(readings: Readings, summary: str = "mean", share: bool = False) -> 
     frame = pd.DataFrame({"time_s": readings.times_s, "value": readings.values}, dtype=float)
     if share:
         frame["value"] = frame["value"].clip(upper=100)
-    run = (frame["time_s"].diff() > MAX_GAP_S).cumsum().rename("run")
+    after_gap = frame["time_s"].diff() > MAX_GAP_S
     together = max(1, math.ceil(len(frame) / _MOST_POINTS))
-    part = frame.groupby(run).cumcount().rename("part") // together
-    points = frame.groupby([run, part]).agg({"time_s": "last", "value": summary})
-    gaps = frame.groupby(run)[["time_s"]].first().iloc[1:].assign(value=math.nan, part=-1)
-    drawn = pd.concat([points, gaps.set_index("part", append=True)]).sort_index()
+    # Neighbours between two gaps, by the number of the first of them.
+    place = frame.groupby(after_gap.cumsum()).cumcount()
+    points = frame.groupby(frame.index - place % together).agg({"time_s": "last", "value": summary})
+    gaps = frame[after_gap].assign(value=math.nan).set_axis(frame.index[after_gap] - 0.5)
+    drawn = pd.concat([points, gaps]).sort_index()
     return Readings(drawn["time_s"].tolist(), drawn["value"].tolist())
 
 

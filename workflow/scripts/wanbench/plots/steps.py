@@ -22,7 +22,10 @@ _COLUMNS = ("step", "generation", "measured", "kind", "interrupted", "expert", "
 
 
 def steps_of(stages: Sequence[StageRow], warmup: int) -> pd.DataFrame:
-    """One row for each step that ran to its end in a generation: its time, of it loading, and what it is of."""
+    """One row for each step that ran to its end in a generation: its time, of it loading, and what it is of.
+
+    `shown` are those of the measured generations, or of the others where there are none.
+    """
     parts = [
         stage
         | {"step": stage_names.step_index(stage["stage"]), "kind": kind_of(stage, warmup)}
@@ -34,19 +37,16 @@ def steps_of(stages: Sequence[StageRow], warmup: int) -> pd.DataFrame:
     whole = {"measured": "first", "kind": "first", "interrupted": "any", "expert": "last"}
     steps = pd.DataFrame(parts, columns=_COLUMNS).groupby(["step", "generation"], as_index=False)
     steps = steps.agg(whole | {"time_s": "sum", "loading_s": "sum"})
-    return steps[~steps["interrupted"].astype(bool)]
+    steps = steps[~steps["interrupted"].astype(bool)]
+    measured = steps["measured"].astype(bool)
+    return steps.assign(shown=measured if measured.any() else ~measured)
 
 
 def bars_of(steps: pd.DataFrame) -> pd.DataFrame:
-    """Medians of each step over the measured generations, or over the others where there are none."""
-    shown = steps[_shown(steps)].assign(inference_s=lambda step: step["time_s"] - step["loading_s"])
+    """Medians of each step over the generations that are shown."""
+    shown = steps[steps["shown"]].assign(inference_s=lambda step: step["time_s"] - step["loading_s"])
     medians = shown.groupby("step")[["time_s", "loading_s", "inference_s"]].median()
     return medians.assign(expert=shown.groupby("step")["expert"].first())
-
-
-def _shown(steps: pd.DataFrame) -> pd.Series:
-    measured = steps["measured"].astype(bool)
-    return measured if measured.any() else ~measured
 
 
 def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture:
@@ -79,8 +79,7 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture:
 
 def _marks(case: CaseRow, steps: pd.DataFrame) -> list[Line2D]:
     """Single generations, where there are several, and where the time of steps changed."""
-    marks, shown = [], steps[_shown(steps)]
-    others = steps.drop(shown.index)
+    marks, shown, others = [], steps[steps["shown"]], steps[~steps["shown"]]
     common = {"linestyle": "", "color": style.BLACK}
     if shown["step"].duplicated().any():
         look = common | {"marker": "D", "markersize": 4, "markeredgecolor": "white"}

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from wanbench.plots import style
-from wanbench.plots.panels import Counters, Drawn, panels_of
+from wanbench.plots.panels import Counters, Panel, panels_of
 from wanbench.plots.picture import Picture, case_title
 from wanbench.plots.segments import Segment, StageRow, kind_of, segments_of
 from wanbench.plots.style import rounded
@@ -41,17 +41,17 @@ def timeline(case: Mapping[str, Any], stages: Sequence[StageRow], counters: Coun
     axes = style.place(figure, _LEFT_IN, top_in, _WIDTH_IN, stages_in)
     _draw_stages(axes, segments, generations, end_s - begin_s)
     below = [axes]
-    for i, drawn in enumerate(panels):
+    for i, panel in enumerate(panels):
         place_in = top_in + stages_in + _SPACE_IN + i * (_PANEL_IN + _SPACE_IN)
         below.append(style.place(figure, _LEFT_IN, place_in, _WIDTH_IN, _PANEL_IN))
-        _draw_panel(below[-1], drawn)
+        _draw_panel(below[-1], panel)
     for each in below:
         each.set_xlim(begin_s, end_s)
         each.tick_params(labelbottom=each is below[-1])
         # At one place, which to find from the labels of all ticks would take a fifth of the time of a picture.
         each.yaxis.set_label_coords(-0.4 / _WIDTH_IN, 0.5)
     below[-1].set_xlabel("Time since the start of the process (s)")
-    below_them = "".join(f", {drawn.panel.name}" for drawn in panels)
+    below_them = "".join(f", {panel.name}" for panel in panels)
     alt = f"Timeline of {case_title(case)}: {rounded(end_s)} s. Over time: stages{below_them}."
     return Picture(figure, alt, _CAPTION)
 
@@ -90,15 +90,14 @@ def _draw_stages(
     axes.grid(False)
 
 
-def _draw_panel(axes: Axes, drawn: Drawn) -> None:
-    panel = drawn.panel
-    for name, readings in drawn.lines.items():
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    for name, readings in panel.lines.items():
         colour, dashes = panel.looks[name]
         drawn_as = "steps-pre" if panel.share else "default"
         look = {"color": colour, "linestyle": dashes, "linewidth": 1.1, "drawstyle": drawn_as}
         axes.plot(readings.times_s, readings.values, label=name, **look)
-    if drawn.levels:
-        starts_s, ends_s, values = zip(*drawn.levels)
+    if panel.levels:
+        starts_s, ends_s, values = zip(*panel.levels)
         label = "peak allocated by\ntorch in each stage"
         axes.hlines(values, starts_s, ends_s, colors=style.VERMILION, linewidth=2.2, label=label)
     # A line at the very top would be cut in half.

@@ -11,7 +11,7 @@ _WORKLOAD = "To make"
 
 def answer_rows(answers: Sequence[Answer], alike_pct: float, currency: str | None) -> list[dict[str, str]]:
     """A row for each workload; cells are empty where nothing was measured."""
-    cells = macros_of("answer_cells.md.j2", alike_pct=alike_pct, currency=currency)
+    cells = macros_of("cells.md.j2", alike_pct=alike_pct, currency=currency)
     with_gpu = len({answer["workload"]["gpu_name"] for answer in answers}) > 1
     rows = [
         {

@@ -58,8 +58,3 @@ def supported(value: Any, spread: float) -> str:
         return NOT_MEASURED
     decimals = -math.floor(math.log10(abs(value) * max(spread, 1e-3))) if value else 0
     return f"{round(float(value), decimals):.{max(decimals, 0)}f}"
-
-
-def gb(value_bytes: Any, decimals: int = 1) -> str:
-    """Bytes as GB (1e9 bytes), to three digits or so."""
-    return fixed(value_bytes, decimals, 1e-9)

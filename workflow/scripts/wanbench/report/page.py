@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
 from wanbench.report.kernel_section import longest_kernels
-from wanbench.report.render import TEMPLATES, rendered
+from wanbench.report.render import ENVIRONMENT, TEMPLATES, rendered
 
 # Without HTML: text of a prompt or an error message stays text.
 _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
@@ -65,14 +64,12 @@ def to_page(
         pictures: in the order in which they are shown.
         longest: rows of the table of longest kernels, by case.
     """
-    environment = Environment(
-        loader=TEMPLATES, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    script = TEMPLATES.get_source(environment, "report.js")[0]
+    script = (TEMPLATES / "report.js").read_text("utf-8")
     names = [case["row"]["case"] for case in view["cases"]]
     parts = ("summary", "settings", "published", "appendix")
     texts = {name: to_html(rendered(f"{name}.md.j2", view=view), linked=names) for name in parts}
-    return environment.get_template("report.html.j2").render(
+    page = ENVIRONMENT.overlay(autoescape=True).get_template("report.html.j2")
+    return page.render(
         view=view,
         answer=[_card(row) for row in view["answer"]],
         answer_lines=to_html(rendered("answer_lines.md.j2", view=view)),

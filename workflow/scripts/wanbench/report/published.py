@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.numbers import fixed, plain
+from wanbench.analysis.numbers import fixed, gb, plain
 from wanbench.analysis.settings_table import FASTEST
 from wanbench.models.facts import MODELS
-from wanbench.report.cells import compact_table, gb, supported, without_empty
+from wanbench.report.cells import compact_table, supported, without_empty
 
 FILE = Path(__file__).with_name("published_figures.csv")
 

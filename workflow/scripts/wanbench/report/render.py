@@ -9,7 +9,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from jinja2.environment import TemplateModule
 
-from wanbench.analysis.numbers import FILTERS, escaped_but_code, plain, some, with_unit
+from wanbench.analysis.numbers import FILTERS, escaped_but_code, gb, plain, some, with_unit
 from wanbench.analysis.tables import guidance_text
 from wanbench.compare.change_verdict import Comparison
 from wanbench.compare.export import as_json
@@ -17,7 +17,7 @@ from wanbench.compare.match import in_all
 from wanbench.models.facts import MODELS
 from wanbench.registry.metrics import shown_in
 from wanbench.registry.policies import ON_CPU_TIMES
-from wanbench.report.cells import gb, markdown_table, percent, spread_of, supported
+from wanbench.report.cells import markdown_table, percent, spread_of, supported
 from wanbench.util.text import visible
 
 
@@ -26,14 +26,18 @@ def shown(text: object) -> str:
     return plain(text).replace("-&gt;", "->")
 
 
-TEMPLATES = FileSystemLoader(Path(__file__).with_name("templates"))
-_ENVIRONMENT = Environment(
-    loader=TEMPLATES, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+TEMPLATES = Path(__file__).with_name("templates")
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
 )
-_ENVIRONMENT.filters |= FILTERS | {
+ENVIRONMENT.filters |= FILTERS | {
     "code": escaped_but_code,
     "guidance": lambda scales: guidance_text(scales, is_on=True),
-    # To three digits or so, and without its unit.
+    # Without its unit.
     "gb_of": gb,
     "percent": percent,
     "some": some,
@@ -44,8 +48,8 @@ _ENVIRONMENT.filters |= FILTERS | {
     "unit": with_unit,
     "visible": visible,
 }
-_ENVIRONMENT.tests["known"] = lambda value: not pd.isna(value)
-_ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": MODELS}
+ENVIRONMENT.tests["known"] = lambda value: not pd.isna(value)
+ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": MODELS}
 
 
 def to_markdown(view: Mapping[str, Any]) -> str:
@@ -62,9 +66,9 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 def rendered(template: str, **values: Any) -> str:
     """A template, named as its file."""
-    return _ENVIRONMENT.get_template(template).render(values)
+    return ENVIRONMENT.get_template(template).render(values)
 
 
 def macros_of(template: str, **values: Any) -> TemplateModule:
     """The macros of a template, as functions."""
-    return _ENVIRONMENT.get_template(template).make_module(values)
+    return ENVIRONMENT.get_template(template).make_module(values)

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
+from jinja2.environment import TemplateModule
 
-from wanbench.analysis.numbers import fixed, plain
+from wanbench.analysis.numbers import fixed, gb, plain
 from wanbench.registry.metrics import WORKLOAD
-from wanbench.registry.settings import LOSSY
-from wanbench.report.cells import compact_table, decibels, gb, percent, spread_of, supported, without_empty
+from wanbench.report.cells import compact_table, decibels, percent, spread_of, supported, without_empty
 from wanbench.report.render import macros_of
 
 _TEXT_COLUMNS = ("Settings", "Best at", "Cases")
@@ -16,19 +16,19 @@ _TEXT_COLUMNS = ("Settings", "Best at", "Cases")
 
 def settings_tables(settings: pd.DataFrame, alike_pct: float, currency: str | None) -> dict[str, str]:
     """Markdown tables by what they are of."""
-    cells, tables = macros_of("answer_cells.md.j2"), {}
+    cells, tables = macros_of("cells.md.j2"), {}
     for _, rows in settings.groupby(list(WORKLOAD), dropna=False, sort=False):
-        ways = [_row(way, alike_pct, currency) for way in rows.to_dict("records")]
+        ways = [_row(way, cells, alike_pct, currency) for way in rows.to_dict("records")]
         heading = cells.workload(rows.iloc[0].to_dict(), settings["gpu_name"].nunique() > 1)
         tables[heading] = compact_table(without_empty(ways), _TEXT_COLUMNS)
     return tables
 
 
-def _row(way: Mapping[str, Any], alike_pct: float, currency: str | None) -> dict[str, str]:
+def _row(way: Mapping[str, Any], cells: TemplateModule, alike_pct: float, currency: str | None) -> dict[str, str]:
     spread = spread_of(way, alike_pct)
     return {
-        "Settings": plain(way["printed"]) + (" (lossy)" if way["fidelity"] == LOSSY else ""),
-        "Best at": _best_at(way),
+        "Settings": cells.named(way),
+        "Best at": cells.best_at(way),
         "Time (s)": supported(way["time_s"], spread),
         "±": f"{100 * spread:.1f} %" if way["n"] > 1 else "",
         "Latents off (%)": percent(way["latent_error_rel"]),
@@ -44,11 +44,5 @@ def _row(way: Mapping[str, Any], alike_pct: float, currency: str | None) -> dict
         "Decoding (s)": supported(way["vae_computing_s"], spread),
         "Compiling (s)": fixed(way["compilation_s"], 0),
         "Videos/h": supported(way["videos_per_hour"], spread),
-        "Cases": f"{way['n']} {way['kind']}" if way["fits"] else str(way["n"]),
+        "Cases": cells.cases(way),
     }
-
-
-def _best_at(way: Mapping[str, Any]) -> str:
-    if not way["fits"]:
-        return "does not fit"
-    return way["best_at"] + (f" (on {way['gpus']} GPUs)" if way["gpus"] > 1 and way["best_at"] else "")

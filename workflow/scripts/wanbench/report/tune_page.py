@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wanbench.analysis.numbers import fixed, gigabytes
+from wanbench.analysis.numbers import fixed, gb
 from wanbench.report.cells import supported, without_empty
 from wanbench.report.render import rendered, shown
 
@@ -30,8 +30,8 @@ def _row(trial: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, str]:
         "Video (s)": supported(answer.get("video_s"), _SPREAD),
         "s/step": fixed(answer.get("step_s"), 3),
         "Decoding (s)": fixed(answer.get("decoding_s")),
-        "Used (GB)": gigabytes(answer.get("gpu_used_bytes")),
-        "Host (GB)": gigabytes(answer.get("host_bytes")),
+        "Used (GB)": gb(answer.get("gpu_used_bytes"), 2),
+        "Host (GB)": gb(answer.get("host_bytes"), 2),
         "First video (s)": fixed(answer.get("first_video_s"), 0),
         "Latent error": fixed(answer.get("latent_error"), 4),
         "PSNR (dB)": fixed(answer.get("psnr_db"), 1),
