@@ -4,7 +4,22 @@ from collections.abc import Callable
 
 from conftest import SMALL, SMALL_DEFAULTS, Project
 
-NAMES = "compare traces tables report plots kernels frames tune predict plan cases page outcome all".split()
+NAMES = [
+    "compare",
+    "traces",
+    "tables",
+    "report",
+    "plots",
+    "kernels",
+    "frames",
+    "tune",
+    "predict",
+    "plan",
+    "cases",
+    "page",
+    "outcome",
+    "all",
+]
 
 
 def test_a_case_may_be_called_as_the_project_calls_its_own_things(new_project: Callable[[], Project]) -> None:
