@@ -3,17 +3,20 @@
 import json
 import re
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
-from wanbench.registry.metrics import TABLES, dtype  # noqa: E402
+from wanbench.registry.metrics import TABLES  # noqa: E402
 from wanbench.registry.stage_metrics import NULLABLE, OF_STAGES, REQUIRED, Metric  # noqa: E402
 
 _PAGE = ROOT / "tools/tables_page.md"
 _TRACE_SCHEMA = "workflow/schemas/trace.schema.json"
+# When a column is empty, where the top of the page says it: not measured, or no such thing.
+_SAID_ABOVE = re.compile("not |no |none|nothing|without effect|as |does not fit")
 _JSON_TYPES = {"whole": "integer", "real": "number", "truth": "boolean", "text": "string"}
 
 
@@ -23,13 +26,16 @@ def tables_page() -> str:
 
 
 def _rows(table: str, group: str) -> str:
-    rows = [("Column", "Type", "Meaning", "Empty"), ("---",) * 4, *map(_row, TABLES[table][group])]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+    """A table of columns and meanings; columns that mean the same, one after the other, share a row."""
+    shared = [(meaning, list(metrics)) for meaning, metrics in groupby(TABLES[table][group], _meaning)]
+    rows = [(", ".join(f"`{metric.key}`" for metric in metrics), meaning) for meaning, metrics in shared]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [("Column", "Meaning"), ("---",) * 2, *rows])
 
 
-def _row(metric: Metric) -> tuple[str, ...]:
+def _meaning(metric: Metric) -> str:
     several = f" ({metric.over_gpus})" if metric.over_gpus else ""
-    return f"`{metric.key}`", dtype(metric), metric.meaning + several, metric.empty
+    empty = "" if not metric.empty or _SAID_ABOVE.match(metric.empty) else f"; empty: {metric.empty}"
+    return metric.meaning + several + empty
 
 
 def trace_schema() -> str:

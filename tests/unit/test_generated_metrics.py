@@ -1,5 +1,6 @@
 """The rows of the metrics: the files that follow from them, and the tables that they are of."""
 
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -26,10 +27,14 @@ def rows(table: str) -> list[metrics.Metric]:
 def test_a_table_has_each_column_once_and_a_meaning_of_each(table: str) -> None:
     keys = [metric.key for metric in rows(table)]
     assert len(keys) == len(set(keys))
-    page = (ROOT / "docs/tables.md").read_text("utf-8").split(f"\n## {table}\n")[1].split("\n## ")[0]
+    sections = re.split(r"\n## (\w+)\n", (ROOT / "docs/tables.md").read_text("utf-8"))
+    of_table = dict(zip(sections[1::2], sections[2::2], strict=True))
+    # Columns that cases and fidelity share are explained once.
+    page = of_table[table] + (of_table["fidelity"] if table == "cases" else "")
+    explained = re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| ([^|]*) \|", page, re.M)))
     for metric in rows(table):
         assert metric.meaning
-        assert page.count(f"| `{metric.key}` |") == 1
+        assert explained.count(metric.key) == (2 if (table, metric.key) == ("cases", "case") else 1)
 
 
 @pytest.mark.parametrize("table", TABLES)
