@@ -1,7 +1,9 @@
 """The figures that `predict` is fitted on and held against: kept cases, and published ones of one GPU.
 
-Published figures are those of one GPU, bfloat16 and dense attention, in published_figures.csv of the report and in
-published_runs.csv beside this file.
+Published figures are those of one GPU that `predict` knows, bfloat16 and dense attention, in the report's
+published_figures.csv. Its columns kind, attention and offload are how the software works. Kernels are as the source has
+them, else the one that the software picks by itself: FlashAttention 2 in diffusers before cuDNN's was picked, 3 in
+Wan's own code on Hopper (a note of its README) and in SGLang, vLLM-Omni and LightX2V.
 """
 
 import csv
@@ -22,40 +24,9 @@ from wanbench.estimate.expected import kept_cases  # noqa: E402
 from wanbench.estimate.gpu_facts import known_gpus  # noqa: E402
 from wanbench.estimate.prediction import moved_bytes  # noqa: E402
 
-PUBLISHED = (ROOT / "workflow/scripts/wanbench/report/published_figures.csv", ROOT / "tools/published_runs.csv")
+PUBLISHED = ROOT / "workflow/scripts/wanbench/report/published_figures.csv"
 GPU_NAMES = {"H100/H800": "H100 SXM", "H100": "H100 SXM", "H800": "H100 SXM", "A100/A800": "A100 80GB"}
-GPU_NAMES |= {"NVIDIA H200": "H200", "NVIDIA H100 80GB HBM3": "H100 SXM", "RTX 4090D": "RTX 4090 D"}
-# How the software of a published figure works: software class, attention kernel, and what waits on the host. Kernels
-# are as the source has them, else the one that the software picks by itself: FlashAttention 2 in diffusers before
-# cuDNN's was picked, 3 in Wan's own code on Hopper (a note of its README) and in SGLang, vLLM-Omni and LightX2V.
-SOFTWARE = {
-    "Wan2.2 official (offload + t5_cpu)": (p.OFFICIAL, p.FLASH_2, "model"),
-    "Wan2.2 official (offload; FlashAttention 3)": (p.OFFICIAL, p.NEWEST, "model"),
-    "Wan2.2 official (offload)": (p.OFFICIAL, None, "model"),
-    "Wan2.2 official": (p.OFFICIAL, p.FLASH_2, "none"),
-    "TensorRT-LLM VisualGen": (p.COMPILED, p.NEWEST, "none"),
-    "SGLang-diffusion fork": (p.COMPILED, p.NEWEST, "none"),
-    "SGLang-diffusion (default FlashAttention; compile fusion on)": (p.COMPILED, p.NEWEST, "none"),
-    "SGLang-diffusion (torch_sdpa)": (p.COMPILED, p.CUDNN, "none"),
-    "mstar (compiled SDPA)": (p.COMPILED, p.CUDNN, "none"),
-    "SGLang-diffusion eager": (p.COMPILED, p.NEWEST, "none"),
-    "SGLang-diffusion torch.compile": (p.COMPILED, p.NEWEST, "none"),
-    "SGLang-diffusion eager with fused per-token adaLN": (p.COMPILED, p.NEWEST, "none"),
-    "SGLang-diffusion eager (default FlashAttention)": (p.COMPILED, p.NEWEST, "none"),
-    "SGLang-diffusion resident": (p.COMPILED, p.NEWEST, "none"),
-    "SGLang-diffusion": (p.COMPILED, p.NEWEST, "none"),
-    "FastVideo FlashAttention 2, eager": (p.EAGER, p.FLASH_2, "none"),
-    "FastVideo": (p.COMPILED, p.FLASH_2, "none"),
-    "vLLM-Omni": (p.COMPILED, p.NEWEST, "none"),
-    "LightX2V": (p.COMPILED, p.NEWEST, "none"),
-    "diffusers": (p.EAGER, p.FLASH_2, "none"),
-    "xDiT": (p.EAGER, p.FLASH_2, "none"),
-    "ML.ENERGY (diffusers, xFuser)": (p.EAGER, p.FLASH_2, "none"),
-    "diffusers eager": (p.EAGER, p.FLASH_2, "none"),
-    "diffusers torch.compile": (p.COMPILED, p.FLASH_2, "none"),
-    "diffusers group offload": (p.EAGER, p.FLASH_2, "group_stream"),
-    "diffusers group offload, torch.compile": (p.COMPILED, p.FLASH_2, "group_stream"),
-}
+GPU_NAMES |= {"NVIDIA H200": "H200", "NVIDIA H100 80GB HBM3": "H100 SXM"}
 
 
 @dataclass(frozen=True)
@@ -86,20 +57,24 @@ class Figure:
 
 
 def published() -> list[Figure]:
-    rows = [row for file in PUBLISHED for row in csv.DictReader(file.open(encoding="utf-8", newline=""))]
-    return [_published(row) for row in rows if row["gpus"] == "1"]
+    with PUBLISHED.open(encoding="utf-8", newline="") as file:
+        return [_published(row) for row in csv.DictReader(file) if _is_like_ours(row)]
+
+
+def _is_like_ours(row: dict[str, str]) -> bool:
+    known = GPU_NAMES.get(row["gpu"], row["gpu"]) in known_gpus()
+    # diffusers has no offload by layers.
+    return known and row["gpus"] == "1" and row["lossy"] != "yes" and row["offload"] != "layerwise"
 
 
 def _published(row: dict[str, str]) -> Figure:
     gpu = known_gpus()[GPU_NAMES.get(row["gpu"], row["gpu"])]
-    software, kernel, offload = SOFTWARE[row["software"]]
-    kernel = kernel or (p.NEWEST if gpu.native_attention == p.CUDNN else p.FLASH_2)
     # The denoiser of Wan2.1's 14B has the shape of one of A14B's.
     model = row["model"] if "Wan2.1" not in row["model"] else f"{row['task']}-A14B"
     size = "1280*704" if model == "TI2V-5B" else row["size"]
     settings = {"model": model, "task": row["task"].lower(), "size": size, "frames": int(row["frames"])}
-    case = _case(settings | {"steps": int(row["steps"] or 40), "offload": offload})
-    way = p.Way(software, kernel, model == "TI2V-5B")
+    case = _case(settings | {"steps": int(row["steps"] or 40), "offload": row["offload"]})
+    way = p.Way(row["kind"], row["attention"], model == "TI2V-5B")
     what, seconds = "total", row["total_s"]
     if row["denoise_s"]:
         what, seconds = "step", float(row["denoise_s"]) / case.steps

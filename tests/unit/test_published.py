@@ -20,7 +20,7 @@ from wanbench.trace.reader import Trace
 Make = Callable[..., Trace]
 HERE = {"model": "TI2V-5B", "task": "t2v", "gpu": "H200", "gpus": 1, "size": "1280*704", "frames": 121, "steps": 50}
 HERE |= {"software": "some_engine", "total_s": 120.0, "s_per_step": 1.6, "peak_gb": 50.0, "energy_kj": None}
-HERE |= {"note": "mean | warm", "source": "a | b"}
+HERE |= {"kind": "eager", "lossy": "no", "note": "mean | warm", "source": "a | b"}
 
 
 @pytest.fixture
@@ -36,12 +36,16 @@ def rows(traces: list[Trace], *changes: dict[str, Any]) -> list[dict[str, str]]:
 
 def test_the_file_is_read_and_what_a_source_does_not_say_is_absent() -> None:
     published = read_published()
-    assert len(published) == 19
-    assert set(published["model"]) == set(MODELS)
+    assert len(published) == 93
+    assert set(published["model"]) > set(MODELS)
     assert set(published["task"]) == {"t2v", "i2v"}
     (one,) = published.query("software == 'SGLang-diffusion fork' and gpus == 1").itertuples()
     assert (one.s_per_step, one.peak_gb) == (1.95, 53.2)
     assert pd.isna(one.total_s)
+    assert set(published["kind"]) == {"eager", "compiled", "official"}
+    # What is not bfloat16, or says that it left work out, is not bfloat16's dense video.
+    assert set(published.query("lossy == 'no'")["precision"]) == {"bf16"}
+    assert set(published[published["note"].str.contains("lossy:")]["lossy"]) == {"yes"}
 
 
 def test_what_is_compared(make: Make) -> None:
@@ -74,6 +78,26 @@ def test_a_setting_stands_beside_the_nearest_hardware(make: Make) -> None:
     assert nearest("NVIDIA H200") == "H200"
     assert nearest("NVIDIA H100 80GB HBM3") == "H800/H100"
     assert nearest("NVIDIA GeForce RTX 4090") == "RTX 4090"
+    # None of its own: the rate of matrix products decides, and one that nobody knows is last.
+    assert nearest("NVIDIA L40S") == "RTX 4090"
+    assert nearest("NVIDIA B200") == "H800/H100"
+    assert nearest("NVIDIA of tomorrow") == "RTX 4090"
+
+
+def test_of_one_gpu_the_same_kind_is_nearest_and_lossy_is_last(make: Make) -> None:
+    traces = [make(full_case("stock", steps=3)), make(full_case("compiled", steps=3, compile="repeated_blocks"), 1.5)]
+
+    def chosen(*changes: dict[str, Any]) -> list[str]:
+        return [row["Software"] for row in rows(traces, *changes)]
+
+    kinds = [{"kind": kind, "software": kind} for kind in ("official", "compiled", "eager")]
+    unclear, lossy = {"lossy": "not stated", "software": "unclear"}, {"lossy": "yes", "software": "pruned"}
+    assert chosen(*kinds) == ["compiled", "eager"]
+    assert chosen(lossy, unclear, kinds[0]) == ["official"] * 2
+    assert chosen(lossy, unclear) == ["unclear"] * 2
+    assert chosen(lossy) == ["pruned (lossy)"] * 2
+    assert chosen({"steps": 20, "software": "short"}, {"software": "whole"}) == ["whole"] * 2
+    assert chosen({"steps": math.nan, "software": "no steps"}, kinds[0]) == ["official"] * 2
 
 
 def test_the_stock_settings_and_the_fastest_are_shown(make: Make) -> None:
