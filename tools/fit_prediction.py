@@ -49,10 +49,11 @@ def fitted(figures: Sequence[Figure]) -> p.Numbers:
         huber = np.where(far < FAR, far**2, 2 * FAR * far - FAR**2)
         return float(weights @ huber + PULL**2 * np.sum((logs - begin) ** 2))
 
-    # The model has kinks, at which methods for smooth losses stop early: this one does not, with so small a tolerance.
-    options = {"ftol": 1e-12, "maxiter": 1000}
-    found = minimize(loss, begin, method="SLSQP", bounds=[(log - 2, log + 2) for log in begin], options=options)
-    return p.Numbers(*(float(f"{value:.3g}") for value in asdict(_numbers(found.x)).values()))
+    # The model has kinks, at which a method for smooth losses stops early, each time elsewhere: Powell's goes on.
+    bounds, logs = [(log - 2, log + 2) for log in begin], begin
+    for method, options in 2 * [("SLSQP", {"ftol": 1e-12, "maxiter": 1000}), ("Powell", {"ftol": 1e-9, "xtol": 1e-6})]:
+        logs = minimize(loss, logs, method=method, bounds=bounds, options=options).x
+    return p.Numbers(*(float(f"{value:.3g}") for value in asdict(_numbers(logs)).values()))
 
 
 def _numbers(logs: np.ndarray) -> p.Numbers:
