@@ -11,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # What a user's shell or pip.conf sets for another Python would put packages elsewhere, or others before ours.
-unexport PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_ROOT PIP_DRY_RUN PIP_NO_DEPS PIP_REQUIREMENT
+unexport PYTHONHOME PYTHONPATH PYTHONWARNINGS PIP_TARGET PIP_PREFIX PIP_ROOT PIP_DRY_RUN PIP_NO_DEPS PIP_REQUIREMENT
 export PIP_USER := 0
 
 # Empty where .venv has no Python that starts: it was made on another machine, or with a Python that has gone.

@@ -123,13 +123,16 @@ def test_a_user_without_a_name_is_told_what_to_set(monkeypatch: pytest.MonkeyPat
 def test_settings_of_another_pip_and_python_are_not_used(project: Path) -> None:
     (project / "requirements.txt").touch()
     os.utime(project / "requirements.txt", (2e9, 2e9))
-    names = "('PIP_', 'PYTHONPATH')"
+    names = "('PIP_', 'PYTHONPATH', 'PYTHONWARNINGS')"
     pip = next(project.glob(".venv/lib/python*/site-packages")) / "pip.py"
     pip.write_text(f"import os\nprint(sorted(item for item in os.environ.items() if item[0].startswith({names})))\n")
     foreign = {"PIP_TARGET": "/x", "PIP_USER": "1", "PIP_INDEX_URL": "https://example.org", "PYTHONPATH": "/y"}
+    # Snakemake's own warnings would be its end.
+    foreign |= {"PYTHONWARNINGS": "error"}
     # In the place of the Python that makes .venv, since nothing is to be made here.
     said = make_run(project, "PYTHON=true", **foreign).stdout
     assert "('PIP_INDEX_URL', 'https://example.org')" in said
     assert "('PIP_USER', '0')" in said
     assert "PIP_TARGET" not in said
     assert "PYTHONPATH" not in said
+    assert "PYTHONWARNINGS" not in said
