@@ -89,7 +89,7 @@ def test_a_size_that_cannot_be_is_told_what_is_near(size: str, words: str) -> No
 def test_what_must_be_divisible_by_the_number_of_gpus() -> None:
     tiny = GOOD | {"scale": "tiny", "size": "320*192", "unofficial_size": True, "frames": 9}
     (line,) = mistakes({"bad": tiny | {"gpus": 3}})
-    reason = "the 4 attention heads and the 180 tokens must be divisible by it"
+    reason = "the 8 attention heads and the 180 tokens must be divisible by it"
     assert line.endswith(f"allowed: 1, 2, 4 (TI2V-5B at 320*192: {reason})")
     line, _ = sorted(mistakes({"bad": tiny | {"gpus": 3, "frames": 10}}), key=lambda line: "frames" in line)
-    assert line.endswith("allowed: 1, 2, 4 (TI2V-5B: the 4 attention heads must be divisible by it)")
+    assert line.endswith("allowed: 1, 2, 4, 8 (TI2V-5B: the 8 attention heads must be divisible by it)")

@@ -279,10 +279,10 @@ def test_a_file_that_many_cases_use_is_read_once(tmp_path: Path, monkeypatch: py
 
 
 def test_a_checkpoint_still_to_be_written_has_the_heads_of_its_scale() -> None:
-    """Three divides the 24 heads of TI2V-5B and not the four of the tiny model."""
+    """Three divides the 24 heads of TI2V-5B and not the eight of the tiny model."""
     loads = GOOD | {"weights": "pretrained", "gpus": 3}
     message = refusal({"cases": {"a": loads | {"checkpoint": "results/checkpoints/tiny/TI2V-5B"}}})
-    assert "the 4 attention heads" in message
+    assert "the 8 attention heads" in message
 
 
 def test_a_checkpoint_that_cannot_be_read_is_refused_before_its_heads_are_looked_for(tmp_path: Path) -> None:
