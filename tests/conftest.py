@@ -37,6 +37,20 @@ _ENDS_A_HANG_S = 1200
 _PARTS = ("Snakefile", "config", "envs", "profiles", "workflow")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One test process makes the default grid. Other files that need it come last of the long ones: none waits for it."""
+    need_it = {item.path for item in items if "default_grid" in getattr(item, "fixturenames", ())}
+
+    def turn(item: pytest.Item) -> int:
+        if item.path.parent.name != "workflow":
+            return 3
+        if item.path not in need_it:
+            return 1
+        return 0 if item.path.name == "test_default_grid.py" else 2
+
+    items.sort(key=turn)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _temporary_directory_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The locks of cases lie there: cases of this process and of one beside it must not wait for each other."""

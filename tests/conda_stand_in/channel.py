@@ -72,6 +72,8 @@ def running_python() -> Package:
     # A launcher that finds its library beside itself needs it there.
     links |= {PurePosixPath("lib", file.name): file for file in (base / "lib").glob("libpython*.so*")}
     links |= {PurePosixPath("bin", name): Path(launcher.name) for name in ("python", "python3")}
+    # Where Debian's Python looks.
+    links[into / "dist-packages"] = Path("site-packages")
     return Package("python", platform.python_version(), links=links, copies={launcher: (base / launcher).resolve()})
 
 
