@@ -38,7 +38,7 @@ _PARTS = ("Snakefile", "config", "envs", "profiles", "workflow")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One test process makes the default grid. Other files that need it come last of the long ones: none waits for it."""
+    """One test process makes the default grid; other files that need it come late, so that none waits for it."""
     need_it = {item.path for item in items if "default_grid" in getattr(item, "fixturenames", ())}
 
     def turn(item: pytest.Item) -> int:
