@@ -68,7 +68,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("video_bytes", WHOLE, meaning="size of the last video's file", empty="not complete"),
         Metric("sampling_interval_s", REAL, meaning="time between samples as asked for"),
         Metric("samples", WHOLE, meaning="samples taken"),
-        Metric("samples_missed", WHOLE, meaning="samples skipped since the one before took too long", empty="not told"),
+        Metric("samples_missed", WHOLE, meaning="samples skipped because the one before took too long", empty="not told"),
         Metric("sample_coverage_pct", REAL, meaning="share of `Total_Execution` that samples cover; with a GPU, samples that have SM activity", empty="not reached"),
         Metric("greatest_sample_gap_s", REAL, meaning="longest time between two of these samples in it", empty="not reached"),
         Metric("stage_coverage_pct", REAL, meaning="share of `Total_Execution` that is in a stage", empty="not reached"),
@@ -131,7 +131,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("cold_generation_energy_j", REAL, over_gpus=SUM, meaning="the same of generation 0", empty="not complete, excluded, or not known"),
         Metric("video_second_energy_j", REAL, report=STATISTICS, decimals=0, over_gpus=SUM, label="Energy per Second of Video", meaning="`generation_energy_j` for each second of the video: of one generation, without initialisation and compilation", empty="as `generation_energy_j`"),
         Metric("passes_reused", REAL, report=STATISTICS, decimals=0, label="Passes Reused by the Cache", meaning="guidance passes of complete steps that the cache served, in the measured generations", empty="no cache, or no such step"),
-        Metric("passes", REAL, meaning="of how many guidance passes", empty="as `passes_reused`"),
+        Metric("passes", REAL, meaning="all guidance passes of these steps", empty="as `passes_reused`"),
     ),
     "The video": _VIDEO,
     "Hardware and software": (
@@ -175,8 +175,8 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("conda_env", TEXT, meaning="folder name of the conda environment, a hash", empty="not told, or without conda"),
         Metric("packages", TEXT, meaning="name=version of each package, with blanks between them; None: not installed", empty="not told"),
         Metric("git_commit", TEXT, meaning="commit of the project's checkout", empty="no git, or no repository of the project's own, as of a downloaded archive"),
-        Metric("git_dirty", TRUTH, meaning="whether its code had changes", empty="no commit"),
-        Metric("git_changed", TEXT, meaning="which of its code had changes", empty="none"),
+        Metric("git_dirty", TRUTH, meaning="whether the code differed from that commit", empty="no commit"),
+        Metric("git_changed", TEXT, meaning="which parts of the code differed from it", empty="none"),
         Metric("image_changes", TEXT, meaning="how diffusers reads the first frame otherwise than its file has it", empty="nothing"),
         Metric("case_sha256", TEXT, meaning="SHA-256 of all settings"),
         Metric("measure_digest", TEXT, meaning="digest of the measuring code"),
@@ -193,7 +193,7 @@ DETAILS = {"": (
 EXCLUDED = {"": (
     Metric("case", TEXT, meaning="name of the case"),
     Metric("reason", TEXT, meaning="why its trace is not used"),
-    Metric("of_grid", TRUTH, meaning="whether the grid has such a case, so that the report lacks it"),
+    Metric("of_grid", TRUTH, meaning="whether the grid has such a case, which the report then lacks"),
 )}
 FINDINGS = {"": (
     Metric("case", TEXT, meaning="name of the case"),
