@@ -57,7 +57,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("guidance_second", REAL, meaning="guidance of A14B's low-noise expert", empty="no such expert"),
     ),
     "Status and checks": (
-        Metric("failed_checks", TEXT, report=SUMMARY, label="Check", meaning="checks that failed, by the limits of `config/thresholds.yaml`: sampling_gaps, unaccounted_time, step_time_changed, output_not_finite, other_process, slowed_down; an empty text, which the report prints as `passed`: none"),
+        Metric("failed_checks", TEXT, report=SUMMARY, label="Check", meaning="checks that failed, by the limits of `config/thresholds.yaml`: sampling_gaps, unaccounted_time, step_time_changed, output_not_finite, other_process, slowed_down; an empty text (in the report `passed`): none failed"),
         Metric("error_type", TEXT, meaning="class of the exception that ended the case", empty="there was none, as with status ok, timeout and killed"),
         Metric("error_message", TEXT, meaning="what ended the case", empty="nothing: status ok"),
         Metric("stage_reached", TEXT, meaning="the stage that it ended in, or the last one before that", empty="not reached, or status ok"),
@@ -129,7 +129,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("step_energy_j", REAL, meaning="median energy of a typical step; with a cache, or where steps take less than a second, their mean power times `step_s`", empty="not known"),
         Metric("generation_energy_j", REAL, over_gpus=SUM, meaning="energy of one more video; it goes with `generation_excl_compilation_s`", empty="as that, or no generation has one"),
         Metric("cold_generation_energy_j", REAL, over_gpus=SUM, meaning="the same of generation 0", empty="not complete, excluded, or not known"),
-        Metric("video_second_energy_j", REAL, report=STATISTICS, decimals=0, over_gpus=SUM, label="Energy per Second of Video", meaning="`generation_energy_j` for each second of the video: of one generation, without initialisation and compilation", empty="as `generation_energy_j`"),
+        Metric("video_second_energy_j", REAL, report=STATISTICS, decimals=0, over_gpus=SUM, label="Energy per Second of Video", meaning="energy of one generation, without initialisation and compilation, for each second of its video", empty="as `generation_energy_j`"),
         Metric("passes_reused", REAL, report=STATISTICS, decimals=0, label="Passes Reused by the Cache", meaning="guidance passes of complete steps that the cache served, in the measured generations", empty="no cache, or no such step"),
         Metric("passes", REAL, meaning="all guidance passes of these steps", empty="as `passes_reused`"),
     ),
