@@ -45,12 +45,16 @@ rule tabulate:
     input: TRACES, "results/fidelity"
     output: "results/tables"
     script: "trivial.py"
+rule tabulate_kernels:
+    input: "results/tables"
+    output: "results/kernel_tables"
+    script: "trivial.py"
 rule plots:
     input: "results/tables", TRACES
     output: "results/plots/pictures.json"
     script: "trivial.py"
 rule report:
-    input: "results/tables"
+    input: "results/tables", "results/kernel_tables"
     output: "results/report.md"
     script: "trivial.py"
 rule page:
