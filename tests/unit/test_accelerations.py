@@ -13,10 +13,11 @@ from torch._dynamo.utils import counters
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from conftest import ROOT
 from example_cases import tiny_case
 from tiny import CPU, make, observed, relative_error, rounding_bound
 from wanbench.measure.spans import Recording, Stage, stages_of
-from wanbench.measure.wan import hindrances, setup
+from wanbench.measure.wan import hindrances, ran, setup
 from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.hindrances import SettingError, check_gpu, check_possible
 from wanbench.measure.wan.ran import attention_kernel, what_ran
@@ -179,6 +180,9 @@ def test_the_kernel_of_attention_is_the_one_that_xformers_chooses(
     )
     monkeypatch.setitem(sys.modules, "xformers.ops.fmha", fmha)
     pipe = make(tiny_case(), tmp_path)
+    monkeypatch.setattr(ran, "version", lambda package: "0.0.35")
+    assert attention_kernel(pipe, replace(tiny_case(), attention="xformers")) is None
+    monkeypatch.setattr(ran, "version", lambda package: "0.0.34")
     assert attention_kernel(pipe, replace(tiny_case(), attention="xformers")) == kernel
     config = pipe.transformer.config
     assert asked == [((1, 8, config.num_attention_heads, config.attention_head_dim), torch.float32, False)]
@@ -262,3 +266,7 @@ def test_what_needs_a_gpu_is_refused_without_one() -> None:
         check_possible(tiny_case(**settings), CUDA)
     with pytest.raises(SettingError, match="fp8_rowwise needs a GPU with FP8"):
         check_possible(tiny_case(quantization="fp8_rowwise", dtype="bfloat16"), CPU)
+
+
+def test_the_version_whose_internal_is_read_is_the_one_that_is_installed() -> None:
+    assert f"xformers=={ran._XFORMERS};" in (ROOT / "requirements-fast.txt").read_text("utf-8")

@@ -1,6 +1,7 @@
 """What a case's last generation really did, where settings alone do not say it."""
 
 import re
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ _NATIVE = {
     "_native_flash": "flash",
     "_native_math": "math",
 }
+# As in requirements-fast.txt.
+_XFORMERS = "0.0.34"
 # By what xformers calls them, before a version.
 _OF_XFORMERS = {"fa3F": "flash_3", "fa2F": "flash_2", "cutlassF": "cutlass"}
 
@@ -75,14 +78,12 @@ def attention_kernel(pipe: DiffusionPipeline, case: Case) -> str | None:
 
 
 def _chosen_by_xformers(like: torch.Tensor) -> str | None:
+    # It chooses anew in each call, and tells it in no other way than by an internal, which this version has.
+    if version("xformers") != _XFORMERS:
+        return None
     from xformers.ops.fmha import Inputs, dispatch
 
-    try:
-        # An internal of xformers 0.0.34, which chooses anew in each call and tells it in no other way.
-        name = dispatch._dispatch_fw(Inputs(like, like, like), False).NAME
-    except (AttributeError, NotImplementedError, TypeError):
-        # Of another version. The case has run to its end, and must not be lost for the name of a kernel.
-        return None
+    name = dispatch._dispatch_fw(Inputs(like, like, like), False).NAME
     return _OF_XFORMERS.get(re.split("[@-]", name)[0])
 
 
