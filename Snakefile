@@ -25,14 +25,11 @@ include: "workflow/rules/tune.smk"
 # On a cluster, what takes seconds and no GPU is worth no job, and what is wrong is said where the run was started.
 localrules:
     plan,
-    fidelity,
     predict,
     tabulate,
-    tabulate_kernels,
     report,
     page,
     outcome,
-    plots,
     comparison,
     compare,
     tune,

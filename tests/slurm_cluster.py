@@ -118,8 +118,9 @@ class SlurmCluster:
             (_ETC / file).unlink(missing_ok=True)
 
     def jobs(self) -> list["Job"]:
-        """All jobs that run."""
-        return [_job(number, comment) for number, comment in _jobs("running")]
+        """All jobs that run; one that ends between the two questions is not among them."""
+        found = [_job(number, comment) for number, comment in _jobs("running")]
+        return [job for job in found if job]
 
     def cancel(self, job: "Job") -> None:
         _run("scancel", job.number)
@@ -254,10 +255,11 @@ def _jobs(state: str) -> list[list[str]]:
     return [line.split() for line in _run("squeue", "--noheader", f"--states={state}", "--format=%A %k").splitlines()]
 
 
-def _job(number: str, comment: str) -> Job:
+def _job(number: str, comment: str) -> Job | None:
+    """A job on its GPUs; None where it has just ended, or where it asked for no GPU."""
     text = _run("scontrol", "--details", "show", "job", number)
     found = re.search(r" Nodes=(\S+) .*GRES=gpu:fake:\d\(IDX:(\S+)\)", text)
-    return Job(number, comment, found[1], found[2])
+    return Job(number, comment, found[1], found[2]) if found else None
 
 
 def _end_with_the_test() -> None:

@@ -37,31 +37,18 @@ rule all:
 rule measure:
     output: "results/traces/{{n}}.json"
     script: "trivial.py"
-rule fidelity:
-    input: TRACES
-    output: "results/fidelity"
-    script: "trivial.py"
 rule tabulate:
-    input: TRACES, "results/fidelity"
+    input: TRACES
     output: "results/tables"
     script: "trivial.py"
-rule tabulate_kernels:
-    input: "results/tables"
-    output: "results/kernel_tables"
-    script: "trivial.py"
-rule plots:
-    input: "results/tables", TRACES
-    output: "results/plots/pictures.json"
-    script: "trivial.py"
 rule report:
-    input: "results/tables", "results/kernel_tables"
+    input: "results/tables"
     output: "results/report.md"
     script: "trivial.py"
 rule page:
     input:
         "results/tables",
         TRACES,
-        "results/plots/pictures.json",
     output: "results/report.html"
     script: "trivial.py"
 rule outcome:

@@ -9,7 +9,8 @@ from selenium.webdriver.common.by import By
 from example_cases import tiny_case
 from reports import view
 from traces import Outcome, records, trace_of, write
-from wanbench.report.page import PagePicture, to_page
+from wanbench.plots.picture import SavedPicture
+from wanbench.report.page import to_page
 from wanbench.trace.reader import read_trace
 
 RUN = "window.ran = true"
@@ -29,8 +30,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trace["error"]["stage_reached"] = "VAE_Decoding"
     file = write(folder, trace)
     traces = [read_trace(file)]
-    picture = PagePicture("tiny", f"<svg><script>{RUN}</script></svg>", f'"{HOSTILE}', HOSTILE)
-    text = to_page(view(*traces), [picture])
+    picture = SavedPicture(f"<svg><script>{RUN}</script></svg>", f'"{HOSTILE}', HOSTILE)
+    text = to_page(view(*traces), {"tiny": [picture]})
     (folder / "report.html").write_text(text, "utf-8")
     return folder / "report.html"
 

@@ -36,9 +36,9 @@ from wanbench.analysis.tables import (
 )
 from wanbench.findings.findings_table import findings_table
 from wanbench.findings.rules import findings_by_case
-from wanbench.plots.case_pictures import draw_case
 from wanbench.plots.grid_bars import stage_times
 from wanbench.plots.picture import save
+from wanbench.plots.pictures import draw_case
 from wanbench.plots.time_memory import time_memory
 from wanbench.report.grid_outcome import errors_of
 from wanbench.report.page import to_page
@@ -102,7 +102,7 @@ def everything_of(file: Path) -> dict[str, str]:
     for name, table in zip(names, (*tables, findings_table(found), settings)):
         write_table(table, folder / f"{name}.csv", folder / f"{name}.parquet")
     (folder / "report.md").write_text(to_markdown(said), "utf-8")
-    (folder / "report.html").write_text(to_page(said, []), "utf-8")
+    (folder / "report.html").write_text(to_page(said, {}), "utf-8")
     (folder / "terminal").write_text("\n".join(errors_of(tables[0], tables[3], "grid.yaml")), "utf-8")
     stages_of = records_by_case(tables[1])
     for name, (case,) in records_by_case(tables[0]).items():

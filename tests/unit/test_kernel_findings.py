@@ -116,12 +116,12 @@ def test_the_page_folds_the_longest_kernels_and_takes_no_markup_from_their_names
     )
     rows[0] |= {"kernel": "void <script>alert(1)</script>", "module": None}
     trace = read_trace(REFERENCE / f"traces/{NAMES[0]}.json.gz")
-    folded = to_page(view(trace), [], {NAMES[0]: rows}).split("<details>")[-1].split("</details>")[0]
+    folded = to_page(view(trace), {}, {NAMES[0]: rows}).split("<details>")[-1].split("</details>")[0]
     assert folded.count("<tr>") == 21
     assert "blocks.N.ffn.net.N.proj" in folded
     assert "<script>" not in folded
     assert "&lt;script&gt;" in folded
-    assert "The longest kernels" not in to_page(view(trace), [])
+    assert "The longest kernels" not in to_page(view(trace), {})
 
 
 def test_the_table_says_what_a_class_takes_and_what_it_would_at_the_rate(kernels: pd.DataFrame) -> None:

@@ -7,13 +7,13 @@ from urllib.parse import unquote
 
 import pytest
 
-from reports import case_trace, full_case, read_back, report, table_rows, view
+from reports import case_trace, full_case, read_back, report, view
 from traces import records
-from wanbench.plots.case_pictures import draw_case
-from wanbench.report.page import PagePicture, read_pictures, to_html, to_page
+from wanbench.plots.picture import SavedPicture
+from wanbench.report.page import to_html, to_page
 from wanbench.trace.reader import Trace
 
-PICTURE = PagePicture("tiny", '<svg id="a">1 % &amp; #2</svg>', 'Steps of "1 s"', "Time of each step")
+PICTURE = SavedPicture('<svg id="a">1 % &amp; #2</svg>', 'Steps of "1 s"', "Time of each step")
 
 
 @pytest.fixture
@@ -54,31 +54,31 @@ def parsed(html: str) -> _Text:
 def test_the_page_says_every_word_and_figure_that_the_markdown_says(trace: Trace, tmp_path: Path) -> None:
     real = [case_trace(tmp_path, full_case(name, steps=3, offload=name)) for name in ("none", "model")]
     for traces in ([trace], real):
-        shown = " ".join(parsed(to_page(view(*traces), [])).text)
+        shown = " ".join(parsed(to_page(view(*traces), {})).text)
         markdown = re.sub(r"&#\d+;|^#.*", "", report(*traces).replace("\\", ""), flags=re.M)
         for word in re.findall(r"[\w.%]+", markdown.replace("Summary", "")):
             assert word in shown, word
 
 
 def test_nothing_is_fetched_and_every_link_has_its_target(trace: Trace) -> None:
-    html = to_page(view(trace), [PICTURE])
+    html = to_page(view(trace), {"tiny": [PICTURE]})
     reader = parsed(html)
     assert all(link.startswith(("#", "data:")) for link in reader.links)
     assert not re.search(r"https?://|@import|url\(", html)
     assert {link[1:] for link in reader.links if link.startswith("#")} <= set(reader.ids)
     assert "#case-tiny" in reader.links
-    assert to_page(view(trace), [PICTURE]) == html
+    assert to_page(view(trace), {"tiny": [PICTURE]}) == html
 
 
 def test_no_two_parts_of_the_page_have_one_id(tmp_path: Path) -> None:
     traces = [case_trace(tmp_path, full_case(name), 1.0) for name in ("tiny", "tiny-details")]
-    ids = parsed(to_page(view(*traces), [])).ids
+    ids = parsed(to_page(view(*traces), {})).ids
     assert "case-tiny:stage-breakdown" in ids
     assert len(ids) == len(set(ids))
 
 
 def test_a_picture_stands_with_its_case_and_comes_out_of_its_uri_as_it_was(trace: Trace) -> None:
-    article = to_page(view(trace), [PICTURE]).split("<article")[1]
+    article = to_page(view(trace), {"tiny": [PICTURE]}).split("<article")[1]
     (uri,) = (link for link in parsed(article).links if link.startswith("data:"))
     assert unquote(uri) == f"data:image/svg+xml,{PICTURE.svg}"
     assert 'alt="Steps of &#34;1 s&#34;"' in article
@@ -86,20 +86,9 @@ def test_a_picture_stands_with_its_case_and_comes_out_of_its_uri_as_it_was(trace
 
 
 def test_what_there_was_nothing_to_draw_of_is_said_in_text(trace: Trace) -> None:
-    html = to_page(view(trace), [PagePicture(None, "<svg/>", "No case has energy figures.", "")])
+    html = to_page(view(trace), {None: [SavedPicture("<svg/>", "No case has energy figures.", "")]})
     assert html.count("No case has energy figures.") == 1
     assert "<img" not in html
-
-
-def test_pictures_are_read_in_the_order_of_the_cases(trace: Trace, tmp_path: Path) -> None:
-    (tmp_path / "plots").mkdir()
-    (tmp_path / "plots/pictures.json").write_text("{}")
-    for name in ("b", "a"):
-        case, stages = table_rows(trace)
-        draw_case(case, stages, [], tmp_path / "tiny.json", tmp_path / "plots/cases" / name, tmp_path / "frames")
-    found = read_pictures(tmp_path / "plots", ["b", "a"])
-    assert [picture.case for picture in found] == ["b", "b", "a", "a"]
-    assert all(picture.svg.startswith("<?xml") and picture.alt and picture.caption for picture in found)
 
 
 def test_headings_have_anchors_and_column_heads_a_scope() -> None:

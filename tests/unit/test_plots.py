@@ -1,7 +1,6 @@
 """The pictures: what they draw, what they leave out, what they say, and that they are files of the same bytes."""
 
 import base64
-import json
 import math
 import re
 from dataclasses import replace
@@ -19,10 +18,10 @@ from traces import GPU, S, host_samples, records, trace_of, write
 from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.measure.outcome import Outcome
 from wanbench.plots import style
-from wanbench.plots.case_pictures import draw_case
 from wanbench.plots.grid_bars import energy, parts_of, stage_times
 from wanbench.plots.panels import Panel, drawable, panels_of
 from wanbench.plots.picture import Picture, save
+from wanbench.plots.pictures import draw_case
 from wanbench.plots.segments import segments_of
 from wanbench.plots.side_by_side import side_by_side
 from wanbench.plots.steps import bars_of, step_times, steps_of
@@ -295,15 +294,13 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
     samples = Samples([i * S // 10 for i in range(150) if not 50 < i < 60], [GPU_READING] * 141, 0.1, 0)
     file = write(tmp_path, trace_of(records([1.0, 2.0], environment=GPU), samples=samples))
     for folder in ("a", "b"):
-        draw_case(*table_rows(read_trace(file)), [], file, tmp_path / folder, tmp_path / "frames")
+        saved = draw_case(*table_rows(read_trace(file)), [], file, tmp_path / folder, tmp_path / "frames")
     names = sorted(path.name for path in (tmp_path / "a").iterdir())
-    assert names == ["pictures.json", "steps.svg", "timeline.svg"]
+    assert names == ["steps.svg", "timeline.svg"]
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     assert ">GPU activity</" in (tmp_path / "a/timeline.svg").read_text("utf-8")
-    words = json.loads((tmp_path / "a/pictures.json").read_text("utf-8"))
-    assert list(words) == ["timeline", "steps"]
-    assert all(set(entry) == {"alt", "caption"} for entry in words.values())
+    assert all(picture.svg.startswith("<?xml") and picture.alt and picture.caption for picture in saved)
 
 
 # --- frames side by side ----------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_what_got_slower_ends_the_command_and_is_named_and_a_copy_of_the_results
     change(project.folder / f"results/traces/{B}.json", hundredfold)
     run = project.snakemake("compare", "--config", "baseline=old")
     assert run.code == 1
-    assert run.jobs == COMPARISON | {("fidelity", ""), ("tabulate", ""), ("report", "")}
+    assert run.jobs == COMPARISON | {("tabulate", ""), ("report", "")}
     assert f"{B}: VAE decoding slower (100.00 times)" in run.output
     assert re.search(r"^Verdicts of measures: .*\d slower", run.output, re.M), run.output
     assert f"{A}: " not in run.output.split("Worse than the baseline:")[1].split("\n\n")[0]

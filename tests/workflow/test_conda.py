@@ -26,7 +26,7 @@ GRID = {
     "defaults": SMALL_DEFAULTS,
     "cases": {"a": SMALL | {"model": "I2V-A14B", "size": "32*32", "image": IMAGE}},
 }
-RULES = ("fidelity", "tabulate", "tabulate_kernels", "report", "page", "outcome", "plots")
+RULES = ("tabulate", "report", "page", "outcome")
 REPORT = {(rule, "") for rule in RULES}
 
 
@@ -128,7 +128,7 @@ def test_a_changed_environment_is_made_and_what_depends_on_it_runs_again(copied:
     assert run(copied, conda, "--dry-run").jobs == REPORT
     again = run(copied, conda, "results/tables/cases.csv")
     assert again.code == 0, again.output
-    assert again.jobs == {("fidelity", ""), ("tabulate", "")}
+    assert again.jobs == {("tabulate", "")}
     assert holds(environment_of(copied, "report"), "psutil")
     edit(copied, "measure", lambda text: re.sub("psutil=.*", "psutil=7.2.1", text))
     assert run(copied, conda, "--dry-run").jobs == REPORT | {("measure", "a")}

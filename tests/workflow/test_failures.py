@@ -124,7 +124,7 @@ def test_every_case_is_tried_and_the_report_is_complete(project: Project, run: R
     report = project.read("results/report.md")
     for case in CASES:
         assert f"## Case: {case}\n" in report
-        assert case in project.read(f"results/plots/cases/{case}/pictures.json")
+        assert case in project.read(f"results/plots/cases/{case}/timeline.svg")
     assert "**Ended with status oom in TI2V_Preprocess**" in report
     assert "**Ended with status timeout in Process_Startup**: ended after timeout\\_s = 1 s" in report
 
@@ -190,7 +190,7 @@ def test_a_prompt_of_a_megabyte_is_shown_in_short_with_its_length(project: Proje
 
 
 def test_the_next_run_tries_only_the_failed_cases_again(project: Project, run: Run) -> None:
-    report = {("fidelity", ""), ("tabulate", ""), ("report", ""), ("page", ""), ("outcome", ""), ("plots", "")}
+    report = {("tabulate", ""), ("report", ""), ("page", ""), ("outcome", "")}
     failed = {("measure", "c_too_slow"), ("measure", "d_broken")}
     lost = {("measure", "e_lost")}
     assert project.plan() == failed | lost | report

@@ -15,8 +15,8 @@ from conftest import ROOT, SMALL, DefaultGrid, Project
 GRID = yaml.safe_load((ROOT / "config/config.yaml").read_text("utf-8"))
 CASES = list(GRID["cases"])
 A, B = CASES[:2]
-TEXTS = {("report", ""), ("plots", ""), ("page", ""), ("outcome", "")}
-REPORT = TEXTS | {("fidelity", ""), ("tabulate", "")}
+TEXTS = {("report", ""), ("page", ""), ("outcome", "")}
+REPORT = TEXTS | {("tabulate", "")}
 PACKAGE = "workflow/scripts/wanbench"
 EDITED = "\nEDITED = True\n"
 
@@ -111,11 +111,8 @@ def test_a_change_of_the_grid(project: Project, change: Callable[[dict], object]
             TEXTS,
         ),
         # The one judges cases, and tables hold the estimate of the other.
-        (
-            {f"{PACKAGE}/trace/verdict.py": EDITED, f"{PACKAGE}/estimate/memory.py": EDITED},
-            REPORT | {("tabulate_kernels", "")},
-        ),
-        ({f"{PACKAGE}/plots/timeline.py": EDITED}, {("plots", ""), ("page", ""), ("outcome", "")}),
+        ({f"{PACKAGE}/trace/verdict.py": EDITED, f"{PACKAGE}/estimate/memory.py": EDITED}, REPORT),
+        ({f"{PACKAGE}/plots/timeline.py": EDITED}, {("page", ""), ("outcome", "")}),
     ],
     ids=[
         "measuring code",
@@ -147,7 +144,7 @@ def test_a_changed_case_is_measured_and_the_others_are_not_touched(copied: Proje
     copied.write_grid(changed(lambda grid: grid["cases"][A].update(steps=6)))
     run = copied.snakemake("results/report.md")
     assert run.code == 0, run.output
-    assert run.jobs == {("measure", A), ("fidelity", ""), ("tabulate", ""), ("report", "")}
+    assert run.jobs == {("measure", A), ("tabulate", ""), ("report", "")}
     after = {file.name: (file.read_bytes(), file.stat().st_mtime_ns) for file in traces.iterdir()}
     assert [name for name in before if before[name] != after[name]] == [f"{A}.json"]
     assert "Step_5_Inference" in copied.read("results/report.md")
@@ -164,7 +161,7 @@ def test_what_snakemake_was_made_to_believe_and_a_trace_of_no_case_end_the_run_n
     run = copied.snakemake("--forcerun", "tabulate")
     assert run.code == 1
     assert run.output.count("Warning: results/traces has traces, and .snakemake has no record of them") == 1
-    assert run.jobs == REPORT - {("fidelity", "")}
+    assert run.jobs == REPORT
     assert f"{A}: excluded: results/traces/{A}.json: digests.case_sha256: measured with other settings" in run.output
     # The report was written all the same.
     report = copied.read("results/report.md").replace("\\", "")
@@ -179,9 +176,9 @@ def test_what_snakemake_was_made_to_believe_and_a_trace_of_no_case_end_the_run_n
     subprocess.run(command, shell=True, cwd=copied.folder, check=True)
     after = copied.snakemake("--dry-run")
     # The videos of the other cases were compared before.
-    assert after.jobs == REPORT - {("fidelity", "")}
+    assert after.jobs == REPORT
     assert "no cases for these traces" not in after.output
     # Back in the grid, the kept trace is still that of its case.
     copied.write_grid(GRID)
     shutil.move(copied.folder / f"results/aside/traces/{B}.json", copied.folder / "results/traces")
-    assert copied.plan() == REPORT - {("fidelity", "")}
+    assert copied.plan() == REPORT

@@ -44,7 +44,7 @@ def asked(resource):
 
 
 # Beside kept traces there can be their grid, which may have cases without any, and their figures of fidelity.
-KEPT_BESIDE = {"grid": "grid.yaml", "fidelity": "tables/fidelity.csv"}
+KEPT_BESIDE = {"grid": "grid.yaml", "fidelity": "fidelity.csv"}
 CASE_TRACES = expand("results/traces/{case}.json", case=CASES)
 
 
@@ -67,11 +67,17 @@ def traces(wildcards):
     return kept
 
 
+def profiles(wildcards):
+    """The profiles that there are: a report does not ask for any."""
+    kept = wildcards.folder != "results"
+    files = sorted(Path(wildcards.folder, "kernels").glob("*.json.gz" if kept else "*.json"))
+    return [str(file) for file in files if kept or file.stem in CASES]
+
+
 def tabulated(wildcards):
-    if wildcards.folder == "results":
-        return {"traces": traces(wildcards), "fidelity": ["results/tables/fidelity.csv"]}
+    found = {"traces": traces(wildcards), "profiles": profiles(wildcards)}
     kept = {name: Path(wildcards.folder, file) for name, file in KEPT_BESIDE.items()}
-    return {"traces": traces(wildcards)} | {name: [str(file)] for name, file in kept.items() if file.exists()}
+    return found | {name: [str(file)] for name, file in kept.items() if file.exists()}
 
 
 def of_grid(wildcards):
@@ -88,13 +94,6 @@ def compared_traces(wildcards):
 
 def asked_gpu(wildcards):
     return GPU or refuse(f"predict: no GPU; allowed: --config gpu=NAME, of {', '.join(known_gpus())}")
-
-
-def profiles(wildcards):
-    """The profiles that there are: a report does not ask for any."""
-    kept = wildcards.folder != "results"
-    files = sorted(Path(wildcards.folder, "kernels").glob("*.json.gz" if kept else "*.json"))
-    return [str(file) for file in files if kept or file.stem in CASES]
 
 
 def tune_options(wildcards):

@@ -21,22 +21,6 @@ rule profile:
         "../scripts/profile_case.py"
 
 
-rule tabulate_kernels:
-    input:
-        profiles=profiles,
-    output:
-        csv=expand("{{folder}}/tables/{table}.csv", table=["kernels", "longest_kernels"]),
-        parquet=expand("{{folder}}/tables/{table}.parquet", table=["kernels", "longest_kernels"]),
-    log:
-        "logs/{folder}/tabulate_kernels.log",
-    conda:
-        "../../envs/report.yaml"
-    params:
-        **made_with("tabulate_kernels.py"),
-    script:
-        "../scripts/tabulate_kernels.py"
-
-
 # On several GPUs, the others' kernels would be missing.
 rule kernels:
     input:

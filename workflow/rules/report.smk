@@ -1,26 +1,7 @@
-TABLES = ["cases", "stages", "details", "excluded"]
+TABLES = ["cases", "stages", "details", "excluded", "fidelity", "kernels", "longest_kernels"]
 JUDGED = ["findings", "settings"]
+PAGE_TABLES = ["cases", "stages", "settings", "kernels", "excluded", "findings", "longest_kernels"]
 PICTURES = ["stage_times", "time_memory", "energy"]
-
-
-# Of traces that are kept nobody has the frames: where they were measured, it was kept with them.
-rule fidelity:
-    input:
-        CASE_TRACES,
-    output:
-        csv=shown("results/tables/fidelity.csv", "Tables", table="fidelity"),
-        parquet="results/tables/fidelity.parquet",
-    log:
-        "logs/results/fidelity.log",
-    conda:
-        "../../envs/report.yaml"
-    threads: 4
-    params:
-        **made_with("compare_videos.py"),
-        expected=value_digest(EXPECTED),
-        limits=LIMITS,
-    script:
-        "../scripts/compare_videos.py"
 
 
 rule tabulate:
@@ -44,7 +25,7 @@ rule tabulate:
 
 rule report:
     input:
-        **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, "kernels"]},
+        **{table: f"{{folder}}/tables/{table}.parquet" for table in TABLES},
     output:
         report="{folder}/report.md",
         csv=[shown(f"{{folder}}/tables/{table}.csv", "Tables", table=table) for table in JUDGED],
@@ -61,13 +42,13 @@ rule report:
         "../scripts/write_report.py"
 
 
-rule plots:
+rule page:
     input:
-        **{table: f"{{folder}}/tables/{table}.parquet" for table in ("cases", "stages", "settings", "kernels")},
+        **{table: f"{{folder}}/tables/{table}.parquet" for table in PAGE_TABLES},
         traces=traces,
     output:
+        page=shown("{folder}/report.html", "Report", report="all cases"),
         svg=[shown(f"{{folder}}/plots/{name}.svg", "All cases", picture=name) for name in PICTURES],
-        words="{folder}/plots/pictures.json",
         cases=report(
             directory("{folder}/plots/cases"),
             "../report/case_pictures.rst",
@@ -76,27 +57,10 @@ rule plots:
             patterns=["{case}/{picture}.svg"],
         ),
     log:
-        "logs/{folder}/plots.log",
-    conda:
-        "../../envs/report.yaml"
-    threads: 4
-    params:
-        **made_with("draw_plots.py"),
-    script:
-        "../scripts/draw_plots.py"
-
-
-rule page:
-    input:
-        **{table: f"{{folder}}/tables/{table}.parquet" for table in [*TABLES, *JUDGED, "kernels", "longest_kernels"]},
-        words="{folder}/plots/pictures.json",
-        drawn=["{folder}/plots/cases", *expand("{{folder}}/plots/{picture}.svg", picture=PICTURES)],
-    output:
-        shown("{folder}/report.html", "Report", report="all cases"),
-    log:
         "logs/{folder}/page.log",
     conda:
         "../../envs/report.yaml"
+    threads: 4
     params:
         **made_with("write_page.py"),
         thresholds=THRESHOLDS,

@@ -3,17 +3,32 @@
 import gzip
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from wanbench.analysis.collect import case_of
 from wanbench.registry.metrics import KERNEL_COLUMNS, LONGEST_COLUMNS
 from wanbench.registry.settings import SETTINGS
 
 # Those whose operations the measured rate is for.
 _OF_16_BITS = ("attention", "matmul")
+
+
+def profiles_of(files: Iterable[Path], case_sha256: Mapping[str, str] | None) -> list[tuple[str, dict[str, Any]]]:
+    """Profiles by the names of their cases, but those of other settings than the case has now, which are named.
+
+    Args:
+        case_sha256: of each case as it is now; None for profiles that stand for themselves.
+    """
+    profiles = [(case_of(file), read_profile(file)) for file in files]
+    stale = {case for case, profile in profiles if case_sha256 and case_sha256[case] != profile["case_sha256"]}
+    for case in sorted(stale):
+        print(f"results/kernels/{case}.json is of other settings; snakemake kernels makes it again", file=sys.stderr)
+    return [(case, profile) for case, profile in profiles if case not in stale]
 
 
 def read_profile(file: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import re
 import textwrap
 from collections.abc import Mapping
@@ -32,6 +31,15 @@ class Picture:
     caption: str
 
 
+@dataclass(frozen=True)
+class SavedPicture:
+    """A picture as an SVG, with its words."""
+
+    svg: str
+    alt: str
+    caption: str
+
+
 def case_title(case: Mapping[str, Any]) -> str:
     """The name of a case, and how it ended where that was not well."""
     if case["status"] == OK:
@@ -48,20 +56,22 @@ def notice(title: str, text: str) -> Picture:
     return Picture(figure, f"{title}: {text}", "")
 
 
-def save(pictures: Mapping[str, Picture], folder: Path) -> None:
-    """Each picture as SVG, and the words of all in `pictures.json`: alt and caption by file stem.
+def save(pictures: Mapping[str, Picture], folder: Path) -> list[SavedPicture]:
+    """Each picture as an SVG file, which `snakemake --report` shows.
 
     Args:
         pictures: by the stem of their files.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    saved = []
     for stem, picture in pictures.items():
         text = io.StringIO()
         # Without a date and a version the same figures give the same bytes.
         picture.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-        write_atomically(folder / f"{stem}.svg", _with_jpegs(_shortened(text.getvalue())))
-    words = {stem: {"alt": picture.alt, "caption": picture.caption} for stem, picture in pictures.items()}
-    write_atomically(folder / "pictures.json", json.dumps(words, indent=1, ensure_ascii=False) + "\n")
+        svg = _with_jpegs(_shortened(text.getvalue()))
+        write_atomically(folder / f"{stem}.svg", svg)
+        saved.append(SavedPicture(svg, picture.alt, picture.caption))
+    return saved
 
 
 def _with_jpegs(svg: str) -> str:

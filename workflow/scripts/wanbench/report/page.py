@@ -2,17 +2,15 @@
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from wanbench.plots.picture import SavedPicture
 from wanbench.report.kernel_section import longest_kernels
 from wanbench.report.render import ENVIRONMENT, TEMPLATES, rendered
 
@@ -22,46 +20,21 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table")
 _MOST_UNBROKEN = 16
 
 
-@dataclass(frozen=True)
-class PagePicture:
-    """A picture as an SVG.
-
-    Attributes:
-        case: that it is of; None for all of them.
-        caption: empty where there was nothing to draw, which `alt` explains by itself.
-    """
-
-    case: str | None
-    svg: str
-    alt: str
-    caption: str
-
-    @property
-    def uri(self) -> Markup:
-        """As an image, so that its ids are its own; escaped for an attribute and for a URI, and no more than that."""
-        escaped = {"%": "%25", "#": "%23", '"': "%22", "&": "&amp;", "\n": " "}
-        return Markup("data:image/svg+xml," + self.svg.translate(str.maketrans(escaped)))
-
-
-def read_pictures(folder: Path, cases: Sequence[str]) -> list[PagePicture]:
-    """The pictures in a folder of plots: those of all cases, then those of each."""
-    places = [(None, folder), *((case, folder / "cases" / case) for case in cases)]
-    return [
-        PagePicture(case, (place / f"{stem}.svg").read_text("utf-8"), words["alt"], words["caption"])
-        for case, place in places
-        for stem, words in json.loads((place / "pictures.json").read_text("utf-8")).items()
-    ]
+def data_uri(svg: str) -> Markup:
+    """An SVG as an image, so that its ids are its own; escaped for an attribute and a URI, and no more than that."""
+    escaped = {"%": "%25", "#": "%23", '"': "%22", "&": "&amp;", "\n": " "}
+    return Markup("data:image/svg+xml," + svg.translate(str.maketrans(escaped)))
 
 
 def to_page(
     view: Mapping[str, Any],
-    pictures: Sequence[PagePicture],
+    pictures: Mapping[str | None, Sequence[SavedPicture]],
     longest: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> str:
     """The text of the file.
 
     Args:
-        pictures: in the order in which they are shown.
+        pictures: by case, and under None those of all cases, in the order in which they are shown.
         longest: rows of the table of longest kernels, by case.
     """
     script = (TEMPLATES / "report.js").read_text("utf-8")
@@ -74,13 +47,14 @@ def to_page(
         answer=[_card(row) for row in view["answer"]],
         answer_lines=to_html(rendered("answer_lines.md.j2", view=view)),
         texts=texts,
-        pictures=[picture for picture in pictures if picture.case is None],
+        pictures=pictures.get(None, []),
+        data_uri=data_uri,
         cases=[
             {
                 "name": case["row"]["case"],
                 "html": to_html(rendered("case.md.j2", case=case), within=case_anchor(case["row"]["case"])),
                 "longest": to_html(longest_kernels((longest or {}).get(case["row"]["case"], []))),
-                "pictures": [picture for picture in pictures if picture.case == case["row"]["case"]],
+                "pictures": pictures.get(case["row"]["case"], []),
             }
             for case in view["cases"]
         ],

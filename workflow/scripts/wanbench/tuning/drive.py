@@ -127,11 +127,11 @@ class Tuning:
         return answer
 
     def _loss(self, name: str, baseline: str) -> Mapping[str, Any]:
-        """Figures of a trial beside the first one that ran, from a run of rule fidelity for these two alone."""
+        """Figures of a trial beside the first one that ran, from a run of rule tabulate for these two alone."""
         table = self.folder / "results/tables/fidelity.csv"
         table.unlink(missing_ok=True)
         pair = {each: self._settings[each] for each in (baseline, name)}
-        self._snakemake(str(table.relative_to(self.folder)), "pair.yaml", pair, "--allowed-rules", "fidelity")
+        self._snakemake(str(table.relative_to(self.folder)), "pair.yaml", pair, "--allowed-rules", "tabulate")
         if not table.exists():
             return {}
         return pd.read_csv(table, encoding="utf-8-sig").set_index("case").to_dict("index").get(name, {})

@@ -10,7 +10,7 @@ read that one Python writes otherwise than the next, so that the digest is the s
 
 import ast
 import hashlib
-import os
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -29,6 +29,21 @@ NOT_MEASURED = (
 _SHOWN_ONLY = frozenset({"label", "meaning", "empty"})
 
 _NOT_COUNTED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+_COUNTED_FIELDS = {
+    kind: [name for name in kind._fields if name not in _NOT_COUNTED]
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
+_WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@dataclass(frozen=True)
+class _Code:
+    """A file of Python: what it says, the modules that it imports, and the strings in it."""
+
+    text: bytes
+    imports: set[str]
+    strings: set[str]
 
 
 def closure(script: Path, exempt: tuple[str, ...] = ()) -> list[Path]:
@@ -57,8 +72,8 @@ def code_digest(script: Path, exempt: tuple[str, ...] = ()) -> str:
     sha256 = hashlib.sha256()
     for file in closure(script, exempt):
         name = file.relative_to(script.parents[1]).as_posix()
-        is_shown = not exempt or file.parent.name != "registry"
-        content = _code(file, is_shown) if file.suffix == ".py" else file.read_bytes()
+        shown_too = not exempt or file.parent.name != "registry"
+        content = _code(file, shown_too).text if file.suffix == ".py" else file.read_bytes()
         for part in (name.encode(), content):
             sha256.update(len(part).to_bytes(8, "big") + part)
     return sha256.hexdigest()[:16]
@@ -67,62 +82,57 @@ def code_digest(script: Path, exempt: tuple[str, ...] = ()) -> str:
 @cache
 def _named_by(file: Path, root: Path) -> frozenset[Path]:
     """The files that a file of Python imports or names."""
-    modules: set[str] = set()
-    strings: set[str] = set()
-    for node in ast.walk(_tree(file)):
-        if isinstance(node, ast.Import):
-            modules.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            modules.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            strings.add(node.value)
-    modules = {name for name in modules | strings if name.startswith(f"{PACKAGE}.")}
+    code = _code(file, True)
+    modules = {name for name in code.imports | code.strings if name.startswith(f"{PACKAGE}.")}
     named = {path for name in modules for path in _files_of_module(root, name)}
     for folder in (file.parent, root.parent / "schemas"):
-        beside = set(os.listdir(folder)) if folder.is_dir() else set()
-        for path in (folder / name for name in strings if name.split("/")[0] in beside):
+        beside = _names_in(folder)
+        for path in (folder / name for name in code.strings if name.split("/", 1)[0] in beside):
             files = path.rglob("*") if path.is_dir() else [path]
             named |= {path for path in files if path.is_file() and path.suffix not in (".py", ".pyc")}
     return frozenset(named)
 
 
+@cache
+def _names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+
+
+@cache
 def _files_of_module(root: Path, name: str) -> list[Path]:
     """The file of a module and those of the packages around it."""
-    parts = name.split(".")
-    paths = [root.joinpath(*parts[:end]) for end in range(1, len(parts) + 1)]
-    files = [file for path in paths for file in (path / "__init__.py", path.with_suffix(".py"))]
-    return [file for file in files if file.is_file()]
+    around, _, _ = name.rpartition(".")
+    path = root.joinpath(*name.split("."))
+    files = [file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()]
+    return [*_files_of_module(root, around), *files] if around else files
 
 
 @cache
-def _tree(file: Path) -> ast.Module:
-    """What a file of Python says, without docstrings."""
-    tree = ast.parse(file.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [statement for statement in node.body if not _is_text(statement)]
-    return tree
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-@cache
-def _code(file: Path, is_shown: bool) -> bytes:
-    """A file of Python as text: of each node its kind, and the names and values of its fields that are not empty."""
+def _code(file: Path, shown_too: bool) -> _Code:
+    """What a file says as text: of each node its kind, and the names and values of its fields that are not empty."""
     parts: list[str] = []
+    imports: set[str] = set()
+    strings: set[str] = set()
 
     def write(value: object) -> None:
         if isinstance(value, ast.AST):
-            parts.append(type(value).__name__)
-            for name in value._fields:
+            kind = type(value)
+            parts.append(kind.__name__)
+            if kind is ast.Import:
+                imports.update(alias.name for alias in value.names)
+            elif kind is ast.ImportFrom:
+                imports.update(f"{value.module}.{alias.name}" for alias in value.names)
+            elif kind is ast.Constant and isinstance(value.value, str):
+                strings.add(value.value)
+            for name in _COUNTED_FIELDS[kind]:
                 field = getattr(value, name, None)
-                if name in _NOT_COUNTED or field is None or field == []:
+                if field is None or field == []:
                     continue
-                if isinstance(value, ast.JoinedStr):
+                if name == "body" and kind in _WITH_DOCSTRING:
+                    field = [statement for statement in field if not _is_text(statement)]
+                elif name == "values" and kind is ast.JoinedStr:
                     field = _joined(field)
-                elif isinstance(value, ast.Call) and name == "keywords" and not is_shown:
+                elif name == "keywords" and not shown_too:
                     field = [keyword for keyword in field if keyword.arg not in _SHOWN_ONLY]
                 parts.append(name)
                 write(field)
@@ -135,8 +145,12 @@ def _code(file: Path, is_shown: bool) -> bytes:
             # `repr` of a character that one Python can print and another cannot differs.
             parts.append(ascii(value))
 
-    write(_tree(file))
-    return "\n".join(parts).encode()
+    write(ast.parse(file.read_bytes()))
+    return _Code("\n".join(parts).encode(), imports, strings)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _joined(values: list[ast.expr]) -> list[ast.expr | str]:
