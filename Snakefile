@@ -12,7 +12,6 @@ configfile: str(named_path(GRID_FILE))
 report: "workflow/report/workflow.rst"
 
 
-include: "workflow/rules/place.smk"
 include: "workflow/rules/hooks.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/measure.smk"
@@ -30,7 +29,6 @@ localrules:
     report,
     page,
     outcome,
-    comparison,
     compare,
     tune,
 

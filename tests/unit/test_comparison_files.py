@@ -13,7 +13,7 @@ from example_cases import tiny_case
 from measured_cases import kept_videos
 from reports import read_back
 from traces import GPU, HOST, LIMITS, records, trace_of, write
-from wanbench.compare.baseline import baseline_digest, baseline_files
+from wanbench.compare.baseline import baseline_files
 from wanbench.compare.change_verdict import compared_runs
 from wanbench.compare.export import as_json
 from wanbench.compare.sides import side_of
@@ -117,16 +117,6 @@ def test_a_run_is_no_baseline_of_itself_and_a_case_stands_once(tmp_path: Path) -
     file.with_name("a.json.gz").write_bytes(b"")
     with pytest.raises(InputError, match=r"a\.json and a\.json\.gz are the same case"):
         baseline_files(tmp_path / "results", tmp_path / "other")
-
-
-def test_the_digest_of_a_baseline_follows_its_content(tmp_path: Path) -> None:
-    file = tmp_path / "a.json"
-    file.write_text("1")
-    before = baseline_digest([file])
-    file.touch()
-    assert baseline_digest([file]) == before
-    file.write_text("2")
-    assert baseline_digest([file]) != before
 
 
 @pytest.mark.parametrize(

@@ -341,7 +341,7 @@ def test_the_spread_of_steps_is_half_their_range(tmp_path: Path) -> None:
 
 def tuning(folder: Path, program: str, **options: Any) -> Tuning:
     """A tuning in which a program stands in for Snakemake, with the target as its argument."""
-    return Tuning(goal(**options), folder, [sys.executable, "-c", program], [], {"measure": "m", "env": "e"}, LIMITS)
+    return Tuning(goal(**options), folder, [sys.executable, "-c", program], {"measure": "m", "env": "e"}, LIMITS)
 
 
 def test_a_trial_without_a_trace_ends_the_tuning_with_what_its_log_says(tmp_path: Path) -> None:

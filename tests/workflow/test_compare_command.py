@@ -11,7 +11,7 @@ import pytest
 from conftest import DefaultGrid, Project
 from traces import change
 
-COMPARISON = {("comparison", ""), ("compare", "")}
+COMPARISON = {("compare", "")}
 A, B = "5B_64p", "5B_64p_offload_model"
 
 

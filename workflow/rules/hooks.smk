@@ -1,24 +1,35 @@
 # What a run says and checks beside its jobs, where it was started: jobs on other machines have no hooks.
 
+import atexit
+
 from snakemake.exceptions import WorkflowError
 
-from wanbench.cases.messages import of_no_case, of_no_gpu, of_no_records
+from wanbench.cases.messages import of_no_case, of_no_gpu, of_no_records, of_unwritable
+from wanbench.cases.project_folder import share_records
 from wanbench.cases.scale import is_full_scale
 from wanbench.estimate.machine import this_machine
 from wanbench.measure.failures import failed_in_run
+from wanbench.util.paths import unwritable
 
 TRACED = {file.stem for file in Path("results/traces").glob("*.json")}
 OTHER_TRACES = sorted(f"results/traces/{name}.json" for name in TRACED.difference(CASES))
-
-
-def warn(message):
-    print(f"Warning: {visible(message)}", file=sys.stderr)
-
-
-if TRACED and not any(Path(".snakemake/metadata").glob("*")):
-    warn(of_no_records())
+if TRACED and not any(RECORDS.glob("metadata/*")):
+    print(f"Warning: {of_no_records()}", file=sys.stderr)
 if OTHER_TRACES:
-    warn(of_no_case(OTHER_TRACES, GRID_FILE))
+    print(f"Warning: {visible(of_no_case(OTHER_TRACES, GRID_FILE))}", file=sys.stderr)
+# Not in onsuccess: after that, Snakemake deletes the folder of locks.
+atexit.register(share_records, RECORDS)
+
+
+@cache
+def check_writable():
+    """Where functions of rules are called, it is known whether this is a dry run, which writes next to nothing."""
+    folders = unwritable([".snakemake", "results", "logs"])
+    if folders and not workflow.dryrun:
+        refuse(of_unwritable(folders))
+    if folders:
+        # An internal of Snakemake, which would keep there what a dry run saw of files.
+        workflow.persistence.iocache_path = str(workflow.snakemake_tmp_dir)
 
 
 # Internals of Snakemake: only its plan knows which cases will be measured, and whether here. Were that found out in

@@ -1,14 +1,17 @@
-# What rules ask for: of a case, and of a folder, which is `results`, or results/reference/MACHINE with traces that were
-# measured elsewhere and are kept.
-
-from dataclasses import asdict
-from functools import cache
+# What rules ask for: of a case, and of a folder, which is `results`, or results/reference/MACHINE with kept traces.
 
 from wanbench.cases.messages import of_no_checkpoint
 from wanbench.cases.schema import nearest
 from wanbench.estimate.gpu_facts import known_gpus
 from wanbench.measure.failures import asked_resources
 
+
+wildcard_constraints:
+    case="[A-Za-z0-9_][A-Za-z0-9_.+-]*",
+    folder="results(/reference/[A-Za-z0-9_][A-Za-z0-9_.+-]*)?",
+
+
+CASE_TRACES = expand("results/traces/{case}.json", case=CASES)
 # Slurm ends a job after its `runtime`. An internal of Snakemake: in an interactive session there is a Slurm job as well.
 config["job_ends_in_time"] = workflow.remote_exec and "SLURM_JOB_ID" in os.environ
 
@@ -29,42 +32,24 @@ def failed_attempts(wildcards):
     return FAILURES[wildcards.case].failed_attempts if wildcards.case in FAILURES else 0
 
 
-@cache
-def resources_of_attempt(case, attempt):
-    asked = asked_resources(Path("results"), CASES[case], FAILURES.get(case), attempt)
-    # Stock diffusers exports, moves and compiles on all cores that it may use, and nodes commonly have as many a GPU.
-    return asdict(asked) | {"cpus": 8 * CASES[case].gpus, "attempt": attempt}
-
-
 def asked(resource):
     def ask(wildcards, attempt):
-        return resources_of_attempt(wildcards.case, attempt)[resource]
+        case, failure = CASES[wildcards.case], FAILURES.get(wildcards.case)
+        return getattr(asked_resources(Path("results"), case, failure, attempt), resource)
 
     return ask
-
-
-# Beside kept traces there can be their grid, which may have cases without any, and their figures of fidelity.
-KEPT_BESIDE = {"grid": "grid.yaml", "fidelity": "fidelity.csv"}
-CASE_TRACES = expand("results/traces/{case}.json", case=CASES)
 
 
 def made_with(script):
     return {"code_digest": code_digest(SCRIPTS / script), "env_digest": REPORT_ENV}
 
 
-def shown(file, category, **labels):
-    """A file for `snakemake --report`, with the caption of its name."""
-    return report(file, f"../report/{Path(file).stem}.rst", category, labels=labels)
-
-
 def traces(wildcards):
     check_writable()
-    if wildcards.folder == "results":
-        return CASE_TRACES
     kept = sorted(str(file) for file in Path(wildcards.folder, "traces").glob("*.json.gz"))
-    if not kept:
+    if not kept and wildcards.folder != "results":
         refuse(f"{wildcards.folder}/traces: no traces; allowed: a folder with *.json.gz files")
-    return kept
+    return CASE_TRACES if wildcards.folder == "results" else kept
 
 
 def profiles(wildcards):
@@ -74,10 +59,14 @@ def profiles(wildcards):
     return [str(file) for file in files if kept or file.stem in CASES]
 
 
-def tabulated(wildcards):
-    found = {"traces": traces(wildcards), "profiles": profiles(wildcards)}
-    kept = {name: Path(wildcards.folder, file) for name, file in KEPT_BESIDE.items()}
-    return found | {name: [str(file)] for name, file in kept.items() if file.exists()}
+def kept_beside(name):
+    """Of kept traces: their grid, which may have cases without any, and their figures of fidelity, if these are there."""
+
+    def beside(wildcards):
+        file = Path(wildcards.folder, name)
+        return [str(file)] if file.exists() else []
+
+    return beside
 
 
 def of_grid(wildcards):
@@ -85,27 +74,20 @@ def of_grid(wildcards):
     return {"expected": value_digest(EXPECTED), "others": OTHER_TRACES} if wildcards.folder == "results" else None
 
 
-def compared_traces(wildcards):
-    check_writable()
-    if not BASELINE_FILES:
-        refuse("compare: no baseline; allowed: --config baseline=PATH")
-    return CASE_TRACES
-
-
 def asked_gpu(wildcards):
     return GPU or refuse(f"predict: no GPU; allowed: --config gpu=NAME, of {', '.join(known_gpus())}")
+
+
+def shown(file, category, **labels):
+    """A file for `snakemake --report`, with the caption of its name."""
+    return report(file, f"../report/{Path(file).stem}.rst", category, labels=labels)
+
+
+def compared_traces(wildcards):
+    check_writable()
+    return CASE_TRACES if BASELINE_FILES else refuse("compare: no baseline; allowed: --config baseline=PATH")
 
 
 def tune_options(wildcards):
     check_writable()
     return OPTIONS
-
-
-# Internals of Snakemake: runs in a folder of their own are to be as this one. A lock of ours keeps a second tuning off.
-def snakemake_options(wildcards):
-    options = ["--snakefile", str(Path(workflow.basedir, "Snakefile")), "--cores", "1", "--nolock"]
-    options += ["--resources", f"gpu={OPTIONS.get('gpus', 1)}"]
-    if config["software_deployment"] == "conda":
-        prefix = Path(workflow.deployment_settings.conda_prefix or RECORDS / "conda").absolute()
-        options += ["--sdm", "conda", "--conda-prefix", str(prefix)]
-    return options

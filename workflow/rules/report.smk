@@ -6,7 +6,10 @@ PICTURES = ["stage_times", "time_memory", "energy"]
 
 rule tabulate:
     input:
-        unpack(tabulated),
+        traces=traces,
+        profiles=profiles,
+        grid=kept_beside("grid.yaml"),
+        fidelity=kept_beside("fidelity.csv"),
     output:
         csv=[shown(f"{{folder}}/tables/{table}.csv", "Tables", table=table) for table in TABLES],
         parquet=expand("{{folder}}/tables/{table}.parquet", table=TABLES),

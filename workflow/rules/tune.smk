@@ -11,8 +11,9 @@ rule tune:
         "../../envs/report.yaml"
     params:
         options=tune_options,
-        command=[sys.executable, "-m", "snakemake"],
-        snakemake_options=snakemake_options,
+        command=[sys.executable, "-m", "snakemake", "--cores", "1", "--snakefile", workflow.main_snakefile],
+        # An internal of Snakemake.
+        conda_prefix=Path(workflow.deployment_settings.conda_prefix or RECORDS / "conda").absolute(),
         limits=LIMITS,
     script:
         "../scripts/tune.py"

@@ -1,4 +1,4 @@
-"""Rule comparison: the traces of this run beside those of a baseline."""
+"""Rule compare: the run beside a baseline; it fails where a case is worse or nothing could be compared."""
 
 import json
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from wanbench.util.job_entry import enter_job
 
-enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
+enter_job("envs/report.yaml", snakemake.config)
 
 import pandas as pd
 
@@ -14,27 +14,27 @@ from wanbench.analysis.tables import write_table
 from wanbench.compare.change_verdict import compared_runs
 from wanbench.compare.export import as_json
 from wanbench.compare.video_change import Videos, frames_beside
-from wanbench.report.render import comparison_markdown
+from wanbench.report.render import comparison_markdown, rendered
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 from wanbench.util.errors import InputError
 
-cases, excluded = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "excluded"))
-excluded = excluded.query("of_grid")
+cases, others = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "excluded"))
+excluded = others.query("of_grid").set_index("case")["reason"].to_dict()
+files, traces = list(snakemake.params.baseline_files), [Path(file) for file in snakemake.input.traces]
+videos = Videos(frames_beside(files[0]), Path("results/frames"), cases)
+limits = Limits(**snakemake.params.limits), snakemake.params.busy_machine_pct
+baseline = str(snakemake.params.baseline)
 try:
-    comparison = compared_runs(
-        str(snakemake.params.baseline),
-        list(snakemake.params.baseline_files),
-        [Path(file) for file in snakemake.input.traces],
-        dict(zip(excluded["case"], excluded["reason"])),
-        Limits(**snakemake.params.limits),
-        snakemake.params.busy_machine_pct,
-        Videos(frames_beside(snakemake.params.baseline_files[0]), Path("results/frames"), cases),
-        snakemake.threads,
-    )
+    comparison = compared_runs(baseline, files, traces, excluded, *limits, videos, snakemake.threads)
 except InputError as error:
     sys.exit(str(error))
-write_table(comparison.rows, Path(snakemake.output.csv), Path(snakemake.output.parquet))
-content = json.dumps(as_json(comparison), ensure_ascii=False, allow_nan=False, indent=1)
-write_atomically(Path(snakemake.output.json), content + "\n")
-write_atomically(Path(snakemake.output.markdown), comparison_markdown(comparison))
+write_table(comparison.rows, *(Path(f"results/tables/comparison.{kind}") for kind in ("csv", "parquet")))
+content, json_file, markdown = as_json(comparison), Path("results/comparison.json"), Path("results/comparison.md")
+write_atomically(json_file, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+write_atomically(markdown, comparison_markdown(comparison))
+errors, ending = (rendered(f"comparison_{part}.j2", **content).strip() for part in ("errors", "end"))
+Path(snakemake.log[0]).write_text(errors and f"{errors}\n", "utf-8")
+print(f"The comparison: {markdown}, {json_file}\nThe report: {snakemake.input.report}\n{ending}")
+if errors:
+    sys.exit(f"The comparison {markdown} is complete, but:\n{errors}")

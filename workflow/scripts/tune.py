@@ -19,8 +19,12 @@ from wanbench.util.errors import InputError
 goal = goal_of(snakemake.params.options)
 folder = Path("results/tune", goal.name)
 digests = {key: snakemake.config["expected"][key] for key in ("measure", "env")}
-command, options = snakemake.params.command, snakemake.params.snakemake_options
-tuning = Tuning(goal, folder, command, options, digests, Limits(**snakemake.params.limits))
+command = list(snakemake.params.command)
+if snakemake.config["software_deployment"] == "conda":
+    command += ["--sdm", "conda", "--conda-prefix", str(snakemake.params.conda_prefix)]
+# A lock of ours keeps a second tuning off. `--resources` takes all words up to the next option.
+command += ["--resources", f"gpu={snakemake.params.options.get('gpus', 1)}", "--nolock"]
+tuning = Tuning(goal, folder, command, digests, Limits(**snakemake.params.limits))
 try:
     result = result_of(goal, tuning.run(), tuning.took_s())
 except InputError as error:

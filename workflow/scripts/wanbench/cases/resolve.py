@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from wanbench.cases.checks import CHECKS, Settings, Unknown, check_effect
 from wanbench.cases.grid import expand_grid
 from wanbench.cases.scale import scale_written
 from wanbench.cases.schema import check, not_allowed, problems_of, shown
+from wanbench.cases.yaml_file import read_yaml
 from wanbench.models.facts import MODELS
 from wanbench.registry.settings import MODEL, ROWS
 from wanbench.util.digests import checkpoint_digest, sha256_of, sha256_of_file
@@ -25,6 +27,12 @@ _WRONG = object()
 _DEFAULTS = {row.key: row.default for row in ROWS if row.default is not MODEL and row.key != "model"}
 _CONDITIONAL = [row for row in ROWS if row.only_with]
 _REALS = [row for row in ROWS if row.type == "real"]
+
+
+def read_cases(file: str) -> dict[str, Case]:
+    """The cases of a grid file by name, sorted: another order in the file changes nothing. Errors: `resolve_cases`."""
+    cases = resolve_cases(read_yaml(named_path(file)), file)
+    return {case.name: case for case in sorted(cases, key=attrgetter("name"))}
 
 
 def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:

@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-from wanbench.util.digests import sha256_of_file, value_digest
 from wanbench.util.errors import InputError
 from wanbench.util.paths import named_path
 
@@ -37,8 +36,3 @@ def baseline_files(named: str | Path | None, own_results: Path) -> list[Path]:
         if other != file:
             raise InputError(f"baseline {path}: {other.name} and {file.name} are the same case; allowed: one of them")
     return traces
-
-
-def baseline_digest(files: list[Path]) -> str:
-    """Changes with the content and the names of the files, and not with their dates."""
-    return value_digest({file.name: sha256_of_file(file) for file in files})

@@ -30,15 +30,21 @@ _MEMORY_MARGIN = 1.25
 
 @dataclass(frozen=True)
 class Resources:
-    """Number of GPUs, host memory in 1e6 bytes and time in minutes."""
+    """Number of GPUs, host memory in 1e6 bytes and time in minutes; and which attempt of a run they are for."""
 
     gpus: int
     mem_mb: int
     runtime_min: int
+    attempt: int = 1
+
+    @property
+    def cpus(self) -> int:
+        """Stock diffusers exports, moves and compiles on all cores that it may use; nodes often have as many a GPU."""
+        return 8 * max(1, self.gpus)
 
 
-# An attempt that measures nothing, but writes the trace of one that left none.
-TO_RECORD_A_LOST_ATTEMPT = Resources(gpus=0, mem_mb=2000, runtime_min=10)
+# A run's second attempt measures nothing, but writes the trace of one that left none.
+TO_RECORD_A_LOST_ATTEMPT = Resources(gpus=0, mem_mb=2000, runtime_min=10, attempt=2)
 
 
 def resources_of(case: Case, earlier: tuple[Case, float] | None, last_failure: str | None) -> Resources:

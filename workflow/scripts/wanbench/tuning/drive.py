@@ -41,15 +41,13 @@ class Tuning:
     """A tuning in a folder.
 
     Attributes:
-        command: Snakemake.
-        options: its Snakefile and how software is deployed.
+        command: Snakemake with its Snakefile and how software is deployed; a target and other options may follow.
         digests: that a trace must have, `measure` and `env`.
     """
 
     goal: Goal
     folder: Path
     command: list[str]
-    options: list[str]
     digests: Mapping[str, str]
     limits: Limits
     _settings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -141,7 +139,7 @@ class Tuning:
         write_atomically(self.folder / grid, text)
         # An inner run counts failures for itself.
         environment = {key: value for key, value in os.environ.items() if key != "WANBENCH_RUN_ID"}
-        options = (*self.options, *options, "--directory", str(self.folder), "--config", f"grid={grid}")
+        options = (*options, "--directory", str(self.folder), "--config", f"grid={grid}")
         with (self.folder / _LOG).open("a", encoding="utf-8") as log:
             subprocess.run(
                 # The target first: some options take all words behind them.

@@ -1,0 +1,48 @@
+"""Where the project lies, and whose it is: another user of a checkout gets one line, and dry runs."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from wanbench.cases.messages import of_unwritable
+from wanbench.util.errors import InputError
+from wanbench.util.paths import temporary_folder, unwritable
+
+# Of thousands of jobs both need no more.
+_LEAST_FREE_BYTES = 1_000_000
+
+
+def check_folders(project: Path, records: Path) -> None:
+    """Refuse what Snakemake itself would end with a traceback for, even in a dry run.
+
+    Args:
+        records: Snakemake's own folder.
+
+    Raises:
+        InputError: braces in the project's path, no space on a disk, or records that this user may not read or make.
+    """
+    if {"{", "}"} & set(str(project)):
+        problem = "Snakemake takes braces in the path of a project for wildcards; allowed: without braces"
+        raise InputError(f"{project}: {problem}")
+    if not (records / "locks").is_dir() and unwritable([records.name]):
+        raise InputError(of_unwritable([records.name]))
+    # The records lie in the one. The solver of Snakemake's scheduler writes to the other, also where Python takes
+    # another folder since this one is full.
+    for folder, instead in ((".", "--directory"), (temporary_folder(), "TMPDIR")):
+        if os.path.isdir(folder) and shutil.disk_usage(folder).free < _LEAST_FREE_BYTES:
+            allowed = f"room there, or another {instead}"
+            raise InputError(f"{os.path.abspath(folder)}: no space left on its disk; allowed: {allowed}")
+    if any(not os.access(file, os.R_OK) for file in records.glob("metadata/*")):
+        raise InputError(of_unwritable([f"{records.name}/metadata"]))
+
+
+def share_records(records: Path) -> None:
+    """Leave what a dry run of those who may not write here reads: of it, Snakemake lets others read nothing."""
+    umask = os.umask(0)
+    os.umask(umask)
+    with suppress(OSError):
+        if records.is_dir():
+            (records / "locks").mkdir(exist_ok=True)
+        for file in records.glob("metadata/**/*"):
+            file.chmod((0o777 if file.is_dir() else 0o666) & ~umask)
