@@ -23,13 +23,13 @@ cases, others = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "e
 excluded = others.query("of_grid").set_index("case")["reason"].to_dict()
 files, traces = list(snakemake.params.baseline_files), [Path(file) for file in snakemake.input.traces]
 videos = Videos(frames_beside(files[0]), Path("results/frames"), cases)
-limits = Limits(**snakemake.params.limits), snakemake.params.busy_machine_pct
-baseline = str(snakemake.params.baseline)
+baseline, limits = str(snakemake.params.baseline), Limits(**snakemake.params.limits)
+busy_pct = snakemake.params.busy_machine_pct
 try:
-    comparison = compared_runs(baseline, files, traces, excluded, *limits, videos, snakemake.threads)
+    comparison = compared_runs(baseline, files, traces, excluded, limits, busy_pct, videos, snakemake.threads)
 except InputError as error:
     sys.exit(str(error))
-write_table(comparison.rows, *(Path(f"results/tables/comparison.{kind}") for kind in ("csv", "parquet")))
+write_table(comparison.rows, Path("results/tables/comparison.csv"), Path("results/tables/comparison.parquet"))
 content, json_file, markdown = as_json(comparison), Path("results/comparison.json"), Path("results/comparison.md")
 write_atomically(json_file, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
 write_atomically(markdown, comparison_markdown(comparison))

@@ -24,5 +24,5 @@ thresholds, prices = Thresholds(**snakemake.params.thresholds), Prices(**snakema
 findings = findings_of_table(found)
 view = view_of(cases, stages, excluded, settings, findings, thresholds, prices, read_published(), kernels)
 traces = [Path(file) for file in snakemake.input.traces]
-pictures = draw(cases, stages, settings, kernels, traces, Path(snakemake.wildcards.folder), snakemake.threads)
+pictures = draw(cases, stages, settings, kernels, traces, Path(snakemake.output.cases).parent, snakemake.threads)
 write_atomically(Path(snakemake.output.page), to_page(view, pictures, records_by_case(longest)))

@@ -121,6 +121,7 @@ def write_table(table: pd.DataFrame, csv: Path, parquet: Path) -> None:
     """
     harmless = {name: table[name].map(_cell, na_action="ignore") for name in table.select_dtypes("string").columns}
     text = table.assign(**harmless).to_csv(index=False)
+    csv.parent.mkdir(parents=True, exist_ok=True)
     csv.write_text(text, "utf-8" if text.isascii() else "utf-8-sig", newline="")
     table.to_parquet(parquet, index=False)
 

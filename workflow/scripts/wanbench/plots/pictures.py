@@ -27,21 +27,20 @@ def draw(
     settings: pd.DataFrame,
     kernels: pd.DataFrame,
     traces: Sequence[Path],
-    folder: Path,
+    plots: Path,
     processes: int = 1,
 ) -> dict[str | None, list[SavedPicture]]:
     """The pictures of each case, and under None those of all cases together.
 
     Args:
-        folder: of the results; pictures go to its `plots`, and `frames` has the kept frames of each case.
+        plots: where the pictures go. Beside it lies `frames`, with the kept frames of each case.
     """
     rows, stages_of, kernels_of = (records_by_case(table) for table in (cases, stages, kernels))
     trace_of = {case_of(file): file for file in traces}
-    plots = folder / "plots"
     # Also where there is no case.
     (plots / "cases").mkdir(parents=True, exist_ok=True)
     of_cases = map_in_processes(
-        partial(draw_case, frames=folder / "frames"),
+        partial(draw_case, frames=plots.parent / "frames"),
         [case for [case] in rows.values()],
         [stages_of.get(name, []) for name in rows],
         [kernels_of.get(name, []) for name in rows],
