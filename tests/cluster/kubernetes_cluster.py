@@ -1,8 +1,7 @@
-"""A stand-in for a Kubernetes cluster: an API server with the real rules for Jobs, and pods that are processes.
+"""A stand-in for a Kubernetes cluster: an API server that takes any Job, and pods that are processes.
 
-What is real: the requests of the executor plugin, the rules for what they may hold (`kubernetes_rules`), and the
-commands of the containers, which run here, each in an empty folder. What is not: images, isolation, scheduling, GPUs,
-limits.
+What is real: the requests of the executor plugin, and the commands of the containers, which run here, each in an empty
+folder. What is not: images, isolation, scheduling, GPUs, limits, and what a server refuses.
 """
 
 import base64
@@ -15,8 +14,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
-
-from kubernetes_rules import job_errors
 
 
 @dataclass
@@ -36,7 +33,7 @@ class Pod:
 
 @dataclass
 class Cluster:
-    """Accepted jobs by name, refusals, and the requests that no path was found for.
+    """Jobs by name, and the requests that no path was found for.
 
     Attributes:
         folder: where pods have their folders and logs.
@@ -48,7 +45,6 @@ class Cluster:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
-    refused: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
 
     def start(self) -> None:
@@ -98,10 +94,6 @@ class _Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         name = body["metadata"]["name"]
         if self._match(r"/apis/batch/v1/namespaces/\w+/jobs"):
-            if errors := job_errors(body):
-                self.cluster.refused += errors
-                self._fail(422, "Invalid", f'Job.batch "{name}" is invalid: {"; ".join(errors)}')
-                return
             self.cluster.jobs[name] = body
             self.cluster.run(body)
         elif self._match(r"/api/v1/namespaces/\w+/secrets"):
