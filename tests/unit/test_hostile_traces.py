@@ -251,7 +251,7 @@ def test_the_page_runs_its_own_script_and_no_other(tmp_path: Path) -> None:
 
 
 def test_no_rule_lets_a_name_out_of_its_folder() -> None:
-    text = (ROOT / "workflow/rules/common.smk").read_text("utf-8")
+    text = (ROOT / "workflow/rules/inputs.smk").read_text("utf-8")
     patterns = dict(re.findall(r'^    (case|folder)="(.*)",$', text, re.M))
     assert set(patterns) == {"case", "folder"}
     for pattern in patterns.values():
