@@ -247,7 +247,7 @@ def test_energy_names_the_cases_without_a_figure(tmp_path: Path) -> None:
     known = with_measures(records([1.0]), "Total_Execution|VAE_Decoding", {"energy_j": 2500.0}, case=full_case("known"))
     picture = energy(*grid(read_trace(write(tmp_path, known)), case_trace(tmp_path, full_case("unknown", steps=1))))
     assert "Without a figure: unknown" in texts(picture.figure)
-    assert picture.alt == "Energy by stage of 1 case, 2.50 to 2.50 kJ."
+    assert picture.alt == "Energy by stage of 1 case, 2.50 kJ."
     assert "2.50 kJ" in texts(picture.figure)
     (axes,) = picture.figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["known"]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from wanbench.analysis.breakdown import Row, breakdown
 from wanbench.analysis.tables import records_by_case
 from wanbench.plots import style
-from wanbench.plots.picture import Picture, notice
+from wanbench.plots.picture import WORDS, Picture, described, notice
 from wanbench.plots.segments import look_of
 from wanbench.plots.style import Look, rounded, shortened
 from wanbench.registry.stages import NOT_LEAVES, OK, TOTAL_EXECUTION, is_stage
@@ -22,27 +22,22 @@ _LOOKS = (
 _LABELS_IN, _ROW_IN = 2.5, 0.27
 _LONGEST_NAME = 36
 _LEAST_SHARE = 1e-3  # of a bar; less cannot be seen, and needs no place in the legend
-_TIMES = (
-    "Time by stage: of the first generation, or the median over the measured ones, without start-up of the process. "
-    "Weight transfers within other stages stand apart."
-)
-_ENERGY = "Energy by stage, over the same time. Stages too short for a figure are in unaccounted."
 
 
 def stage_times(cases: pd.DataFrame, stages: pd.DataFrame) -> Picture:
     """Where each case's Total_Execution went, in seconds."""
     parts = parts_of(cases, stages, "time_s")
     if parts.empty:
-        return notice("Time by stage", "No case has a usable trace.")
-    return _stacked("Time by stage", "Time (s)", "s", cases, parts, _TIMES)
+        return notice("Time by stage", WORDS.NO_TIME)
+    return _stacked("Time by stage", "Time (s)", "s", cases, parts)
 
 
 def energy(cases: pd.DataFrame, stages: pd.DataFrame) -> Picture:
     """Energy of each case's Total_Execution, in kJ; cases without a figure are named and have no bar."""
     parts = parts_of(cases, stages, "energy_j") / 1000
     if parts.empty:
-        return notice("Energy by stage", "No case has energy figures.")
-    return _stacked("Energy by stage", "Energy (kJ)", "kJ", cases, parts, _ENERGY)
+        return notice("Energy by stage", WORDS.NO_ENERGY)
+    return _stacked("Energy by stage", "Energy (kJ)", "kJ", cases, parts)
 
 
 def parts_of(cases: pd.DataFrame, stages: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -85,7 +80,7 @@ def _transfer_s(row: Row) -> float:
     return min(row.time_s, (row.loading_s or 0.0) + (row.offloading_s or 0.0))
 
 
-def _stacked(title: str, axis: str, unit: str, cases: pd.DataFrame, parts: pd.DataFrame, caption: str) -> Picture:
+def _stacked(title: str, axis: str, unit: str, cases: pd.DataFrame, parts: pd.DataFrame) -> Picture:
     totals = parts.sum(axis=1)
     looks = [look for look in _LOOKS if (parts[look.label] > _LEAST_SHARE * totals).any()]
     of_case = records_by_case(cases)
@@ -101,8 +96,7 @@ def _stacked(title: str, axis: str, unit: str, cases: pd.DataFrame, parts: pd.Da
     _draw_bars(axes, parts, looks, endings)
     axes.set_xlabel(axis)
     figure.text(0.1 / style.WIDTH_IN, 0.08 / figure.get_figheight(), "\n".join(lines), fontsize=8, va="bottom")
-    most = f", {rounded(totals.min())} to {rounded(totals.max())} {unit}" if totals.any() else ""
-    return Picture(figure, f"{title} of {len(parts)} case{'' if len(parts) == 1 else 's'}{most}.", caption)
+    return described(figure, WORDS.by_stage(title, unit, totals.tolist()))
 
 
 def _ending(case: Mapping[str, Any], total: float, unit: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from wanbench.plots import style
-from wanbench.plots.picture import Picture, case_title
+from wanbench.plots.picture import WORDS, Picture, described
 from wanbench.plots.style import Look
 from wanbench.registry.kernel_classes import KERNEL_CLASSES
 
@@ -23,7 +23,6 @@ _FILLS = {
     "gaps": (style.PALE, ""),
 }
 _LOOKS = {key: Look(KERNEL_CLASSES.get(key, "no kernel"), *fill) for key, fill in _FILLS.items()}
-_CAPTION = "Under the profiler. Where streams overlap, shares add up to more than 100 %."
 # Thinner than a line of the picture.
 _LEAST_PCT = 0.1
 
@@ -39,7 +38,7 @@ def kernel_bars(case: Mapping[str, Any], kernels: Sequence[Mapping[str, Any]]) -
     shown = [row for row in kernels if row["share_pct"] >= _LEAST_PCT]
     keys = [key for key in _LOOKS if key in {row["class"] for row in shown}]
     stages = list(dict.fromkeys(row["stage"] for row in kernels))
-    title = f"{case_title(case)}: kernels"
+    title = f"{WORDS.heading(case)}: kernels"
     top_in = 0.5 + style.legend_height_in(len(keys))
     figure = style.new_figure(top_in + 1.6, title)
     axes = style.place(figure, 1.6, top_in, 7.2, 1.1)
@@ -55,10 +54,6 @@ def kernel_bars(case: Mapping[str, Any], kernels: Sequence[Mapping[str, Any]]) -
     axes.set_xlim(0, max(100.0, *ends_pct.values()))
     axes.set_xlabel("Share of the time (%)")
     style.legend(figure, [_LOOKS[key] for key in keys], 0.4)
-    most = {stage: max((row for row in shown if row["stage"] == stage), key=_share) for stage in stages}
-    said = ", ".join(f"{stage} {_LOOKS[row['class']].label} {row['share_pct']:.0f} %" for stage, row in most.items())
-    return Picture(figure, f"Kernels of {case_title(case)}, the largest share of each: {said}.", _CAPTION)
-
-
-def _share(row: Mapping[str, Any]) -> float:
-    return row["share_pct"]
+    ascending = sorted(shown, key=lambda row: row["share_pct"])
+    largest = {row["stage"]: (_LOOKS[row["class"]].label, row["share_pct"]) for row in ascending}
+    return described(figure, WORDS.kernels(case, {stage: largest[stage] for stage in stages}))

@@ -7,14 +7,18 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from wanbench.plots.style import new_figure
-from wanbench.registry.stages import OK
+from wanbench.plots.style import new_figure, rounded
 from wanbench.trace.writer import write_atomically
+
+_ENVIRONMENT = Environment(undefined=StrictUndefined, trim_blocks=True)
+_ENVIRONMENT.filters["rounded"] = rounded
+# What pictures say: the macros of words.j2, as functions.
+WORDS = _ENVIRONMENT.from_string(Path(__file__).with_name("words.j2").read_text("utf-8")).module
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,10 @@ class SavedPicture:
     caption: str
 
 
-def case_title(case: Mapping[str, Any]) -> str:
-    """The name of a case, and how it ended where that was not well."""
-    if case["status"] == OK:
-        return case["case"]
-    reached = f" in {case['stage_reached']}" if case["stage_reached"] else ""
-    return f"{case['case']} (ended with status {case['status']}{reached})"
+def described(figure: Figure, words: str) -> Picture:
+    """A figure with what a macro says of it: the alternative text, and the caption in the last line."""
+    alt, _, caption = words.rpartition("\n")
+    return Picture(figure, alt, caption)
 
 
 def notice(title: str, text: str) -> Picture:

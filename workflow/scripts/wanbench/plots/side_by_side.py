@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from wanbench.analysis.fidelity import kept_numbers, read_frame
-from wanbench.plots.picture import Picture
+from wanbench.plots.picture import WORDS, Picture, described
 from wanbench.plots.style import WIDTH_IN, new_figure, place
 from wanbench.registry.settings import LOSSY
 
@@ -44,12 +44,7 @@ def side_by_side(case: Mapping[str, Any], frames: Path) -> Picture | None:
             f"difference, {times:.0f} times": np.repeat(apart[..., None] * times, 3, axis=2),
         },
     )
-    worst_db = case["psnr_worst_db"]
-    alt = f"Frame {number} of {case['case']} and of {case['baseline']}, and their difference: PSNR {worst_db:.1f} dB."
-    caption = (
-        f"The kept frame that differs most (PSNR {worst_db:.1f} dB). White is the greatest difference of a colour."
-    )
-    return Picture(figure, alt, f"{caption} The folder frames/CASE has them at full size.")
+    return described(figure, WORDS.side_by_side(case, number))
 
 
 def _drawn(title: str, images: Mapping[str, np.ndarray]) -> Any:

@@ -9,15 +9,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from wanbench.plots import style
-from wanbench.plots.picture import Picture, case_title, notice
+from wanbench.plots.picture import WORDS, Picture, described, notice
 from wanbench.plots.segments import StageRow, kind_of, look_of
-from wanbench.plots.style import rounded
 from wanbench.registry import stages as stage_names
 
 CaseRow = Mapping[str, Any]
-_CAPTION = (
-    "Medians over the measured generations. The dashed line is s/step, without the first and the expert-switch step."
-)
 _COLUMNS = ("step", "generation", "measured", "kind", "interrupted", "expert", "time_s", "loading_s")
 
 
@@ -55,10 +51,10 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture:
     Args:
         case, stages: its rows of the tables, None for what was not measured.
     """
-    title = f"{case_title(case)}: time of each step"
+    title = f"{WORDS.heading(case)}: time of each step"
     steps = steps_of(stages, case["warmup"])
     if steps.empty:
-        return notice(title, "No denoising step ran to its end.")
+        return notice(title, WORDS.NO_STEP)
     bars = bars_of(steps)
     looks = [look_of(stage_names.step_inference(0), expert) for expert in bars["expert"].unique()]
     looks += [style.LOADING] if bars["loading_s"].any() else []
@@ -73,8 +69,7 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture:
         axes.axhline(case["step_s"], color=style.BLACK, linestyle="--", linewidth=1)
     axes.set_ylim(0, 1.05 * max(bars["time_s"].max(), steps["time_s"].max()))
     style.legend(figure, looks, 0.4, marks)
-    typical = "" if case["step_s"] is None else f", {rounded(case['step_s'])} s/step"
-    return Picture(figure, f"Step times of {case_title(case)}: {len(bars)} steps{typical}.", _CAPTION)
+    return described(figure, WORDS.steps(case, len(bars)))
 
 
 def _marks(case: CaseRow, steps: pd.DataFrame) -> list[Line2D]:

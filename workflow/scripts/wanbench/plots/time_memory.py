@@ -11,7 +11,7 @@ from matplotlib.ticker import LogLocator, StrMethodFormatter
 from wanbench.analysis.settings_table import TRADE_OFF
 from wanbench.models.facts import MODELS
 from wanbench.plots import style
-from wanbench.plots.picture import Picture, notice
+from wanbench.plots.picture import WORDS, Picture, described, notice
 from wanbench.plots.style import rounded, shortened
 from wanbench.registry.metrics import WORKLOAD
 
@@ -20,10 +20,6 @@ _LONGEST_NAME = 40
 _LINE_IN, _GAP_IN, _TITLE_IN, _AXIS_IN = 0.145, 0.07, 0.35, 0.55
 _NEAR_IN = 0.12  # marks nearer than this lie on one another, and share a number
 _TITLE = "Time of one generation against peak GPU memory"
-_CAPTION = (
-    "Each point is a way to make the video, named at the right. Further down and to the left is better; blue, and bold "
-    "in the list, is what nothing else beats in both. Time is without initialisation and compilation. Logarithmic axes."
-)
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ def time_memory(settings: pd.DataFrame) -> Picture:
         if len(points := points_of(ways)) > 1:
             panels[f"{model} {task}, {size}, {frames} frames, {MODELS[model].steps} steps, {where}"] = points
     if not panels:
-        return notice(_TITLE, "No two full-scale cases made the same video on a GPU with different settings.")
+        return notice(_TITLE, WORDS.NO_WAYS)
     # Each point may need an entry of its own in the list, of two lines.
     heights_in = [max(1.6, (2 * _LINE_IN + _GAP_IN) * len(points)) for points in panels.values()]
     figure = style.new_figure(0.4 + sum(heights_in) + len(panels) * (_TITLE_IN + _AXIS_IN), _TITLE)
@@ -66,8 +62,7 @@ def time_memory(settings: pd.DataFrame) -> Picture:
     for (name, points), height_in in zip(panels.items(), heights_in):
         _draw_panel(figure, name, points, top_in + _TITLE_IN, height_in)
         top_in += _TITLE_IN + height_in + _AXIS_IN
-    ways = (f"{name}: {len(points)} settings" for name, points in panels.items())
-    return Picture(figure, f"{_TITLE}. {'; '.join(ways)}.", _CAPTION)
+    return described(figure, WORDS.time_memory(_TITLE, {name: len(points) for name, points in panels.items()}))
 
 
 def _draw_panel(figure: Figure, name: str, points: Sequence[Point], top_in: float, height_in: float) -> None:

@@ -7,17 +7,12 @@ from matplotlib.axes import Axes
 
 from wanbench.plots import style
 from wanbench.plots.panels import Counters, Panel, panels_of
-from wanbench.plots.picture import Picture, case_title
+from wanbench.plots.picture import WORDS, Picture, described
 from wanbench.plots.segments import Segment, StageRow, kind_of, segments_of
-from wanbench.plots.style import rounded
 from wanbench.registry.stages import TOTAL_EXECUTION
 
 _LEFT_IN, _WIDTH_IN = 0.75, 6.75
 _STAGES_IN, _GENERATIONS_IN, _PANEL_IN, _SPACE_IN, _BOTTOM_IN = 0.4, 0.22, 1.15, 0.14, 0.5
-_CAPTION = (
-    "Loading in a step is drawn in one piece from where it began, and other weight transfers not apart. Gaps were not "
-    "sampled. Points of long cases are means of neighbours, of memory the highest."
-)
 
 
 def timeline(case: Mapping[str, Any], stages: Sequence[StageRow], counters: Counters) -> Picture:
@@ -36,7 +31,8 @@ def timeline(case: Mapping[str, Any], stages: Sequence[StageRow], counters: Coun
     generations = _generations(stages, case["warmup"])
     stages_in = _STAGES_IN + (_GENERATIONS_IN if generations else 0)
     top_in = 0.5 + style.legend_height_in(len(looks))
-    figure = style.new_figure(top_in + stages_in + len(panels) * (_PANEL_IN + _SPACE_IN) + _BOTTOM_IN, case_title(case))
+    panels_in = len(panels) * (_PANEL_IN + _SPACE_IN)
+    figure = style.new_figure(top_in + stages_in + panels_in + _BOTTOM_IN, WORDS.heading(case))
     style.legend(figure, looks, 0.4)
     axes = style.place(figure, _LEFT_IN, top_in, _WIDTH_IN, stages_in)
     _draw_stages(axes, segments, generations, end_s - begin_s)
@@ -51,9 +47,7 @@ def timeline(case: Mapping[str, Any], stages: Sequence[StageRow], counters: Coun
         # At one place, which to find from the labels of all ticks would take a fifth of the time of a picture.
         each.yaxis.set_label_coords(-0.4 / _WIDTH_IN, 0.5)
     below[-1].set_xlabel("Time since the start of the process (s)")
-    below_them = "".join(f", {panel.name}" for panel in panels)
-    alt = f"Timeline of {case_title(case)}: {rounded(end_s)} s. Over time: stages{below_them}."
-    return Picture(figure, alt, _CAPTION)
+    return described(figure, WORDS.timeline(case, end_s, [panel.name for panel in panels]))
 
 
 def _generations(stages: Sequence[StageRow], warmup: int) -> list[tuple[str, float, float]]:
