@@ -19,14 +19,13 @@ from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.measure.outcome import Outcome
 from wanbench.plots import style
 from wanbench.plots.grid_bars import energy, parts_of, stage_times
-from wanbench.plots.panels import Panel, drawable, panels_of
 from wanbench.plots.picture import Picture, save
 from wanbench.plots.pictures import draw_case
 from wanbench.plots.segments import segments_of
 from wanbench.plots.side_by_side import side_by_side
 from wanbench.plots.steps import bars_of, step_times, steps_of
 from wanbench.plots.time_memory import points_of, time_memory
-from wanbench.plots.timeline import timeline
+from wanbench.plots.timeline import Panel, drawable, panels_of, timeline
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Readings, Trace, read_counters, read_trace
 
@@ -71,21 +70,21 @@ def test_counters_are_read_by_track_and_line(tmp_path: Path) -> None:
 
 
 def test_a_gap_is_nan_and_not_a_line() -> None:
-    drawn = drawable(Readings([0.0, 0.1, 0.2, 0.6, 0.7], [1.0, 2.0, 3.0, 4.0, 5.0]))
+    drawn = drawable(Readings([0.0, 0.1, 0.2, 0.6, 0.7], [1.0, 2.0, 3.0, 4.0, 5.0]), "W")
     assert drawn.times_s == [0.0, 0.1, 0.2, 0.6, 0.6, 0.7]
     assert [i for i, value in enumerate(drawn.values) if math.isnan(value)] == [3]
     near = Readings([0.0, 0.35, 0.7], [1.0, 2.0, 3.0])
-    assert drawable(near) == near
+    assert drawable(near, "W") == near
 
 
 def test_many_readings_become_few_and_no_peak_of_memory_is_lost() -> None:
     values = [0.0] * 4001
     values[2000] = 7.0
     readings = Readings([0.1 * i for i in range(4001)], values)
-    assert len(drawable(readings).values) <= 801
-    assert max(drawable(readings, "max").values) == 7.0
-    assert max(drawable(readings).values) < 7.0
-    assert drawable(readings).times_s[-1] == readings.times_s[-1]
+    assert len(drawable(readings, "W").values) <= 801
+    assert max(drawable(readings, "GB").values) == 7.0
+    assert max(drawable(readings, "W").values) < 7.0
+    assert drawable(readings, "W").times_s[-1] == readings.times_s[-1]
 
 
 def test_what_lies_inside_a_stage_is_drawn_over_it(tmp_path: Path) -> None:
@@ -219,9 +218,9 @@ def test_bars_of_the_grid_add_up_to_total_execution(tmp_path: Path) -> None:
     parts = parts_of(*grid(trace), "time_s").loc["tiny"]
     total = next(stage.measures["time_s"] for stage in trace.stages if stage.name == "Total_Execution")
     assert parts.sum() == pytest.approx(total)
-    assert parts[style.DENOISING.label] == pytest.approx(3.0)
-    assert parts[style.UNACCOUNTED.label] == pytest.approx(1.0)
-    assert parts[style.FURTHER.label] == pytest.approx(7.75)
+    assert parts[style.DENOISING] == pytest.approx(3.0)
+    assert parts[style.UNACCOUNTED] == pytest.approx(1.0)
+    assert parts[style.FURTHER] == pytest.approx(7.75)
     assert "(2 generations)" in texts(stage_times(*grid(trace)).figure)
 
 
@@ -230,9 +229,9 @@ def test_weight_transfers_within_a_stage_are_a_part_of_their_own(tmp_path: Path)
     trace = read_trace(write(tmp_path, content))
     parts = parts_of(*grid(trace), "time_s").loc["tiny"]
     times_s = {stage.name: stage.measures["time_s"] for stage in trace.stages}
-    assert parts[style.TRANSFER.label] == pytest.approx(0.7)
-    assert parts[style.DECODING.label] == pytest.approx(times_s["VAE_Decoding"] - 0.7)
-    assert parts[style.LOADING.label] == pytest.approx(times_s.get("Step_0_Loading", 0))
+    assert parts[style.TRANSFER] == pytest.approx(0.7)
+    assert parts[style.DECODING] == pytest.approx(times_s["VAE_Decoding"] - 0.7)
+    assert parts[style.LOADING] == pytest.approx(times_s.get("Step_0_Loading", 0))
     assert parts.sum() == pytest.approx(times_s["Total_Execution"])
 
 
@@ -266,10 +265,10 @@ def test_time_and_memory_are_those_of_the_settings_with_their_front(tmp_path: Pa
 
     traces = [run("a", 1.0, 60), run("b", 2.0, 20, offload="model"), run("c", 3.0, 60, vae_tiling=True)]
     settings = settings_of(*traces)
-    assert [(point.label, point.on_front) for point in points_of(settings)] == [
-        ("stock", True),
-        ("offload: model", True),
-        ("vae_tiling: true", False),
+    assert points_of(settings)[["printed", "on_front"]].values.tolist() == [
+        ["stock", True],
+        ["offload: model", True],
+        ["vae_tiling: true", False],
     ]
     picture = time_memory(settings)
     drawn = texts(picture.figure)
@@ -294,12 +293,13 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
     samples = Samples([i * S // 10 for i in range(150) if not 50 < i < 60], [GPU_READING] * 141, 0.1, 0)
     file = write(tmp_path, trace_of(records([1.0, 2.0], environment=GPU), samples=samples))
     for folder in ("a", "b"):
-        saved = draw_case(*table_rows(read_trace(file)), [], file, tmp_path / folder, tmp_path / "frames")
-    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+        saved = draw_case(*table_rows(read_trace(file)), [], file, tmp_path / folder)
+    drawn, again = (tmp_path / folder / "cases/tiny" for folder in ("a", "b"))
+    names = sorted(path.name for path in drawn.iterdir())
     assert names == ["steps.svg", "timeline.svg"]
     for name in names:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
-    assert ">GPU activity</" in (tmp_path / "a/timeline.svg").read_text("utf-8")
+        assert (drawn / name).read_bytes() == (again / name).read_bytes(), name
+    assert ">GPU activity</" in (drawn / "timeline.svg").read_text("utf-8")
     assert all(picture.svg.startswith("<?xml") and picture.alt and picture.caption for picture in saved)
 
 

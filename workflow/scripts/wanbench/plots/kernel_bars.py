@@ -3,6 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
+from wanbench.analysis.tables import CaseRow
 from wanbench.plots import style
 from wanbench.plots.picture import WORDS, Picture, described
 from wanbench.plots.style import Look
@@ -23,11 +26,10 @@ _FILLS = {
     "gaps": (style.PALE, ""),
 }
 _LOOKS = {key: Look(KERNEL_CLASSES.get(key, "no kernel"), *fill) for key, fill in _FILLS.items()}
-# Thinner than a line of the picture.
-_LEAST_PCT = 0.1
+_LEAST_PCT = 0.1  # thinner than a line of the picture
 
 
-def kernel_bars(case: Mapping[str, Any], kernels: Sequence[Mapping[str, Any]]) -> Picture | None:
+def kernel_bars(case: CaseRow, kernels: Sequence[Mapping[str, Any]]) -> Picture | None:
     """A bar for the step and one for the decoding; None for a case without a profile.
 
     Args:
@@ -35,25 +37,15 @@ def kernel_bars(case: Mapping[str, Any], kernels: Sequence[Mapping[str, Any]]) -
     """
     if not kernels:
         return None
-    shown = [row for row in kernels if row["share_pct"] >= _LEAST_PCT]
-    keys = [key for key in _LOOKS if key in {row["class"] for row in shown}]
-    stages = list(dict.fromkeys(row["stage"] for row in kernels))
-    title = f"{WORDS.heading(case)}: kernels"
-    top_in = 0.5 + style.legend_height_in(len(keys))
-    figure = style.new_figure(top_in + 1.6, title)
+    table = pd.DataFrame(kernels)
+    shares_pct = table.pivot(index="stage", columns="class", values="share_pct").reindex(columns=list(_LOOKS))
+    shares_pct = shares_pct.where(shares_pct >= _LEAST_PCT, 0.0).rename(columns=_LOOKS)
+    shares_pct = shares_pct.loc[:, shares_pct.any()]
+    figure, top_in = style.new_figure(f"{WORDS.heading(case)}: kernels", 1.6, list(shares_pct))
     axes = style.place(figure, 1.6, top_in, 7.2, 1.1)
-    ends_pct = dict.fromkeys(stages, 0.0)
-    for key in keys:
-        for row in (row for row in shown if row["class"] == key):
-            axes.barh(row["stage"], row["share_pct"], 0.6, ends_pct[row["stage"]], **_LOOKS[key].fill)
-            ends_pct[row["stage"]] += row["share_pct"]
-    times_s = {row["stage"]: row["profiled_s"] for row in kernels}
-    axes.set_yticks(range(len(stages)), [f"{stage} ({times_s[stage]:.3g} s)" for stage in stages])
-    axes.invert_yaxis()
-    axes.grid(False, axis="y")
-    axes.set_xlim(0, max(100.0, *ends_pct.values()))
+    times_s = table.groupby("stage")["profiled_s"].first()
+    style.stacked_bars(axes, shares_pct, [f"{stage} ({time_s:.3g} s)" for stage, time_s in times_s.items()])
+    axes.set_xlim(0, max(100.0, shares_pct.sum(axis=1).max()))
     axes.set_xlabel("Share of the time (%)")
-    style.legend(figure, [_LOOKS[key] for key in keys], 0.4)
-    ascending = sorted(shown, key=lambda row: row["share_pct"])
-    largest = {row["stage"]: (_LOOKS[row["class"]].label, row["share_pct"]) for row in ascending}
-    return described(figure, WORDS.kernels(case, {stage: largest[stage] for stage in stages}))
+    largest = {stage: (of_it.idxmax().label, of_it.max()) for stage, of_it in shares_pct.iterrows()}
+    return described(figure, WORDS.kernels(case, largest))

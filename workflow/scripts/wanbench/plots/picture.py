@@ -12,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from wanbench.plots.style import new_figure, rounded
+from wanbench.plots.style import new_figure, rounded, write
 from wanbench.trace.writer import write_atomically
 
 _ENVIRONMENT = Environment(undefined=StrictUndefined, trim_blocks=True)
@@ -53,8 +53,8 @@ def described(figure: Figure, words: str) -> Picture:
 def notice(title: str, text: str) -> Picture:
     """A small picture in place of one for which nothing was measured; the workflow needs a file either way."""
     lines = textwrap.wrap(text, 120)
-    figure = new_figure(0.55 + 0.17 * len(lines), title)
-    figure.text(0.1 / figure.get_figwidth(), 1 - 0.4 / figure.get_figheight(), "\n".join(lines), va="top")
+    figure, top_in = new_figure(title, 0.15 + 0.17 * len(lines))
+    write(figure, 0.1, top_in, "\n".join(lines))
     return Picture(figure, f"{title}: {text}", "")
 
 
@@ -70,21 +70,17 @@ def save(pictures: Mapping[str, Picture], folder: Path) -> list[SavedPicture]:
         text = io.StringIO()
         # Without a date and a version the same figures give the same bytes.
         picture.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-        svg = _with_jpegs(_shortened(text.getvalue()))
+        # Images of pixels become JPEG: matplotlib has PNG alone, which takes several times as much for a photograph.
+        svg = re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _jpeg, _shortened(text.getvalue()))
         write_atomically(folder / f"{stem}.svg", svg)
         saved.append(SavedPicture(svg, picture.alt, picture.caption))
     return saved
 
 
-def _with_jpegs(svg: str) -> str:
-    """With images of pixels as JPEG: matplotlib has PNG alone, which takes several times as much for a photograph."""
-
-    def jpeg(png: re.Match[str]) -> str:
-        file = io.BytesIO()
-        Image.open(io.BytesIO(base64.b64decode(png[1]))).convert("RGB").save(file, "JPEG", quality=75)
-        return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
-
-    return re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", jpeg, svg)
+def _jpeg(png: re.Match[str]) -> str:
+    file = io.BytesIO()
+    Image.open(io.BytesIO(base64.b64decode(png[1]))).convert("RGB").save(file, "JPEG", quality=75)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
 def _shortened(svg: str) -> str:
