@@ -265,7 +265,7 @@ def test_time_and_memory_are_those_of_the_settings_with_their_front(tmp_path: Pa
 
     traces = [run("a", 1.0, 60), run("b", 2.0, 20, offload="model"), run("c", 3.0, 60, vae_tiling=True)]
     settings = settings_of(*traces)
-    assert points_of(settings)[["printed", "on_front"]].values.tolist() == [
+    assert points_of(settings)[["printed", "trade_off"]].values.tolist() == [
         ["stock", True],
         ["offload: model", True],
         ["vae_tiling: true", False],
@@ -275,6 +275,23 @@ def test_time_and_memory_are_those_of_the_settings_with_their_front(tmp_path: Pa
     for words in ("1\nstock\n54.8 s, 60.0 GB", "2\noffload: model\n", "3\nvae_tiling: true\n"):
         assert words in drawn
     assert ": 3 settings." in picture.alt
+
+
+def test_stairs_never_rise_to_what_only_a_lossy_setting_beats(tmp_path: Path) -> None:
+    def run(name: str, step_s: float, peak_gb: int, **settings: Any) -> Trace:
+        return case_trace(tmp_path, full_case(name, **settings), step_s, peak_bytes=peak_gb * 10**9)
+
+    settings = settings_of(run("a", 2.0, 60), run("b", 1.0, 40, vae_tiling=True), run("c", 3.0, 20, offload="model"))
+    assert points_of(settings)["trade_off"].all()
+    (axes,) = time_memory(settings).figure.axes
+    assert axes.lines[0].get_ydata()[1:].tolist() == [40, 40, 20, 20]
+
+
+def test_one_exact_setting_that_beats_a_lossy_one_is_drawn_though_neither_is_a_trade_off(tmp_path: Path) -> None:
+    traces = (case_trace(tmp_path, full_case("a"), 1.0, peak_bytes=20 * 10**9),)
+    traces += (case_trace(tmp_path, full_case("b", vae_tiling=True), 2.0, peak_bytes=30 * 10**9),)
+    assert not points_of(settings_of(*traces))["trade_off"].any()
+    assert "1\nstock" in texts(time_memory(settings_of(*traces)).figure)
 
 
 def test_settings_that_lie_on_one_another_share_a_number(tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ _TITLE = "Time of one generation against peak GPU memory"
 def points_of(ways: pd.DataFrame) -> pd.DataFrame:
     """Rows of the settings table whose time and memory (`gb`, as torch allocated) are known, the fastest first.
 
-    `on_front` are those that nothing beats in both.
+    `trade_off` are those that the table calls so.
     """
-    ways = ways.assign(gb=ways["gpu_mem_allocated_bytes"] / 1e9, on_front=ways["best_at"].str.contains(TRADE_OFF))
+    ways = ways.assign(gb=ways["gpu_mem_allocated_bytes"] / 1e9, trade_off=ways["best_at"].str.contains(TRADE_OFF))
     return ways.dropna(subset=["time_s", "gb"]).sort_values(["time_s", "printed"])
 
 
@@ -65,14 +65,12 @@ def _draw_points(axes: Axes, points: pd.DataFrame) -> None:
         axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_minor_formatter("")
-    # As stairs: between two points nothing better was measured than the one with less time.
-    front = points[points["on_front"]]
-    times_s, memory_gb = front["time_s"].tolist(), front["gb"].tolist()
-    right_s, top_gb = axes.get_xlim()[1], axes.get_ylim()[1]
-    stairs = ([times_s[0], *times_s, right_s], [top_gb, *memory_gb, memory_gb[-1]])
+    # Stairs below which nothing was measured.
+    times_s, least_gb = points["time_s"].tolist(), points["gb"].cummin().tolist()
+    stairs = ([times_s[0], *times_s, axes.get_xlim()[1]], [axes.get_ylim()[1], *least_gb, least_gb[-1]])
     axes.plot(*stairs, drawstyle="steps-post", color=style.BLUE, linestyle="--", linewidth=1.2)
     for point in points.itertuples():
-        marker = {"c": style.BLUE} if point.on_front else {"facecolors": "white", "edgecolors": style.BLACK}
+        marker = {"c": style.BLUE} if point.trade_off else {"facecolors": "white", "edgecolors": style.BLACK}
         axes.scatter(point.time_s, point.gb, s=36, zorder=3, **marker)
 
 
@@ -88,7 +86,7 @@ def _list_points(figure: Figure, axes: Axes, points: pd.DataFrame, top_in: float
         style.write(figure, _LIST_IN, top_in, f"{number}", fontsize=8)
         for point in cluster:
             text = f"{shortened(point.printed, _LONGEST_NAME)}\n{rounded(point.time_s)} s, {rounded(point.gb)} GB"
-            weight = "bold" if point.on_front else "normal"
+            weight = "bold" if point.trade_off else "normal"
             style.write(figure, _LIST_IN + 0.2, top_in, text, fontsize=8, fontweight=weight)
             top_in += _ENTRY_IN
 
