@@ -36,7 +36,7 @@ from wanbench.analysis.tables import (
 )
 from wanbench.findings.findings_table import findings_table
 from wanbench.findings.rules import findings_by_case
-from wanbench.plots.grid_bars import stage_times
+from wanbench.plots.bars import stage_times
 from wanbench.plots.picture import save
 from wanbench.plots.pictures import draw_case
 from wanbench.plots.time_memory import time_memory

@@ -23,31 +23,24 @@ WORDS = _ENVIRONMENT.from_string(Path(__file__).with_name("words.j2").read_text(
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn picture.
+    """A drawn picture, and what a macro says of it: the alternative text, and in the last line the caption."""
+
+    figure: Figure
+    words: str
+
+
+@dataclass(frozen=True)
+class SavedPicture:
+    """A picture as an SVG.
 
     Attributes:
         alt: what it shows, in a sentence for those who cannot see it.
         caption: how to read it; empty where there was nothing to draw, which `alt` explains by itself.
     """
 
-    figure: Figure
-    alt: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class SavedPicture:
-    """A picture as an SVG, with its words."""
-
     svg: str
     alt: str
     caption: str
-
-
-def described(figure: Figure, words: str) -> Picture:
-    """A figure with what a macro says of it: the alternative text, and the caption in the last line."""
-    alt, _, caption = words.rpartition("\n")
-    return Picture(figure, alt, caption)
 
 
 def notice(title: str, text: str) -> Picture:
@@ -55,7 +48,7 @@ def notice(title: str, text: str) -> Picture:
     lines = textwrap.wrap(text, 120)
     figure, top_in = new_figure(title, 0.15 + 0.17 * len(lines))
     write(figure, 0.1, top_in, "\n".join(lines))
-    return Picture(figure, f"{title}: {text}", "")
+    return Picture(figure, f"{title}: {text}\n")
 
 
 def save(pictures: Mapping[str, Picture], folder: Path) -> list[SavedPicture]:
@@ -73,7 +66,8 @@ def save(pictures: Mapping[str, Picture], folder: Path) -> list[SavedPicture]:
         # Images of pixels become JPEG: matplotlib has PNG alone, which takes several times as much for a photograph.
         svg = re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _jpeg, _shortened(text.getvalue()))
         write_atomically(folder / f"{stem}.svg", svg)
-        saved.append(SavedPicture(svg, picture.alt, picture.caption))
+        alt, _, caption = picture.words.rpartition("\n")
+        saved.append(SavedPicture(svg, alt, caption))
     return saved
 
 

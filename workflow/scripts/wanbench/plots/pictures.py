@@ -8,8 +8,7 @@ import pandas as pd
 
 from wanbench.analysis.collect import case_of
 from wanbench.analysis.tables import CaseRow, records, records_by_case
-from wanbench.plots.grid_bars import energy, stage_times
-from wanbench.plots.kernel_bars import kernel_bars
+from wanbench.plots.bars import energy, kernel_bars, stage_times
 from wanbench.plots.picture import SavedPicture, save
 from wanbench.plots.segments import StageRow
 from wanbench.plots.side_by_side import side_by_side

@@ -8,7 +8,7 @@ from PIL import Image
 
 from wanbench.analysis.fidelity import kept_numbers, read_frame
 from wanbench.analysis.tables import CaseRow
-from wanbench.plots.picture import WORDS, Picture, described
+from wanbench.plots.picture import WORDS, Picture
 from wanbench.plots.style import WIDTH_IN, new_figure, place
 from wanbench.registry.settings import LOSSY
 
@@ -51,4 +51,4 @@ def side_by_side(case: CaseRow, frames: Path) -> Picture | None:
         axes.imshow(small, interpolation="none")
         axes.set_axis_off()
         axes.set_title(label, loc="left", fontsize=8)
-    return described(figure, WORDS.side_by_side(case, number))
+    return Picture(figure, WORDS.side_by_side(case, number))

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from wanbench.analysis.tables import CaseRow
 from wanbench.plots import style
-from wanbench.plots.picture import WORDS, Picture, described, notice
+from wanbench.plots.picture import WORDS, Picture
 from wanbench.plots.segments import StageRow, kind_of, look_of
 from wanbench.registry import stages as stage_names
 
@@ -42,21 +42,22 @@ def bars_of(steps: pd.DataFrame) -> pd.DataFrame:
     return shown[["time_s", "loading_s", "inference_s"]].median().assign(expert=shown["expert"].first())
 
 
-def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture:
-    """A bar for each step, with the median that the report gives as s/step.
+def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture | None:
+    """A bar for each step, with the median that the report gives as s/step; None where no step ran to its end.
 
     Args:
         case, stages: its rows of the tables, None for what was not measured.
     """
-    title = f"{WORDS.heading(case)}: time of each step"
     steps = steps_of(stages, case["warmup"])
     if steps.empty:
-        return notice(title, WORDS.nothing("Step"))
+        return None
     bars = bars_of(steps)
     looks = {expert: look_of(stage_names.step_inference(0), expert) for expert in bars["expert"].unique()}
     loading = [style.LOADING] if bars["loading_s"].any() else []
     marks = _marks(case, steps)
-    figure, top_in = style.new_figure(title, 3.0, [*looks.values(), *loading], marks)
+    figure, top_in = style.new_figure(
+        f"{WORDS.heading(case)}: time of each step", 3.0, [*looks.values(), *loading], marks
+    )
     axes = style.place(figure, 0.75, top_in, 8.1, 2.5)
     for expert, of_expert in bars.groupby("expert"):
         axes.bar(of_expert.index, of_expert["inference_s"], 0.85, **looks[expert].fill)
@@ -71,7 +72,7 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(False, axis="x")
     axes.set(xlabel="Step (from 0, as in the names of stages)", ylabel="Time of the step (s)")
-    return described(figure, WORDS.steps(case, len(bars)))
+    return Picture(figure, WORDS.steps(case, len(bars)))
 
 
 def _marks(case: CaseRow, steps: pd.DataFrame) -> list[Line2D]:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import matplotlib
-import numpy as np
-import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -47,14 +45,14 @@ class Look:
 
 # The colours of Okabe and Ito, with greys.
 BLACK, ORANGE, SKY, GREEN, YELLOW = "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442"
-BLUE, VERMILION, PURPLE, GREY, PALE = "#0072B2", "#D55E00", "#CC79A7", "#999999", "#E5E5E5"
+BLUE, VERMILION, PURPLE, GREY, PALE, PEACH = "#0072B2", "#D55E00", "#CC79A7", "#999999", "#E5E5E5", "#F6CDB0"
 
 STARTUP = Look("process start-up", PALE)
 INITIALISATION = Look("initialisation", GREY, "++")
 ENCODING = Look("preprocessing and text encoding", PURPLE, "----")
 COMPILATION = Look("compilation", YELLOW, "xxxx")
 LOADING = Look("loading in steps", VERMILION, "//////")
-TRANSFER = Look("weight transfers outside the steps", "#F6CDB0", "////")
+TRANSFER = Look("weight transfers outside the steps", PEACH, "////")
 DENOISING = Look("denoising", BLUE)
 HIGH_NOISE = Look("denoising (high-noise expert)", BLUE)
 LOW_NOISE = Look("denoising (low-noise expert)", SKY)
@@ -102,19 +100,6 @@ def place(figure: Figure, left_in: float, top_in: float, width_in: float, height
     return figure.add_axes(
         (left_in / WIDTH_IN, 1 - (top_in + height_in) / height, width_in / WIDTH_IN, height_in / height)
     )
-
-
-def stacked_bars(axes: Axes, parts: pd.DataFrame, names: Sequence[str]) -> None:
-    """A bar for each row, from the top, with a piece for each column, whose name is its look."""
-    left = np.zeros(len(parts))
-    for look in parts:
-        widths = parts[look].to_numpy()
-        there = np.flatnonzero(widths)
-        axes.barh(there, widths[there], 0.78, left[there], **look.fill)
-        left += widths
-    axes.set_ylim(len(parts) - 0.5, -0.5)
-    axes.set_yticks(range(len(parts)), names)
-    axes.grid(False, axis="y")
 
 
 def rounded(value: float) -> str:

@@ -1,7 +1,5 @@
 """Time against memory: ways to make the same video."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +9,7 @@ from matplotlib.ticker import LogLocator, StrMethodFormatter
 from wanbench.analysis.settings_table import TRADE_OFF
 from wanbench.models.facts import MODELS
 from wanbench.plots import style
-from wanbench.plots.picture import WORDS, Picture, described, notice
+from wanbench.plots.picture import WORDS, Picture, notice
 from wanbench.plots.style import rounded, shortened
 from wanbench.registry.metrics import WORKLOAD
 
@@ -54,12 +52,13 @@ def time_memory(settings: pd.DataFrame) -> Picture:
         _draw_points(axes, points)
         _list_points(figure, axes, points, top_in + _TITLE_IN)
         top_in += _TITLE_IN + height_in + _AXIS_IN
-    return described(figure, WORDS.time_memory(_TITLE, {name: len(points) for name, points in panels.items()}))
+    return Picture(figure, WORDS.time_memory(_TITLE, {name: len(points) for name, points in panels.items()}))
 
 
 def _draw_points(axes: Axes, points: pd.DataFrame) -> None:
     axes.loglog()
-    axes.set(xlim=_around(points["time_s"]), ylim=_around(points["gb"]))
+    for set_limits, values in ((axes.set_xlim, points["time_s"]), (axes.set_ylim, points["gb"])):
+        set_limits(0.85 * values.min(), 1.15 * values.max())
     axes.set(xlabel="Time of one generation (s)", ylabel="Allocated GPU memory (GB)")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
@@ -74,31 +73,17 @@ def _draw_points(axes: Axes, points: pd.DataFrame) -> None:
         axes.scatter(point.time_s, point.gb, s=36, zorder=3, **marker)
 
 
-def _around(values: pd.Series) -> tuple[float, float]:
-    return 0.85 * values.min(), 1.15 * values.max()
-
-
 def _list_points(figure: Figure, axes: Axes, points: pd.DataFrame, top_in: float) -> None:
     """Numbers at the points, and beside the axes what each of them stands for."""
-    for number, cluster in enumerate(_clusters(points, axes), 1):
-        at = cluster[-1].time_s, cluster[-1].gb
+    at_in = axes.transData.transform(points[["time_s", "gb"]].to_numpy(float)) / figure.dpi
+    # The first on which the mark of each lies: itself, where it lies on none before it.
+    first = (np.abs(at_in[:, None] - at_in).max(axis=2) < _NEAR_IN).argmax(axis=1)
+    for number, (_, cluster) in enumerate(points.groupby(first), 1):
+        at = cluster["time_s"].iloc[-1], cluster["gb"].iloc[-1]
         axes.annotate(f"{number}", at, (4, 3), textcoords="offset points", fontsize=8)
         style.write(figure, _LIST_IN, top_in, f"{number}", fontsize=8)
-        for point in cluster:
+        for point in cluster.itertuples():
             text = f"{shortened(point.printed, _LONGEST_NAME)}\n{rounded(point.time_s)} s, {rounded(point.gb)} GB"
             weight = "bold" if point.trade_off else "normal"
             style.write(figure, _LIST_IN + 0.2, top_in, text, fontsize=8, fontweight=weight)
             top_in += _ENTRY_IN
-
-
-def _clusters(points: pd.DataFrame, axes: Axes) -> list[list[Any]]:
-    """The points, those together whose marks lie on one another."""
-    clusters: list[tuple[np.ndarray, list[Any]]] = []
-    for point in points.itertuples():
-        at_in = axes.transData.transform((point.time_s, point.gb)) / axes.figure.dpi
-        near = (cluster for first_in, cluster in clusters if np.abs(at_in - first_in).max() < _NEAR_IN)
-        if (cluster := next(near, None)) is not None:
-            cluster.append(point)
-        else:
-            clusters.append((at_in, [point]))
-    return [cluster for _, cluster in clusters]

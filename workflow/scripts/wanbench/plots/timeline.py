@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 
 from wanbench.analysis.tables import CaseRow
 from wanbench.plots import style
-from wanbench.plots.picture import WORDS, Picture, described
+from wanbench.plots.picture import WORDS, Picture
 from wanbench.plots.segments import Segment, StageRow, extent_s, kind_of, segments_of
 from wanbench.registry.stages import NOT_LEAVES, TOTAL_EXECUTION
 from wanbench.trace.reader import Readings
@@ -85,7 +85,7 @@ def timeline(case: CaseRow, stages: Sequence[StageRow], counters: Counters) -> P
         # At one place, which to find from the labels of all ticks would take a fifth of the time of a picture.
         axes.yaxis.set_label_coords(-0.4 / _WIDTH_IN, 0.5)
     all_axes[-1].set_xlabel("Time since the start of the process (s)")
-    return described(figure, WORDS.timeline(case, end_s, [panel.name for panel in panels]))
+    return Picture(figure, WORDS.timeline(case, end_s, [panel.name for panel in panels]))
 
 
 def panels_of(counters: Counters, stages: Sequence[StageRow]) -> list[Panel]:
