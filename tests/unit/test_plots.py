@@ -183,7 +183,7 @@ def test_a_failed_case_has_a_shorter_timeline(tmp_path: Path, last: int) -> None
 def test_each_expert_has_its_bars_and_the_line_is_of_typical_steps(tmp_path: Path) -> None:
     experts = ["high_noise"] * 2 + ["low_noise"] * 2
     case, stages = table_rows(read_back(tmp_path, records([3.0, 1.0, 2.0, 1.5], experts=experts)))
-    assert bars_of(steps_of(stages, 0))["expert"].tolist() == experts
+    assert bars_of(steps_of(stages, 0))["look"].tolist() == [style.HIGH_NOISE] * 2 + [style.LOW_NOISE] * 2
     picture = step_times(case, stages)
     assert picture.words.splitlines()[0] == "Step times of tiny: 4 steps, 1.25 s/step."
     assert [list(line.get_ydata()) for line in picture.figure.axes[0].lines] == [[1.25, 1.25]]

@@ -13,7 +13,7 @@ from wanbench.plots.picture import WORDS, Picture
 from wanbench.plots.segments import StageRow, kind_of, look_of
 from wanbench.registry import stages as stage_names
 
-_OF_STEP = {"measured": "first", "kind": "first", "interrupted": "any", "expert": "last"}
+_OF_STEP = {"measured": "first", "kind": "first", "interrupted": "any", "look": "last"}
 _OF_STEP |= {"time_s": "sum", "loading_s": "sum", "inference_s": "sum"}
 
 
@@ -27,8 +27,9 @@ def steps_of(stages: Sequence[StageRow], warmup: int) -> pd.DataFrame:
         if (number := stage_names.step_index(stage["stage"])) is not None:
             loading_s = stage["time_s"] if stage_names.is_step_loading(stage["stage"]) else 0.0
             times = {"loading_s": loading_s, "inference_s": stage["time_s"] - loading_s}
-            known = {"expert": stage["expert"] or "", "interrupted": bool(stage["interrupted"])}
-            parts.append(stage | times | known | {"step": number, "kind": kind_of(stage, warmup)})
+            look = look_of(stage_names.step_inference(number), stage["expert"])
+            known = {"step": number, "kind": kind_of(stage, warmup), "interrupted": bool(stage["interrupted"])}
+            parts.append(stage | times | known | {"look": look})
     by = ["step", "generation"]
     steps = pd.DataFrame(parts, columns=[*by, *_OF_STEP]).groupby(by, as_index=False).agg(_OF_STEP)
     steps = steps[~steps["interrupted"].astype(bool)]
@@ -39,7 +40,7 @@ def steps_of(stages: Sequence[StageRow], warmup: int) -> pd.DataFrame:
 def bars_of(steps: pd.DataFrame) -> pd.DataFrame:
     """Medians of each step over the generations that are shown."""
     shown = steps[steps["shown"]].groupby("step")
-    return shown[["time_s", "loading_s", "inference_s"]].median().assign(expert=shown["expert"].first())
+    return shown[["time_s", "loading_s", "inference_s"]].median().assign(look=shown["look"].first())
 
 
 def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture | None:
@@ -52,15 +53,12 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture | None:
     if steps.empty:
         return None
     bars = bars_of(steps)
-    looks = {expert: look_of(stage_names.step_inference(0), expert) for expert in bars["expert"].unique()}
-    loading = [style.LOADING] if bars["loading_s"].any() else []
+    looks = [*bars["look"].unique(), *([style.LOADING] if bars["loading_s"].any() else [])]
     marks = _marks(case, steps)
-    figure, top_in = style.new_figure(
-        f"{WORDS.heading(case)}: time of each step", 3.0, [*looks.values(), *loading], marks
-    )
+    figure, top_in = style.new_figure(f"{WORDS.heading(case)}: time of each step", 3.0, looks, marks)
     axes = style.place(figure, 0.75, top_in, 8.1, 2.5)
-    for expert, of_expert in bars.groupby("expert"):
-        axes.bar(of_expert.index, of_expert["inference_s"], 0.85, **looks[expert].fill)
+    for look, of_look in bars.groupby("look", sort=False):
+        axes.bar(of_look.index, of_look["inference_s"], 0.85, **look.fill)
     loaded = bars[bars["loading_s"] > 0]
     axes.bar(loaded.index, loaded["loading_s"], 0.85, loaded["inference_s"], **style.LOADING.fill)
     for mark in marks:

@@ -19,7 +19,7 @@ matplotlib.rc("font", size=9)
 matplotlib.rc("axes", titlesize=10, axisbelow=True, grid=True)
 matplotlib.rc("axes.spines", top=False, right=False)
 matplotlib.rc(("xtick", "ytick"), labelsize=8)
-matplotlib.rc("legend", fontsize=8, frameon=False)
+matplotlib.rc("legend", fontsize=8, frameon=False, loc="upper left", borderaxespad=0)
 matplotlib.rc("grid", color="#DDDDDD", linewidth=0.6)
 matplotlib.rc("hatch", linewidth=0.6)
 # The same figures give the same bytes. Text in an SVG can be searched, copied and read aloud.
@@ -75,17 +75,9 @@ def new_figure(
     figure = Figure(figsize=(WIDTH_IN, top_in + below_in))
     write(figure, 0.1, 0.1, title, fontsize=11, fontweight="bold")
     if handles:
-        figure.legend(
-            handles=handles,
-            loc="upper left",
-            bbox_to_anchor=(0.1 / WIDTH_IN, 1 - 0.4 / figure.get_figheight()),
-            ncols=_LEGEND_COLUMNS,
-            borderaxespad=0,
-            borderpad=0,
-            handlelength=2.4,
-            handleheight=1.1,
-            labelspacing=0.45,
-        )
+        at = 0.1 / WIDTH_IN, 1 - 0.4 / figure.get_figheight()
+        sizes = {"borderpad": 0, "handlelength": 2.4, "handleheight": 1.1, "labelspacing": 0.45}
+        figure.legend(handles=handles, bbox_to_anchor=at, ncols=_LEGEND_COLUMNS, **sizes)
     return figure, top_in
 
 
@@ -97,9 +89,8 @@ def write(figure: Figure, left_in: float, top_in: float, text: str, **look: obje
 def place(figure: Figure, left_in: float, top_in: float, width_in: float, height_in: float) -> Axes:
     """Axes at a place given in inches from the upper left corner, where text has room whatever the figure's height."""
     height = figure.get_figheight()
-    return figure.add_axes(
-        (left_in / WIDTH_IN, 1 - (top_in + height_in) / height, width_in / WIDTH_IN, height_in / height)
-    )
+    bottom = 1 - (top_in + height_in) / height
+    return figure.add_axes((left_in / WIDTH_IN, bottom, width_in / WIDTH_IN, height_in / height))
 
 
 def rounded(value: float) -> str:

@@ -15,7 +15,6 @@ from wanbench.registry.stages import NOT_LEAVES, TOTAL_EXECUTION
 from wanbench.trace.reader import Readings
 
 Counters = Mapping[str, Mapping[str, Readings]]
-Interval = tuple[float, float]
 
 _LEFT_IN, _WIDTH_IN = 0.75, 6.75
 _STAGES_IN, _GENERATIONS_IN, _PANEL_IN, _SPACE_IN, _BOTTOM_IN = 0.4, 0.22, 1.15, 0.14, 0.5
@@ -33,7 +32,7 @@ class Panel:
         unit: % is of a whole: its axis reaches 100, and each reading is a mean of the time since the one before.
         track: of the trace's counters.
         looks: colour and dashes by line of that track.
-        lines, levels: what was measured: readings by line, and values of whole stages with their start and end.
+        lines, levels: what was measured: readings by line, and values of whole stages, each with its start and end.
     """
 
     name: str
@@ -41,7 +40,7 @@ class Panel:
     track: str
     looks: Mapping[str, tuple[str, str]]
     lines: Mapping[str, Readings] = field(default_factory=dict)
-    levels: Sequence[tuple[float, Interval]] = ()
+    levels: Sequence[tuple[float, float, float]] = ()
 
 
 _GPU_MEMORY = Panel("GPU memory", "GB", "GPU memory (GB)", {"device": _MAIN})
@@ -92,7 +91,7 @@ def panels_of(counters: Counters, stages: Sequence[StageRow]) -> list[Panel]:
     """Panels of the GPU, or else of the CPU. What was not measured has no panel and no line: it is not zero."""
     # Torch's peak is known of whole stages only, not of an instant.
     allocated = [
-        (stage["gpu_mem_allocated_bytes"] / 1e9, extent_s(stage))
+        (stage["gpu_mem_allocated_bytes"] / 1e9, *extent_s(stage))
         for stage in stages
         if stage["stage"] not in NOT_LEAVES and stage["gpu_mem_allocated_bytes"] is not None
     ]
@@ -127,25 +126,25 @@ def drawable(readings: Readings, unit: str) -> Readings:
     return Readings(drawn["time_s"].tolist(), drawn["value"].tolist())
 
 
-def _generations(stages: Sequence[StageRow], warmup: int) -> list[tuple[str, Interval]]:
-    """Name, and start and end, of each generation where there are several."""
+def _generations(stages: Sequence[StageRow], warmup: int) -> list[tuple[str, float, float]]:
+    """Name, start and end of each generation where there are several."""
     named = []
     for number in sorted({stage["generation"] for stage in stages} - {None}):
         of_it = [stage for stage in stages if stage["generation"] == number]
         kind = kind_of(of_it[0], warmup)
         starts_s, ends_s = zip(*map(extent_s, of_it))
-        named.append((f"{number} ({kind})" if kind else f"{number}", (min(starts_s), max(ends_s))))
+        named.append((f"{number} ({kind})" if kind else f"{number}", min(starts_s), max(ends_s)))
     return named if len(named) > 1 else []
 
 
 def _draw_stages(
-    axes: Axes, segments: Sequence[Segment], generations: Sequence[tuple[str, Interval]], in_per_s: float
+    axes: Axes, segments: Sequence[Segment], generations: Sequence[tuple[str, float, float]], in_per_s: float
 ) -> None:
     """Stages in a row, and above them the generations, with as much of their names as fits."""
     for look in dict.fromkeys(segment.look for segment in segments):
         of_look = [(part.start_s, part.end_s - part.start_s) for part in segments if part.look is look]
         axes.broken_barh(of_look, (0, 1), **look.fill)
-    for name, (start_s, end_s) in generations:
+    for name, start_s, end_s in generations:
         axes.plot([start_s, end_s], [1.3, 1.3], color=style.BLACK, marker="|", markersize=5, linewidth=1)
         fits = (text for text in (name, name.split()[0]) if (end_s - start_s) * in_per_s > 0.08 * len(text))
         axes.annotate(next(fits, ""), ((start_s + end_s) / 2, 1.38), ha="center", fontsize=8)
@@ -163,9 +162,8 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
         axes.plot(readings.times_s, readings.values, label=name, **look)
     if panel.levels:
         label, look = "peak allocated by\ntorch in each stage", {"colors": style.VERMILION, "linewidth": 2.2}
-        values, extents_s = zip(*panel.levels)
-        axes.hlines(values, *zip(*extents_s), label=label, **look)
+        axes.hlines(*zip(*panel.levels), label=label, **look)
     # A line at the very top would be cut in half.
     axes.set_ylim(0, max(1.05 * axes.dataLim.y1, least) or 1)
     axes.set_ylabel(f"{panel.name}\n({panel.unit})")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.005, 1.0), borderaxespad=0, handlelength=2)
+    axes.legend(bbox_to_anchor=(1.005, 1.0))
