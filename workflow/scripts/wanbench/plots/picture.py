@@ -57,7 +57,6 @@ def save(pictures: Mapping[str, Picture], folder: Path) -> list[SavedPicture]:
     Args:
         pictures: by the stem of their files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     saved = []
     for stem, picture in pictures.items():
         text = io.StringIO()
