@@ -36,7 +36,7 @@ from wanbench.analysis.tables import (
 )
 from wanbench.findings.findings_table import findings_table
 from wanbench.findings.rules import findings_by_case
-from wanbench.plots.grid_bars import stage_times
+from wanbench.plots.bars import stage_times
 from wanbench.plots.picture import save
 from wanbench.plots.pictures import draw_case
 from wanbench.plots.time_memory import time_memory
@@ -106,11 +106,12 @@ def everything_of(file: Path) -> dict[str, str]:
     (folder / "terminal").write_text("\n".join(errors_of(tables[0], tables[3], "grid.yaml")), "utf-8")
     stages_of = records_by_case(tables[1])
     for name, (case,) in records_by_case(tables[0]).items():
-        draw_case(case, stages_of[name], [], file, folder, folder)
+        draw_case(case, stages_of[name], [], file, folder)
     save({"times": stage_times(*tables[:2]), "settings": time_memory(settings)}, folder)
-    for picture in folder.glob("*.svg"):
+    for picture in folder.rglob("*.svg"):
         ElementTree.parse(picture)
-    return {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.suffix not in (".png", ".parquet")}
+    files = (file for file in folder.rglob("*") if file.is_file() and file.suffix != ".parquet")
+    return {file.name: file.read_text("utf-8") for file in files}
 
 
 def at(value: Any, path: tuple[Any, ...]) -> Any:

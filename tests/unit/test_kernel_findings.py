@@ -14,7 +14,7 @@ from wanbench.analysis.tables import records_by_case, tables_of
 from wanbench.findings import kernel_time
 from wanbench.findings.basis import Finding
 from wanbench.findings.rules import findings_by_case
-from wanbench.plots.kernel_bars import kernel_bars
+from wanbench.plots.bars import kernel_bars
 from wanbench.report.kernel_section import kernel_table
 from wanbench.report.page import to_page
 from wanbench.trace.kernel_profile import Kernel, stage_profile
@@ -105,8 +105,8 @@ def test_the_picture_has_a_bar_of_shares_for_the_step_and_one_for_the_decoding(k
     (axes,) = picture.figure.axes
     ends = [max(bar.get_x() + bar.get_width() for bar in axes.patches if round(bar.get_y() + 0.3) == y) for y in (0, 1)]
     assert ends == pytest.approx([100, 100], abs=0.5)
-    assert "Step attention 41 %" in picture.alt
-    assert "VAE_Decoding convolutions 56 %" in picture.alt
+    assert "Step attention 41 %" in picture.words
+    assert "VAE_Decoding convolutions 56 %" in picture.words
     assert kernel_bars(case, []) is None
 
 

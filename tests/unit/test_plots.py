@@ -18,15 +18,14 @@ from traces import GPU, S, host_samples, records, trace_of, write
 from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.measure.outcome import Outcome
 from wanbench.plots import style
-from wanbench.plots.grid_bars import energy, parts_of, stage_times
-from wanbench.plots.panels import Panel, drawable, panels_of
+from wanbench.plots.bars import energy, parts_of, stage_times
 from wanbench.plots.picture import Picture, save
 from wanbench.plots.pictures import draw_case
 from wanbench.plots.segments import segments_of
 from wanbench.plots.side_by_side import side_by_side
 from wanbench.plots.steps import bars_of, step_times, steps_of
 from wanbench.plots.time_memory import points_of, time_memory
-from wanbench.plots.timeline import timeline
+from wanbench.plots.timeline import Panel, drawable, panels_of, timeline
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Readings, Trace, read_counters, read_trace
 
@@ -71,21 +70,21 @@ def test_counters_are_read_by_track_and_line(tmp_path: Path) -> None:
 
 
 def test_a_gap_is_nan_and_not_a_line() -> None:
-    drawn = drawable(Readings([0.0, 0.1, 0.2, 0.6, 0.7], [1.0, 2.0, 3.0, 4.0, 5.0]))
+    drawn = drawable(Readings([0.0, 0.1, 0.2, 0.6, 0.7], [1.0, 2.0, 3.0, 4.0, 5.0]), "W")
     assert drawn.times_s == [0.0, 0.1, 0.2, 0.6, 0.6, 0.7]
     assert [i for i, value in enumerate(drawn.values) if math.isnan(value)] == [3]
     near = Readings([0.0, 0.35, 0.7], [1.0, 2.0, 3.0])
-    assert drawable(near) == near
+    assert drawable(near, "W") == near
 
 
 def test_many_readings_become_few_and_no_peak_of_memory_is_lost() -> None:
     values = [0.0] * 4001
     values[2000] = 7.0
     readings = Readings([0.1 * i for i in range(4001)], values)
-    assert len(drawable(readings).values) <= 801
-    assert max(drawable(readings, "max").values) == 7.0
-    assert max(drawable(readings).values) < 7.0
-    assert drawable(readings).times_s[-1] == readings.times_s[-1]
+    assert len(drawable(readings, "W").values) <= 801
+    assert max(drawable(readings, "GB").values) == 7.0
+    assert max(drawable(readings, "W").values) < 7.0
+    assert drawable(readings, "W").times_s[-1] == readings.times_s[-1]
 
 
 def test_what_lies_inside_a_stage_is_drawn_over_it(tmp_path: Path) -> None:
@@ -162,7 +161,7 @@ def test_a_timeline_says_what_it_shows(tmp_path: Path) -> None:
     assert len(picture.figure.axes) == 4
     assert len({axes.get_xlim() for axes in picture.figure.axes}) == 1
     for words in ("Timeline of tiny: 15.2 s", "GPU activity, GPU memory, Power"):
-        assert words in picture.alt
+        assert words in picture.words
 
 
 def test_generations_are_named_above_their_stages(tmp_path: Path) -> None:
@@ -174,10 +173,8 @@ def test_generations_are_named_above_their_stages(tmp_path: Path) -> None:
 def test_a_failed_case_has_a_shorter_timeline(tmp_path: Path, last: int) -> None:
     outcome = Outcome("oom", "OutOfMemoryError", "no memory")
     trace = trace_of(records([1.0])[:last], outcome=outcome)
-    assert "ended with status oom" in timeline_of(tmp_path, trace).alt
-    picture = step_times(*table_rows(read_trace(write(tmp_path, trace))))
-    assert "No denoising step ran to its end." in texts(picture.figure)
-    assert not picture.figure.axes
+    assert "ended with status oom" in timeline_of(tmp_path, trace).words
+    assert step_times(*table_rows(read_trace(write(tmp_path, trace)))) is None
 
 
 # --- steps ------------------------------------------------------------------------------------------------------
@@ -186,9 +183,9 @@ def test_a_failed_case_has_a_shorter_timeline(tmp_path: Path, last: int) -> None
 def test_each_expert_has_its_bars_and_the_line_is_of_typical_steps(tmp_path: Path) -> None:
     experts = ["high_noise"] * 2 + ["low_noise"] * 2
     case, stages = table_rows(read_back(tmp_path, records([3.0, 1.0, 2.0, 1.5], experts=experts)))
-    assert bars_of(steps_of(stages, 0))["expert"].tolist() == experts
+    assert bars_of(steps_of(stages, 0))["look"].tolist() == [style.HIGH_NOISE] * 2 + [style.LOW_NOISE] * 2
     picture = step_times(case, stages)
-    assert picture.alt == "Step times of tiny: 4 steps, 1.25 s/step."
+    assert picture.words.splitlines()[0] == "Step times of tiny: 4 steps, 1.25 s/step."
     assert [list(line.get_ydata()) for line in picture.figure.axes[0].lines] == [[1.25, 1.25]]
 
 
@@ -219,9 +216,9 @@ def test_bars_of_the_grid_add_up_to_total_execution(tmp_path: Path) -> None:
     parts = parts_of(*grid(trace), "time_s").loc["tiny"]
     total = next(stage.measures["time_s"] for stage in trace.stages if stage.name == "Total_Execution")
     assert parts.sum() == pytest.approx(total)
-    assert parts[style.DENOISING.label] == pytest.approx(3.0)
-    assert parts[style.UNACCOUNTED.label] == pytest.approx(1.0)
-    assert parts[style.FURTHER.label] == pytest.approx(7.75)
+    assert parts[style.DENOISING] == pytest.approx(3.0)
+    assert parts[style.UNACCOUNTED] == pytest.approx(1.0)
+    assert parts[style.FURTHER] == pytest.approx(7.75)
     assert "(2 generations)" in texts(stage_times(*grid(trace)).figure)
 
 
@@ -230,24 +227,24 @@ def test_weight_transfers_within_a_stage_are_a_part_of_their_own(tmp_path: Path)
     trace = read_trace(write(tmp_path, content))
     parts = parts_of(*grid(trace), "time_s").loc["tiny"]
     times_s = {stage.name: stage.measures["time_s"] for stage in trace.stages}
-    assert parts[style.TRANSFER.label] == pytest.approx(0.7)
-    assert parts[style.DECODING.label] == pytest.approx(times_s["VAE_Decoding"] - 0.7)
-    assert parts[style.LOADING.label] == pytest.approx(times_s.get("Step_0_Loading", 0))
+    assert parts[style.TRANSFER] == pytest.approx(0.7)
+    assert parts[style.DECODING] == pytest.approx(times_s["VAE_Decoding"] - 0.7)
+    assert parts[style.LOADING] == pytest.approx(times_s.get("Step_0_Loading", 0))
     assert parts.sum() == pytest.approx(times_s["Total_Execution"])
 
 
 def test_a_case_that_never_came_to_its_stages_has_no_figure(tmp_path: Path) -> None:
     content = trace_of(records([1.0])[:1], outcome=Outcome("timeout", "TimeoutError", "too slow"))
     picture = stage_times(*grid(read_trace(write(tmp_path, content))))
-    assert picture.alt == "Time by stage of 1 case."
+    assert picture.words.splitlines()[0] == "Time by stage of 1 case."
     assert "timeout in Process_Startup" in texts(picture.figure)
 
 
 def test_energy_names_the_cases_without_a_figure(tmp_path: Path) -> None:
     known = with_measures(records([1.0]), "Total_Execution|VAE_Decoding", {"energy_j": 2500.0}, case=full_case("known"))
     picture = energy(*grid(read_trace(write(tmp_path, known)), case_trace(tmp_path, full_case("unknown", steps=1))))
-    assert "Without a figure: unknown" in texts(picture.figure)
-    assert picture.alt == "Energy by stage of 1 case, 2.50 to 2.50 kJ."
+    assert "Without a figure: unknown." in picture.words
+    assert picture.words.splitlines()[0] == "Energy by stage of 1 case, 2.50 kJ."
     assert "2.50 kJ" in texts(picture.figure)
     (axes,) = picture.figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["known"]
@@ -255,9 +252,9 @@ def test_energy_names_the_cases_without_a_figure(tmp_path: Path) -> None:
 
 def test_pictures_without_any_data_say_so(tmp_path: Path) -> None:
     cases, stages = grid(read_back(tmp_path, records([1.0])))
-    assert energy(cases, stages).alt == "Energy by stage: No case has energy figures."
-    assert "No two full-scale cases" in time_memory(settings_of(read_back(tmp_path, records([1.0])))).alt
-    assert stage_times(*grid()).alt == "Time by stage: No case has a usable trace."
+    assert energy(cases, stages).words.splitlines()[0] == "Energy by stage: No case has energy figures."
+    assert "No two full-scale cases" in time_memory(settings_of(read_back(tmp_path, records([1.0])))).words
+    assert stage_times(*grid()).words.splitlines()[0] == "Time by stage: No case has a usable trace."
 
 
 def test_time_and_memory_are_those_of_the_settings_with_their_front(tmp_path: Path) -> None:
@@ -266,16 +263,33 @@ def test_time_and_memory_are_those_of_the_settings_with_their_front(tmp_path: Pa
 
     traces = [run("a", 1.0, 60), run("b", 2.0, 20, offload="model"), run("c", 3.0, 60, vae_tiling=True)]
     settings = settings_of(*traces)
-    assert [(point.label, point.on_front) for point in points_of(settings)] == [
-        ("stock", True),
-        ("offload: model", True),
-        ("vae_tiling: true", False),
+    assert points_of(settings)[["printed", "trade_off"]].values.tolist() == [
+        ["stock", True],
+        ["offload: model", True],
+        ["vae_tiling: true", False],
     ]
     picture = time_memory(settings)
     drawn = texts(picture.figure)
     for words in ("1\nstock\n54.8 s, 60.0 GB", "2\noffload: model\n", "3\nvae_tiling: true\n"):
         assert words in drawn
-    assert ": 3 settings." in picture.alt
+    assert ": 3 settings." in picture.words
+
+
+def test_stairs_never_rise_to_what_only_a_lossy_setting_beats(tmp_path: Path) -> None:
+    def run(name: str, step_s: float, peak_gb: int, **settings: Any) -> Trace:
+        return case_trace(tmp_path, full_case(name, **settings), step_s, peak_bytes=peak_gb * 10**9)
+
+    settings = settings_of(run("a", 2.0, 60), run("b", 1.0, 40, vae_tiling=True), run("c", 3.0, 20, offload="model"))
+    assert points_of(settings)["trade_off"].all()
+    (axes,) = time_memory(settings).figure.axes
+    assert axes.lines[0].get_ydata()[1:].tolist() == [40, 40, 20, 20]
+
+
+def test_one_exact_setting_that_beats_a_lossy_one_is_drawn_though_neither_is_a_trade_off(tmp_path: Path) -> None:
+    traces = (case_trace(tmp_path, full_case("a"), 1.0, peak_bytes=20 * 10**9),)
+    traces += (case_trace(tmp_path, full_case("b", vae_tiling=True), 2.0, peak_bytes=30 * 10**9),)
+    assert not points_of(settings_of(*traces))["trade_off"].any()
+    assert "1\nstock" in texts(time_memory(settings_of(*traces)).figure)
 
 
 def test_settings_that_lie_on_one_another_share_a_number(tmp_path: Path) -> None:
@@ -294,12 +308,13 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
     samples = Samples([i * S // 10 for i in range(150) if not 50 < i < 60], [GPU_READING] * 141, 0.1, 0)
     file = write(tmp_path, trace_of(records([1.0, 2.0], environment=GPU), samples=samples))
     for folder in ("a", "b"):
-        saved = draw_case(*table_rows(read_trace(file)), [], file, tmp_path / folder, tmp_path / "frames")
-    names = sorted(path.name for path in (tmp_path / "a").iterdir())
+        saved = draw_case(*table_rows(read_trace(file)), [], file, tmp_path / folder)
+    drawn, again = (tmp_path / folder / "cases/tiny" for folder in ("a", "b"))
+    names = sorted(path.name for path in drawn.iterdir())
     assert names == ["steps.svg", "timeline.svg"]
     for name in names:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
-    assert ">GPU activity</" in (tmp_path / "a/timeline.svg").read_text("utf-8")
+        assert (drawn / name).read_bytes() == (again / name).read_bytes(), name
+    assert ">GPU activity</" in (drawn / "timeline.svg").read_text("utf-8")
     assert all(picture.svg.startswith("<?xml") and picture.alt and picture.caption for picture in saved)
 
 
@@ -334,8 +349,8 @@ def test_the_frame_that_differs_most_is_shown_with_its_difference(lossy: dict[st
         "tiled",
         "difference, 5 times",
     ]
-    assert "Frame 8" in picture.alt
-    assert "17.0 dB" in picture.alt
+    assert "Frame 8" in picture.words
+    assert "17.0 dB" in picture.words
 
 
 def test_a_picture_of_frames_is_small_and_holds_them_as_jpeg(lossy: dict[str, Any], tmp_path: Path) -> None:

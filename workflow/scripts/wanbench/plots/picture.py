@@ -7,53 +7,48 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from wanbench.plots.style import new_figure
-from wanbench.registry.stages import OK
+from wanbench.plots.style import new_figure, rounded, write
 from wanbench.trace.writer import write_atomically
+
+_ENVIRONMENT = Environment(undefined=StrictUndefined, trim_blocks=True)
+_ENVIRONMENT.filters["rounded"] = rounded
+# What pictures say: the macros of words.j2, as functions.
+WORDS = _ENVIRONMENT.from_string(Path(__file__).with_name("words.j2").read_text("utf-8")).module
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn picture.
+    """A drawn picture, and what a macro says of it: the alternative text, and in the last line the caption."""
+
+    figure: Figure
+    words: str
+
+
+@dataclass(frozen=True)
+class SavedPicture:
+    """A picture as an SVG.
 
     Attributes:
         alt: what it shows, in a sentence for those who cannot see it.
         caption: how to read it; empty where there was nothing to draw, which `alt` explains by itself.
     """
 
-    figure: Figure
-    alt: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class SavedPicture:
-    """A picture as an SVG, with its words."""
-
     svg: str
     alt: str
     caption: str
 
 
-def case_title(case: Mapping[str, Any]) -> str:
-    """The name of a case, and how it ended where that was not well."""
-    if case["status"] == OK:
-        return case["case"]
-    reached = f" in {case['stage_reached']}" if case["stage_reached"] else ""
-    return f"{case['case']} (ended with status {case['status']}{reached})"
-
-
 def notice(title: str, text: str) -> Picture:
     """A small picture in place of one for which nothing was measured; the workflow needs a file either way."""
     lines = textwrap.wrap(text, 120)
-    figure = new_figure(0.55 + 0.17 * len(lines), title)
-    figure.text(0.1 / figure.get_figwidth(), 1 - 0.4 / figure.get_figheight(), "\n".join(lines), va="top")
-    return Picture(figure, f"{title}: {text}", "")
+    figure, top_in = new_figure(title, 0.15 + 0.17 * len(lines))
+    write(figure, 0.1, top_in, "\n".join(lines))
+    return Picture(figure, f"{title}: {text}\n")
 
 
 def save(pictures: Mapping[str, Picture], folder: Path) -> list[SavedPicture]:
@@ -62,27 +57,23 @@ def save(pictures: Mapping[str, Picture], folder: Path) -> list[SavedPicture]:
     Args:
         pictures: by the stem of their files.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     saved = []
     for stem, picture in pictures.items():
         text = io.StringIO()
         # Without a date and a version the same figures give the same bytes.
         picture.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-        svg = _with_jpegs(_shortened(text.getvalue()))
+        # Images of pixels become JPEG: matplotlib has PNG alone, which takes several times as much for a photograph.
+        svg = re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _jpeg, _shortened(text.getvalue()))
         write_atomically(folder / f"{stem}.svg", svg)
-        saved.append(SavedPicture(svg, picture.alt, picture.caption))
+        alt, _, caption = picture.words.rpartition("\n")
+        saved.append(SavedPicture(svg, alt, caption))
     return saved
 
 
-def _with_jpegs(svg: str) -> str:
-    """With images of pixels as JPEG: matplotlib has PNG alone, which takes several times as much for a photograph."""
-
-    def jpeg(png: re.Match[str]) -> str:
-        file = io.BytesIO()
-        Image.open(io.BytesIO(base64.b64decode(png[1]))).convert("RGB").save(file, "JPEG", quality=75)
-        return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
-
-    return re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", jpeg, svg)
+def _jpeg(png: re.Match[str]) -> str:
+    file = io.BytesIO()
+    Image.open(io.BytesIO(base64.b64decode(png[1]))).convert("RGB").save(file, "JPEG", quality=75)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"
 
 
 def _shortened(svg: str) -> str:

@@ -1,16 +1,14 @@
 """All pictures of a report: from the tables, the samples of traces and the frames that were kept."""
 
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from wanbench.analysis.collect import case_of
-from wanbench.analysis.tables import records_by_case
-from wanbench.plots.grid_bars import energy, stage_times
-from wanbench.plots.kernel_bars import kernel_bars
+from wanbench.analysis.tables import CaseRow, records, records_by_case
+from wanbench.plots.bars import energy, kernel_bars, stage_times
 from wanbench.plots.picture import SavedPicture, save
 from wanbench.plots.segments import StageRow
 from wanbench.plots.side_by_side import side_by_side
@@ -35,36 +33,33 @@ def draw(
     Args:
         plots: where the pictures go. Beside it lies `frames`, with the kept frames of each case.
     """
-    rows, stages_of, kernels_of = (records_by_case(table) for table in (cases, stages, kernels))
+    rows, stages_of, kernels_of = records(cases), records_by_case(stages), records_by_case(kernels)
     trace_of = {case_of(file): file for file in traces}
     # Also where there is no case.
     (plots / "cases").mkdir(parents=True, exist_ok=True)
     of_cases = map_in_processes(
-        partial(draw_case, frames=plots.parent / "frames"),
-        [case for [case] in rows.values()],
-        [stages_of.get(name, []) for name in rows],
-        [kernels_of.get(name, []) for name in rows],
-        [trace_of[name] for name in rows],
-        [plots / "cases" / name for name in rows],
+        draw_case,
+        rows,
+        [stages_of.get(row["case"], []) for row in rows],
+        [kernels_of.get(row["case"], []) for row in rows],
+        [trace_of[row["case"]] for row in rows],
+        [plots] * len(rows),
         processes=processes,
     )
     of_all = {"stage_times": stage_times(cases, stages), "time_memory": time_memory(settings)}
-    return {None: save(of_all | {"energy": energy(cases, stages)}, plots)} | dict(zip(rows, of_cases))
+    saved = save(of_all | {"energy": energy(cases, stages)}, plots)
+    return {None: saved} | {row["case"]: of_case for row, of_case in zip(rows, of_cases)}
 
 
 def draw_case(
-    case: Mapping[str, Any],
-    stages: Sequence[StageRow],
-    kernels: Sequence[Mapping[str, Any]],
-    trace: Path,
-    folder: Path,
-    frames: Path,
+    case: CaseRow, stages: Sequence[StageRow], kernels: Sequence[Mapping[str, Any]], trace: Path, plots: Path
 ) -> list[SavedPicture]:
-    """The pictures of one case, saved in a folder of its own; `frames` has the kept frames of all cases."""
+    """The pictures of one case, saved in a folder of its own."""
     pictures = {
         "timeline": timeline(case, stages, read_counters(trace)),
         "steps": step_times(case, stages),
         "kernels": kernel_bars(case, kernels),
-        "frames": side_by_side(case, frames),
+        "frames": side_by_side(case, plots.parent / "frames"),
     }
-    return save({name: picture for name, picture in pictures.items() if picture is not None}, folder)
+    drawn = {name: picture for name, picture in pictures.items() if picture is not None}
+    return save(drawn, plots / "cases" / case["case"])

@@ -1,6 +1,6 @@
 """The stages of a case (its rows of the stages table) as pieces of a time axis."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,9 +51,7 @@ def kind_of(stage: StageRow, warmup: int) -> str:
         return ""
     if stage["excluded"]:
         return "excluded"
-    if stage["generation"] < warmup:
-        return "warm-up"
-    return "cold" if stage["generation"] == 0 else "cut short"
+    return "warm-up" if stage["generation"] < warmup else "cold" if stage["generation"] == 0 else "cut short"
 
 
 def segments_of(stages: Sequence[StageRow]) -> list[Segment]:
@@ -64,18 +62,18 @@ def segments_of(stages: Sequence[StageRow]) -> list[Segment]:
     each step, each as long as it took in all.
     """
     leaves = [stage for stage in stages if stage["stage"] not in (stage_names.TOTAL_EXECUTION, stage_names.COMPILATION)]
-    drawn = [(stage, _extent(stage)) for stage in sorted(leaves, key=_is_inner)]
+    drawn = [(stage, *extent_s(stage)) for stage in sorted(leaves, key=_is_inner)]
     for compiled in (stage for stage in stages if stage["stage"] == stage_names.COMPILATION):
-        around = [stage for stage in leaves if stage["generation"] == compiled["generation"]]
-        drawn += [(compiled, piece) for piece in _compilation(compiled, around)]
+        drawn += [(compiled, *piece) for piece in _compilation(compiled, leaves)]
     return [
         Segment(stage["stage"], look_of(stage["stage"], stage["expert"]), start_s, end_s)
-        for stage, (start_s, end_s) in drawn
+        for stage, start_s, end_s in drawn
         if end_s - start_s > _LEAST_S
     ]
 
 
-def _extent(stage: StageRow) -> tuple[float, float]:
+def extent_s(stage: StageRow) -> tuple[float, float]:
+    """Where a stage starts and ends, whatever lies inside it."""
     return stage["start_s"], stage["start_s"] + stage["extent_s"]
 
 
@@ -83,18 +81,18 @@ def _is_inner(stage: StageRow) -> bool:
     return stage["stage"] == stage_names.TEXT_ENCODING or stage_names.is_step_loading(stage["stage"])
 
 
-def _compilation(compiled: StageRow, around: Iterable[StageRow]) -> list[tuple[float, float]]:
+def _compilation(compiled: StageRow, leaves: Sequence[StageRow]) -> list[tuple[float, float]]:
     """Where compilation went on: a stage's extent is longer than its own time by what lies inside it."""
     if compiled["extent_s"] - compiled["time_s"] < _LEAST_S:
-        return [_extent(compiled)]
-    inner = [stage for stage in around if _is_inner(stage)]
-    found = []
-    for stage in around:
-        start_s, end_s = _extent(stage)
-        held = [other for other in inner if start_s <= other["start_s"] < end_s and not _is_inner(stage)]
-        hidden_s = stage["extent_s"] - stage["time_s"] - sum(other["extent_s"] for other in held)
+        return [extent_s(compiled)]
+    pieces = []
+    around = [stage for stage in leaves if stage["generation"] == compiled["generation"]]
+    for outer in (stage for stage in around if not _is_inner(stage)):
+        start_s, end_s = extent_s(outer)
+        held = [stage for stage in around if _is_inner(stage) and start_s <= stage["start_s"] < end_s]
+        hidden_s = outer["extent_s"] - outer["time_s"] - sum(stage["extent_s"] for stage in held)
         if hidden_s > _LEAST_S:
-            begin_s = max([start_s, compiled["start_s"], *(_extent(other)[1] for other in held)])
+            begin_s = max(start_s, compiled["start_s"], *(extent_s(stage)[1] for stage in held))
             begin_s = min(begin_s, end_s - hidden_s)
-            found.append((begin_s, begin_s + hidden_s))
-    return found
+            pieces.append((begin_s, begin_s + hidden_s))
+    return pieces

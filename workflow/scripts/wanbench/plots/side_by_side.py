@@ -1,24 +1,22 @@
 """A frame of a case whose settings are lossy beside the same frame of its baseline, and how they differ."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from wanbench.analysis.fidelity import kept_numbers, read_frame
-from wanbench.plots.picture import Picture
+from wanbench.analysis.tables import CaseRow
+from wanbench.plots.picture import WORDS, Picture
 from wanbench.plots.style import WIDTH_IN, new_figure, place
 from wanbench.registry.settings import LOSSY
 
-# What a page can hold of as many cases as a grid has.
-_WIDTH_PX = 240
-_LEFT_IN, _GAP_IN, _TOP_IN = 0.1, 0.1, 0.62
+_MOST_PX = 240  # of a frame's longer side; a page must hold as many cases as a grid has
+_BETWEEN_IN, _LABEL_IN = 0.1, 0.22
 
 
-def side_by_side(case: Mapping[str, Any], frames: Path) -> Picture | None:
+def side_by_side(case: CaseRow, frames: Path) -> Picture | None:
     """The kept frame that differs most; None where settings are not lossy, frames are equal, or not there.
 
     Args:
@@ -34,40 +32,23 @@ def side_by_side(case: Mapping[str, Any], frames: Path) -> Picture | None:
     if not pairs:
         return None
     number, (own, other) = max(pairs.items(), key=lambda pair: np.square(pair[1][0] - pair[1][1], dtype=np.int64).sum())
-    apart = np.abs(own - other).max(axis=2)
+    apart = np.abs(own - other).max(axis=2, keepdims=True)
     times = 255 / max(1, apart.max())
-    figure = _drawn(
-        f"Frame {number} beside that of {case['baseline']}",
-        {
-            f"baseline: {case['baseline']}": other,
-            case["case"]: own,
-            f"difference, {times:.0f} times": np.repeat(apart[..., None] * times, 3, axis=2),
-        },
-    )
-    worst_db = case["psnr_worst_db"]
-    alt = f"Frame {number} of {case['case']} and of {case['baseline']}, and their difference: PSNR {worst_db:.1f} dB."
-    caption = (
-        f"The kept frame that differs most (PSNR {worst_db:.1f} dB). White is the greatest difference of a colour."
-    )
-    return Picture(figure, alt, f"{caption} The folder frames/CASE has them at full size.")
-
-
-def _drawn(title: str, images: Mapping[str, np.ndarray]) -> Any:
-    width_in = (WIDTH_IN - 2 * _LEFT_IN - (len(images) - 1) * _GAP_IN) / len(images)
-    rows, columns = next(iter(images.values())).shape[:2]
+    images = {
+        f"baseline: {case['baseline']}": other,
+        case["case"]: own,
+        f"difference, {times:.0f} times": np.repeat(apart * times, 3, axis=2),
+    }
+    width_in = (WIDTH_IN - (len(images) + 1) * _BETWEEN_IN) / len(images)
     # A tall video is as high as a square one.
-    height_in = width_in * min(1.0, rows / columns)
-    figure = new_figure(_TOP_IN + height_in + 0.1, title)
-    for number, (label, image) in enumerate(images.items()):
-        axes = place(figure, _LEFT_IN + number * (width_in + _GAP_IN), _TOP_IN, width_in, height_in)
-        axes.imshow(_small(image), interpolation="none")
+    height_in = width_in * min(1.0, own.shape[0] / own.shape[1])
+    figure, top_in = new_figure(f"Frame {number} beside that of {case['baseline']}", _LABEL_IN + height_in + 0.1)
+    for i, (label, image) in enumerate(images.items()):
+        left_in = _BETWEEN_IN + i * (width_in + _BETWEEN_IN)
+        axes = place(figure, left_in, top_in + _LABEL_IN, width_in, height_in)
+        small = Image.fromarray(image.astype(np.uint8))
+        small.thumbnail((_MOST_PX, _MOST_PX), Image.Resampling.LANCZOS, reducing_gap=None)
+        axes.imshow(small, interpolation="none")
         axes.set_axis_off()
         axes.set_title(label, loc="left", fontsize=8)
-    return figure
-
-
-def _small(image: np.ndarray) -> np.ndarray:
-    rows, columns = image.shape[:2]
-    scale = min(1.0, _WIDTH_PX / max(rows, columns))
-    size = max(1, round(columns * scale)), max(1, round(rows * scale))
-    return np.asarray(Image.fromarray(image.astype(np.uint8)).resize(size, Image.Resampling.LANCZOS))
+    return Picture(figure, WORDS.side_by_side(case, number))

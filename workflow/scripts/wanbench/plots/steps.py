@@ -1,24 +1,20 @@
 """The time of each denoising step of a case."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from wanbench.analysis.tables import CaseRow
 from wanbench.plots import style
-from wanbench.plots.picture import Picture, case_title, notice
+from wanbench.plots.picture import WORDS, Picture
 from wanbench.plots.segments import StageRow, kind_of, look_of
-from wanbench.plots.style import rounded
 from wanbench.registry import stages as stage_names
 
-CaseRow = Mapping[str, Any]
-_CAPTION = (
-    "Medians over the measured generations. The dashed line is s/step, without the first and the expert-switch step."
-)
-_COLUMNS = ("step", "generation", "measured", "kind", "interrupted", "expert", "time_s", "loading_s")
+_OF_STEP = {"measured": "first", "kind": "first", "interrupted": "any", "look": "last"}
+_OF_STEP |= {"time_s": "sum", "loading_s": "sum", "inference_s": "sum"}
 
 
 def steps_of(stages: Sequence[StageRow], warmup: int) -> pd.DataFrame:
@@ -26,17 +22,16 @@ def steps_of(stages: Sequence[StageRow], warmup: int) -> pd.DataFrame:
 
     `shown` are those of the measured generations, or of the others where there are none.
     """
-    parts = [
-        stage
-        | {"step": stage_names.step_index(stage["stage"]), "kind": kind_of(stage, warmup)}
-        | {"loading_s": stage["time_s"] if stage_names.is_step_loading(stage["stage"]) else 0.0}
-        | {"expert": stage["expert"] or "", "interrupted": bool(stage["interrupted"])}
-        for stage in stages
-        if stage_names.step_index(stage["stage"]) is not None
-    ]
-    whole = {"measured": "first", "kind": "first", "interrupted": "any", "expert": "last"}
-    steps = pd.DataFrame(parts, columns=_COLUMNS).groupby(["step", "generation"], as_index=False)
-    steps = steps.agg(whole | {"time_s": "sum", "loading_s": "sum"})
+    parts = []
+    for stage in stages:
+        if (number := stage_names.step_index(stage["stage"])) is not None:
+            loading_s = stage["time_s"] if stage_names.is_step_loading(stage["stage"]) else 0.0
+            times = {"loading_s": loading_s, "inference_s": stage["time_s"] - loading_s}
+            look = look_of(stage_names.step_inference(number), stage["expert"])
+            known = {"step": number, "kind": kind_of(stage, warmup), "interrupted": bool(stage["interrupted"])}
+            parts.append(stage | times | known | {"look": look})
+    by = ["step", "generation"]
+    steps = pd.DataFrame(parts, columns=[*by, *_OF_STEP]).groupby(by, as_index=False).agg(_OF_STEP)
     steps = steps[~steps["interrupted"].astype(bool)]
     measured = steps["measured"].astype(bool)
     return steps.assign(shown=measured if measured.any() else ~measured)
@@ -44,65 +39,55 @@ def steps_of(stages: Sequence[StageRow], warmup: int) -> pd.DataFrame:
 
 def bars_of(steps: pd.DataFrame) -> pd.DataFrame:
     """Medians of each step over the generations that are shown."""
-    shown = steps[steps["shown"]].assign(inference_s=lambda step: step["time_s"] - step["loading_s"])
-    medians = shown.groupby("step")[["time_s", "loading_s", "inference_s"]].median()
-    return medians.assign(expert=shown.groupby("step")["expert"].first())
+    shown = steps[steps["shown"]].groupby("step")
+    return shown[["time_s", "loading_s", "inference_s"]].median().assign(look=shown["look"].first())
 
 
-def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture:
-    """A bar for each step, with the median that the report gives as s/step.
+def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture | None:
+    """A bar for each step, with the median that the report gives as s/step; None where no step ran to its end.
 
     Args:
         case, stages: its rows of the tables, None for what was not measured.
     """
-    title = f"{case_title(case)}: time of each step"
     steps = steps_of(stages, case["warmup"])
     if steps.empty:
-        return notice(title, "No denoising step ran to its end.")
+        return None
     bars = bars_of(steps)
-    looks = [look_of(stage_names.step_inference(0), expert) for expert in bars["expert"].unique()]
-    looks += [style.LOADING] if bars["loading_s"].any() else []
+    looks = [*bars["look"].unique(), *([style.LOADING] if bars["loading_s"].any() else [])]
     marks = _marks(case, steps)
-    top_in = 0.5 + style.legend_height_in(len(looks) + len(marks))
-    figure = style.new_figure(top_in + 3.0, title)
+    figure, top_in = style.new_figure(f"{WORDS.heading(case)}: time of each step", 3.0, looks, marks)
     axes = style.place(figure, 0.75, top_in, 8.1, 2.5)
-    _draw_bars(axes, bars)
+    for look, of_look in bars.groupby("look", sort=False):
+        axes.bar(of_look.index, of_look["inference_s"], 0.85, **look.fill)
+    loaded = bars[bars["loading_s"] > 0]
+    axes.bar(loaded.index, loaded["loading_s"], 0.85, loaded["inference_s"], **style.LOADING.fill)
     for mark in marks:
         axes.add_line(mark)
     if case["step_s"] is not None:
         axes.axhline(case["step_s"], color=style.BLACK, linestyle="--", linewidth=1)
+    axes.set_xlim(bars.index[0] - 0.75, bars.index[-1] + 0.75)
     axes.set_ylim(0, 1.05 * max(bars["time_s"].max(), steps["time_s"].max()))
-    style.legend(figure, looks, 0.4, marks)
-    typical = "" if case["step_s"] is None else f", {rounded(case['step_s'])} s/step"
-    return Picture(figure, f"Step times of {case_title(case)}: {len(bars)} steps{typical}.", _CAPTION)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(False, axis="x")
+    axes.set(xlabel="Step (from 0, as in the names of stages)", ylabel="Time of the step (s)")
+    return Picture(figure, WORDS.steps(case, len(bars)))
 
 
 def _marks(case: CaseRow, steps: pd.DataFrame) -> list[Line2D]:
     """Single generations, where there are several, and where the time of steps changed."""
     marks, shown, others = [], steps[steps["shown"]], steps[~steps["shown"]]
-    common = {"linestyle": "", "color": style.BLACK}
+
+    def mark(x: Sequence[float], y: Sequence[float], label: str, **look: Any) -> None:
+        marks.append(Line2D(x, y, label=label, color=style.BLACK, **look))
+
     if shown["step"].duplicated().any():
-        look = common | {"marker": "D", "markersize": 4, "markeredgecolor": "white"}
-        marks.append(Line2D(shown["step"], shown["time_s"], label="each measured generation", **look))
+        look = {"linestyle": "", "marker": "D", "markersize": 4, "markeredgecolor": "white"}
+        mark(shown["step"], shown["time_s"], "each measured generation", **look)
     if len(others):
-        look = common | {"marker": "o", "markersize": 5, "markerfacecolor": "white"}
+        look = {"linestyle": "", "marker": "o", "markersize": 5, "markerfacecolor": "white"}
         kinds = " or ".join(sorted(others["kind"].unique(), reverse=True))
-        marks.append(Line2D(others["step"], others["time_s"], label=f"{kinds} generation", **look))
+        mark(others["step"], others["time_s"], f"{kinds} generation", **look)
     if case["step_change_at"] is not None:
         at, highest_s = case["step_change_at"] - 0.5, 2 * steps["time_s"].max()
-        look = {"color": style.BLACK, "linestyle": "-.", "linewidth": 1.2}
-        marks.append(Line2D([at, at], [0, highest_s], label="change of step time", **look))
+        mark([at, at], [0, highest_s], "change of step time", linestyle="-.", linewidth=1.2)
     return marks
-
-
-def _draw_bars(axes: Axes, bars: pd.DataFrame) -> None:
-    for expert, of_expert in bars.groupby("expert"):
-        look = look_of(stage_names.step_inference(0), expert)
-        axes.bar(of_expert.index, of_expert["inference_s"], 0.85, **look.fill)
-    loading = bars[bars["loading_s"] > 0]
-    axes.bar(loading.index, loading["loading_s"], 0.85, loading["inference_s"], **style.LOADING.fill)
-    axes.set_xlim(bars.index[0] - 0.75, bars.index[-1] + 0.75)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(False, axis="x")
-    axes.set_xlabel("Step (from 0, as in the names of stages)")
-    axes.set_ylabel("Time of the step (s)")

@@ -11,37 +11,21 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 WIDTH_IN = 9.0
-DPI = 100
 _LEGEND_COLUMNS = 4
 
 # A user's own matplotlibrc must not change the report's pictures.
 matplotlib.rcdefaults()
-matplotlib.rcParams.update(
-    {
-        "font.size": 9,
-        "axes.titlesize": 10,
-        "axes.labelsize": 9,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-        "legend.fontsize": 8,
-        "legend.frameon": False,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.axisbelow": True,
-        "axes.grid": True,
-        "grid.color": "#DDDDDD",
-        "grid.linewidth": 0.6,
-        "hatch.linewidth": 0.6,
-        "figure.dpi": DPI,
-        "savefig.dpi": DPI,
-        # The same figures give the same bytes.
-        "svg.hashsalt": "wanbench",
-        # Text in an SVG can be searched, copied and read aloud.
-        "svg.fonttype": "none",
-        # The name of a GPU is shown as it is, whatever signs are in it.
-        "text.parse_math": False,
-    }
-)
+matplotlib.rc("font", size=9)
+matplotlib.rc("axes", titlesize=10, axisbelow=True, grid=True)
+matplotlib.rc("axes.spines", top=False, right=False)
+matplotlib.rc(("xtick", "ytick"), labelsize=8)
+matplotlib.rc("legend", fontsize=8, frameon=False, loc="upper left", borderaxespad=0)
+matplotlib.rc("grid", color="#DDDDDD", linewidth=0.6)
+matplotlib.rc("hatch", linewidth=0.6)
+# The same figures give the same bytes. Text in an SVG can be searched, copied and read aloud.
+matplotlib.rc("svg", hashsalt="wanbench", fonttype="none")
+# The name of a GPU is shown as it is, whatever signs are in it.
+matplotlib.rc("text", parse_math=False)
 
 
 @dataclass(frozen=True)
@@ -61,14 +45,14 @@ class Look:
 
 # The colours of Okabe and Ito, with greys.
 BLACK, ORANGE, SKY, GREEN, YELLOW = "#000000", "#E69F00", "#56B4E9", "#009E73", "#F0E442"
-BLUE, VERMILION, PURPLE, GREY, PALE = "#0072B2", "#D55E00", "#CC79A7", "#999999", "#E5E5E5"
+BLUE, VERMILION, PURPLE, GREY, PALE, PEACH = "#0072B2", "#D55E00", "#CC79A7", "#999999", "#E5E5E5", "#F6CDB0"
 
 STARTUP = Look("process start-up", PALE)
 INITIALISATION = Look("initialisation", GREY, "++")
 ENCODING = Look("preprocessing and text encoding", PURPLE, "----")
 COMPILATION = Look("compilation", YELLOW, "xxxx")
 LOADING = Look("loading in steps", VERMILION, "//////")
-TRANSFER = Look("weight transfers outside the steps", "#F6CDB0", "////")
+TRANSFER = Look("weight transfers outside the steps", PEACH, "////")
 DENOISING = Look("denoising", BLUE)
 HIGH_NOISE = Look("denoising (high-noise expert)", BLUE)
 LOW_NOISE = Look("denoising (low-noise expert)", SKY)
@@ -78,51 +62,44 @@ FURTHER = Look("further generations", "#FFFFFF", "+")
 UNACCOUNTED = Look("unaccounted", BLACK)
 
 
-def new_figure(height_in: float, title: str) -> Figure:
-    figure = Figure(figsize=(WIDTH_IN, height_in))
-    figure.text(0.1 / WIDTH_IN, 1 - 0.1 / height_in, title, fontsize=11, fontweight="bold", va="top")
-    return figure
+def new_figure(
+    title: str, below_in: float, looks: Sequence[Look] = (), marks: Sequence[Artist] = ()
+) -> tuple[Figure, float]:
+    """A figure with its title and the meaning of fills and of other marks; and how far below its top there is room.
+
+    Args:
+        below_in: height of what comes below the title and the meanings.
+    """
+    handles = [*(Patch(label=look.label, **look.fill) for look in looks), *marks]
+    top_in = 0.4 + (0.1 + 0.19 * math.ceil(len(handles) / _LEGEND_COLUMNS) if handles else 0)
+    figure = Figure(figsize=(WIDTH_IN, top_in + below_in))
+    write(figure, 0.1, 0.1, title, fontsize=11, fontweight="bold")
+    if handles:
+        at = 0.1 / WIDTH_IN, 1 - 0.4 / figure.get_figheight()
+        sizes = {"borderpad": 0, "handlelength": 2.4, "handleheight": 1.1, "labelspacing": 0.45}
+        figure.legend(handles=handles, bbox_to_anchor=at, ncols=_LEGEND_COLUMNS, **sizes)
+    return figure, top_in
+
+
+def write(figure: Figure, left_in: float, top_in: float, text: str, **look: object) -> None:
+    """Text at a place given in inches from the upper left corner."""
+    figure.text(left_in / WIDTH_IN, 1 - top_in / figure.get_figheight(), text, va="top", **look)
 
 
 def place(figure: Figure, left_in: float, top_in: float, width_in: float, height_in: float) -> Axes:
     """Axes at a place given in inches from the upper left corner, where text has room whatever the figure's height."""
     height = figure.get_figheight()
-    return figure.add_axes(
-        (left_in / WIDTH_IN, 1 - (top_in + height_in) / height, width_in / WIDTH_IN, height_in / height)
-    )
-
-
-def legend_height_in(count: int) -> float:
-    return 0.19 * math.ceil(count / _LEGEND_COLUMNS)
-
-
-def legend(figure: Figure, looks: Sequence[Look], top_in: float, others: Sequence[Artist] = ()) -> None:
-    """The meaning of fills and of other marks, above what they stand for."""
-    figure.legend(
-        handles=[*(Patch(label=look.label, **look.fill) for look in looks), *others],
-        loc="upper left",
-        bbox_to_anchor=(0.1 / WIDTH_IN, 1 - top_in / figure.get_figheight()),
-        ncols=_LEGEND_COLUMNS,
-        borderaxespad=0,
-        borderpad=0,
-        handlelength=2.4,
-        handleheight=1.1,
-        labelspacing=0.45,
-    )
+    bottom = 1 - (top_in + height_in) / height
+    return figure.add_axes((left_in / WIDTH_IN, bottom, width_in / WIDTH_IN, height_in / height))
 
 
 def rounded(value: float) -> str:
     """A figure with about three digits, as far as an eye compares pictures."""
-    if abs(value) >= 100:
-        return f"{value:.0f}"
-    if abs(value) >= 10:
-        return f"{value:.1f}"
-    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
+    decimals = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:.{decimals}f}" if value >= 1 else f"{value:.3g}"
 
 
 def shortened(name: str, most: int) -> str:
     """A name that fits: its middle gives way, since names of one grid often begin alike or end alike."""
-    if len(name) <= most:
-        return name
     end = (most - 1) // 2
-    return f"{name[: most - 1 - end]}…{name[-end:]}"
+    return name if len(name) <= most else f"{name[: most - 1 - end]}…{name[-end:]}"
