@@ -45,12 +45,7 @@ HOST = {
 GPU = HOST | {
     "device": "cuda",
     "cuda": "13.0",
-    "gpu": {
-        "name": "NVIDIA H200",
-        "uuid": "GPU-0",
-        "mem_total_bytes": 150_000_000_000,
-        "compute_capability": "9.0",
-    },
+    "gpu": {"name": "NVIDIA H200", "uuid": "GPU-0", "mem_total_bytes": 150_000_000_000, "compute_capability": "9.0"},
 }
 
 

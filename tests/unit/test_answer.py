@@ -79,8 +79,7 @@ def test_cards_as_large_as_the_gpu_are_no_question(make: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "spread", "text"),
-    [(108.18, 0.025, "108"), (930.57, 0.025, "930"), (45.5, 0.003, "45.5"), (0.0, 1, "0")],
+    ("value", "spread", "text"), [(108.18, 0.025, "108"), (930.57, 0.025, "930"), (45.5, 0.003, "45.5"), (0.0, 1, "0")]
 )
 def test_as_many_digits_as_the_spread_supports(value: float, spread: float, text: str) -> None:
     assert supported(value, spread) == text

@@ -232,14 +232,7 @@ def test_a_file_that_is_no_strict_yaml_mapping_is_refused(tmp_path: Path, text: 
 
 
 @pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("12", 12),
-        ("0.5", 0.5),
-        ("1.5e+3", 1500.0),
-        ("true", True),
-        ("False", False),
-    ],
+    ("text", "value"), [("12", 12), ("0.5", 0.5), ("1.5e+3", 1500.0), ("true", True), ("False", False)]
 )
 def test_numbers_and_truth_values_that_read_as_they_are_are_allowed(tmp_path: Path, text: str, value: Any) -> None:
     file = tmp_path / "grid.yaml"

@@ -82,10 +82,7 @@ def lost_blob(folder: Path) -> None:
         (leads_out, "names what is no file beside it"),
         (lambda f: write_safetensors(f / WEIGHTS, ["blocks.0.weight"], 400), "its weights lack block 1 of"),
         (lambda f: (f / "vae/config.json").unlink(), "vae/config.json cannot be read"),
-        (
-            lambda f: edit(f / "transformer/config.json", num_layers=1),
-            "architecture of TI2V-5B: num_layers is 1",
-        ),
+        (lambda f: edit(f / "transformer/config.json", num_layers=1), "architecture of TI2V-5B: num_layers is 1"),
         (lambda f: edit(f / "vae/config.json", z_dim=16), "vae/config.json is not the architecture of TI2V-5B: z_dim"),
         (lambda f: edit(f / "model_index.json", boundary_ratio=0.9), "not of TI2V-5B: boundary_ratio is 0.9"),
         (lambda f: edit(f / "model_index.json", expand_timesteps=False), "not of TI2V-5B: expand_timesteps is false"),

@@ -197,11 +197,7 @@ def test_every_column_and_line_is_explained(tmp_path: Path, oom: Trace) -> None:
         ),
         ("02_5B_Efficiency_Mode_704p", {"transfer_bound", "faster_setting"}, {"low_sm_activity", "vram_margin"}),
         ("5B_704p_compiled", {"compute_bound"}, {"transfer_bound", "no_effect"}),
-        (
-            "5B_704p_group_stream",
-            {"faster_setting"},
-            {"transfer_bound", "compute_bound"},
-        ),
+        ("5B_704p_group_stream", {"faster_setting"}, {"transfer_bound", "compute_bound"}),
     ],
 )
 def test_what_is_found_on_an_h200(case: str, fires: set[str], silent: set[str]) -> None:

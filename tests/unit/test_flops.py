@@ -50,11 +50,7 @@ def test_denoiser(model: str) -> None:
 
 @pytest.mark.parametrize(
     ("model", "frames", "positions", "tera"),
-    [
-        ("TI2V-5B", 31, 44 * 80, 520.65),
-        ("T2V-A14B", 21, 90 * 160, 6523.44),
-        ("T2V-A14B", 21, 60 * 104, 1678.37),
-    ],
+    [("TI2V-5B", 31, 44 * 80, 520.65), ("T2V-A14B", 21, 90 * 160, 6523.44), ("T2V-A14B", 21, 60 * 104, 1678.37)],
 )
 def test_published_counts_of_a_pass(model: str, frames: int, positions: int, tera: float) -> None:
     config = WanTransformer3DModel.load_config(FULL / model / "transformer")

@@ -13,10 +13,7 @@ from wanbench.registry import metrics
 
 KEPT = sorted((ROOT / "results/reference").glob("*/tables/*.csv"))
 # Made of nothing, a table has its columns and their types all the same.
-TABLES = {
-    "findings": lambda: findings_table({}),
-    "comparison": lambda: compare("", [], []).rows,
-}
+TABLES = {"findings": lambda: findings_table({}), "comparison": lambda: compare("", [], []).rows}
 
 
 def rows(table: str) -> list[metrics.Metric]:

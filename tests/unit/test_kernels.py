@@ -25,22 +25,10 @@ KEPT = sorted((ROOT / "results/reference/h200/kernels").glob("*.json.gz"))
         ("nvjet_sm90_tst_192x208_64x4_2x1_v_bz_coopB_bias_TNT", "matmul"),
         ("nvjet_sm90_qqtst_128x256_128x6_2x1_v_bz_TNT", "matmul_float8"),
         ("sm80_xmma_gemm_f32f32_f32f32_f32_tn_n_tilesize128x128x8_stage3_warpsize2x2x1_ffma_cublas", "matmul_float32"),
-        (
-            "void cutlass::Kernel2<cutlass_80_tensorop_s1688gemm_256x64_16x4_nn_align4>",
-            "matmul_float32",
-        ),
-        (
-            "internal::gemvx::kernel<int, int, float, float, float, float, false, true>",
-            "matmul_float32",
-        ),
-        (
-            "sm90_xmma_fprop_implicit_gemm_f32f32_tf32f32_f32_nhwckrsc_nhwc_tilesize128x128x32",
-            "convolution",
-        ),
-        (
-            "init_device_workspace_kernel<xmma__5x_cudnn::implicit_gemm::fprop::Warp_specialized_params",
-            "convolution",
-        ),
+        ("void cutlass::Kernel2<cutlass_80_tensorop_s1688gemm_256x64_16x4_nn_align4>", "matmul_float32"),
+        ("internal::gemvx::kernel<int, int, float, float, float, float, false, true>", "matmul_float32"),
+        ("sm90_xmma_fprop_implicit_gemm_f32f32_tf32f32_f32_nhwckrsc_nhwc_tilesize128x128x32", "convolution"),
+        ("init_device_workspace_kernel<xmma__5x_cudnn::implicit_gemm::fprop::Warp_specialized_params", "convolution"),
         ("triton_red_fused__fused_rms_norm__scaled_dot_product_cudnn_attention_permute_view_3", "elementwise"),
         ("triton_red_fused__fused_rms_norm_flash_fwd_view_3", "elementwise"),
         ("triton_poi_fused_clone_permute_2", "copy"),
@@ -89,7 +77,7 @@ PUBLISHED_NAMES = {
     },
     "https://github.com/Dao-AILab/flash-attention/issues/1202 (Orin)": {
         "void flash_fwd_kernel<Flash_fwd_kernel_traits<(int)32, (int)128, (int)128, (int)4, (bool)0, (bool)0, cutlass::"
-        "half_t, Flash_kernel_traits<(int)32, (int)128, (int)128, (int)4, cutlass::half_t>>, (bool)0>": "attention",
+        "half_t, Flash_kernel_traits<(int)32, (int)128, (int)128, (int)4, cutlass::half_t>>, (bool)0>": "attention"
     },
     "https://github.com/NVIDIA/Fuser/pull/4873 (Hopper)": {
         "ncclDevKernel_AllReduce_Sum_bf16_RING_LL(ncclDevKernelArgsStorage<(unsigned long)4096>)": "communication",

@@ -44,10 +44,7 @@ def test_a_step_is_held_against_all_gpus_and_what_each_does_by_itself_against_on
 
 @pytest.mark.parametrize(
     ("measures", "fires"),
-    [
-        (BUSY, "compute_bound"),
-        (BUSY | {STEPS: BUSY[STEPS] | {"tensor_activity_pct": 66.0}}, "kernel_bound"),
-    ],
+    [(BUSY, "compute_bound"), (BUSY | {STEPS: BUSY[STEPS] | {"tensor_activity_pct": 66.0}}, "kernel_bound")],
 )
 def test_nothing_is_concluded_from_the_activity_of_gpus_that_wait_for_each_other(
     tmp_path: Path, measures: dict[str, dict[str, float]], fires: str
