@@ -1,8 +1,8 @@
 """Traces as the report wing reads them, the report of them, and the tables in a report."""
 
 import re
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 from conftest import ROOT
 from example_cases import full_case
 from traces import GPU, LIMITS, OK, read_once, records, trace_of, write
-from wanbench.analysis.collect import Excluded, judged
+from wanbench.analysis.collect import judged
 from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import TraceTables, excluded_table, records_by_case, tables_of
@@ -29,13 +29,34 @@ from wanbench.trace.reader import Trace, read_trace
 
 NO_PRICES = Prices()
 THRESHOLDS = Thresholds(**read_yaml(ROOT / "config/thresholds.yaml"))
-_MADE: dict[tuple[int, ...], tuple[tuple[Trace, ...], TraceTables]] = {}
+
+
+def _once(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Make something of traces once, however often a test asks."""
+    found: dict[Any, Any] = {}
+
+    @wraps(make)
+    def of_traces(*traces: Trace, **options: Any) -> Any:
+        key = (*map(id, traces), *((name, id(value)) for name, value in options.items()))
+        if key not in found:
+            # With what it is of: as long as that lives, nothing else has its identity.
+            found[key] = traces, options, make(*traces, **options)
+        return found[key][2]
+
+    return of_traces
+
+
+@cache
+def kept(name: str, machine: str = "h200") -> Trace:
+    """One that is kept of a machine."""
+    return judged(read_once(ROOT / f"results/reference/{machine}/traces/{name}.json.gz"), LIMITS)
 
 
 @cache
 def kept_traces() -> list[Trace]:
     """Those that are kept of an H200."""
-    return [judged(read_once(file), LIMITS) for file in sorted((ROOT / "results/reference/h200/traces").iterdir())]
+    files = sorted((ROOT / "results/reference/h200/traces").iterdir())
+    return [kept(file.name.removesuffix(".json.gz")) for file in files]
 
 
 def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace:
@@ -43,19 +64,21 @@ def read_back(folder: Path, rows: list[dict[str, Any]], **options: Any) -> Trace
     return judged(read_trace(write(folder, trace_of(rows, **options))), LIMITS)
 
 
-def case_trace(folder: Path, case: Case, step_s: float = 2.0, gpu: dict[str, Any] = GPU, **run: Any) -> Trace:
-    """The trace of a case on a GPU, whose steps take equally long; `run` is what `traces.records` takes."""
-    count = case.warmup + case.repeats
-    rows = records([step_s] * case.steps, generations=count, warmup=case.warmup, environment=gpu, case=case, **run)
-    return read_back(folder, rows, case=case)
+def case_trace(folder: Path, case: Case, step_s: float = 2.0, gpu: dict[str, Any] = GPU, **options: Any) -> Trace:
+    """The trace of a case on a GPU, whose steps take equally long; `options` are what `made` takes."""
+    return made(folder, case, [step_s] * case.steps, environment=gpu, **options)
 
 
 def with_measures(rows: list[dict[str, Any]], stage: str, measures: dict[str, Any], **options: Any) -> dict[str, Any]:
     """The trace of a run with more measures in the stages whose names match a pattern."""
-    trace = trace_of(rows, **options)
-    for event in trace["traceEvents"]:
-        if event.get("cat") == "stage" and re.fullmatch(stage, event["name"]):
-            event["args"] |= measures
+    return _measured(trace_of(rows, **options), {stage: measures})
+
+
+def _measured(trace: dict[str, Any], measures: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    for event in (event for event in trace["traceEvents"] if event.get("cat") == "stage"):
+        for pattern, values in measures.items():
+            if re.fullmatch(pattern, event["name"]):
+                event["args"] |= values
     return trace
 
 
@@ -76,23 +99,15 @@ def made(
     rows = records(times_s, generations=count, warmup=case.warmup, environment=environment, case=case, **run)
     if until is not None:
         rows = rows[: next(i for i, row in enumerate(rows) if row.get("name") == until) + 1]
-    trace = trace_of(rows, case=case, outcome=outcome)
-    for event in (event for event in trace["traceEvents"] if event.get("cat") == "stage"):
-        for pattern, values in (measures or {}).items():
-            if re.fullmatch(pattern, event["name"]):
-                event["args"] |= values
+    trace = _measured(trace_of(rows, case=case, outcome=outcome), measures or {})
     if alter is not None:
         alter(trace)
     return judged(read_trace(write(folder, trace)), LIMITS)
 
 
+@_once
 def made_tables(*traces: Trace) -> TraceTables:
-    """Tables of traces, made once however often a test asks."""
-    key = tuple(map(id, traces))
-    if key not in _MADE:
-        # With the traces: as long as they live, no other has their identity.
-        _MADE[key] = traces, tables_of(traces)
-    return _MADE[key][1]
+    return tables_of(traces)
 
 
 def figures_of(trace: Trace) -> SimpleNamespace:
@@ -117,19 +132,19 @@ def table_rows(trace: Trace) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return case, stages
 
 
-def report(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> str:
-    return to_markdown(view(*traces, excluded=excluded, prices=prices))
+@_once
+def report(*traces: Trace, prices: Prices = NO_PRICES) -> str:
+    return to_markdown(view(*traces, prices=prices))
 
 
-def view(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> dict[str, Any]:
+def view(*traces: Trace, prices: Prices = NO_PRICES) -> dict[str, Any]:
     """What a report of these traces says."""
     made = made_tables(*traces)
-    found = findings_by_case(made.cases, records_by_case(made.stages), THRESHOLDS, kernels_table([]))
-    settings = settings_of(*traces, prices=prices)
-    others = excluded_table(excluded), settings, found, THRESHOLDS, prices, read_published(), kernels_table([])
-    return view_of(made.cases, made.stages, *others)
+    of_tables = settings_of(*traces, prices=prices), findings(*traces), THRESHOLDS, prices
+    return view_of(made.cases, made.stages, excluded_table([]), *of_tables, read_published(), kernels_table([]))
 
 
+@_once
 def settings_of(*traces: Trace, prices: Prices = NO_PRICES) -> pd.DataFrame:
     """The settings table of a report with these traces."""
     alike = THRESHOLDS.alike_generation_pct, THRESHOLDS.no_effect_memory_pct
@@ -141,6 +156,7 @@ def told(*traces: Trace) -> str:
     return report(*traces).partition("# Appendix")[0]
 
 
+@_once
 def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, list[Finding]]:
     """Findings of each case of a report with these traces."""
     made = made_tables(*traces)
@@ -150,6 +166,11 @@ def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, l
 def rules(trace: Trace, *others: Trace) -> dict[str, Finding]:
     """Findings of a case by rule, the last of each; `others` are cases of the same report."""
     return {finding.rule: finding for finding in findings(trace, *others)[trace.case["name"]]}
+
+
+def fired(rule: str, *traces: Trace) -> set[str]:
+    """The cases of a report in which a rule finds something."""
+    return {case for case, found in findings(*traces).items() if rule in {finding.rule for finding in found}}
 
 
 def tables(markdown: str, first_column: str) -> list[list[dict[str, str]]]:

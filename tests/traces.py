@@ -49,6 +49,11 @@ GPU = HOST | {
 }
 
 
+def gpu_with(**facts: Any) -> dict[str, Any]:
+    """The environment of a case on another GPU, such as one of another name or with less memory."""
+    return GPU | {"gpu": GPU["gpu"] | facts}
+
+
 class Recorder:
     """Writes records as a measuring process would, with times in seconds."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reports import full_case, made, rules
-from traces import GPU
+from traces import gpu_with
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.measure.outcome import Outcome
 
@@ -16,7 +16,7 @@ GB = 10**9
 
 
 def gpu_of(size_gb: float) -> dict[str, Any]:
-    return GPU | {"gpu": GPU["gpu"] | {"name": "Some GPU", "mem_total_bytes": round(size_gb * GB)}}
+    return gpu_with(name="Some GPU", mem_total_bytes=round(size_gb * GB))
 
 
 # --- out of memory ----------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_the_margin_of_host_memory(tmp_path: Path) -> None:
         ("Step_0", {}, "with 0 of 10 steps done.", "Raise `timeout_s`."),
     ],
 )
-def test_a_case_that_ran_out_of_time(
+def test_a_case_that_ran_out_of_time_is_told_and_another_end_is_not(
     tmp_path: Path, until: str, settings: dict[str, Any], words: str, advice: str
 ) -> None:
     case = full_case(**{"steps": 10, "timeout_s": 20} | settings)
@@ -143,9 +143,5 @@ def test_a_case_that_ran_out_of_time(
     assert finding.severity == "warning"
     assert words in finding.text
     assert advice in finding.advice
-
-
-def test_other_ends_are_no_timeout(tmp_path: Path) -> None:
-    killed = made(tmp_path, full_case(steps=9), until="Step_6", outcome=Outcome("killed", "ended by signal SIGKILL"))
+    killed = made(tmp_path, case, until=until, outcome=Outcome("killed", "ended by signal SIGKILL"))
     assert "timed_out" not in rules(killed)
-    assert "timed_out" not in rules(made(tmp_path, full_case(steps=3)))

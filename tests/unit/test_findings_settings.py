@@ -5,15 +5,13 @@ from typing import Any
 
 import pytest
 
-from reports import findings, rules, steady_case
-from traces import GPU
+from reports import findings, fired, rules, steady_case
+from traces import GPU, gpu_with
 
 STEPS = r"Step_\d+_Inference"
-OTHER_GPU = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
+OTHER_GPU = gpu_with(uuid="GPU-1")
 GROUP = {"settings": {"offload": "group"}, "peak_gb": 20}
-
-
-# --- no effect --------------------------------------------------------------------------------------------------
+COMPILED = {"settings": {"compile": "repeated_blocks"}}
 
 
 @pytest.mark.parametrize(("reused", "fires"), [(0, True), (1, False)])
@@ -28,25 +26,26 @@ def test_a_cache_that_never_served(tmp_path: Path, reused: int, fires: bool) -> 
 # --- what would be faster ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("own", "other", "fires"),
-    [
-        (GROUP | {"step_s": 4.0}, {"steps": 8}, True),
-        (GROUP | {"step_s": 2.05}, {}, False),
+def test_a_setting_that_is_faster(tmp_path: Path) -> None:
+    pairs: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "fires": (GROUP | {"step_s": 4.0}, {"steps": 8}),
+        "too little": (GROUP | {"step_s": 2.05}, {}),
         # Of another GPU only what is far beyond what two differ by.
-        (GROUP | {"step_s": 4.0}, {"environment": OTHER_GPU}, True),
-        (GROUP | {"step_s": 4.0}, {"environment": OTHER_GPU, "step_s": 3.5}, False),
+        "fires for another GPU": (GROUP | {"step_s": 4.0}, {"environment": OTHER_GPU}),
+        "too little for another GPU": (GROUP | {"step_s": 4.0}, {"environment": OTHER_GPU, "step_s": 3.5}),
         # Compiling acts on steps alone: shorter decoding is not its doing.
-        ({"step_s": 2.0, "decode_s": 90.0}, {"settings": {"compile": "repeated_blocks"}}, False),
-        ({"step_s": 4.0}, {"settings": {"compile": "repeated_blocks"}}, True),
-        # Equal but for its name.
-        ({"step_s": 4.0}, {}, False),
-    ],
-)
-def test_a_setting_that_is_faster(tmp_path: Path, own: dict[str, Any], other: dict[str, Any], fires: bool) -> None:
-    case, faster = steady_case(tmp_path, "own", **own), steady_case(tmp_path, "faster", **other)
-    assert ("faster_setting" in rules(case, faster)) == fires
-    assert "faster_setting" not in rules(faster, case)
+        "decoding": ({"step_s": 2.0, "decode_s": 90.0}, COMPILED),
+        "fires for steps": ({"step_s": 4.0}, COMPILED),
+        "equal but for its name": ({"step_s": 4.0}, {}),
+    }
+    traces, own_names = [], {}
+    for i, (what, pair) in enumerate(pairs.items()):
+        own_names[what] = f"own_{i}"
+        for name, options in zip((f"own_{i}", f"faster_{i}"), pair):
+            # Of a video of its own: no pair is compared with another.
+            settings = {"frames": 41 + 4 * i} | options.get("settings", {})
+            traces.append(steady_case(tmp_path, name, **options | {"settings": settings}))
+    assert fired("faster_setting", *traces) == {name for what, name in own_names.items() if "fires" in what}
 
 
 def test_what_is_faster_is_told_with_what_it_costs(tmp_path: Path) -> None:
@@ -77,19 +76,17 @@ def test_what_the_same_gpu_showed_to_bring_nothing_is_not_advised(
     tmp_path: Path, environment: dict[str, Any], advised: str
 ) -> None:
     busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 51.0}}
-    useless = steady_case(tmp_path, "useless", environment=environment, settings={"compile": "repeated_blocks"})
+    useless = steady_case(tmp_path, "useless", environment=environment, **COMPILED)
     own = steady_case(tmp_path, "own", measures=busy)
     assert rules(own, useless)["kernel_bound"].advised == ((advised,),)
-
-
-# --- several GPUs -----------------------------------------------------------------------------------------------
 
 
 def test_what_several_gpus_brought(tmp_path: Path) -> None:
     energy = {STEPS: {"energy_j": 1400}, "T5_Encoding|TI2V_Preprocess|Video_Export|VAE_Decoding": {"energy_j": 0}}
     one = steady_case(tmp_path, "one", measures=energy)
     two = steady_case(tmp_path, "two", 1.0, settings={"gpus": 2}, measures=energy | {STEPS: {"energy_j": 1540}})
-    finding, ratio = rules(two, one)["parallel_efficiency"], 104.75 / 54.75
+    (finding,) = (each for each in findings(one, two)["two"] if each.rule == "parallel_efficiency")
+    ratio = 104.75 / 54.75
     assert finding.evidence == pytest.approx(
         {"gpus": 2, "speed_ratio": ratio, "efficiency_pct": 50 * ratio, "energy_change_pct": 10, "step_speed_ratio": 2}
     )

@@ -6,21 +6,15 @@ from typing import Any
 import pytest
 
 from reports import full_case, made, rules
-from traces import GPU, HOST
+from traces import HOST, gpu_with
 
+SMALLEST = {"vae_tiling": True, "vae_dtype": "bfloat16"}
 CACHED = {"cache": "first_block", "cache_threshold": 1.0, "weights": "pretrained"}
 
 
 def found(folder: Path, model: str = "TI2V-5B", **options: Any) -> dict[str, Any]:
     settings = {"steps": 5} | options.pop("settings", {})
     return rules(made(folder, full_case(model=model, **settings), **options))
-
-
-def gpu_of(size_gb: int) -> dict[str, Any]:
-    return GPU | {"gpu": GPU["gpu"] | {"mem_total_bytes": size_gb * 10**9}}
-
-
-# --- a stage that dominates -------------------------------------------------------------------------------------
 
 
 def test_decoding_without_the_weights_that_are_transferred_in_it(tmp_path: Path) -> None:
@@ -54,11 +48,8 @@ def test_a_stage_that_is_short_beside_the_official_steps_is_a_note(
 @pytest.mark.parametrize(
     ("options", "advised"),
     [
-        (
-            {"settings": {"vae_tiling": True, "vae_dtype": "bfloat16"}, "environment": gpu_of(80)},
-            (("vae_tiling: false",),),
-        ),
-        ({"settings": {"vae_tiling": True, "vae_dtype": "bfloat16"}, "environment": gpu_of(30)}, ()),
+        ({"settings": SMALLEST, "environment": gpu_with(mem_total_bytes=80 * 10**9)}, (("vae_tiling: false",),)),
+        ({"settings": SMALLEST, "environment": gpu_with(mem_total_bytes=30 * 10**9)}, ()),
         # Many CPUs emulate bfloat16.
         ({"environment": HOST}, ()),
     ],
@@ -69,15 +60,12 @@ def test_advice_on_decoding_is_what_the_machine_can_do(
     assert found(tmp_path, decode_s=20.0, **options)["dominant_stage"].advised == advised
 
 
-def test_compilation_can_dominate(tmp_path: Path) -> None:
+def test_compilation_can_dominate_and_all_generations_count_for_a_share(tmp_path: Path) -> None:
     compiled = found(tmp_path, compile_s=30.0, settings={"compile": "repeated_blocks"})
     assert compiled["dominant_stage"].text.startswith("Compilation takes 30.00 s")
-
-
-def test_all_generations_count_for_a_share(tmp_path: Path) -> None:
-    finding = found(tmp_path, decode_s=20.0, settings={"repeats": 3})["dominant_stage"]
-    assert finding.evidence["time_s"] == 60.0
-    assert "in 3 generations" in finding.text
+    repeated = found(tmp_path, decode_s=20.0, settings={"repeats": 3})["dominant_stage"]
+    assert repeated.evidence["time_s"] == 60.0
+    assert "in 3 generations" in repeated.text
 
 
 @pytest.mark.parametrize(("weights", "known"), [("random", False), ("pretrained", True)])
