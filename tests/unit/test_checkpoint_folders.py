@@ -34,7 +34,8 @@ def shard(folder: Path) -> None:
 
 
 def resolve(folder: Path, model: str = "TI2V-5B") -> None:
-    tiny_case(model, weights="pretrained", checkpoint=str(folder))
+    # On two GPUs, for which the heads of its transformer are looked up.
+    tiny_case(model, weights="pretrained", checkpoint=str(folder), gpus=2)
 
 
 def cut(file: Path, share: float) -> None:
@@ -82,6 +83,7 @@ def lost_blob(folder: Path) -> None:
         (leads_out, "names what is no file beside it"),
         (lambda f: write_safetensors(f / WEIGHTS, ["blocks.0.weight"], 400), "its weights lack block 1 of"),
         (lambda f: (f / "vae/config.json").unlink(), "vae/config.json cannot be read"),
+        (lambda f: (f / "transformer/config.json").write_text("no JSON"), "transformer/config.json cannot be read"),
         (lambda f: edit(f / "transformer/config.json", num_layers=1), "architecture of TI2V-5B: num_layers is 1"),
         (lambda f: edit(f / "vae/config.json", z_dim=16), "vae/config.json is not the architecture of TI2V-5B: z_dim"),
         (lambda f: edit(f / "model_index.json", boundary_ratio=0.9), "not of TI2V-5B: boundary_ratio is 0.9"),
