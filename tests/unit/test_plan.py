@@ -1,13 +1,13 @@
 """What a grid will need, before anything runs."""
 
 import os
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from example_cases import full_case, tiny_case
 from fake_nvml import H200, SECOND, FakeNvml
@@ -18,7 +18,6 @@ from wanbench.estimate.machine import Machine, this_machine
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.estimate.plan import Needs, needs_of, plan_text, time_text
 from wanbench.telemetry.gpus import Gpu
-from wanbench.telemetry.nvml import NvmlUnavailable
 from wanbench.trace.writer import write_trace
 
 L40S = Gpu("GPU-0", 48_000_000_000, "NVIDIA L40S")
@@ -30,13 +29,10 @@ def ten_steps(**settings: Any) -> Case:
     return full_case(**{"steps": 10} | settings)
 
 
-def test_the_needs_of_a_case_are_the_estimates() -> None:
+def test_the_needs_of_a_case_are_the_estimates_and_no_more_time_than_it_may_take() -> None:
     case = ten_steps(gpus=2)
     memory = estimated_peak_bytes(case), estimated_host_bytes(case)
     assert needs_of(case) == Needs("full", 2, *memory, estimated_duration_s(case), full_scale=True)
-
-
-def test_a_case_takes_no_longer_than_it_may() -> None:
     assert needs_of(ten_steps(timeout_s=60)).time_s == 60
 
 
@@ -47,10 +43,18 @@ def test_what_has_no_estimate_is_not_zero() -> None:
 
 def test_a_checkpoint_of_a_tiny_model_needs_as_little_as_one(tmp_path: Path) -> None:
     """The plan had it need 45.7 GB of GPU memory, and ran in half a gigabyte of the host's."""
-    (tmp_path / "weights.safetensors").write_bytes(b"0" * 1000)
-    small = replace(ten_steps(), weights="pretrained", scale=None, checkpoint=str(tmp_path), checkpoint_sha256="0")
-    assert needs_of(small) == replace(needs_of(tiny_case()), name="full", host_bytes=needs_of(small).host_bytes)
-    assert needs_of(small).host_bytes < 9e9
+
+    def loads(**checkpoint: str | None) -> Needs:
+        return needs_of(replace(ten_steps(), weights="pretrained", scale=None, **checkpoint))
+
+    write_hollow_checkpoint(tmp_path / "small")
+    write_hollow_checkpoint(tmp_path / "large", transformer_bytes=10_000_000_000)
+    small = loads(checkpoint=str(tmp_path / "small"), checkpoint_sha256="0")
+    assert small == replace(needs_of(tiny_case()), name="full", host_bytes=small.host_bytes)
+    assert small.host_bytes < 9e9
+    assert loads(checkpoint="results/checkpoints/tiny/TI2V-5B") == small
+    assert loads(checkpoint=str(tmp_path / "large"), checkpoint_sha256="0").full_scale
+    assert loads(checkpoint="someone/model", revision="0" * 40).full_scale
 
 
 def test_the_table_has_a_row_for_each_case_and_the_sum_of_their_times() -> None:
@@ -161,15 +165,12 @@ def test_cases_that_need_more_than_the_machine_has_are_named() -> None:
     ]
 
 
-def test_what_fits_is_said_to_fit() -> None:
-    assert machine_lines([some_needs("fits", gpu_bytes=47_000_000_000)], ONE_GPU)[-1].startswith("No case needs more")
-
-
-def test_a_case_on_several_gpus_needs_the_memory_on_each() -> None:
+def test_a_case_on_several_gpus_needs_the_memory_on_each_and_what_fits_is_said_to_fit() -> None:
     machine = Machine((L40S, Gpu("GPU-1", 150_000_000_000, "NVIDIA H200"), L40S), **HAS)
     lines = machine_lines([some_needs(f"on_{n}", gpus=n, gpu_bytes=90_000_000_000) for n in (1, 2)], machine)
     assert "GPUs that may be used: 2 x NVIDIA L40S, 48.0 GB; 1 x NVIDIA H200, 150.0 GB" in lines
     assert "Needs more GPU memory: 1 case: on_2" in lines
+    assert machine_lines([some_needs("on_1", gpu_bytes=90_000_000_000)], machine)[-1].startswith("No case needs more")
 
 
 def test_without_a_gpu_only_what_cannot_do_without_is_named() -> None:
@@ -179,50 +180,20 @@ def test_without_a_gpu_only_what_cannot_do_without_is_named() -> None:
     assert lines[4:] == ["Needs a GPU: 1 case: big"]
 
 
-def test_where_nvml_cannot_be_asked_no_case_is_named_for_want_of_a_gpu() -> None:
-    lines = machine_lines(
-        [some_needs("big", gpus=2, gpu_bytes=10**12)], Machine(None, **HAS | {"no_answer": "it fails"})
-    )
-    assert lines[1] == "GPUs that may be used: not known, since it fails"
-    assert lines[4].startswith("No case needs more")
-
-
-@pytest.fixture
-def nvml(monkeypatch: pytest.MonkeyPatch) -> Callable[[FakeNvml | None], None]:
-    def install(fake: FakeNvml | None) -> None:
-        def initialised() -> FakeNvml:
-            if fake is None:
-                raise NvmlUnavailable("no driver", nothing_there=True)
-            return fake
-
-        monkeypatch.setattr("wanbench.telemetry.gpus.initialised_nvml", initialised)
-
+def test_the_machine_has_the_gpus_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeNvml((H200, SECOND))
+    monkeypatch.setattr("wanbench.telemetry.gpus.initialised_nvml", lambda: fake)
     monkeypatch.setattr(FakeNvml, "nvmlShutdown", lambda self: None, raising=False)
-    return install
-
-
-def test_the_machine_has_the_gpus_that_may_be_used(nvml: Callable[[FakeNvml | None], None]) -> None:
-    nvml(FakeNvml((H200, SECOND)))
     first, second = (Gpu(uuid, 150_754_820_096) for uuid in (H200, SECOND))
     assert this_machine({}).gpus == (first, second)
     assert this_machine({}).gpus[0].name == "NVIDIA H200"
     assert this_machine({"CUDA_VISIBLE_DEVICES": "1"}).gpus == (second,)
     assert this_machine({"CUDA_VISIBLE_DEVICES": ""}).gpus == ()
     assert this_machine({}).host_bytes <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def test_a_driver_that_fails_is_no_machine_without_gpus(
-    nvml: Callable[[FakeNvml | None], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nvml(None)
-    assert this_machine({}).gpus == ()
-    failing = FakeNvml()
-    failing.nvmlDeviceGetUUID = failing.nvmlDeviceGetTemperature
-    failing.refused.add("nvmlDeviceGetTemperature")
-    nvml(failing)
+    # A driver that answers to nothing more is not one that has no GPU.
+    fake.nvmlDeviceGetUUID = fake.nvmlDeviceGetTemperature
+    fake.refused.add("nvmlDeviceGetTemperature")
     assert (this_machine({}).gpus, "Not Supported" in this_machine({}).no_answer) == (None, True)
-    monkeypatch.setattr("wanbench.estimate.machine.find_spec", lambda name: None)
-    assert (this_machine({}).gpus, "nvidia-ml-py" in this_machine({}).no_answer) == (None, True)
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(1, "0 h 01 min"), (3600, "1 h 00 min"), (360_001, "100 h 01 min")])
