@@ -10,16 +10,14 @@ import yaml
 
 from conftest import ROOT
 from example_cases import tiny_case
-from reports import THRESHOLDS, case_trace, findings, full_case, kept_traces, made, report, tables
-from traces import LIMITS
-from wanbench.analysis.collect import judged
+from reports import THRESHOLDS, case_trace, findings, full_case, kept, kept_traces, made, report, tables
 from wanbench.analysis.tables import write_table
 from wanbench.cases.schema import check
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.findings.findings_table import findings_of_table, findings_table
 from wanbench.findings.rules import RULES
 from wanbench.findings.thresholds import Thresholds
-from wanbench.trace.reader import Trace, read_trace
+from wanbench.trace.reader import Trace
 from wanbench.util.errors import InputError
 
 FILE = ROOT / "config/thresholds.yaml"
@@ -27,16 +25,25 @@ SCHEMA = ROOT / "workflow/schemas/thresholds.schema.json"
 TEXTS = ROOT / "workflow/scripts/wanbench/findings/texts.yaml"
 
 
+STEPS = r"Step_\d+_Inference"
+# The case that did not fit an H100.
+OOM = "T2V_A14B_720p"
+
+
 @pytest.fixture(scope="module")
-def oom() -> Trace:
-    """The case that did not fit an H100."""
-    return judged(read_trace(ROOT / "results/reference/h100/traces/T2V_A14B_720p.json.gz"), LIMITS)
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+    measures = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
+    folder = tmp_path_factory.mktemp("busy")
+    return made(folder, full_case("busy", steps=3), [9.0, 2.0, 2.0], measures=measures, finite=False)
 
 
-@pytest.fixture
-def busy(tmp_path: Path) -> Trace:
-    measures = {r"Step_\d+_Inference": {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
-    return made(tmp_path, full_case(steps=3), [9.0, 2.0, 2.0], measures=measures, finite=False)
+@pytest.fixture(scope="module")
+def all_kinds(busy: Trace, tmp_path_factory: pytest.TempPathFactory) -> list[Trace]:
+    """Cases of which a report contains all that there can be."""
+    moved = {"VAE_Decoding": {"transfers": 1, "loading_s": 1.0}, STEPS: {"passes_reused": 1}}
+    case = full_case("repeated", steps=3, repeats=5, offload="model", cache="first_block")
+    repeated = made(tmp_path_factory.mktemp("repeated"), case, measures=moved)
+    return [busy, repeated, kept(OOM, "h100"), *(trace for trace in kept_traces() if trace.case["name"] != OOM)]
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------
@@ -50,13 +57,10 @@ def complaint(**changes: object) -> str:
     return line
 
 
-def test_the_file_the_schema_and_the_code_have_the_same_keys() -> None:
+def test_every_threshold_has_a_reason_and_is_of_the_schema_and_used_by_an_explanation_or_a_rule() -> None:
     values = yaml.safe_load(FILE.read_text("utf-8"))
     check(values, "t.yaml", None, SCHEMA)
     assert list(values) == json.loads(SCHEMA.read_text("utf-8"))["required"]
-
-
-def test_every_threshold_has_a_reason_and_is_used_by_an_explanation_or_a_rule() -> None:
     lines = FILE.read_text("utf-8").splitlines()
     for i, line in enumerate(lines):
         if line and not line.startswith("#"):
@@ -65,7 +69,7 @@ def test_every_threshold_has_a_reason_and_is_used_by_an_explanation_or_a_rule() 
     files = [package / "trace/verdict.py", package / "report/view.py", *(package / "findings").glob("*.py")]
     explanations = [rule.explanation for rule in RULES]
     code = "".join(file.read_text("utf-8") for file in files)
-    for key in yaml.safe_load(FILE.read_text("utf-8")):
+    for key in values:
         assert f".{key}" in code
         if key != "alike_generation_pct":  # It is of the settings table.
             assert any(f"`{key}`" in explanation for explanation in explanations), key
@@ -86,7 +90,7 @@ def test_wrong_thresholds_are_one_line() -> None:
 
 def test_a_threshold_decides(busy: Trace) -> None:
     def fired(thresholds: Thresholds) -> set[str]:
-        return {finding.rule for finding in findings(busy, thresholds=thresholds)["full"]}
+        return {finding.rule for finding in findings(busy, thresholds=thresholds)["busy"]}
 
     assert "compute_bound" in fired(THRESHOLDS)
     assert "compute_bound" not in fired(Thresholds(**vars(THRESHOLDS) | {"compute_bound_tensor_pct": 80}))
@@ -95,16 +99,10 @@ def test_a_threshold_decides(busy: Trace) -> None:
 # --- in the report ----------------------------------------------------------------------------------------------
 
 
-def test_warnings_come_first_then_bottlenecks_then_notes(busy: Trace, tmp_path: Path) -> None:
-    severities = [finding.severity for finding in findings(busy)["full"]]
-    assert severities == ["warning", "note"]
-    bound = {r"Step_\d+_Inference": {"sm_activity_pct": 98.0, "tensor_activity_pct": 50.0}}
-    severities = [finding.severity for finding in findings(made(tmp_path, full_case(), measures=bound))["full"]]
-    assert severities == ["bottleneck"]
-
-
-def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explains(busy: Trace, tmp_path: Path) -> None:
-    body, end = report(busy, *kept_traces()).replace("\\", "").split("# Appendix")
+def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explains(
+    all_kinds: list[Trace], tmp_path: Path
+) -> None:
+    body, end = report(*all_kinds).replace("\\", "").split("# Appendix")
     lines = re.findall(r"^- (Warning|Bottleneck|Note) \((\w+)\): ", body, re.M)
     assert {severity for severity, _ in lines} == {"Warning", "Bottleneck", "Note"}
     explained = re.findall(r"^- \*\*(\w+)\*\*: ", end.split("### Findings")[1], re.M)
@@ -113,8 +111,8 @@ def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explai
     assert "- None found in what was measured." in report(case_trace(tmp_path, full_case("whole")))
 
 
-def test_findings_are_a_table_that_they_can_be_read_back_from(busy: Trace, tmp_path: Path) -> None:
-    found = findings(busy, *kept_traces())
+def test_findings_are_a_table_that_they_can_be_read_back_from(all_kinds: list[Trace], tmp_path: Path) -> None:
+    found = findings(*all_kinds)
     write_table(findings_table(found), tmp_path / "findings.csv", tmp_path / "findings.parquet")
     table = pd.read_parquet(tmp_path / "findings.parquet")
     assert findings_of_table(table) == {case: of_case for case, of_case in found.items() if of_case}
@@ -124,49 +122,40 @@ def test_findings_are_a_table_that_they_can_be_read_back_from(busy: Trace, tmp_p
     rows = pd.read_csv(tmp_path / "findings.csv")
     assert list(rows) == ["case", "rule", "severity", "evidence", "text", "advice", "advised"]
     assert len(rows) == sum(len(of_case) for of_case in found.values())
-
-
-def test_no_findings_are_an_empty_table(tmp_path: Path) -> None:
     write_table(findings_table({"case": []}), tmp_path / "findings.csv", tmp_path / "findings.parquet")
     assert findings_of_table(pd.read_parquet(tmp_path / "findings.parquet")) == {}
 
 
-def test_rules_have_names_of_their_own_and_explanations_of_two_or_three_sentences() -> None:
-    assert len({rule.name for rule in RULES}) == len(RULES)
+def test_rules_have_names_and_texts_of_their_own_and_explanations_of_two_or_three_sentences() -> None:
+    names = [rule.name for rule in RULES]
+    assert len(set(names)) == len(names)
+    assert set(read_yaml(TEXTS)) - {"say"} == set(names)
     for rule in RULES:
         assert 50 < len(rule.explanation) < 450, rule.name
         assert rule.explanation.endswith("."), rule.name
         assert "\n" not in rule.explanation, rule.name
 
 
-def test_a_finding_has_two_sentences_at_most(busy: Trace, oom: Trace) -> None:
-    found = [finding for of_case in findings(busy, oom, *kept_traces()).values() for finding in of_case]
-    for finding in found:
-        assert 1 <= len(re.findall(r"\.(?= |$)", finding.sentences)) <= 2, finding.sentences
-    assert len({finding.rule for finding in found}) > 8
-
-
-def test_every_rule_has_its_texts_and_every_text_a_rule() -> None:
-    assert set(read_yaml(TEXTS)) - {"say"} == {rule.name for rule in RULES}
-
-
-def test_findings_are_of_the_rule_that_makes_them_and_of_finite_figures() -> None:
-    names = {rule.name for rule in RULES}
-    for of_case in findings(*kept_traces()).values():
-        for finding in of_case:
-            assert finding.rule in names
+def test_findings_are_of_finite_figures_in_two_sentences_at_most_and_warnings_come_first(
+    all_kinds: list[Trace],
+) -> None:
+    by_case = findings(*all_kinds)
+    for found in by_case.values():
+        severities = [finding.severity for finding in found]
+        assert severities == sorted(severities, key=["warning", "bottleneck", "note"].index)
+        for finding in found:
             assert all(isinstance(value, float) and value == value for value in finding.evidence.values()), finding
+            assert 1 <= len(re.findall(r"\.(?= |$)", finding.sentences)) <= 2, finding.sentences
             for word in ("nan", "None", "<NA>", "  ", " .", " ,"):
                 assert word not in finding.sentences
+    rules = {finding.rule for found in by_case.values() for finding in found}
+    assert rules <= {rule.name for rule in RULES}
+    assert len(rules) > 8
+    assert len({finding.severity for finding in by_case["busy"]}) > 1
 
 
-def test_every_column_and_line_is_explained(tmp_path: Path, oom: Trace) -> None:
-    """In a report that contains all that there can be."""
-    moved = {"VAE_Decoding": {"transfers": 1, "loading_s": 1.0}, r"Step_\d_Inference": {"passes_reused": 1}}
-    repeated = full_case("repeated", steps=3, repeats=5, offload="model", cache="first_block")
-    others = [trace for trace in kept_traces() if trace.case["name"] != oom.case["name"]]
-    text = report(made(tmp_path, repeated, measures=moved), oom, *others).replace("\\", "")
-    body, end = text.split("## How to read this report")
+def test_every_column_and_line_is_explained(all_kinds: list[Trace], tmp_path: Path) -> None:
+    body, end = report(*all_kinds).replace("\\", "").split("## How to read this report")
     explained = {
         section.split("\n")[0]: {
             key for keys in re.findall(r"^- \*\*(.+?)\*\*: ", section, re.M) for key in keys.split(", ")
@@ -186,29 +175,22 @@ def test_every_column_and_line_is_explained(tmp_path: Path, oom: Trace) -> None:
 # --- the cases of an H200 and an H100 ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("case", "fires", "silent"),
-    [
-        (
-            "T2V_A14B_480p_offload_compiled",
-            {"transfer_bound"},
-            # The case that copied faster is of another machine.
-            {"no_effect"},
-        ),
+def test_what_is_found_on_an_h200(all_kinds: list[Trace]) -> None:
+    by_case = findings(*all_kinds)
+    for case, fires, silent in (
+        # The case that copied faster is of another machine.
+        ("T2V_A14B_480p_offload_compiled", {"transfer_bound"}, {"no_effect"}),
         ("02_5B_Efficiency_Mode_704p", {"transfer_bound", "faster_setting"}, {"low_sm_activity", "vram_margin"}),
         ("5B_704p_compiled", {"compute_bound"}, {"transfer_bound", "no_effect"}),
         ("5B_704p_group_stream", {"faster_setting"}, {"transfer_bound", "compute_bound"}),
-    ],
-)
-def test_what_is_found_on_an_h200(case: str, fires: set[str], silent: set[str]) -> None:
-    found = {finding.rule for finding in findings(*kept_traces())[case]}
-    assert fires <= found
-    assert not silent & found
+    ):
+        rules = {finding.rule for finding in by_case[case]}
+        assert fires <= rules
+        assert not silent & rules
 
 
-def test_a_case_that_did_not_fit_an_h100_is_told_what_would(oom: Trace) -> None:
-    assert oom.status == "oom"
-    text = report(oom)
+def test_a_case_that_did_not_fit_an_h100_is_told_what_would() -> None:
+    text = report(kept(OOM, "h100"))
     assert "ran out of GPU memory in VAE\\_Decoding, 85.02 GB on this" in text
     assert "What should fit: `compile: repeated_blocks` and `vae_tiling: true` (about 75.04 GB;" in text
     assert "or `offload: model` (about 37.69 GB;" in text
