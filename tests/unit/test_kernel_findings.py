@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from reports import THRESHOLDS, view
+from reports import THRESHOLDS, kept, made_tables, rules, view
 from wanbench.analysis.kernels import kernels_table, longest_kernels_table, read_profile
-from wanbench.analysis.tables import records_by_case, tables_of
+from wanbench.analysis.tables import records_by_case
 from wanbench.findings import kernel_time
 from wanbench.findings.basis import Finding
 from wanbench.findings.rules import findings_by_case
@@ -18,7 +18,6 @@ from wanbench.plots.bars import kernel_bars
 from wanbench.report.kernel_section import kernel_table
 from wanbench.report.page import to_page
 from wanbench.trace.kernel_profile import Kernel, stage_profile
-from wanbench.trace.reader import read_trace
 
 REFERENCE = ROOT / "results/reference/h200"
 NAMES = ("5B_704p_stock", "5B_704p_compiled", "5B_704p_fastest")
@@ -31,7 +30,7 @@ def kernels() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def found(kernels: pd.DataFrame) -> dict[str, dict[str, Finding]]:
-    tables = tables_of(read_trace(REFERENCE / f"traces/{name}.json.gz") for name in NAMES)
+    tables = made_tables(*map(kept, NAMES))
     of_all = findings_by_case(tables.cases, records_by_case(tables.stages), THRESHOLDS, kernels)
     return {case: {finding.rule: finding for finding in findings} for case, findings in of_all.items()}
 
@@ -61,7 +60,7 @@ def test_copies_that_another_layout_saves_are_found(found: dict[str, dict[str, F
 
 def launch_gaps(profile: dict[str, Any], **settings: str) -> list[Finding]:
     """What is found in the stock case, had it such a profile and such settings."""
-    tables = tables_of([read_trace(REFERENCE / "traces/5B_704p_stock.json.gz")])
+    tables = made_tables(kept("5B_704p_stock"))
     cases = tables.cases.assign(**settings)
     of_all = findings_by_case(
         cases, records_by_case(tables.stages), THRESHOLDS, kernels_table([("5B_704p_stock", profile)])
@@ -93,10 +92,9 @@ def test_kernels_that_follow_each_other_have_no_gaps_to_tell_of() -> None:
 
 
 def test_a_case_without_a_profile_has_no_finding_of_kernels_and_no_table(kernels: pd.DataFrame) -> None:
-    tables = tables_of([read_trace(REFERENCE / "traces/5B_704p_stock.json.gz")])
-    of_all = findings_by_case(tables.cases, records_by_case(tables.stages), THRESHOLDS, kernels_table([]))
-    assert not {rule.name for rule in kernel_time.RULES} & {finding.rule for finding in of_all["5B_704p_stock"]}
+    assert not {rule.name for rule in kernel_time.RULES} & rules(kept("5B_704p_stock")).keys()
     assert kernel_table([]) == ""
+    assert longest_kernels_table([]).empty
 
 
 def test_the_picture_has_a_bar_of_shares_for_the_step_and_one_for_the_decoding(kernels: pd.DataFrame) -> None:
@@ -115,7 +113,7 @@ def test_the_page_folds_the_longest_kernels_and_takes_no_markup_from_their_names
         "records"
     )
     rows[0] |= {"kernel": "void <script>alert(1)</script>", "module": None}
-    trace = read_trace(REFERENCE / f"traces/{NAMES[0]}.json.gz")
+    trace = kept(NAMES[0])
     folded = to_page(view(trace), {}, {NAMES[0]: rows}).split("<details>")[-1].split("</details>")[0]
     assert folded.count("<tr>") == 21
     assert "blocks.N.ffn.net.N.proj" in folded
@@ -136,3 +134,8 @@ def test_the_table_says_what_a_class_takes_and_what_it_would_at_the_rate(kernels
     assert dict(zip(heads, cells["convolutions"]))["Decoding (s)"] == "5.159"
     # Of nothing else are products faster than the rate, and there is nothing to gain then.
     assert dict(zip(heads, cells["matrix products, 16 bits"]))["To gain (%)"] == "0.0"
+    table = kernels.set_index(["case", "stage", "class"]).sort_index()
+    assert table.loc[("5B_704p_fastest", "Step", "attention"), "to_gain_pct"] < 5
+    # There is no rate of products in float32, nor of a VAE in float32.
+    assert pd.isna(table.loc[("5B_704p_stock", "Step", "matmul_float32"), "at_rate_s"])
+    assert table.loc[("5B_704p_stock", "VAE_Decoding"), "at_rate_s"].isna().all()
