@@ -1,7 +1,7 @@
 """Traces as the report wing reads them, the report of them, and the tables in a report."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, wraps
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +12,7 @@ import pandas as pd
 from conftest import ROOT
 from example_cases import full_case
 from traces import GPU, LIMITS, OK, read_once, records, trace_of, write
-from wanbench.analysis.collect import judged
+from wanbench.analysis.collect import Excluded, judged
 from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import TraceTables, excluded_table, records_by_case, tables_of
@@ -137,11 +137,11 @@ def report(*traces: Trace, prices: Prices = NO_PRICES) -> str:
     return to_markdown(view(*traces, prices=prices))
 
 
-def view(*traces: Trace, prices: Prices = NO_PRICES) -> dict[str, Any]:
+def view(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> dict[str, Any]:
     """What a report of these traces says."""
     made = made_tables(*traces)
     of_tables = settings_of(*traces, prices=prices), findings(*traces), THRESHOLDS, prices
-    return view_of(made.cases, made.stages, excluded_table([]), *of_tables, read_published(), kernels_table([]))
+    return view_of(made.cases, made.stages, excluded_table(excluded), *of_tables, read_published(), kernels_table([]))
 
 
 @_once

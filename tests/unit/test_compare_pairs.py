@@ -6,25 +6,18 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT
 from measured_cases import case, compare, spread, verdict, verdicts, with_settings
-from reports import case_trace, full_case, made, read_back
-from traces import GPU, LIMITS, records
-from wanbench.analysis.collect import collect
+from reports import case_trace, full_case, kept, read_back
+from traces import GPU, records
 from wanbench.compare.change_verdict import regressions
 from wanbench.compare.export import as_json
 from wanbench.compare.match import match
 from wanbench.compare.sides import SideCase, side_of
 from wanbench.measure.outcome import Outcome
-from wanbench.registry.policies import POLICIES, MetricPolicy
+from wanbench.registry.policies import POLICIES
 from wanbench.report.render import comparison_markdown as render
 
-KEPT = ROOT / "results/reference/h200/traces"
 USUAL = {"step_s": (1.0, 0.001), "gpu_mem_allocated_bytes": (2e9, None)}
-
-
-def kept(name: str) -> list[SideCase]:
-    return side_of(collect([KEPT / f"{name}.json.gz"], None, LIMITS)[0])
 
 
 # --- which cases belong together ----------------------------------------------------------------------------------
@@ -59,6 +52,8 @@ def test_a_label_and_a_limit_are_no_settings(tmp_path: Path) -> None:
         ("hardware", "platform", "Linux aarch64", "Linux riscv64"),
         ("hardware", "GPU", "G", "H"),
         ("hardware", "power limit (W)", 700.0, None),
+        # One that nobody knows is not the same as another.
+        ("hardware", "CPU", None, None),
         ("software", "CUDA", "13.0", "12.8"),
         ("software", "accelerate", "1.15.0", None),
     ],
@@ -70,45 +65,35 @@ def test_other_hardware_has_no_verdict_and_other_software_is_named_and_judged(
         [case(step_s=step_s, **{kind: getattr(case(), kind) | {what: value}})] for step_s, value in ((1, old), (9, new))
     ]
     comparison = compare(*sides)
-    shown = "n/a" if new is None else new
-    assert f"differ in all cases**: {what} {old} -> {shown}" in render(comparison)
+    shown = " -> ".join("n/a" if value is None else str(value) for value in (old, new))
+    assert f"differ in all cases**: {what} {shown}" in render(comparison)
     assert verdict(comparison, "s/step") == ("slower" if kind == "software" else f"other {what}")
     assert bool(regressions(comparison)) is (kind == "software")
-
-
-def test_a_processor_that_nobody_knows_is_not_the_same_as_another() -> None:
-    unknown = [case(hardware=case().hardware | {"CPU": None})]
-    assert "differ in all cases**: CPU n/a -> n/a" in render(compare(unknown, unknown))
 
 
 def test_limits_that_both_sides_record_are_hardware_and_what_one_does_not_record_is_no_difference(
     tmp_path: Path,
 ) -> None:
-    def of(name: str, **limits: Any) -> list[SideCase]:
-        return side_of([case_trace(tmp_path / name, full_case(steps=3), gpu=GPU | limits)])
+    def of(**limits: Any) -> list[SideCase]:
+        return side_of([case_trace(tmp_path, full_case(steps=3), gpu=GPU | limits)])
 
-    for name in ("free", "half", "old"):
-        (tmp_path / name).mkdir()
-    free, half, old = of("free", cpu_quota_cores=None), of("half", cpu_quota_cores=0.5), of("old")
-    assert "differ in all cases**: CPU quota (cores) n/a -> 0.5" in render(compare(free, half))
-    assert "differ in all cases**: nothing" in render(compare(old, half))
-    (tmp_path / "nice").mkdir()
-    nice = of("nice", cpu_quota_cores=0.5, cpu_niceness=10)
-    assert "niceness 0 -> 10" in render(compare(of("half", cpu_quota_cores=0.5, cpu_niceness=0), nice))
+    half = of(cpu_quota_cores=0.5)
+    assert "differ in all cases**: CPU quota (cores) n/a -> 0.5" in render(compare(of(cpu_quota_cores=None), half))
+    assert "differ in all cases**: nothing" in render(compare(of(), half))
+    nice, not_nice = (of(cpu_quota_cores=0.5, cpu_niceness=niceness) for niceness in (10, 0))
+    assert "niceness 0 -> 10" in render(compare(not_nice, nice))
 
 
 def test_a_gpu_far_from_the_cores_is_other_hardware_and_another_node_that_is_near_is_not(tmp_path: Path) -> None:
-    def of(name: str, node: int) -> list[SideCase]:
+    def of(node: int) -> list[SideCase]:
         def alter(trace: dict[str, Any]) -> None:
             trace["environment"]["gpu_telemetry"] = {"driver": "580", "state": {"numa_node": node}}
 
-        (tmp_path / name).mkdir()
-        environment = GPU | {"cpu_numa_nodes": "0,1"}
-        return side_of([made(tmp_path / name, full_case(steps=3), environment=environment, alter=alter)])
+        gpu = GPU | {"cpu_numa_nodes": "0,1"}
+        return side_of([case_trace(tmp_path, full_case(steps=3), gpu=gpu, alter=alter)])
 
-    near, other, far = of("near", 0), of("other", 1), of("far", 2)
-    assert "differ in all cases**: nothing" in render(compare(near, other))
-    assert "differ in all cases**: GPU at a NUMA node of these cores True -> False" in render(compare(near, far))
+    assert "differ in all cases**: nothing" in render(compare(of(0), of(1)))
+    assert "differ in all cases**: GPU at a NUMA node of these cores True -> False" in render(compare(of(0), of(2)))
 
 
 def test_variables_that_differ_are_named_and_judged() -> None:
@@ -192,35 +177,26 @@ def test_a_doubtful_or_unfinished_case_has_no_verdict_and_the_reason_is_named() 
     assert "not comparable: offload none -> model; this run ended with error" in render(compare([case()], [changed]))
 
 
-def test_a_video_that_no_longer_consists_of_numbers_is_worse() -> None:
-    good = case(output_finite=True)
-    nan = case(output_finite=False, doubt="check: output not finite")
-    assert regressions(compare([good], [nan])) == ["a: check: output not finite"]
-    assert regressions(compare([nan], [nan])) == regressions(compare([good], [good])) == []
-
-
-def test_a_case_that_ended_well_before_and_now_does_not_is_worse() -> None:
+def test_a_case_that_ended_well_with_a_video_of_numbers_before_and_now_does_not_is_worse() -> None:
     failed = case(status="oom", doubt="ended with oom")
-    assert regressions(compare([case()], [failed])) == ["a: ended with oom"]
-    assert regressions(compare([failed], [failed])) == []
+    nan = case(output_finite=False, doubt="check: output not finite")
+    for good, bad in ((case(), failed), (case(output_finite=True), nan)):
+        assert regressions(compare([good], [bad])) == [f"a: {bad.doubt}"]
+        assert regressions(compare([bad], [bad])) == regressions(compare([good], [good])) == []
     assert regressions(compare([case()], [replace(failed, hardware=case().hardware | {"GPU": "H"})])) == []
 
 
-def test_a_stage_that_was_cut_short_has_no_time(tmp_path: Path) -> None:
+def test_a_stage_that_was_cut_short_has_no_time_and_the_check_and_the_end_of_a_trace_are_its_doubt(
+    tmp_path: Path,
+) -> None:
     rows = records([1.0] * 4)
     begun = next(i for i, row in enumerate(rows) if row["record"] == "begin" and row["name"] == "VAE_Decoding")
     cut = read_back(tmp_path, rows[: begun + 1], outcome=Outcome("oom", "too much", "OutOfMemoryError"))
+    whole = read_back(tmp_path, rows)
     assert not {"VAE_Decoding", "Total_Execution"} & spread(cut).keys()
-    assert "Total_Execution" in spread(read_back(tmp_path, records([1.0] * 4)))
-
-
-def test_the_check_and_the_end_of_a_trace_are_its_doubt(tmp_path: Path) -> None:
-    def doubt(*args: Any, **options: Any) -> str:
-        return side_of([read_back(tmp_path, *args, **options)])[0].doubt
-
-    assert doubt(records([1.0] * 4, unnamed_s=9.0)) == "check: unaccounted time"
-    assert doubt(records([1.0]), outcome=Outcome("oom", "too much", "OutOfMemoryError")) == "ended with oom"
-    assert doubt(records([1.0] * 4)) == ""
+    assert "Total_Execution" in spread(whole)
+    unnamed = read_back(tmp_path, records([1.0] * 4, unnamed_s=9.0))
+    assert [each.doubt for each in side_of([cut, whole, unnamed])] == ["ended with oom", "", "check: unaccounted time"]
 
 
 def test_only_measures_make_a_case_worse() -> None:
@@ -261,12 +237,12 @@ def test_across_gpus_the_bound_is_above_what_two_of_them_differ_by() -> None:
     assert regressions(compare([on_gpu("GPU-0")], [failed])) == ["a: ended with oom"]
 
 
-@pytest.mark.parametrize("policy", POLICIES.values(), ids=lambda policy: policy.measure)
-def test_every_rule_has_its_reasons(policy: MetricPolicy) -> None:
-    assert policy.reason
-    assert bool(policy.other_gpu_reason) is policy.judged
-    holds = policy.measure in ("step_s", "gpu_mem_allocated_bytes")
-    assert (policy.other_gpu_share is not None) is holds
+def test_every_rule_has_its_reasons() -> None:
+    for policy in POLICIES.values():
+        assert policy.reason
+        assert bool(policy.other_gpu_reason) is policy.judged
+    across_gpus = {policy.measure for policy in POLICIES.values() if policy.other_gpu_share is not None}
+    assert across_gpus == {"step_s", "gpu_mem_allocated_bytes"}
 
 
 @pytest.mark.parametrize(
@@ -278,7 +254,7 @@ def test_every_rule_has_its_reasons(policy: MetricPolicy) -> None:
     ids=["two GPUs", "one GPU"],
 )
 def test_equal_runs_of_the_kept_results_are_no_change(names: tuple[str, str], expected: set[str] | None) -> None:
-    one, other = map(kept, names)
+    one, other = (side_of([kept(name)]) for name in names)
     for old, new in ((one, other), (other, one)):
         comparison = compare(old, new)
         assert regressions(comparison) == []
@@ -286,12 +262,9 @@ def test_equal_runs_of_the_kept_results_are_no_change(names: tuple[str, str], ex
         assert expected is None or set(comparison.rows["verdict"]) == expected
 
 
-def test_without_a_pair_nothing_is_told_of_differences() -> None:
+def test_what_was_zero_and_is_more_has_no_ratio_and_is_named_and_without_a_pair_nothing_is_told() -> None:
+    sides = ([case(figures={"gpu_mem_allocated_bytes": (value, None)})] for value in (0, 2e9))
+    assert regressions(compare(*sides)) == ["a: Peak GPU memory more"]
     text = render(compare([case("a")], [with_settings("b", seed=3)]))
     assert "0 of both sides, 1 only in the baseline, 1 only in this run" in text
     assert "differ in all cases" not in text
-
-
-def test_what_was_zero_and_is_more_has_no_ratio_and_is_named() -> None:
-    sides = ([case(figures={"gpu_mem_allocated_bytes": (value, None)})] for value in (0, 2e9))
-    assert regressions(compare(*sides)) == ["a: Peak GPU memory more"]
