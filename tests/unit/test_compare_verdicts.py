@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from measured_cases import case, compare, measured_earlier, spread, verdict, verdicts, with_settings
-from reports import case_trace, full_case, made, read_back
+from reports import case_trace, full_case, read_back
 from traces import records
 from wanbench.compare.change_verdict import change_of, regressions
 from wanbench.compare.export import as_json
@@ -140,14 +140,11 @@ def test_on_a_busy_machine_what_the_cpu_decides_has_no_verdict(sides: tuple[floa
     assert verdict(compare(*(on_machine(pct, "G", offload="model") for pct in sides)), "s/step") == BUSY
 
 
-def test_what_others_used_of_the_cpu_is_read_from_a_trace(tmp_path: Path) -> None:
-    share = {"cpu_pct": 80.0, "process_cpu_pct": 14.0}
-    trace = made(tmp_path, full_case(steps=3), measures={".*": share})
-    assert [side_of([trace], limit)[0].busy_pct for limit in (10.0, 70.0)] == [66.0, None]
-
-
 def test_steps_are_three_stages_and_initialisation_of_random_weights_is_not_judged(tmp_path: Path) -> None:
-    trace = case_trace(tmp_path, full_case(model="T2V-A14B", steps=4), experts=["high_noise"] * 2 + ["low_noise"] * 2)
+    experts, busy = ["high_noise"] * 2 + ["low_noise"] * 2, {".*": {"cpu_pct": 80.0, "process_cpu_pct": 14.0}}
+    trace = case_trace(tmp_path, full_case(model="T2V-A14B", steps=4), experts=experts, measures=busy)
+    # What others used of the CPU is told where it is more than the limit.
+    assert [side_of([trace], limit)[0].busy_pct for limit in (10.0, 70.0)] == [66.0, None]
     comparison = compare(measured_earlier(trace), side_of([trace]))
     stages = comparison.rows.query("kind == 'stage'")["name"]
     assert [name for name in stages if "Step" in name] == ["First_Step", "Typical_Step", "Switch_Step"]

@@ -23,20 +23,18 @@ from wanbench.util.errors import InputError
 GOLDEN = ROOT / "tests/data/comparison.json"
 
 
-NOTHING: dict[str, Any] = {
-    **{
-        key: []
-        for key in ("worse", "videos", "excluded", "cases", "rows", "not_measured_again", "only_old", "only_new")
-    },
-    "verdicts": {},
-}
+_LISTS = ("worse", "videos", "excluded", "cases", "rows", "not_measured_again", "only_old", "only_new")
+NOTHING: dict[str, Any] = {"verdicts": {}, **dict.fromkeys(_LISTS, ())}
 
 
-def errors(**comparison: Any) -> str:
-    return rendered("comparison_errors.j2", **NOTHING | comparison).strip()
+def said(template: str, **comparison: Any) -> str:
+    return rendered(template, **NOTHING | comparison).strip()
 
 
 def test_what_is_an_error_of_the_command_is_named() -> None:
+    def errors(**comparison: Any) -> str:
+        return said("comparison_errors.j2", **comparison)
+
     assert "(--config grid=FILE names another)" in errors()
     assert "all cases that belong together made different videos" in errors(cases=[{"case": "a"}])
     both = [{"case": "a"}, {"case": "b"}]
@@ -47,38 +45,24 @@ def test_what_is_an_error_of_the_command_is_named() -> None:
 
 
 def test_a_comparison_ends_with_its_counts() -> None:
-    def end(**comparison: Any) -> list[str]:
-        return rendered("comparison_end.j2", **NOTHING | comparison).strip().splitlines()
-
-    assert end() == ["Cases: none", "Verdicts of measures: none"]
+    assert said("comparison_end.j2").splitlines() == ["Cases: none", "Verdicts of measures: none"]
     some = {"cases": [{"case": "a"}, {"case": "b"}], "verdicts": {"same": 9, "slower": 1}, "only_old": ["c"]}
-    assert end(**some, not_measured_again=["a"]) == [
+    assert said("comparison_end.j2", **some, not_measured_again=["a"]).splitlines() == [
         "Cases: 2 of both sides, 1 not measured again, 1 only in the baseline",
         "Verdicts of measures: 9 same, 1 slower",
     ]
 
 
 def test_the_comparison_as_json(tmp_path: Path) -> None:
-    sides = []
     for side, step_s, torch in (("old", 2.0, "2.11.0"), ("new", 2.5, "2.12.0")):
-        folder = tmp_path / side
         gpu = GPU | {"packages": {"torch": torch, "diffusers": "0.42.1"}}
         for name, settings in (("a", {}), (side, {"offload": "model" if side == "old" else "group"})):
-            trace = trace_of(
-                records([step_s + 1, step_s, step_s], environment=gpu), case=replace(tiny_case(**settings), name=name)
-            )
-            write(folder, trace)
-        sides.append(sorted(folder.glob("*.json")))
+            case = replace(tiny_case(**settings), name=name)
+            write(tmp_path / side, trace_of(records([step_s + 1, step_s, step_s], environment=gpu), case=case))
     (tmp_path / "old/broken.json").write_text("{}")
-    comparison = compared_runs(
-        "old",
-        [tmp_path / "old/broken.json", *sides[0]],
-        sides[1],
-        {"b": "b.json: stale"},
-        LIMITS,
-        10.0,
-        kept_videos(tmp_path),
-    )
+    old, new = (sorted((tmp_path / side).iterdir()) for side in ("old", "new"))
+    stale = {"b": "b.json: stale"}
+    comparison = compared_runs("old", old, new, stale, LIMITS, 10.0, kept_videos(tmp_path))
     content = json.loads(json.dumps(as_json(comparison)))
     content["excluded"] = [line.replace(f"{tmp_path}/", "") for line in content["excluded"]]
     assert content == json.loads(GOLDEN.read_text("utf-8"))
@@ -120,14 +104,10 @@ def test_a_run_is_no_baseline_of_itself_and_a_case_stands_once(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("path", "part"),
-    [
-        ("config", "baseline config: holds no traces; allowed: "),
-        ("config/config.yaml", "baseline config/config.yaml: is a file; allowed: "),
-        ("", "baseline .: does not exist; allowed: "),
-    ],
+    ("path", "problem"),
+    [("config", "holds no traces"), ("config/config.yaml", "is a file"), ("", "does not exist")],
 )
-def test_what_can_be_no_baseline_is_named(path: str, part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_can_be_no_baseline_is_named(path: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    with pytest.raises(InputError, match=re.escape(part)):
+    with pytest.raises(InputError, match=re.escape(f"baseline {path or '.'}: {problem}; allowed: ")):
         baseline_files(path, Path("results"))
