@@ -34,11 +34,6 @@ def test_every_target_is_explained_at_the_top() -> None:
     assert explained == targets
 
 
-def test_a_copy_of_results_beside_them_is_no_part_of_the_project() -> None:
-    asked = ["git", "check-ignore", "-q", "results_before/traces/a.json"]
-    assert subprocess.run(asked, cwd=ROOT).returncode == 0
-
-
 def test_a_python_that_is_too_old_ends_with_what_to_do(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "requirements.txt").touch()

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -19,16 +20,21 @@ from wanbench.util.code_closure import closure
 from wanbench.util.digests import sha256_of, value_digest
 
 SCRIPTS = ROOT / "workflow/scripts"
+PACKAGE = SCRIPTS / "wanbench"
+FILES = sorted(PACKAGE.rglob("*.py"))
+RULES = sorted((ROOT / "workflow/rules").glob("*.smk"))
 MEASURE_ONLY = {"torch", "diffusers", "transformers", "accelerate", "pynvml"}
 # Of requirements-fast.txt, and imported where they are asked for.
 OPTIONAL = {"torchao", "xformers"}
 REPORT_ONLY = {"pandas", "pyarrow", "matplotlib", "skimage"}
 
 
-def modules(*parts: str) -> list[str]:
-    files = [file for part in parts for file in (SCRIPTS / "wanbench" / part).rglob("*.py")]
-    names = [file.relative_to(SCRIPTS).with_suffix("").as_posix().replace("/", ".") for file in files]
-    return [name.removesuffix(".__init__") for name in names]
+def name_of(file: Path) -> str:
+    return file.relative_to(SCRIPTS).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+
+
+def room_of(module: str) -> str:
+    return f"{module}.".split(".")[1]
 
 
 def test_the_report_wing_imports_nothing_of_the_other() -> None:
@@ -36,7 +42,8 @@ def test_the_report_wing_imports_nothing_of_the_other() -> None:
 
     What the measure wing imports, `test_what_scripts_import_is_in_their_environment` shows.
     """
-    imports = "\n".join(f"import {name}" for name in modules("report", "cases", "trace"))
+    names = [name_of(file) for file in FILES]
+    imports = "\n".join(f"import {name}" for name in names if room_of(name) in ("report", "cases", "trace"))
     # Not by None in sys.modules, which scipy takes for torch.
     code = f"""import sys
 class Without:
@@ -53,21 +60,14 @@ sys.meta_path = [Without(finder) for finder in sys.meta_path]
 
 def test_a_plan_needs_the_packages_of_no_wing() -> None:
     """It runs where any of them may be missing, and asks the measure wing what the machine has."""
-    blocked = "import sys\nfor name in {}: sys.modules[name] = None\n".format(
-        sorted(MEASURE_ONLY | REPORT_ONLY | {"psutil"})
-    )
-    code = (
-        blocked
-        + "from wanbench.estimate.machine import this_machine\nimport wanbench.estimate.plan\n"
-        + "print(this_machine({}).no_answer)\n"
-    )
+    code = f"""import sys
+for name in {sorted(MEASURE_ONLY | REPORT_ONLY | {"psutil"})}: sys.modules[name] = None
+from wanbench.estimate.machine import this_machine
+import wanbench.estimate.plan
+print(this_machine({{}}).no_answer)
+"""
     done = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, capture_output=True, text=True)
     assert done.stdout == "the environment that plan ran in has no nvidia-ml-py\n", done.stderr
-
-
-def test_the_package_knows_nothing_of_snakemake() -> None:
-    for file in (SCRIPTS / "wanbench").rglob("*.py"):
-        assert not re.search(r"^\s*(from|import) snakemake", file.read_text("utf-8"), re.M), file
 
 
 def requirements(file: str) -> dict[str, str]:
@@ -75,8 +75,9 @@ def requirements(file: str) -> dict[str, str]:
     return dict(line.split("==") for line in lines if "==" in line)
 
 
-def test_pip_and_conda_install_the_same_versions() -> None:
+def test_pip_and_conda_install_the_same_versions_and_the_snakefile_asks_for_them() -> None:
     pip = requirements("requirements.txt")
+    assert f'min_version("{pip["snakemake"]}")' in (ROOT / "Snakefile").read_text("utf-8")
     measure, report = pinned(ROOT / "envs/measure.yaml"), pinned(ROOT / "envs/report.yaml")
     assert measure.pop("python") == report.pop("python")
     # Snakemake's own; pygments is for --report.
@@ -86,7 +87,7 @@ def test_pip_and_conda_install_the_same_versions() -> None:
 
 def scripts_by_environment() -> dict[str, str]:
     """The env file of each script, as its rule names it."""
-    rules = "".join(file.read_text("utf-8") for file in (ROOT / "workflow/rules").glob("*.smk"))
+    rules = "".join(file.read_text("utf-8") for file in RULES)
     named = r'    conda:\n        "../../(\S+)"\n(?:    .*\n)*?    script:\n        "../scripts/(\S+)"'
     return {script: env_file for env_file, script in re.findall(named, rules)}
 
@@ -111,16 +112,6 @@ def test_what_scripts_import_is_in_their_environment(env_file: str) -> None:
     imported = {name.split(".")[0] for file in files for name in imports_of(file)}
     foreign = imported - sys.stdlib_module_names - OPTIONAL - {"wanbench"}
     assert {name for name in foreign if not {*map(conda_name, distributions.get(name, ()))} & there} == set()
-
-
-def test_the_snakefile_asks_for_the_version_that_is_installed() -> None:
-    version = requirements("requirements.txt")["snakemake"]
-    assert f'min_version("{version}")' in (ROOT / "Snakefile").read_text("utf-8")
-
-
-def test_thin_scripts() -> None:
-    for script in SCRIPTS.glob("*.py"):
-        assert len(script.read_text("utf-8").splitlines()) <= 40, script
 
 
 def test_only_code_makes_a_checkout_dirty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +142,7 @@ def test_only_code_makes_a_checkout_dirty(tmp_path: Path, monkeypatch: pytest.Mo
     assert git_state(inner) == unknown
 
 
-def test_digests_do_not_depend_on_order(tmp_path: Path) -> None:
+def test_digests_do_not_depend_on_order() -> None:
     assert sha256_of({"a": 1, "b": [2]}) == sha256_of({"b": [2], "a": 1})
     assert value_digest({"a": [1, 2]}) != value_digest({"a": [2, 1]})
 
@@ -161,8 +152,8 @@ def test_what_the_readme_has_people_write_beside_the_results_is_no_change_of_the
     assert archives
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     (tmp_path / ".gitignore").write_text((ROOT / ".gitignore").read_text("utf-8"))
-    for archive in archives:
-        assert subprocess.run(["git", "-C", str(tmp_path), "check-ignore", "-q", archive]).returncode == 0, archive
+    for file in (*archives, "results_before/traces/a.json"):
+        assert subprocess.run(["git", "-C", str(tmp_path), "check-ignore", "-q", file]).returncode == 0, file
 
 
 # --- the house --------------------------------------------------------------------------------------------------
@@ -171,16 +162,11 @@ ROOMS = (
     *("util", "registry", "models", "cases", "trace", "telemetry", "estimate", "measure"),
     *("analysis", "tuning", "findings", "compare", "plots", "report"),
 )
-PACKAGE = SCRIPTS / "wanbench"
-FILES = sorted(PACKAGE.rglob("*.py"))
-ONLY_IN = {"torch": "measure", "diffusers": "measure", "transformers": "measure", "accelerate": "measure"}
-ONLY_IN |= {"pynvml": "telemetry"}
+# Any room may import what is not here.
+ONLY_IN = dict.fromkeys(MEASURE_ONLY, "measure") | {"pynvml": "telemetry", "snakemake": "no room"}
 
 
-def name_of(file: Path) -> str:
-    return file.relative_to(SCRIPTS).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
-
-
+@cache
 def imports_of(file: Path) -> set[str]:
     """Names of what a file imports anywhere, in functions and under TYPE_CHECKING too."""
     found = set()
@@ -193,10 +179,6 @@ def imports_of(file: Path) -> set[str]:
     return found
 
 
-def room_of(module: str) -> str:
-    return module.split(".")[1]
-
-
 def inner_imports(file: Path) -> set[str]:
     return {name for name in imports_of(file) if name.startswith("wanbench.")} & {name_of(file) for file in FILES}
 
@@ -207,16 +189,12 @@ def test_every_room_is_in_the_list_and_no_module_is_loose() -> None:
     assert [file.name for file in PACKAGE.glob("*.py")] == ["__init__.py"]
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_imports_run_downwards(room: str) -> None:
-    below = ROOMS[: ROOMS.index(room) + 1] if room != "registry" else ("registry",)
-    up = {
-        f"{name_of(file)} imports {name}"
-        for file in (PACKAGE / room).rglob("*.py")
-        for name in inner_imports(file)
-        if room_of(name) not in below
-    }
-    assert not up
+def test_imports_run_downwards() -> None:
+    for file in FILES:
+        name = name_of(file)
+        if room := room_of(name):
+            below = ROOMS[: ROOMS.index(room) + 1] if room != "registry" else ("registry",)
+            assert {found for found in inner_imports(file) if room_of(found) not in below} == set(), name
 
 
 def test_no_import_circle() -> None:
@@ -235,16 +213,16 @@ def test_what_a_package_touches_is_in_one_room() -> None:
         f"{name_of(file)} imports {name}"
         for file in FILES
         for name in imports_of(file)
-        if ONLY_IN.get(name.split(".")[0], room_of(f"{name_of(file)}.")) != room_of(f"{name_of(file)}.")
+        if ONLY_IN.get(name.split(".")[0], room_of(name_of(file))) != room_of(name_of(file))
     }
     assert not found
 
 
-def test_no_file_is_long() -> None:
-    assert [file for file in FILES if len(file.read_text("utf-8").splitlines()) > 400] == []
+def test_files_are_short() -> None:
+    def lines(file: Path) -> int:
+        return len(file.read_text("utf-8").splitlines())
 
-
-def test_rules_are_short() -> None:
-    rules = {file.name: len(file.read_text("utf-8").splitlines()) for file in (ROOT / "workflow/rules").glob("*.smk")}
-    assert rules["common.smk"] <= 65
-    assert sum(rules.values()) + len((ROOT / "Snakefile").read_text("utf-8").splitlines()) <= 650
+    assert [file for file in FILES if lines(file) > 400] == []
+    assert [script for script in SCRIPTS.glob("*.py") if lines(script) > 40] == []
+    assert lines(ROOT / "workflow/rules/common.smk") <= 65
+    assert sum(map(lines, (*RULES, ROOT / "Snakefile"))) <= 650
