@@ -168,7 +168,11 @@ def test_every_column_and_line_is_explained(all_kinds: list[Trace], tmp_path: Pa
     lines = set(re.findall(r"^- \*\*(.+?)\*\*: ", body.split("# Detailed Breakdown")[1].split("# Appendix")[0], re.M))
     of_head = {"Total Duration", "Peak GPU Memory", "Total Compute Load"}
     assert lines - of_head == explained["Inference Statistics"]
-    assert "### Settings" in end
+    assert (
+        {"Decoding (s)", "Videos/h"}
+        < tables(body, "Settings")[0][0].keys()
+        <= explained["The summary"] | explained["Settings"]
+    )
     assert "### Settings" not in report(case_trace(tmp_path, tiny_case()))
 
 

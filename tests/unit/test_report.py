@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from example_cases import tiny_case
-from reports import figures_of, full_case, made, read_back, report, rules, tables, told, with_measures
-from traces import GPU, host_samples, records, trace_of, write
+from reports import figures_of, full_case, made, read_back, report, rules, tables, told
+from traces import GPU, gpu_with, host_samples, records
 from wanbench.analysis.tables import stages_table
 from wanbench.telemetry.samples import Samples
-from wanbench.trace.reader import Trace, read_trace
+from wanbench.trace.reader import Trace
 
 SUMMARY = ["Case", "Res", "Offload", "Time(s)", "s/step", "Mem(GB)", "SM(%)", "Load"]
 STAGES = ["Stage", "Time (s)", "GPU Mem (GB)", "CPU (%)", "Sys Mem (GB)", "SM Act (%)", "Comp Load"]
@@ -26,12 +26,14 @@ def read(tmp_path: Path) -> Reader:
     return partial(read_back, tmp_path)
 
 
-def with_gpu_samples(trace: dict[str, Any], sm_pct: float) -> dict[str, Any]:
-    """The trace with SM activity in every stage, as the GPU's telemetry will write it."""
-    for event in trace["traceEvents"]:
-        if event.get("cat") == "stage":
+def busy(sm_pct: float) -> Callable[[dict[str, Any]], None]:
+    """SM activity in every stage, as the GPU's telemetry will write it."""
+
+    def alter(trace: dict[str, Any]) -> None:
+        for event in (event for event in trace["traceEvents"] if event.get("cat") == "stage"):
             event["args"] |= {"sm_activity_pct": sm_pct, "comp_load_pct_s": sm_pct * event["args"]["time_s"]}
-    return trace
+
+    return alter
 
 
 def stage_rows(text: str) -> dict[str, dict[str, str]]:
@@ -109,45 +111,39 @@ def test_fault_2_what_was_not_measured_is_not_zero(read: Reader) -> None:
     assert "sampling_gaps" in rules(trace)
 
 
-def test_fault_3_total_load_is_the_sum_of_leaf_stages_once(read: Reader, tmp_path: Path) -> None:
-    trace = with_gpu_samples(trace_of(records([1.0] * 5, environment=GPU)), sm_pct=80.0)
-    text = report(read_trace(write(tmp_path, trace)))
+def test_fault_3_total_load_is_the_sum_of_leaf_stages_once(tmp_path: Path) -> None:
+    text = report(made(tmp_path, full_case(steps=5), alter=busy(80.0)))
     (summary,), total = tables(text, "Case"), stage_rows(text)["Total_Execution"]
     assert float(total["Comp Load"]) > 0
     assert summary[0]["Load"] == total["Comp Load"]
     assert f"- **Total Compute Load**: {total['Comp Load']}" in text
 
 
-def test_fault_4_nothing_is_concluded_from_a_load_that_was_not_recorded(read: Reader, tmp_path: Path) -> None:
-    unmeasured = read(records([1.0] * 5, environment=GPU))
+def test_fault_4_nothing_is_concluded_from_a_load_that_was_not_recorded(tmp_path: Path) -> None:
+    unmeasured, idle = (made(tmp_path, tiny_case(), environment=GPU, alter=alter) for alter in (None, busy(12.0)))
     assert "low_sm_activity" not in rules(unmeasured)
     assert "utilization" not in told(unmeasured).split("### Performance Analysis")[1].lower()
-    busy = with_gpu_samples(trace_of(records([1.0] * 5, environment=GPU)), sm_pct=82.1)
-    assert "low_sm_activity" not in rules(read_trace(write(tmp_path, busy)))
-    idle = with_gpu_samples(trace_of(records([1.0] * 5, environment=GPU)), sm_pct=12.0)
-    finding = rules(read_trace(write(tmp_path, idle)))["low_sm_activity"]
-    assert finding.evidence["sm_activity_pct"] == pytest.approx(12.0)
+    assert rules(idle)["low_sm_activity"].evidence["sm_activity_pct"] == pytest.approx(12.0)
 
 
-def test_fault_5_memory_is_judged_against_the_gpu_that_ran(read: Reader, tmp_path: Path) -> None:
-    trace = read(records([1.0] * 3, environment=GPU, peak_bytes=82_600_000_000))
-    assert "vram_margin" not in rules(trace)
-    text = report(trace)
-    assert "48GB" not in text
-    assert "82.60 GB allocated, 82.60 GB reserved, n/a used of 150.00 GB" in text
-    small = {**GPU, "gpu": GPU["gpu"] | {"mem_total_bytes": 85_000_000_000}}
-    finding = rules(read(records([1.0] * 3, environment=small, peak_bytes=82_600_000_000)))["vram_margin"]
+def test_fault_5_memory_is_judged_against_the_gpu_that_ran(tmp_path: Path) -> None:
+    large, small = (
+        made(tmp_path, full_case(steps=3), peak_bytes=82_600_000_000, environment=gpu)
+        for gpu in (GPU, gpu_with(mem_total_bytes=85_000_000_000))
+    )
+    assert "48GB" not in report(large)
+    assert "82.60 GB allocated, 82.60 GB reserved, n/a used of 150.00 GB" in report(large)
+    assert "vram_margin" not in rules(large)
+    finding = rules(small)["vram_margin"]
     assert finding.evidence == {"gpu_mem_allocated_bytes": 82.6e9, "gpu_mem_total_bytes": 85e9}
 
 
 def test_fault_6_size_and_offload_are_what_ran_and_not_what_the_name_says(read: Reader) -> None:
     case = tiny_case(size="96*64", offload="model")
     trace = read(records([1.0] * 3, case=case), case=case)
-    ran = Trace(**{**vars(trace), "case": trace.case | {"name": "a_480p_case", "size": "832*480", "offload": "none"}})
-    (summary,) = tables(report(ran), "Case")
-    assert summary[0]["Case"] == "a_480p_case"
-    assert summary[0]["Res"] == "96*64 (unofficial)"
-    assert summary[0]["Offload"] == "model"
+    ran = replace(trace, case=trace.case | {"name": "a_480p_case", "size": "832*480", "offload": "none"})
+    ((row,),) = tables(report(ran), "Case")
+    assert (row["Case"], row["Res"], row["Offload"]) == ("a_480p_case", "96*64 (unofficial)", "model")
 
 
 def test_fault_7_a_change_of_step_time_is_reported_and_the_case_marked(read: Reader) -> None:
@@ -188,18 +184,20 @@ def test_fault_9_the_report_says_how_to_repeat_every_case(read: Reader) -> None:
 # --- what more a case says --------------------------------------------------------------------------------------
 
 
-def test_the_settings_of_a_case_are_what_differs_from_stock(read: Reader) -> None:
+def test_the_settings_of_a_case_are_what_differs_from_stock_and_a_cache_with_random_weights_is_noted(
+    read: Reader,
+) -> None:
     case = tiny_case(compile="repeated_blocks", cache="first_block", cache_threshold=0.1)
-    assert (
-        "settings: dtype: float32, compile: repeated\\_blocks, cache: first\\_block, cache\\_threshold: 0.1."
-        in report(read(records([1.0] * 3, case=case), case=case))
-    )
+    text, of_stock = (report(read(records([1.0] * 3, case=each), case=each)) for each in (case, tiny_case()))
+    stated = "settings: dtype: float32, compile: repeated\\_blocks, cache: first\\_block, cache\\_threshold: 0.1."
+    assert stated in text
+    note = "How often a cache is used depends on the weights."
+    assert (note in text, note in of_stock) == (True, False)
 
 
-def test_what_differs_between_cases_is_counted_in_the_appendix(read: Reader) -> None:
-    other = {**GPU, "gpu": GPU["gpu"] | {"name": "NVIDIA L40S", "uuid": "GPU-1"}}
-    traces = [read(records([1.0], environment=gpu, case=tiny_case())) for gpu in (GPU, GPU, other)]
-    text = report(*(replace(trace, case=trace.case | {"name": name}) for name, trace in zip("abc", traces)))
+def test_what_differs_between_cases_is_counted_in_the_appendix(tmp_path: Path) -> None:
+    gpus = {"a": GPU, "b": GPU, "c": gpu_with(name="NVIDIA L40S", uuid="GPU-1")}
+    text = report(*(made(tmp_path, full_case(name, steps=3), environment=gpu) for name, gpu in gpus.items()))
     assert "NVIDIA H200, 150.00 GB (2 cases); NVIDIA L40S" in text
     assert "Not all cases ran on the same GPU." in text
 
@@ -215,44 +213,29 @@ def test_the_numa_nodes_of_gpu_and_cores_are_named_where_they_are_known(tmp_path
     assert "NUMA" not in report(made(tmp_path, full_case(steps=3)))
 
 
-def test_each_column_of_the_settings_table_is_explained(tmp_path: Path) -> None:
-    text = report(made(tmp_path, full_case(steps=3, compile="repeated_blocks")))
-    explained = text.partition("## How to read this report")[2].partition("### Stages")[0]
-    ((row,),) = tables(text, "Settings")
-    names = {name for line in re.findall(r"^- \*\*(.*)\*\*: ", explained, re.M) for name in line.split(", ")}
-    assert {"Decoding (s)", "Videos/h"} < row.keys() <= names
-
-
-def test_a_cache_with_random_weights_is_noted(read: Reader) -> None:
-    case = tiny_case(cache="first_block")
-    note = "How often a cache is used depends on the weights."
-    assert note in report(read(records([1.0] * 3, case=case), case=case))
-    assert note not in report(read(records([1.0] * 3)))
-
-
 def test_passes_that_a_cache_saved_are_counted(tmp_path: Path) -> None:
     def line(guidance: float) -> str:
         case = tiny_case(cache="first_block", guidance=guidance, warmup=1, repeats=2)
-        rows = records([1.0] * 3, generations=3, warmup=1, case=case)
-        trace = with_measures(rows, r"Step_[12]_Inference", {"passes_reused": 1}, case=case)
-        for event in trace["traceEvents"]:
-            if event["name"] == "Step_0_Inference":
-                event["args"]["passes_reused"] = 0
-        (found,) = re.findall(r"\*\*Passes Reused by the Cache\*\*: (.*)", told(read_trace(write(tmp_path, trace))))
+        reused = {"Step_0_Inference": {"passes_reused": 0}, r"Step_[12]_Inference": {"passes_reused": 1}}
+        (found,) = re.findall(r"\*\*Passes Reused by the Cache\*\*: (.*)", told(made(tmp_path, case, measures=reused)))
         return found
 
     assert line(guidance=5) == "4 of 12"
     assert line(guidance=1) == "4 of 6"
 
 
-def test_weights_that_moved_have_columns_and_others_none(read: Reader, tmp_path: Path) -> None:
-    moved = with_measures(records([1.0] * 3), "VAE_Decoding", {"transfers": 1, "loading_s": 0.5, "offloading_s": 1.25})
-    rows = stage_rows(report(read_trace(write(tmp_path, moved))))
+def test_weights_that_moved_have_columns_and_others_none_and_what_loading_a_checkpoint_took_is_said(
+    read: Reader, tmp_path: Path
+) -> None:
+    moved = {"VAE_Decoding": {"transfers": 1, "loading_s": 0.5, "offloading_s": 1.25}}
+    trace = made(tmp_path, tiny_case(), measures=moved | {"Model_Initialization": {"checkpoint_bytes": 10**10}})
+    rows = stage_rows(report(trace))
     assert (rows["VAE_Decoding"]["Loading (s)"], rows["VAE_Decoding"]["Offloading (s)"]) == ("0.50", "1.25")
     # In a generation transfers are watched, but for the pipeline's own offloading at its end.
     assert (rows["Step_1_Loading"]["Loading (s)"], rows["T5_Encoding"]["Offloading (s)"]) == ("0.00", "0.00")
     for stage in ("Model_Initialization", "Video_Export", "Total_Execution"):
         assert rows[stage]["Loading (s)"] == "n/a"
+    assert "The checkpoint's 10.00 GB were loaded in 2.00 s." in report(trace)
     assert "Loading (s)" not in stage_rows(report(read(records([1.0] * 3))))["VAE_Decoding"]
 
 
@@ -282,8 +265,3 @@ def test_no_share_of_the_cpu_is_above_the_whole(tmp_path: Path) -> None:
     assert row["CPU (%)"] == "100.0"
     assert stages_table([trace])["cpu_pct"].max() == 100.0
     assert figures_of(trace).inference_cpu_pct == pytest.approx((25 + 100 + 25) / 3)
-
-
-def test_what_loading_a_checkpoint_took_is_said(tmp_path: Path) -> None:
-    trace = with_measures(records([1.0] * 3, init_s=4.0), "Model_Initialization", {"checkpoint_bytes": 10_000_000_000})
-    assert "The checkpoint's 10.00 GB were loaded in 4.00 s." in report(read_trace(write(tmp_path, trace)))
