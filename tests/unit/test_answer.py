@@ -1,7 +1,6 @@
 """The answer: of each workload what to use, and in few enough words."""
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +98,9 @@ def test_the_answer_of_the_kept_cases_stands_first() -> None:
 
 
 def test_a_grid_of_tiny_cases_says_that_everything_works(tmp_path: Path) -> None:
-    run = partial(case_trace, tmp_path)
-    head = report(run(tiny_case())).split("## Summary")[0]
+    head = report(case_trace(tmp_path, tiny_case())).split("## Summary")[0]
     assert "**Everything works.** 1 case ok." in head
     assert "|" not in head
-    doubtful = report(run(tiny_case(steps=9), unnamed_s=9.0)).split("## Summary")[0]
+    doubtful = report(case_trace(tmp_path, tiny_case(steps=9), unnamed_s=9.0)).split("## Summary")[0]
     assert "Everything works" not in doubtful
     assert "1 failed a check (tiny)" in doubtful
