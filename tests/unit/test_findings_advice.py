@@ -10,9 +10,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from reports import THRESHOLDS
-from traces import LIMITS
-from wanbench.analysis.collect import judged
+from reports import THRESHOLDS, kept
 from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.tables import records_by_case, tables_of
 from wanbench.cases.case import Case
@@ -20,7 +18,7 @@ from wanbench.cases.resolve import resolve_cases
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.findings.basis import Finding
 from wanbench.findings.rules import findings_by_case
-from wanbench.trace.reader import Trace, read_trace
+from wanbench.trace.reader import Trace
 
 # One of each kind of settings.
 NAMES = (
@@ -30,7 +28,6 @@ NAMES = (
     "T2V_A14B_480p_offload",
     "T2V_A14B_480p_offload_compiled",
 )
-FOLDER = ROOT / "results/reference/h200/traces"
 SIZES_GB = (20, 34, 85, 150)
 # What a grid file does not say.
 DERIVED = ("name", "image_sha256", "checkpoint_sha256")
@@ -64,8 +61,7 @@ def variants(trace: Trace, size_gb: int) -> Iterator[Trace]:
 @cache
 def advice_on(name: str) -> list[tuple[int, Trace, Finding, tuple[str, ...]]]:
     """Each advice on each variant of a kept case, with the size of the GPU in GB."""
-    trace = judged(read_trace(FOLDER / f"{name}.json.gz"), LIMITS)
-    every = [(size_gb, variant) for size_gb in SIZES_GB for variant in variants(trace, size_gb)]
+    every = [(size_gb, variant) for size_gb in SIZES_GB for variant in variants(kept(name), size_gb)]
     tables = tables_of([replace(variant, case=variant.case | {"name": str(i)}) for i, (_, variant) in enumerate(every)])
     stages = records_by_case(tables.stages)
     found = []
@@ -104,10 +100,6 @@ def fits(case: Case, size_gb: int) -> bool:
     return estimated_peak_bytes(case) <= MARGIN * size_gb * 10**9
 
 
-def case_with(case: dict[str, Any], settings: tuple[str, ...]) -> Case:
-    return Case.from_settings(changed(case, settings))
-
-
 def resolved(case: dict[str, Any]) -> Case:
     settings = {key: value for key, value in case.items() if key not in DERIVED and value is not None}
     if len(settings["guidance"]) == 1:
@@ -131,7 +123,11 @@ def test_advice_is_possible_for_that_very_case(name: str, monkeypatch: pytest.Mo
         if "offload: none" in settings or finding.rule == "out_of_memory":
             assert fits(after, size_gb), finding.sentences
             for part in parts(settings):
-                assert not fits(case_with(variant.case, part), size_gb), (finding.rule, settings, part)
+                assert not fits(Case.from_settings(changed(variant.case, part)), size_gb), (
+                    finding.rule,
+                    settings,
+                    part,
+                )
 
 
 def test_the_kept_traces_give_advice_of_every_kind() -> None:

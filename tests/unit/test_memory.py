@@ -7,6 +7,7 @@ import pytest
 
 from conftest import ROOT
 from example_cases import full_case, tiny_case
+from reports import kept
 from traces import read_once
 from wanbench.cases.case import Case
 from wanbench.estimate.memory import estimated_peak_bytes, weights_of
@@ -21,23 +22,18 @@ def estimate(model: str = "TI2V-5B", **settings: Any) -> int:
 
 
 @pytest.mark.parametrize("file", TRACES, ids=IDS)
-def test_the_estimate_is_within_3_percent_of_the_measured_peak(file: Path) -> None:
+def test_the_estimate_is_within_3_percent_of_the_measured_peak_and_that_of_denoising_within_6(file: Path) -> None:
     trace = read_once(file)
-    measured = max(stage.measures.get("gpu_mem_allocated_bytes", 0) for stage in trace.stages)
+    peaks = {stage.name: stage.measures.get("gpu_mem_allocated_bytes", 0) for stage in trace.stages}
     estimated = estimated_peak_bytes(Case.from_settings(trace.case))
     if trace.status == stage_names.OOM:
         assert estimated > trace.environment["gpu"]["mem_total_bytes"]
     else:
-        assert estimated == pytest.approx(measured, rel=0.03)
-
-
-@pytest.mark.parametrize("file", TRACES, ids=IDS)
-def test_the_estimate_of_denoising_is_within_6_percent(file: Path) -> None:
-    """Decoding is the peak of most cases; with tiles and in bfloat16 it is small, and denoising is what is left."""
-    trace = read_once(file)
-    steps = [stage.measures.get("gpu_mem_allocated_bytes", 0) for stage in trace.stages if "Inference" in stage.name]
-    case = trace.case | {"vae_tiling": True, "vae_dtype": "bfloat16"}
-    assert estimated_peak_bytes(Case.from_settings(case)) == pytest.approx(max(steps), rel=0.06)
+        assert estimated == pytest.approx(max(peaks.values()), rel=0.03)
+    # Decoding is the peak of most cases; with tiles and in bfloat16 it is small, and denoising is what is left.
+    of_steps = max(peak for name, peak in peaks.items() if "Inference" in name)
+    case = Case.from_settings(trace.case | {"vae_tiling": True, "vae_dtype": "bfloat16"})
+    assert estimated_peak_bytes(case) == pytest.approx(of_steps, rel=0.06)
 
 
 def test_what_lowers_memory_lowers_the_estimate() -> None:
@@ -47,11 +43,14 @@ def test_what_lowers_memory_lowers_the_estimate() -> None:
     assert estimate("T2V-A14B", size="832*480") < estimate("T2V-A14B")
     assert estimate(dtype="float32") > 1.4 * estimate(dtype="bfloat16")
     assert estimate(cache="first_block", vae_tiling=True) > estimate(vae_tiling=True)
+    # A text encoder in float16 keeps a part in float32.
+    difference = weights_of(full_case(dtype="float16")).all_bytes - weights_of(full_case()).all_bytes
+    assert difference == 2 * 1_006_632_960
 
 
 @pytest.mark.parametrize("name", ["5B_704p_cache", "T2V_A14B_480p_cache"])
 def test_what_a_cache_keeps_is_in_the_estimate_of_decoding(name: str) -> None:
-    trace = read_once(ROOT / f"results/reference/h200/traces/{name}.json.gz")
+    trace = kept(name)
     peak_in = {stage.name: stage.measures.get("gpu_mem_allocated_bytes") for stage in trace.stages}
     without = estimated_peak_bytes(Case.from_settings(trace.case | {"cache": "none", "cache_threshold": None}))
     # Within 1 %, which what it keeps is more than: 1.0 GB of TI2V-5B, 4.0 GB of the two experts of A14B.
@@ -65,11 +64,6 @@ def test_a_cache_keeps_as_much_for_each_guidance_pass() -> None:
 
     assert kept(guidance=5) == 2 * kept(guidance=1) > 0
     assert kept(model="T2V-A14B", size="832*480") == pytest.approx(4.03e9, rel=0.01)
-
-
-def test_a_text_encoder_in_float16_keeps_a_part_in_float32() -> None:
-    difference = weights_of(full_case(dtype="float16")).all_bytes - weights_of(full_case()).all_bytes
-    assert difference == 2 * 1_006_632_960
 
 
 def test_what_has_no_formula_has_no_estimate() -> None:

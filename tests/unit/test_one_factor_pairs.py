@@ -6,21 +6,18 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from conftest import ROOT
-from reports import steady_case
-from traces import GPU
+from reports import kept, made_tables, steady_case
+from traces import GPU, gpu_with
 from wanbench.analysis.one_factor_pairs import FACTORS, one_factor_pairs
-from wanbench.analysis.tables import cases_table
-from wanbench.trace.reader import Trace, read_trace
+from wanbench.trace.reader import Trace
 
-OTHER_GPU = GPU | {"gpu": GPU["gpu"] | {"uuid": "GPU-1"}}
+OTHER_GPU = gpu_with(uuid="GPU-1")
 OFFLOADED = {"offload": "model"}
 CACHED = {"cache": "first_block", "weights": "pretrained"}
 
 
 def pairs(own: Trace, *others: Trace) -> pd.DataFrame:
-    table = one_factor_pairs(cases_table([own, *others]))
-    return table[table["case"] == own.case["name"]]
+    return one_factor_pairs(made_tables(own, *others).cases).query(f"case == '{own.case['name']}'")
 
 
 def settings(own: Trace, *others: Trace) -> list[str]:
@@ -58,13 +55,14 @@ def test_of_the_cases_with_a_setting_the_nearest_stands(tmp_path: Path) -> None:
         "all_alike": {},
         "fastest": {"step_s": 1.5},
     }
-    so_far: list[Trace] = []
+    traces = [own]
     for name, options in near.items():
         more = {"repeats": 2} | OFFLOADED | options.pop("settings", {})
-        so_far.append(steady_case(tmp_path, name, settings=more, **options))
-        (found,) = pairs(own, *so_far).itertuples()
-        assert found.other == name
-        assert found.same_gpu == (name != "elsewhere")
+        traces.append(steady_case(tmp_path, name, settings=more, **options))
+    cases = made_tables(*traces).cases
+    for i, name in enumerate(near, start=2):
+        found = one_factor_pairs(cases.head(i)).set_index("case").loc["own"]
+        assert (found["other"], found["same_gpu"]) == (name, name != "elsewhere")
 
 
 def test_the_same_kind_of_generation_is_compared_of_both(tmp_path: Path) -> None:
@@ -83,20 +81,19 @@ def test_the_same_kind_of_generation_is_compared_of_both(tmp_path: Path) -> None
 
 def test_what_makes_no_pair(tmp_path: Path) -> None:
     own = steady_case(tmp_path, "own")
-    gpu = GPU | {"gpu": GPU["gpu"] | {"name": "Some GPU"}}
     software = GPU | {"packages": GPU["packages"] | {"torch": "2.12.0"}}
     doubtful = steady_case(tmp_path, "doubtful", settings=OFFLOADED, unnamed_s=5.0)
     others = [
         steady_case(tmp_path, "same"),
         steady_case(tmp_path, "guidance", settings=OFFLOADED | {"guidance": 1.0}),
-        steady_case(tmp_path, "gpu", settings=OFFLOADED, environment=gpu),
+        steady_case(tmp_path, "gpu", settings=OFFLOADED, environment=gpu_with(name="Some GPU")),
         steady_case(tmp_path, "software", settings=OFFLOADED, environment=software),
         doubtful,
         # With random weights, how often a cache serves means nothing.
         steady_case(tmp_path, "cache", settings={"cache": "first_block"}),
     ]
     assert settings(own, *others) == settings(doubtful, own) == []
-    assert len(one_factor_pairs(cases_table([]))) == 0
+    assert len(one_factor_pairs(made_tables().cases)) == 0
 
 
 def test_the_threshold_of_a_cache_belongs_to_it(tmp_path: Path) -> None:
@@ -111,8 +108,7 @@ def test_the_threshold_of_a_cache_belongs_to_it(tmp_path: Path) -> None:
 
 def test_the_pairs_of_an_h200_are_those_of_all_cases_held_against_each_other() -> None:
     names = ("5B_704p", "5B_704p_compiled", "5B_704p_cudnn_compiled", "5B_704p_native_flash", "5B_704p_vae_bfloat16")
-    files = [ROOT / f"results/reference/h200/traces/{name}.json.gz" for name in names]
-    cases = cases_table([read_trace(file) for file in files if file.exists()])
+    cases = made_tables(*map(kept, names)).cases
     found = one_factor_pairs(cases)
     rows = cases.set_index("case")[list(FACTORS)].astype("string").fillna("")
     assert len(found)

@@ -12,7 +12,7 @@ import yaml
 
 from example_cases import tiny_case
 from reports import case_trace, full_case, settings_of, tables
-from traces import GPU
+from traces import gpu_with
 from wanbench.models.facts import MODELS
 from wanbench.report.published import published_table, read_published
 from wanbench.trace.reader import Trace
@@ -71,7 +71,7 @@ def test_what_is_compared(make: Make) -> None:
 
 def test_a_setting_stands_beside_the_nearest_hardware(make: Make) -> None:
     def nearest(name: str) -> str:
-        trace = make(full_case(steps=3), gpu=GPU | {"gpu": GPU["gpu"] | {"name": name}})
+        trace = make(full_case(steps=3), gpu=gpu_with(name=name))
         (row,) = rows([trace], *({"gpu": gpu} for gpu in ("RTX 4090", "GH200", "H800/H100", "H200")))
         return row["Published on"]
 
@@ -107,13 +107,11 @@ def test_the_stock_settings_and_the_fastest_are_shown(make: Make) -> None:
     assert [row["Settings"] for row in found] == ["compile: repeated\\_blocks", "stock"]
 
 
-def test_times_are_brought_to_the_published_steps(make: Make) -> None:
-    (row,) = rows([make(full_case(steps=3))], {"steps": 20, "total_s": 50.0})
+def test_times_are_brought_to_the_published_steps_and_what_a_source_does_not_say_is_no_column(make: Make) -> None:
+    trace = make(full_case(steps=3))
+    (row,) = rows([trace], {"steps": 20, "total_s": 50.0})
     assert (row["Time (s)"], row["Published (s)"], row["Time ratio"]) == ("45", "50.0", "0.90")
     assert (row["s/step"], row["Published s/step"], row["Step ratio"]) == ("2.00", "1.60", "1.25")
     assert row["Source"] == "a &#124; b, mean &#124; warm"
-
-
-def test_what_a_source_does_not_say_is_no_column(make: Make) -> None:
-    (row,) = rows([make(full_case(steps=3))], {"total_s": math.nan, "peak_gb": math.nan})
+    (row,) = rows([trace], {"total_s": math.nan, "peak_gb": math.nan})
     assert not {"Published (s)", "Time ratio", "Published (GB)"} & set(row)

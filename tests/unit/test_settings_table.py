@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from example_cases import tiny_case
-from reports import NO_PRICES, case_trace, full_case, made, made_tables, settings_of, with_measures
-from traces import GPU, records, write
+from reports import NO_PRICES, case_trace, full_case, settings_of
+from traces import GPU, gpu_with
 from wanbench.analysis.settings_table import Prices
 from wanbench.analysis.tables import write_table
 from wanbench.measure.outcome import Outcome
 from wanbench.registry.settings import SETTINGS
-from wanbench.trace.reader import Trace, read_trace
+from wanbench.trace.reader import Trace
 
 GB = 1_000_000_000
 Make = Callable[..., Trace]
@@ -40,21 +40,16 @@ def test_equal_settings_are_one_row_with_the_range_of_their_times(make: Make) ->
     assert (row.time_s, row.time_min_s, row.time_max_s) == pytest.approx((109.75, 104.75, 129.75))
 
 
-def test_another_video_or_another_gpu_is_another_row(make: Make) -> None:
+def test_another_video_or_another_gpu_is_another_row_and_a_lora_is_none(make: Make) -> None:
     others = [{"task": "i2v"}, {"size": "704*1280"}, {"frames": 81}, {"guidance": 4}, {"weights": "pretrained"}]
     cases = [full_case(f"other_{i}", steps=3, **other) for i, other in enumerate([{}, *others])]
-    elsewhere = make(full_case("elsewhere", steps=3), gpu=GPU | {"gpu": GPU["gpu"] | {"name": "NVIDIA L40S"}})
-    assert set(rows(*map(make, cases), elsewhere)) == {*(case.name for case in cases), "elsewhere"}
-
-
-def test_a_lora_makes_another_video_which_is_not_compared(make: Make) -> None:
+    # It makes another video, which is not compared.
     lora = replace(full_case("lora", steps=4), lora="fast.safetensors", lora_sha256="0" * 64)
-    assert set(rows(make(lora), make(full_case("stock", steps=4)))) == {"stock"}
-
-
-def test_what_decides_no_time_of_a_step_is_the_same_row(make: Make) -> None:
-    others = {"a": {"seed": 1}, "b": {"prompt": "a bird"}, "c": {"steps": 9}, "d": {}}
-    assert set(rows(*(make(full_case(name, **{"steps": 3} | other)) for name, other in others.items()))) == {
+    elsewhere = make(full_case("elsewhere", steps=3), gpu=gpu_with(name="NVIDIA L40S"))
+    assert set(rows(*map(make, [*cases, lora]), elsewhere)) == {*(case.name for case in cases), "elsewhere"}
+    # What decides no time of a step is the same row.
+    alike = {"a": {"seed": 1}, "b": {"prompt": "a bird"}, "c": {"steps": 9}, "d": {}}
+    assert set(rows(*(make(full_case(name, **{"steps": 3} | other)) for name, other in alike.items()))) == {
         "a, b, c, d"
     }
 
@@ -76,16 +71,10 @@ def test_settings_in_words_and_what_they_do_to_the_video(make: Make) -> None:
         assert printed is None or found[case.name].printed == f"weights: pretrained, {printed}"
 
 
-def test_what_did_not_fit_is_the_last_row_without_figures(make: Make, tmp_path: Path) -> None:
+def test_what_did_not_fit_is_the_last_row_without_figures(make: Make) -> None:
     """As T2V_A14B_720p on an H100."""
-    too_big = made(
-        tmp_path,
-        full_case("a_too_big", "T2V-A14B", steps=3),
-        until="VAE_Decoding",
-        outcome=Outcome("oom", "CUDA out of memory"),
-        experts=EXPERTS,
-        peak_bytes=80 * GB,
-    )
+    oom = {"until": "VAE_Decoding", "outcome": Outcome("oom", "CUDA out of memory")}
+    too_big = make(full_case("a_too_big", "T2V-A14B", steps=3), experts=EXPERTS, peak_bytes=80 * GB, **oom)
     fits = make(full_case("fits", "T2V-A14B", steps=3, offload="model"), experts=EXPERTS, peak_bytes=33 * GB)
     found = rows(too_big, fits)
     assert list(found) == ["fits", "a_too_big"]
@@ -116,22 +105,17 @@ def test_warm_generations_are_taken_where_there_are_any(make: Make) -> None:
     assert (row.kind, row.n, row.time_s) == ("warm", 1, pytest.approx(79.75))
 
 
-def test_compilation_is_beside_the_time(make: Make) -> None:
+def test_compilation_is_beside_the_time_and_without_a_typical_step_there_is_none_at_other_steps(make: Make) -> None:
     row = rows(make(full_case("one", compile="repeated_blocks"), compile_s=30.0))["one"]
     assert (row.time_s, row.compilation_s, row.scaled) == (pytest.approx(104.75), 30.0, False)
-
-
-def test_without_a_typical_step_there_is_no_time_at_other_steps(make: Make) -> None:
     row = rows(make(full_case("one", steps=1)))["one"]
-    assert pd.isna(row.time_s)
-    assert row.fits
+    assert (pd.isna(row.time_s), row.fits) == (True, True)
 
 
-def test_energy_and_cost_are_of_one_video_at_the_official_steps(make: Make, tmp_path: Path) -> None:
-    case = full_case("known", steps=3)
-    parts = r"Step_\d_Inference|VAE.*|Video.*"
-    trace = with_measures(records([40.0] * 3, environment=GPU, case=case), parts, {"energy_j": 1210.0}, case=case)
-    known, unknown = read_trace(write(tmp_path, trace)), make(full_case("unknown", steps=3, offload="model"))
+def test_energy_and_cost_are_of_one_video_at_the_official_steps(make: Make) -> None:
+    energy = {r"Step_\d_Inference|VAE.*|Video.*": {"energy_j": 1210.0}}
+    known = make(full_case("known", steps=3), 40.0, measures=energy)
+    unknown = make(full_case("unknown", steps=3, offload="model"))
     prices = Prices("EUR", gpu_hour=3.6, kwh=1.0, co2_g_per_kwh=100)
     found = rows(known, unknown, prices=prices)
     row = found["known"]
@@ -164,7 +148,6 @@ def test_what_each_is_best_at_among_those_on_as_many_gpus(make: Make) -> None:
 
 
 def test_the_table_comes_out_of_its_file_as_it_was(make: Make, tmp_path: Path) -> None:
-    made_tables(make(full_case()))
     table = settings_of(make(full_case("one", steps=4)), make(full_case("two", steps=4, offload="model")))
     write_table(table, tmp_path / "settings.csv", tmp_path / "settings.parquet")
     read = pd.read_parquet(tmp_path / "settings.parquet")

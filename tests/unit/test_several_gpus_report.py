@@ -36,8 +36,10 @@ def test_the_number_of_gpus_stands_in_the_summary_and_in_the_appendix(tmp_path: 
 def test_a_step_is_held_against_all_gpus_and_what_each_does_by_itself_against_one(tmp_path: Path) -> None:
     half = {"settings": {"vae_dtype": "bfloat16"}}
     one, two = trace(tmp_path, "one", **half), trace(tmp_path, "two", 2, 1.0, **half)
-    rows = [{row["Stage"]: float(row["MFU (%)"]) for row in stages if row["MFU (%)"] != "n/a"} for stages in
-            tables(told(one, two), "Stage")]  # fmt: skip
+    rows = [
+        {row["Stage"]: float(row["MFU (%)"]) for row in stages if row["MFU (%)"] != "n/a"}
+        for stages in tables(told(one, two), "Stage")
+    ]
     assert rows[0] == rows[1]
     assert rows[0]["Step_1_Inference"] == pytest.approx(100 * FLOPS / 2 / 989.4e12, abs=0.1)
 

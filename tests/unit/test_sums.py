@@ -5,14 +5,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from conftest import ROOT
 from measured_cases import spread
-from reports import figures_of
+from reports import figures_of, kept
 from wanbench.analysis.generations import GENERATION, energies
 from wanbench.telemetry.samples import Series, energy_of
-from wanbench.trace.reader import Trace, read_trace
 
-KEPT = ROOT / "results/reference/h200/traces"
 INFERENCE, LOADING, DECODING = "Step_1_Inference", "Step_1_Loading", "VAE_Decoding"
 
 
@@ -26,10 +23,6 @@ def energy_j(*stages: dict[str, Any]) -> float:
     return energies(pd.DataFrame(stages).astype({"energy_j": float, "extent_energy_j": float}), GENERATION).item()
 
 
-def kept(case: str) -> Trace:
-    return read_trace(KEPT / f"{case}.json.gz")
-
-
 def test_a_counter_grows_evenly_between_readings_and_is_not_known_beyond_them() -> None:
     counter = Series([10, 20, 40], [10.0, 20.0, 60.0])
     assert energy_of(counter, [(10, 40)]) == 50.0
@@ -41,11 +34,8 @@ def test_a_counter_grows_evenly_between_readings_and_is_not_known_beyond_them() 
     assert energy_of(Series([10], [10.0]), [(10, 10)]) is None
 
 
-def test_energy_of_interleaved_stages_is_that_of_the_whole() -> None:
+def test_energy_of_interleaved_stages_is_that_of_the_whole_and_what_a_stage_has_itself_is_not_replaced() -> None:
     assert energy_j(stage(INFERENCE, 10.0, 6.0, 3.0), stage(LOADING, 10.1, 5.8, 3.0)) == pytest.approx(6 * 300)
-
-
-def test_energy_that_the_stages_have_themselves_is_not_replaced() -> None:
     assert energy_j(stage(DECODING, 10.0, 5.0, energy_j=7.0), stage(INFERENCE, 15.0, 0.01)) == 7.0
 
 
