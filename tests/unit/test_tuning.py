@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from example_cases import IMAGE, full_case, tiny_case
-from reports import case_trace, made
+from example_cases import IMAGE, full_case
+from reports import made, made_tables
 from traces import GPU, LIMITS, records, trace_of, write
-from wanbench.analysis.tables import tables_of
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.report.tune_page import tune_page
 from wanbench.tuning.drive import Tuning
@@ -25,6 +24,8 @@ from wanbench.util.errors import InputError
 T2V = {"model": "T2V-A14B", "size": "832*480"}
 # Seconds of a step: what each setting multiplies it by.
 FASTER = {"xformers": 0.9, "repeated_blocks": 0.85, "fp8_rowwise": 0.8, "group_stream": 1.05}
+# What leaves compilation alone to be tried.
+STEPS_ALONE = {"attention": "native", "vae_memory_format": "contiguous"}
 NOT_INSTALLED = ("flash", "_flash_3", "sage", "int8_rowwise")
 Machine = Callable[[Mapping[str, Any]], Answer]
 
@@ -80,7 +81,15 @@ def by_name(search: Search) -> dict[str, Trial]:
 
 
 def test_stock_comes_first_then_steps_on_top_of_the_best_so_far_then_decoding() -> None:
-    search, answers = play(goal())
+    seen = []
+
+    def noting(settings: Mapping[str, Any]) -> Answer:
+        seen.append(settings["steps"])
+        return machine(settings)
+
+    search, answers = play(goal(), noting)
+    # Trials have few steps, and the winner is confirmed with more.
+    assert (set(seen[:-1]), seen[-1]) == ({4}, 5)
     assert list(answers) == [
         "stock",
         "attention-flash",
@@ -95,19 +104,12 @@ def test_stock_comes_first_then_steps_on_top_of_the_best_so_far_then_decoding() 
         "compile": "repeated_blocks",
         "vae_memory_format": "channels_last",
     }
-    assert search.lossy is None
     assert search.confirmed == answers[list(answers)[-1]]
-
-
-def test_trials_have_few_steps_and_the_winner_is_confirmed_with_more() -> None:
-    seen = []
-
-    def noting(settings: Mapping[str, Any]) -> Answer:
-        seen.append(settings["steps"])
-        return machine(settings)
-
-    play(goal(), noting)
-    assert (set(seen[:-1]), seen[-1]) == ({4}, 5)
+    # Without an allowed loss nothing lossy is tried.
+    assert search.lossy is None
+    assert not any({"quantization", "matmul_tf32", "vae_dtype"} & trial.changed.keys() for trial in search.trials)
+    failed = by_name(search)["attention-flash"]
+    assert (failed.verdict, failed.reason) == (OUT, "error: needs the package flash")
 
 
 def test_what_cannot_be_better_or_cannot_run_costs_no_trial() -> None:
@@ -121,47 +123,29 @@ def test_what_cannot_be_better_or_cannot_run_costs_no_trial() -> None:
     assert not skipped.keys() & answers.keys()
 
 
-def test_a_trial_that_failed_is_out_with_its_message() -> None:
-    trial = by_name(play(goal())[0])["attention-flash"]
-    assert (trial.verdict, trial.reason) == (OUT, "error: needs the package flash")
-
-
 @pytest.mark.parametrize(("factor", "winner", "alternate"), [(0.99, 1, False), (0.995, 1, True), (1.2, 0, False)])
 def test_what_is_not_faster_beyond_the_spread_of_both_alternates(factor: float, winner: int, alternate: bool) -> None:
     def noisy(settings: Mapping[str, Any]) -> Answer:
         step_s = 10 * (factor if "compile" in settings else 1)
         return replace(machine({}), step_s=step_s, step_spread_s=0.04, video_s=40 * step_s)
 
-    fixed = {"attention": "native", "vae_memory_format": "contiguous"}
-    search, answers = play(goal(**fixed), noisy)
+    search, answers = play(goal(**STEPS_ALONE), noisy)
     assert ("stock_final_1" in answers) is alternate
     assert search.exact.name == ("stock", "compile-repeated_blocks")[winner]
 
 
 def test_two_whose_spreads_overlap_alternate_and_the_means_decide() -> None:
-    fixed = {"attention": "native", "vae_memory_format": "contiguous"}
     times_s = iter([100.0, 97.0, 100.0, 97.0, 98.0, 101.0, 100.0])
 
     def noisy(settings: Mapping[str, Any]) -> Answer:
         return replace(machine({}), step_s=next(times_s), step_spread_s=2.0)
 
-    search, answers = play(goal(**fixed), noisy)
+    search, answers = play(goal(**STEPS_ALONE), noisy)
     names = ("stock", "compile-repeated_blocks")
     assert list(answers)[2:6] == [f"{names[i]}_final_{n}" for i, n in ((0, 1), (1, 1), (1, 2), (0, 2))]
     assert search.exact.name == "compile-repeated_blocks"
     assert search.exact.verdict == BEST
     assert list(answers)[6] == "compile-repeated_blocks_confirmed"
-
-
-def test_the_fastest_so_far_is_known_while_a_stage_is_searched() -> None:
-    answers = {"stock": machine({}), "attention-xformers": machine({"attention": "xformers"})}
-    answers |= {
-        name: machine({"attention": name.removeprefix("attention-")})
-        for name in ("attention-flash", "attention-_flash_3")
-    }
-    search = Search(goal(), answers)
-    assert search.wanted.name == "attention-xformers_compile-repeated_blocks"
-    assert search.fastest.name == "attention-xformers"
 
 
 def test_under_a_limit_of_memory_stock_runs_without_it_and_the_first_placement_that_fits_is_taken() -> None:
@@ -188,13 +172,10 @@ def test_out_of_memory_is_an_answer_and_the_next_placement_is_tried() -> None:
     assert search.exact.changed["offload"] == "group_stream"
 
 
-def test_nothing_fits() -> None:
+def test_where_nothing_fits_or_the_case_cannot_run_there_is_no_answer() -> None:
     search, _ = play(goal(), lambda _: Answer("oom", gpu_total_bytes=80e9))
     assert (search.exact, search.lossy, search.confirmed) == (None, None, None)
     assert {trial.verdict for trial in search.trials} == {OUT, SKIPPED}
-
-
-def test_a_machine_that_cannot_run_the_case_ends_the_search() -> None:
     search, answers = play(goal(), lambda _: Answer("error", "scale: full needs a GPU"))
     assert list(answers) == ["stock"]
     assert search.trials[0].reason == "error: scale: full needs a GPU"
@@ -241,11 +222,6 @@ def test_a_loss_is_taken_where_it_is_allowed_and_known(limits: dict, loss: dict,
         assert search.lossy is None
 
 
-def test_without_an_allowed_loss_nothing_lossy_is_tried() -> None:
-    search, _ = play(goal())
-    assert not any({"quantization", "matmul_tf32", "vae_dtype"} & trial.changed.keys() for trial in search.trials)
-
-
 @pytest.mark.parametrize("limit", [{"host_memory_gb": 10}, {"max_first_video_s": 20}])
 def test_what_is_outside_of_a_limit_is_no_answer(limit: dict) -> None:
     search, answers = play(goal(**limit))
@@ -266,30 +242,27 @@ def test_it_goes_on_from_any_answers_that_are_there() -> None:
     whole, answers = play(goal(max_latent_error=1))
     names = list(answers)
     for count, name in enumerate(names):
-        assert Search(goal(max_latent_error=1), {each: answers[each] for each in names[:count]}).wanted.name == name
+        so_far = Search(goal(max_latent_error=1), {each: answers[each] for each in names[:count]})
+        assert so_far.wanted.name == name
+        if name == "attention-xformers_compile-repeated_blocks":
+            # It is known while a stage is searched, too.
+            assert so_far.fastest.name == "attention-xformers"
     again = Search(goal(max_latent_error=1), dict(reversed(answers.items())))
-    assert [(trial.name, trial.verdict) for trial in again.trials] == [
-        (trial.name, trial.verdict) for trial in whole.trials
-    ]
+    assert [(each.name, each.verdict) for each in again.trials] == [(each.name, each.verdict) for each in whole.trials]
 
 
-def test_a_disturbed_trial_is_repeated_once_and_then_marked() -> None:
+@pytest.mark.parametrize(("check", "is_repeated"), [("other_process", True), ("output_not_finite", False)])
+def test_a_disturbed_trial_is_repeated_once_and_then_marked_and_a_video_of_no_numbers_is_out(
+    check: str, is_repeated: bool
+) -> None:
     def disturbed(settings: Mapping[str, Any]) -> Answer:
-        failed = "other_process" if settings.get("compile") else ""
-        return replace(machine(settings), failed_checks=failed)
+        return replace(machine(settings), failed_checks=check if settings.get("compile") else "")
 
-    search, answers = play(goal(attention="native", vae_memory_format="contiguous"), disturbed)
-    assert [name for name in answers if name.endswith("_again")][:1] == ["compile-repeated_blocks_again"]
-    assert "other_process" in by_name(search)["compile-repeated_blocks"].reason
-
-
-def test_a_video_of_no_numbers_is_out_and_not_repeated() -> None:
-    def broken(settings: Mapping[str, Any]) -> Answer:
-        return replace(machine(settings), failed_checks="output_not_finite" if settings.get("compile") else "")
-
-    search, answers = play(goal(), broken)
-    assert "compile" not in search.exact.changed
-    assert not any(name.endswith("_again") for name in answers)
+    search, answers = play(goal(**STEPS_ALONE), disturbed)
+    again = [name for name in answers if name.endswith("_again")]
+    assert again[:1] == ["compile-repeated_blocks_again"] * is_repeated
+    assert check in by_name(search)["compile-repeated_blocks"].reason
+    assert is_repeated or "compile" not in search.exact.changed
 
 
 def test_what_was_given_is_the_same_in_all_trials_and_not_searched() -> None:
@@ -326,17 +299,13 @@ def test_names_and_places(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_answers_come_out_of_the_tables(tmp_path: Path) -> None:
-    tables = tables_of([case_trace(tmp_path, full_case("a", steps=4), 2.0)])
+    tables = made_tables(made(tmp_path, full_case("a", steps=4), [9.0, 1.75, 2.0, 2.25]))
     a, (row_a,) = answers_of(tables)["a"], tables.cases.to_dict("records")
-    assert (a.status, a.step_s, a.step_spread_s, a.decoding_s) == ("ok", 2.0, pytest.approx(0, abs=1e-9), 3.0)
+    # The spread of steps is half their range.
+    assert (a.status, a.step_s, a.step_spread_s, a.decoding_s) == ("ok", 2.0, pytest.approx(0.25), 3.0)
     assert a.video_s == pytest.approx(row_a["cold_generation_s"] + 46 * 2.0)
     assert a.first_video_s == pytest.approx(row_a["total_duration_s"] + 46 * 2.0)
     assert (a.latent_error, a.psnr_db) == (None, None)
-
-
-def test_the_spread_of_steps_is_half_their_range(tmp_path: Path) -> None:
-    trace = made(tmp_path, tiny_case(), [9.0, 2.0, 2.5])
-    assert answers_of(tables_of([trace]))["tiny"].step_spread_s == pytest.approx(0.25)
 
 
 def tuning(folder: Path, program: str, **options: Any) -> Tuning:
