@@ -148,16 +148,12 @@ def test_a_file_that_is_not_as_it_was_written_is_refused(file: Path, edit: Calla
     assert part in str(error.value)
 
 
-def test_a_compressed_trace_is_the_same_trace(file: Path) -> None:
+def test_a_compressed_trace_is_the_same_trace_and_a_broken_one_or_none_is_refused(file: Path) -> None:
     packed = file.with_name("tiny.json.gz")
     packed.write_bytes(gzip.compress(file.read_bytes()))
     traces, excluded = collect([packed], None, LIMITS)
     assert excluded == []
     assert traces[0].stages == read_trace(file).stages
-
-
-def test_a_broken_compressed_trace_and_one_that_is_not_there_are_refused(file: Path) -> None:
-    packed = file.with_name("tiny.json.gz")
     for data in (file.read_bytes(), gzip.compress(file.read_bytes())[:-20]):
         packed.write_bytes(data)
         with pytest.raises(InputError, match="not valid gzip"):
@@ -170,12 +166,6 @@ def expected(file: Path, **changes: str) -> dict:
     values = {"case_sha256": json.loads(file.read_text())["digests"]["case_sha256"], "measure": "m", "env": "e"}
     values |= changes
     return values | {"case_sha256": {"tiny": values["case_sha256"]}}
-
-
-def test_a_trace_of_the_grid_is_used(file: Path) -> None:
-    traces, excluded = collect([file], expected(file), LIMITS)
-    assert [trace.case["name"] for trace in traces] == ["tiny"]
-    assert excluded == []
 
 
 @pytest.mark.parametrize(
@@ -205,8 +195,8 @@ def test_a_broken_trace_does_not_keep_the_others_from_being_used(file: Path, tmp
     broken = tmp_path / "broken.json"
     broken.write_text("{")
     traces, excluded = collect([broken, file], expected(file), LIMITS)
-    assert len(traces) == 1
-    assert excluded[0].case == "broken"
+    assert [trace.case["name"] for trace in traces] == ["tiny"]
+    assert [item.case for item in excluded] == ["broken"]
     # In several processes, too.
     assert collect([broken, file], expected(file), LIMITS, processes=2) == (traces, excluded)
 
