@@ -22,7 +22,7 @@ def test_clean_deletes_what_runs_made_and_no_trace_that_is_kept(tmp_path: Path) 
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text("x")
     shutil.copy(ROOT / "Makefile", tmp_path)
-    subprocess.run(["make", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    make(tmp_path, "clean")
     left = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
     assert left == {"Makefile", *kept}
 
@@ -40,7 +40,7 @@ def test_a_python_that_is_too_old_ends_with_what_to_do(tmp_path: Path) -> None:
     old = tmp_path / "old"
     old.write_text(f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 9); $2"\n')
     old.chmod(0o755)
-    done = subprocess.run(["make", "run", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True)
+    done = make(tmp_path, "run", f"PYTHON={old}")
     assert done.returncode != 0
     assert "Python 3.11 or newer is needed; name one: make run PYTHON=python3.12\n" in done.stderr
 
@@ -65,31 +65,27 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def make_run(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def make(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | variables
-    return subprocess.run(["make", "run", *arguments], cwd=folder, capture_output=True, text=True, env=environment)
+    return subprocess.run(["make", *arguments], cwd=folder, capture_output=True, text=True, env=environment)
 
 
 def test_a_checkout_that_was_moved_runs_all_the_same(project: Path) -> None:
     command = project / ".venv/bin/snakemake"
     command.write_text("#!/gone/.venv/bin/python\nimport snakemake\n")
     command.chmod(0o755)
-    assert "\nsnakemake --cores 1\n" in make_run(project).stdout
+    assert "\nsnakemake --cores 1\n" in make(project, "run").stdout
     moved = project.rename(project.with_name("moved"))
     done = subprocess.run([moved / ".venv/bin/snakemake", "x"], capture_output=True, text=True, env={})
     assert done.stdout == "snakemake x\n"
-    assert make_run(moved).returncode == 0
+    assert make(moved, "run").returncode == 0
 
 
-def test_a_venv_whose_python_has_gone_is_made_anew(project: Path) -> None:
+@pytest.mark.parametrize(("python", "is_made"), [("/gone/python3", True), (sys.executable, False)])
+def test_a_venv_whose_python_has_gone_is_made_anew(project: Path, python: str, is_made: bool) -> None:
     (project / ".venv/bin/python").unlink()
-    (project / ".venv/bin/python").symlink_to("/gone/python3")
-    asked = subprocess.run(["make", "--dry-run", "run"], cwd=project, capture_output=True, text=True).stdout
-    assert "-m venv --clear .venv" in asked
-    (project / ".venv/bin/python").unlink()
-    (project / ".venv/bin/python").symlink_to(sys.executable)
-    asked = subprocess.run(["make", "--dry-run", "run"], cwd=project, capture_output=True, text=True).stdout
-    assert "-m venv" not in asked
+    (project / ".venv/bin/python").symlink_to(python)
+    assert ("-m venv --clear .venv" in make(project, "--dry-run", "run").stdout) is is_made
 
 
 @pytest.mark.parametrize(
@@ -100,7 +96,7 @@ def test_a_venv_whose_python_has_gone_is_made_anew(project: Path) -> None:
     ],
 )
 def test_what_snakemake_lacks_is_said_before_it_starts(project: Path, variables: dict[str, str], part: str) -> None:
-    done = make_run(project, **variables)
+    done = make(project, "run", **variables)
     assert done.returncode != 0
     assert part in done.stderr
     assert "snakemake --cores" not in done.stdout
@@ -125,7 +121,7 @@ def test_settings_of_another_pip_and_python_are_not_used(project: Path) -> None:
     # Snakemake's own warnings would be its end.
     foreign |= {"PYTHONWARNINGS": "error"}
     # In the place of the Python that makes .venv, since nothing is to be made here.
-    said = make_run(project, "PYTHON=true", **foreign).stdout
+    said = make(project, "run", "PYTHON=true", **foreign).stdout
     assert "('PIP_INDEX_URL', 'https://example.org')" in said
     assert "('PIP_USER', '0')" in said
     assert "PIP_TARGET" not in said
