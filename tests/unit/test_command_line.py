@@ -1,10 +1,11 @@
-"""Which grid file a command names, and what else it may say."""
+"""Which grid file a command names, what else it may say, and what it says where there is no GPU."""
 
 from pathlib import Path
 
 import pytest
 
 from wanbench.cases.command_line import DEFAULT_GRID, grid_file
+from wanbench.cases.messages import of_no_gpu
 from wanbench.util.errors import InputError
 
 
@@ -36,3 +37,13 @@ def test_one_grid_file_is_named(options: dict, config_files: list[Path], named: 
 def test_what_has_no_effect_is_refused(options: dict, config_files: list[Path], part: str) -> None:
     with pytest.raises(InputError, match=part):
         grid_file(options, config_files)
+
+
+def test_cases_without_a_gpu_are_one_line_that_says_what_to_do_or_why_none_can_be_used() -> None:
+    line = of_no_gpu(["big"])
+    assert line.startswith("1 case needs a GPU, and NVML knows of none that may be used here: big. ")
+    for remedy in ("nvidia-smi -L", "CUDA_VISIBLE_DEVICES", "on a cluster", "scale: tiny"):
+        assert remedy in line
+    assert "\n" not in line
+    line = of_no_gpu(["big", "real"], "NVML does not answer:\nDriver Not Loaded")
+    assert line == "2 cases need a GPU (big, real), and none can be used here: NVML does not answer: Driver Not Loaded"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reports import full_case, made, report, rules
+from reports import fired, full_case, made, report, rules
 from traces import GPU, HOST
 from wanbench.measure.outcome import Outcome
 
@@ -23,31 +23,23 @@ def test_a_variable_that_slows_things_down_is_named(tmp_path: Path) -> None:
     finding = found(tmp_path, GPU | {"variables": variables})["slow_variables"]
     assert finding.evidence == {"variables": 1.0}
     assert "`CUDA_LAUNCH_BLOCKING=1`" in finding.text
-    assert "slow_variables" not in found(tmp_path, GPU | {"variables": {"CUDA_LAUNCH_BLOCKING": "0"}})
-    assert "slow_variables" not in found(tmp_path, GPU | {"variables": {}})
-    assert "slow_variables" not in found(tmp_path, GPU)
-
-
-def test_variables_of_gpus_slow_nothing_on_the_cpu(tmp_path: Path) -> None:
+    for harmless in ({"variables": {"CUDA_LAUNCH_BLOCKING": "0"}}, {"variables": {}}, {}):
+        assert "slow_variables" not in found(tmp_path, GPU | harmless)
+    # Those of GPUs slow nothing on the CPU.
     variables = {"CUDA_LAUNCH_BLOCKING": "1", "ATEN_CPU_CAPABILITY": "default"}
     text = found(tmp_path, HOST | {"variables": variables})["slow_variables"].text
     assert "ATEN_CPU_CAPABILITY" in text
     assert "CUDA_LAUNCH_BLOCKING" not in text
 
 
-@pytest.mark.parametrize(
-    ("limits", "fires"),
-    [
-        ({"cpu_quota_cores": 0.5, "cpu_cores_allowed": 16}, True),
-        ({"cpu_quota_cores": None, "cpu_cores_allowed": 1}, True),
-        ({"cpu_quota_cores": 8.0, "cpu_cores_allowed": 16}, False),
-        ({"cpu_quota_cores": None, "cpu_cores_allowed": 16}, False),
-        ({"cpu_quota_cores": 64.0, "cpu_cores_allowed": 16}, False),
-        ({}, False),
-    ],
-)
-def test_less_than_two_cores_are_told(tmp_path: Path, limits: dict[str, Any], fires: bool) -> None:
-    assert ("few_cores" in found(tmp_path, GPU | limits)) == fires
+def test_less_than_two_cores_are_told(tmp_path: Path) -> None:
+    # Quota, and cores that the process may use.
+    limits = [(0.5, 16), (None, 1), (8.0, 16), (None, 16), (64.0, 16), (None, None)]
+    traces = []
+    for i, (quota, allowed) in enumerate(limits):
+        environment = GPU | {"cpu_quota_cores": quota, "cpu_cores_allowed": allowed}
+        traces.append(made(tmp_path, full_case(f"{i}", steps=3), environment=environment))
+    assert fired("few_cores", *traces) == {"0", "1"}
 
 
 def test_clocks_and_power_below_what_is_delivered_are_told(tmp_path: Path) -> None:
@@ -59,8 +51,6 @@ def test_clocks_and_power_below_what_is_delivered_are_told(tmp_path: Path) -> No
     lowered = found(tmp_path, GPU, driver="580", power_limit_w=500.0, state=state)["held_back_by_setting"]
     assert lowered.evidence == {"gpu_power_limit_w": 500.0, "gpu_power_limit_default_w": 700.0}
 
-
-def test_clocks_that_nvml_calls_set_are_told(tmp_path: Path) -> None:
     def alter(trace: dict[str, Any]) -> None:
         trace["quality"]["throttled_pct"] = {"power_cap": 0.0, "clocks_set": 80.0}
 
