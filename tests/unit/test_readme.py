@@ -45,6 +45,8 @@ def test_a_line_of_the_readme_is_what_its_setting_does(row: tuple[str, ...], mon
 
 
 def test_the_line_that_loads_is_that_of_a_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Beside it there is one for each way to offload.
+    assert [row[1] for row in ROWS if row[0] == "offload"] == SETTINGS["offload"].allowed["enum"]
     (row,) = (row for row in ROWS if row[0] == "dtype")
     pipeline = MagicMock()
     monkeypatch.setitem(build._PIPELINES, "t2v", pipeline)
@@ -57,19 +59,14 @@ def test_the_line_that_loads_is_that_of_a_case(monkeypatch: pytest.MonkeyPatch) 
     assert of_line.kwargs == {"dtype": of_case.kwargs["dtype"]}
 
 
-def test_the_lines_cover_all_ways_to_offload() -> None:
-    assert [row[1] for row in ROWS if row[0] == "offload"] == SETTINGS["offload"].allowed["enum"]
+def test_links_lead_to_files_and_headings_that_exist() -> None:
+    def headings(file: Path) -> list[str]:
+        return re.findall(r"^#+ (.+)$", file.read_text("utf-8"), re.M) if file.suffix == ".md" else []
 
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_to_files_and_headings_that_exist(page: Path) -> None:
-    for target in re.findall(r"\]\(((?!https?:)[^)]+)\)", page.read_text("utf-8")):
-        path, _, heading = target.partition("#")
-        file = page.parent / path if path else page
-        assert file.exists(), target
-        anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings(file)}
-        assert not heading or heading in anchors, target
-
-
-def headings(file: Path) -> list[str]:
-    return re.findall(r"^#+ (.+)$", file.read_text("utf-8"), re.M) if file.suffix == ".md" else []
+    for page in PAGES:
+        for target in re.findall(r"\]\(((?!https?:)[^)]+)\)", page.read_text("utf-8")):
+            path, _, heading = target.partition("#")
+            file = page.parent / path if path else page
+            assert file.exists(), (page, target)
+            anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings(file)}
+            assert not heading or heading in anchors, (page, target)

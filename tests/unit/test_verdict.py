@@ -22,13 +22,8 @@ def steps(times_s: list[float]) -> list[tuple[int, float]]:
     return list(enumerate(times_s, start=1))
 
 
+# 03_Max_Quality_704p: steps 1 to 38 at 15.03 s, then 6.88 s; another process had the GPU.
 REFERENCE = steps([15.03 + 0.01 * (i % 3) for i in range(38)] + [6.88] * 11)
-
-
-def test_the_step_time_change_of_the_reference_report_is_found() -> None:
-    # 03_Max_Quality_704p: steps 1 to 38 at 15.03 s, then 6.88 s; another process had the GPU.
-    change = {"step": 39, "before_s": 15.04, "after_s": 6.88}
-    assert step_time_change(REFERENCE, LIMITS) == pytest.approx(change)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +32,7 @@ def test_the_step_time_change_of_the_reference_report_is_found() -> None:
     ids=lambda limits: next(iter(limits)),
 )
 def test_each_limit_of_a_step_time_change_can_pass_over_it(limits: dict[str, float]) -> None:
+    assert step_time_change(REFERENCE, LIMITS) == pytest.approx({"step": 39, "before_s": 15.04, "after_s": 6.88})
     assert step_time_change(REFERENCE, replace(LIMITS, **limits)) is None
 
 
@@ -81,9 +77,7 @@ def test_the_report_judges_with_the_limits_that_are_in_force(tmp_path: Path) -> 
         ((trace,), _) = collect([file], None, limits)
         assert trace.quality["failed_checks"] == faults
         assert Limits(**trace.quality["limits"]) == limits
-
-
-def test_a_change_that_the_trace_passes_over_can_be_one_for_the_report(tmp_path: Path) -> None:
+    # A change that the trace passes over can be one for the report.
     trace = read_trace(write(tmp_path, trace_of(records([1.0] * 5 + [1.08] * 5))))
     assert trace.quality["step_time_change"] is None
     stricter = judged(trace, replace(LIMITS, step_change_pct=5)).quality
@@ -188,14 +182,13 @@ def test_which_generations_are_excluded(
     assert (whole["excluded"], whole["failed_checks"]) == ([], ["other_process"] if reading is FOREIGN else [])
 
 
-def test_a_generation_whose_steps_changed_is_excluded(tmp_path: Path) -> None:
+def test_a_generation_whose_steps_changed_is_excluded_and_a_contaminated_first_one_is_no_cold_one(
+    tmp_path: Path,
+) -> None:
     trace = read(tmp_path, slower(made(lambda time_s: CLEAN, steps=8), 1, first_step=5))
     assert trace.quality["excluded"] == [{"generation": 1, "failed_checks": ["step_time_changed"]}]
     assert trace.quality["step_time_change"] is None
     assert figures_of(trace).step_mean_s == pytest.approx(2.0)
-
-
-def test_a_contaminated_first_generation_is_no_cold_one(tmp_path: Path) -> None:
     trace = read(tmp_path, made(lambda time_s: FOREIGN if 8 < time_s < 9 else CLEAN, warmup=1))
     assert [each["generation"] for each in trace.quality["excluded"]] == [0]
     figures = figures_of(trace)
