@@ -35,8 +35,9 @@ def one_factor_pairs(cases: pd.DataFrame) -> pd.DataFrame:
     clean = (cases["failed_checks"].fillna("") == "") & (cases["device"].fillna("") == "cuda")
     rows = comparable(cases[clean])
     table = _prepared(rows) if len(rows) > 1 else None
+    varied = [] if table is None else [key for key in FACTORS if table[f"factor_{key}"].nunique() > 1]
     # Empty ones would decide the types.
-    found = [pairs for key in FACTORS if table is not None and len(pairs := _pairs_of(table, key))]
+    found = [pairs for key in varied if len(pairs := _pairs_of(table, key))]
     pairs = pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=list(_COLUMNS))
     return pairs[list(_COLUMNS)].astype(_COLUMNS)
 
