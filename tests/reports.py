@@ -165,12 +165,16 @@ def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, l
 
 def rules(trace: Trace, *others: Trace) -> dict[str, Finding]:
     """Findings of a case by rule, the last of each; `others` are cases of the same report."""
-    return {finding.rule: finding for finding in findings(trace, *others)[trace.case["name"]]}
+    return rules_by_case(trace, *others)[trace.case["name"]]
+
+
+def rules_by_case(*traces: Trace) -> dict[str, dict[str, Finding]]:
+    return {case: {finding.rule: finding for finding in found} for case, found in findings(*traces).items()}
 
 
 def fired(rule: str, *traces: Trace) -> set[str]:
     """The cases of a report in which a rule finds something."""
-    return {case for case, found in findings(*traces).items() if rule in {finding.rule for finding in found}}
+    return {case for case, found in rules_by_case(*traces).items() if rule in found}
 
 
 def tables(markdown: str, first_column: str) -> list[list[dict[str, str]]]:

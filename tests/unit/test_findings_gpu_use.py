@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reports import full_case, made, rules
+from reports import full_case, made, rules, rules_by_case
 from traces import HOST, gpu_with
 from wanbench.trace.reader import Trace
 
@@ -106,7 +106,7 @@ def test_no_transfers_to_mend(tmp_path: Path, measures: dict[str, Any], options:
     assert "transfer_bound" not in found(tmp_path, measures, **options)
 
 
-def a14b(folder: Path, name: str, size_gb: float, step_s: float = 2.0, **settings: Any) -> Trace:
+def a14b(folder: Path, name: str, size_gb: float, **settings: Any) -> Trace:
     settings = {"offload": "model", "compile": "repeated_blocks", "size": "832*480"} | settings
     case = full_case(name, "T2V-A14B", steps=4, **settings)
     options = {
@@ -114,15 +114,14 @@ def a14b(folder: Path, name: str, size_gb: float, step_s: float = 2.0, **setting
         "experts": ["high_noise"] * 4,
         "environment": gpu_with(mem_total_bytes=round(size_gb * 10**9)),
     }
-    return made(folder, case, [step_s] * 4, **options)
+    return made(folder, case, **options)
 
 
 SMALL = {"compile": "none", "vae_tiling": True, "vae_dtype": "bfloat16", "size": "1280*720"}
 
 
-@pytest.mark.parametrize(
-    ("size_gb", "settings", "advised"),
-    [
+def test_what_lets_all_weights_stay_on_the_gpu_or_hides_their_transfer(tmp_path: Path) -> None:
+    expected: list[tuple[float, dict[str, Any], tuple[tuple[str, ...], ...]]] = [
         (90, {}, (("offload: none",),)),
         (85, {}, (("offload: none", "vae_dtype: bfloat16"), ("offload: none", "vae_tiling: true"))),
         # The grid refuses hooks on every layer of compiled blocks.
@@ -130,12 +129,9 @@ SMALL = {"compile": "none", "vae_tiling": True, "vae_dtype": "bfloat16", "size":
         # Precision is not given up where compiling alone lets all weights stay.
         (84, SMALL, (("offload: none", "compile: repeated_blocks"),)),
         (25, {"offload": "group_stream", "compile": "none"}, ()),
-    ],
-)
-def test_what_lets_all_weights_stay_on_the_gpu_or_hides_their_transfer(
-    tmp_path: Path, size_gb: float, settings: dict[str, Any], advised: tuple[tuple[str, ...], ...]
-) -> None:
-    assert rules(a14b(tmp_path, "own", size_gb, **settings))["transfer_bound"].advised == advised
+    ]
+    found = rules_by_case(*(a14b(tmp_path, f"{i}", gb, **settings) for i, (gb, settings, _) in enumerate(expected)))
+    assert [found[f"{i}"]["transfer_bound"].advised for i in range(len(expected))] == [row[-1] for row in expected]
 
 
 # --- the GPU's own limits ---------------------------------------------------------------------------------------
@@ -172,15 +168,17 @@ def test_arithmetic_with_its_share_of_the_peak_and_of_the_rate_that_was_measured
     assert "mfu_pct" not in found(tmp_path, busy, settings={"dtype": "float32"})["compute_bound"].evidence
 
 
-@pytest.mark.parametrize(
-    ("steps", "fires"),
-    [
+def test_steps_are_bound_by_one_thing_or_by_none(tmp_path: Path) -> None:
+    expected = [
         (activity(98.0, 51.0), {"kernel_bound"}),
         (activity(98.0, 70.0), {"compute_bound"}),
         (activity(98.0, 20.0), {"kernel_bound"}),
         (activity(80.0, 51.0), set()),
         ({}, set()),
-    ],
-)
-def test_steps_are_bound_by_one_thing_or_by_none(tmp_path: Path, steps: dict[str, float], fires: set[str]) -> None:
-    assert {"kernel_bound", "compute_bound"} & found(tmp_path, {STEPS: steps}).keys() == fires
+    ]
+    cases = [
+        made(tmp_path, full_case(f"{i}", steps=4), measures={STEPS: steps}) for i, (steps, _) in enumerate(expected)
+    ]
+    found = rules_by_case(*cases)
+    bound = [{"kernel_bound", "compute_bound"} & found[f"{i}"].keys() for i in range(len(expected))]
+    assert bound == [fires for _, fires in expected]

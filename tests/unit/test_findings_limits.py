@@ -4,12 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from reports import full_case, made, rules
+from reports import full_case, made, rules, rules_by_case
 from traces import gpu_with
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.measure.outcome import Outcome
+from wanbench.trace.reader import Trace
 
 MESSAGE = "CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has a total capacity of 39.39 GiB"
 GB = 10**9
@@ -22,15 +21,15 @@ def gpu_of(size_gb: float) -> dict[str, Any]:
 # --- out of memory ----------------------------------------------------------------------------------------------
 
 
-def out_of_memory(folder: Path, size_gb: float, **settings: Any) -> Any:
+def out_of_memory(folder: Path, size_gb: float, name: str = "full", **settings: Any) -> Trace:
     outcome = Outcome("oom", MESSAGE, "OutOfMemoryError")
     experts = {"experts": ["high_noise"] * 3} if settings.get("model") else {}
-    case = full_case(**{"steps": 3} | settings)
-    return rules(made(folder, case, until="VAE_Decoding", outcome=outcome, environment=gpu_of(size_gb), **experts))
+    case = full_case(name, **{"steps": 3} | settings)
+    return made(folder, case, until="VAE_Decoding", outcome=outcome, environment=gpu_of(size_gb), **experts)
 
 
 def test_out_of_memory_names_what_would_fit(tmp_path: Path) -> None:
-    finding = out_of_memory(tmp_path, 42)["out_of_memory"]
+    finding = rules(out_of_memory(tmp_path, 42))["out_of_memory"]
     estimated_bytes = float(estimated_peak_bytes(full_case(steps=3)))
     assert finding.evidence == {"gpu_mem_total_bytes": 42e9, "estimated_peak_bytes": estimated_bytes}
     assert "in VAE_Decoding, 42.00 GB on this Some GPU" in finding.text
@@ -39,9 +38,8 @@ def test_out_of_memory_names_what_would_fit(tmp_path: Path) -> None:
     assert "out_of_memory" not in rules(made(tmp_path, full_case(steps=3)))
 
 
-@pytest.mark.parametrize(
-    ("size_gb", "settings", "advised"),
-    [
+def test_the_cheapest_settings_that_fit(tmp_path: Path) -> None:
+    expected: list[tuple[float, dict[str, Any], tuple[tuple[str, ...], ...]]] = [
         (36, {}, (("vae_tiling: true",), ("offload: model",))),
         (33.5, {}, (("vae_dtype: bfloat16", "vae_tiling: true"), ("offload: model",))),
         (28.5, {}, (("offload: model",),)),
@@ -56,14 +54,13 @@ def test_out_of_memory_names_what_would_fit(tmp_path: Path) -> None:
         (85.02, {"model": "T2V-A14B"}, (("compile: repeated_blocks", "vae_tiling: true"), ("offload: model",))),
         # It would fit: something else held memory.
         (150, {}, ()),
-    ],
-)
-def test_the_cheapest_settings_that_fit(
-    tmp_path: Path, size_gb: float, settings: dict[str, Any], advised: tuple[tuple[str, ...], ...]
-) -> None:
-    finding = out_of_memory(tmp_path, size_gb, **settings)["out_of_memory"]
-    assert finding.advised == advised
-    assert ("what else held memory" in finding.advice) == (size_gb == 150)
+    ]
+    cases = [out_of_memory(tmp_path, size_gb, f"{i}", **settings) for i, (size_gb, settings, _) in enumerate(expected)]
+    found = rules_by_case(*cases)
+    for i, (size_gb, settings, advised) in enumerate(expected):
+        finding = found[f"{i}"]["out_of_memory"]
+        assert finding.advised == advised, (size_gb, settings)
+        assert ("what else held memory" in finding.advice) == (size_gb == 150)
 
 
 def test_a_case_that_did_not_fit_has_no_other_finding_of_memory_or_speed(tmp_path: Path) -> None:
@@ -124,24 +121,24 @@ def test_the_margin_of_host_memory(tmp_path: Path) -> None:
 # --- time -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("until", "settings", "words", "advice"),
-    [
+def test_a_case_that_ran_out_of_time_is_told_and_another_end_is_not(tmp_path: Path) -> None:
+    expected: list[tuple[str, dict[str, Any], str, str]] = [
         # 5 s to start, 2 to initialise, 0.75 to encode, six steps of 2 s and 0.5 s to end.
         ("Step_6", {}, "with 6 of 10 steps done; at 2.00 s/step the others take 8.00 s", "`timeout_s: 43`"),
         ("Step_6", {"repeats": 2, "warmup": 1}, "with 6 of 30 steps done", "`timeout_s: "),
         ("Step_3", {"steps": 5, "warmup": 1}, "3 of 10 steps done; at 2.00 s/step the others take 14.00 s", "Set"),
         ("Step_6", {"timeout_s": 14400}, "with 6 of 10 steps done", "`timeout_s: 14400` should do"),
         ("Step_0", {}, "with 0 of 10 steps done.", "Raise `timeout_s`."),
-    ],
-)
-def test_a_case_that_ran_out_of_time_is_told_and_another_end_is_not(
-    tmp_path: Path, until: str, settings: dict[str, Any], words: str, advice: str
-) -> None:
-    case = full_case(**{"steps": 10, "timeout_s": 20} | settings)
-    finding = rules(made(tmp_path, case, until=until, outcome=Outcome("timeout", "ended")))["timed_out"]
-    assert finding.severity == "warning"
-    assert words in finding.text
-    assert advice in finding.advice
-    killed = made(tmp_path, case, until=until, outcome=Outcome("killed", "ended by signal SIGKILL"))
-    assert "timed_out" not in rules(killed)
+    ]
+    killed = Outcome("killed", "ended by signal SIGKILL")
+    traces = [made(tmp_path, full_case("killed", steps=9, timeout_s=20), until="Step_6", outcome=killed)]
+    for i, (until, settings, *_) in enumerate(expected):
+        case = full_case(f"{i}", **{"steps": 10, "timeout_s": 20} | settings)
+        traces.append(made(tmp_path, case, until=until, outcome=Outcome("timeout", "ended")))
+    found = rules_by_case(*traces)
+    assert "timed_out" not in found["killed"]
+    for i, (*_, words, advice) in enumerate(expected):
+        finding = found[f"{i}"]["timed_out"]
+        assert finding.severity == "warning"
+        assert words in finding.text
+        assert advice in finding.advice

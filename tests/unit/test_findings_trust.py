@@ -102,26 +102,24 @@ def test_a_machine_that_others_used(tmp_path: Path) -> None:
         assert "busy_machine" not in beside(*figures)
 
 
-def test_steps_that_scatter(tmp_path: Path) -> None:
-    finding = found(tmp_path, SCATTERED)["step_times_scatter"]
+def test_steps_that_scatter_and_not_those_that_agree_or_do_not_by_design(tmp_path: Path) -> None:
+    runs: dict[str, tuple[list[float], dict[str, Any]]] = {
+        "scattered": (SCATTERED, {}),
+        "steady": (STEADY, {}),
+        "one_slow_step": ([*STEADY[:4], 9.0, *STEADY[:4]], {}),
+        "hundredths_of_a_second": ([0.09, 0.01, 0.04, 0.01, 0.04, 0.01, 0.02, 0.04], {}),
+        "too_few": ([2.0, 1.0, 2.0, 3.0], {}),
+        "a_cache": (SCATTERED, {"cache": "first_block"}),
+        "a_change": ([2.0] * 10 + [4.0] * 10, {}),
+    }
+    traces = [
+        made(tmp_path, full_case(name, steps=len(steps_s), **settings), steps_s)
+        for name, (steps_s, settings) in runs.items()
+    ]
+    assert fired("step_times_scatter", *traces) == {"scattered"}
+    finding = rules(*traces)["step_times_scatter"]
     assert finding.severity == "warning"
     assert finding.evidence == pytest.approx({"spread_pct": 1000 * 1.925 / 2.5, "spread_s": 1.925, "median_s": 0.25})
-
-
-@pytest.mark.parametrize(
-    ("steps_s", "settings"),
-    [
-        (STEADY, {}),
-        ([*STEADY[:4], 9.0, *STEADY[:4]], {}),
-        ([0.09, 0.01, 0.04, 0.01, 0.04, 0.01, 0.02, 0.04], {}),
-        ([2.0, 1.0, 2.0, 3.0], {}),
-        (SCATTERED, {"cache": "first_block"}),
-        ([2.0] * 10 + [4.0] * 10, {}),
-    ],
-    ids=["steady", "one slow step", "hundredths of a second", "too few", "a cache", "a change"],
-)
-def test_steps_that_agree_or_do_not_by_design(tmp_path: Path, steps_s: list[float], settings: dict[str, Any]) -> None:
-    assert "step_times_scatter" not in found(tmp_path, steps_s, settings=settings)
 
 
 def test_a_case_on_the_cpu_gets_no_advice_for_gpus(tmp_path: Path) -> None:
