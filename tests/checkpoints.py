@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 from wanbench.models.facts import ARCHITECTURES
 
@@ -22,6 +23,11 @@ def write_hollow_checkpoint(
         size_bytes = transformer_bytes if part.name == "transformer" else 400
         write_safetensors(part / f"{stem}.safetensors", [*names, "rest"], size_bytes)
     return folder
+
+
+def edit(file: Path, **changes: Any) -> None:
+    """Change keys of a JSON object."""
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
 def write_safetensors(file: Path, names: list[str], size_bytes: int) -> None:

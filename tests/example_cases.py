@@ -1,5 +1,6 @@
 """Cases to test with. Imports nothing of the measure wing, so that tests of the report run where torch is not."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -34,3 +35,23 @@ def full_case(name: str = "full", model: str = "TI2V-5B", **settings: Any) -> Ca
 def resolve(settings: dict[str, Any], name: str = "a") -> Case:
     """The only case of a grid file that says no more than this."""
     return resolve_cases({"cases": {name: settings}}, "grid.yaml")[0]
+
+
+def case_of_row(row: Mapping[str, str]) -> Case:
+    """The case of a row of a kept cases table."""
+    texts = (
+        "model",
+        "task",
+        "size",
+        "offload",
+        "attention",
+        "compile",
+        "timesteps",
+        "quantization",
+        "dtype",
+        "vae_dtype",
+    )
+    values: dict[str, Any] = {key: row[key] for key in texts if row[key]}
+    values |= {key: int(row[key]) for key in ("frames", "steps", "warmup", "repeats")}
+    values |= {"image": IMAGE} if row["task"] == "i2v" else {}
+    return full_case(unofficial_size=True, vae_tiling=row["vae_tiling"] == "True", **values)

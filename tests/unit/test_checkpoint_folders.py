@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from checkpoints import write_hollow_checkpoint, write_safetensors
+from checkpoints import edit, write_hollow_checkpoint, write_safetensors
 from example_cases import tiny_case
 from hostile import refused
 
@@ -15,10 +15,6 @@ WEIGHTS = "transformer/diffusion_pytorch_model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 SHARDS = [f"transformer/diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2)]
 POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'7' * 64}\nsize 12345678\n"
-
-
-def edit(file: Path, **changes: Any) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
 def shard(folder: Path) -> None:

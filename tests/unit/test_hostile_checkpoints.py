@@ -1,7 +1,6 @@
 """Checkpoints are data: no pickle is loaded, and no code of theirs runs."""
 
 import itertools
-import json
 import os
 import pickle
 import subprocess
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from checkpoints import write_hollow_checkpoint
+from checkpoints import edit, write_hollow_checkpoint
 from example_cases import tiny_case
 from hostile import refused
 from tiny import CPU, record
@@ -46,10 +45,6 @@ def altered(checkpoint: Path, tmp_path: Path) -> Path:
 
 def case_of(folder: Path) -> Case:
     return tiny_case(weights="pretrained", checkpoint=str(folder))
-
-
-def edit(file: Path, **changes: Any) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
 @pytest.mark.parametrize("part", ["transformer/diffusion_pytorch_model", "text_encoder/pytorch_model"])

@@ -9,7 +9,7 @@ import pytest
 
 from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
-from example_cases import full_case, tiny_case
+from example_cases import case_of_row, full_case, tiny_case
 from fake_nvml import H200, SECOND, FakeNvml
 from wanbench.cases.case import Case, case_sha256
 from wanbench.estimate.duration import estimated_duration_s
@@ -99,13 +99,10 @@ def test_kept_cases_foretell_each_other() -> None:
     rows = [row for row in kept_cases(ROOT / "results/reference") if row["status"] == "ok"]
     errors = []
     for row in rows:
-        values = {key: row[key] for key in ("offload", "attention", "compile", "dtype", "vae_dtype", "size")}
-        whole = {"steps": int(row["steps"]), "warmup": int(row["warmup"]), "repeats": int(row["repeats"])}
         if row["model"] != "TI2V-5B" or row["gpus"] != "1" or row["cache"] != "none" or row["weights"] != "random":
             continue
-        case = ten_steps(**values | whole, unofficial_size=True, vae_tiling=row["vae_tiling"] == "True")
         others = [other for other in rows if other is not row]
-        found = expected_time(case, Path("nowhere"), others, row["gpu_name"])
+        found = expected_time(case_of_row(row), Path("nowhere"), others, row["gpu_name"])
         if found and found.source.startswith("kept case"):
             errors.append((found.time_s - float(row["total_duration_s"]), float(row["total_duration_s"])))
     assert len(errors) > 5
@@ -116,14 +113,10 @@ def test_kept_cases_foretell_each_other() -> None:
 def test_the_datasheet_foretells_kept_cases() -> None:
     errors = []
     for row in kept_cases(ROOT / "results/reference"):
-        if row["status"] == "ok" and row["gpus"] == "1" and row["cache"] == "none" and row["weights"] == "random":
-            texts = ("model", "task", "size", "offload", "compile", "attention", "timesteps", "quantization", "dtype")
-            values = {key: row[key] for key in texts if row[key]}
-            values |= {key: int(row[key]) for key in ("steps", "warmup", "repeats")}
-            values |= {"image": "config/first_frame.png"} if row["task"] == "i2v" else {}
-            case = full_case(unofficial_size=True, **values)
-            if found := expected_time(case, Path("nowhere"), [], row["gpu_name"]):
-                errors.append(abs(found.time_s / float(row["total_duration_s"]) - 1))
+        if row["status"] != "ok" or row["gpus"] != "1" or row["cache"] != "none" or row["weights"] != "random":
+            continue
+        if found := expected_time(case_of_row(row), Path("nowhere"), [], row["gpu_name"]):
+            errors.append(abs(found.time_s / float(row["total_duration_s"]) - 1))
     assert len(errors) > 60
     assert max(errors) < 0.75
     assert sorted(errors)[len(errors) // 2] < 0.15

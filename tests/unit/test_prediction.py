@@ -9,7 +9,7 @@ import fit_prediction
 import pytest
 
 from conftest import ROOT
-from example_cases import full_case, tiny_case
+from example_cases import case_of_row, full_case, tiny_case
 from wanbench.cases.case import Case
 from wanbench.estimate.expected import kept_cases
 from wanbench.estimate.gpu_facts import find_gpu, known_gpus
@@ -17,8 +17,6 @@ from wanbench.estimate.prediction import Prediction, predict, read_fit
 from wanbench.estimate.prediction_text import prediction_text
 from wanbench.models.facts import MODELS
 from wanbench.util.errors import InputError
-
-IMAGE = str(ROOT / "config/first_frame.png")
 
 
 def predicted(gpu: str, case: Case, **prices: float) -> Prediction:
@@ -31,21 +29,15 @@ def kept_rows() -> list[dict[str, str]]:
     return [
         row
         for row in kept_cases(ROOT / "results/reference")
-        if row["gpus"] == "1" and row["cache"] == "none" and row["vae_tiling"] != "True" and row["step_s"]
+        if row["gpus"] == "1" and row["cache"] == row["quantization"] == "none" and row["step_s"]
+        if row["vae_tiling"] != "True"
     ]
-
-
-def kept_case(row: dict[str, str]) -> Case:
-    texts = ("model", "task", "size", "offload", "attention", "compile", "timesteps", "dtype", "vae_dtype")
-    image = {"image": IMAGE} if row["task"] == "i2v" else {}
-    numbers = {"frames": int(row["frames"]), "unofficial_size": True}
-    return full_case(**{key: row[key] for key in texts if row[key]} | image | numbers)
 
 
 def test_kept_cases_lie_within_their_intervals() -> None:
     errors = []
     for row in kept_rows():
-        found = predicted(row["gpu_name"], kept_case(row))
+        found = predicted(row["gpu_name"], case_of_row(row))
         step_s = float(row["step_s"])
         assert found.step_s.low < step_s < found.step_s.high, (row["case"], found.step_s, step_s)
         if row["vae_decoding_s"]:
