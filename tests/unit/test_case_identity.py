@@ -1,10 +1,11 @@
-"""What of a case counts: its identity, and what changes it."""
+"""What of a case counts: its identity, what changes it, and that nobody pays twice for one measurement untold."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from PIL import Image
 from conftest import ROOT
 from example_cases import resolve
 from wanbench.cases.case import Case, case_sha256
+from wanbench.cases.resolve import resolve_cases
+from wanbench.cases.yaml_file import read_yaml
 
 GOOD = {"model": "TI2V-5B"}
 
@@ -102,3 +105,15 @@ def test_a_new_setting_and_a_new_meaning_change_no_identity_and_a_new_default_ch
     changed = identities(_OTHER_ROWS.format('default="bfloat16"'))
     assert all(case[1]["vae_dtype"] == "bfloat16" for case in changed)
     assert not {case[0] for case in changed} & {case[0] for case in now}
+
+
+def test_the_cases_that_are_measured_twice_are_those_that_the_file_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    names: dict[str, list[str]] = defaultdict(list)
+    for case in resolve_cases(read_yaml(Path("config/wan22.yaml")), "wan22.yaml"):
+        names[case_sha256(case)].append(case.name)
+    twice = [same for same in names.values() if len(same) > 1]
+    assert len(twice) == 3
+    comment = " ".join(Path("config/wan22.yaml").read_text("utf-8").replace("\n#", "\n").split())
+    for first, second in twice:
+        assert f"{first} and {second}" in comment

@@ -1,12 +1,18 @@
-"""Which grid file a command names, what else it may say, and what it says where there is no GPU."""
+"""What a command may say, and where the files lie that it and grid files name."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from conftest import ROOT
+from hostile import refused
 from wanbench.cases.command_line import DEFAULT_GRID, grid_file
 from wanbench.cases.messages import of_no_gpu
+from wanbench.cases.resolve import resolve_cases
+from wanbench.cases.yaml_file import read_yaml
 from wanbench.util.errors import InputError
+from wanbench.util.paths import named_path, unwritable
 
 
 @pytest.mark.parametrize(
@@ -47,3 +53,41 @@ def test_cases_without_a_gpu_are_one_line_that_says_what_to_do_or_why_none_can_b
     assert "\n" not in line
     line = of_no_gpu(["big", "real"], "NVML does not answer:\nDriver Not Loaded")
     assert line == "2 cases need a GPU (big, real), and none can be used here: NVML does not answer: Driver Not Loaded"
+
+
+def test_the_working_directory_goes_before_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert named_path("config/first_frame.png") == ROOT / "config/first_frame.png"
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/first_frame.png").touch()
+    assert named_path("config/first_frame.png") == Path("config/first_frame.png")
+
+
+def test_what_is_nowhere_and_what_is_absolute_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert named_path("no/such/file") == Path("no/such/file")
+    assert named_path(tmp_path) == tmp_path
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert named_path("~/x.png") == tmp_path / "x.png"
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x.png", "a\0b", "x" * 5000, "a/" * 3000, "\ud800"])
+@pytest.mark.parametrize("key", ["image", "lora", "checkpoint"])
+def test_a_name_that_no_file_can_have_is_refused(key: str, name: str) -> None:
+    of_key = {"image": {"task": "i2v"}, "lora": {}, "checkpoint": {"weights": "pretrained"}}[key]
+    case = {"model": "TI2V-5B", **of_key, key: name + ".safetensors" * (key == "lora")}
+    assert f"case 'a': {key}: " in refused(lambda: resolve_cases({"cases": {"a": case}}, "grid.yaml"))
+
+
+def test_in_a_link_to_nowhere_nothing_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "results").symlink_to(tmp_path / "gone")
+    folders = [str(tmp_path / "results"), str(tmp_path / "other")]
+    assert unwritable(folders) == folders[:1]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(pipe := tmp_path / "pipe.safetensors")
+    for case in ({"task": "i2v", "image": str(pipe)}, {"lora": str(pipe)}):
+        grid = {"cases": {"a": {"model": "TI2V-5B"} | case}}
+        assert "is no file" in refused(lambda grid=grid: resolve_cases(grid, "grid.yaml"))
+    assert "is no file" in refused(lambda: read_yaml(pipe))

@@ -1,13 +1,15 @@
-"""Grid files are data: they run nothing, and their names lead nowhere."""
+"""Grid files are data: they run nothing, and all that is wrong with one is reported at once."""
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from hostile import CONTROLS, refused
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
+from wanbench.util.errors import InputError
 
 _LAUGHS = "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi")
@@ -70,3 +72,91 @@ def test_a_grid_of_more_combinations_than_can_be_listed_is_refused() -> None:
 def test_a_value_is_checked_to_its_end(key: str, value: str) -> None:
     settings = {"model": "TI2V-5B", "weights": "pretrained", "unofficial_size": True, key: value}
     assert f"{key}: " in refused(lambda: resolve_cases({"cases": {"a": settings}}, "g"))
+
+
+GOOD = {"model": "TI2V-5B"}
+
+
+def mistakes(cases: dict[str, Any], **sections: Any) -> list[str]:
+    with pytest.raises(InputError) as error:
+        resolve_cases({"cases": cases} | sections, "grid.yaml")
+    return str(error.value).splitlines()
+
+
+def keys(*lines: str, case: str = "bad") -> list[str]:
+    """What each line is about."""
+    sentences = [line.removeprefix(f"grid.yaml: case {case!r}: ").removeprefix("unknown key ") for line in lines]
+    return [sentence.replace(":", " ").split()[0].strip("'") for sentence in sentences]
+
+
+def test_all_mistakes_of_a_case() -> None:
+    settings = GOOD | {"size": "1280*700", "frames": 10, "stepz": 5, "gpus": 5, "offload": "sequental"}
+    assert sorted(keys(*mistakes({"bad": settings}))) == ["frames", "gpus", "offload", "size", "stepz"]
+
+
+def test_the_allowed_keys_stand_there_once_for_all_unknown_keys() -> None:
+    a, b, c = mistakes({"a": GOOD | {"stepz": 5, "sede": 7}, "b": GOOD | {"stepz": 5}})
+    assert [word in line for word, line in (("'stepz'", a), ("'sede'", b), ("did you mean 'steps'?", c))] == [True] * 3
+    assert ["vae_tiling" in line for line in (a, b, c)] == [True, False, False]
+
+
+def test_all_cases_and_what_is_wrong_beside_them() -> None:
+    lines = mistakes({"a": GOOD | {"stepz": 5}, "b": GOOD | {"frames": 2}, "c": 7, "d": GOOD}, grids={})
+    beginnings = [" ".join(line.removeprefix("grid.yaml: ").split()[:2]) for line in lines]
+    assert sorted(beginnings) == ["case 'a':", "case 'b':", "case 'c':", "unknown key"]
+
+
+def test_a_wrong_grid_hides_no_wrong_case() -> None:
+    lines = mistakes({"bad": GOOD | {"frames": 2}}, grid={"name": "x", "axes": {"modl": ["TI2V-5B"]}})
+    assert len(lines) == 2
+    lines = mistakes({"bad": GOOD | {"frames": 2}}, grid={"name": "x"})
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "about"),
+    [
+        # Which sizes, experts and heads there are depends on the model.
+        ({"model": "TI2V-5b", "size": "832*480", "guidance": [4, 3], "gpus": 5}, ["model"]),
+        ({"size": "832*480", "frames": 2}, ["frames", "model"]),
+        (GOOD | {"weights": "pretraned", "checkpoint": "nowhere", "scale": "tiny"}, ["weights"]),
+        (GOOD | {"task": "t2i", "image": "nowhere.png"}, ["task"]),
+        (GOOD | {"cache": "frist_block", "cache_threshold": 0.1}, ["cache"]),
+        (GOOD | {"offload": "sequental", "compile": "repeated_blocks"}, ["offload"]),
+        (GOOD | {"size": "1280x704", "gpus": 2}, ["size"]),
+        (GOOD | {"size": "1280*700", "gpus": 2}, ["size"]),
+        (GOOD | {"gpus": 2, "offload": "group", "cache": "first_block"}, ["cache", "offload"]),
+        (GOOD | {"gpus": 5, "attention": "xformers"}, ["attention", "gpus"]),
+        (GOOD | {"image": "a.png", "revision": "0" * 40}, ["image", "revision"]),
+    ],
+)
+def test_what_depends_on_a_mistake_is_no_other(settings: dict[str, Any], about: list[str]) -> None:
+    assert sorted(keys(*mistakes({"bad": settings}))) == about
+
+
+def test_a_mistake_in_the_defaults_is_reported_once() -> None:
+    assert len(mistakes({"a": GOOD, "b": GOOD}, defaults={"size": "1280x704"})) == 1
+    lines = mistakes({"a": GOOD, "b": GOOD | {"size": "1280*700"}}, defaults={"size": "1280x704"})
+    assert sorted("case 'b'" in line for line in lines) == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [
+        ("320*190", "(190 is no multiple of 32; nearest 192)"),
+        ("10*97", "(10 is no multiple of 32; nearest 32, and 97 is no multiple of 32; nearest 96)"),
+        ("320x192", "(did you mean '320*192'?)"),
+    ],
+)
+def test_a_size_that_cannot_be_is_told_what_is_near(size: str, words: str) -> None:
+    (line,) = mistakes({"bad": GOOD | {"size": size, "unofficial_size": True}})
+    assert f'size: "{size}" is not allowed {words}; allowed: ' in line
+
+
+def test_what_must_be_divisible_by_the_number_of_gpus() -> None:
+    tiny = GOOD | {"scale": "tiny", "size": "320*192", "unofficial_size": True, "frames": 9}
+    (line,) = mistakes({"bad": tiny | {"gpus": 3}})
+    reason = "the 8 attention heads and the 180 tokens must be divisible by it"
+    assert line.endswith(f"allowed: 1, 2, 4 (TI2V-5B at 320*192: {reason})")
+    line, _ = sorted(mistakes({"bad": tiny | {"gpus": 3, "frames": 10}}), key=lambda line: "frames" in line)
+    assert line.endswith("allowed: 1, 2, 4, 8 (TI2V-5B: the 8 attention heads must be divisible by it)")
