@@ -1,4 +1,4 @@
-"""Findings about what the GPU waits for, weight transfers among it, and about its own limits."""
+"""Findings about what the GPU waits for, where the time goes beside the steps that are alike, and its own limits."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ def activity(sm: float, tensor: float = 0.0) -> dict[str, float]:
     return {"sm_activity_pct": sm, "tensor_activity_pct": tensor}
 
 
-def found(folder: Path, measures: dict[str, dict[str, Any]], **options: Any) -> dict[str, Any]:
+def found(folder: Path, measures: dict[str, dict[str, Any]] | None = None, **options: Any) -> dict[str, Any]:
     settings = {"steps": 4} | options.pop("settings", {})
     return rules(made(folder, full_case(**settings), measures=measures, **options))
 
@@ -35,7 +35,7 @@ def test_low_activity_names_where_the_gpu_idles(tmp_path: Path) -> None:
     assert "low_sm_activity" not in found(tmp_path, IDLE_CASE | {"Total_Execution": activity(80.0)})
     # The making of random weights is no idling.
     assert "low_sm_activity" not in found(tmp_path, IDLE_CASE, init_s=20.0)
-    assert "low_sm_activity" not in found(tmp_path, {})
+    assert "low_sm_activity" not in found(tmp_path)
 
 
 def test_low_activity_begins_with_transfers_where_there_are_some(tmp_path: Path) -> None:
@@ -182,3 +182,74 @@ def test_steps_are_bound_by_one_thing_or_by_none(tmp_path: Path) -> None:
     found = rules_by_case(*cases)
     bound = [{"kernel_bound", "compute_bound"} & found[f"{i}"].keys() for i in range(len(expected))]
     assert bound == [fires for _, fires in expected]
+
+
+SMALLEST = {"vae_tiling": True, "vae_dtype": "bfloat16"}
+CACHED = {"cache": "first_block", "cache_threshold": 1.0, "weights": "pretrained"}
+
+
+# --- a stage that dominates -------------------------------------------------------------------------------------
+
+
+def in_five_steps(folder: Path, **options: Any) -> dict[str, Any]:
+    return found(folder, **options | {"settings": {"steps": 5} | options.get("settings", {})})
+
+
+def test_decoding_without_the_weights_that_are_transferred_in_it(tmp_path: Path) -> None:
+    finding = in_five_steps(tmp_path, decode_s=20.0)["dominant_stage"]
+    assert finding.evidence["time_s"] == 20.0
+    assert (finding.severity, finding.advised) == ("note", (("vae_dtype: bfloat16",),))
+    transfer = {"VAE_Decoding": {"transfers": 1, "offloading_s": 18.0, "offloaded_bytes": 1}}
+    assert "dominant_stage" not in in_five_steps(tmp_path, decode_s=20.0, measures=transfer)
+    assert "dominant_stage" not in in_five_steps(tmp_path, decode_s=2.0)
+
+
+def test_the_making_of_random_weights_is_no_part_of_the_whole(tmp_path: Path) -> None:
+    """As 5B_704p_group_stream: 11 s of decoding beside 31 s of placing weights that were made up."""
+    finding = in_five_steps(tmp_path, decode_s=8.0, init_s=40.0)["dominant_stage"]
+    # Half a second to encode, a quarter to prepare, five steps of 2 s, 1 s to export.
+    assert finding.evidence["share_pct"] == pytest.approx(100 * 8 / 19.75)
+    assert finding.evidence["official_steps_share_pct"] == pytest.approx(100 * 8 / (19.75 + 90))
+    loaded = in_five_steps(tmp_path, decode_s=8.0, init_s=40.0, settings={"weights": "pretrained"})
+    assert loaded["dominant_stage"].text.startswith("Model_Initialization takes 40.00 s, 67 % of Total_Execution")
+
+
+@pytest.mark.parametrize(
+    ("decode_s", "steps", "severity"), [(20.0, 5, "note"), (120.0, 5, "bottleneck"), (120.0, 50, "bottleneck")]
+)
+def test_a_stage_that_is_short_beside_the_official_steps_is_a_note(
+    tmp_path: Path, decode_s: float, steps: int, severity: str
+) -> None:
+    assert in_five_steps(tmp_path, decode_s=decode_s, settings={"steps": steps})["dominant_stage"].severity == severity
+
+
+@pytest.mark.parametrize(
+    ("options", "advised"),
+    [
+        ({"settings": SMALLEST, "environment": gpu_with(mem_total_bytes=80 * 10**9)}, (("vae_tiling: false",),)),
+        ({"settings": SMALLEST, "environment": gpu_with(mem_total_bytes=30 * 10**9)}, ()),
+        # Many CPUs emulate bfloat16.
+        ({"environment": HOST}, ()),
+    ],
+)
+def test_advice_on_decoding_is_what_the_machine_can_do(
+    tmp_path: Path, options: dict[str, Any], advised: tuple[tuple[str, ...], ...]
+) -> None:
+    assert in_five_steps(tmp_path, decode_s=20.0, **options)["dominant_stage"].advised == advised
+
+
+def test_compilation_can_dominate_and_all_generations_count_for_a_share(tmp_path: Path) -> None:
+    compiled = in_five_steps(tmp_path, compile_s=30.0, settings={"compile": "repeated_blocks"})
+    assert compiled["dominant_stage"].text.startswith("Compilation takes 30.00 s")
+    repeated = in_five_steps(tmp_path, decode_s=20.0, settings={"repeats": 3})["dominant_stage"]
+    assert repeated.evidence["time_s"] == 60.0
+    assert "in 3 generations" in repeated.text
+
+
+@pytest.mark.parametrize(("weights", "known"), [("random", False), ("pretrained", True)])
+def test_what_a_cache_would_do_at_more_steps_is_not_known_of_random_weights(
+    tmp_path: Path, weights: str, known: bool
+) -> None:
+    finding = in_five_steps(tmp_path, decode_s=20.0, settings=CACHED | {"weights": weights})["dominant_stage"]
+    assert ("official_steps_share_pct" in finding.evidence) == known
+    assert finding.severity == "note"
