@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -173,27 +174,21 @@ def test_a_generation_that_was_cut_short_is_none(read: Reader) -> None:
     assert figures.first_generation_s is figures.generation_excl_compilation_s is figures.vae_decoding_s is None
 
 
-def test_the_energy_of_a_generation_is_that_of_its_stages_if_nearly_all_have_one(tmp_path: Path) -> None:
-    def generation_energy_j(stages: str) -> float | None:
+def test_there_is_an_energy_of_a_generation_or_a_step_where_all_but_a_moment_has_one(tmp_path: Path) -> None:
+    def joules(stages: str, loading_s: float = 0.0) -> SimpleNamespace:
         trace = with_measures(records([20.0] * 3, compile_s=9.0), stages, {"energy_j": 100.0})
-        return figures_of(read_trace(write(tmp_path, trace))).generation_energy_j
-
-    # All but Loading, which took no time, and preprocessing, which took 0.25 of 64.75 s.
-    assert generation_energy_j(r"Step_\d_Inference|VAE_Decoding|Video_Export|T5_Encoding|Compilation") == 600.0
-    assert generation_energy_j(r"Step_\d_Inference|VAE_Decoding") is None
-    assert generation_energy_j("nothing") is None
-
-
-def test_the_energy_of_a_step_is_there_when_only_a_moment_of_loading_has_none(tmp_path: Path) -> None:
-    def step_energy_j(loading_s: float) -> float | None:
-        trace = with_measures(records([20.0] * 3), r"Step_\d_Inference", {"energy_j": 100.0})
         for event in trace["traceEvents"]:
             if re.fullmatch(r"Step_\d_Loading", event["name"]):
                 event["args"]["time_s"] = loading_s
-        return figures_of(read_trace(write(tmp_path, trace))).step_energy_j
+        return figures_of(read_trace(write(tmp_path, trace)))
 
-    assert step_energy_j(0.09) == 100.0
-    assert step_energy_j(0.9) is None
+    # All but Loading, which took no time, and preprocessing, which took 0.25 of 64.75 s.
+    known = r"Step_\d_Inference|VAE_Decoding|Video_Export|T5_Encoding|Compilation"
+    assert joules(known).generation_energy_j == 600.0
+    assert joules(r"Step_\d_Inference|VAE_Decoding").generation_energy_j is None
+    assert joules("nothing").generation_energy_j is None
+    assert joules(known, loading_s=0.09).step_energy_j == 100.0
+    assert joules(known, loading_s=0.9).step_energy_j is None
 
 
 def test_the_estimate_of_memory_stands_beside_what_was_measured(read: Reader) -> None:

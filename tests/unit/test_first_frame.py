@@ -81,13 +81,9 @@ def test_a_picture_of_another_shape_than_the_video_is_stretched_which_is_said(
     assert all(change == f"stretched from 300*200, of another shape than {size}" for change in changes_of_image(case))
     (tmp_path / "a.png").unlink()
     assert changes_of_image(case) == []
-
-
-def test_the_pipeline_gets_a_photo_upright(tmp_path: Path) -> None:
+    # The pipeline gets a photo upright.
     photo(tmp_path / "photo.jpg")
-    case = tiny_case(task="i2v", image=str(tmp_path / "photo.jpg"))
-    assert picture().size == (96, 64)
-    assert pipeline_arguments(case)["image"].size == (64, 96)
+    assert pipeline_arguments(tiny_case(task="i2v", image=str(tmp_path / "photo.jpg")))["image"].size == (64, 96)
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:

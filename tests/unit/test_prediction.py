@@ -100,29 +100,17 @@ def words_and_numbers(text: str) -> tuple[list[str], list[float]]:
     return parts[::2], [float(number) for number in parts[1::2]]
 
 
-@pytest.mark.parametrize(
-    ("asked", "name"),
-    [
-        ("rtx4090", "RTX 4090"),
-        ("NVIDIA GeForce RTX 4090", "RTX 4090"),
-        ("NVIDIA H100 80GB HBM3", "H100 SXM"),
-        ("a100-80gb", "A100 80GB"),
-        ("NVIDIA A100-SXM4-80GB", "A100 80GB"),
-        ("NVIDIA L4", "L4"),
-    ],
-)
-def test_a_gpu_is_found_as_people_and_drivers_write_it(asked: str, name: str) -> None:
-    assert find_gpu(asked).name == name
-
-
-def test_an_unknown_gpu_is_told_with_its_nearest() -> None:
-    with pytest.raises(InputError, match=r"gpu=H100 is not known \(near: H100 SXM, H100 PCIe\); allowed: .*RTX 5090"):
-        find_gpu("H100")
-    with pytest.raises(InputError, match="near: RTX 4090"):
-        find_gpu(4090)
-    for nothing in (None, ""):
-        with pytest.raises(InputError, match=r"is not known; allowed: H100 SXM, .*GB10"):
-            find_gpu(nothing)
+def test_a_gpu_is_found_as_people_and_drivers_write_it_and_an_unknown_one_is_told_with_its_nearest() -> None:
+    names = {"rtx4090": "RTX 4090", "NVIDIA GeForce RTX 4090": "RTX 4090", "NVIDIA L4": "L4", "a100-80gb": "A100 80GB"}
+    names |= {"NVIDIA H100 80GB HBM3": "H100 SXM", "NVIDIA A100-SXM4-80GB": "A100 80GB"}
+    assert {asked: find_gpu(asked).name for asked in names} == names
+    for unknown, said in (
+        ("H100", r"gpu=H100 is not known \(near: H100 SXM, H100 PCIe\); allowed: .*RTX 5090"),
+        (4090, "near: RTX 4090"),
+        *((nothing, r"is not known; allowed: H100 SXM, .*GB10") for nothing in (None, "")),
+    ):
+        with pytest.raises(InputError, match=said):
+            find_gpu(unknown)
 
 
 def test_datasheets_are_dense_and_of_one_unit() -> None:
@@ -151,16 +139,11 @@ def test_offload_is_slower_and_a_faster_way_is_faster() -> None:
 
 
 def test_no_figure_where_there_is_no_model() -> None:
-    whys = [
-        predicted("GB10", full_case()).why_none,
-        predicted("H200", full_case(gpus=2)).why_none,
-        predicted("H200", full_case(cache="first_block")).why_none,
-        predicted("H200", full_case(attention="sage")).why_none,
-        predicted("H200", tiny_case()).why_none,
-    ]
-    assert None not in whys
-    assert predicted("GB10", full_case()).fits == "yes"
-    row = prediction_text([predicted("GB10", full_case())], find_gpu("GB10"), "EUR").splitlines()[1]
+    cases = [full_case(**settings) for settings in ({"gpus": 2}, {"cache": "first_block"}, {"attention": "sage"})]
+    of_gb10 = predicted("GB10", full_case())
+    assert None not in [of_gb10.why_none, *(predicted("H200", case).why_none for case in (*cases, tiny_case()))]
+    assert of_gb10.fits == "yes"
+    row = prediction_text([of_gb10], find_gpu("GB10"), "EUR").splitlines()[1]
     assert row.split()[:5] == ["full", "n/a", "n/a", "n/a", "n/a"]
 
 
@@ -174,12 +157,9 @@ def test_the_cost_is_of_the_hours_and_of_the_energy() -> None:
     assert "Cost" not in prediction_text([predicted("L40S", case)], find_gpu("L40S"), "EUR")
 
 
-def test_figures_have_the_digits_that_their_intervals_support() -> None:
+def test_figures_have_the_digits_that_their_intervals_support_and_the_total_is_its_parts() -> None:
     row = prediction_text([predicted("H200", full_case("a"))], find_gpu("H200"), "EUR").splitlines()[1]
     assert row.split()[1:5] == ["2.2", "(1.7", "to", "2.9)"]
-
-
-def test_total_is_its_parts() -> None:
     found = predicted("A100 80GB", full_case(model="T2V-A14B"))
     parts_s = MODELS["T2V-A14B"].steps * found.step_s.typical + found.decoding_s.typical
     assert parts_s < found.total_s.typical < 1.01 * parts_s

@@ -265,12 +265,6 @@ def test_a_disturbed_trial_is_repeated_once_and_then_marked_and_a_video_of_no_nu
     assert is_repeated or "compile" not in search.exact.changed
 
 
-def test_what_was_given_is_the_same_in_all_trials_and_not_searched() -> None:
-    search, _ = play(goal(attention="xformers", offload="model", seed=7))
-    given = {"attention": "xformers", "offload": "model", "seed": 7}
-    assert all(given.items() <= trial.settings.items() for trial in search.trials)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -290,7 +284,12 @@ def test_what_is_not_allowed_is_refused_by_name(options: dict, message: str) -> 
         goal_of({"size": "832*480"})
 
 
-def test_names_and_places(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_given_is_the_same_in_all_trials_and_names_and_places_follow_from_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given = {"attention": "xformers", "offload": "model", "seed": 7}
+    search, _ = play(goal(**given))
+    assert all(given.items() <= trial.settings.items() for trial in search.trials)
     assert goal(gpu_memory_gb=24).name == "T2V-A14B_832x480_24GB"
     assert goal(name="mine", unofficial_size="true").name == "mine"
     monkeypatch.chdir(Path(IMAGE).parent)
