@@ -172,6 +172,17 @@ def rules_by_case(*traces: Trace) -> dict[str, dict[str, Finding]]:
     return {case: {finding.rule: finding for finding in found} for case, found in findings(*traces).items()}
 
 
+def found_in_each(folder: Path, *runs: dict[str, Any], steps: int = 4) -> list[dict[str, Any]]:
+    """Findings by rule of the cases of one report; a run is what `made` takes, and `settings` of its case."""
+    traces = []
+    for i, run in enumerate(runs):
+        options = dict(run)
+        settings = {"steps": len(options.get("steps_s", [])) or steps} | options.pop("settings", {})
+        traces.append(made(folder, full_case(f"{i}", **settings), **options))
+    found = rules_by_case(*traces)
+    return [found[trace.case["name"]] for trace in traces]
+
+
 def fired(rule: str, *traces: Trace) -> set[str]:
     """The cases of a report in which a rule finds something."""
     return {case for case, found in rules_by_case(*traces).items() if rule in found}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reports import full_case, made, rules, rules_by_case
+from reports import found_in_each, full_case, made, rules, rules_by_case
 from traces import HOST, gpu_with
 from wanbench.trace.reader import Trace
 
@@ -26,22 +26,19 @@ def found(folder: Path, measures: dict[str, dict[str, Any]] | None = None, **opt
 IDLE_CASE = {"Total_Execution": activity(30.0), "Model_Initialization": activity(0.0), "VAE_Decoding": activity(5.0)}
 
 
-def test_low_activity_names_where_the_gpu_idles(tmp_path: Path) -> None:
-    finding = found(tmp_path, IDLE_CASE)["low_sm_activity"]
+def test_low_activity_names_where_the_gpu_idles_and_begins_with_transfers_where_there_are_some(tmp_path: Path) -> None:
+    busy = IDLE_CASE | {"Total_Execution": activity(80.0)}
+    transferring = {"measures": IDLE_CASE | {"VAE_Decoding": MOVES["VAE_Decoding"]}, "settings": {"offload": "model"}}
+    # The making of random weights is no idling.
+    made_up = {"measures": IDLE_CASE, "init_s": 20.0}
+    idle, *others = found_in_each(tmp_path, {"measures": IDLE_CASE}, {"measures": busy}, made_up, {}, transferring)
+    finding = idle["low_sm_activity"]
     assert finding.severity == "bottleneck"
     # 12.75 s, of which 2 s make random weights, and 30 % of 14.75 s are busy.
     assert finding.evidence["sm_activity_pct"] == pytest.approx(100 * 0.3 * 14.75 / 12.75)
     assert "VAE_Decoding (3.00 s at 5 %)" in finding.text
-    assert "low_sm_activity" not in found(tmp_path, IDLE_CASE | {"Total_Execution": activity(80.0)})
-    # The making of random weights is no idling.
-    assert "low_sm_activity" not in found(tmp_path, IDLE_CASE, init_s=20.0)
-    assert "low_sm_activity" not in found(tmp_path)
-
-
-def test_low_activity_begins_with_transfers_where_there_are_some(tmp_path: Path) -> None:
-    transferring = IDLE_CASE | {"VAE_Decoding": MOVES["VAE_Decoding"]}
-    of_transfers = found(tmp_path, transferring, settings={"offload": "model"})
-    assert ("transfer_bound" in of_transfers, "low_sm_activity" in of_transfers) == (True, False)
+    assert not any("low_sm_activity" in found for found in others)
+    assert "transfer_bound" in others[-1]
 
 
 @pytest.mark.parametrize(("sm_pct", "severity"), [(95.0, "note"), (35.0, "bottleneck")])
@@ -97,13 +94,10 @@ def test_what_leaves_the_gpu_at_the_end_is_a_transfer(tmp_path: Path) -> None:
     assert "transfer_bound" not in found(tmp_path, FEW, settings={"offload": "group_stream"}, alter=offload_all)
 
 
-@pytest.mark.parametrize(
-    ("measures", "options"),
-    [(FEW, {"settings": OFFLOADED}), ({}, {}), (MOVES, {"settings": {"offload": "sequential"}, "environment": HOST})],
-    ids=["few", "none", "on the CPU"],
-)
-def test_no_transfers_to_mend(tmp_path: Path, measures: dict[str, Any], options: dict[str, Any]) -> None:
-    assert "transfer_bound" not in found(tmp_path, measures, **options)
+def test_no_transfers_to_mend(tmp_path: Path) -> None:
+    on_the_cpu = {"measures": MOVES, "settings": {"offload": "sequential"}, "environment": HOST}
+    for found in found_in_each(tmp_path, {"measures": FEW, "settings": OFFLOADED}, {}, on_the_cpu):
+        assert "transfer_bound" not in found
 
 
 def a14b(folder: Path, name: str, size_gb: float, **settings: Any) -> Trace:
@@ -184,72 +178,61 @@ def test_steps_are_bound_by_one_thing_or_by_none(tmp_path: Path) -> None:
     assert bound == [fires for _, fires in expected]
 
 
-SMALLEST = {"vae_tiling": True, "vae_dtype": "bfloat16"}
-CACHED = {"cache": "first_block", "cache_threshold": 1.0, "weights": "pretrained"}
-
-
 # --- a stage that dominates -------------------------------------------------------------------------------------
 
+SMALLEST = {"vae_tiling": True, "vae_dtype": "bfloat16"}
+CACHED = {"cache": "first_block", "cache_threshold": 1.0}
 
-def in_five_steps(folder: Path, **options: Any) -> dict[str, Any]:
-    return found(folder, **options | {"settings": {"steps": 5} | options.get("settings", {})})
+
+def dominant(folder: Path, *runs: dict[str, Any]) -> list[Any]:
+    """What is found of a dominant stage in each of some cases of five steps."""
+    return [found.get("dominant_stage") for found in found_in_each(folder, *runs, steps=5)]
 
 
 def test_decoding_without_the_weights_that_are_transferred_in_it(tmp_path: Path) -> None:
-    finding = in_five_steps(tmp_path, decode_s=20.0)["dominant_stage"]
+    transfer = {"VAE_Decoding": {"transfers": 1, "offloading_s": 18.0, "offloaded_bytes": 1}}
+    runs = {"decode_s": 20.0}, {"decode_s": 20.0, "measures": transfer}, {"decode_s": 2.0}
+    finding, *others = dominant(tmp_path, *runs)
     assert finding.evidence["time_s"] == 20.0
     assert (finding.severity, finding.advised) == ("note", (("vae_dtype: bfloat16",),))
-    transfer = {"VAE_Decoding": {"transfers": 1, "offloading_s": 18.0, "offloaded_bytes": 1}}
-    assert "dominant_stage" not in in_five_steps(tmp_path, decode_s=20.0, measures=transfer)
-    assert "dominant_stage" not in in_five_steps(tmp_path, decode_s=2.0)
+    assert others == [None, None]
 
 
 def test_the_making_of_random_weights_is_no_part_of_the_whole(tmp_path: Path) -> None:
     """As 5B_704p_group_stream: 11 s of decoding beside 31 s of placing weights that were made up."""
-    finding = in_five_steps(tmp_path, decode_s=8.0, init_s=40.0)["dominant_stage"]
+    run = {"decode_s": 8.0, "init_s": 40.0}
+    finding, loaded = dominant(tmp_path, run, run | {"settings": {"weights": "pretrained"}})
     # Half a second to encode, a quarter to prepare, five steps of 2 s, 1 s to export.
     assert finding.evidence["share_pct"] == pytest.approx(100 * 8 / 19.75)
     assert finding.evidence["official_steps_share_pct"] == pytest.approx(100 * 8 / (19.75 + 90))
-    loaded = in_five_steps(tmp_path, decode_s=8.0, init_s=40.0, settings={"weights": "pretrained"})
-    assert loaded["dominant_stage"].text.startswith("Model_Initialization takes 40.00 s, 67 % of Total_Execution")
+    assert loaded.text.startswith("Model_Initialization takes 40.00 s, 67 % of Total_Execution")
 
 
-@pytest.mark.parametrize(
-    ("decode_s", "steps", "severity"), [(20.0, 5, "note"), (120.0, 5, "bottleneck"), (120.0, 50, "bottleneck")]
-)
-def test_a_stage_that_is_short_beside_the_official_steps_is_a_note(
-    tmp_path: Path, decode_s: float, steps: int, severity: str
-) -> None:
-    assert in_five_steps(tmp_path, decode_s=decode_s, settings={"steps": steps})["dominant_stage"].severity == severity
+def test_a_stage_that_is_short_beside_the_official_steps_is_a_note(tmp_path: Path) -> None:
+    times = (20.0, 5), (120.0, 5), (120.0, 50)
+    found = dominant(tmp_path, *({"decode_s": decode_s, "settings": {"steps": steps}} for decode_s, steps in times))
+    assert [finding.severity for finding in found] == ["note", "bottleneck", "bottleneck"]
 
 
-@pytest.mark.parametrize(
-    ("options", "advised"),
-    [
-        ({"settings": SMALLEST, "environment": gpu_with(mem_total_bytes=80 * 10**9)}, (("vae_tiling: false",),)),
-        ({"settings": SMALLEST, "environment": gpu_with(mem_total_bytes=30 * 10**9)}, ()),
-        # Many CPUs emulate bfloat16.
-        ({"environment": HOST}, ()),
-    ],
-)
-def test_advice_on_decoding_is_what_the_machine_can_do(
-    tmp_path: Path, options: dict[str, Any], advised: tuple[tuple[str, ...], ...]
-) -> None:
-    assert in_five_steps(tmp_path, decode_s=20.0, **options)["dominant_stage"].advised == advised
+def test_advice_on_decoding_is_what_the_machine_can_do(tmp_path: Path) -> None:
+    large, small = (
+        {"decode_s": 20.0, "settings": SMALLEST, "environment": gpu_with(mem_total_bytes=gb * 10**9)} for gb in (80, 30)
+    )
+    # Many CPUs emulate bfloat16.
+    found = dominant(tmp_path, large, small, {"decode_s": 20.0, "environment": HOST})
+    assert [finding.advised for finding in found] == [(("vae_tiling: false",),), (), ()]
 
 
 def test_compilation_can_dominate_and_all_generations_count_for_a_share(tmp_path: Path) -> None:
-    compiled = in_five_steps(tmp_path, compile_s=30.0, settings={"compile": "repeated_blocks"})
-    assert compiled["dominant_stage"].text.startswith("Compilation takes 30.00 s")
-    repeated = in_five_steps(tmp_path, decode_s=20.0, settings={"repeats": 3})["dominant_stage"]
+    compiling = {"compile_s": 30.0, "settings": {"compile": "repeated_blocks"}}
+    compiled, repeated = dominant(tmp_path, compiling, {"decode_s": 20.0, "settings": {"repeats": 3}})
+    assert compiled.text.startswith("Compilation takes 30.00 s")
     assert repeated.evidence["time_s"] == 60.0
     assert "in 3 generations" in repeated.text
 
 
-@pytest.mark.parametrize(("weights", "known"), [("random", False), ("pretrained", True)])
-def test_what_a_cache_would_do_at_more_steps_is_not_known_of_random_weights(
-    tmp_path: Path, weights: str, known: bool
-) -> None:
-    finding = in_five_steps(tmp_path, decode_s=20.0, settings=CACHED | {"weights": weights})["dominant_stage"]
-    assert ("official_steps_share_pct" in finding.evidence) == known
-    assert finding.severity == "note"
+def test_what_a_cache_would_do_at_more_steps_is_not_known_of_random_weights(tmp_path: Path) -> None:
+    runs = ({"decode_s": 20.0, "settings": CACHED | {"weights": weights}} for weights in ("random", "pretrained"))
+    found = dominant(tmp_path, *runs)
+    assert ["official_steps_share_pct" in finding.evidence for finding in found] == [False, True]
+    assert {finding.severity for finding in found} == {"note"}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reports import fired, full_case, made, report, rules, rules_by_case
+from reports import found_in_each, full_case, made, report, rules, rules_by_case
 from traces import GPU, HOST, gpu_with
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.measure.outcome import Outcome
@@ -108,16 +108,14 @@ def test_memory_advice_is_what_the_case_has_not_and_what_should_fit(tmp_path: Pa
 
 
 def test_the_margin_of_host_memory(tmp_path: Path) -> None:
-    def held(**options: Any) -> dict[str, Any]:
-        case = full_case(steps=3, offload=options.pop("offload", "model"))
-        return rules(made(tmp_path, case, measures={".*": {"sys_mem_bytes": 120e9}}, **options))
+    def held(offload: str = "model", **options: Any) -> dict[str, Any]:
+        return {"settings": {"offload": offload}, "measures": {".*": {"sys_mem_bytes": 120e9}}} | options
 
-    assert held(offload="none")["host_memory_margin"].advised == ()
-    assert held()["host_memory_margin"].advised == (("offload: none",),)
-    assert held(environment=gpu_of(20))["host_memory_margin"].advised == ()
-    failed = held(outcome=Outcome("oom", MESSAGE, "OutOfMemoryError"), until="VAE_Decoding")
-    assert failed["host_memory_margin"].advised == ()
-    assert "host_memory_margin" not in rules(made(tmp_path, full_case(steps=3)))
+    failed = {"outcome": Outcome("oom", MESSAGE, "OutOfMemoryError"), "until": "VAE_Decoding"}
+    runs = held(), held("none"), held(environment=gpu_of(20)), held(**failed), {}
+    *near, far = found_in_each(tmp_path, *runs, steps=3)
+    assert [found["host_memory_margin"].advised for found in near] == [(("offload: none",),), (), (), ()]
+    assert "host_memory_margin" not in far
 
 
 # --- time -------------------------------------------------------------------------------------------------------
@@ -146,88 +144,93 @@ def test_a_case_that_ran_out_of_time_is_told_and_another_end_is_not(tmp_path: Pa
         assert advice in finding.advice
 
 
-def found(folder: Path, environment: dict[str, Any], **telemetry: Any) -> dict[str, Any]:
+# --- held back by the machine -----------------------------------------------------------------------------------
+
+
+def on(environment: dict[str, Any], **telemetry: Any) -> dict[str, Any]:
+    """A run in an environment, on a GPU whose telemetry says that."""
+
     def alter(trace: dict[str, Any]) -> None:
         if telemetry:
             trace["environment"]["gpu_telemetry"] = telemetry
 
-    return rules(made(folder, full_case(steps=3), environment=environment, alter=alter))
+    return {"environment": environment, "alter": alter}
 
 
 def test_a_variable_that_slows_things_down_is_named(tmp_path: Path) -> None:
     variables = {"CUDA_LAUNCH_BLOCKING": "1", "TORCH_LOGS": None, "ONEDNN_MAX_CPU_ISA": "ALL"}
-    finding = found(tmp_path, GPU | {"variables": variables})["slow_variables"]
-    assert finding.evidence == {"variables": 1.0}
-    assert "`CUDA_LAUNCH_BLOCKING=1`" in finding.text
-    for harmless in ({"variables": {"CUDA_LAUNCH_BLOCKING": "0"}}, {"variables": {}}, {}):
-        assert "slow_variables" not in found(tmp_path, GPU | harmless)
+    of_cpu = {"CUDA_LAUNCH_BLOCKING": "1", "ATEN_CPU_CAPABILITY": "default"}
+    harmless = ({"variables": {"CUDA_LAUNCH_BLOCKING": "0"}}, {"variables": {}}, {})
+    environments = [GPU | {"variables": variables}, HOST | {"variables": of_cpu}, *(GPU | each for each in harmless)]
+    slow, on_cpu, *others = found_in_each(tmp_path, *map(on, environments))
+    assert slow["slow_variables"].evidence == {"variables": 1.0}
+    assert "`CUDA_LAUNCH_BLOCKING=1`" in slow["slow_variables"].text
+    assert not any("slow_variables" in found for found in others)
     # Those of GPUs slow nothing on the CPU.
-    variables = {"CUDA_LAUNCH_BLOCKING": "1", "ATEN_CPU_CAPABILITY": "default"}
-    text = found(tmp_path, HOST | {"variables": variables})["slow_variables"].text
-    assert "ATEN_CPU_CAPABILITY" in text
-    assert "CUDA_LAUNCH_BLOCKING" not in text
+    assert "ATEN_CPU_CAPABILITY" in on_cpu["slow_variables"].text
+    assert "CUDA_LAUNCH_BLOCKING" not in on_cpu["slow_variables"].text
 
 
 def test_less_than_two_cores_are_told(tmp_path: Path) -> None:
     # Quota, and cores that the process may use.
     limits = [(0.5, 16), (None, 1), (8.0, 16), (None, 16), (64.0, 16), (None, None)]
-    traces = []
-    for i, (quota, allowed) in enumerate(limits):
-        environment = GPU | {"cpu_quota_cores": quota, "cpu_cores_allowed": allowed}
-        traces.append(made(tmp_path, full_case(f"{i}", steps=3), environment=environment))
-    assert fired("few_cores", *traces) == {"0", "1"}
+    runs = (on(GPU | {"cpu_quota_cores": quota, "cpu_cores_allowed": allowed}) for quota, allowed in limits)
+    assert ["few_cores" in found for found in found_in_each(tmp_path, *runs)] == [True, True, *[False] * 4]
 
 
 def test_clocks_and_power_below_what_is_delivered_are_told(tmp_path: Path) -> None:
-    state = {"sm_clock_set_mhz": 1200, "sm_clock_default_mhz": 1980, "power_limit_default_w": 700.0}
-    finding = found(tmp_path, GPU, driver="580", power_limit_w=700.0, state=state)["held_back_by_setting"]
-    assert finding.evidence == {"gpu_sm_clock_set_mhz": 1200.0, "gpu_sm_clock_default_mhz": 1980.0}
-    state |= {"sm_clock_set_mhz": 1980}
-    assert "held_back_by_setting" not in found(tmp_path, GPU, driver="580", power_limit_w=700.0, state=state)
-    lowered = found(tmp_path, GPU, driver="580", power_limit_w=500.0, state=state)["held_back_by_setting"]
-    assert lowered.evidence == {"gpu_power_limit_w": 500.0, "gpu_power_limit_default_w": 700.0}
-
-    def alter(trace: dict[str, Any]) -> None:
+    def clocks_set(trace: dict[str, Any]) -> None:
         trace["quality"]["throttled_pct"] = {"power_cap": 0.0, "clocks_set": 80.0}
 
-    finding = rules(made(tmp_path, full_case(steps=3), alter=alter))["held_back_by_setting"]
-    assert finding.evidence == {"clocks_set_pct": 80.0}
+    def of(sm_mhz: int, power_w: float) -> dict[str, Any]:
+        state = {"sm_clock_set_mhz": sm_mhz, "sm_clock_default_mhz": 1980, "power_limit_default_w": 700.0}
+        return on(GPU, driver="580", power_limit_w=power_w, state=state)
+
+    runs = of(1200, 700.0), of(1980, 500.0), {"alter": clocks_set}, of(1980, 700.0)
+    *held, free = found_in_each(tmp_path, *runs)
+    assert [found["held_back_by_setting"].evidence for found in held] == [
+        {"gpu_sm_clock_set_mhz": 1200.0, "gpu_sm_clock_default_mhz": 1980.0},
+        {"gpu_power_limit_w": 500.0, "gpu_power_limit_default_w": 700.0},
+        {"clocks_set_pct": 80.0},
+    ]
+    assert "held_back_by_setting" not in free
 
 
 def test_a_case_on_the_cpu_beside_a_gpu_says_why(tmp_path: Path) -> None:
     mismatch = "NVML does not answer: Driver/library version mismatch"
-    assert mismatch in found(tmp_path, HOST, error=mismatch)["not_on_the_gpu"].text
     refused = HOST | {"torch_refuses_gpu": "Torch not compiled with CUDA enabled"}
-    assert "not compiled with CUDA" in found(tmp_path, refused, driver="580")["not_on_the_gpu"].text
-    assert "not_on_the_gpu" not in found(tmp_path, refused)
-    assert "not_on_the_gpu" not in found(tmp_path, GPU, error=mismatch)
+    runs = on(HOST, error=mismatch), on(refused, driver="580"), on(refused), on(GPU, error=mismatch)
+    by_nvml, by_torch, *others = found_in_each(tmp_path, *runs)
+    assert mismatch in by_nvml["not_on_the_gpu"].text
+    assert "not compiled with CUDA" in by_torch["not_on_the_gpu"].text
+    assert not any("not_on_the_gpu" in found for found in others)
 
 
 def test_memory_of_the_container_is_the_limit(tmp_path: Path) -> None:
-    measures = {".*": {"sys_mem_bytes": 20e9, "container_mem_bytes": 9.5e9}}
-    limited = made(tmp_path, full_case(steps=3), environment=GPU | {"mem_limit_bytes": 10**10}, measures=measures)
-    assert rules(limited)["host_memory_margin"].evidence == {"container_mem_bytes": 9.5e9, "mem_limit_bytes": 1e10}
-    assert "host_memory_margin" not in rules(made(tmp_path, full_case(steps=3), measures=measures))
+    run = {"measures": {".*": {"sys_mem_bytes": 20e9, "container_mem_bytes": 9.5e9}}}
+    limited, free = found_in_each(tmp_path, run | {"environment": GPU | {"mem_limit_bytes": 10**10}}, run)
+    assert limited["host_memory_margin"].evidence == {"container_mem_bytes": 9.5e9, "mem_limit_bytes": 1e10}
+    assert "host_memory_margin" not in free
 
 
 def test_the_memory_that_ran_out_is_the_hosts_where_it_was_that(tmp_path: Path) -> None:
     message = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"
     oom = Outcome("oom", message, "RuntimeError")
     limited = HOST | {"mem_limit_bytes": 8 * 10**9}
-    for environment in (limited, GPU | limited | {"device": "cuda", "gpu": GPU["gpu"]}):
-        case = made(tmp_path, full_case(steps=3), until="VAE_Decoding", outcome=oom, environment=environment)
-        finding = rules(case)["out_of_memory"]
-        assert "ran out of the host's memory in VAE_Decoding; 8.00 GB" in finding.text
-        assert "gpu_mem_total_bytes" not in finding.evidence
+    environments = limited, GPU | limited | {"device": "cuda", "gpu": GPU["gpu"]}
+    runs = ({"until": "VAE_Decoding", "outcome": oom, "environment": environment} for environment in environments)
+    for found in found_in_each(tmp_path, *runs):
+        assert "ran out of the host's memory in VAE_Decoding; 8.00 GB" in found["out_of_memory"].text
+        assert "gpu_mem_total_bytes" not in found["out_of_memory"].evidence
 
 
 def test_a_prompt_that_was_cut_is_told(tmp_path: Path) -> None:
-    def ran(tokens: int) -> Any:
-        return lambda trace: trace.update(ran={"guidance_on": True, "prompt_tokens": tokens})
+    def ran(tokens: int) -> dict[str, Any]:
+        return {"alter": lambda trace: trace.update(ran={"guidance_on": True, "prompt_tokens": tokens})}
 
-    finding = rules(made(tmp_path, full_case(steps=3), alter=ran(731)))["prompt_cut"]
-    assert finding.evidence == {"prompt_tokens_cut": 219.0}
-    assert "prompt_cut" not in rules(made(tmp_path, full_case(steps=3), alter=ran(512)))
+    cut, whole = found_in_each(tmp_path, ran(731), ran(512))
+    assert cut["prompt_cut"].evidence == {"prompt_tokens_cut": 219.0}
+    assert "prompt_cut" not in whole
 
 
 def test_the_appendix_has_limits_variables_and_refusals(tmp_path: Path) -> None:
@@ -235,10 +238,7 @@ def test_the_appendix_has_limits_variables_and_refusals(tmp_path: Path) -> None:
     environment |= {"variables": {"NCCL_DEBUG": "INFO", "LD_PRELOAD": None}, "cpu_governor": "performance"}
     telemetry = {"driver": "580", "refused": {"energy_j": "Not Supported"}, "state": {"ecc": True, "mig_mode": False}}
 
-    def alter(trace: dict[str, Any]) -> None:
-        trace["environment"]["gpu_telemetry"] = telemetry
-
-    text = report(made(tmp_path, full_case(steps=3), environment=environment, alter=alter)).replace("\\", "")
+    text = report(made(tmp_path, full_case(steps=3), **on(environment, **telemetry))).replace("\\", "")
     limits = ("1.5 cores of processor time", "8.00 GB of memory", "governor performance")
     for part in (*limits, "NCCL_DEBUG=INFO; LD_PRELOAD", "ECC on, MIG mode off", "energy_j: Not Supported"):
         assert part in text
