@@ -225,4 +225,5 @@ def test_no_number_but_zero_prints_as_zero_and_code_in_a_text_is_left_as_it_is()
     texts = {0: "0.00", 1.005: "1.00", 0.0042: "0.004", 0.00042: "0.0004", -0.001: "-0.001", pd.NA: "n/a", None: "n/a"}
     assert {value: fixed(value) for value in texts} == texts
     assert plain(None) == "n/a"
+    assert plain("a|b\n# c <i> `x` *y* [z](w) ~") == r"a&#124;b \# c &lt;i&gt; \`x\` \*y\* \[z\](w) \~"
     assert escaped_but_code("set `vae_tiling: true` for a_b") == r"set `vae_tiling: true` for a\_b"

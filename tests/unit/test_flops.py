@@ -1,4 +1,4 @@
-"""Closed forms against torch's own counter, on full-size modules that hold no data."""
+"""Closed forms against torch's own counter, on full-size modules that hold no data, and the profiler at tiny scale."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +18,7 @@ from wanbench.analysis.breakdown import Row
 from wanbench.analysis.mfu import mfu_pct, peak_of
 from wanbench.estimate.duration import architecture
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
+from wanbench.measure.wan.profile_kernels import STEPS, profile_case
 from wanbench.models.flops import _VAES, StageFlops, pass_flops, stage_flops, text_encoder_flops
 
 FULL = ARCHITECTURES / "full"
@@ -132,3 +133,23 @@ def test_mfu_is_of_the_datasheet_or_else_of_the_measured_rate_or_absent() -> Non
     assert mfu_pct(step, h200 | {"dtype": "float32"}) is mfu_pct(replace(step, stage="VAE_Decoding"), h200) is None
     assert mfu_pct(replace(step, flops=None), h200) is mfu_pct(replace(step, time_s=0.0), h200) is None
     assert mfu_pct(step, case("Some GPU", None)) is None
+
+
+def test_a_step_and_a_decoding_are_profiled_apart() -> None:
+    profile = profile_case(tiny_case(), None)
+    assert profile["of"] == "operators"
+    assert profile["case"]["steps"] == STEPS
+    step, decoding = profile["stages"]["Step"], profile["stages"]["VAE_Decoding"]
+    counts = {row["class"]: row["count"] for row in step["classes"]}
+    # Two passes through six blocks, each with attention to itself and to the prompt.
+    assert counts["attention"] == 2 * 6 * 2
+    assert counts["matmul"] == 2 * (6 * 10 + 6)
+    assert counts["convolution"] == 2
+    assert "matmul" not in {row["class"] for row in decoding["classes"]}
+    assert {row["module"] for row in decoding["longest"]} & {
+        "up_blocks.N.resnets.N.conv1",
+        "up_blocks.N.resnets.N.conv2",
+    }
+    assert all(row["flops"] is None for row in step["classes"])
+    assert 0 < step["busy_s"] <= step["profiled_s"]
+    assert len([event for event in profile["traceEvents"] if event["ph"] == "X"]) == sum(counts.values())

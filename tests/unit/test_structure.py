@@ -1,8 +1,9 @@
-"""Rules about the project itself: two wings, one version of everything, one digest for what counts."""
+"""Rules about the project: two wings, one version of everything, and what users of Snakemake workflows expect."""
 
 import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -12,6 +13,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+import yaml
+from snakemake.cli import get_argument_parser
 
 from conda_stand_in.channel import conda_name, installed_packages, pinned
 from conftest import ROOT
@@ -226,3 +229,45 @@ def test_files_are_short() -> None:
     assert [script for script in SCRIPTS.glob("*.py") if lines(script) > 40] == []
     assert lines(ROOT / "workflow/rules/common.smk") <= 65
     assert sum(map(lines, (*RULES, ROOT / "Snakefile"))) <= 650
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "profiles").glob("*.md"))]
+
+
+def test_the_version_stands_in_the_citation_and_in_the_changelog() -> None:
+    version = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))["version"]
+    sections = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert version == "1.0.0"
+    assert any(section.startswith(version) for section in sections)
+    assert "Apache License" in (ROOT / "LICENSE").read_text("utf-8")
+
+
+def test_each_profile_is_explained_and_has_what_the_workflow_needs() -> None:
+    text = (ROOT / "profiles/README.md").read_text("utf-8")
+    for profile in (ROOT / "profiles").glob("*/profile.yaml"):
+        assert f"({profile.parent.name}/profile.yaml)" in text
+        content = yaml.safe_load(profile.read_text("utf-8"))
+        assert content["keep-going"] is True
+        assert content["rerun-triggers"] == ["mtime", "params", "input"]
+
+
+def test_the_catalog_names_flags_that_snakemake_has() -> None:
+    usage = yaml.safe_load((ROOT / ".snakemake-workflow-catalog.yml").read_text("utf-8"))["usage"]
+    assert usage["software-stack-deployment"] == {"conda": True, "apptainer": False, "apptainer+conda": False}
+    arguments = get_argument_parser(profiles=[]).parse_args(shlex.split(usage["mandatory-flags"]["flags"]))
+    assert [str(method) for method in arguments.software_deployment_method] == ["conda"]
+
+
+def test_commands_name_conda_as_snakemake_9_does() -> None:
+    commands = [line for page in PAGES for line in page.read_text("utf-8").splitlines() if line.startswith("    ")]
+    assert not [line for line in commands if "--use-conda" in line]
+
+
+def test_hosted_workflows_say_that_they_were_not_run_and_call_targets_that_exist() -> None:
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    for file in (ROOT / ".github/workflows").glob("*.yml"):
+        text = file.read_text("utf-8")
+        assert "\n# Not run by us yet" in text
+        steps = [step for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"]]
+        called = re.findall(r"(?<!\w)make (\S+)", " ".join(step.get("run", "") for step in steps))
+        assert set(called) <= set(targets), file
