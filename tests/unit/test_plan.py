@@ -47,7 +47,7 @@ def test_a_checkpoint_of_a_tiny_model_needs_as_little_as_one(tmp_path: Path) -> 
     def loads(**checkpoint: str | None) -> Needs:
         return needs_of(replace(ten_steps(), weights="pretrained", scale=None, **checkpoint))
 
-    write_hollow_checkpoint(tmp_path / "small")
+    write_hollow_checkpoint(tmp_path / "small", transformer_bytes=50_000_000)
     write_hollow_checkpoint(tmp_path / "large", transformer_bytes=10_000_000_000)
     small = loads(checkpoint=str(tmp_path / "small"), checkpoint_sha256="0")
     assert small == replace(needs_of(tiny_case()), name="full", host_bytes=small.host_bytes)
