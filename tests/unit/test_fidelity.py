@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from example_cases import full_case
-from reports import THRESHOLDS, made, made_tables, tables
+from reports import THRESHOLDS, made, made_tables, table_of_findings, tables
 from traces import GPU
 from wanbench.analysis.fidelity import baselines_of, fidelity_table, frame_figures, latent_error
 from wanbench.analysis.kernels import kernels_table
@@ -234,7 +234,17 @@ def told(traces: list[Trace], folder: Path) -> tuple[dict[str, str], list[dict[s
     settings = settings_table(cases, Prices(), 1, 1)
     stages, excluded = tables_.stages, excluded_table([])
     markdown = to_markdown(
-        view_of(cases, stages, excluded, settings, {}, THRESHOLDS, Prices(), read_published(), kernels_table([]))
+        view_of(
+            cases,
+            stages,
+            excluded,
+            settings,
+            table_of_findings(),
+            THRESHOLDS,
+            Prices(),
+            read_published(),
+            kernels_table([]),
+        )
     )
     ((answer,),) = tables(markdown, "To make")
     return answer, tables(markdown, "Settings")[0], markdown

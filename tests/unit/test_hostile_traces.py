@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 
 from conftest import ROOT
 from hostile import ACTIVE, CONTROLS, MARKUP, paths_in, refused
-from reports import NO_PRICES, THRESHOLDS, full_case
+from reports import NO_PRICES, THRESHOLDS, full_case, table_of_findings
 from traces import GPU, LIMITS, Outcome, records, trace_of, write
 from wanbench.analysis.collect import collect, not_of_the_grid
 from wanbench.analysis.kernels import kernels_table
@@ -34,8 +34,7 @@ from wanbench.analysis.tables import (
     stages_table,
     write_table,
 )
-from wanbench.findings.findings_table import findings_table
-from wanbench.findings.rules import findings_by_case
+from wanbench.findings.rules import findings_table
 from wanbench.plots.bars import stage_times
 from wanbench.plots.picture import save
 from wanbench.plots.pictures import draw_case
@@ -95,11 +94,11 @@ def everything_of(file: Path) -> dict[str, str]:
     traces, excluded = collect([file], None, LIMITS)
     tables = cases_table(traces), stages_table(traces), details_table(traces), excluded_table(excluded)
     settings = settings_table(tables[0], NO_PRICES, 2.5, 2)
-    found = findings_by_case(tables[0], records_by_case(tables[1]), THRESHOLDS, kernels_table([]))
+    found = findings_table(*tables[:2], THRESHOLDS, kernels_table([]))
     beside = settings, found, THRESHOLDS, NO_PRICES, read_published(), kernels_table([])
     said = view_of(tables[0], tables[1], tables[3], *beside)
     names = ("cases", "stages", "details", "excluded", "findings", "settings")
-    for name, table in zip(names, (*tables, findings_table(found), settings)):
+    for name, table in zip(names, (*tables, found, settings)):
         write_table(table, folder / f"{name}.csv", folder / f"{name}.parquet")
     (folder / "report.md").write_text(to_markdown(said), "utf-8")
     (folder / "report.html").write_text(to_page(said, {}), "utf-8")
@@ -184,7 +183,7 @@ def test_a_file_of_any_name_among_the_traces_is_named_and_breaks_nothing(tmp_pat
     write_table(excluded, tmp_path / "t.csv", tmp_path / "t.parquet")
     assert excluded["case"].tolist() == [r"\udcff\x1b[31m <b>"]
     settings = settings_table(cases_table([]), NO_PRICES, 2.5, 2)
-    beside = settings, {}, THRESHOLDS, NO_PRICES, read_published(), kernels_table([])
+    beside = settings, table_of_findings(), THRESHOLDS, NO_PRICES, read_published(), kernels_table([])
     text = to_markdown(view_of(cases_table([]), stages_table([]), excluded, *beside))
     assert "&lt;b&gt;" in text
     assert not ACTIVE.search(text)

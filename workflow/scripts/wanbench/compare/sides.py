@@ -11,7 +11,7 @@ import pandas as pd
 from wanbench.analysis.breakdown import breakdown
 from wanbench.analysis.tables import TraceTables, records, records_by_case, tables_of
 from wanbench.compare.words import WORDS
-from wanbench.findings.disturbed import others_cpu_pct
+from wanbench.findings.trust import others_cpu_pct
 from wanbench.registry import stages as stage_names
 from wanbench.registry.policies import MEASURE, MEASURES, STAGE, STEP_STAGES
 from wanbench.registry.settings import PLACE, keys

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wanbench.findings.advice import alternatives
-from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found, rule
+from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found
 from wanbench.findings.setting_effects import should_compile
 from wanbench.registry.stages import VAE_DECODING
 
@@ -13,7 +13,6 @@ def _profiled(context: Context, stage: str, kernels: str) -> Mapping[str, Any] |
     return next((row for row in context.kernels if (row["stage"], row["class"]) == (stage, kernels)), None)
 
 
-@rule
 def slow_attention(context: Context) -> Iterator[Found]:
     """Below what another profiled case of the same size reached on a GPU of the kind."""
     row = _profiled(context, "Step", "attention")
@@ -29,7 +28,6 @@ def slow_attention(context: Context) -> Iterator[Found]:
         yield Found(BOTTLENECK, evidence, advised, said)
 
 
-@rule
 def equal_rows(context: Context) -> Iterator[Found]:
     """Of text-to-video, TI2V-5B embeds the same timestep for each token, in float32."""
     row = _profiled(context, "Step", "matmul_float32")
@@ -40,7 +38,6 @@ def equal_rows(context: Context) -> Iterator[Found]:
         yield Found(NOTE, evidence, alternatives("timesteps: uniform"))
 
 
-@rule
 def copies(context: Context) -> Iterator[Found]:
     row = _profiled(context, VAE_DECODING, "copy")
     if row is not None and row["share_pct"] >= context.thresholds.copies_pct:
@@ -49,7 +46,6 @@ def copies(context: Context) -> Iterator[Found]:
         yield Found(NOTE, evidence, alternatives("vae_memory_format: channels_last") if can_change else ())
 
 
-@rule
 def launch_gaps(context: Context) -> Iterator[Found]:
     """The profiler makes launching slower: what it added to the step is not counted."""
     row = _profiled(context, "Step", "gaps")

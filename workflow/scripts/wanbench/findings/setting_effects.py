@@ -5,7 +5,7 @@ from typing import Any
 
 from wanbench.cases.checks import NEEDS
 from wanbench.findings.advice import alternatives
-from wanbench.findings.basis import NOTE, Context, Found, rule
+from wanbench.findings.basis import NOTE, Context, Found
 from wanbench.registry.settings import SETTINGS
 
 _Pair = Mapping[str, Any]
@@ -30,7 +30,6 @@ def should_compile(context: Context) -> bool:
     return can and advisable(context, "compile", "repeated_blocks")
 
 
-@rule
 def parallel_efficiency(context: Context) -> Iterator[Found]:
     for pair in context.pairs:
         if (pair["key"], pair["other_value"]) != ("gpus", "1") or not pair["generation_ratio"]:
@@ -44,7 +43,6 @@ def parallel_efficiency(context: Context) -> Iterator[Found]:
         yield Found(NOTE, evidence, said={"other": pair["other"]})
 
 
-@rule
 def no_effect(context: Context) -> Iterator[Found]:
     evidence = context.numbers("passes_reused", "passes")
     if context.case["cache"] != "none" and evidence.get("passes_reused") == 0 and evidence.get("passes"):
@@ -57,7 +55,6 @@ def _is_faster(context: Context, pair: _Pair) -> bool:
     return ratio is not None and ratio >= 1 + least_pct / 100
 
 
-@rule
 def faster_setting(context: Context) -> Iterator[Found]:
     # More GPUs are no setting that who has one could choose.
     faster = [pair for pair in context.pairs if pair["key"] != "gpus" and _is_faster(context, pair)]

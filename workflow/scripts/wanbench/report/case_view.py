@@ -7,7 +7,6 @@ from wanbench.analysis.breakdown import Row, breakdown
 from wanbench.analysis.mfu import mfu_pct
 from wanbench.analysis.numbers import fixed, plain
 from wanbench.analysis.tables import CaseRow
-from wanbench.findings.basis import Finding
 from wanbench.registry import settings as registry
 from wanbench.registry.stage_metrics import OF_STAGES
 from wanbench.report.cells import compact_table, without_empty
@@ -23,15 +22,14 @@ _SPREAD = {"Min (s)": "min_s", "Max (s)": "max_s", "First (s)": "first_s"}
 def case_view(
     case: CaseRow,
     stages: Sequence[Mapping[str, Any]],
-    findings: Sequence[Finding],
+    findings: Sequence[Mapping[str, Any]],
     kernels: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """What the template of a case shows; texts are Markdown.
 
     Args:
         case: its row of the cases table.
-        stages: its rows of the stages table, None for what was not measured.
-        kernels: its rows of the kernels table.
+        stages, findings, kernels: its rows of these tables.
     """
     return {
         "row": case,

@@ -1,5 +1,6 @@
 """All that a report says, made from the tables: the Markdown report and the page are templates that show it."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -8,13 +9,12 @@ from wanbench.analysis.answer import answers_of
 from wanbench.analysis.numbers import plain
 from wanbench.analysis.settings_table import Prices
 from wanbench.analysis.tables import records, records_by_case
-from wanbench.findings.rules import explained
-from wanbench.findings.thresholds import Thresholds
+from wanbench.findings.rules import EXPLANATIONS
 from wanbench.registry.stages import OK
 from wanbench.report.about import about
 from wanbench.report.answer_table import answer_rows
 from wanbench.report.case_view import case_view
-from wanbench.report.grid_outcome import Findings, cases_by_outcome
+from wanbench.report.grid_outcome import cases_by_outcome
 from wanbench.report.published import published_table
 from wanbench.report.settings_section import settings_tables
 from wanbench.report.summary import summary
@@ -25,8 +25,8 @@ def view_of(
     stages: pd.DataFrame,
     excluded: pd.DataFrame,
     settings: pd.DataFrame,
-    findings: Findings,
-    thresholds: Thresholds,
+    findings: pd.DataFrame,
+    thresholds: SimpleNamespace,
     prices: Prices,
     published: pd.DataFrame,
     kernels: pd.DataFrame,
@@ -34,14 +34,11 @@ def view_of(
     """What the templates show, by name; texts are Markdown, empty where there is nothing to tell.
 
     Args:
-        cases, stages, excluded: the tables of `wanbench.analysis.tables`.
-        settings: the table of `wanbench.analysis.settings_table`.
-        findings: by case; none for a case that is not there.
         thresholds: those that the findings were made with.
         published: what `read_published` gives.
-        kernels: the table of `wanbench.analysis.kernels`.
+        cases and the rest: the tables of these names, as docs/tables.md has them.
     """
-    alike_pct, stages_of, kernels_of = thresholds.alike_generation_pct, *map(records_by_case, (stages, kernels))
+    alike_pct, of_cases = thresholds.alike_generation_pct, [*map(records_by_case, (stages, findings, kernels))]
     answers = answers_of(settings, alike_pct, thresholds.no_effect_memory_pct)
     outcome = cases_by_outcome(cases, findings)
     begun = pd.to_datetime(cases["started_at"], format="ISO8601", utc=True)
@@ -58,17 +55,14 @@ def view_of(
         "summary": summary(cases, findings) if len(cases) else "",
         "settings": settings_tables(settings, alike_pct, prices.currency),
         "published": published_table(settings, published, alike_pct),
-        "cases": [
-            case_view(row, *(of.get(row["case"], []) for of in (stages_of, findings, kernels_of)))
-            for row in records(cases)
-        ],
+        "cases": [case_view(row, *(rows.get(row["case"], []) for rows in of_cases)) for row in records(cases)],
         "begun": begun.min(),
         "ended": ended.max(),
         # Each case measures its own at its end, on its warm GPU.
         "matrix_rates": cases["matmul_flops_per_s"].dropna(),
         "facts": about(cases),
         "notes": {name for name, holds in _notes(cases).items() if holds},
-        "rules": explained(finding for of_case in findings.values() for finding in of_case),
+        "rules": {rule: text for rule, text in EXPLANATIONS.items() if rule in set(findings["rule"])},
     }
 
 
