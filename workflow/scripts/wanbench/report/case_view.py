@@ -5,7 +5,7 @@ from typing import Any
 
 from wanbench.analysis.breakdown import Row, breakdown
 from wanbench.analysis.mfu import mfu_pct
-from wanbench.analysis.numbers import fixed, plain
+from wanbench.analysis.numbers import fixed
 from wanbench.analysis.tables import CaseRow
 from wanbench.registry import settings as registry
 from wanbench.registry.stage_metrics import OF_STAGES
@@ -31,9 +31,11 @@ def case_view(
         case: its row of the cases table.
         stages, findings, kernels: its rows of these tables.
     """
+    settings = {key: case[key] for key in registry.keys(registry.METHOD)}
     return {
         "row": case,
-        "settings": plain(registry.printed({key: case[key] for key in registry.keys(registry.METHOD)})),
+        "settings": registry.printed(settings),
+        "besides_offload": registry.printed(settings | {"offload": "none"}),
         "stages": _stage_table(breakdown(stages), case),
         "kernels": kernel_table(kernels),
         "findings": findings,

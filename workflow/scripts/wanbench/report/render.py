@@ -17,7 +17,15 @@ from wanbench.compare.match import in_all
 from wanbench.models.facts import MODELS
 from wanbench.registry.metrics import shown_in
 from wanbench.registry.policies import ON_CPU_TIMES
-from wanbench.report.cells import markdown_table, percent, spread_of, supported
+from wanbench.report.cells import (
+    compact_table,
+    markdown_table,
+    percent,
+    spread_of,
+    supported,
+    without_empty,
+    without_equal,
+)
 from wanbench.util.text import visible
 
 
@@ -27,7 +35,9 @@ def shown(text: object) -> str:
 
 
 TEMPLATES = Path(__file__).with_name("templates")
+# `do` is for rows of tables, which a template appends to a list.
 ENVIRONMENT = Environment(
+    extensions=["jinja2.ext.do"],
     loader=FileSystemLoader(TEMPLATES),
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -36,6 +46,7 @@ ENVIRONMENT = Environment(
 )
 ENVIRONMENT.filters |= FILTERS | {
     "code": escaped_but_code,
+    "compact": compact_table,
     "guidance": lambda scales: guidance_text(scales, is_on=True),
     # Without its unit.
     "gb_of": gb,
@@ -47,6 +58,8 @@ ENVIRONMENT.filters |= FILTERS | {
     "table": lambda rows, text_columns=None: markdown_table(rows, text_columns or list(rows[0])),
     "unit": with_unit,
     "visible": visible,
+    "without_empty": without_empty,
+    "without_equal": without_equal,
 }
 ENVIRONMENT.tests["known"] = lambda value: not pd.isna(value)
 ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": MODELS}

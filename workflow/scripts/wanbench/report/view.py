@@ -10,14 +10,13 @@ from wanbench.analysis.numbers import plain
 from wanbench.analysis.settings_table import Prices
 from wanbench.analysis.tables import records, records_by_case
 from wanbench.findings.rules import EXPLANATIONS
+from wanbench.registry.metrics import WORKLOAD
 from wanbench.registry.stages import OK
 from wanbench.report.about import about
 from wanbench.report.answer_table import answer_rows
 from wanbench.report.case_view import case_view
 from wanbench.report.grid_outcome import cases_by_outcome
 from wanbench.report.published import published_table
-from wanbench.report.settings_section import settings_tables
-from wanbench.report.summary import summary
 
 
 def view_of(
@@ -39,6 +38,7 @@ def view_of(
         cases and the rest: the tables of these names, as docs/tables.md has them.
     """
     alike_pct, of_cases = thresholds.alike_generation_pct, [*map(records_by_case, (stages, findings, kernels))]
+    kinds = settings["gpu_name"].nunique()
     answers = answers_of(settings, alike_pct, thresholds.no_effect_memory_pct)
     outcome = cases_by_outcome(cases, findings)
     begun = pd.to_datetime(cases["started_at"], format="ISO8601", utc=True)
@@ -48,12 +48,13 @@ def view_of(
         "all_ok": len(outcome[OK]) == len(cases) > 0 and not outcome["with_failed_checks"],
         "excluded": {plain(item.case): plain(item.reason) for item in excluded.itertuples()},
         # Where all workloads ran on one kind.
-        "gpu": plain(settings["gpu_name"].iloc[0]) if settings["gpu_name"].nunique() == 1 else "",
+        "gpu": plain(settings["gpu_name"].iloc[0]) if kinds == 1 else "",
+        "kinds": kinds,
         "answer": answer_rows(answers, alike_pct, prices.currency),
         "alike_pct": alike_pct,
         "prices": prices,
-        "summary": summary(cases, findings) if len(cases) else "",
-        "settings": settings_tables(settings, alike_pct, prices.currency),
+        # Rows by workload.
+        "settings": [rows.to_dict("records") for _, rows in settings.groupby(list(WORKLOAD), dropna=False, sort=False)],
         "published": published_table(settings, published, alike_pct),
         "cases": [case_view(row, *(rows.get(row["case"], []) for rows in of_cases)) for row in records(cases)],
         "begun": begun.min(),
