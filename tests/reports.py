@@ -123,10 +123,9 @@ def report(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = N
 def view(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> dict[str, Any]:
     """What a report of these traces says."""
     made = made_tables(*traces)
-    found = table_of_findings(*traces)
-    settings = settings_of(*traces, prices=prices)
-    others = excluded_table(excluded), settings, found, THRESHOLDS, prices, read_published(), kernels_table([])
-    return view_of(made.cases, made.stages, *others)
+    tables = {"cases": made.cases, "stages": made.stages, "excluded": excluded_table(excluded)}
+    tables |= {"settings": settings_of(*traces, prices=prices), "findings": table_of_findings(*traces)}
+    return view_of(tables | {"kernels": kernels_table([])}, THRESHOLDS, prices, read_published())
 
 
 def settings_of(*traces: Trace, prices: Prices = NO_PRICES) -> pd.DataFrame:

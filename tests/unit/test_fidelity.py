@@ -232,20 +232,9 @@ def told(traces: list[Trace], folder: Path) -> tuple[dict[str, str], list[dict[s
     tables_ = made_tables(*traces)
     cases = with_fidelity(tables_.cases, fidelity_table(traces, folder / "frames"))
     settings = settings_table(cases, Prices(), 1, 1)
-    stages, excluded = tables_.stages, excluded_table([])
-    markdown = to_markdown(
-        view_of(
-            cases,
-            stages,
-            excluded,
-            settings,
-            table_of_findings(),
-            THRESHOLDS,
-            Prices(),
-            read_published(),
-            kernels_table([]),
-        )
-    )
+    shown = {"cases": cases, "stages": tables_.stages, "excluded": excluded_table([]), "settings": settings}
+    shown |= {"findings": table_of_findings(), "kernels": kernels_table([])}
+    markdown = to_markdown(view_of(shown, THRESHOLDS, Prices(), read_published()))
     ((answer,),) = tables(markdown, "To make")
     return answer, tables(markdown, "Settings")[0], markdown
 

@@ -15,7 +15,7 @@ from wanbench.analysis.tables import records_by_case, tables_of
 from wanbench.findings import kernel_time
 from wanbench.findings.rules import findings_table
 from wanbench.plots.bars import kernel_bars
-from wanbench.report.kernel_section import kernel_table
+from wanbench.report.case_view import kernel_table
 from wanbench.report.page import to_page
 from wanbench.trace.kernel_profile import Kernel, stage_profile
 from wanbench.trace.reader import read_trace

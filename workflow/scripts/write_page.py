@@ -18,10 +18,10 @@ from wanbench.report.view import view_of
 from wanbench.trace.writer import write_atomically
 
 names = ("cases", "stages", "settings", "kernels", "excluded", "findings", "longest_kernels")
-tables = [pd.read_parquet(snakemake.input[name]) for name in names]
-cases, stages, settings, kernels, excluded, findings, longest = tables
+tables = {name: pd.read_parquet(snakemake.input[name]) for name in names}
 thresholds, prices = SimpleNamespace(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
-view = view_of(cases, stages, excluded, settings, findings, thresholds, prices, read_published(), kernels)
+view = view_of(tables, thresholds, prices, read_published())
 traces = [Path(file) for file in snakemake.input.traces]
-pictures = draw(cases, stages, settings, kernels, traces, Path(snakemake.output.cases).parent, snakemake.threads)
-write_atomically(Path(snakemake.output.page), to_page(view, pictures, records_by_case(longest)))
+drawn = (tables[name] for name in ("cases", "stages", "settings", "kernels"))
+pictures = draw(*drawn, traces, Path(snakemake.output.cases).parent, snakemake.threads)
+write_atomically(Path(snakemake.output.page), to_page(view, pictures, records_by_case(tables["longest_kernels"])))

@@ -17,12 +17,13 @@ from wanbench.report.render import to_markdown
 from wanbench.report.view import view_of
 from wanbench.trace.writer import write_atomically
 
-cases, stages, excluded = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "excluded"))
-kernels = pd.read_parquet(snakemake.input.kernels)
+names = ("cases", "stages", "excluded", "kernels")
+tables = {name: pd.read_parquet(snakemake.input[name]) for name in names}
 thresholds, prices = SimpleNamespace(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
-settings = settings_table(cases, prices, thresholds.alike_generation_pct, thresholds.no_effect_memory_pct)
-findings = findings_table(cases, stages, thresholds, kernels)
-for table, csv, parquet in zip((findings, settings), snakemake.output.csv, snakemake.output.parquet):
-    write_table(table, Path(csv), Path(parquet))
-view = view_of(cases, stages, excluded, settings, findings, thresholds, prices, read_published(), kernels)
+alike_pct = thresholds.alike_generation_pct, thresholds.no_effect_memory_pct
+tables["findings"] = findings_table(tables["cases"], tables["stages"], thresholds, tables["kernels"])
+tables["settings"] = settings_table(tables["cases"], prices, *alike_pct)
+for name, csv, parquet in zip(("findings", "settings"), snakemake.output.csv, snakemake.output.parquet):
+    write_table(tables[name], Path(csv), Path(parquet))
+view = view_of(tables, thresholds, prices, read_published())
 write_atomically(Path(snakemake.output.report), to_markdown(view))

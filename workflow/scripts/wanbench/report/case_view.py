@@ -5,18 +5,24 @@ from typing import Any
 
 from wanbench.analysis.breakdown import Row, breakdown
 from wanbench.analysis.mfu import mfu_pct
-from wanbench.analysis.numbers import fixed
+from wanbench.analysis.numbers import fixed, plain
 from wanbench.analysis.tables import CaseRow
 from wanbench.registry import settings as registry
+from wanbench.registry.kernel_classes import KERNEL_CLASSES
 from wanbench.registry.stage_metrics import OF_STAGES
+from wanbench.registry.stages import VAE_DECODING
 from wanbench.report.cells import compact_table, without_empty
-from wanbench.report.kernel_section import kernel_table
 
 # As in the reference report, and what of the others most decide by; the stages table has them all.
 _REFERENCE = ("time_s", "gpu_mem_allocated_bytes", "cpu_pct", "sys_mem_bytes", "sm_activity_pct", "comp_load_pct_s")
 _MORE = ("energy_j", "loading_s", "offloading_s")
 _METRICS = {metric.key: metric for metric in OF_STAGES}
 _SPREAD = {"Min (s)": "min_s", "Max (s)": "max_s", "First (s)": "first_s"}
+# Of neither stage a share that can be seen.
+_LEAST_PCT = 0.05
+# Names of templates are long; the table of all of them has the rest.
+_MOST_CHARACTERS = 90
+_LABELS = KERNEL_CLASSES | {"gaps": "no kernel"}
 
 
 def case_view(
@@ -64,3 +70,47 @@ def _stage_table(rows: Sequence[Row], case: CaseRow) -> str:
         cells = [{key: text for key, text in row.items() if "oading" not in key} for row in cells]
     kept = ["Stage", *(_METRICS[key].label for key in _REFERENCE)]
     return compact_table(without_empty(cells, kept), ("Stage",))
+
+
+def kernel_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table of a case's rows of the kernels table; empty without any."""
+    of_class: dict[str, dict[str, Mapping[str, Any]]] = {key: {} for key in _LABELS}
+    for row in rows:
+        of_class[row["class"]][row["stage"]] = row
+    cells = [
+        {"Kernels": _LABELS[key]} | _step(stages.get("Step", {})) | _decoding(stages.get(VAE_DECODING, {}))
+        for key, stages in of_class.items()
+        if any(row["share_pct"] >= _LEAST_PCT for row in stages.values())
+    ]
+    return compact_table(without_empty(cells), ("Kernels",)) if cells else ""
+
+
+def _step(row: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "Step (s)": fixed(row.get("time_s"), 3),
+        "Step (%)": fixed(row.get("share_pct"), 1),
+        "TFLOP/s": fixed(row.get("flops_per_s"), 0, 1e-12),
+        "At the rate (s)": fixed(row.get("at_rate_s"), 3),
+        "To gain (%)": fixed(gain if (gain := row.get("to_gain_pct")) is None else max(0.0, gain), 1),
+    }
+
+
+def _decoding(row: Mapping[str, Any]) -> dict[str, str]:
+    return {"Decoding (s)": fixed(row.get("time_s"), 3), "Decoding (%)": fixed(row.get("share_pct"), 1)}
+
+
+def longest_kernels(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The table of a case's rows of the table of longest kernels; empty without any."""
+    cells = [
+        {
+            "Stage": plain(row["stage"]),
+            "Kernel": plain(row["kernel"][:_MOST_CHARACTERS]),
+            "Shapes": plain(row["shapes"]),
+            "Called by": plain(row["module"]),
+            "Time (s)": fixed(row["time_s"], 3),
+            "Share (%)": fixed(row["share_pct"], 1),
+            "Count": str(row["count"]),
+        }
+        for row in rows
+    ]
+    return compact_table(cells, ("Stage", "Kernel", "Shapes", "Called by")) if cells else ""

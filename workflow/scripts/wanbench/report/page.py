@@ -11,7 +11,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from wanbench.plots.picture import SavedPicture
-from wanbench.report.kernel_section import longest_kernels
+from wanbench.report.case_view import longest_kernels
 from wanbench.report.render import ENVIRONMENT, TEMPLATES, rendered
 
 # Without HTML: text of a prompt or an error message stays text.
