@@ -11,8 +11,7 @@ from measured_cases import case, compare, spread, verdict, verdicts, with_settin
 from reports import case_trace, full_case, made, read_back
 from traces import GPU, LIMITS, records
 from wanbench.analysis.collect import collect
-from wanbench.compare.change_verdict import regressions
-from wanbench.compare.export import as_json
+from wanbench.compare.change_verdict import as_json, regressions
 from wanbench.compare.match import match
 from wanbench.compare.sides import SideCase, side_of
 from wanbench.measure.outcome import Outcome

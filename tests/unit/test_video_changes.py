@@ -12,8 +12,7 @@ import pytest
 from example_cases import full_case
 from reports import made, made_tables
 from traces import GPU
-from wanbench.compare.change_verdict import compare
-from wanbench.compare.export import as_json
+from wanbench.compare.change_verdict import as_json, compare
 from wanbench.compare.match import differences
 from wanbench.compare.sides import side_of
 from wanbench.compare.video_change import VideoChange, Videos, frames_beside, video_changes

@@ -11,8 +11,7 @@ enter_job("envs/report.yaml", snakemake.config)
 import pandas as pd
 
 from wanbench.analysis.tables import write_table
-from wanbench.compare.change_verdict import compared_runs
-from wanbench.compare.export import as_json
+from wanbench.compare.change_verdict import as_json, compared_runs
 from wanbench.compare.video_change import Videos, frames_beside
 from wanbench.report.render import comparison_markdown, rendered
 from wanbench.trace.verdict import Limits

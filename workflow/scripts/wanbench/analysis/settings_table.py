@@ -44,9 +44,7 @@ def settings_table(cases: pd.DataFrame, prices: Prices, alike_time_pct: float, a
     """The fastest way first within each workload, those that did not fit last.
 
     Of cases of the real models that passed their checks, without caches on random weights. Columns: docs/tables.md.
-
-    Args:
-        alike_time_pct, alike_memory_pct: figures that differ by no more are the same.
+    Figures that differ by no more than `alike_time_pct` or `alike_memory_pct` are the same.
     """
     cases = with_rounding_bounds(cases)
     sound = comparable(cases)

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wanbench.compare.sides import SideCase
-from wanbench.compare.words import WORDS
+from wanbench.compare.sides import WORDS, SideCase
 
 # Kinds of differences.
 SETTING, HOW_OFTEN, HARDWARE, ANOTHER_GPU, SOFTWARE = "setting", "how often", "hardware", "another GPU", "software"

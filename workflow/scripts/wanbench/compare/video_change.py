@@ -51,10 +51,7 @@ def frames_beside(trace: Path) -> Path:
 def video_changes(
     pairs: Iterable[tuple[Trace, Trace, tuple[Difference, ...]]], videos: Videos
 ) -> tuple[VideoChange, ...]:
-    """
-    Args:
-        pairs: of the baseline and of this run, and in what they differ.
-    """
+    """Of pairs of traces, of the baseline and of this run, with what they differ in."""
     bounds = with_rounding_bounds(videos.cases).set_index("case")[["rounding_error_rel", "rounding_psnr_db"]]
     changes = []
     for old, new, found in pairs:

@@ -11,8 +11,7 @@ from jinja2.environment import TemplateModule
 
 from wanbench.analysis.numbers import FILTERS, escaped_but_code, gb, plain, some, with_unit
 from wanbench.analysis.tables import guidance_text
-from wanbench.compare.change_verdict import Comparison
-from wanbench.compare.export import as_json
+from wanbench.compare.change_verdict import Comparison, as_json
 from wanbench.compare.match import in_all
 from wanbench.models.facts import MODELS
 from wanbench.registry.metrics import shown_in
