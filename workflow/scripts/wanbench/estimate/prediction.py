@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
@@ -30,24 +31,6 @@ _NOTES = (
 )
 # Memory that kept cases used, for what torch allocated, at most (1.93): part of it they could have done without.
 MOST_USED = 2.0
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What prediction.yaml holds.
-
-    Attributes:
-        time_factor: by which a time that is computed may be off, either way.
-        transfer_gb_s: 1e9 bytes a second, by the way of offload.
-        power_share: of the power limit while a GPU computes: low, typical, high.
-        transfer_power_share: while it waits for weights.
-    """
-
-    numbers: Numbers
-    time_factor: float
-    transfer_gb_s: dict[str, float]
-    power_share: tuple[float, float, float]
-    transfer_power_share: float
 
 
 @dataclass(frozen=True)
@@ -81,9 +64,10 @@ class Prediction:
 
 
 @cache
-def read_fit() -> Fit:
+def read_fit() -> SimpleNamespace:
+    """What prediction.yaml holds, which says what each is."""
     content = read_yaml(_FILE)
-    return Fit(**content | {"numbers": Numbers(**content["numbers"]), "power_share": tuple(content["power_share"])})
+    return SimpleNamespace(**content | {"numbers": Numbers(**content["numbers"])})
 
 
 def why_no_time(case: Case, gpu: GpuFacts) -> str | None:
@@ -103,7 +87,7 @@ def why_no_time(case: Case, gpu: GpuFacts) -> str | None:
     return None if has_kernel(case) else f"attention {case.attention} without a model"
 
 
-def predict(case: Case, gpu: GpuFacts, fit: Fit, prices: dict[str, float]) -> Prediction:
+def predict(case: Case, gpu: GpuFacts, fit: SimpleNamespace, prices: dict[str, float]) -> Prediction:
     """What one generation takes at the model's official steps, without loading and starting.
 
     Time and energy are those of a GPU on which it fits.
@@ -156,7 +140,7 @@ def moved_bytes(case: Case) -> tuple[float, float, float]:
     return tuple(there_and_back * bytes_ for bytes_ in moved)
 
 
-def _transfer(bytes_: float, case: Case, gpu: GpuFacts, fit: Fit) -> Range:
+def _transfer(bytes_: float, case: Case, gpu: GpuFacts, fit: SimpleNamespace) -> Range:
     if not bytes_:
         return Range(0, 0, 0)
     typical = min(fit.transfer_gb_s[case.offload], gpu.pcie)

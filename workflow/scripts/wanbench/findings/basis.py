@@ -1,7 +1,7 @@
 """What a rule sees, and what it finds. A rule is a function of this context; its name is that of its sentences."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
@@ -32,7 +32,7 @@ class Found:
 
     severity: str
     evidence: dict[str, float]
-    advised: tuple[tuple[str, ...], ...] = ()
+    advised: Sequence[Sequence[str]] = ()
     said: dict[str, Any] = field(default_factory=dict)
 
 
@@ -80,7 +80,6 @@ class Context:
 
     @property
     def on_the_cpu(self) -> bool:
-        """Whether the case ran without a GPU, so that it has neither clocks nor weight transfers."""
         return self.case["device"] == "cpu"
 
     @cached_property
@@ -118,7 +117,3 @@ class Context:
         total, made = self.row(stage_names.TOTAL_EXECUTION), self.made_at_random
         rest_s = (total.time_s if total else 0.0) - (made.time_s if made else 0.0)
         return rest_s if rest_s > 0 else None
-
-
-def total_of(values: Iterable[float | None]) -> float:
-    return sum(value for value in values if value is not None)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wanbench.findings.advice import alternatives
 from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found
 from wanbench.findings.setting_effects import should_compile
 from wanbench.registry.stages import VAE_DECODING
@@ -24,7 +23,7 @@ def slow_attention(context: Context) -> Iterator[Found]:
         evidence = {"flops_per_s": row["flops_per_s"], "best_flops_per_s": row["best_flops_per_s"]}
         evidence |= {"saved_s": saved_s, "saved_pct": saved_pct}
         said = {"other": row["best_case"], "attention": row["best_attention"]}
-        advised = alternatives(f"attention: {row['best_attention']}")
+        advised = [[f"attention: {row['best_attention']}"]]
         yield Found(BOTTLENECK, evidence, advised, said)
 
 
@@ -35,7 +34,7 @@ def equal_rows(context: Context) -> Iterator[Found]:
         return
     if row["share_pct"] >= context.thresholds.equal_rows_pct:
         evidence = {key: row[key] for key in ("time_s", "share_pct")}
-        yield Found(NOTE, evidence, alternatives("timesteps: uniform"))
+        yield Found(NOTE, evidence, [["timesteps: uniform"]])
 
 
 def copies(context: Context) -> Iterator[Found]:
@@ -43,7 +42,7 @@ def copies(context: Context) -> Iterator[Found]:
     if row is not None and row["share_pct"] >= context.thresholds.copies_pct:
         evidence = {key: row[key] for key in ("time_s", "share_pct")}
         can_change = context.case["vae_memory_format"] == "contiguous"
-        yield Found(NOTE, evidence, alternatives("vae_memory_format: channels_last") if can_change else ())
+        yield Found(NOTE, evidence, [["vae_memory_format: channels_last"]] if can_change else ())
 
 
 def launch_gaps(context: Context) -> Iterator[Found]:
@@ -56,7 +55,7 @@ def launch_gaps(context: Context) -> Iterator[Found]:
     if idle_pct >= context.thresholds.launch_gaps_pct:
         kernels = sum(other["count"] for other in context.kernels if other["stage"] == "Step" and other is not row)
         evidence = {"idle_s": idle_s, "idle_pct": idle_pct, "kernels": float(kernels)}
-        advised = alternatives("compile: repeated_blocks") if should_compile(context) else ()
+        advised = [["compile: repeated_blocks"]] if should_compile(context) else ()
         yield Found(BOTTLENECK, evidence, advised)
 
 

@@ -27,7 +27,7 @@ def out_of_memory(context: Context) -> Iterator[Found]:
     should_fit = fits(context, estimated_peak_bytes(context.as_case))
     options = [] if should_fit is not False else that_fit(context)
     said |= {"should_fit": should_fit, "options": options}
-    yield Found(WARNING, evidence, tuple(option.settings for option in options), said)
+    yield Found(WARNING, evidence, [option.settings for option in options], said)
 
 
 def _is_of_the_host(context: Context) -> bool:
@@ -47,8 +47,8 @@ def vram_margin(context: Context) -> Iterator[Found]:
     full_pct = 100 * (peak_bytes + (outside_bytes or 0)) / total_bytes
     if full_pct >= context.thresholds.full_gpu_memory_pct:
         options = that_fit(context)
-        advised = tuple(option.settings for option in options)
-        yield Found(WARNING, evidence, advised, {"full_pct": full_pct, "options": options})
+        said = {"full_pct": full_pct, "options": options}
+        yield Found(WARNING, evidence, [option.settings for option in options], said)
 
 
 def _outside_torch_bytes(context: Context) -> float | None:

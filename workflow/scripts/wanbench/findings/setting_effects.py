@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wanbench.cases.checks import NEEDS
-from wanbench.findings.advice import alternatives
 from wanbench.findings.basis import NOTE, Context, Found
 from wanbench.registry.settings import SETTINGS
 
@@ -46,7 +45,7 @@ def parallel_efficiency(context: Context) -> Iterator[Found]:
 def no_effect(context: Context) -> Iterator[Found]:
     evidence = context.numbers("passes_reused", "passes")
     if context.case["cache"] != "none" and evidence.get("passes_reused") == 0 and evidence.get("passes"):
-        yield Found(NOTE, evidence, alternatives("cache: none"))
+        yield Found(NOTE, evidence, [["cache: none"]])
 
 
 def _is_faster(context: Context, pair: _Pair) -> bool:
@@ -64,7 +63,7 @@ def faster_setting(context: Context) -> Iterator[Found]:
         setting, change_bytes = f"{pair['key']}: {pair['other_value']}", pair["memory_change_bytes"]
         evidence = {"speed_ratio": pair["generation_ratio"]}
         evidence |= {} if change_bytes is None else {"gpu_mem_change_bytes": change_bytes}
-        yield Found(NOTE, evidence, alternatives(setting), {**pair, "setting": setting})
+        yield Found(NOTE, evidence, [[setting]], {**pair, "setting": setting})
 
 
 RULES = (parallel_efficiency, no_effect, faster_setting)

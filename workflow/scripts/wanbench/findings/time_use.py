@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from wanbench.analysis.breakdown import Row
-from wanbench.analysis.comparable import is_cache_at_random
 from wanbench.analysis.mfu import mfu_pct, peak_of
 from wanbench.estimate.memory import estimated_peak_bytes
-from wanbench.findings.advice import Option, alternatives, fits, option, without_offload
-from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found, total_of
+from wanbench.findings.advice import Option, fits, option, without_offload
+from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found
 from wanbench.findings.setting_effects import advisable, should_compile
 from wanbench.registry import stages as stage_names
 
@@ -43,7 +42,7 @@ def scaled(
     if more <= 0 or step_s is None or context.case["status"] != stage_names.OK:
         return BOTTLENECK, {}
     # How often a cache serves random weights says nothing of more steps.
-    if is_cache_at_random(context.case):
+    if context.case["cache"] != "none" and context.case["weights"] == "random":
         return NOTE, {}
     added = generations * more
     share_pct = 100 * (part_s + added * step_part_s) / (whole_s + added * step_s)
@@ -56,7 +55,7 @@ def transfers_of(context: Context) -> dict[str, float]:
     stages = [stage for stage in context.stages if stage["generation"] is not None and stage["measured"]]
     stages = [stage for stage in stages if stage["stage"] != stage_names.COMPILATION]
     count = len({stage["generation"] for stage in stages}) or 1
-    figures = {key: total_of(stage[key] for stage in stages) / count for key in _TRANSFERS}
+    figures = {key: sum(stage[key] or 0.0 for stage in stages) / count for key in _TRANSFERS}
     figures |= context.numbers("offload_all_s")
     transfer_s = figures["loading_s"] + figures["offloading_s"] + figures.get("offload_all_s", 0.0)
     generation_s = sum(stage["time_s"] for stage in stages) / count
@@ -77,7 +76,7 @@ def typical_transfer_s(context: Context) -> float:
     for inference in context.typical_rows:
         loading = context.row(stage_names.step_loading(stage_names.step_index(inference.stage) or 0))
         rows = [row for row in (inference, loading) if row is not None]
-        parts.append(total_of(value for row in rows for value in (row.loading_s, row.offloading_s)))
+        parts.append(sum((row.loading_s or 0.0) + (row.offloading_s or 0.0) for row in rows))
     return context.typical(parts) if parts else 0.0
 
 
@@ -89,7 +88,7 @@ def transfer_bound(context: Context) -> Iterator[Found]:
     severity, official = scaled(context, transfer_s, evidence["generation_s"], limit_pct, step_part_s=step_s)
     resident = without_offload(context)
     streamed = None if resident.advised else _streamed(context)
-    advised = (streamed.settings,) if streamed else resident.advised
+    advised = [streamed.settings] if streamed else resident.advised
     yield Found(severity, evidence | official, advised, {"resident": resident, "streamed": streamed})
 
 
@@ -138,7 +137,7 @@ def _idlest(context: Context) -> list[Row]:
 def kernel_bound(context: Context) -> Iterator[Found]:
     evidence = _of_busy_steps(context)
     if evidence and evidence["tensor_activity_pct"] < context.thresholds.compute_bound_tensor_pct:
-        advised = alternatives(_COMPILE if should_compile(context) else "attention")
+        advised = [[_COMPILE if should_compile(context) else "attention"]]
         yield Found(BOTTLENECK, evidence, advised)
 
 
@@ -148,7 +147,7 @@ def compute_bound(context: Context) -> Iterator[Found]:
         ways = [_COMPILE] if should_compile(context) else []
         # No cache goes with several GPUs, on which the rule is silent.
         ways += ["attention", *(["cache: first_block"] if context.case["cache"] == "none" else [])]
-        yield Found(NOTE, evidence, alternatives(*ways))
+        yield Found(NOTE, evidence, [[way] for way in ways])
 
 
 def _of_busy_steps(context: Context) -> dict[str, float]:
@@ -176,8 +175,8 @@ def dominant_stage(context: Context) -> Iterator[Found]:
         if whole_s is None or (stage == stage_names.MODEL_INITIALIZATION and context.made_at_random):
             continue
         # Weights that are transferred inside the stage are another rule's (transfer_bound).
-        transfer_s = total_of(part[key] for part in parts for key in ("loading_s", "offloading_s"))
-        time_s = total_of(part["time_s"] for part in parts) - transfer_s
+        transfer_s = sum((part["loading_s"] or 0.0) + (part["offloading_s"] or 0.0) for part in parts)
+        time_s = sum(part["time_s"] for part in parts) - transfer_s
         share_pct = 100 * time_s / whole_s
         if share_pct < limit_pct:
             continue
@@ -187,7 +186,7 @@ def dominant_stage(context: Context) -> Iterator[Found]:
         said = {"stage": stage, "generations": len({part["generation"] for part in parts})}
         said |= {"settings": settings, "untiled_bytes": untiled_bytes}
         evidence = {"time_s": time_s, "share_pct": share_pct} | official
-        yield Found(severity, evidence, alternatives(*settings), said)
+        yield Found(severity, evidence, [[setting] for setting in settings], said)
 
 
 def _decoding_settings(context: Context) -> tuple[list[str], int | None]:
