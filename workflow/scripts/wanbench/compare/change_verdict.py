@@ -14,7 +14,7 @@ from wanbench.analysis.numbers import NOT_MEASURED
 from wanbench.analysis.tables import records
 from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, in_all, match, other_video
 from wanbench.compare.sides import WORDS, SideCase, side_of
-from wanbench.compare.video_change import VideoChange, Videos, video_changes
+from wanbench.compare.video_change import Videos, video_changes
 from wanbench.registry.metrics import COMPARISON_COLUMNS
 from wanbench.registry.policies import MEASURE, MEASURES, ON_CPU_TIMES, POLICIES, STAGE, MetricPolicy, policy_of
 from wanbench.trace.verdict import Limits
@@ -87,7 +87,7 @@ class Comparison:
         rows: one row a measure or a stage of a pair of cases, as docs/tables.md has it. The spread is three standard
             errors of the difference of the medians.
         excluded: traces that could not be used, with the reason.
-        videos: cases that made another video, of the same settings.
+        videos: cases that made another video, of the same settings, as `video_changes` has them.
     """
 
     baseline: str
@@ -96,7 +96,7 @@ class Comparison:
     only_old: tuple[str, ...]
     only_new: tuple[str, ...]
     excluded: tuple[str, ...]
-    videos: tuple[VideoChange, ...] = ()
+    videos: Sequence[Mapping[str, Any]] = ()
 
 
 def compared_runs(
@@ -237,5 +237,5 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         ],
         "rows": records(rows),
         **{key: list(getattr(comparison, key)) for key in ("only_old", "only_new", "excluded")},
-        "videos": [asdict(change) for change in comparison.videos],
+        "videos": list(comparison.videos),
     }

@@ -23,6 +23,15 @@ _LEAST_PCT = 0.05
 # Names of templates are long; the table of all of them has the rest.
 _MOST_CHARACTERS = 90
 _LABELS = KERNEL_CLASSES | {"gaps": "no kernel"}
+_KERNEL_COLUMNS = {
+    "Step (s)": ("Step", "time_s", 3, 1),
+    "Step (%)": ("Step", "share_pct", 1, 1),
+    "TFLOP/s": ("Step", "flops_per_s", 0, 1e-12),
+    "At the rate (s)": ("Step", "at_rate_s", 3, 1),
+    "To gain (%)": ("Step", "to_gain_pct", 1, 1),
+    "Decoding (s)": (VAE_DECODING, "time_s", 3, 1),
+    "Decoding (%)": (VAE_DECODING, "share_pct", 1, 1),
+}
 
 
 def case_view(
@@ -74,29 +83,20 @@ def _stage_table(rows: Sequence[Row], case: CaseRow) -> str:
 
 def kernel_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """The table of a case's rows of the kernels table; empty without any."""
-    of_class: dict[str, dict[str, Mapping[str, Any]]] = {key: {} for key in _LABELS}
-    for row in rows:
-        of_class[row["class"]][row["stage"]] = row
+    figures = {(row["class"], row["stage"], key): value for row in rows for key, value in row.items()}
+    # What is faster than the rate has nothing to gain.
+    figures |= {key: max(0.0, value) for key, value in figures.items() if key[2] == "to_gain_pct" and value is not None}
+    seen = {row["class"] for row in rows if row["share_pct"] >= _LEAST_PCT}
     cells = [
-        {"Kernels": _LABELS[key]} | _step(stages.get("Step", {})) | _decoding(stages.get(VAE_DECODING, {}))
-        for key, stages in of_class.items()
-        if any(row["share_pct"] >= _LEAST_PCT for row in stages.values())
+        {"Kernels": label}
+        | {
+            name: fixed(figures.get((key, stage, figure)), decimals, scale)
+            for name, (stage, figure, decimals, scale) in _KERNEL_COLUMNS.items()
+        }
+        for key, label in _LABELS.items()
+        if key in seen
     ]
     return compact_table(without_empty(cells), ("Kernels",)) if cells else ""
-
-
-def _step(row: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        "Step (s)": fixed(row.get("time_s"), 3),
-        "Step (%)": fixed(row.get("share_pct"), 1),
-        "TFLOP/s": fixed(row.get("flops_per_s"), 0, 1e-12),
-        "At the rate (s)": fixed(row.get("at_rate_s"), 3),
-        "To gain (%)": fixed(gain if (gain := row.get("to_gain_pct")) is None else max(0.0, gain), 1),
-    }
-
-
-def _decoding(row: Mapping[str, Any]) -> dict[str, str]:
-    return {"Decoding (s)": fixed(row.get("time_s"), 3), "Decoding (%)": fixed(row.get("share_pct"), 1)}
 
 
 def longest_kernels(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -23,14 +23,14 @@ _LOSSY = ("no", "not stated", "yes")
 _TEXT_COLUMNS = ("Settings", "To make", "Published on", "Software", "Source")
 
 
-def read_published(file: Path = FILE) -> pd.DataFrame:
+def read_published() -> pd.DataFrame:
     """Published figures of one generation each, in the order of the file; NA is what a source does not have.
 
     `kind` is the software's: eager or compiled as diffusers can be, or Wan's official code; `lossy` is whether its
     video is another than bf16 and dense attention make. `peak_gb` is of one GPU; `note` is what the figures are of, as
     the source has it, and may be empty.
     """
-    published = pd.read_csv(file)
+    published = pd.read_csv(FILE)
     return published.assign(task=published["task"].str.lower(), note=published["note"].fillna(""))
 
 
