@@ -17,7 +17,7 @@ from wanbench.registry.stages import OK
 from wanbench.report.case_view import case_view
 from wanbench.report.cells import without_empty
 from wanbench.report.grid_outcome import cases_by_outcome
-from wanbench.report.published import published_table
+from wanbench.report.published import published_pairs
 from wanbench.report.render import macros_of, rendered
 
 
@@ -49,7 +49,7 @@ def view_of(
         "prices": prices,
         # Rows by workload.
         "settings": [rows.to_dict("records") for _, rows in settings.groupby(list(WORKLOAD), dropna=False, sort=False)],
-        "published": published_table(settings, published, alike_pct),
+        "published": published_pairs(settings, published),
         "cases": [case_view(row, *(rows.get(row["case"], []) for rows in of_cases)) for row in records(cases)],
         "begun": begun.min(),
         "ended": ended.max(),
