@@ -81,13 +81,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that the comparison tells.
+    """Everything that the comparison tells: `rows` as docs/tables.md has them, `videos` as `video_changes` does.
 
-    Attributes:
-        rows: one row a measure or a stage of a pair of cases, as docs/tables.md has it. The spread is three standard
-            errors of the difference of the medians.
-        excluded: traces that could not be used, with the reason.
-        videos: cases that made another video, of the same settings, as `video_changes` has them.
+    `excluded` are traces that could not be used, with the reason.
     """
 
     baseline: str
@@ -169,7 +165,6 @@ def _rows(pair: Pair) -> Iterator[dict[str, Any]]:
 
 
 def verdict_of(policy: MetricPolicy, pair: Pair, old: float, new: float, spread: float) -> str:
-    """The verdict on one measure or stage of two cases."""
     if pair.withheld:
         return pair.withheld
     if not policy.judged:

@@ -70,15 +70,13 @@ Figures = Mapping[tuple[str, str], tuple[float, float | None]]
 
 @dataclass(frozen=True)
 class SideCase:
-    """A case of the baseline, or of this run.
+    """A case of the baseline, or of this run; None for what is not known or recorded.
 
     Attributes:
-        output_finite: None where it is not known.
         doubt: why its figures give no verdict; empty where they do.
         cold_only: its figures are those of its first, cold generation.
         busy_pct: share of the machine's CPU that other processes had; None where that is not too much.
         settings: those that decide a run.
-        variables: None where they are not recorded.
     """
 
     case: str

@@ -20,11 +20,9 @@ _COMPILES_WITH = NEEDS["compile"]["offload"]
 
 @dataclass(frozen=True)
 class Option:
-    """Settings that a case could have instead of its own, as a grid file has them.
+    """Settings that a case could have instead of its own, as a grid file has them, with the memory estimated for them.
 
-    Attributes:
-        peak_bytes: estimated GPU memory with them.
-        host_bytes: the most that they put into the host's memory; None where they put nothing there.
+    `host_bytes` is the most that they put into the host's memory; None where they put nothing there.
     """
 
     settings: list[str]

@@ -38,7 +38,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Context:
-    """What a rule may look at: a case's row of the cases table, and its rows of the tables of those names.
+    """What a rule may look at: a case's row of the cases table, and its rows of the other tables.
 
     `rows` are its stages as the report lists them. What was not measured is None. `thresholds` are the numbers of
     config/thresholds.yaml, by its keys.

@@ -40,12 +40,7 @@ def case_view(
     findings: Sequence[Mapping[str, Any]],
     kernels: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """What the template of a case shows; texts are Markdown.
-
-    Args:
-        case: its row of the cases table.
-        stages, findings, kernels: its rows of these tables.
-    """
+    """What the template of a case shows, from its rows of these tables; texts are Markdown."""
     settings = {key: case[key] for key in registry.keys(registry.METHOD)}
     return {
         "row": case,

@@ -43,11 +43,7 @@ def without_equal(rows: Sequence[Mapping[str, str]], *columns: str) -> list[dict
 
 
 def spread_of(way: Mapping[str, Any], alike_pct: float) -> float:
-    """Half the range of the times of equal cases, as a share of their median; of one case, what equal ones differ by.
-
-    Args:
-        way: a row of the settings table.
-    """
+    """Half the range of the times of equal cases, as a share of their median; of one, what equal ones differ by."""
     if way["n"] < 2:
         return alike_pct / 100
     return float((way["time_max_s"] - way["time_min_s"]) / 2 / way["time_s"])
