@@ -92,13 +92,10 @@ def excluded_table(excluded: Iterable[Excluded]) -> pd.DataFrame:
 
 def with_fidelity(cases: pd.DataFrame, fidelity: pd.DataFrame) -> pd.DataFrame:
     """The cases table with what is known of each video beside its baseline's."""
-    found = cases[["case"]].merge(fidelity, on="case", how="left").set_index(cases.index)
     # Of another video of that name, as where a table was kept, nothing is told.
-    found = found[(found["frames_sha256"] == cases["frames_sha256"]).fillna(False)]
-    return cases.assign(
-        **{key: found[key].reindex(cases.index) for key in FIDELITY_COLUMNS if key != "case"}
-        | {"frames_sha256": cases["frames_sha256"]}
-    )
+    same = ["case", "frames_sha256"]
+    found = cases[same].merge(fidelity.dropna(subset=same), on=same, how="left").set_index(cases.index)
+    return cases.assign(**{key: found[key] for key in FIDELITY_COLUMNS if key not in same})
 
 
 def read_table(csv: Path, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -156,12 +153,8 @@ def _case_row(trace: Trace) -> dict[str, Any]:
     telemetry, throttled_pct = environment.get("gpu_telemetry") or {}, quality.get("throttled_pct")
     change, stages = quality["step_time_change"] or {}, trace.stages
     placement = {detail.name: detail.time_s for detail in reversed(trace.details)}
-    groups = {
-        "gpu": (environment.get("gpu") or {}) | telemetry | (telemetry.get("state") or {}),
-        "gpu_telemetry": telemetry,
-        "error": error,
-        "step_change": change,
-    }
+    groups = {"gpu_telemetry": telemetry, "error": error, "step_change": change}
+    groups["gpu"] = (environment.get("gpu") or {}) | telemetry | (telemetry.get("state") or {})
     found = {f"{group}_{key}": value for group, values in groups.items() for key, value in values.items()}
     found |= telemetry | ran | environment | quality
     found |= {f"{reason}_pct": share for reason, share in (throttled_pct or {}).items()}
