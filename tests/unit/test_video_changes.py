@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from example_cases import full_case
+from measured_cases import render
 from reports import made, made_tables
 from traces import GPU
 from wanbench.compare.change_verdict import as_json, compare
@@ -18,7 +19,6 @@ from wanbench.compare.match import differences
 from wanbench.compare.sides import side_of
 from wanbench.compare.video_change import Videos, frames_beside, video_changes
 from wanbench.measure.kept_frames import keep_frames
-from wanbench.report.render import comparison_markdown as render
 from wanbench.report.render import rendered
 from wanbench.trace.reader import Trace
 

@@ -11,8 +11,7 @@ from jinja2.environment import TemplateModule
 
 from wanbench.analysis.numbers import FILTERS, escaped_but_code, gb, plain, some, with_unit
 from wanbench.analysis.tables import guidance_text
-from wanbench.compare.change_verdict import Comparison, as_json
-from wanbench.compare.match import in_all
+from wanbench.compare.sides import WORDS
 from wanbench.models.facts import MODELS
 from wanbench.registry.metrics import shown_in
 from wanbench.registry.policies import ON_CPU_TIMES
@@ -46,6 +45,7 @@ ENVIRONMENT = Environment(
 ENVIRONMENT.filters |= FILTERS | {
     "code": escaped_but_code,
     "compact": compact_table,
+    "difference": lambda found: WORDS.difference(**found),
     "guidance": lambda scales: guidance_text(scales, is_on=True),
     # Without its unit.
     "gb_of": gb,
@@ -61,19 +61,12 @@ ENVIRONMENT.filters |= FILTERS | {
     "without_equal": without_equal,
 }
 ENVIRONMENT.tests["known"] = lambda value: not pd.isna(value)
-ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": MODELS}
+ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": MODELS, "on_cpu_times": ON_CPU_TIMES}
 
 
 def to_markdown(view: Mapping[str, Any]) -> str:
     """The report (what `wanbench.report.view.view_of` gives) in the form of the reference report."""
     return rendered("report.md.j2", view=view)
-
-
-def comparison_markdown(comparison: Comparison) -> str:
-    """The comparison: what got worse first, then the cases, what changed, and the rules."""
-    common = in_all([case.differences for case in comparison.cases])
-    others = {"compared": comparison.cases, "common": common, "on_cpu_times": ON_CPU_TIMES}
-    return rendered("comparison.md.j2", **as_json(comparison), **others)
 
 
 def rendered(template: str, **values: Any) -> str:
