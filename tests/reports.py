@@ -22,7 +22,7 @@ from wanbench.cases.yaml_file import read_yaml
 from wanbench.findings.rules import findings_table
 from wanbench.measure.outcome import Outcome
 from wanbench.report.published import read_published
-from wanbench.report.render import to_markdown
+from wanbench.report.render import rendered
 from wanbench.report.view import view_of
 from wanbench.trace.reader import Trace, read_trace
 
@@ -117,7 +117,7 @@ def table_rows(trace: Trace) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def report(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> str:
-    return to_markdown(view(*traces, excluded=excluded, prices=prices))
+    return rendered("report.md.j2", view=view(*traces, excluded=excluded, prices=prices))
 
 
 def view(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from wanbench.plots.time_memory import time_memory
 from wanbench.report.grid_outcome import errors_of
 from wanbench.report.page import to_page
 from wanbench.report.published import read_published
-from wanbench.report.render import to_markdown
+from wanbench.report.render import rendered
 from wanbench.report.view import view_of
 from wanbench.trace import reader
 from wanbench.trace.writer import write_trace
@@ -99,7 +99,7 @@ def everything_of(file: Path) -> dict[str, str]:
     said = view_of(tables, THRESHOLDS, NO_PRICES, read_published())
     for name, table in tables.items():
         write_table(table, folder / f"{name}.csv", folder / f"{name}.parquet")
-    (folder / "report.md").write_text(to_markdown(said), "utf-8")
+    (folder / "report.md").write_text(rendered("report.md.j2", view=said), "utf-8")
     (folder / "report.html").write_text(to_page(said, {}), "utf-8")
     (folder / "terminal").write_text("\n".join(errors_of(cases, tables["excluded"], "grid.yaml")), "utf-8")
     stages_of = records_by_case(stages)
@@ -183,7 +183,7 @@ def test_a_file_of_any_name_among_the_traces_is_named_and_breaks_nothing(tmp_pat
     assert excluded["case"].tolist() == [r"\udcff\x1b[31m <b>"]
     tables = {"cases": cases_table([]), "stages": stages_table([]), "excluded": excluded, "kernels": kernels_table([])}
     tables |= {"settings": settings_table(cases_table([]), NO_PRICES, 2.5, 2), "findings": table_of_findings()}
-    text = to_markdown(view_of(tables, THRESHOLDS, NO_PRICES, read_published()))
+    text = rendered("report.md.j2", view=view_of(tables, THRESHOLDS, NO_PRICES, read_published()))
     assert "&lt;b&gt;" in text
     assert not ACTIVE.search(text)
 

@@ -13,7 +13,7 @@ from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import write_table
 from wanbench.findings.rules import findings_table
 from wanbench.report.published import read_published
-from wanbench.report.render import to_markdown
+from wanbench.report.render import rendered
 from wanbench.report.view import view_of
 from wanbench.trace.writer import write_atomically
 
@@ -26,4 +26,4 @@ tables["settings"] = settings_table(tables["cases"], prices, *alike_pct)
 for name, csv, parquet in zip(("findings", "settings"), snakemake.output.csv, snakemake.output.parquet):
     write_table(tables[name], Path(csv), Path(parquet))
 view = view_of(tables, thresholds, prices, read_published())
-write_atomically(Path(snakemake.output.report), to_markdown(view))
+write_atomically(Path(snakemake.output.report), rendered("report.md.j2", view=view))

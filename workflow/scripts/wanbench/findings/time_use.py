@@ -18,7 +18,7 @@ _STAGES = (stage_names.MODEL_INITIALIZATION, stage_names.COMPILATION, stage_name
 _TRANSFERS = ("loading_s", "offloading_s", "loaded_bytes", "offloaded_bytes")
 
 
-def scaled(
+def _scaled(
     context: Context,
     part_s: float,
     whole_s: float,
@@ -50,7 +50,7 @@ def scaled(
     return BOTTLENECK if fires else NOTE, {"official_steps_share_pct": share_pct}
 
 
-def transfers_of(context: Context) -> dict[str, float]:
+def _transfers_of(context: Context) -> dict[str, float]:
     """Weight transfers of a measured run in figures, excluding compilation, and their share of its time."""
     stages = [stage for stage in context.stages if stage["generation"] is not None and stage["measured"]]
     stages = [stage for stage in stages if stage["stage"] != stage_names.COMPILATION]
@@ -63,14 +63,14 @@ def transfers_of(context: Context) -> dict[str, float]:
     return {"share_pct": share_pct, "transfer_s": transfer_s, "generation_s": generation_s} | figures
 
 
-def is_transferring(context: Context) -> bool:
+def _is_transferring(context: Context) -> bool:
     """Whether transfers take a share that counts. On the CPU there is no second device, and they are bookkeeping."""
-    share_pct = transfers_of(context)["share_pct"]
+    share_pct = _transfers_of(context)["share_pct"]
     on_gpu = context.case["status"] == stage_names.OK and context.case["device"] == "cuda"
     return bool(on_gpu and share_pct and share_pct >= context.thresholds.transfer_bound_pct)
 
 
-def typical_transfer_s(context: Context) -> float:
+def _typical_transfer_s(context: Context) -> float:
     """Seconds of a typical step in which weights are transferred."""
     parts = []
     for inference in context.typical_rows:
@@ -81,11 +81,11 @@ def typical_transfer_s(context: Context) -> float:
 
 
 def transfer_bound(context: Context) -> Iterator[Found]:
-    if not is_transferring(context):
+    if not _is_transferring(context):
         return
-    evidence, limit_pct = transfers_of(context), context.thresholds.transfer_bound_pct
-    transfer_s, step_s = evidence["transfer_s"], typical_transfer_s(context)
-    severity, official = scaled(context, transfer_s, evidence["generation_s"], limit_pct, step_part_s=step_s)
+    evidence, limit_pct = _transfers_of(context), context.thresholds.transfer_bound_pct
+    transfer_s, step_s = evidence["transfer_s"], _typical_transfer_s(context)
+    severity, official = _scaled(context, transfer_s, evidence["generation_s"], limit_pct, step_part_s=step_s)
     resident = without_offload(context)
     streamed = None if resident.advised else _streamed(context)
     advised = [streamed.settings] if streamed else resident.advised
@@ -102,7 +102,7 @@ def _streamed(context: Context) -> Option | None:
 def low_sm_activity(context: Context) -> Iterator[Found]:
     total, whole_s, made = context.row(stage_names.TOTAL_EXECUTION), context.executed_s, context.made_at_random
     # What waits for weights has a finding that says so (transfer_bound).
-    if whole_s is None or is_transferring(context):
+    if whole_s is None or _is_transferring(context):
         return
     if any(row is not None and row.sm_activity_pct is None for row in (total, made)):
         return
@@ -112,7 +112,7 @@ def low_sm_activity(context: Context) -> Iterator[Found]:
         return
     step_pct, generations = context.denoising_mean("sm_activity_pct"), int(context.case["generations"])
     step_s = (step_pct or 0) / 100 * context.typical([row.time_s for row in context.typical_rows] or [0.0])
-    severity, official = scaled(
+    severity, official = _scaled(
         context, busy_s, whole_s, limit_pct, generations=generations, step_part_s=step_s, low=True
     )
     idlest = _idlest(context)
@@ -180,7 +180,7 @@ def dominant_stage(context: Context) -> Iterator[Found]:
         share_pct = 100 * time_s / whole_s
         if share_pct < limit_pct:
             continue
-        severity, official = scaled(context, time_s, whole_s, limit_pct, generations=int(context.case["generations"]))
+        severity, official = _scaled(context, time_s, whole_s, limit_pct, generations=int(context.case["generations"]))
         settings, untiled_bytes = _decoding_settings(context) if stage == stage_names.VAE_DECODING else ([], None)
         # The stage table has the time of one generation.
         said = {"stage": stage, "generations": len({part["generation"] for part in parts})}

@@ -1,7 +1,6 @@
 """Texts of a report: templates, which hold all words, and the figures that they show."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,11 +61,6 @@ ENVIRONMENT.filters |= FILTERS | {
 }
 ENVIRONMENT.tests["known"] = lambda value: not pd.isna(value)
 ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": MODELS, "on_cpu_times": ON_CPU_TIMES}
-
-
-def to_markdown(view: Mapping[str, Any]) -> str:
-    """The report (what `wanbench.report.view.view_of` gives) in the form of the reference report."""
-    return rendered("report.md.j2", view=view)
 
 
 def rendered(template: str, **values: Any) -> str:
