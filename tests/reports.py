@@ -21,7 +21,6 @@ from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.findings.rules import findings_table
 from wanbench.measure.outcome import Outcome
-from wanbench.report.published import read_published
 from wanbench.report.render import rendered
 from wanbench.report.view import view_of
 from wanbench.trace.reader import Trace, read_trace
@@ -125,7 +124,7 @@ def view(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_
     made = made_tables(*traces)
     tables = {"cases": made.cases, "stages": made.stages, "excluded": excluded_table(excluded)}
     tables |= {"settings": settings_of(*traces, prices=prices), "findings": table_of_findings(*traces)}
-    return view_of(tables | {"kernels": kernels_table([])}, THRESHOLDS, prices, read_published())
+    return view_of(tables | {"kernels": kernels_table([])}, THRESHOLDS, prices)
 
 
 def settings_of(*traces: Trace, prices: Prices = NO_PRICES) -> pd.DataFrame:

@@ -21,7 +21,6 @@ from wanbench.analysis.tables import excluded_table, read_table, with_fidelity, 
 from wanbench.measure.kept_frames import keep_frames
 from wanbench.registry.metrics import FIDELITY_COLUMNS
 from wanbench.report.cells import percent
-from wanbench.report.published import read_published
 from wanbench.report.render import rendered
 from wanbench.report.view import view_of
 from wanbench.trace.reader import Trace
@@ -234,7 +233,7 @@ def told(traces: list[Trace], folder: Path) -> tuple[dict[str, str], list[dict[s
     settings = settings_table(cases, Prices(), 1, 1)
     shown = {"cases": cases, "stages": tables_.stages, "excluded": excluded_table([]), "settings": settings}
     shown |= {"findings": table_of_findings(), "kernels": kernels_table([])}
-    markdown = rendered("report.md.j2", view=view_of(shown, THRESHOLDS, Prices(), read_published()))
+    markdown = rendered("report.md.j2", view=view_of(shown, THRESHOLDS, Prices()))
     ((answer,),) = tables(markdown, "To make")
     return answer, tables(markdown, "Settings")[0], markdown
 

@@ -41,7 +41,6 @@ from wanbench.plots.pictures import draw_case
 from wanbench.plots.time_memory import time_memory
 from wanbench.report.grid_outcome import errors_of
 from wanbench.report.page import to_page
-from wanbench.report.published import read_published
 from wanbench.report.render import rendered
 from wanbench.report.view import view_of
 from wanbench.trace import reader
@@ -96,7 +95,7 @@ def everything_of(file: Path) -> dict[str, str]:
     settings = settings_table(cases, NO_PRICES, 2.5, 2)
     tables = {"cases": cases, "stages": stages, "details": details_table(traces), "excluded": excluded_table(excluded)}
     tables |= {"findings": findings_table(cases, stages, THRESHOLDS, kernels), "settings": settings, "kernels": kernels}
-    said = view_of(tables, THRESHOLDS, NO_PRICES, read_published())
+    said = view_of(tables, THRESHOLDS, NO_PRICES)
     for name, table in tables.items():
         write_table(table, folder / f"{name}.csv", folder / f"{name}.parquet")
     (folder / "report.md").write_text(rendered("report.md.j2", view=said), "utf-8")
@@ -183,7 +182,7 @@ def test_a_file_of_any_name_among_the_traces_is_named_and_breaks_nothing(tmp_pat
     assert excluded["case"].tolist() == [r"\udcff\x1b[31m <b>"]
     tables = {"cases": cases_table([]), "stages": stages_table([]), "excluded": excluded, "kernels": kernels_table([])}
     tables |= {"settings": settings_table(cases_table([]), NO_PRICES, 2.5, 2), "findings": table_of_findings()}
-    text = rendered("report.md.j2", view=view_of(tables, THRESHOLDS, NO_PRICES, read_published()))
+    text = rendered("report.md.j2", view=view_of(tables, THRESHOLDS, NO_PRICES))
     assert "&lt;b&gt;" in text
     assert not ACTIVE.search(text)
 

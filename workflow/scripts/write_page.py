@@ -13,14 +13,13 @@ from wanbench.analysis.settings_table import Prices
 from wanbench.analysis.tables import records_by_case
 from wanbench.plots.pictures import draw
 from wanbench.report.page import to_page
-from wanbench.report.published import read_published
 from wanbench.report.view import view_of
 from wanbench.trace.writer import write_atomically
 
 names = ("cases", "stages", "settings", "kernels", "excluded", "findings", "longest_kernels")
 tables = {name: pd.read_parquet(snakemake.input[name]) for name in names}
 thresholds, prices = SimpleNamespace(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
-view = view_of(tables, thresholds, prices, read_published())
+view = view_of(tables, thresholds, prices)
 traces = [Path(file) for file in snakemake.input.traces]
 drawn = (tables[name] for name in ("cases", "stages", "settings", "kernels"))
 pictures = draw(*drawn, traces, Path(snakemake.output.cases).parent, snakemake.threads)

@@ -12,7 +12,6 @@ import pandas as pd
 from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import write_table
 from wanbench.findings.rules import findings_table
-from wanbench.report.published import read_published
 from wanbench.report.render import rendered
 from wanbench.report.view import view_of
 from wanbench.trace.writer import write_atomically
@@ -25,5 +24,5 @@ tables["findings"] = findings_table(tables["cases"], tables["stages"], threshold
 tables["settings"] = settings_table(tables["cases"], prices, *alike_pct)
 for name, csv, parquet in zip(("findings", "settings"), snakemake.output.csv, snakemake.output.parquet):
     write_table(tables[name], Path(csv), Path(parquet))
-view = view_of(tables, thresholds, prices, read_published())
+view = view_of(tables, thresholds, prices)
 write_atomically(Path(snakemake.output.report), rendered("report.md.j2", view=view))

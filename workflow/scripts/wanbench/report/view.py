@@ -17,19 +17,16 @@ from wanbench.registry.stages import OK
 from wanbench.report.case_view import case_view
 from wanbench.report.cells import without_empty
 from wanbench.report.grid_outcome import cases_by_outcome
-from wanbench.report.published import published_pairs
+from wanbench.report.published import published_pairs, read_published
 from wanbench.report.render import macros_of, rendered
 
 
-def view_of(
-    tables: Mapping[str, pd.DataFrame], thresholds: SimpleNamespace, prices: Prices, published: pd.DataFrame
-) -> dict[str, Any]:
+def view_of(tables: Mapping[str, pd.DataFrame], thresholds: SimpleNamespace, prices: Prices) -> dict[str, Any]:
     """What the templates show, by name; texts are Markdown, empty where there is nothing to tell.
 
     Args:
         tables: by name, as docs/tables.md has them: cases, stages, excluded, settings, findings and kernels.
         thresholds: those that the findings were made with.
-        published: what `read_published` gives.
     """
     cases, settings, alike_pct = tables["cases"], tables["settings"], thresholds.alike_generation_pct
     of_cases = [records_by_case(tables[name]) for name in ("stages", "findings", "kernels")]
@@ -49,7 +46,7 @@ def view_of(
         "prices": prices,
         # Rows by workload.
         "settings": [rows.to_dict("records") for _, rows in settings.groupby(list(WORKLOAD), dropna=False, sort=False)],
-        "published": published_pairs(settings, published),
+        "published": published_pairs(settings, read_published()),
         "cases": [case_view(row, *(rows.get(row["case"], []) for rows in of_cases)) for row in records(cases)],
         "begun": begun.min(),
         "ended": ended.max(),
