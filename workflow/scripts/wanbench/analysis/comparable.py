@@ -35,10 +35,9 @@ def with_rounding_bounds(cases: pd.DataFrame) -> pd.DataFrame:
     Columns more: `rounding_error_rel`, `rounding_psnr_db` and `rounding_ssim`, as `latent_error_rel`, `psnr_db` and
     `ssim`; empty where no case differs from the baseline in settings that are rounding and none that is lossy.
     """
-    worst = {"latent_error_rel": "max", "psnr_db": "min", "ssim": "min"}
-    names = {"latent_error_rel": "rounding_error_rel", "psnr_db": "rounding_psnr_db", "ssim": "rounding_ssim"}
-    bounds = cases[(cases["difference"] == ROUNDING).fillna(False)].groupby("baseline").agg(worst)
-    return cases.join(bounds.rename(columns=names), on="baseline")
+    bounds = cases[(cases["difference"] == ROUNDING).fillna(False)].groupby("baseline")
+    worst = {"error_rel": ("latent_error_rel", "max"), "psnr_db": ("psnr_db", "min"), "ssim": ("ssim", "min")}
+    return cases.join(bounds.agg(**worst).add_prefix("rounding_"), on="baseline")
 
 
 def comparable(cases: pd.DataFrame) -> pd.DataFrame:
