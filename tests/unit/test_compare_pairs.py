@@ -6,16 +6,14 @@ from typing import Any
 
 import pytest
 
-from measured_cases import case, compare, spread, verdict, verdicts, with_settings
+from measured_cases import case, compare, render, spread, verdict, verdicts, with_settings
 from reports import case_trace, full_case, kept, read_back
 from traces import GPU, records
-from wanbench.compare.change_verdict import regressions
-from wanbench.compare.export import as_json
+from wanbench.compare.change_verdict import as_json, regressions
 from wanbench.compare.match import match
 from wanbench.compare.sides import SideCase, side_of
 from wanbench.measure.outcome import Outcome
 from wanbench.registry.policies import POLICIES
-from wanbench.report.render import comparison_markdown as render
 
 USUAL = {"step_s": (1.0, 0.001), "gpu_mem_allocated_bytes": (2e9, None)}
 

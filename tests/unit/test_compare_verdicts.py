@@ -10,15 +10,23 @@ import pytest
 
 from conftest import ROOT
 from example_cases import tiny_case
-from measured_cases import case, compare, kept_videos, measured_earlier, spread, verdict, verdicts, with_settings
+from measured_cases import (
+    case,
+    compare,
+    kept_videos,
+    measured_earlier,
+    render,
+    spread,
+    verdict,
+    verdicts,
+    with_settings,
+)
 from reports import case_trace, full_case, read_back
 from traces import GPU, HOST, LIMITS, records, trace_of, write
 from wanbench.compare.baseline import baseline_files
-from wanbench.compare.change_verdict import change_of, compared_runs, regressions
-from wanbench.compare.export import as_json
+from wanbench.compare.change_verdict import as_json, change_of, compared_runs, regressions
 from wanbench.compare.sides import SideCase, side_of
 from wanbench.registry.policies import POLICIES
-from wanbench.report.render import comparison_markdown as render
 from wanbench.report.render import rendered
 from wanbench.util.errors import InputError
 

@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
+from reports import table_of_findings
 from wanbench.compare.change_verdict import compare
-from wanbench.findings.findings_table import findings_table
 from wanbench.registry import metrics
 from wanbench.registry.settings import ALWAYS, DERIVED, MODEL, ROWS, SETTINGS
 
 KEPT = sorted((ROOT / "results/reference").glob("*/tables/*.csv"))
 # Made of nothing, a table has its columns and their types all the same.
-TABLES = {"findings": lambda: findings_table({}), "comparison": lambda: compare("", [], []).rows}
+TABLES = {"findings": table_of_findings, "comparison": lambda: compare("", [], []).rows}
 
 
 def rows(table: str) -> list[metrics.Metric]:

@@ -20,19 +20,18 @@ from markdown_it import MarkdownIt
 
 from conftest import ROOT
 from hostile import ACTIVE, CONTROLS, MARKUP, paths_in, refused
-from reports import case_trace, findings, full_case, made_tables, settings_of, view
+from reports import case_trace, full_case, made_tables, settings_of, table_of_findings, view
 from traces import GPU, LIMITS, Outcome, gpu_with, records, trace_of, write
 from wanbench.analysis.collect import collect, not_of_the_grid
 from wanbench.analysis.numbers import plain
 from wanbench.analysis.tables import excluded_table, records_by_case, write_table
-from wanbench.findings.findings_table import findings_table
 from wanbench.plots.bars import stage_times
 from wanbench.plots.picture import save
 from wanbench.plots.pictures import draw_case
 from wanbench.plots.time_memory import time_memory
 from wanbench.report.grid_outcome import errors_of
 from wanbench.report.page import to_page
-from wanbench.report.render import to_markdown
+from wanbench.report.render import rendered
 from wanbench.trace import reader
 from wanbench.trace.writer import write_trace
 from wanbench.util.text import one_line, visible
@@ -81,12 +80,12 @@ def everything_of(file: Path) -> dict[str, str]:
     folder = file.parent / "made"
     folder.mkdir(exist_ok=True)
     (trace,), _ = collect([file], None, LIMITS)
-    tables, settings, found = made_tables(trace), settings_of(trace), findings(trace)
+    tables, settings = made_tables(trace), settings_of(trace)
     written = {"cases": tables.cases, "stages": tables.stages, "details": tables.details, "settings": settings}
-    written |= {"excluded": excluded_table([]), "findings": findings_table(found)}
+    written |= {"excluded": excluded_table([]), "findings": table_of_findings(trace)}
     for name, table in written.items():
         write_table(table, folder / f"{name}.csv", folder / f"{name}.parquet")
-    (folder / "report.md").write_text(to_markdown(view(trace)), "utf-8")
+    (folder / "report.md").write_text(rendered("report.md.j2", view=view(trace)), "utf-8")
     (folder / "report.html").write_text(to_page(view(trace), {}), "utf-8")
     (folder / "terminal").write_text("\n".join(errors_of(tables.cases, written["excluded"], "grid.yaml")), "utf-8")
     ((case,),), (stages,) = records_by_case(tables.cases).values(), records_by_case(tables.stages).values()
@@ -169,7 +168,7 @@ def test_a_file_of_any_name_among_the_traces_is_named_and_breaks_nothing(tmp_pat
     items = not_of_the_grid([name])
     assert excluded_table(items)["case"].tolist() == [r"\udcff\x1b[31m <b>"]
     write_table(excluded_table(items), tmp_path / "t.csv", tmp_path / "t.parquet")
-    text = to_markdown(view(excluded=items))
+    text = rendered("report.md.j2", view=view(excluded=items))
     assert "&lt;b&gt;" in text
     assert not ACTIVE.search(text)
 

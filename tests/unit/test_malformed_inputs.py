@@ -18,6 +18,7 @@ from PIL import Image
 from checkpoints import write_hollow_checkpoint, write_safetensors
 from conftest import ROOT
 from hostile import ACTIVE, paths_in
+from measured_cases import render
 from reports import report
 from traces import LIMITS, read_content
 from wanbench.analysis.collect import collect
@@ -25,7 +26,6 @@ from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.compare.change_verdict import compare
 from wanbench.compare.sides import side_of
-from wanbench.report.render import comparison_markdown as render
 from wanbench.trace.writer import write_trace
 from wanbench.util.errors import InputError
 from wanbench.util.text import visible

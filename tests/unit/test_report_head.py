@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from example_cases import tiny_case
-from reports import case_trace, findings, full_case, kept_traces, made, made_tables, report, settings_of, tables
+from reports import (
+    case_trace,
+    full_case,
+    kept_traces,
+    made,
+    made_tables,
+    report,
+    settings_of,
+    table_of_findings,
+    tables,
+)
 from wanbench.analysis.answer import answers_of
 from wanbench.analysis.settings_table import Prices
 from wanbench.measure.outcome import Outcome
@@ -150,7 +160,7 @@ def test_a_median_of_a_single_step_is_marked_in_its_case(tmp_path: Path) -> None
 
 def test_cases_are_counted_and_doubtful_ones_are_named_at_the_head_and_at_the_end_of_a_run(tmp_path: Path) -> None:
     def in_words(*traces: Trace) -> str:
-        outcome = cases_by_outcome(made_tables(*traces).cases, findings(*traces))
+        outcome = cases_by_outcome(made_tables(*traces).cases, table_of_findings(*traces))
         return rendered("counts.j2", outcome=outcome, written="visible")
 
     ok = case_trace(tmp_path, full_case("a"))
@@ -166,4 +176,4 @@ def test_cases_are_counted_and_doubtful_ones_are_named_at_the_head_and_at_the_en
     assert in_words(killed) == "0 cases ok, 1 killed (killed)"
     assert "\n3 cases ok, 1 failed a check (c), 2 with warnings (b\\_1, c).\n" in report(ok, busy, changed)
     named = {"ok": ["a", "b_1", "c"], "with_failed_checks": ["c"], "with_warnings": ["b_1", "c"]}
-    assert cases_by_outcome(made_tables(ok, busy, changed).cases, findings(ok, busy, changed)) == named
+    assert cases_by_outcome(made_tables(ok, busy, changed).cases, table_of_findings(ok, busy, changed)) == named

@@ -19,7 +19,8 @@ from wanbench.analysis.tables import write_table
 from wanbench.measure.outcome import Outcome
 from wanbench.models.facts import MODELS
 from wanbench.registry.settings import SETTINGS
-from wanbench.report.published import published_table, read_published
+from wanbench.report.published import published_pairs, read_published
+from wanbench.report.render import rendered
 from wanbench.trace.reader import Trace
 
 GB = 1_000_000_000
@@ -169,7 +170,8 @@ HERE |= {"kind": "eager", "lossy": "no", "note": "mean | warm", "source": "a | b
 
 def beside(traces: list[Trace], *changes: dict[str, Any]) -> list[dict[str, str]]:
     published = pd.DataFrame([HERE | change for change in changes or [{}]])
-    found = tables(published_table(settings_of(*traces), published, 2.5), "Settings")
+    shown = {"published": published_pairs(settings_of(*traces), published), "alike_pct": 2.5}
+    found = tables(rendered("published.md.j2", view=shown), "Settings")
     return found[0] if found else []
 
 
