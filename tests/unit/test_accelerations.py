@@ -13,6 +13,7 @@ from torch._dynamo.utils import counters
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from example_cases import tiny_case
 from tiny import CPU, make, observed, relative_error, rounding_bound
@@ -254,12 +255,14 @@ def test_a_gpu_that_is_not_the_cases_is_refused() -> None:
         check_gpu({"uuid": "GPU-b"}, ["GPU-a"])
 
 
-def test_what_needs_a_gpu_is_refused_without_one() -> None:
+def test_what_needs_a_gpu_is_refused_without_one(tmp_path: Path) -> None:
+    hollow = str(write_hollow_checkpoint(tmp_path / "checkpoint", transformer_bytes=10**10))
     for settings, message in (
         ({"offload": "group_stream"}, "offload: group_stream needs a GPU"),
         ({"matmul_tf32": True}, "matmul_tf32: true needs a GPU"),
         ({"scale": "full", "size": "1280*704"}, "scale: full needs a GPU"),
         ({"weights": "pretrained"}, "checkpoint: Wan-AI/Wan2.2-TI2V-5B-Diffusers is of full scale, and needs a GPU"),
+        ({"weights": "pretrained", "checkpoint": hollow}, f"checkpoint: {hollow} is of full scale, and needs a GPU"),
     ):
         with pytest.raises(SettingError, match=message):
             check_possible(tiny_case(**settings), CPU)

@@ -20,8 +20,7 @@ import pynvml
 import pytest
 
 from attempts import attempt_in, run, signal_to, when_it_measures
-from checkpoints import write_hollow_checkpoint
-from conftest import ROOT, simulated_gpus
+from conftest import ROOT, simulated_gpus, simulated_work, together
 from example_cases import tiny_case
 from fake_nvml import H200, SECOND
 from wanbench.measure.failures import Failures, failures, last_good_trace
@@ -30,7 +29,6 @@ from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
 from wanbench.measure.supervisor import _warn_where_it_will_not_fit, supervise
 from wanbench.telemetry.gpus import Found, Gpu
 from wanbench.trace.reader import Trace, read_trace
-from wanbench.util import redaction
 
 FIND_GPUS = "wanbench.measure.supervisor.find_gpus"
 
@@ -78,11 +76,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
         set_back.touch()
 
     with given_back_late() as freed_ns, pytest.MonkeyPatch.context() as patched:
-        simulated = simulated_gpus(H200)
-        patched.setenv("SIMULATED_GPUS", simulated["SIMULATED_GPUS"])
-        patched.setenv("SIMULATED_DRIVER_FAILS", str(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH))
-        patched.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests/simulated_clock"), simulated["PYTHONPATH"]]))
-        patched.setenv("SIMULATED_CLOCK_SET_BACK", str(set_back))
+        clock = {"PYTHONPATH": str(ROOT / "tests/simulated_clock"), "SIMULATED_CLOCK_SET_BACK": str(set_back)}
+        fails = {"SIMULATED_DRIVER_FAILS": str(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)}
+        for name, value in (together(clock, simulated_gpus(H200)) | fails | {"OMP_NUM_THREADS": "7"}).items():
+            patched.setenv(name, value)
         when_it_measures(folder, when_it_computes)
         began_s = time.monotonic()
         assert supervise(attempt, None).status == "ok"
@@ -103,6 +100,10 @@ def test_a_case_that_runs_on_the_cpu_since_nvml_does_not_answer_says_so(good: Go
     assert good.trace.environment["device"] == "cpu"
     assert "mismatch" in good.trace.environment["gpu_telemetry"]["error"]
     assert "[tiny] warning: no GPU is used: it fails" in (good.folder / "log").read_text()
+
+
+def test_it_has_all_cores_that_it_may_use_whatever_snakemake_sets(good: Good) -> None:
+    assert good.trace.environment["cpu_threads_torch"] == len(os.sched_getaffinity(0))
 
 
 def test_the_video_is_kept_after_total_execution_and_the_one_before_is_removed(good: Good) -> None:
@@ -154,36 +155,38 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_though_the_
 ) -> None:
     monkeypatch.setattr("wanbench.measure.supervisor._SAMPLER_ENDS_WITHIN_S", 0.0)
     kill = partial(signal_to, "wanbench.measure.measured_process", signal.SIGKILL)
-    when_it_measures(tmp_path, kill, reached="Total_Execution")
-    outcome, trace = run(tiny_case(steps=1000), tmp_path)
+    when_it_measures(tmp_path, kill, samples=5)
+    outcome, trace = run(tiny_case(), tmp_path, simulated_work("time.sleep(600)"))
     assert outcome.status == trace.status == "killed"
     assert "SIGKILL" in trace.error["message"]
-    assert trace.error["stage_reached"] is not None
+    assert trace.error["stage_reached"] == "Step_0_Inference"
     assert trace.applied is None
     assert trace.quality["samples"] > 0
     stages = {stage.name: stage for stage in trace.stages}
     assert stages["Total_Execution"].measures["interrupted"]
-    assert stages["Process_Startup"].measures["sys_mem_bytes"] > 0
+    assert stages["Step_0_Inference"].measures["sys_mem_bytes"] > 0
     assert failures(tmp_path / "results") == {"tiny": Failures(1, "killed", outcome.message, ANY)}
+
+
+# Two steps of two seconds; after the first, the GPUs are lost.
+LOST_AFTER_A_STEP = "time.sleep(2); Path(os.environ['SIMULATED_GPUS_LOST']).touch()"
 
 
 def test_the_gpu_that_was_taken_is_sampled_and_lost_in_the_middle_leaves_absent_values_and_a_failed_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = tmp_path / "lost"
     monkeypatch.setattr(FIND_GPUS, lambda environment: Found([Gpu(SECOND, 150_754_820_096)]))
-    for name, value in (simulated_gpus(H200, SECOND) | {"SIMULATED_GPUS_LOST": str(lost)}).items():
-        monkeypatch.setenv(name, value)
-    when_it_measures(tmp_path, lost.touch)
-    outcome, trace = run(tiny_case(steps=30), tmp_path)
+    lost = {"SIMULATED_GPUS_LOST": str(tmp_path / "lost")}
+    simulated = together(simulated_gpus(H200, SECOND), simulated_work(LOST_AFTER_A_STEP)) | lost
+    outcome, trace = run(tiny_case(steps=2), tmp_path, simulated)
     assert outcome.status == trace.status == "ok"
     telemetry = trace.environment["gpu_telemetry"]
     assert (telemetry["gpus"], telemetry["driver"]) == ([SECOND], "580.159.04")
     assert "sampling_gaps" in trace.quality["failed_checks"]
     stages = {stage.name: stage.measures for stage in trace.stages}
-    assert stages["Process_Startup"]["power_w"] > 0
-    assert stages["Total_Execution"]["samples"] > 0
-    assert {"power_w", "energy_j", "sm_activity_pct"}.isdisjoint(stages["VAE_Decoding"])
+    assert stages["Step_0_Inference"]["power_w"] > 0
+    assert stages["Step_1_Inference"]["sys_mem_bytes"] > 0
+    assert {"power_w", "energy_j", "sm_activity_pct"}.isdisjoint(stages["Step_1_Inference"])
     # Nothing ran that would show them, and none are claimed.
     assert telemetry["gpm_counter_refresh_found"] is False
     assert {"energy_j", "sm_activity_pct"}.isdisjoint(stages["Total_Execution"])
@@ -198,21 +201,3 @@ def test_a_case_that_cannot_fit_is_warned_of_before_it_runs(gpus: list[Gpu], war
     _warn_where_it_will_not_fit(full, gpus, logged.append)
     assert len(logged) == warnings
     assert all("about 46.7 GB are needed, and this GPU has 20.0 GB" in line for line in logged)
-
-
-def test_full_scale_without_a_gpu_is_refused_on_all_cores_that_it_may_use_whatever_snakemake_sets_and_tells_no_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("wanbench.util.redaction._rules", redaction._rules.__wrapped__)
-    checkpoint = write_hollow_checkpoint(tmp_path / "checkpoint", transformer_bytes=10**10)
-    outcome, trace = run(tiny_case(weights="pretrained", checkpoint=str(checkpoint)), tmp_path)
-    message = "checkpoint: ~/checkpoint is of full scale, and needs a GPU, and torch sees none here"
-    assert outcome == Outcome("error", message, "SettingError")
-    assert [stage.name for stage in trace.stages] == ["Process_Startup"]
-    assert trace.environment["cpu_threads_torch"] == len(os.sched_getaffinity(0))
-    text = (tmp_path / "results/traces/tiny.json").read_text()
-    assert str(tmp_path) not in text
-    assert '"~/checkpoint"' in text

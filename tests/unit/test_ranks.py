@@ -15,7 +15,7 @@ from diffusers.models.attention_dispatch import _AttentionBackendRegistry
 
 from attempts import attempt_in, run, signal_to, when_it_measures
 from checkpoints import write_hollow_checkpoint
-from conftest import ROOT
+from conftest import ROOT, simulated_work
 from example_cases import tiny_case
 from tiny import CPU, make, relative_error, rounding_bound
 from wanbench.cases.several_gpus import PARALLEL_ATTENTION
@@ -68,8 +68,10 @@ def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process_wit
     # Each process writes to the log what it imports.
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     case = tiny_case(**settings, gpus=2, offload="model", compile="repeated_blocks")
-    outcome, trace = run(case, tmp_path)
+    outcome, trace = run(case, tmp_path, keep_frames=False)
     assert outcome.status == "ok"
+    assert trace.kept is None
+    assert not (tmp_path / "results/frames/tiny").exists()
     assert relative_error(np.load(tmp_path / "frames.npy"), expected) <= rounding_bound(case)
     assert trace.applied["gpus"] == 2
     assert "Process_Group" in {detail.name for detail in trace.details}
@@ -96,11 +98,11 @@ def assert_covered(log: Path) -> None:
 
 
 def test_a_killed_rank_ends_the_case_and_is_named(tmp_path: Path) -> None:
-    when_it_measures(tmp_path, partial(signal_to, "1", signal.SIGKILL), reached="Step_2")
-    outcome, trace = run(tiny_case(steps=1000, gpus=2), tmp_path)
+    when_it_measures(tmp_path, partial(signal_to, "1", signal.SIGKILL))
+    outcome, trace = run(tiny_case(gpus=2), tmp_path, simulated_work("time.sleep(600)"))
     assert outcome.status == trace.status == "killed"
     assert outcome.message.startswith("rank 1: ended by signal SIGKILL")
-    assert trace.error["stage_reached"].startswith("Step_")
+    assert trace.error["stage_reached"] == "Step_0_Inference"
 
 
 FAILING = """\
@@ -125,7 +127,7 @@ def test_what_a_rank_fails_of_is_what_the_case_fails_of(tmp_path: Path, before: 
 
 
 def test_a_case_that_takes_too_long_is_ended_with_all_its_ranks(tmp_path: Path) -> None:
-    outcome, _ = run(tiny_case(gpus=2, timeout_s=1), tmp_path)
+    outcome, _ = run(tiny_case(gpus=2, timeout_s=1), tmp_path, simulated_work("time.sleep(600)"))
     assert outcome == Outcome("timeout", "ended after timeout_s = 1 s")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project
+from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project, simulated_work
 from wanbench.trace.reader import read_trace
 
 GPU_MISSING = "2 cases need a GPU, and NVML knows of none that may be used here: big, real. "
@@ -16,7 +16,7 @@ GPU_MISSING = "2 cases need a GPU, and NVML knows of none that may be used here:
 def full_scale(new_project: Callable[[], Project]) -> Project:
     project = new_project()
     large = {"big": {"model": "TI2V-5B"}, "real": {"model": "TI2V-5B", "weights": "pretrained"}}
-    project.write_grid({"cases": large | {"small": SMALL | SMALL_DEFAULTS | {"timeout_s": 1}}})
+    project.write_grid({"cases": large | {"small": SMALL | SMALL_DEFAULTS}})
     return project
 
 
@@ -31,7 +31,8 @@ def test_full_scale_without_a_gpu_ends_before_any_job_and_leaves_the_report_alon
     assert "Traceback" not in run.output
     assert report.read_text() == "good"
     assert not (full_scale.folder / "results/traces").exists()
-    assert full_scale.snakemake("results/traces/small.json").jobs == {("measure", "small")}
+    small = full_scale.snakemake("results/traces/small.json", environment=simulated_work())
+    assert small.jobs == {("measure", "small")}
 
 
 def test_what_measures_nothing_needs_no_gpu(full_scale: Project) -> None:
@@ -55,8 +56,9 @@ def test_on_a_cluster_the_nodes_need_the_gpus_and_what_failed_there_is_not_tried
     environment = {"PYTHONPATH": os.fspath(ROOT / "tests/simulated_cluster")}
     run = full_scale.snakemake(*cluster, environment=environment)
     assert "Nothing was started" not in run.output
-    error = read_trace(full_scale.folder / target).error
-    assert error["message"] == "scale: full needs a GPU, and torch sees none here"
+    trace = read_trace(full_scale.folder / target)
+    assert trace.error["message"] == "scale: full needs a GPU, and torch sees none here"
+    assert (trace.error["type"], [stage.name for stage in trace.stages]) == ("SettingError", ["Process_Startup"])
     before = full_scale.read(target)
     here = full_scale.snakemake(target)
     assert here.code == 1
@@ -65,11 +67,14 @@ def test_on_a_cluster_the_nodes_need_the_gpus_and_what_failed_there_is_not_tried
 
 
 def test_where_nvml_cannot_be_asked_nothing_is_said(full_scale: Project, tmp_path: Path) -> None:
-    (tmp_path / "sitecustomize.py").write_text(
+    no_nvml = (
         "import importlib.util as u\n"
         "found = u.find_spec\n"
         "u.find_spec = lambda name, package=None: None if name == 'pynvml' else found(name, package)\n"
     )
-    run = full_scale.snakemake("results/traces/big.json", environment={"PYTHONPATH": os.fspath(tmp_path)})
+    work = (ROOT / "tests/simulated_work/sitecustomize.py").read_text("utf-8")
+    (tmp_path / "sitecustomize.py").write_text(no_nvml + work)
+    environment = simulated_work() | {"PYTHONPATH": os.fspath(tmp_path)}
+    run = full_scale.snakemake("results/traces/big.json", environment=environment)
     assert "Nothing was started" not in run.output
-    assert "scale: full needs a GPU" in run.output
+    assert run.jobs == {("measure", "big")}

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import yaml
 
-from conftest import ROOT, SMALL, DefaultGrid, Project
+from conftest import ROOT, SMALL, DefaultGrid, Project, simulated_work
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.trace.reader import read_trace
 
@@ -61,7 +61,8 @@ def digest(project: Project) -> str:
 def in_namespace(project: Project, script: str) -> None:
     """Run a script in which `run FILE TARGET...` is Snakemake with its output in a file of the project."""
     head = f'run() {{ {sys.executable} -m snakemake --cores 1 "${{@:2}}" > "$1" 2>&1 || echo "code $?" >> "$1"; }}\n'
-    subprocess.run([*_NAMESPACE, head + script], cwd=project.folder, check=True, timeout=1200)
+    environment = os.environ | simulated_work()
+    subprocess.run([*_NAMESPACE, head + script], cwd=project.folder, check=True, timeout=1200, env=environment)
 
 
 def lines_with(text: str, part: str) -> list[str]:
@@ -91,8 +92,7 @@ def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(projec
         head -c 60M /dev/zero > results/filler
         run nearly.txt results/traces/b.json
         rm results/filler
-        while [ ! -s results/attempts/b/events.jsonl ]; do sleep 0.02; done && cat /dev/zero > results/filler &
-        run full.txt results/traces/b.json
+        SIMULATED_WORK='os.system("cat /dev/zero > results/filler")' run full.txt results/traces/b.json
         cp -a results/traces full
         rm results/filler
         run space.txt results/traces/b.json
@@ -131,8 +131,9 @@ def test_a_full_temporary_folder_is_said_in_a_line(project: Project) -> None:
 def test_a_second_snakemake_in_the_folder_is_refused_and_does_not_disturb_the_first(project: Project) -> None:
     write_grid(project, c=SMALL | {"timeout_s": 1})
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/traces/c.json"]
+    environment = os.environ | simulated_work("time.sleep(600)")
     with own_slot([], 1, pytest.fail), (project.folder / "first.txt").open("w") as output:
-        first = subprocess.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+        first = subprocess.Popen(command, cwd=project.folder, stdout=output, stderr=output, env=environment)
         while "[c] waits: " not in project.read("first.txt"):
             assert first.poll() is None
             time.sleep(0.02)
@@ -151,8 +152,9 @@ def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_
     write_grid(project, k=SMALL | {"seed": 2})
     before, trace = digest(project), project.folder / "results/traces/k.json"
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/traces/k.json"]
+    environment = os.environ | simulated_work("time.sleep(600)")
     with (project.folder / "killed.txt").open("w") as output:
-        run = psutil.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+        run = psutil.Popen(command, cwd=project.folder, stdout=output, stderr=output, env=environment)
         while not (started := all_started_by(run)):
             assert run.poll() is None
             time.sleep(0.02)
@@ -166,7 +168,7 @@ def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_
         pass
     assert not trace.exists()
     assert project.snakemake("--unlock").code == 0
-    again = project.snakemake("results/traces/k.json", f"results/traces/{A}.json")
+    again = project.snakemake("results/traces/k.json", f"results/traces/{A}.json", environment=simulated_work())
     assert again.code == 0, again.output
     assert again.jobs == {("measure", "k")}
     assert read_trace(trace).status == "ok"

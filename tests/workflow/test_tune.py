@@ -1,7 +1,8 @@
-"""`snakemake tune` with a tiny model on the CPU: killed, started again, and finished."""
+"""`snakemake tune` with cases that have no model: killed, started again, and finished."""
 
 import hashlib
 import json
+import os
 import re
 import sys
 import time
@@ -11,7 +12,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from conftest import Project, copy_project
+from conftest import Project, copy_project, simulated_work
 from example_cases import resolve
 from wanbench.cases.yaml_file import read_yaml
 
@@ -31,9 +32,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_killed_and_started_again_it_goes_on_to_the_answer(project: Project) -> None:
     folder = project.folder / "results/tune/TI2V-5B_64x64"
     stock = folder / "results/traces/stock.json"
+    hold, killed_in = project.folder / "hold", f"attempt.case.name == {TRIALS[1]!r}"
+    work = simulated_work(f"time.sleep(0.01)\nwhile {killed_in} and Path({str(hold)!r}).exists(): time.sleep(0.01)")
+    hold.touch()
     command = [sys.executable, "-m", "snakemake", "tune", "--cores", "1", *OPTIONS]
     with (project.folder / "output.txt").open("w") as output:
-        run = psutil.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+        run = psutil.Popen(command, cwd=project.folder, stdout=output, stderr=output, env=os.environ | work)
         wait_for(lambda: (folder / f"logs/measure/{TRIALS[1]}.log").exists() or run.poll() is not None)
         assert run.is_running(), project.read("output.txt")
         started = run.children(recursive=True)
@@ -44,7 +48,8 @@ def test_killed_and_started_again_it_goes_on_to_the_answer(project: Project) -> 
     assert not (folder / f"results/traces/{TRIALS[1]}.json").exists()
     before = hashlib.sha256(stock.read_bytes()).hexdigest()
 
-    again = project.snakemake("tune", *OPTIONS)
+    hold.unlink()
+    again = project.snakemake("tune", *OPTIONS, environment=work)
     assert again.code == 0, again.output
     assert re.search(rf"\[tune\] \d: {TRIALS[1]} \(best so far ", again.output)
     assert "[tune] 1: " not in again.output
