@@ -66,7 +66,7 @@ class Good:
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
     folder = tmp_path_factory.mktemp("good")
-    attempt = attempt_in(folder, tiny_case(steps=30))
+    attempt = attempt_in(folder, tiny_case(steps=10))
     attempt.frames.mkdir(parents=True)
     (attempt.frames / "frame_0800.png").write_bytes(b"of an earlier attempt")
     set_back, spawned_ns = folder / "set_back", []
@@ -168,8 +168,8 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_though_the_
     assert failures(tmp_path / "results") == {"tiny": Failures(1, "killed", outcome.message, ANY)}
 
 
-# Two steps of two seconds; after the first, the GPUs are lost.
-LOST_AFTER_A_STEP = "time.sleep(2); Path(os.environ['SIMULATED_GPUS_LOST']).touch()"
+# Two steps; after the first, the GPUs are lost.
+LOST_AFTER_A_STEP = "time.sleep(1.5); Path(os.environ['SIMULATED_GPUS_LOST']).touch()"
 
 
 def test_the_gpu_that_was_taken_is_sampled_and_lost_in_the_middle_leaves_absent_values_and_a_failed_check(

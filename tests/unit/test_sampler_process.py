@@ -115,7 +115,7 @@ def test_the_sampler_imports_neither_torch_nor_pandas() -> None:
 
 def test_a_sampler_that_is_killed_leaves_its_samples_and_a_failed_check(tmp_path: Path) -> None:
     when_it_measures(tmp_path, partial(signal_to, "wanbench.telemetry.sampler", signal.SIGKILL), samples=5)
-    outcome, trace = run(tiny_case(steps=2), tmp_path, simulated_work("time.sleep(2)"))
+    outcome, trace = run(tiny_case(steps=2), tmp_path, simulated_work("time.sleep(1)"))
     assert outcome.status == trace.status == "ok"
     assert trace.quality["samples"] > 0
     assert trace.quality["samples_missed"] is None
