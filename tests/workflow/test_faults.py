@@ -3,7 +3,6 @@
 import hashlib
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -176,18 +175,6 @@ def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_
     results = project.folder / "results"
     assert not list(results.rglob(".*"))
     assert {file.name for file in (results / "attempts").glob("*/*")} == {"run", "trace.json"}
-
-
-def test_a_trace_that_was_changed_by_hand_is_named_and_not_used(project: Project) -> None:
-    write_grid(project)
-    trace = project.folder / f"results/traces/{A}.json"
-    measured = trace.read_text("utf-8")
-    trace.write_text(re.sub(r'"time_s": ?', r"\g<0>1", measured, count=1), "utf-8")
-    run = project.snakemake(TABLE)
-    assert run.code == 0, run.output
-    assert ("measure", A) not in run.jobs
-    assert f"{A},results/traces/{A}.json: sha256: the file was changed after it was measured" in project.read(TABLE)
-    trace.write_text(measured, "utf-8")
 
 
 def test_traces_from_the_future_are_named_and_not_measured_again(project: Project) -> None:
