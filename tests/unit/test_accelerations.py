@@ -251,6 +251,7 @@ def test_what_needs_a_gpu_is_refused_without_one(tmp_path: Path) -> None:
     for settings, message in (
         ({"offload": "group_stream"}, "offload: group_stream needs a GPU"),
         ({"matmul_tf32": True}, "matmul_tf32: true needs a GPU"),
+        ({"gpu_memory_gb": 24}, "gpu_memory_gb: 24 needs a GPU"),
         ({"scale": "full", "size": "1280*704"}, "scale: full needs a GPU"),
         ({"weights": "pretrained"}, "checkpoint: Wan-AI/Wan2.2-TI2V-5B-Diffusers is of full scale, and needs a GPU"),
         ({"weights": "pretrained", "checkpoint": hollow}, f"checkpoint: {hollow} is of full scale, and needs a GPU"),
