@@ -176,8 +176,7 @@ def test_the_kernel_of_attention_is_the_one_that_xformers_chooses(
         return SimpleNamespace(NAME=name)
 
     fmha = SimpleNamespace(
-        Inputs=lambda query, key, value: SimpleNamespace(query=query),
-        dispatch=SimpleNamespace(_dispatch_fw=dispatch),
+        Inputs=lambda query, key, value: SimpleNamespace(query=query), dispatch=SimpleNamespace(_dispatch_fw=dispatch)
     )
     monkeypatch.setitem(sys.modules, "xformers.ops.fmha", fmha)
     pipe = make(tiny_case(), tmp_path)

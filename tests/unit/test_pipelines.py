@@ -22,13 +22,7 @@ from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.hindrances import SettingError
 from wanbench.measure.wan.random_weights import _to_host
-from wanbench.measure.wan.setup import (
-    apply_settings,
-    check_in_force,
-    modules_of,
-    settings_in_force,
-    settings_of_output,
-)
+from wanbench.measure.wan.setup import apply_settings, check_in_force, modules_of, settings_in_force, settings_of_output
 from wanbench.registry import stages as stage_names
 
 CASES = {

@@ -43,10 +43,7 @@ def stock_frames(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
 
 @pytest.mark.parametrize(
     "settings",
-    [
-        {"timesteps": "uniform", "offload": "sequential"},
-        {"vae_memory_format": "channels_last", "offload": "model"},
-    ],
+    [{"timesteps": "uniform", "offload": "sequential"}, {"vae_memory_format": "channels_last", "offload": "model"}],
 )
 def test_it_is_in_force_and_changes_only_rounding(settings: dict, stock_frames: np.ndarray, tmp_path: Path) -> None:
     case = tiny_case(**settings)

@@ -147,7 +147,7 @@ def test_a_second_snakemake_in_the_folder_is_refused_and_does_not_disturb_the_fi
 
 
 def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_the_grid(project: Project) -> None:
-    """Kills of the other processes: tests/unit/test_processes.py, test_sampler_process.py and test_ends.py."""
+    """Kills of the other processes: tests/unit/test_processes.py and test_sampler_process.py."""
     write_grid(project, k=SMALL | {"seed": 2})
     before, trace = digest(project), project.folder / "results/traces/k.json"
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/traces/k.json"]
