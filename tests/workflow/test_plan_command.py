@@ -13,13 +13,16 @@ import pynvml
 from conftest import SMALL, SMALL_DEFAULTS, Project, copy_project, simulated_gpus
 
 
+def table_in(output: str) -> list[str]:
+    return output[output.index("\nCase ") + 1 :].splitlines()
+
+
 def test_a_plan_measures_nothing_and_names_every_case(new_project: Callable[[], Project]) -> None:
     project = new_project()
     run = project.snakemake("plan", "--config", "grid=config/wan22.yaml")
     assert run.code == 0, run.output
     assert run.jobs == {("plan", "")}
-    lines = run.output.splitlines()
-    table = lines[lines.index(next(line for line in lines if line.startswith("Case "))) :]
+    lines, table = run.output.splitlines(), table_in(run.output)
     assert [line.split()[0] for line in table[:31]].count("Sum") == 1
     assert table[30].startswith("Sum")
     assert "I2V-A14B_1280x720_sequential" in {line.split()[0] for line in table[1:30]}
@@ -39,8 +42,7 @@ def test_a_prediction_measures_nothing_and_names_every_case(new_project: Callabl
     run = project.snakemake("predict", "--config", "grid=config/wan22.yaml", "gpu=rtx 4090")
     assert run.code == 0, run.output
     assert run.jobs == {("predict", "")}
-    lines = run.output.splitlines()
-    table = lines[lines.index(next(line for line in lines if line.startswith("Case "))) :]
+    table = table_in(run.output)
     assert "Cost (EUR)" in table[0]
     assert "I2V-A14B_1280x720_sequential" in {line.split()[0] for line in table[1:30]}
     assert table[31].startswith("RTX 4090: 24 GB, ")

@@ -5,13 +5,11 @@ import json
 import os
 import re
 import sys
-import time
-from collections.abc import Callable
-from contextlib import suppress
 
 import psutil
 import pytest
 
+from attempts import wait_for
 from conftest import Project, copy_project, simulated_work
 from example_cases import resolve
 from wanbench.cases.yaml_file import read_yaml
@@ -21,7 +19,6 @@ GIVEN = {"model": "TI2V-5B", "scale": "tiny", "size": "64*64", "frames": 5, "uno
 GIVEN |= {"attention": "native", "compile": "none", "timesteps": "uniform", "vae_memory_format": "contiguous"}
 OPTIONS = ("--config", *(f"{key}={value}" for key, value in GIVEN.items()))
 TRIALS = ("stock", "stock_confirmed")
-_PATIENCE_S = 600
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +41,8 @@ def test_killed_and_started_again_it_goes_on_to_the_answer(project: Project) -> 
         run.kill()
         run.wait()
     # What it had started ends with it, the inner run and its case too.
-    wait_for(lambda: not any(is_alive(process) for process in started))
+    _, alive = psutil.wait_procs(started, timeout=300)
+    assert not alive
     assert not (folder / f"results/traces/{TRIALS[1]}.json").exists()
     before = hashlib.sha256(stock.read_bytes()).hexdigest()
 
@@ -79,16 +77,3 @@ def test_what_is_not_a_key_is_refused_before_anything_runs(project: Project) -> 
     # Elsewhere a key of a case has no effect.
     plain = project.snakemake("--dry-run", "--config", "model=TI2V-5B")
     assert "--config: model has no effect" in plain.output
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
-
-
-def is_alive(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return process.status() != psutil.STATUS_ZOMBIE
-    return False
