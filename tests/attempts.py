@@ -56,15 +56,16 @@ def run(
 
 
 def when_it_measures(folder: Path, act: Callable[[], object], reached: str = "Step_0", samples: int = 0) -> None:
-    """Do something as soon as the tiny case of a folder has begun a stage and was sampled so often."""
+    """Do something as soon as the tiny case of a folder has begun a stage, and then was sampled so often."""
     work = folder / "results/attempts/tiny"
 
-    def has(name: str, text: str, times: int) -> bool:
-        return (work / name).exists() and (work / name).read_text().count(text) >= times
+    def count(name: str, text: str) -> int:
+        return (work / name).read_text().count(text) if (work / name).exists() else 0
 
     def wait() -> None:
-        wait_for(lambda: has("events.jsonl", reached, 1))
-        wait_for(lambda: has("samples.jsonl", "\n", samples))
+        wait_for(lambda: count("events.jsonl", reached))
+        before = count("samples.jsonl", "\n")
+        wait_for(lambda: count("samples.jsonl", "\n") >= before + samples)
         act()
 
     threading.Thread(target=wait).start()

@@ -163,8 +163,7 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_though_the_
     outcome, trace = run(tiny_case(), tmp_path, simulated_work("time.sleep(600)"))
     assert outcome.status == trace.status == "killed"
     assert "SIGKILL" in trace.error["message"]
-    assert trace.error["stage_reached"] == "Step_0_Inference"
-    assert trace.applied is None
+    assert (trace.error["stage_reached"], trace.applied) == ("Step_0_Inference", None)
     assert trace.quality["samples"] > 0
     stages = {stage.name: stage for stage in trace.stages}
     assert stages["Total_Execution"].measures["interrupted"]
@@ -172,8 +171,14 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_though_the_
     assert failures(tmp_path / "results") == {"tiny": Failures(1, "killed", outcome.message, ANY)}
 
 
-# Two steps; after the first, the GPUs are lost.
-LOST_AFTER_A_STEP = "time.sleep(1.5); Path(os.environ['SIMULATED_GPUS_LOST']).touch()"
+# Each step has fifteen readings; after the first, the GPUs are lost.
+LOST_AFTER_A_STEP = """
+readings = lambda: attempt.samples.read_text().count("sys_mem_bytes") if attempt.samples.exists() else 0
+enough = readings() + 15
+while readings() < enough:
+    time.sleep(0.02)
+Path(os.environ["SIMULATED_GPUS_LOST"]).touch()
+"""
 
 
 def test_the_gpu_that_was_taken_is_sampled_and_lost_in_the_middle_leaves_absent_values_and_a_failed_check(
@@ -229,7 +234,6 @@ def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp
     assert not alive
     with own_slot([], 1, pytest.fail):
         pass
-
     # What it leaves is enough for a trace, and the log that Snakemake removes before it tries again is still there.
     (tmp_path / "log").unlink()
     recover(attempt)

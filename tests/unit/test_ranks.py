@@ -101,7 +101,7 @@ def assert_covered(log: Path) -> None:
 
 
 def test_a_killed_rank_ends_the_case_and_is_named(tmp_path: Path) -> None:
-    when_it_measures(tmp_path, partial(signal_to, "3", signal.SIGKILL))
+    when_it_measures(tmp_path, partial(signal_to, "3", signal.SIGKILL), samples=1)
     outcome, trace = run(tiny_case(gpus=4), tmp_path, simulated_work("time.sleep(600)"))
     assert outcome.status == trace.status == "killed"
     assert outcome.message.startswith("rank 3: ended by signal SIGKILL")

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -114,8 +113,15 @@ def test_the_sampler_imports_neither_torch_nor_pandas() -> None:
 
 
 def test_a_sampler_that_is_killed_leaves_its_samples_and_a_failed_check(tmp_path: Path) -> None:
-    when_it_measures(tmp_path, partial(signal_to, "wanbench.telemetry.sampler", signal.SIGKILL), samples=5)
-    outcome, trace = run(tiny_case(steps=2), tmp_path, simulated_work("time.sleep(1)"))
+    killed = tmp_path / "killed"
+
+    def kill() -> None:
+        signal_to("wanbench.telemetry.sampler", signal.SIGKILL)
+        killed.touch()
+
+    when_it_measures(tmp_path, kill, samples=5)
+    work = f"while not Path({str(killed)!r}).exists(): time.sleep(0.02)\ntime.sleep(0.5)"
+    outcome, trace = run(tiny_case(steps=2), tmp_path, simulated_work(work))
     assert outcome.status == trace.status == "ok"
     assert trace.quality["samples"] > 0
     assert trace.quality["samples_missed"] is None
