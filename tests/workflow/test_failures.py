@@ -39,7 +39,7 @@ if any(word.startswith("wanbench.measure") for word in sys.orig_argv):
 
 
 def grid(home: Path) -> dict[str, Any]:
-    prompt = f"\x1b[31m\u202e<script>alert(1)</script> {HUB_TOKEN} in {home}/x, " + "a mark in a text, " * 60_000
+    prompt = f"\x1b[31m\u202e<script>alert(1)</script> {HUB_TOKEN} in {home}/x, " + "a mark in a text, " * 10_000
     cases = {
         "a_good": SMALL | {"prompt": prompt},
         # Terabytes of latents: the allocator refuses at once.
@@ -177,11 +177,11 @@ def test_what_was_excluded_leaves_the_rest_as_it_was(project: Project, run: Run)
     assert "a marked rose (1 case)" in report
 
 
-def test_a_prompt_of_a_megabyte_is_shown_in_short_with_its_length(project: Project, run: Run) -> None:
+def test_a_long_prompt_is_shown_in_short_with_its_length(project: Project, run: Run) -> None:
     report, page = project.read("results/report.md"), project.read("results/report.html")
     assert "\\\\x1b\\[31m\\\\u202e&lt;script&gt;alert(1)&lt;/script&gt; \\*\\*\\* in \\~/x, a mark in" in report
     # Without the blank at its end.
-    assert "(the first 1,000 of 1,080,0" in report
+    assert "(the first 1,000 of 180,0" in report
     visible_page = re.sub(r'src="data:[^"]+"', "", page)
     assert max(len(report), len(visible_page)) < 100_000
     assert len(page) < 2_000_000
