@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from wanbench.analysis.tables import cases_table
-from wanbench.compare.change_verdict import Comparison
+from wanbench.compare.change_verdict import Comparison, as_json
 from wanbench.compare.change_verdict import compare as compare_sides
 from wanbench.compare.sides import SideCase, side_of
 from wanbench.compare.video_change import Videos
 from wanbench.registry.policies import MEASURE, STAGE
+from wanbench.report.render import rendered
 from wanbench.trace.reader import Trace
 
 # A median with its standard error, None for one value.
@@ -63,6 +64,11 @@ def spread(trace: Trace) -> dict[str, Figure]:
 def kept_videos(folder: Path) -> Videos:
     """Nothing was kept on either side."""
     return Videos(folder / "old/frames", folder / "frames", cases_table([]))
+
+
+def render(comparison: Comparison) -> str:
+    """As Markdown, which is made of what the JSON has."""
+    return rendered("comparison.md.j2", **as_json(comparison))
 
 
 def verdict(comparison: Comparison, name: str) -> str:

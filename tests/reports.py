@@ -1,5 +1,6 @@
 """Traces as the report wing reads them, the report of them, and the tables in a report."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -18,17 +19,14 @@ from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import TraceTables, excluded_table, records_by_case, tables_of
 from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
-from wanbench.findings.basis import Finding
-from wanbench.findings.rules import findings_by_case
-from wanbench.findings.thresholds import Thresholds
+from wanbench.findings.rules import findings_table
 from wanbench.measure.outcome import Outcome
-from wanbench.report.published import read_published
-from wanbench.report.render import to_markdown
+from wanbench.report.render import rendered
 from wanbench.report.view import view_of
 from wanbench.trace.reader import Trace, read_trace
 
 NO_PRICES = Prices()
-THRESHOLDS = Thresholds(**read_yaml(ROOT / "config/thresholds.yaml"))
+THRESHOLDS = SimpleNamespace(**read_yaml(ROOT / "config/thresholds.yaml"))
 _MADE: dict[tuple[int, ...], tuple[tuple[Trace, ...], TraceTables]] = {}
 
 
@@ -118,16 +116,15 @@ def table_rows(trace: Trace) -> tuple[dict[str, Any], list[dict[str, Any]]]:
 
 
 def report(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> str:
-    return to_markdown(view(*traces, excluded=excluded, prices=prices))
+    return rendered("report.md.j2", view=view(*traces, excluded=excluded, prices=prices))
 
 
 def view(*traces: Trace, excluded: Sequence[Excluded] = (), prices: Prices = NO_PRICES) -> dict[str, Any]:
     """What a report of these traces says."""
     made = made_tables(*traces)
-    found = findings_by_case(made.cases, records_by_case(made.stages), THRESHOLDS, kernels_table([]))
-    settings = settings_of(*traces, prices=prices)
-    others = excluded_table(excluded), settings, found, THRESHOLDS, prices, read_published(), kernels_table([])
-    return view_of(made.cases, made.stages, *others)
+    tables = {"cases": made.cases, "stages": made.stages, "excluded": excluded_table(excluded)}
+    tables |= {"settings": settings_of(*traces, prices=prices), "findings": table_of_findings(*traces)}
+    return view_of(tables | {"kernels": kernels_table([])}, THRESHOLDS, prices)
 
 
 def settings_of(*traces: Trace, prices: Prices = NO_PRICES) -> pd.DataFrame:
@@ -141,13 +138,28 @@ def told(*traces: Trace) -> str:
     return report(*traces).partition("# Appendix")[0]
 
 
-def findings(*traces: Trace, thresholds: Thresholds = THRESHOLDS) -> dict[str, list[Finding]]:
-    """Findings of each case of a report with these traces."""
+def table_of_findings(*traces: Trace, thresholds: SimpleNamespace = THRESHOLDS) -> pd.DataFrame:
     made = made_tables(*traces)
-    return findings_by_case(made.cases, records_by_case(made.stages), thresholds, kernels_table([]))
+    return findings_table(made.cases, made.stages, thresholds, kernels_table([]))
 
 
-def rules(trace: Trace, *others: Trace) -> dict[str, Finding]:
+def found_in(table: pd.DataFrame) -> dict[str, list[SimpleNamespace]]:
+    """The rows of a table of findings by case, with what its JSON says, and all sentences in `sentences`."""
+    return {case: [_finding(row) for row in rows] for case, rows in records_by_case(table).items()}
+
+
+def _finding(row: dict[str, str]) -> SimpleNamespace:
+    parsed = {"evidence": json.loads(row["evidence"]), "advised": tuple(map(tuple, json.loads(row["advised"])))}
+    return SimpleNamespace(**row | parsed, sentences=f"{row['text']} {row['advice']}".strip())
+
+
+def findings(*traces: Trace, thresholds: SimpleNamespace = THRESHOLDS) -> dict[str, list[SimpleNamespace]]:
+    """Findings of each case of a report with these traces."""
+    found = found_in(table_of_findings(*traces, thresholds=thresholds))
+    return {trace.case["name"]: found.get(trace.case["name"], []) for trace in traces}
+
+
+def rules(trace: Trace, *others: Trace) -> dict[str, SimpleNamespace]:
     """Findings of a case by rule, the last of each; `others` are cases of the same report."""
     return {finding.rule: finding for finding in findings(trace, *others)[trace.case["name"]]}
 

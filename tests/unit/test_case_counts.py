@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from reports import case_trace, findings, full_case, made, report
+from reports import case_trace, full_case, made, report, table_of_findings
 from wanbench.analysis.tables import cases_table
 from wanbench.measure.outcome import Outcome
 from wanbench.report.grid_outcome import cases_by_outcome
@@ -14,7 +14,7 @@ BUSY = {".*": {"cpu_pct": 80.0, "process_cpu_pct": 10.0}}
 
 
 def outcome(*traces: Trace) -> dict[str, list[str]]:
-    return cases_by_outcome(cases_table(traces), findings(*traces))
+    return cases_by_outcome(cases_table(traces), table_of_findings(*traces))
 
 
 def in_words(*traces: Trace) -> str:

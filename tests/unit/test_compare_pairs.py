@@ -7,17 +7,15 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
-from measured_cases import case, compare, spread, verdict, verdicts, with_settings
+from measured_cases import case, compare, render, spread, verdict, verdicts, with_settings
 from reports import case_trace, full_case, made, read_back
 from traces import GPU, LIMITS, records
 from wanbench.analysis.collect import collect
-from wanbench.compare.change_verdict import regressions
-from wanbench.compare.export import as_json
+from wanbench.compare.change_verdict import as_json, regressions
 from wanbench.compare.match import match
 from wanbench.compare.sides import SideCase, side_of
 from wanbench.measure.outcome import Outcome
 from wanbench.registry.policies import POLICIES, MetricPolicy
-from wanbench.report.render import comparison_markdown as render
 
 KEPT = ROOT / "results/reference/h200/traces"
 USUAL = {"step_s": (1.0, 0.001), "gpu_mem_allocated_bytes": (2e9, None)}

@@ -5,14 +5,12 @@ from typing import Any
 
 import pytest
 
-from measured_cases import case, compare, measured_earlier, spread, verdict, verdicts, with_settings
+from measured_cases import case, compare, measured_earlier, render, spread, verdict, verdicts, with_settings
 from reports import case_trace, full_case, made, read_back
 from traces import records
-from wanbench.compare.change_verdict import change_of, regressions
-from wanbench.compare.export import as_json
+from wanbench.compare.change_verdict import as_json, change_of, regressions
 from wanbench.compare.sides import SideCase, side_of
 from wanbench.registry.policies import POLICIES
-from wanbench.report.render import comparison_markdown as render
 
 STEPS = [3.0, 1.0, 1.01, 0.99, 1.0]
 BUSY = "no verdict: busy machine"

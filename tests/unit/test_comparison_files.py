@@ -14,8 +14,7 @@ from measured_cases import kept_videos
 from reports import read_back
 from traces import GPU, HOST, LIMITS, records, trace_of, write
 from wanbench.compare.baseline import baseline_files
-from wanbench.compare.change_verdict import compared_runs
-from wanbench.compare.export import as_json
+from wanbench.compare.change_verdict import as_json, compared_runs
 from wanbench.compare.sides import side_of
 from wanbench.report.render import rendered
 from wanbench.util.errors import InputError

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from example_cases import full_case
-from reports import THRESHOLDS, made, made_tables, tables
+from reports import THRESHOLDS, made, made_tables, table_of_findings, tables
 from traces import GPU
 from wanbench.analysis.fidelity import baselines_of, fidelity_table, frame_figures, latent_error
 from wanbench.analysis.kernels import kernels_table
@@ -21,8 +21,7 @@ from wanbench.analysis.tables import excluded_table, read_table, with_fidelity, 
 from wanbench.measure.kept_frames import keep_frames
 from wanbench.registry.metrics import FIDELITY_COLUMNS
 from wanbench.report.cells import percent
-from wanbench.report.published import read_published
-from wanbench.report.render import to_markdown
+from wanbench.report.render import rendered
 from wanbench.report.view import view_of
 from wanbench.trace.reader import Trace
 
@@ -232,10 +231,9 @@ def told(traces: list[Trace], folder: Path) -> tuple[dict[str, str], list[dict[s
     tables_ = made_tables(*traces)
     cases = with_fidelity(tables_.cases, fidelity_table(traces, folder / "frames"))
     settings = settings_table(cases, Prices(), 1, 1)
-    stages, excluded = tables_.stages, excluded_table([])
-    markdown = to_markdown(
-        view_of(cases, stages, excluded, settings, {}, THRESHOLDS, Prices(), read_published(), kernels_table([]))
-    )
+    shown = {"cases": cases, "stages": tables_.stages, "excluded": excluded_table([]), "settings": settings}
+    shown |= {"findings": table_of_findings(), "kernels": kernels_table([])}
+    markdown = rendered("report.md.j2", view=view_of(shown, THRESHOLDS, Prices()))
     ((answer,),) = tables(markdown, "To make")
     return answer, tables(markdown, "Settings")[0], markdown
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import ROOT
 from example_cases import tiny_case
 from measured_cases import spread
-from reports import figures_of, full_case, made, read_back, report, tables, told, with_measures
+from reports import figures_of, full_case, made, read_back, report, table_of_findings, tables, told, with_measures
 from traces import GPU, S, records, write
 from wanbench.analysis.numbers import escaped_but_code, fixed, plain
 from wanbench.analysis.tables import cases_table, excluded_table, stages_table, write_table
@@ -132,7 +132,7 @@ def test_the_run_fails_for_failed_cases_and_excluded_traces_but_not_for_out_of_m
     killed = read(records([1.0] * 3)[:4], outcome=Outcome("killed", "ended by signal SIGKILL"))
     none = excluded_table([])
     assert errors_of(cases_table([ok, oom]), none, "g.yaml") == []
-    assert cases_by_outcome(cases_table([ok, oom]), {})["oom"] == ["tiny"]
+    assert cases_by_outcome(cases_table([ok, oom]), table_of_findings(ok, oom))["oom"] == ["tiny"]
     (fault,) = errors_of(cases_table([ok, killed]), none, "g.yaml")
     assert fault.startswith("tiny: killed in Process_Startup: ended by signal SIGKILL")
 

@@ -4,22 +4,22 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from itertools import combinations
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
 from conftest import ROOT
-from reports import THRESHOLDS
+from reports import THRESHOLDS, found_in
 from traces import LIMITS
 from wanbench.analysis.collect import judged
 from wanbench.analysis.kernels import kernels_table
-from wanbench.analysis.tables import records_by_case, tables_of
+from wanbench.analysis.tables import tables_of
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.estimate.memory import estimated_peak_bytes
-from wanbench.findings.basis import Finding
-from wanbench.findings.rules import findings_by_case
+from wanbench.findings.rules import findings_table
 from wanbench.trace.reader import Trace, read_trace
 
 # One of each kind of settings.
@@ -62,18 +62,18 @@ def variants(trace: Trace, size_gb: int) -> Iterator[Trace]:
 
 
 @cache
-def advice_on(name: str) -> list[tuple[int, Trace, Finding, tuple[str, ...]]]:
+def advice_on(name: str) -> list[tuple[int, Trace, SimpleNamespace, tuple[str, ...]]]:
     """Each advice on each variant of a kept case, with the size of the GPU in GB."""
     trace = judged(read_trace(FOLDER / f"{name}.json.gz"), LIMITS)
     every = [(size_gb, variant) for size_gb in SIZES_GB for variant in variants(trace, size_gb)]
     tables = tables_of([replace(variant, case=variant.case | {"name": str(i)}) for i, (_, variant) in enumerate(every)])
-    stages = records_by_case(tables.stages)
+    stages = dict(list(tables.stages.groupby("case")))
     found = []
     for i, (size_gb, variant) in enumerate(every):
         # Each alone: none is a case to choose beside another.
         alone = tables.cases[tables.cases["case"] == str(i)].reset_index(drop=True)
-        for finding in findings_by_case(alone, {str(i): stages[str(i)]}, THRESHOLDS, kernels_table([]))[str(i)]:
-            found += [(size_gb, variant, finding, settings) for settings in finding.advised]
+        of_case = found_in(findings_table(alone, stages[str(i)], THRESHOLDS, kernels_table([]))).get(str(i), [])
+        found += [(size_gb, variant, finding, settings) for finding in of_case for settings in finding.advised]
     return found
 
 

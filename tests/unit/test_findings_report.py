@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -10,15 +11,24 @@ import yaml
 
 from conftest import ROOT
 from example_cases import tiny_case
-from reports import THRESHOLDS, case_trace, findings, full_case, kept_traces, made, report, tables
+from reports import (
+    THRESHOLDS,
+    case_trace,
+    findings,
+    found_in,
+    full_case,
+    kept_traces,
+    made,
+    report,
+    table_of_findings,
+    tables,
+)
 from traces import LIMITS
 from wanbench.analysis.collect import judged
 from wanbench.analysis.tables import write_table
 from wanbench.cases.schema import check
 from wanbench.cases.yaml_file import read_yaml
-from wanbench.findings.findings_table import findings_of_table, findings_table
-from wanbench.findings.rules import RULES
-from wanbench.findings.thresholds import Thresholds
+from wanbench.findings.rules import EXPLANATIONS, RULES
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.util.errors import InputError
 
@@ -63,12 +73,11 @@ def test_every_threshold_has_a_reason_and_is_used_by_an_explanation_or_a_rule() 
             assert lines[i - 1].startswith("#"), line
     package = ROOT / "workflow/scripts/wanbench"
     files = [package / "trace/verdict.py", package / "report/view.py", *(package / "findings").glob("*.py")]
-    explanations = [rule.explanation for rule in RULES]
     code = "".join(file.read_text("utf-8") for file in files)
     for key in yaml.safe_load(FILE.read_text("utf-8")):
         assert f".{key}" in code
         if key != "alike_generation_pct":  # It is of the settings table.
-            assert any(f"`{key}`" in explanation for explanation in explanations), key
+            assert any(f"`{key}`" in explanation for explanation in EXPLANATIONS.values()), key
 
 
 def test_wrong_thresholds_are_one_line() -> None:
@@ -85,11 +94,11 @@ def test_wrong_thresholds_are_one_line() -> None:
 
 
 def test_a_threshold_decides(busy: Trace) -> None:
-    def fired(thresholds: Thresholds) -> set[str]:
+    def fired(thresholds: SimpleNamespace) -> set[str]:
         return {finding.rule for finding in findings(busy, thresholds=thresholds)["full"]}
 
     assert "compute_bound" in fired(THRESHOLDS)
-    assert "compute_bound" not in fired(Thresholds(**vars(THRESHOLDS) | {"compute_bound_tensor_pct": 80}))
+    assert "compute_bound" not in fired(SimpleNamespace(**vars(THRESHOLDS) | {"compute_bound_tensor_pct": 80}))
 
 
 # --- in the report ----------------------------------------------------------------------------------------------
@@ -114,29 +123,28 @@ def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explai
 
 
 def test_findings_are_a_table_that_they_can_be_read_back_from(busy: Trace, tmp_path: Path) -> None:
-    found = findings(busy, *kept_traces())
-    write_table(findings_table(found), tmp_path / "findings.csv", tmp_path / "findings.parquet")
+    found = table_of_findings(busy, *kept_traces())
+    write_table(found, tmp_path / "findings.csv", tmp_path / "findings.parquet")
     table = pd.read_parquet(tmp_path / "findings.parquet")
-    assert findings_of_table(table) == {case: of_case for case, of_case in found.items() if of_case}
+    pd.testing.assert_frame_equal(table, found)
     assert set(table.dtypes.astype(str)) == {"string"}
     evidence = json.loads(table[table["rule"] == "kernel_bound"].iloc[0]["evidence"])
     assert evidence["sm_activity_pct"] > 90
     rows = pd.read_csv(tmp_path / "findings.csv")
     assert list(rows) == ["case", "rule", "severity", "evidence", "text", "advice", "advised"]
-    assert len(rows) == sum(len(of_case) for of_case in found.values())
+    assert len(rows) == len(found)
 
 
 def test_no_findings_are_an_empty_table(tmp_path: Path) -> None:
-    write_table(findings_table({"case": []}), tmp_path / "findings.csv", tmp_path / "findings.parquet")
-    assert findings_of_table(pd.read_parquet(tmp_path / "findings.parquet")) == {}
+    write_table(table_of_findings(), tmp_path / "findings.csv", tmp_path / "findings.parquet")
+    assert found_in(pd.read_parquet(tmp_path / "findings.parquet")) == {}
 
 
-def test_rules_have_names_of_their_own_and_explanations_of_two_or_three_sentences() -> None:
-    assert len({rule.name for rule in RULES}) == len(RULES)
-    for rule in RULES:
-        assert 50 < len(rule.explanation) < 450, rule.name
-        assert rule.explanation.endswith("."), rule.name
-        assert "\n" not in rule.explanation, rule.name
+def test_rules_have_explanations_of_two_or_three_sentences() -> None:
+    for rule, explanation in EXPLANATIONS.items():
+        assert 50 < len(explanation) < 450, rule
+        assert explanation.endswith("."), rule
+        assert "\n" not in explanation, rule
 
 
 def test_a_finding_has_two_sentences_at_most(busy: Trace, oom: Trace) -> None:
@@ -147,14 +155,13 @@ def test_a_finding_has_two_sentences_at_most(busy: Trace, oom: Trace) -> None:
 
 
 def test_every_rule_has_its_texts_and_every_text_a_rule() -> None:
-    assert set(read_yaml(TEXTS)) - {"say"} == {rule.name for rule in RULES}
+    assert set(read_yaml(TEXTS)) - {"say"} == set(RULES)
 
 
 def test_findings_are_of_the_rule_that_makes_them_and_of_finite_figures() -> None:
-    names = {rule.name for rule in RULES}
     for of_case in findings(*kept_traces()).values():
         for finding in of_case:
-            assert finding.rule in names
+            assert finding.rule in RULES
             assert all(isinstance(value, float) and value == value for value in finding.evidence.values()), finding
             for word in ("nan", "None", "<NA>", "  ", " .", " ,"):
                 assert word not in finding.sentences

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
+from reports import table_of_findings
 from wanbench.compare.change_verdict import compare
-from wanbench.findings.findings_table import findings_table
 from wanbench.registry import metrics
 
 KEPT = sorted((ROOT / "results/reference").glob("*/tables/*.csv"))
 # Made of nothing, a table has its columns and their types all the same.
 TABLES = {
-    "findings": lambda: findings_table({}),
+    "findings": table_of_findings,
     "comparison": lambda: compare("", [], []).rows,
 }
 

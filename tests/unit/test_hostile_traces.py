@@ -20,7 +20,7 @@ from markdown_it import MarkdownIt
 
 from conftest import ROOT
 from hostile import ACTIVE, CONTROLS, MARKUP, paths_in, refused
-from reports import NO_PRICES, THRESHOLDS, full_case
+from reports import NO_PRICES, THRESHOLDS, full_case, table_of_findings
 from traces import GPU, LIMITS, Outcome, records, trace_of, write
 from wanbench.analysis.collect import collect, not_of_the_grid
 from wanbench.analysis.kernels import kernels_table
@@ -34,16 +34,14 @@ from wanbench.analysis.tables import (
     stages_table,
     write_table,
 )
-from wanbench.findings.findings_table import findings_table
-from wanbench.findings.rules import findings_by_case
+from wanbench.findings.rules import findings_table
 from wanbench.plots.bars import stage_times
 from wanbench.plots.picture import save
 from wanbench.plots.pictures import draw_case
 from wanbench.plots.time_memory import time_memory
 from wanbench.report.grid_outcome import errors_of
 from wanbench.report.page import to_page
-from wanbench.report.published import read_published
-from wanbench.report.render import to_markdown
+from wanbench.report.render import rendered
 from wanbench.report.view import view_of
 from wanbench.trace import reader
 from wanbench.trace.writer import write_trace
@@ -93,21 +91,20 @@ def everything_of(file: Path) -> dict[str, str]:
     folder = file.parent / "made"
     folder.mkdir(exist_ok=True)
     traces, excluded = collect([file], None, LIMITS)
-    tables = cases_table(traces), stages_table(traces), details_table(traces), excluded_table(excluded)
-    settings = settings_table(tables[0], NO_PRICES, 2.5, 2)
-    found = findings_by_case(tables[0], records_by_case(tables[1]), THRESHOLDS, kernels_table([]))
-    beside = settings, found, THRESHOLDS, NO_PRICES, read_published(), kernels_table([])
-    said = view_of(tables[0], tables[1], tables[3], *beside)
-    names = ("cases", "stages", "details", "excluded", "findings", "settings")
-    for name, table in zip(names, (*tables, findings_table(found), settings)):
+    cases, stages, kernels = cases_table(traces), stages_table(traces), kernels_table([])
+    settings = settings_table(cases, NO_PRICES, 2.5, 2)
+    tables = {"cases": cases, "stages": stages, "details": details_table(traces), "excluded": excluded_table(excluded)}
+    tables |= {"findings": findings_table(cases, stages, THRESHOLDS, kernels), "settings": settings, "kernels": kernels}
+    said = view_of(tables, THRESHOLDS, NO_PRICES)
+    for name, table in tables.items():
         write_table(table, folder / f"{name}.csv", folder / f"{name}.parquet")
-    (folder / "report.md").write_text(to_markdown(said), "utf-8")
+    (folder / "report.md").write_text(rendered("report.md.j2", view=said), "utf-8")
     (folder / "report.html").write_text(to_page(said, {}), "utf-8")
-    (folder / "terminal").write_text("\n".join(errors_of(tables[0], tables[3], "grid.yaml")), "utf-8")
-    stages_of = records_by_case(tables[1])
-    for name, (case,) in records_by_case(tables[0]).items():
+    (folder / "terminal").write_text("\n".join(errors_of(cases, tables["excluded"], "grid.yaml")), "utf-8")
+    stages_of = records_by_case(stages)
+    for name, (case,) in records_by_case(cases).items():
         draw_case(case, stages_of[name], [], file, folder)
-    save({"times": stage_times(*tables[:2]), "settings": time_memory(settings)}, folder)
+    save({"times": stage_times(cases, stages), "settings": time_memory(settings)}, folder)
     for picture in folder.rglob("*.svg"):
         ElementTree.parse(picture)
     files = (file for file in folder.rglob("*") if file.is_file() and file.suffix != ".parquet")
@@ -183,9 +180,9 @@ def test_a_file_of_any_name_among_the_traces_is_named_and_breaks_nothing(tmp_pat
     excluded = excluded_table(not_of_the_grid([name]))
     write_table(excluded, tmp_path / "t.csv", tmp_path / "t.parquet")
     assert excluded["case"].tolist() == [r"\udcff\x1b[31m <b>"]
-    settings = settings_table(cases_table([]), NO_PRICES, 2.5, 2)
-    beside = settings, {}, THRESHOLDS, NO_PRICES, read_published(), kernels_table([])
-    text = to_markdown(view_of(cases_table([]), stages_table([]), excluded, *beside))
+    tables = {"cases": cases_table([]), "stages": stages_table([]), "excluded": excluded, "kernels": kernels_table([])}
+    tables |= {"settings": settings_table(cases_table([]), NO_PRICES, 2.5, 2), "findings": table_of_findings()}
+    text = rendered("report.md.j2", view=view_of(tables, THRESHOLDS, NO_PRICES))
     assert "&lt;b&gt;" in text
     assert not ACTIVE.search(text)
 

@@ -1,6 +1,7 @@
 """Findings and the table of profiled cases, from profiles and traces recorded on H200s."""
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,14 +9,13 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from reports import THRESHOLDS, view
+from reports import THRESHOLDS, found_in, view
 from wanbench.analysis.kernels import kernels_table, longest_kernels_table, read_profile
 from wanbench.analysis.tables import records_by_case, tables_of
 from wanbench.findings import kernel_time
-from wanbench.findings.basis import Finding
-from wanbench.findings.rules import findings_by_case
+from wanbench.findings.rules import findings_table
 from wanbench.plots.bars import kernel_bars
-from wanbench.report.kernel_section import kernel_table
+from wanbench.report.case_view import kernel_table
 from wanbench.report.page import to_page
 from wanbench.trace.kernel_profile import Kernel, stage_profile
 from wanbench.trace.reader import read_trace
@@ -30,13 +30,13 @@ def kernels() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def found(kernels: pd.DataFrame) -> dict[str, dict[str, Finding]]:
+def found(kernels: pd.DataFrame) -> dict[str, dict[str, SimpleNamespace]]:
     tables = tables_of(read_trace(REFERENCE / f"traces/{name}.json.gz") for name in NAMES)
-    of_all = findings_by_case(tables.cases, records_by_case(tables.stages), THRESHOLDS, kernels)
+    of_all = found_in(findings_table(tables.cases, tables.stages, THRESHOLDS, kernels))
     return {case: {finding.rule: finding for finding in findings} for case, findings in of_all.items()}
 
 
-def test_attention_below_another_kernels_is_found(found: dict[str, dict[str, Finding]]) -> None:
+def test_attention_below_another_kernels_is_found(found: dict[str, dict[str, SimpleNamespace]]) -> None:
     slow = found["5B_704p_compiled"]["slow_attention"]
     # 0.997 s at 561 TFLOP/s, where FlashAttention-3 reached 678.
     assert slow.evidence["saved_s"] == pytest.approx(0.173, abs=0.002)
@@ -46,27 +46,25 @@ def test_attention_below_another_kernels_is_found(found: dict[str, dict[str, Fin
     assert "slow_attention" not in found["5B_704p_fastest"]
 
 
-def test_rows_that_are_all_equal_are_found(found: dict[str, dict[str, Finding]]) -> None:
+def test_rows_that_are_all_equal_are_found(found: dict[str, dict[str, SimpleNamespace]]) -> None:
     assert found["5B_704p_stock"]["equal_rows"].evidence["time_s"] == pytest.approx(0.023, abs=0.001)
     assert found["5B_704p_stock"]["equal_rows"].advised == (("timesteps: uniform",),)
     assert "equal_rows" not in found["5B_704p_fastest"]
 
 
-def test_copies_that_another_layout_saves_are_found(found: dict[str, dict[str, Finding]]) -> None:
+def test_copies_that_another_layout_saves_are_found(found: dict[str, dict[str, SimpleNamespace]]) -> None:
     copies = found["5B_704p_stock"]["copies"]
     assert copies.evidence["share_pct"] == pytest.approx(21.9, abs=0.1)
     assert copies.advised == (("vae_memory_format: channels_last",),)
     assert "copies" not in found["5B_704p_fastest"]
 
 
-def launch_gaps(profile: dict[str, Any], **settings: str) -> list[Finding]:
+def launch_gaps(profile: dict[str, Any], **settings: str) -> list[SimpleNamespace]:
     """What is found in the stock case, had it such a profile and such settings."""
     tables = tables_of([read_trace(REFERENCE / "traces/5B_704p_stock.json.gz")])
     cases = tables.cases.assign(**settings)
-    of_all = findings_by_case(
-        cases, records_by_case(tables.stages), THRESHOLDS, kernels_table([("5B_704p_stock", profile)])
-    )
-    return [finding for finding in of_all["5B_704p_stock"] if finding.rule == "launch_gaps"]
+    table = findings_table(cases, tables.stages, THRESHOLDS, kernels_table([("5B_704p_stock", profile)]))
+    return found_in(table[table["rule"] == "launch_gaps"]).get("5B_704p_stock", [])
 
 
 def test_a_gpu_that_waits_for_launches_is_found() -> None:
@@ -94,8 +92,8 @@ def test_kernels_that_follow_each_other_have_no_gaps_to_tell_of() -> None:
 
 def test_a_case_without_a_profile_has_no_finding_of_kernels_and_no_table(kernels: pd.DataFrame) -> None:
     tables = tables_of([read_trace(REFERENCE / "traces/5B_704p_stock.json.gz")])
-    of_all = findings_by_case(tables.cases, records_by_case(tables.stages), THRESHOLDS, kernels_table([]))
-    assert not {rule.name for rule in kernel_time.RULES} & {finding.rule for finding in of_all["5B_704p_stock"]}
+    found = findings_table(tables.cases, tables.stages, THRESHOLDS, kernels_table([]))
+    assert not {rule.__name__ for rule in kernel_time.RULES} & set(found["rule"])
     assert kernel_table([]) == ""
 
 

@@ -13,12 +13,12 @@ import pytest
 
 from conftest import ROOT
 from hostile import paths_in
+from measured_cases import render
 from reports import report
 from traces import LIMITS, read_content
 from wanbench.analysis.collect import collect
 from wanbench.compare.change_verdict import compare
 from wanbench.compare.sides import side_of
-from wanbench.report.render import comparison_markdown as render
 from wanbench.trace.writer import write_trace
 
 KEPT = ROOT / "results/reference/h200/traces"

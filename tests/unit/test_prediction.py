@@ -13,8 +13,7 @@ from example_cases import full_case, tiny_case
 from wanbench.cases.case import Case
 from wanbench.estimate.expected import kept_cases
 from wanbench.estimate.gpu_facts import find_gpu, known_gpus
-from wanbench.estimate.prediction import Prediction, predict, read_fit
-from wanbench.estimate.prediction_text import prediction_text
+from wanbench.estimate.prediction import Prediction, predict, prediction_text, read_fit
 from wanbench.models.facts import MODELS
 from wanbench.util.errors import InputError
 

@@ -14,7 +14,8 @@ from example_cases import tiny_case
 from reports import case_trace, full_case, settings_of, tables
 from traces import GPU
 from wanbench.models.facts import MODELS
-from wanbench.report.published import published_table, read_published
+from wanbench.report.published import published_pairs, read_published
+from wanbench.report.render import rendered
 from wanbench.trace.reader import Trace
 
 Make = Callable[..., Trace]
@@ -30,7 +31,8 @@ def make(tmp_path: Path) -> Make:
 
 def rows(traces: list[Trace], *changes: dict[str, Any]) -> list[dict[str, str]]:
     published = pd.DataFrame([HERE | change for change in changes or [{}]])
-    found = tables(published_table(settings_of(*traces), published, 2.5), "Settings")
+    shown = {"published": published_pairs(settings_of(*traces), published), "alike_pct": 2.5}
+    found = tables(rendered("published.md.j2", view=shown), "Settings")
     return found[0] if found else []
 
 

@@ -18,7 +18,7 @@ from checkpoints import write_hollow_checkpoint
 from conftest import ROOT, simulated_work
 from example_cases import tiny_case
 from tiny import CPU, make, relative_error, rounding_bound
-from wanbench.cases.several_gpus import PARALLEL_ATTENTION
+from wanbench.cases.checks import PARALLEL_ATTENTION
 from wanbench.measure.gpu_slots import Slot
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.wan.generate import pipeline_arguments

@@ -14,7 +14,7 @@ from reports import case_trace, made
 from traces import GPU, LIMITS, records, trace_of, write
 from wanbench.analysis.tables import tables_of
 from wanbench.cases.yaml_file import read_yaml
-from wanbench.report.tune_page import tune_page
+from wanbench.report.render import rendered
 from wanbench.tuning.drive import Tuning
 from wanbench.tuning.goal import Goal, goal_of
 from wanbench.tuning.search import Search
@@ -381,7 +381,7 @@ def test_the_page_has_the_winner_to_paste_the_front_and_every_trial_with_its_rea
     assert result["exact"]["yaml"] == (
         "cases:\n  tuned:\n    model: T2V-A14B\n    size: 832*480\n    offload: group_stream\n    attention: xformers\n"
     )
-    page = tune_page(result)
+    page = rendered("tune.md.j2", result=result)
     assert result["exact"]["yaml"] in page
     assert result["lossy"]["yaml"] in page
     rows = [line for line in page.partition("## All trials")[2].splitlines() if line.startswith("|")]

@@ -1,8 +1,9 @@
 """Another video than in the baseline: by how much, and when that ends the command."""
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,14 @@ import pandas as pd
 import pytest
 
 from example_cases import full_case
+from measured_cases import render
 from reports import made, made_tables
 from traces import GPU
-from wanbench.compare.change_verdict import compare
-from wanbench.compare.export import as_json
+from wanbench.compare.change_verdict import as_json, compare
 from wanbench.compare.match import differences
 from wanbench.compare.sides import side_of
-from wanbench.compare.video_change import VideoChange, Videos, frames_beside, video_changes
+from wanbench.compare.video_change import Videos, frames_beside, video_changes
 from wanbench.measure.kept_frames import keep_frames
-from wanbench.report.render import comparison_markdown as render
 from wanbench.report.render import rendered
 from wanbench.trace.reader import Trace
 
@@ -48,14 +48,15 @@ def make(tmp_path: Path) -> Make:
 
 def changes(
     folder: Path, old: Trace, new: Trace, rounding: tuple[float, float] | None = (0.02, 40.0)
-) -> list[VideoChange]:
+) -> list[SimpleNamespace]:
     """What is told of a case, where another has moved by rounding so far from the baseline of its workload."""
     cases = made_tables(new).cases.assign(baseline="stock")
     if rounding is not None:
         other = cases.assign(case="b", difference="rounding", latent_error_rel=rounding[0], psnr_db=rounding[1])
         cases = pd.concat([cases, other], ignore_index=True)
     found = differences(*(side_of([trace])[0] for trace in (old, new)))
-    return list(video_changes([(old, new, tuple(found))], Videos(folder / "old/frames", folder / "new/frames", cases)))
+    videos = Videos(folder / "old/frames", folder / "new/frames", cases)
+    return [SimpleNamespace(**change) for change in video_changes([(old, new, found)], videos)]
 
 
 def test_the_same_video_is_not_named(make: Make, tmp_path: Path) -> None:
@@ -102,21 +103,21 @@ def test_without_kept_frames_the_digest_alone_tells(make: Make, tmp_path: Path) 
     (tmp_path / "old/frames/a").rename(tmp_path / "gone")
     (change,) = changes(tmp_path, old, new)
     assert (change.latent_error_rel, change.psnr_db, change.moved) == (None, None, False)
-    comparison = replace(compare("old", side_of([old]), side_of([new])), videos=(change,))
+    comparison = replace(compare("old", side_of([old]), side_of([new])), videos=[vars(change)])
     assert "no kept frames" in render(comparison)
 
 
 def test_files_and_the_command_name_what_moved(make: Make, tmp_path: Path) -> None:
     (change,) = changes(tmp_path, make("old"), make("new", (3, 4.2), 110))
-    comparison = replace(compare("old", *(side_of([make(side)]) for side in ("old", "new"))), videos=(change,))
+    comparison = replace(compare("old", *(side_of([make(side)]) for side in ("old", "new"))), videos=[vars(change)])
     content = as_json(comparison)
-    assert content["videos"] == [asdict(change)]
+    assert content["videos"] == [vars(change)]
     words = "latents 4 % off, PSNR 28.1 dB; rounding alone: latents 2 % off, PSNR 40.0 dB"
     assert f"- a: {words}; with equal settings, software and hardware\n" in render(comparison)
     errors = rendered("comparison_errors.j2", **content).strip().splitlines()
     assert errors[0] == "Moved by more than rounding:"
     assert errors[1].startswith(f"a: {words}")
-    within = replace(comparison, videos=(replace(change, moved=False),))
+    within = replace(comparison, videos=[vars(change) | {"moved": False}])
     assert "Moved" not in rendered("comparison_errors.j2", **as_json(within))
 
 

@@ -10,14 +10,11 @@ enter_job("envs/report.yaml", snakemake.config)
 
 import pandas as pd
 
-from wanbench.findings.findings_table import findings_of_table
 from wanbench.report.grid_outcome import cases_by_outcome, errors_of
 from wanbench.report.render import rendered
 from wanbench.trace.writer import write_atomically
 
-cases = pd.read_parquet(snakemake.input.cases)
-excluded = pd.read_parquet(snakemake.input.excluded)
-findings = findings_of_table(pd.read_parquet(snakemake.input.findings))
+cases, excluded, findings = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "excluded", "findings"))
 errors = errors_of(cases, excluded, str(snakemake.params.grid))
 outcome = cases_by_outcome(cases, findings)
 report = f"The report: {snakemake.input.report}, {snakemake.input.page}"

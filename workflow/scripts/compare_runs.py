@@ -11,10 +11,9 @@ enter_job("envs/report.yaml", snakemake.config)
 import pandas as pd
 
 from wanbench.analysis.tables import write_table
-from wanbench.compare.change_verdict import compared_runs
-from wanbench.compare.export import as_json
+from wanbench.compare.change_verdict import as_json, compared_runs
 from wanbench.compare.video_change import Videos, frames_beside
-from wanbench.report.render import comparison_markdown, rendered
+from wanbench.report.render import rendered
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 from wanbench.util.errors import InputError
@@ -32,7 +31,7 @@ except InputError as error:
 write_table(comparison.rows, Path("results/tables/comparison.csv"), Path("results/tables/comparison.parquet"))
 content, json_file, markdown = as_json(comparison), Path("results/comparison.json"), Path("results/comparison.md")
 write_atomically(json_file, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
-write_atomically(markdown, comparison_markdown(comparison))
+write_atomically(markdown, rendered("comparison.md.j2", **content))
 errors, ending = (rendered(f"comparison_{part}.j2", **content).strip() for part in ("errors", "end"))
 Path(snakemake.log[0]).write_text(errors and f"{errors}\n", "utf-8")
 print(f"The comparison: {markdown}, {json_file}\nThe report: {snakemake.input.report}\n{ending}")

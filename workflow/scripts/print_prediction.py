@@ -8,8 +8,7 @@ enter_job("envs/measure.yaml", snakemake.config)
 
 from wanbench.cases.case import Case
 from wanbench.estimate.gpu_facts import find_gpu
-from wanbench.estimate.prediction import predict, read_fit
-from wanbench.estimate.prediction_text import prediction_text
+from wanbench.estimate.prediction import predict, prediction_text, read_fit
 
 gpu, prices = find_gpu(snakemake.params.gpu), snakemake.params.prices
 cases = [Case.from_settings(dict(settings)) for settings in snakemake.params.cases]

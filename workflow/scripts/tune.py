@@ -8,7 +8,7 @@ from wanbench.util.job_entry import enter_job
 
 enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 
-from wanbench.report.tune_page import tune_page
+from wanbench.report.render import rendered
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 from wanbench.tuning.drive import Tuning
@@ -33,7 +33,7 @@ except KeyboardInterrupt:
     sys.exit("tune: interrupted; the same command goes on")
 page = folder.with_name(f"{folder.name}.md")
 write_atomically(folder.with_name(f"{folder.name}.json"), json.dumps(result, indent=1, allow_nan=False) + "\n")
-write_atomically(page, tune_page(result))
+write_atomically(page, rendered("tune.md.j2", result=result))
 print(page.read_text("utf-8").partition("\n## ")[0])
 print(f"All of it: {page}")
 if not (result["exact"] or result["lossy"]):

@@ -1,6 +1,7 @@
 """Rule report: tables to findings and settings, and all of them to Markdown."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 from wanbench.util.job_entry import enter_job
 
@@ -9,21 +10,19 @@ enter_job("envs/report.yaml", snakemake.config, snakemake.log[0])
 import pandas as pd
 
 from wanbench.analysis.settings_table import Prices, settings_table
-from wanbench.analysis.tables import records_by_case, write_table
-from wanbench.findings.findings_table import findings_table
-from wanbench.findings.rules import findings_by_case
-from wanbench.findings.thresholds import Thresholds
-from wanbench.report.published import read_published
-from wanbench.report.render import to_markdown
+from wanbench.analysis.tables import write_table
+from wanbench.findings.rules import findings_table
+from wanbench.report.render import rendered
 from wanbench.report.view import view_of
 from wanbench.trace.writer import write_atomically
 
-cases, stages, excluded = (pd.read_parquet(snakemake.input[name]) for name in ("cases", "stages", "excluded"))
-kernels = pd.read_parquet(snakemake.input.kernels)
-thresholds, prices = Thresholds(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
-settings = settings_table(cases, prices, thresholds.alike_generation_pct, thresholds.no_effect_memory_pct)
-findings = findings_by_case(cases, records_by_case(stages), thresholds, kernels)
-for table, csv, parquet in zip((findings_table(findings), settings), snakemake.output.csv, snakemake.output.parquet):
-    write_table(table, Path(csv), Path(parquet))
-view = view_of(cases, stages, excluded, settings, findings, thresholds, prices, read_published(), kernels)
-write_atomically(Path(snakemake.output.report), to_markdown(view))
+names = ("cases", "stages", "excluded", "kernels")
+tables = {name: pd.read_parquet(snakemake.input[name]) for name in names}
+thresholds, prices = SimpleNamespace(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
+alike_pct = thresholds.alike_generation_pct, thresholds.no_effect_memory_pct
+tables["findings"] = findings_table(tables["cases"], tables["stages"], thresholds, tables["kernels"])
+tables["settings"] = settings_table(tables["cases"], prices, *alike_pct)
+for name, csv, parquet in zip(("findings", "settings"), snakemake.output.csv, snakemake.output.parquet):
+    write_table(tables[name], Path(csv), Path(parquet))
+view = view_of(tables, thresholds, prices)
+write_atomically(Path(snakemake.output.report), rendered("report.md.j2", view=view))

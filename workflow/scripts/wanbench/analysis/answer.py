@@ -26,11 +26,8 @@ def answers_of(settings: pd.DataFrame, alike_time_pct: float, alike_memory_pct: 
     one GPU that change no more than rounding and take at most USEFUL times the time of the fastest; `several`, the
     fastest on several GPUs; `cards`, what runs on a card of a memory, by its GB, of those with less than the GPU that
     was measured: the fastest way that `fits` by the memory used on the whole GPU, and one that `may_fit` by the memory
-    that torch had allocated, where that is faster: on a large GPU its allocator takes more than it needs.
-
-    Args:
-        alike_time_pct: times that differ by no more are the same, and a loss buys nothing.
-        alike_memory_pct: memory that differs by no more is the same, and the faster way the better one.
+    that torch had allocated, where that is faster: on a large GPU its allocator takes more than it needs. Figures that
+    differ by no more than `alike_time_pct` and `alike_memory_pct` are the same.
     """
     workloads = settings.groupby(list(WORKLOAD), dropna=False, sort=False)
     return [_answer(rows, alike_time_pct, alike_memory_pct) for _, rows in workloads]

@@ -14,8 +14,6 @@ from wanbench.util.lifeline import map_in_processes
 from wanbench.util.text import one_line
 
 _CPU_SHARES = ("cpu_pct", "process_cpu_pct")
-
-
 # What a trace's digests must be to describe the grid as it is now, with what each is of.
 _DIGESTS = {"case_sha256": "settings of this case", "measure": "measuring code", "env": "measuring environment"}
 
@@ -36,8 +34,8 @@ class Excluded:
 def not_of_the_grid(files: Iterable[str]) -> list[Excluded]:
     """Traces of cases that the grid does not have (any more): named, since somebody may look for them."""
     # Whoever made a file may have given it any name.
-    names = [(one_line(Path(file).stem), one_line(file)) for file in files]
-    return [Excluded(case, f"{file}: the grid has no such case", of_grid=False) for case, file in names]
+    reason = "{}: the grid has no such case"
+    return [Excluded(one_line(Path(file).stem), reason.format(one_line(file)), of_grid=False) for file in files]
 
 
 def collect(
@@ -50,8 +48,6 @@ def collect(
     Args:
         expected: the digests of now, `case_sha256` by case; None for traces that stand for themselves, as those of
             another machine do.
-        limits: for the verdict on each.
-        processes: that read at the same time.
     """
     items = map_in_processes(partial(_read, expected=expected, limits=limits), files, processes=processes)
     traces = [item for item in items if isinstance(item, Trace)]
@@ -102,11 +98,9 @@ def judged(trace: Trace, limits: Limits) -> Trace:
 
 
 def _with_possible_shares(stage: StageRecord) -> StageRecord:
-    """The stage with at most 100 % of the CPU.
+    """The stage with at most 100 % of the CPU: a tick that the kernel counts in a short one may have begun before it.
 
-    The kernel counts CPU time in ticks, and the samples time by the clock: a tick that is counted in a stage may have
-    begun before it, so that a busy machine has some percent above 100 in a short stage. It cannot be cut from single
-    samples, whose rounding cancels out in the mean over a stage.
+    It cannot be cut from single samples, whose rounding cancels out in the mean over a stage.
     """
     above = {key: 100.0 for key in _CPU_SHARES if (stage.measures.get(key) or 0) > 100}
     return replace(stage, measures=stage.measures | above) if above else stage

@@ -1,10 +1,7 @@
 """What the report's comparisons rest on: which cases compare, and one generation at the official number of steps."""
 
-from typing import Any
-
 import pandas as pd
 
-from wanbench.analysis.tables import CaseRow
 from wanbench.models.facts import MODELS
 from wanbench.registry.settings import ROUNDING
 from wanbench.registry.stages import OK, OOM
@@ -38,20 +35,14 @@ def with_rounding_bounds(cases: pd.DataFrame) -> pd.DataFrame:
     Columns more: `rounding_error_rel`, `rounding_psnr_db` and `rounding_ssim`, as `latent_error_rel`, `psnr_db` and
     `ssim`; empty where no case differs from the baseline in settings that are rounding and none that is lossy.
     """
-    worst = {"latent_error_rel": "max", "psnr_db": "min", "ssim": "min"}
-    names = {"latent_error_rel": "rounding_error_rel", "psnr_db": "rounding_psnr_db", "ssim": "rounding_ssim"}
-    bounds = cases[(cases["difference"] == ROUNDING).fillna(False)].groupby("baseline").agg(worst)
-    return cases.join(bounds.rename(columns=names), on="baseline")
+    bounds = cases[(cases["difference"] == ROUNDING).fillna(False)].groupby("baseline")
+    worst = {"error_rel": ("latent_error_rel", "max"), "psnr_db": ("psnr_db", "min"), "ssim": ("ssim", "min")}
+    return cases.join(bounds.agg(**worst).add_prefix("rounding_"), on="baseline")
 
 
 def comparable(cases: pd.DataFrame) -> pd.DataFrame:
     """Cases that ran to their end, of the real models and not on the CPU, and whose times say something of those."""
     return _of_real_use(cases[(cases["status"] == OK) & (cases["device"].fillna("") != "cpu")])
-
-
-def is_cache_at_random(case: CaseRow) -> bool:
-    """Whether a cache had random weights: how often it serves, and so all times, would not be true of real ones."""
-    return bool(case["cache"] != "none" and case["weights"] == "random")
 
 
 def did_not_fit(cases: pd.DataFrame) -> pd.DataFrame:
@@ -65,6 +56,7 @@ def _of_real_use(cases: pd.DataFrame) -> pd.DataFrame:
     real = cases[cases["scale"].fillna("") != "tiny"]
     # A LoRA makes another video, often in other than the official steps.
     real = real[real["lora"].isna() & real["lora_low_noise"].isna()]
+    # How often a cache serves random weights, and so all times, would not be true of real ones.
     return real[~((real["cache"] != "none") & (real["weights"] == "random"))]
 
 
@@ -75,8 +67,3 @@ def host_mem_bytes(cases: pd.DataFrame) -> pd.Series:
     page that several of them share for each.
     """
     return cases[["process_mem_bytes", "sys_mem_bytes"]].min(axis=1).where(cases["process_mem_bytes"].notna())
-
-
-def shown_setting(key: str, value: Any) -> str:
-    """A setting as a grid file has it."""
-    return f"{key}: {str(value).lower() if isinstance(value, bool) else value}"

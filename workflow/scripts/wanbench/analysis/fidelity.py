@@ -32,9 +32,7 @@ _FIGURES = ("latent_error_rel", "psnr_db", "psnr_worst_db", "ssim", "ssim_worst"
 def fidelity_table(traces: Sequence[Trace], frames: Path, processes: int = 1) -> pd.DataFrame:
     """A row for each case of which the digest of its frames is known; columns: docs/tables.md.
 
-    Args:
-        frames: folder with the folder of each case that `wanbench.measure.kept_frames` makes.
-        processes: that compare cases at the same time.
+    `frames` has the folder of each case that `wanbench.measure.kept_frames` makes.
     """
     videos = {trace.case["name"]: trace for trace in traces if trace.kept is not None}
     baselines = baselines_of(videos.values())
@@ -56,10 +54,8 @@ def baselines_of(traces: Iterable[Trace]) -> dict[str, str]:
             workloads[_workload(trace)].append(trace)
     found = {}
     for alike in workloads.values():
-        stock = [trace for trace in alike if _is_stock(trace.case)]
-        if stock:
-            baseline = min(stock, key=_distance).case["name"]
-            found |= {trace.case["name"]: baseline for trace in alike}
+        if stock := [trace.case for trace in alike if _is_stock(trace.case)]:
+            found |= dict.fromkeys((trace.case["name"] for trace in alike), min(stock, key=_distance)["name"])
     return found
 
 
@@ -68,8 +64,7 @@ def _is_stock(case: Mapping[str, Any]) -> bool:
     return all(row.video != registry.ROUNDING and not row.is_lossy(case[row.key]) for row in rows)
 
 
-def _distance(trace: Trace) -> tuple[bool, int, str]:
-    case = trace.case
+def _distance(case: Mapping[str, Any]) -> tuple[bool, int, str]:
     return registry.fidelity(case) != registry.EXACT, len(registry.changed(case)), case["name"]
 
 
@@ -91,11 +86,7 @@ def _row(trace: Trace, baseline: Trace | None, folder: Path) -> dict[str, Any]:
 
 
 def video_figures(trace: Trace, folder: Path, baseline: Trace, other_folder: Path) -> dict[str, float]:
-    """Figures of a video beside another, but those for which something is not there.
-
-    Args:
-        folder, other_folder: with the folders of their cases.
-    """
+    """Figures of a video beside another, but those for which something is not there in the folders of their cases."""
     found: dict[str, float] = {}
     kept, other = trace.kept, baseline.kept
     if kept["latents_sha256"] is not None and kept["latents_sha256"] == other["latents_sha256"]:

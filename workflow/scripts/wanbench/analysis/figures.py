@@ -23,10 +23,7 @@ def values_of(stages: pd.DataFrame, details: pd.DataFrame, traces: Sequence[Trac
 
     The key is a column of the cases table, or one of the comparison's alone. Times are of the measured generations;
     peaks, load and energy are of all, as the machine had to bear them. With a cache, steps are short or long by design:
-    then the values of s/step are the means of each generation.
-
-    Args:
-        stages, details: their tables, with the number of the trace in `trace`.
+    then the values of s/step are the means of each generation. The tables have the number of the trace in `trace`, too.
     """
     runs = _runs(traces)
     stages = _plain(stages)

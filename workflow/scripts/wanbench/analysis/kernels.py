@@ -2,9 +2,8 @@
 
 import gzip
 import json
-import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,17 @@ from wanbench.analysis.collect import case_of
 from wanbench.registry.metrics import KERNEL_COLUMNS, LONGEST_COLUMNS
 from wanbench.registry.settings import SETTINGS
 
-# Those whose operations the measured rate is for.
+# Those whose operations the measured rate is for, where the stage computes in 16 bit.
 _OF_16_BITS = ("attention", "matmul")
+_DTYPES = {"Step": "dtype", "VAE_Decoding": "vae_dtype"}
+# What torch calls the run of a compiled block, with a hash.
+_COMPILED = "## Call CompiledFxGraph"
+_SAME_STEP = ["model", "size", "frames", "gpu_name"]
+
+Profiles = Iterable[tuple[str, Mapping[str, Any]]]
 
 
-def profiles_of(files: Iterable[Path], case_sha256: Mapping[str, str] | None) -> list[tuple[str, dict[str, Any]]]:
+def profiles_of(files: Iterable[Path], case_sha256: Mapping[str, str] | None) -> Profiles:
     """Profiles by the names of their cases, but those of other settings than the case has now, which are named.
 
     Args:
@@ -37,55 +42,43 @@ def read_profile(file: Path) -> dict[str, Any]:
     return json.loads(gzip.decompress(data) if file.suffix == ".gz" else data)
 
 
-def kernels_table(profiles: Iterable[tuple[str, Mapping[str, Any]]]) -> pd.DataFrame:
-    """The table of profiles, by the names of their cases; columns as `wanbench.registry.metrics` has them."""
-    rows = [{"case": case} | row for case, profile in profiles for row in _rows(profile)]
-    return pd.DataFrame(rows, columns=list(KERNEL_COLUMNS)).astype(KERNEL_COLUMNS)
+def kernels_table(profiles: Profiles) -> pd.DataFrame:
+    """The table of profiles, by the names of their cases."""
+    stages = [
+        {"case": case, "stage": stage, "rate": profile["matmul_flops_per_s"] or None}
+        | {"in_16_bit": profile["case"][_DTYPES[stage]] != "float32"}
+        | {key: figures[key] for key in ("profiled_s", "unprofiled_s")}
+        | row
+        for case, profile in profiles
+        for stage, figures in profile["stages"].items()
+        for row in (*figures["classes"], {"class": "gaps", "time_s": figures["gap_s"], "count": figures["gaps"]})
+    ]
+    types = dict.fromkeys(("flops", "rate", "time_s", "profiled_s"), float) | {"in_16_bit": bool}
+    table = pd.DataFrame(stages, columns=[*dict.fromkeys([*KERNEL_COLUMNS, *types])]).astype(types)
+    flops = table["flops"].where(table["flops"] > 0)
+    at_rate_s = (flops / table["rate"]).where(table["in_16_bit"] & table["class"].isin(_OF_16_BITS))
+    table = table.assign(
+        share_pct=100 * table["time_s"] / table["profiled_s"],
+        flops_per_s=flops / table["time_s"],
+        at_rate_s=at_rate_s,
+        to_gain_pct=100 * (table["time_s"] - at_rate_s) / table["profiled_s"],
+    )
+    return table[list(KERNEL_COLUMNS)].astype(KERNEL_COLUMNS)
 
 
-def _rows(profile: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    rate = profile["matmul_flops_per_s"]
-    of_16_bits = {
-        "Step": _OF_16_BITS if profile["case"]["dtype"] != "float32" else (),
-        "VAE_Decoding": _OF_16_BITS if profile["case"]["vae_dtype"] != "float32" else (),
-    }
-    for stage, figures in profile["stages"].items():
-        times = {"profiled_s": figures["profiled_s"], "unprofiled_s": figures["unprofiled_s"]}
-        gaps = {"class": "gaps", "time_s": figures["gap_s"], "count": figures["gaps"], "flops": None}
-        for row in (*figures["classes"], gaps):
-            at_rate_s = row["flops"] / rate if row["flops"] and rate and row["class"] in of_16_bits[stage] else None
-            yield {
-                **{key: row[key] for key in ("class", "time_s", "count")},
-                "stage": stage,
-                "share_pct": 100 * row["time_s"] / figures["profiled_s"],
-                "flops_per_s": row["flops"] / row["time_s"] if row["flops"] else None,
-                "at_rate_s": at_rate_s,
-                "to_gain_pct": None if at_rate_s is None else 100 * (row["time_s"] - at_rate_s) / figures["profiled_s"],
-                **times,
-            }
-
-
-# What torch calls the run of a compiled block, with a hash.
-_COMPILED = "## Call CompiledFxGraph"
-
-
-def longest_kernels_table(profiles: Iterable[tuple[str, Mapping[str, Any]]]) -> pd.DataFrame:
-    """The longest kernels of profiles, by the names of their cases; columns as `wanbench.registry.metrics` has them."""
+def longest_kernels_table(profiles: Profiles) -> pd.DataFrame:
+    """The longest kernels of profiles, by the names of their cases."""
     rows = [
-        {"case": case, "stage": stage, "kernel": row["name"], "class": row["class"]}
-        # Arguments that are no tensors have no shape.
-        | {"shapes": re.sub(r", \[\]", "", row["shapes"]) or None}
-        | {"module": "a compiled block" if row["module"].startswith(_COMPILED) else row["module"] or None}
-        | {key: row[key] for key in ("time_s", "count")}
-        | {"share_pct": 100 * row["time_s"] / figures["profiled_s"]}
+        row | {"case": case, "stage": stage, "share_pct": 100 * row["time_s"] / figures["profiled_s"]}
         for case, profile in profiles
         for stage, figures in profile["stages"].items()
         for row in figures["longest"]
     ]
-    return pd.DataFrame(rows, columns=list(LONGEST_COLUMNS)).astype(LONGEST_COLUMNS)
-
-
-_SAME_STEP = ["model", "size", "frames", "gpu_name"]
+    table = pd.DataFrame(rows, columns=["name", *LONGEST_COLUMNS]).assign(kernel=lambda rows: rows["name"])
+    # Arguments that are no tensors have no shape.
+    table["shapes"] = table["shapes"].replace({r", \[\]": ""}, regex=True)
+    table["module"] = table["module"].replace({f"^{_COMPILED}.*": "a compiled block"}, regex=True)
+    return table[list(LONGEST_COLUMNS)].replace({"": None}).astype(LONGEST_COLUMNS)
 
 
 def with_best_attention(kernels: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:

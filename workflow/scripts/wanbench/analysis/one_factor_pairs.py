@@ -63,23 +63,17 @@ def _pairs_of(table: pd.DataFrame, key: str) -> pd.DataFrame:
     table = table.assign(place=_joined(table, ["fixed", *(f"factor_{other}" for other in FACTORS if other != key)]))
     columns = ["case", "steps", "gpu_uuid", "lossy", *_FIGURES]
     table = table[["place", f"factor_{key}", *columns]].rename(columns={f"factor_{key}": "value"})
-    # Of cases that are alike, the one of as many steps, or else of the most, is the best evidence; then the fastest.
-    alike = ["place", "value", "gpu_uuid", table["warm_s"].notna(), table["cold_s"].notna()]
-    fastest = table.sort_values(["warm_s", "cold_s"]).groupby([*alike, "steps"], dropna=False, sort=False).head(1)
-    longest = fastest.sort_values("steps", ascending=False).groupby(alike, dropna=False, sort=False).head(1)
-    both = pd.concat(
-        [
-            table.merge(fastest.assign(steps_other=fastest["steps"]), on=["place", "steps"], suffixes=("", "_other")),
-            table.merge(longest, on="place", suffixes=("", "_other")),
-        ],
-        ignore_index=True,
-    )
+    # Of cases that are alike the fastest stands for all, so that many of one place make no more pairs.
+    alike = ["place", "value", "gpu_uuid", "steps", table["warm_s"].notna(), table["cold_s"].notna()]
+    fastest = table.sort_values(["warm_s", "cold_s"]).groupby(alike, dropna=False, sort=False).head(1)
+    both = table.merge(fastest, on="place", suffixes=("", "_other"))
     both = both[both["value"] != both["value_other"]]
     # A GPU that was not identified may be any.
     both["same_gpu"] = (both["gpu_uuid"] == both["gpu_uuid_other"]).fillna(False)
     warm, cold = (both[f"{kind}_s"].notna() & both[f"{kind}_s_other"].notna() for kind in (WARM, COLD))
     both["kinds"] = (~warm).astype(int) + (~warm & ~cold).astype(int)
     both["other_steps"] = both["steps"] != both["steps_other"]
+    # One of as many steps, or else of the most, is the best evidence.
     nearest = ["same_gpu", "kinds", "other_steps", "steps_other", "warm_s_other", "cold_s_other"]
     both = both.sort_values(nearest, ascending=[False, True, True, False, True, True])
     both = both.groupby(["case", "value_other"], sort=False).head(1).sort_index()

@@ -1,7 +1,6 @@
 """One row for each way to make a video: cases with equal settings together, at the model's official steps."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,9 +43,7 @@ def settings_table(cases: pd.DataFrame, prices: Prices, alike_time_pct: float, a
     """The fastest way first within each workload, those that did not fit last.
 
     Of cases of the real models that passed their checks, without caches on random weights. Columns: docs/tables.md.
-
-    Args:
-        alike_time_pct, alike_memory_pct: figures that differ by no more are the same.
+    Figures that differ by no more than `alike_time_pct` or `alike_memory_pct` are the same.
     """
     cases = with_rounding_bounds(cases)
     sound = comparable(cases)
@@ -119,31 +116,27 @@ def _marks(group: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
 
     Lossy ones must beat all others. They do not take the place of the best that leaves the video as it is.
     """
-    marks: dict[Any, list[str]] = {index: [] for index in group.index}
+    found = pd.Series("", group.index, dtype=object)
     within_time, within_memory = 1 + alike_time_pct / 100, 1 + alike_memory_pct / 100
-    for _, fitting in group[group["fits"].astype(bool)].groupby("gpus"):
-        lossy = fitting["fidelity"] == LOSSY
-        for rows, marked in ((fitting[~lossy], fitting.index[~lossy]), (fitting, fitting.index[lossy])):
-            _mark(marks, rows, marked, within_time, within_memory)
-    return pd.Series({index: ", ".join(found) for index, found in marks.items()}, dtype=object)
-
-
-def _mark(
-    marks: dict[Any, list[str]], rows: pd.DataFrame, marked: pd.Index, within_time: float, within_memory: float
-) -> None:
-    """Say of the `marked` ones of the rows what none of the rows does better."""
-    for mark, figure, within in (
-        (FASTEST, "time_s", within_time),
-        (LEAST_MEMORY, "gpu_mem_allocated_bytes", within_memory),
-        (LEAST_ENERGY, "energy_j", within_time),
-    ):
-        if rows[figure].count() > 1:
-            for index in marked.intersection(rows.index[rows[figure] <= rows[figure].min() * within]):
-                marks[index].append(mark)
-    times, memories = rows["time_s"], rows["gpu_mem_allocated_bytes"]
-    for index in marked.intersection(rows.index[times.notna() & memories.notna()]):
-        time, memory = times[index], memories[index]
+    fitting = group[group["fits"].astype(bool)]
+    for index, row in fitting.iterrows():
+        rivals = fitting[fitting["gpus"] == row["gpus"]]
+        if row["fidelity"] != LOSSY:
+            rivals = rivals[rivals["fidelity"] != LOSSY]
+        marks = [
+            mark
+            for mark, figure, within in (
+                (FASTEST, "time_s", within_time),
+                (LEAST_MEMORY, "gpu_mem_allocated_bytes", within_memory),
+                (LEAST_ENERGY, "energy_j", within_time),
+            )
+            if rivals[figure].count() > 1 and row[figure] <= rivals[figure].min() * within
+        ]
+        time, memory = row["time_s"], row["gpu_mem_allocated_bytes"]
+        times, memories = rivals["time_s"], rivals["gpu_mem_allocated_bytes"]
         faster = (times * within_time < time) & (memories <= memory * within_memory)
         lighter = (times <= time * within_time) & (memories * within_memory < memory)
-        if len(rows) > 1 and not (faster | lighter).any():
-            marks[index].append(TRADE_OFF)
+        if len(rivals) > 1 and pd.notna(time) and pd.notna(memory) and not (faster | lighter).any():
+            marks.append(TRADE_OFF)
+        found[index] = ", ".join(marks)
+    return found

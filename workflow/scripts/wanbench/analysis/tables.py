@@ -1,5 +1,6 @@
 """Typed tables of all cases, stages and details. Empty means not measured; 0 means measured, and zero."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,21 +28,13 @@ _TRANSFERS = ("transfers", "loading_s", "offloading_s", "loaded_bytes", "offload
 _TIMES = ("generation", "start_s", "time_s")
 _OF_TRACE = ("status", "started_at", "git_commit", "git_dirty", "git_changed", "image_changes", "video_bytes")
 
-
 # A row of the cases table, None for what is empty.
 CaseRow = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class TraceTables:
-    """The tables that are made of traces.
-
-    Attributes:
-        cases: one row a case: what ran, its figures, their quality, and what it ran on.
-        stages: one row a stage of a generation of a case.
-        details: one row a detail: the parts that stages consist of.
-        values: what the figures in `cases` are medians of, as `wanbench.analysis.figures.values_of` gives it.
-    """
+    """The tables that are made of traces, and in `values` what the figures in `cases` are medians of."""
 
     cases: pd.DataFrame
     stages: pd.DataFrame
@@ -54,9 +47,11 @@ def tables_of(traces: Iterable[Trace]) -> TraceTables:
     traces = list(traces)
     stages, details = stages_table(traces), details_table(traces)
     numbers = range(len(traces))
-    numbered_stages = stages.assign(trace=np.repeat(numbers, [len(trace.stages) for trace in traces]))
-    numbered_details = details.assign(trace=np.repeat(numbers, [len(trace.details) for trace in traces]))
-    values = values_of(numbered_stages, numbered_details, traces)
+    numbered = [
+        table.assign(trace=np.repeat(numbers, [len(getattr(trace, name)) for trace in traces]))
+        for name, table in (("stages", stages), ("details", details))
+    ]
+    values = values_of(*numbered, traces)
     of_traces = pd.DataFrame([_case_row(trace) for trace in traces], index=numbers, dtype=object)
     cases = of_traces.join(medians(values, len(traces))).reindex(columns=list(CASE_COLUMNS)).astype(CASE_COLUMNS)
     return TraceTables(cases, stages, details, values)
@@ -97,13 +92,10 @@ def excluded_table(excluded: Iterable[Excluded]) -> pd.DataFrame:
 
 def with_fidelity(cases: pd.DataFrame, fidelity: pd.DataFrame) -> pd.DataFrame:
     """The cases table with what is known of each video beside its baseline's."""
-    found = cases[["case"]].merge(fidelity, on="case", how="left").set_index(cases.index)
     # Of another video of that name, as where a table was kept, nothing is told.
-    found = found[(found["frames_sha256"] == cases["frames_sha256"]).fillna(False)]
-    return cases.assign(
-        **{key: found[key].reindex(cases.index) for key in FIDELITY_COLUMNS if key != "case"}
-        | {"frames_sha256": cases["frames_sha256"]}
-    )
+    same = ["case", "frames_sha256"]
+    found = cases[same].merge(fidelity.dropna(subset=same), on=same, how="left").set_index(cases.index)
+    return cases.assign(**{key: found[key] for key in FIDELITY_COLUMNS if key not in same})
 
 
 def read_table(csv: Path, columns: Mapping[str, str]) -> pd.DataFrame:
@@ -138,7 +130,6 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """The same by case."""
     by_case: dict[str, list[dict[str, Any]]] = {}
     for row in records(table):
         by_case.setdefault(row["case"], []).append(row)
@@ -151,8 +142,7 @@ def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.
 
 def _is_tiny(trace: Trace) -> bool:
     """Whether what was loaded is too small for the model that its case names; random weights have a scale."""
-    loaded = (stage.measures.get("checkpoint_bytes") for stage in trace.stages)
-    return any(size_bytes is not None and size_bytes < LEAST_FULL_BYTES for size_bytes in loaded)
+    return any(stage.measures.get("checkpoint_bytes", math.inf) < LEAST_FULL_BYTES for stage in trace.stages)
 
 
 def _case_row(trace: Trace) -> dict[str, Any]:
@@ -162,12 +152,9 @@ def _case_row(trace: Trace) -> dict[str, Any]:
     environment, quality, error = trace.environment or {}, trace.quality, trace.error or {}
     telemetry, throttled_pct = environment.get("gpu_telemetry") or {}, quality.get("throttled_pct")
     change, stages = quality["step_time_change"] or {}, trace.stages
-    groups = {
-        "gpu": (environment.get("gpu") or {}) | telemetry | (telemetry.get("state") or {}),
-        "gpu_telemetry": telemetry,
-        "error": error,
-        "step_change": change,
-    }
+    placement = {detail.name: detail.time_s for detail in reversed(trace.details)}
+    groups = {"gpu_telemetry": telemetry, "error": error, "step_change": change}
+    groups["gpu"] = (environment.get("gpu") or {}) | telemetry | (telemetry.get("state") or {})
     found = {f"{group}_{key}": value for group, values in groups.items() for key, value in values.items()}
     found |= telemetry | ran | environment | quality
     found |= {f"{reason}_pct": share for reason, share in (throttled_pct or {}).items()}
@@ -179,7 +166,8 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "guidance_second": ran["guidance"][1] if len(ran["guidance"]) > 1 else None,
         **{key: really.get(key) for key in ("attention_kernel", "compiled_frames")},
         **{f"{key}_cut": _cut(really.get(key)) for key in ("prompt_tokens", "negative_prompt_tokens")},
-        "placement_s": _placement_s(trace, ran["compile"]),
+        # Compiled, the detail holds what torch.compile prepares as well, seconds against the hundredths of placing.
+        "placement_s": placement.get("Placement") if ran["compile"] == "none" else None,
         "estimated_peak_bytes": None if _is_tiny(trace) else estimated_peak_bytes(Case.from_settings(trace.case)),
         "generations": len({stage.generation for stage in stages} - {None}),
         "generations_excluded": len({stage.generation for stage in stages if stage.excluded}),
@@ -195,13 +183,6 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "case_sha256": trace.digests["case_sha256"],
         "measure_digest": trace.digests["measure"],
     }
-
-
-def _placement_s(trace: Trace, compiled: str) -> float | None:
-    # There the detail holds what torch.compile prepares as well, seconds against the hundredths of placing.
-    if compiled != "none":
-        return None
-    return next((detail.time_s for detail in trace.details if detail.name == "Placement"), None)
 
 
 def guidance_text(scales: Sequence[float], is_on: bool) -> str:

@@ -4,6 +4,7 @@ A check asks for settings only as `Settings` has them: what depends on one that 
 that is only one because of another is none. So all mistakes of a case are reported together.
 """
 
+import json
 from collections.abc import Callable
 from functools import partial
 from itertools import chain
@@ -11,14 +12,17 @@ from typing import Any
 
 from wanbench.cases.checkpoint_folder import BadCheckpoint, tensors_of
 from wanbench.cases.first_frame import problem_of_image
-from wanbench.cases.scale import is_published
+from wanbench.cases.scale import is_published, scale_written
 from wanbench.cases.schema import not_allowed, shown
-from wanbench.cases.several_gpus import PARALLEL_ATTENTION, check_gpus
-from wanbench.models.facts import MODELS, ModelFacts
+from wanbench.models.facts import ARCHITECTURES, MODELS, ModelFacts, tokens
 from wanbench.registry.settings import SETTINGS, Setting
 from wanbench.util.errors import InputError
 from wanbench.util.paths import hub_file, named_path
 from wanbench.util.text import one_line
+
+# `_AttentionBackendRegistry._supports_context_parallel` of diffusers, of the backends that a case may name.
+_PARALLEL_ATTENTION = "native _native_cudnn _native_flash flash flash_hub _flash_3_hub sage sage_hub"
+PARALLEL_ATTENTION = tuple(_PARALLEL_ATTENTION.split())
 
 
 class Unknown(Exception):
@@ -138,6 +142,37 @@ def _check_image(settings: Settings, where: str) -> None:
         raise InputError(f"{where}: image: {shown(image)} {problem}; allowed: a PNG, JPEG or WebP file")
 
 
+def _check_gpus(settings: Settings, where: str) -> None:
+    """Context parallelism (Ulysses) gives each GPU an equal part of the tokens, and in attention of the heads.
+
+    What else it cannot do, it finds out in the middle of a step, or never. Without size or frames, the model decides.
+    """
+    gpus, model = settings["gpus"], settings["model"]
+    if gpus == 1:
+        return
+    heads, token_count, at_size, and_tokens = _attention_heads(settings), 0, "", ""
+    if "size" in settings and "frames" in settings:
+        width_px, height_px = map(int, settings["size"].split("*"))
+        token_count = tokens(settings.facts, settings["frames"], width_px, height_px)
+        at_size, and_tokens = f" at {settings['size']}", f" and the {token_count} tokens"
+    if heads % gpus or token_count % gpus:
+        allowed = ", ".join(str(n) for n in range(1, heads + 1) if not heads % n and not token_count % n)
+        reason = f"the {heads} attention heads{and_tokens} must be divisible by it"
+        raise not_allowed(where, "gpus", gpus, f"{allowed} ({model}{at_size}: {reason})")
+
+
+def _attention_heads(settings: Settings) -> int:
+    """Heads of the denoiser: of a checkpoint folder what it says itself, else those of the published model."""
+    checkpoint = settings["checkpoint"] or ""
+    file = named_path(checkpoint) / "transformer/config.json"
+    if not checkpoint or not file.is_file():
+        scale = settings["scale"] or scale_written(checkpoint) or "full"
+        file = ARCHITECTURES / scale / settings["model"] / "transformer/config.json"
+    heads = json.loads(file.read_text("utf-8")).get("num_attention_heads")
+    # As diffusers reads a configuration that does not say.
+    return heads if isinstance(heads, int) and heads > 0 else 40
+
+
 # Each raises InputError about a key. In this order: what one refuses, the later ones do not know.
 CHECKS: tuple[tuple[str, Callable[[Settings, str], None]], ...] = (
     ("task", _check_task),
@@ -148,5 +183,5 @@ CHECKS: tuple[tuple[str, Callable[[Settings, str], None]], ...] = (
     ("lora_weight", _check_lora_weight),
     ("image", _check_image),
     *((key, partial(_check_beside, key=key)) for key in dict.fromkeys(chain(*NEEDS.values()))),
-    ("gpus", check_gpus),
+    ("gpus", _check_gpus),
 )

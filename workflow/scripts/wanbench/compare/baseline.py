@@ -10,10 +10,9 @@ ALLOWED = "a results folder, or a folder with traces (*.json, *.json.gz)"
 
 
 def baseline_files(named: str | Path | None, own_results: Path) -> list[Path]:
-    """The traces of a baseline, sorted.
+    """The traces of a baseline as the user named it, sorted.
 
     Args:
-        named: as the user named it; None for an empty name.
         own_results: where this run writes; as a baseline it would change under the comparison.
 
     Raises:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,16 @@ import pandas as pd
 from wanbench.analysis.collect import collect
 from wanbench.analysis.numbers import NOT_MEASURED
 from wanbench.analysis.tables import records
-from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, match, other_video
-from wanbench.compare.sides import SideCase, side_of
-from wanbench.compare.video_change import VideoChange, Videos, video_changes
-from wanbench.compare.words import WORDS
+from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, in_all, match, other_video
+from wanbench.compare.sides import WORDS, SideCase, side_of
+from wanbench.compare.video_change import Videos, video_changes
 from wanbench.registry.metrics import COMPARISON_COLUMNS
-from wanbench.registry.policies import MEASURE, MEASURES, ON_CPU_TIMES, STAGE, MetricPolicy, policy_of
+from wanbench.registry.policies import MEASURE, MEASURES, ON_CPU_TIMES, POLICIES, STAGE, MetricPolicy, policy_of
 from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError
 from wanbench.util.redaction import redacted
 
+SCHEMA_VERSION = 2
 SAME, WITHIN_SPREAD, NOT_JUDGED = "same", "within the spread", "not judged"
 NOT_MEASURED_AGAIN = "not measured again"
 ON_ANOTHER_GPU = "no verdict: another GPU of this name"
@@ -81,13 +81,9 @@ class Pair:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Everything that the comparison tells.
+    """Everything that the comparison tells: `rows` as docs/tables.md has them, `videos` as `video_changes` does.
 
-    Attributes:
-        rows: one row a measure or a stage of a pair of cases, as docs/tables.md has it. The spread is three standard
-            errors of the difference of the medians.
-        excluded: traces that could not be used, with the reason.
-        videos: cases that made another video, of the same settings.
+    `excluded` are traces that could not be used, with the reason.
     """
 
     baseline: str
@@ -96,7 +92,7 @@ class Comparison:
     only_old: tuple[str, ...]
     only_new: tuple[str, ...]
     excluded: tuple[str, ...]
-    videos: tuple[VideoChange, ...] = ()
+    videos: Sequence[Mapping[str, Any]] = ()
 
 
 def compared_runs(
@@ -113,12 +109,8 @@ def compared_runs(
 
     Args:
         baseline: as the user named it; the comparison names it without home folder and account.
-        baseline_files: its traces.
         stale: traces of this run that must not be used, by case, with the reason.
         limits: for the verdict on each trace of both sides, whatever it was measured with.
-        busy_machine_pct: as `side_of` takes it.
-        videos: what was kept of the videos of both sides.
-        processes: that read at the same time.
 
     Raises:
         InputError: no trace of the baseline can be used.
@@ -173,7 +165,6 @@ def _rows(pair: Pair) -> Iterator[dict[str, Any]]:
 
 
 def verdict_of(policy: MetricPolicy, pair: Pair, old: float, new: float, spread: float) -> str:
-    """The verdict on one measure or stage of two cases."""
     if pair.withheld:
         return pair.withheld
     if not policy.judged:
@@ -220,6 +211,26 @@ def regressions(comparison: Comparison) -> list[str]:
     return lines
 
 
-def not_measured_again(comparison: Comparison) -> list[str]:
-    """Names of the cases whose trace is held against itself."""
-    return [pair.case for pair in comparison.cases if pair.withheld == NOT_MEASURED_AGAIN]
+def as_json(comparison: Comparison) -> dict[str, Any]:
+    """All of the comparison as plain values; units are those of the rows and rules."""
+    rows, pairs = comparison.rows, comparison.cases
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "baseline": comparison.baseline,
+        # Of measures; those of stages decide nothing.
+        "verdicts": rows[rows["kind"] == MEASURE]["verdict"].value_counts().sort_index().to_dict(),
+        "worse": regressions(comparison),
+        # Their trace is held against itself.
+        "not_measured_again": [pair.case for pair in pairs if pair.withheld == NOT_MEASURED_AGAIN],
+        "rules": [asdict(policy) for policy in POLICIES.values()],
+        # Of hardware and software, in all cases; each case has its own as well.
+        "differences": [asdict(item) for item in in_all([pair.differences for pair in pairs])],
+        "cases": [
+            {"case": pair.case, "old_case": pair.old_case, "differences": list(map(asdict, pair.differences))}
+            | {key: getattr(pair, key) or None for key in ("withheld", "busy", "failed")}
+            for pair in pairs
+        ],
+        "rows": records(rows),
+        **{key: list(getattr(comparison, key)) for key in ("only_old", "only_new", "excluded")},
+        "videos": list(comparison.videos),
+    }

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wanbench.compare.sides import SideCase
-from wanbench.compare.words import WORDS
+from wanbench.compare.sides import WORDS, SideCase
 
 # Kinds of differences.
 SETTING, HOW_OFTEN, HARDWARE, ANOTHER_GPU, SOFTWARE = "setting", "how often", "hardware", "another GPU", "software"
@@ -21,12 +20,7 @@ _ALIKE = (("case", "settings"), ("settings", "how_often"), ("settings",), ("case
 
 @dataclass(frozen=True)
 class Difference:
-    """Something in which two cases differ; None where one side does not log it.
-
-    Attributes:
-        kind: "setting"; "how often", of what is measured alike; "hardware", "software", or "another GPU": two of one
-            name, which `old` and `new` are.
-    """
+    """Something of a kind in which two cases differ; None where one side does not log it. Another GPU has one name."""
 
     kind: str
     what: str

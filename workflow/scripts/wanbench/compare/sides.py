@@ -4,19 +4,23 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, StrictUndefined
 
-from wanbench.analysis.breakdown import breakdown
+from wanbench.analysis.breakdown import Row, breakdown
 from wanbench.analysis.tables import TraceTables, records, records_by_case, tables_of
-from wanbench.compare.words import WORDS
-from wanbench.findings.disturbed import others_cpu_pct
+from wanbench.findings.trust import others_cpu_pct
 from wanbench.registry import stages as stage_names
 from wanbench.registry.policies import MEASURE, MEASURES, STAGE, STEP_STAGES
 from wanbench.registry.settings import PLACE, keys
 from wanbench.trace.reader import Trace
 
+# What a comparison says: the macros of words.j2, as functions.
+_ENVIRONMENT = Environment(undefined=StrictUndefined, trim_blocks=True)
+WORDS = _ENVIRONMENT.from_string(Path(__file__).with_name("words.j2").read_text("utf-8")).module
 # A label, a limit and a permission decide nothing about a run, and an image or a LoRA is known by its digest.
 _NO_EFFECT = ("name", "timeout_s", "unofficial_size", *keys(PLACE))
 # How often something is measured, and not what.
@@ -66,15 +70,13 @@ Figures = Mapping[tuple[str, str], tuple[float, float | None]]
 
 @dataclass(frozen=True)
 class SideCase:
-    """A case of the baseline, or of this run.
+    """A case of the baseline, or of this run; None for what is not known or recorded.
 
     Attributes:
-        output_finite: None where it is not known.
         doubt: why its figures give no verdict; empty where they do.
         cold_only: its figures are those of its first, cold generation.
         busy_pct: share of the machine's CPU that other processes had; None where that is not too much.
         settings: those that decide a run.
-        variables: None where they are not recorded.
     """
 
     case: str
@@ -102,24 +104,22 @@ class SideCase:
 
 
 def side_of(traces: Sequence[Trace], busy_machine_pct: float = 100.0) -> list[SideCase]:
-    """
-    Args:
-        busy_machine_pct: up to which share of the CPU other processes change nothing.
-    """
+    """The cases of traces; up to `busy_machine_pct` of the CPU, other processes change nothing."""
     tables = tables_of(traces)
-    stages, figures = records_by_case(tables.stages), _figures(tables)
+    breakdowns = {case: breakdown(of_case) for case, of_case in records_by_case(tables.stages).items()}
+    figures = _figures(tables, breakdowns)
     return [
-        _side_case(trace, case, stages.get(case["case"], []), figures[case["case"]], busy_machine_pct)
+        _side_case(trace, case, breakdowns.get(case["case"], []), figures[case["case"]], busy_machine_pct)
         for trace, case in zip(traces, records(tables.cases))
     ]
 
 
 def _side_case(
-    trace: Trace, case: Mapping[str, Any], stages: Sequence[Any], figures: Figures, busy_machine_pct: float
+    trace: Trace, case: Mapping[str, Any], rows: Sequence[Row], figures: Figures, busy_machine_pct: float
 ) -> SideCase:
     environment = trace.environment or {}
     telemetry = environment.get("gpu_telemetry") or {}
-    others_pct = others_cpu_pct(breakdown(stages))
+    others_pct = others_cpu_pct(rows)
     # A checkpoint folder is known by its digest as well, wherever it lies.
     no_effect = (*_NO_EFFECT, *_HOW_OFTEN, *(["checkpoint"] if trace.case["checkpoint_sha256"] else []))
     return SideCase(
@@ -150,10 +150,9 @@ def _hardware(case: Mapping[str, Any], environment: Mapping[str, Any], state: Ma
     return found
 
 
-def _figures(tables: TraceTables) -> dict[str, Figures]:
-    """By case."""
+def _figures(tables: TraceTables, breakdowns: Mapping[str, Sequence[Row]]) -> dict[str, Figures]:
     values = tables.values.assign(case=tables.values["trace"].map(tables.cases["case"]), kind=MEASURE)
-    stages = pd.DataFrame(_stage_values(tables, values), columns=["case", "kind", "key", "value"])
+    stages = pd.DataFrame(_stage_values(tables.stages, breakdowns, values), columns=["case", "kind", "key", "value"])
     long = pd.concat([values[values["key"].isin(MEASURES)], stages])
     found: dict[str, dict[tuple[str, str], Any]] = defaultdict(dict)
     for (case, kind, key), of_figure in long.groupby(["case", "kind", "key"], sort=False)["value"]:
@@ -167,14 +166,15 @@ def _median_error(values: pd.Series) -> float | None:
     return float(_MEDIAN_OVER_MEAN * _NORMAL * deviation / math.sqrt(len(values))) if len(values) > 1 else None
 
 
-def _stage_values(tables: TraceTables, values: pd.DataFrame) -> Iterator[tuple[str, str, str, float]]:
-    stages = tables.stages
+def _stage_values(
+    stages: pd.DataFrame, breakdowns: Mapping[str, Sequence[Row]], values: pd.DataFrame
+) -> Iterator[tuple[str, str, str, float]]:
     whole = stages[stages["measured"] & ~stages["interrupted"].fillna(False)]
     own = whole.groupby(["case", "stage"])["time_s"].agg(list)
     figures = values.groupby(["case", "key"])["value"].agg(list)
-    for case, of_case in records_by_case(stages).items():
+    for case, rows in breakdowns.items():
         times_s: dict[str, list[float]] = {}
-        for row in breakdown(of_case):
+        for row in rows:
             if stage_names.step_index(row.stage) is not None:
                 times_s |= {name: figures.get((case, key), []) for name, key in STEP_STAGES.items()}
             else:

@@ -1,9 +1,10 @@
 """Cases that made another video than in the baseline, of the same settings; and by how much, where both were kept."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -23,37 +24,18 @@ class Videos:
     cases: pd.DataFrame
 
 
-@dataclass(frozen=True)
-class VideoChange:
-    """Another video than in the baseline; None for what is not known.
-
-    Attributes:
-        alike: software and hardware are the same on both sides.
-        latent_error_rel, psnr_db: of this run's video beside the baseline's.
-        bound_error_rel, bound_psnr_db: the same of what rounding alone does in this run.
-        moved: settings that should change no more than rounding did, on hardware of the same kind.
-    """
-
-    case: str
-    alike: bool
-    latent_error_rel: float | None
-    psnr_db: float | None
-    bound_error_rel: float | None
-    bound_psnr_db: float | None
-    moved: bool
-
-
 def frames_beside(trace: Path) -> Path:
     """Where the kept videos of a folder of traces are: in the results folder that has it, or in itself."""
     return (trace.parents[1] if trace.parent.name == "traces" else trace.parent) / "frames"
 
 
-def video_changes(
-    pairs: Iterable[tuple[Trace, Trace, tuple[Difference, ...]]], videos: Videos
-) -> tuple[VideoChange, ...]:
-    """
-    Args:
-        pairs: of the baseline and of this run, and in what they differ.
+def video_changes(pairs: Iterable[tuple[Trace, Trace, Sequence[Difference]]], videos: Videos) -> list[dict[str, Any]]:
+    """Of pairs of traces, of the baseline and of this run with what they differ in, those that made another video.
+
+    Keys: `case`; `alike`, software and hardware are the same on both sides; `latent_error_rel` and `psnr_db` of this
+    run's video beside the baseline's; `bound_error_rel` and `bound_psnr_db`, the same of what rounding alone does in
+    this run; `moved`: settings that should change no more than rounding did, on hardware of the same kind. None for
+    what is not known.
     """
     bounds = with_rounding_bounds(videos.cases).set_index("case")[["rounding_error_rel", "rounding_psnr_db"]]
     changes = []
@@ -62,11 +44,13 @@ def video_changes(
         digests = {(trace.kept or {}).get("frames_sha256") for trace in (old, new)}
         if None not in digests and len(digests) > 1 and SETTING not in kinds:
             figures = pd.Series(video_figures(new, videos.own, old, videos.baseline), dtype=float)
-            own = figures.reindex(["latent_error_rel", "psnr_db"]).tolist()
-            bound = bounds.astype(float).reindex([new.case["name"]]).iloc[0].tolist()
+            error, psnr_db = figures.reindex(["latent_error_rel", "psnr_db"])
+            bound_error, bound_psnr_db = bounds.astype(float).reindex([new.case["name"]]).iloc[0]
             # Of what is not known, neither is true.
-            beyond = own[0] > bound[0] or own[1] < bound[1]
-            moved = beyond and HARDWARE not in kinds and fidelity(new.case) != LOSSY
-            shown = (value if math.isfinite(value) else None for value in (*own, *bound))
-            changes.append(VideoChange(new.case["name"], not kinds, *shown, moved))
-    return tuple(changes)
+            beyond = error > bound_error or psnr_db < bound_psnr_db
+            moved = bool(beyond and HARDWARE not in kinds and fidelity(new.case) != LOSSY)
+            shown = {"latent_error_rel": error, "psnr_db": psnr_db}
+            shown |= {"bound_error_rel": bound_error, "bound_psnr_db": bound_psnr_db}
+            shown = {key: float(value) if math.isfinite(value) else None for key, value in shown.items()}
+            changes.append({"case": new.case["name"], "alike": not kinds} | shown | {"moved": moved})
+    return changes

@@ -63,7 +63,7 @@ def needs_of(case: Case, expected: Expected | None = None) -> Needs:
 
 
 def plan_text(needs: Sequence[Needs], machine: Machine) -> str:
-    """A table of all cases with the sum of their times, what its figures are, and what the machine has of it."""
+    """A table of all cases, what its figures are, and what the machine has of it."""
     paragraphs = [_notes(needs), "", *_of_machine(needs, machine), ""]
     wrapped = [textwrap.fill(paragraph, _WIDTH, break_on_hyphens=False) for paragraph in paragraphs]
     return "\n".join([*_table(needs), "", *wrapped])

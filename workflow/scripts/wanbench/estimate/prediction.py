@@ -4,9 +4,13 @@ Times are those of stage_times.py. With offload, weights are transferred at the 
 decided, or of PCIe where that is lower; the interval reaches from half of PCIe's rate to two thirds of the kept cases'.
 """
 
+import math
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
@@ -16,26 +20,17 @@ from wanbench.estimate.stage_times import Numbers, decoding_s, has_kernel, rest_
 from wanbench.models.facts import MODELS, latent_frames, passes_per_step
 
 _FILE = Path(__file__).with_name("prediction.yaml")
+_WIDTH = 118
+_NOTES = (
+    "A generation at the model's official steps: text encoding, steps, decoding, and with offload the transfer of "
+    "weights, whose rate the host decides. Nine of ten published figures of GPUs that the model was not fitted on lie "
+    "within the interval of time computed (docs/prediction.md). Memory is what torch allocates, and twice as "
+    "much, which cases used where it was free. Fits: yes with it, may without it; time: where it fits. "
+    "It cannot know another pipeline or other versions, a small case's cooling, or what lossy settings (a cache, 8-bit "
+    "products, tiling) do."
+)
 # Memory that kept cases used, for what torch allocated, at most (1.93): part of it they could have done without.
 MOST_USED = 2.0
-
-
-@dataclass(frozen=True)
-class Fit:
-    """What prediction.yaml holds.
-
-    Attributes:
-        time_factor: by which a time that is computed may be off, either way.
-        transfer_gb_s: 1e9 bytes a second, by the way of offload.
-        power_share: of the power limit while a GPU computes: low, typical, high.
-        transfer_power_share: while it waits for weights.
-    """
-
-    numbers: Numbers
-    time_factor: float
-    transfer_gb_s: dict[str, float]
-    power_share: tuple[float, float, float]
-    transfer_power_share: float
 
 
 @dataclass(frozen=True)
@@ -46,14 +41,11 @@ class Range:
     typical: float
     high: float
 
-    def scaled(self, low: float, typical: float, high: float) -> "Range":
-        return Range(self.low * low, self.typical * typical, self.high * high)
+    def __mul__(self, factor: float) -> "Range":
+        return Range(self.low * factor, self.typical * factor, self.high * factor)
 
     def __add__(self, other: "Range") -> "Range":
         return Range(self.low + other.low, self.typical + other.typical, self.high + other.high)
-
-
-NOTHING = Range(0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -72,9 +64,10 @@ class Prediction:
 
 
 @cache
-def read_fit() -> Fit:
+def read_fit() -> SimpleNamespace:
+    """What prediction.yaml holds, which says what each is."""
     content = read_yaml(_FILE)
-    return Fit(**content | {"numbers": Numbers(**content["numbers"]), "power_share": tuple(content["power_share"])})
+    return SimpleNamespace(**content | {"numbers": Numbers(**content["numbers"])})
 
 
 def why_no_time(case: Case, gpu: GpuFacts) -> str | None:
@@ -94,7 +87,7 @@ def why_no_time(case: Case, gpu: GpuFacts) -> str | None:
     return None if has_kernel(case) else f"attention {case.attention} without a model"
 
 
-def predict(case: Case, gpu: GpuFacts, fit: Fit, prices: dict[str, float]) -> Prediction:
+def predict(case: Case, gpu: GpuFacts, fit: SimpleNamespace, prices: dict[str, float]) -> Prediction:
     """What one generation takes at the model's official steps, without loading and starting.
 
     Time and energy are those of a GPU on which it fits.
@@ -108,20 +101,20 @@ def predict(case: Case, gpu: GpuFacts, fit: Fit, prices: dict[str, float]) -> Pr
         return Prediction(case.name, reason, memory_bytes=memory, fits=fits)
     way, steps = way_of(case, gpu), MODELS[case.model].steps
     work = work_of(case, way.per_token)
-    times_s = [stage_s(work, way, gpu, fit.numbers) for stage_s in (step_s, decoding_s, rest_s)]
-    computing_step, computing_vae, computing_rest = (
-        Range(time_s / fit.time_factor, time_s, time_s * fit.time_factor) for time_s in times_s
-    )
-    moved_step, moved_vae, moved_rest = (_transfer(bytes_, case, gpu, fit) for bytes_ in moved_bytes(case))
-    computing = computing_step.scaled(steps, steps, steps) + computing_vae + computing_rest
-    moving = moved_step.scaled(steps, steps, steps) + moved_vae + moved_rest
+    computing, moving = Range(0, 0, 0), Range(0, 0, 0)
+    stages = []
+    for count, stage_s, bytes_ in zip((steps, 1, 1), (step_s, decoding_s, rest_s), moved_bytes(case)):
+        time_s, moved = stage_s(work, way, gpu, fit.numbers), _transfer(bytes_, case, gpu, fit)
+        computed = Range(time_s / fit.time_factor, time_s, time_s * fit.time_factor)
+        stages.append(computed + moved)
+        computing, moving = computing + computed * count, moving + moved * count
     total = computing + moving
-    watts = [share * gpu.power for share in fit.power_share]
-    energy = computing.scaled(*watts) + moving.scaled(*[fit.transfer_power_share * gpu.power] * 3)
+    low, typical, high = (share * gpu.power for share in fit.power_share)
+    energy = Range(computing.low * low, computing.typical * typical, computing.high * high)
+    energy += moving * (fit.transfer_power_share * gpu.power)
     hourly, kwh = prices.get("gpu_hour"), prices.get("kwh")
-    cost = total.scaled(*[(hourly or 0) / 3600] * 3) + energy.scaled(*[(kwh or 0) / 3.6e6] * 3)
-    figures = (computing_step + moved_step, computing_vae + moved_vae, total, energy)
-    return Prediction(case.name, None, *figures, cost if hourly or kwh else None, memory, fits)
+    cost = total * ((hourly or 0) / 3600) + energy * ((kwh or 0) / 3.6e6) if hourly or kwh else None
+    return Prediction(case.name, None, *stages[:2], total, energy, cost, memory, fits)
 
 
 def _fits(share: float) -> str:
@@ -147,9 +140,45 @@ def moved_bytes(case: Case) -> tuple[float, float, float]:
     return tuple(there_and_back * bytes_ for bytes_ in moved)
 
 
-def _transfer(bytes_: float, case: Case, gpu: GpuFacts, fit: Fit) -> Range:
+def _transfer(bytes_: float, case: Case, gpu: GpuFacts, fit: SimpleNamespace) -> Range:
     if not bytes_:
-        return NOTHING
-    kept = fit.transfer_gb_s[case.offload]
-    typical = min(kept, gpu.pcie)
-    return Range(bytes_ / max(gpu.pcie / 2, typical), bytes_ / typical, 1.5 * bytes_ / typical).scaled(*[1e-9] * 3)
+        return Range(0, 0, 0)
+    typical = min(fit.transfer_gb_s[case.offload], gpu.pcie)
+    return Range(bytes_ / max(gpu.pcie / 2, typical), bytes_ / typical, 1.5 * bytes_ / typical) * 1e-9
+
+
+def prediction_text(predictions: Sequence[Prediction], gpu: GpuFacts, currency: str) -> str:
+    """A table of all cases, and what its figures are."""
+    headings = ["Case", "s/step", "Decoding (s)", "Total (s)", "Energy (kJ)", "GPU memory (GB)", "Fits"]
+    priced = any(each.cost for each in predictions)
+    rows = [[*headings[:5], f"Cost ({currency})", *headings[5:]] if priced else headings]
+    for each in predictions:
+        figures = [_text(figure) for figure in (each.step_s, each.decoding_s, each.total_s)]
+        figures.append(_text(each.energy_j and each.energy_j * 1e-3))
+        figures += [_text(each.cost)] if priced else []
+        rows.append([each.case, *figures, _memory_text(each.memory_bytes), each.fits])
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
+    reasons = sorted({f"n/a: {each.why_none}." for each in predictions if each.why_none})
+    rate = f"{gpu.bf16:g} TFLOP/s in bfloat16" if gpu.bf16 else "no stated bfloat16 rate"
+    facts = f"{gpu.memory:g} GB, {gpu.bandwidth:g} GB/s, {gpu.power:g} W, {rate}"
+    notes = [f"{gpu.name}: {facts} ({gpu.source}).", *reasons, _NOTES]
+    return "\n".join([*lines, "", *(line for note in notes for line in textwrap.wrap(note, _WIDTH)), ""])
+
+
+def _memory_text(bytes_: int | None) -> str:
+    return "n/a" if bytes_ is None else f"{bytes_ / 1e9:.0f} to {MOST_USED * bytes_ / 1e9:.0f}"
+
+
+def _text(figure: Range | None) -> str:
+    if figure is None:
+        return "n/a"
+    return f"{_two_digits(figure.typical)} ({_two_digits(figure.low)} to {_two_digits(figure.high)})"
+
+
+def _two_digits(value: float) -> str:
+    """Two digits that count: the intervals support no more."""
+    if value == 0:
+        return "0"
+    decimals = 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, decimals):,.{max(decimals, 0)}f}"

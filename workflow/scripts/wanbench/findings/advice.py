@@ -5,13 +5,11 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from wanbench.analysis.comparable import shown_setting
 from wanbench.cases.checks import NEEDS
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.findings.basis import Context
 from wanbench.registry.settings import SETTINGS
 
-Advised = tuple[tuple[str, ...], ...]
 # Each list in the order of its price. What changes the video comes after all that does not; transfers cost time in each
 # generation, compiling once for each process.
 _LOSSY = ({}, {"vae_dtype": "bfloat16"}, {"vae_tiling": True}, {"vae_dtype": "bfloat16", "vae_tiling": True})
@@ -22,14 +20,12 @@ _COMPILES_WITH = NEEDS["compile"]["offload"]
 
 @dataclass(frozen=True)
 class Option:
-    """Settings that a case could have instead of its own, as a grid file has them.
+    """Settings that a case could have instead of its own, as a grid file has them, with the memory estimated for them.
 
-    Attributes:
-        peak_bytes: estimated GPU memory with them.
-        host_bytes: the most that they put into the host's memory; None where they put nothing there.
+    `host_bytes` is the most that they put into the host's memory; None where they put nothing there.
     """
 
-    settings: tuple[str, ...]
+    settings: list[str]
     lossy: bool
     peak_bytes: int
     host_bytes: int | None
@@ -37,12 +33,9 @@ class Option:
 
 @dataclass(frozen=True)
 class Resident:
-    """Whether all weights fit the GPU together.
+    """Whether all weights fit the GPU together; else ways to make them fit, the cheapest first.
 
-    Attributes:
-        peak_bytes: estimated GPU memory without offload; None where there is no estimate.
-        fits: None where it cannot be said.
-        ways: to make them fit, the cheapest first; none are needed where they do.
+    `peak_bytes` is the estimated GPU memory without offload. None: there is no estimate, and it cannot be said.
     """
 
     peak_bytes: int | None
@@ -50,8 +43,8 @@ class Resident:
     ways: tuple[Option, ...] = ()
 
     @property
-    def advised(self) -> Advised:
-        return alternatives("offload: none") if self.fits is not False else tuple(way.settings for way in self.ways)
+    def advised(self) -> list[list[str]]:
+        return [["offload: none"]] if self.fits is not False else [way.settings for way in self.ways]
 
 
 def option(context: Context, **wanted: Any) -> Option | None:
@@ -72,7 +65,9 @@ def option(context: Context, **wanted: Any) -> Option | None:
     if (peak_bytes := estimated_peak_bytes(changed)) is None:
         return None
     return Option(
-        settings=tuple(shown_setting(key, value) for key, value in changes.items()),
+        settings=[
+            f"{key}: {str(value).lower() if isinstance(value, bool) else value}" for key, value in changes.items()
+        ],
         lossy=any(SETTINGS[key].is_lossy(value) for key, value in changes.items()),
         peak_bytes=peak_bytes,
         host_bytes=estimated_host_bytes(changed) if changes.get("offload", "none") != "none" else None,
@@ -97,7 +92,6 @@ def that_fit(context: Context) -> list[Option]:
 
 
 def without_offload(context: Context) -> Resident:
-    """Whether all weights fit the GPU together, and else how."""
     needed_bytes = estimated_peak_bytes(replace(context.as_case, offload="none"))
     holds = fits(context, needed_bytes)
     if holds is not False:
@@ -114,7 +108,7 @@ def _options(context: Context, offloads: Iterable[dict[str, str]]) -> list[Optio
     combinations = (offload | compiled | lossy for lossy, offload, compiled in product(_LOSSY, offloads, _COMPILED))
     options = (option(context, **changes) for changes in combinations)
     # Several come to the same where the case has a part of them.
-    return list({found.settings: found for found in options if found is not None}.values())
+    return list({tuple(found.settings): found for found in options if found is not None}.values())
 
 
 def fits(context: Context, peak_bytes: float | None) -> bool | None:
@@ -123,8 +117,3 @@ def fits(context: Context, peak_bytes: float | None) -> bool | None:
     if peak_bytes is None or total_bytes is None:
         return None
     return bool(peak_bytes <= context.thresholds.full_gpu_memory_pct / 100 * total_bytes)
-
-
-def alternatives(*settings: str) -> Advised:
-    """Each of the settings alone, as `Finding.advised` takes them."""
-    return tuple((setting,) for setting in settings)

@@ -1,18 +1,16 @@
-"""What a rule is, what it sees, and what it finds."""
+"""What a rule sees, and what it finds. A rule is a function of this context; its name is that of its sentences."""
 
 import statistics
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import SimpleNamespace
 from typing import Any
 
 from wanbench.analysis.breakdown import Row
-from wanbench.analysis.comparable import is_cache_at_random
 from wanbench.analysis.figures import mean_over_time
 from wanbench.analysis.tables import CaseRow
 from wanbench.cases.case import Case
-from wanbench.findings.sentences import explanation_of
-from wanbench.findings.thresholds import Thresholds
 from wanbench.models.facts import MODELS
 from wanbench.registry import stages as stage_names
 
@@ -34,38 +32,23 @@ class Found:
 
     severity: str
     evidence: dict[str, float]
-    advised: tuple[tuple[str, ...], ...] = ()
+    advised: Sequence[Sequence[str]] = ()
     said: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What the rule of a name found, as in `Found`, and in words: what it is, and what to do, which may be empty."""
-
-    rule: str
-    severity: str
-    evidence: dict[str, float]
-    text: str
-    advice: str = ""
-    advised: tuple[tuple[str, ...], ...] = ()
-
-    @property
-    def sentences(self) -> str:
-        return f"{self.text} {self.advice}".strip()
-
-
-@dataclass(frozen=True)
 class Context:
-    """What a rule may look at: a case's row of the cases table, and its rows of the tables of those names.
+    """What a rule may look at: a case's row of the cases table, and its rows of the other tables.
 
-    `rows` are its stages as the report lists them. What was not measured is None.
+    `rows` are its stages as the report lists them. What was not measured is None. `thresholds` are the numbers of
+    config/thresholds.yaml, by its keys.
     """
 
     case: CaseRow
     rows: Sequence[Row]
     stages: Sequence[Mapping[str, Any]]
     pairs: Sequence[Mapping[str, Any]]
-    thresholds: Thresholds
+    thresholds: SimpleNamespace
     kernels: Sequence[Mapping[str, Any]] = ()
 
     def row(self, stage: str) -> Row | None:
@@ -97,7 +80,6 @@ class Context:
 
     @property
     def on_the_cpu(self) -> bool:
-        """Whether the case ran without a GPU, so that it has neither clocks nor weight transfers."""
         return self.case["device"] == "cpu"
 
     @cached_property
@@ -135,56 +117,3 @@ class Context:
         total, made = self.row(stage_names.TOTAL_EXECUTION), self.made_at_random
         rest_s = (total.time_s if total else 0.0) - (made.time_s if made else 0.0)
         return rest_s if rest_s > 0 else None
-
-
-def scaled(
-    context: Context,
-    part_s: float,
-    whole_s: float,
-    limit_pct: float,
-    *,
-    generations: int = 1,
-    step_part_s: float = 0,
-    low: bool = False,
-) -> tuple[str, dict[str, float]]:
-    """The severity of a share of so many generations together, and that share at the model's official number of steps.
-
-    A preview exaggerates what is paid once, so it is a note where it is harmless at the official steps. The share there
-    is evidence, where the case ran fewer steps and it is known.
-
-    Args:
-        part_s, whole_s: the share as it was measured.
-        limit_pct: the finding fires from this share on, or below it with `low`.
-        step_part_s: what every further step adds to the part.
-    """
-    more, step_s = context.official_steps - int(context.case["steps"]), context.number("step_s")
-    if more <= 0 or step_s is None or context.case["status"] != stage_names.OK:
-        return BOTTLENECK, {}
-    # How often a cache serves random weights says nothing of more steps.
-    if is_cache_at_random(context.case):
-        return NOTE, {}
-    added = generations * more
-    share_pct = 100 * (part_s + added * step_part_s) / (whole_s + added * step_s)
-    fires = share_pct < limit_pct if low else share_pct >= limit_pct
-    return BOTTLENECK if fires else NOTE, {"official_steps_share_pct": share_pct}
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule of the report: its name, and what it finds in a case; nothing where its figures were not measured."""
-
-    name: str
-    check: Callable[[Context], Iterator[Found]]
-
-    @property
-    def explanation(self) -> str:
-        return explanation_of(self.name)
-
-
-def rule(check: Callable[[Context], Iterator[Found]]) -> Rule:
-    """Makes a rule of a function, which gives it its name."""
-    return Rule(check.__name__, check)
-
-
-def total_of(values: Iterable[float | None]) -> float:
-    return sum(value for value in values if value is not None)

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from wanbench.findings.advice import alternatives
-from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found, rule
+from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found
 from wanbench.findings.setting_effects import should_compile
 from wanbench.registry.stages import VAE_DECODING
 
@@ -13,7 +12,6 @@ def _profiled(context: Context, stage: str, kernels: str) -> Mapping[str, Any] |
     return next((row for row in context.kernels if (row["stage"], row["class"]) == (stage, kernels)), None)
 
 
-@rule
 def slow_attention(context: Context) -> Iterator[Found]:
     """Below what another profiled case of the same size reached on a GPU of the kind."""
     row = _profiled(context, "Step", "attention")
@@ -25,11 +23,10 @@ def slow_attention(context: Context) -> Iterator[Found]:
         evidence = {"flops_per_s": row["flops_per_s"], "best_flops_per_s": row["best_flops_per_s"]}
         evidence |= {"saved_s": saved_s, "saved_pct": saved_pct}
         said = {"other": row["best_case"], "attention": row["best_attention"]}
-        advised = alternatives(f"attention: {row['best_attention']}")
+        advised = [[f"attention: {row['best_attention']}"]]
         yield Found(BOTTLENECK, evidence, advised, said)
 
 
-@rule
 def equal_rows(context: Context) -> Iterator[Found]:
     """Of text-to-video, TI2V-5B embeds the same timestep for each token, in float32."""
     row = _profiled(context, "Step", "matmul_float32")
@@ -37,19 +34,17 @@ def equal_rows(context: Context) -> Iterator[Found]:
         return
     if row["share_pct"] >= context.thresholds.equal_rows_pct:
         evidence = {key: row[key] for key in ("time_s", "share_pct")}
-        yield Found(NOTE, evidence, alternatives("timesteps: uniform"))
+        yield Found(NOTE, evidence, [["timesteps: uniform"]])
 
 
-@rule
 def copies(context: Context) -> Iterator[Found]:
     row = _profiled(context, VAE_DECODING, "copy")
     if row is not None and row["share_pct"] >= context.thresholds.copies_pct:
         evidence = {key: row[key] for key in ("time_s", "share_pct")}
         can_change = context.case["vae_memory_format"] == "contiguous"
-        yield Found(NOTE, evidence, alternatives("vae_memory_format: channels_last") if can_change else ())
+        yield Found(NOTE, evidence, [["vae_memory_format: channels_last"]] if can_change else ())
 
 
-@rule
 def launch_gaps(context: Context) -> Iterator[Found]:
     """The profiler makes launching slower: what it added to the step is not counted."""
     row = _profiled(context, "Step", "gaps")
@@ -60,7 +55,7 @@ def launch_gaps(context: Context) -> Iterator[Found]:
     if idle_pct >= context.thresholds.launch_gaps_pct:
         kernels = sum(other["count"] for other in context.kernels if other["stage"] == "Step" and other is not row)
         evidence = {"idle_s": idle_s, "idle_pct": idle_pct, "kernels": float(kernels)}
-        advised = alternatives("compile: repeated_blocks") if should_compile(context) else ()
+        advised = [["compile: repeated_blocks"]] if should_compile(context) else ()
         yield Found(BOTTLENECK, evidence, advised)
 
 

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.findings.advice import fits, that_fit, without_offload
-from wanbench.findings.basis import WARNING, Context, Found, rule
+from wanbench.findings.basis import WARNING, Context, Found
 from wanbench.registry import stages as stage_names
 
 # What else may take longer the next time: other steps, decoding and export.
 _TIME_MARGIN = 1.5
 
 
-@rule
 def out_of_memory(context: Context) -> Iterator[Found]:
     if context.case["status"] != stage_names.OOM:
         return
@@ -28,7 +27,7 @@ def out_of_memory(context: Context) -> Iterator[Found]:
     should_fit = fits(context, estimated_peak_bytes(context.as_case))
     options = [] if should_fit is not False else that_fit(context)
     said |= {"should_fit": should_fit, "options": options}
-    yield Found(WARNING, evidence, tuple(option.settings for option in options), said)
+    yield Found(WARNING, evidence, [option.settings for option in options], said)
 
 
 def _is_of_the_host(context: Context) -> bool:
@@ -37,7 +36,6 @@ def _is_of_the_host(context: Context) -> bool:
     return context.on_the_cpu or error_type == "MemoryError" or "DefaultCPUAllocator" in message
 
 
-@rule
 def vram_margin(context: Context) -> Iterator[Found]:
     evidence = context.numbers("gpu_mem_allocated_bytes", "gpu_mem_total_bytes")
     # A case that did not fit has a finding of its own.
@@ -49,8 +47,8 @@ def vram_margin(context: Context) -> Iterator[Found]:
     full_pct = 100 * (peak_bytes + (outside_bytes or 0)) / total_bytes
     if full_pct >= context.thresholds.full_gpu_memory_pct:
         options = that_fit(context)
-        advised = tuple(option.settings for option in options)
-        yield Found(WARNING, evidence, advised, {"full_pct": full_pct, "options": options})
+        said = {"full_pct": full_pct, "options": options}
+        yield Found(WARNING, evidence, [option.settings for option in options], said)
 
 
 def _outside_torch_bytes(context: Context) -> float | None:
@@ -64,7 +62,6 @@ def _outside_torch_bytes(context: Context) -> float | None:
     return max(0.0, *beyond) if beyond else None
 
 
-@rule
 def host_memory_margin(context: Context) -> Iterator[Found]:
     evidence = context.numbers("container_mem_bytes", "mem_limit_bytes")
     if len(evidence) < 2:
@@ -78,7 +75,6 @@ def host_memory_margin(context: Context) -> Iterator[Found]:
         yield Found(WARNING, evidence, resident.advised if resident else (), {"resident": resident})
 
 
-@rule
 def timed_out(context: Context) -> Iterator[Found]:
     case, took_s = context.case, context.number("total_duration_s")
     if case["status"] != stage_names.TIMEOUT or took_s is None:

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wanbench.cases.checks import NEEDS
-from wanbench.findings.advice import alternatives
-from wanbench.findings.basis import NOTE, Context, Found, rule
+from wanbench.findings.basis import NOTE, Context, Found
 from wanbench.registry.settings import SETTINGS
 
 _Pair = Mapping[str, Any]
@@ -30,7 +29,6 @@ def should_compile(context: Context) -> bool:
     return can and advisable(context, "compile", "repeated_blocks")
 
 
-@rule
 def parallel_efficiency(context: Context) -> Iterator[Found]:
     for pair in context.pairs:
         if (pair["key"], pair["other_value"]) != ("gpus", "1") or not pair["generation_ratio"]:
@@ -44,11 +42,10 @@ def parallel_efficiency(context: Context) -> Iterator[Found]:
         yield Found(NOTE, evidence, said={"other": pair["other"]})
 
 
-@rule
 def no_effect(context: Context) -> Iterator[Found]:
     evidence = context.numbers("passes_reused", "passes")
     if context.case["cache"] != "none" and evidence.get("passes_reused") == 0 and evidence.get("passes"):
-        yield Found(NOTE, evidence, alternatives("cache: none"))
+        yield Found(NOTE, evidence, [["cache: none"]])
 
 
 def _is_faster(context: Context, pair: _Pair) -> bool:
@@ -57,7 +54,6 @@ def _is_faster(context: Context, pair: _Pair) -> bool:
     return ratio is not None and ratio >= 1 + least_pct / 100
 
 
-@rule
 def faster_setting(context: Context) -> Iterator[Found]:
     # More GPUs are no setting that who has one could choose.
     faster = [pair for pair in context.pairs if pair["key"] != "gpus" and _is_faster(context, pair)]
@@ -67,7 +63,7 @@ def faster_setting(context: Context) -> Iterator[Found]:
         setting, change_bytes = f"{pair['key']}: {pair['other_value']}", pair["memory_change_bytes"]
         evidence = {"speed_ratio": pair["generation_ratio"]}
         evidence |= {} if change_bytes is None else {"gpu_mem_change_bytes": change_bytes}
-        yield Found(NOTE, evidence, alternatives(setting), {**pair, "setting": setting})
+        yield Found(NOTE, evidence, [[setting]], {**pair, "setting": setting})
 
 
 RULES = (parallel_efficiency, no_effect, faster_setting)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from wanbench.findings.basis import NOTE, WARNING, Context, Found, rule
+from wanbench.findings.basis import NOTE, WARNING, Context, Found
 
 # What each does, by name; the pattern is of the values that do it.
 _SLOW: dict[str, tuple[str, str]] = {
@@ -30,7 +30,6 @@ _SLOW: dict[str, tuple[str, str]] = {
 _OF_GPUS = ("CUDA_", "CUBLAS_", "NVIDIA_", "NCCL_")
 
 
-@rule
 def slow_variables(context: Context) -> Iterator[Found]:
     text = context.case["variables"]
     if text is None:
@@ -43,7 +42,6 @@ def slow_variables(context: Context) -> Iterator[Found]:
         yield Found(WARNING, {"variables": float(len(found))}, said=said)
 
 
-@rule
 def few_cores(context: Context) -> Iterator[Found]:
     evidence = context.numbers("cpu_quota_cores", "cpu_cores_allowed", "cpu_cores_logical")
     usable = min(evidence.values(), default=_FEW_CORES)
@@ -51,7 +49,6 @@ def few_cores(context: Context) -> Iterator[Found]:
         yield Found(WARNING, evidence, said={"usable": usable, "by_quota": usable == evidence.get("cpu_quota_cores")})
 
 
-@rule
 def held_back_by_setting(context: Context) -> Iterator[Found]:
     for what, unit, set_to, delivered in (
         ("clock", "MHz", "gpu_sm_clock_set_mhz", "gpu_sm_clock_default_mhz"),
@@ -65,7 +62,6 @@ def held_back_by_setting(context: Context) -> Iterator[Found]:
         yield Found(NOTE, {"clocks_set_pct": share}, said={"share": share})
 
 
-@rule
 def not_on_the_gpu(context: Context) -> Iterator[Found]:
     error, torch_says = context.case["gpu_telemetry_error"], context.case["torch_refuses_gpu"]
     if context.on_the_cpu and (error is not None or (context.case["gpu_driver"] and torch_says)):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.numbers import NOT_MEASURED, fixed
+from wanbench.analysis.numbers import NOT_MEASURED
 
 
 def markdown_table(rows: Sequence[Mapping[str, str]], text_columns: Sequence[str]) -> str:
@@ -36,17 +36,14 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}"
 
 
-def decibels(psnr_db: float | None) -> str:
-    """A PSNR in dB; that of equal frames is infinite."""
-    return "equal" if psnr_db is not None and pd.notna(psnr_db) and math.isinf(psnr_db) else fixed(psnr_db, 1)
+def without_equal(rows: Sequence[Mapping[str, str]], *columns: str) -> list[dict[str, str]]:
+    """Rows without those of the columns that have the same text in all of them."""
+    equal = {key for key in columns if len({row[key] for row in rows}) < 2}
+    return [{key: text for key, text in row.items() if key not in equal} for row in rows]
 
 
 def spread_of(way: Mapping[str, Any], alike_pct: float) -> float:
-    """Half the range of the times of equal cases, as a share of their median; of one case, what equal ones differ by.
-
-    Args:
-        way: a row of the settings table.
-    """
+    """Half the range of the times of equal cases, as a share of their median; of one, what equal ones differ by."""
     if way["n"] < 2:
         return alike_pct / 100
     return float((way["time_max_s"] - way["time_min_s"]) / 2 / way["time_s"])

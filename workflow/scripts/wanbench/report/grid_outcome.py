@@ -1,31 +1,22 @@
 """Did the grid as a whole succeed?"""
 
-from collections.abc import Mapping, Sequence
-
 import pandas as pd
 
 from wanbench.analysis.tables import records
 from wanbench.cases.messages import of_failed_case, of_no_case
-from wanbench.findings.basis import WARNING, Finding
+from wanbench.findings.basis import WARNING
 from wanbench.registry.stages import FINISHED, OK
 
-Findings = Mapping[str, Sequence[Finding]]
 
-
-def cases_by_outcome(cases: pd.DataFrame, findings: Findings) -> dict[str, list[str]]:
+def cases_by_outcome(cases: pd.DataFrame, findings: pd.DataFrame) -> dict[str, list[str]]:
     """Names of the cases by status, "ok" first; of those that are ok, which failed a check or have a warning."""
-    by_status = cases.groupby("status")["case"].agg(list).to_dict()
     ok = cases[cases["status"] == OK]
-    return (
-        {OK: by_status.pop(OK, [])}
-        | by_status
-        | {
-            "with_failed_checks": list(ok.loc[ok["failed_checks"].str.strip() != "", "case"]),
-            "with_warnings": [
-                name for name in ok["case"] if any(f.severity == WARNING for f in findings.get(name, ()))
-            ],
-        }
-    )
+    doubtful = {
+        "with_failed_checks": ok["failed_checks"].str.strip() != "",
+        "with_warnings": ok["case"].isin(findings.loc[findings["severity"] == WARNING, "case"]),
+    }
+    by_status = {OK: []} | cases.groupby("status")["case"].agg(list).to_dict()
+    return by_status | {how: list(ok.loc[which, "case"]) for how, which in doubtful.items()}
 
 
 def errors_of(cases: pd.DataFrame, excluded: pd.DataFrame, grid: str) -> list[str]:

@@ -11,7 +11,7 @@ from markdown_it.token import Token
 from markupsafe import Markup
 
 from wanbench.plots.picture import SavedPicture
-from wanbench.report.kernel_section import longest_kernels
+from wanbench.report.case_view import longest_kernels
 from wanbench.report.render import ENVIRONMENT, TEMPLATES, rendered
 
 # Without HTML: text of a prompt or an error message stays text.
@@ -31,12 +31,7 @@ def to_page(
     pictures: Mapping[str | None, Sequence[SavedPicture]],
     longest: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> str:
-    """The text of the file.
-
-    Args:
-        pictures: by case, and under None those of all cases, in the order in which they are shown.
-        longest: rows of the table of longest kernels, by case.
-    """
+    """The text of the file, with pictures and rows of the longest kernels by case; under None, of all cases."""
     script = (TEMPLATES / "report.js").read_text("utf-8")
     names = [case["row"]["case"] for case in view["cases"]]
     parts = ("summary", "settings", "published", "appendix")
@@ -76,7 +71,6 @@ def _card(row: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def case_anchor(name: str) -> str:
-    """Anchor of a case's part of the page."""
     return f"case-{name}"
 
 

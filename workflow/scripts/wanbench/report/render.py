@@ -1,7 +1,6 @@
 """Texts of a report: templates, which hold all words, and the figures that they show."""
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,19 @@ from jinja2.environment import TemplateModule
 
 from wanbench.analysis.numbers import FILTERS, escaped_but_code, gb, plain, some, with_unit
 from wanbench.analysis.tables import guidance_text
-from wanbench.compare.change_verdict import Comparison
-from wanbench.compare.export import as_json
-from wanbench.compare.match import in_all
+from wanbench.compare.sides import WORDS
 from wanbench.models.facts import MODELS
 from wanbench.registry.metrics import shown_in
 from wanbench.registry.policies import ON_CPU_TIMES
-from wanbench.report.cells import markdown_table, percent, spread_of, supported
+from wanbench.report.cells import (
+    compact_table,
+    markdown_table,
+    percent,
+    spread_of,
+    supported,
+    without_empty,
+    without_equal,
+)
 from wanbench.util.text import visible
 
 
@@ -27,7 +32,9 @@ def shown(text: object) -> str:
 
 
 TEMPLATES = Path(__file__).with_name("templates")
+# `do` is for rows of tables, which a template appends to a list.
 ENVIRONMENT = Environment(
+    extensions=["jinja2.ext.do"],
     loader=FileSystemLoader(TEMPLATES),
     undefined=StrictUndefined,
     trim_blocks=True,
@@ -36,6 +43,8 @@ ENVIRONMENT = Environment(
 )
 ENVIRONMENT.filters |= FILTERS | {
     "code": escaped_but_code,
+    "compact": compact_table,
+    "difference": lambda found: WORDS.difference(**found),
     "guidance": lambda scales: guidance_text(scales, is_on=True),
     # Without its unit.
     "gb_of": gb,
@@ -47,21 +56,11 @@ ENVIRONMENT.filters |= FILTERS | {
     "table": lambda rows, text_columns=None: markdown_table(rows, text_columns or list(rows[0])),
     "unit": with_unit,
     "visible": visible,
+    "without_empty": without_empty,
+    "without_equal": without_equal,
 }
 ENVIRONMENT.tests["known"] = lambda value: not pd.isna(value)
-ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": MODELS}
-
-
-def to_markdown(view: Mapping[str, Any]) -> str:
-    """The report (what `wanbench.report.view.view_of` gives) in the form of the reference report."""
-    return rendered("report.md.j2", view=view)
-
-
-def comparison_markdown(comparison: Comparison) -> str:
-    """The comparison: what got worse first, then the cases, what changed, and the rules."""
-    common = in_all([case.differences for case in comparison.cases])
-    others = {"compared": comparison.cases, "common": common, "on_cpu_times": ON_CPU_TIMES}
-    return rendered("comparison.md.j2", **as_json(comparison), **others)
+ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": MODELS, "on_cpu_times": ON_CPU_TIMES}
 
 
 def rendered(template: str, **values: Any) -> str:

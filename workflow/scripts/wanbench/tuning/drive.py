@@ -5,6 +5,7 @@ case in a process of its own, with its checks and the locks of GPUs.
 """
 
 import fcntl
+import math
 import os
 import statistics
 import subprocess
@@ -16,19 +17,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import yaml
 
 from wanbench.analysis.collect import collect
-from wanbench.analysis.tables import tables_of
+from wanbench.analysis.tables import read_table, records, tables_of
 from wanbench.cases.case import case_sha256
 from wanbench.cases.resolve import resolve_cases
+from wanbench.registry.metrics import FIDELITY_COLUMNS
 from wanbench.registry.stages import OK
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 from wanbench.tuning.goal import Goal
 from wanbench.tuning.search import Search
-from wanbench.tuning.trials import NOT_TRIED, Answer, Trial, answers_of, number
+from wanbench.tuning.trials import NOT_TRIED, Answer, Trial, answers_of
 from wanbench.util.errors import InputError
 from wanbench.util.lifeline import die_with_parent
 
@@ -71,17 +72,18 @@ class Tuning:
                     self._earlier_s += kept.duration_s
                 else:
                     self._tell(search, answers)
-                    self._measure(trial.name)
+                    # It ends with an error where the case failed, which is an answer too.
+                    self._snakemake(f"results/traces/{trial.name}.json", _GRID, self._settings)
                 answers[trial.name] = self._answer(trial, answers)
-                search = Search(self.goal, answers, self._is_over())
+                search = Search(self.goal, answers, self._left_s() <= 0)
             return search
 
     def took_s(self) -> float:
         """Seconds so far, with those of trials that an earlier run measured."""
         return time.monotonic() - self._began_s + self._earlier_s
 
-    def _is_over(self) -> bool:
-        return self.goal.budget_min is not None and self.took_s() >= 60 * self.goal.budget_min
+    def _left_s(self) -> float:
+        return math.inf if self.goal.budget_min is None else 60 * self.goal.budget_min - self.took_s()
 
     def _tell(self, search: Search, answers: Mapping[str, Answer]) -> None:
         """Say what comes, what is best so far, and how long the rest may take."""
@@ -91,8 +93,7 @@ class Tuning:
             count = 1 + sum(trial.verdict == NOT_TRIED for trial in Search(self.goal, answers, over=True).trials)
             # A run of Snakemake takes some seconds beside its case.
             left_s = count * (5 + statistics.median(answer.duration_s for answer in answers.values()))
-            if self.goal.budget_min is not None:
-                left_s = min(left_s, 60 * self.goal.budget_min - self.took_s())
+            left_s = min(left_s, self._left_s())
             left = f"; about {max(1, round(left_s / 60))} min left"
         print(f"[tune] {len(answers) + 1}: {search.wanted.name} ({best}{left})", flush=True)
 
@@ -106,10 +107,6 @@ class Tuning:
         traces, _ = collect([file], expected, self.limits)
         return answers_of(tables_of(traces))[name] if traces else None
 
-    def _measure(self, name: str) -> None:
-        # It ends with an error where the case failed, which is an answer too.
-        self._snakemake(f"results/traces/{name}.json", _GRID, self._settings)
-
     def _answer(self, trial: Trial, answers: Mapping[str, Answer]) -> Answer:
         answer = self._kept(trial.name)
         if answer is None:
@@ -117,12 +114,10 @@ class Tuning:
             lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
             raise InputError("\n".join([f"tune: {trial.name} left no trace; {log} says why:", *lines[-_LAST_LINES:]]))
         baseline = next((name for name, each in answers.items() if each.status == OK), None)
-        if trial.is_lossy and answer.status == OK and baseline:
-            loss = self._loss(trial.name, baseline)
-            return replace(
-                answer, latent_error=number(loss.get("latent_error_rel")), psnr_db=number(loss.get("psnr_db"))
-            )
-        return answer
+        if not trial.is_lossy or answer.status != OK or not baseline:
+            return answer
+        loss = self._loss(trial.name, baseline)
+        return replace(answer, latent_error=loss.get("latent_error_rel"), psnr_db=loss.get("psnr_db"))
 
     def _loss(self, name: str, baseline: str) -> Mapping[str, Any]:
         """Figures of a trial beside the first one that ran, from a run of rule tabulate for these two alone."""
@@ -130,9 +125,8 @@ class Tuning:
         table.unlink(missing_ok=True)
         pair = {each: self._settings[each] for each in (baseline, name)}
         self._snakemake(str(table.relative_to(self.folder)), "pair.yaml", pair, "--allowed-rules", "tabulate")
-        if not table.exists():
-            return {}
-        return pd.read_csv(table, encoding="utf-8-sig").set_index("case").to_dict("index").get(name, {})
+        rows = records(read_table(table, FIDELITY_COLUMNS)) if table.exists() else []
+        return next((row for row in rows if row["case"] == name), {})
 
     def _snakemake(self, target: str, grid: str, cases: Mapping[str, Any], *options: str) -> None:
         text = yaml.safe_dump({"cases": cases}, allow_unicode=True, sort_keys=False)

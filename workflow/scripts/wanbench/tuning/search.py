@@ -18,7 +18,7 @@ from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.scale import as_sized
 from wanbench.estimate.memory import estimated_peak_bytes
-from wanbench.registry.settings import METHOD, ROWS, SETTINGS, Setting
+from wanbench.registry.settings import METHOD, ROWS, SETTINGS
 from wanbench.registry.stages import OK, OOM
 from wanbench.tuning.goal import Goal
 from wanbench.tuning.trials import BEST, NOT_TRIED, OUT, REFERENCE, SKIPPED, WORSE, Answer, Trial, name_of
@@ -64,16 +64,10 @@ class Search:
     """
 
     def __init__(self, goal: Goal, answers: Mapping[str, Answer], over: bool = False) -> None:
-        """
-        Args:
-            over: no time is left, so that nothing more is wanted.
-        """
+        """`over`: no time is left, so that nothing more is wanted."""
         self.goal, self.answers, self.over = goal, answers, over
         self.trials: list[Trial] = []
-        self.wanted: Trial | None = None
-        self.stock: Trial | None = None
-        self.exact: Trial | None = None
-        self.lossy: Trial | None = None
+        self.wanted = self.stock = self.exact = self.lossy = None
         self.confirmed: Answer | None = None
         with suppress(_Wanted):
             self._search()
@@ -123,15 +117,12 @@ class Search:
         return None
 
     def _improve(self, best: Trial, stage: str, lossy: bool) -> Trial:
-        for row in ROWS:
-            for value in self._values(row, stage, lossy):
-                best = self._better(best, {row.key: value}, stage)
+        given = (*self.goal.fixed, *_SAVE_MEMORY_ALONE)
+        for row in (row for row in ROWS if (row.role, row.acts_on) == (METHOD, stage) and row.key not in given):
+            for value in row.allowed.get("enum", ()):
+                if value != row.neutral and row.is_lossy(value) == lossy:
+                    best = self._better(best, {row.key: value}, stage)
         return best
-
-    def _values(self, row: Setting, stage: str, lossy: bool) -> Iterable[Any]:
-        if row.role != METHOD or row.acts_on != stage or row.key in self.goal.fixed or row.key in _SAVE_MEMORY_ALONE:
-            return ()
-        return [value for value in row.allowed.get("enum", ()) if value != row.neutral and row.is_lossy(value) == lossy]
 
     def _better(self, best: Trial, change: dict[str, Any], stage: str) -> Trial:
         trial = self._trial(best.changed | change)
@@ -247,13 +238,13 @@ class Search:
         elif None in (answer.video_s, answer.step_s, answer.decoding_s):
             problems = ["its times are not known"]
         else:
-            problems = [*self._passed_limits(answer), *self._loss(trial)]
+            problems = [*self._passed_limits(trial)]
         if problems:
             self._close(trial, OUT, "; ".join(problems))
         return not problems
 
-    def _passed_limits(self, answer: Answer) -> Iterator[str]:
-        goal = self.goal
+    def _passed_limits(self, trial: Trial) -> Iterator[str]:
+        goal, answer = self.goal, trial.answer
         for what, value, most, unit in (
             ("GPU memory used (GB)", answer.gpu_used_bytes, goal.fixed.get("gpu_memory_gb"), 1e9),
             ("host memory (GB)", answer.host_bytes, goal.host_memory_gb, 1e9),
@@ -261,13 +252,9 @@ class Search:
         ):
             if value is not None and most is not None and value / unit > most:
                 yield f"{what}: {value / unit:.4g}; allowed: {most:g}"
-
-    def _loss(self, trial: Trial) -> Iterator[str]:
-        """What of a change of the video is more than is allowed, or not known."""
         if not trial.is_lossy:
             return
-        most, least = self.goal.max_latent_error, self.goal.min_psnr
-        error, psnr_db = trial.answer.latent_error, trial.answer.psnr_db
+        most, least, error, psnr_db = goal.max_latent_error, goal.min_psnr, answer.latent_error, answer.psnr_db
         if (most is not None and error is None) or (least is not None and psnr_db is None):
             yield "how much it changes the video is not known"
         if most is not None and error is not None and error > most:

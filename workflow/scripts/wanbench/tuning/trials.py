@@ -1,13 +1,11 @@
 """A trial is a short case. What it is called, and what its trace says."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
-
 from wanbench.analysis.comparable import host_mem_bytes, with_official_steps
-from wanbench.analysis.tables import TraceTables
+from wanbench.analysis.tables import TraceTables, records
 from wanbench.models.facts import MODELS
 from wanbench.registry.settings import METHOD, SETTINGS, keys
 
@@ -42,6 +40,19 @@ class Answer:
     psnr_db: float | None = None
 
 
+# By the column of the cases table, or of what `answers_of` adds to it.
+_TEXTS = {"message": "error_message", "failed_checks": "failed_checks"}
+_COLUMNS = {
+    **{
+        key: key
+        for key in ("status", "video_s", "step_s", "step_spread_s", "host_bytes", "gpu_name", "attention_kernel")
+    },
+    "duration_s": "total_duration_s",
+    "decoding_s": "vae_decoding_s",
+    "gpu_used_bytes": "gpu_mem_used_bytes",
+    "gpu_allocated_bytes": "gpu_mem_allocated_bytes",
+    "gpu_total_bytes": "gpu_mem_total_bytes",
+}
 # What became of a trial.
 BEST, WORSE, OUT, SKIPPED, NOT_TRIED, REFERENCE = "better", "dropped", "out", "skipped", "not tried", "reference"
 
@@ -68,10 +79,6 @@ class Trial:
         return any(SETTINGS[key].is_lossy(value) for key, value in self.changed.items())
 
 
-def number(value: Any) -> float | None:
-    return None if value is None or pd.isna(value) else float(value)
-
-
 def name_of(changed: Mapping[str, Any]) -> str:
     """Such as attention-xformers_compile-repeated_blocks."""
     return "_".join(f"{key}-{changed[key]}" for key in keys(METHOD) if key in changed) or "limited"
@@ -80,43 +87,23 @@ def name_of(changed: Mapping[str, Any]) -> str:
 def answers_of(tables: TraceTables) -> dict[str, Answer]:
     """By name of the trial, without what it changes of the video."""
     steps = tables.values[tables.values["key"] == "step_s"].groupby("trace")["value"]
-    spread = ((steps.max() - steps.min()) / 2).to_dict()
-    return {row["case"]: _answer(row, spread) for row in _rows(tables.cases)}
-
-
-def _rows(cases: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    table = with_official_steps(cases)
-    table = table.assign(host_bytes=host_mem_bytes(cases), video_s=table["warm_s"].fillna(table["cold_s"]))
-    yield from table.assign(number=range(len(table))).to_dict("records")
-
-
-def _answer(row: Mapping[str, Any], spread: Mapping[int, float]) -> Answer:
-    def text(key: str) -> str:
-        return "" if pd.isna(row[key]) else str(row[key])
-
-    return Answer(
-        status=row["status"],
-        message=text("error_message"),
-        failed_checks=text("failed_checks"),
-        duration_s=number(row["total_duration_s"]) or 0.0,
-        video_s=number(row["video_s"]),
-        first_video_s=_first_video_s(row),
-        step_s=number(row["step_s"]),
-        step_spread_s=spread.get(row["number"], 0.0),
-        decoding_s=number(row["vae_decoding_s"]),
-        gpu_used_bytes=number(row["gpu_mem_used_bytes"]),
-        gpu_allocated_bytes=number(row["gpu_mem_allocated_bytes"]),
-        gpu_total_bytes=number(row["gpu_mem_total_bytes"]),
-        host_bytes=number(row["host_bytes"]),
-        gpu_name=text("gpu_name") or None,
-        attention_kernel=text("attention_kernel") or None,
-    )
+    spread = ((steps.max() - steps.min()) / 2).reindex(range(len(tables.cases)), fill_value=0.0)
+    table = with_official_steps(tables.cases).assign(host_bytes=host_mem_bytes(tables.cases), step_spread_s=spread)
+    rows = records(table.assign(video_s=table["warm_s"].fillna(table["cold_s"])))
+    return {
+        row["case"]: Answer(
+            first_video_s=_first_video_s(row),
+            **{key: row[column] for key, column in _COLUMNS.items()},
+            **{key: row[column] or "" for key, column in _TEXTS.items()},
+        )
+        for row in rows
+    }
 
 
 def _first_video_s(row: Mapping[str, Any]) -> float | None:
     """Known of a process that makes one video alone: what it takes, without the matrix products after it."""
     more = MODELS[row["model"]].steps - row["steps"]
-    parts = [number(row["total_duration_s"]), number(row["step_s"]) if more else 0.0]
+    parts = row["total_duration_s"], row["step_s"] if more else 0.0
     if row["generations"] != 1 or None in parts:
         return None
-    return parts[0] - (number(row["matmul_s"]) or 0.0) + more * parts[1]
+    return parts[0] - (row["matmul_s"] or 0.0) + more * parts[1]

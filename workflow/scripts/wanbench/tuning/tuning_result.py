@@ -14,11 +14,7 @@ from wanbench.tuning.trials import BEST, NOT_TRIED, SKIPPED, WORSE, Trial
 
 
 def result_of(goal: Goal, search: Search, took_s: float) -> dict[str, Any]:
-    """What was asked for, the answers, the front of time against memory, and what became of each trial.
-
-    Args:
-        took_s: of all trials and what lay between them.
-    """
+    """What was asked for, the answers, the front of time against memory, and what became of each trial."""
     tried = [trial for trial in search.trials if trial.answer]
     stock = search.stock.answer if search.stock else None
     return {
