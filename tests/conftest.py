@@ -57,10 +57,21 @@ def _temporary_directory_of_its_own(tmp_path_factory: pytest.TempPathFactory) ->
     tempfile.tempdir = os.environ["TMPDIR"] = str(tmp_path_factory.mktemp("tmp"))
 
 
+def simulated_work(code: str = "") -> dict[str, str]:
+    """Environment of cases that have no model, see tests/simulated_work."""
+    return {"SIMULATED_WORK": code, "PYTHONPATH": str(ROOT / "tests/simulated_work")}
+
+
 def simulated_gpus(*uuids: str) -> dict[str, str]:
     """Environment of processes on a machine whose GPUs are these, see tests/simulated_driver."""
     path = [str(ROOT / "tests/simulated_driver"), str(ROOT / "tests")]
     return {"SIMULATED_GPUS": ",".join(uuids), "PYTHONPATH": os.pathsep.join(path)}
+
+
+def together(*simulations: dict[str, str]) -> dict[str, str]:
+    """One environment of several."""
+    path = os.pathsep.join(each["PYTHONPATH"] for each in simulations)
+    return {name: value for each in simulations for name, value in each.items()} | {"PYTHONPATH": path}
 
 
 @dataclass(frozen=True)
@@ -133,10 +144,10 @@ class Project:
     folder: Path
 
     def snakemake(self, *arguments: str, environment: dict[str, str] | None = None) -> Run:
-        """Run it. Where Python itself is to find other modules it is a new one, else a fork of one that imported it."""
+        """Run it. Where it needs other modules itself it is a new process, else a fork of one that imported it."""
         arguments = ("--cores", "1", *arguments)
         environment = os.environ | (environment or {})
-        if environment.get("PYTHONPATH") == os.environ.get("PYTHONPATH"):
+        if environment.get("PYTHONPATH") in (os.environ.get("PYTHONPATH"), simulated_work()["PYTHONPATH"]):
             return _snakemakes().run(self.folder, arguments, environment)
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *arguments],

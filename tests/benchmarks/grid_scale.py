@@ -1,12 +1,10 @@
 """How long does Snakemake take to plan a large grid, beside bare Snakemake with as many trivial jobs?
 
-    .venv/bin/python tests/benchmarks/grid_scale.py [CASES] [FINISHED]
+    .venv/bin/python tests/benchmarks/grid_scale.py [CASES]
 
 A dry run of CASES cases (10,000), and of a Snakefile with rules of the same names, as many jobs and the same inputs,
 but one output a job and no parameters, logs, resources, environments or package; in turn, three times each. With the
-Slurm plugin on the PYTHONPATH ($PWD/.venv/slurm), also with the profile for Slurm, which asks for resources. Then a run
-with nothing to do of FINISHED cases (1,000): their files are empty, since a plan looks at names, dates and the
-records of Snakemake, which `snakemake --touch` writes here.
+Slurm plugin on the PYTHONPATH ($PWD/.venv/slurm), also with the profile for Slurm, which asks for resources.
 """
 
 import importlib.util
@@ -56,14 +54,6 @@ rule outcome:
     output: "results/outcome.json"
     script: "trivial.py"
 """
-# `--touch` waits 0.1 s before each job.
-_TOUCH = """
-import sys
-from snakemake.cli import main
-from snakemake.executors.touch import Executor
-Executor.SLEEPING_TIME = 0
-main(["--cores", "1", "--touch", "--forceall"])
-"""
 
 
 @dataclass(frozen=True)
@@ -76,7 +66,7 @@ class Cost:
     output: str
 
 
-def main(cases: int = 10_000, finished: int = 1_000) -> None:
+def main(cases: int = 10_000) -> None:
     with tempfile.TemporaryDirectory() as folder:
         ours, bare = _projects(Path(folder), cases)
         kinds = {"bare": (bare,), "ours": (ours,)}
@@ -91,12 +81,6 @@ def main(cases: int = 10_000, finished: int = 1_000) -> None:
             for what in ("wall_s", "cpu_s", "peak_bytes"):
                 ratios = [getattr(costs[name], what) / getattr(costs["bare"], what) for costs in rounds]
                 print(f"    {what}: {', '.join(f'{ratio:.2f}' for ratio in ratios)} of bare Snakemake")
-    with tempfile.TemporaryDirectory() as folder:
-        for name, project in zip(("ours", "bare"), _projects(Path(folder), finished)):
-            _finish(project)
-            costs = [_snakemake(project) for _ in range(5)]
-            assert all("Nothing to be done" in cost.output for cost in costs)
-            print(f"nothing to do, {finished} finished cases, {name}: {_shown(costs)}")
 
 
 def _projects(folder: Path, cases: int) -> tuple[Path, Path]:
@@ -109,16 +93,6 @@ def _projects(folder: Path, cases: int) -> tuple[Path, Path]:
     (bare / "Snakefile").write_text(_BARE.format(count=cases))
     (bare / "trivial.py").touch()
     return ours, bare
-
-
-def _finish(project: Path) -> None:
-    """Make every output, empty, and let Snakemake record that it made it."""
-    for line in _snakemake(project, "--summary").output.splitlines():
-        if line.startswith("results/"):
-            file = project / line.split("\t")[0]
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.touch()
-    subprocess.run([sys.executable, "-c", _TOUCH], cwd=project, check=True, capture_output=True)
 
 
 def _snakemake(project: Path, *arguments: str) -> Cost:

@@ -2,31 +2,15 @@
 cores. Not in the suite, whose tests in unit/test_ranks.py show the same of two processes.
 """
 
-import signal
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from attempts import run, signal_to, when_it_measures
+from attempts import run
 from example_cases import tiny_case
 from tiny import relative_error, rounding_bound
-
-MEASURED = "import sys\nif sys.orig_argv[5:6] == ['wanbench.measure.measured_process']:\n"
-KEPT = """\
-    import diffusers.utils, numpy
-    encode = diffusers.utils.export_to_video
-    diffusers.utils.export_to_video = lambda frames, *args, **kwargs: (
-        numpy.save('{file}', frames), encode(frames, *args, **kwargs))
-"""
-IN_RANK_7 = "import sys\nif sys.orig_argv[5:8:2] == ['wanbench.measure.measured_process', '7']:\n"
-FAILING = """\
-    import torch, diffusers
-    def failing(*args, **kwargs):
-        raise torch.OutOfMemoryError('CUDA out of memory. Tried to allocate 2.00 GiB.')
-    diffusers.UniPCMultistepScheduler.step = failing
-"""
+from unit.test_ranks import FAILING, IN_RANKS, KEPT, in_rank
 
 
 @pytest.mark.parametrize("model", ["TI2V-5B", "T2V-A14B"])
@@ -35,7 +19,7 @@ def test_eight_make_the_video_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
     frames = {}
     for gpus in (1, 8):
         file = tmp_path / f"{gpus}.npy"
-        (tmp_path / "sitecustomize.py").write_text(MEASURED + KEPT.format(file=file))
+        (tmp_path / "sitecustomize.py").write_text(IN_RANKS + KEPT.format(file=file))
         case = tiny_case(model, gpus=gpus, size="64*64")
         outcome, trace = run(case, tmp_path / str(gpus))
         assert (outcome.status, trace.applied["gpus"]) == ("ok", gpus)
@@ -43,15 +27,8 @@ def test_eight_make_the_video_of_one(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert relative_error(frames[8], frames[1]) <= rounding_bound(case)
 
 
-def test_a_killed_one_ends_all_and_is_named(tmp_path: Path) -> None:
-    when_it_measures(tmp_path, partial(signal_to, "5", signal.SIGKILL), reached="Step_2")
-    outcome, trace = run(tiny_case(steps=1000, gpus=8), tmp_path)
-    assert outcome.status == trace.status == "killed"
-    assert outcome.message.startswith("rank 5: ended by signal SIGKILL")
-
-
 def test_one_that_is_out_of_memory_ends_all_and_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    (tmp_path / "sitecustomize.py").write_text(IN_RANK_7 + FAILING)
+    (tmp_path / "sitecustomize.py").write_text(in_rank(7) + FAILING)
     outcome, _ = run(tiny_case(steps=1000, gpus=8), tmp_path)
     assert (outcome.status, outcome.message) == ("oom", "rank 7: CUDA out of memory. Tried to allocate 2.00 GiB.")

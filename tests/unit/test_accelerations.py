@@ -13,13 +13,14 @@ from torch._dynamo.utils import counters
 from torch._inductor.exc import InvalidCxxCompiler
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from example_cases import tiny_case
 from tiny import CPU, make, observed, relative_error, rounding_bound
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.wan import hindrances, ran, setup
 from wanbench.measure.wan.generate import pipeline_arguments
-from wanbench.measure.wan.hindrances import SettingError, check_gpu, check_possible
+from wanbench.measure.wan.hindrances import SettingError, check_possible
 from wanbench.measure.wan.ran import attention_kernel, what_ran
 from wanbench.measure.wan.setup import check_in_force, settings_in_force, settings_of_output
 from wanbench.models.flops import stage_flops
@@ -175,8 +176,7 @@ def test_the_kernel_of_attention_is_the_one_that_xformers_chooses(
         return SimpleNamespace(NAME=name)
 
     fmha = SimpleNamespace(
-        Inputs=lambda query, key, value: SimpleNamespace(query=query),
-        dispatch=SimpleNamespace(_dispatch_fw=dispatch),
+        Inputs=lambda query, key, value: SimpleNamespace(query=query), dispatch=SimpleNamespace(_dispatch_fw=dispatch)
     )
     monkeypatch.setitem(sys.modules, "xformers.ops.fmha", fmha)
     pipe = make(tiny_case(), tmp_path)
@@ -245,21 +245,15 @@ def test_an_encoder_that_does_not_run_is_told_before_any_weights(
             check_possible(tiny_case(), CPU)
 
 
-def test_a_gpu_that_is_not_the_cases_is_refused() -> None:
-    check_gpu({"uuid": "GPU-a"}, ["GPU-a"])
-    check_gpu(None, ["GPU-a"])
-    check_gpu({"uuid": "GPU-a"}, [])
-    check_gpu({"uuid": "GPU-a"}, ["MIG-b"])
-    with pytest.raises(SettingError, match="torch computes on GPU-b, and this case has GPU-a"):
-        check_gpu({"uuid": "GPU-b"}, ["GPU-a"])
-
-
-def test_what_needs_a_gpu_is_refused_without_one() -> None:
+def test_what_needs_a_gpu_is_refused_without_one(tmp_path: Path) -> None:
+    hollow = str(write_hollow_checkpoint(tmp_path / "checkpoint", transformer_bytes=10**10))
     for settings, message in (
         ({"offload": "group_stream"}, "offload: group_stream needs a GPU"),
         ({"matmul_tf32": True}, "matmul_tf32: true needs a GPU"),
+        ({"gpu_memory_gb": 24}, "gpu_memory_gb: 24 needs a GPU"),
         ({"scale": "full", "size": "1280*704"}, "scale: full needs a GPU"),
         ({"weights": "pretrained"}, "checkpoint: Wan-AI/Wan2.2-TI2V-5B-Diffusers is of full scale, and needs a GPU"),
+        ({"weights": "pretrained", "checkpoint": hollow}, f"checkpoint: {hollow} is of full scale, and needs a GPU"),
     ):
         with pytest.raises(SettingError, match=message):
             check_possible(tiny_case(**settings), CPU)

@@ -9,10 +9,8 @@ import psutil
 import pytest
 import torch
 
-from example_cases import tiny_case
-from tiny import CPU, record
+from tiny import record
 from wanbench.measure import cuda
-from wanbench.measure.wan.hindrances import SettingError, check_possible
 from wanbench.measure.wan.run_case import disk_read_bytes, multiply_matrices
 
 PRODUCT_S = 0.01
@@ -117,15 +115,13 @@ def gpu_of_80_gb(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize(("gpus", "for_torch_gb"), [(1, 22.2), (2, 19.5)])
-def test_a_memory_limit_leaves_room_for_cuda(gpu_of_80_gb: list[float], gpus: int, for_torch_gb: float) -> None:
+def test_a_memory_limit_leaves_room_for_cuda_and_one_that_nobody_asked_for_is_not_in_force(
+    gpu_of_80_gb: list[float], gpus: int, for_torch_gb: float
+) -> None:
     assert cuda.memory_limit_gb() is None
     cuda.limit_memory(24, gpus)
     assert gpu_of_80_gb[-1] * 80 == pytest.approx(for_torch_gb)
     assert cuda.memory_limit_gb() == 24
-
-
-def test_a_limit_that_nobody_asked_for_is_not_the_one_in_force(gpu_of_80_gb: list[float]) -> None:
-    cuda.limit_memory(24, 1)
     gpu_of_80_gb.append(0.5)
     assert math.isnan(cuda.memory_limit_gb())
 
@@ -135,8 +131,3 @@ def test_memory_that_a_gpu_does_not_have_or_cuda_takes(gpu_of_80_gb: list[float]
     with pytest.raises(ValueError, match=r"allowed: more than 1.8, .* up to the 80.0 of this GPU"):
         cuda.limit_memory(memory_gb, 1)
     assert gpu_of_80_gb == [1.0]
-
-
-def test_a_cpu_has_no_limit_of_gpu_memory() -> None:
-    with pytest.raises(SettingError, match="gpu_memory_gb: 24 needs a GPU"):
-        check_possible(tiny_case(gpu_memory_gb=24), CPU)

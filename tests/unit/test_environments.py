@@ -60,18 +60,14 @@ def test_a_job_whose_streams_are_closed_has_streams_all_the_same(tmp_path: Path)
     assert int((tmp_path / "log").read_text()) > 2
 
 
-def test_an_environment_holds_a_job_and_what_it_starts(environment: Path) -> None:
+def test_an_environment_holds_a_job_and_what_it_starts_and_without_conda_nothing_is_changed(environment: Path) -> None:
+    before = list(sys.path)
+    assert enter_environment("envs/report.yaml", NONE) is None
+    assert (sys.path, os.environ["PYTHONPATH"]) == (before, "/somewhere/else")
     assert enter_environment("envs/report.yaml", CONDA) == "0f1e2d3c"
     assert sys.path == [str(environment / "lib"), str(ROOT / "workflow/scripts")]
     assert "PYTHONPATH" not in os.environ
     assert os.environ["PYTHONNOUSERSITE"] == "1"
-
-
-def test_without_conda_nothing_is_changed(environment: Path) -> None:
-    before = list(sys.path)
-    assert enter_environment("envs/report.yaml", NONE) is None
-    assert sys.path == before
-    assert os.environ["PYTHONPATH"] == "/somewhere/else"
 
 
 @pytest.mark.parametrize("made_from", ["envs/measure.yaml", None], ids=["another env file", "no env file"])

@@ -130,6 +130,16 @@ def test_a_terminal_that_is_gone_costs_no_case_and_no_line_of_the_log(tmp_path: 
     assert [line.split()[1:] for line in (tmp_path / "log").read_text().splitlines()] == [["[tiny]", x] for x in "ab"]
 
 
+def test_a_record_that_is_being_written_is_left_for_the_next_read(tmp_path: Path) -> None:
+    file = tmp_path / "events"
+    tail = EventTail(file)
+    assert tail.new_records() == []
+    for written, records in ((b'{"a": 1}\n{"a"', [{"a": 1}]), (b": 2}\n", [{"a": 2}])):
+        with file.open("ab") as more:
+            more.write(written)
+        assert tail.new_records() == records
+
+
 def test_a_record_that_was_written_in_part_is_the_last(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "events")
     log.write({"whole": 1})

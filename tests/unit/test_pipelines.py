@@ -9,7 +9,8 @@ import accelerate.hooks
 import numpy as np
 import pytest
 import torch
-from diffusers import DiffusionPipeline, WanImageToVideoPipeline, WanPipeline
+from accelerate import init_empty_weights
+from diffusers import AutoencoderKLWan, DiffusionPipeline, WanImageToVideoPipeline, WanPipeline, WanTransformer3DModel
 from diffusers.hooks.group_offloading import ModuleGroup
 from torch import nn
 
@@ -21,13 +22,7 @@ from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.hindrances import SettingError
 from wanbench.measure.wan.random_weights import _to_host
-from wanbench.measure.wan.setup import (
-    apply_settings,
-    check_in_force,
-    modules_of,
-    settings_in_force,
-    settings_of_output,
-)
+from wanbench.measure.wan.setup import apply_settings, check_in_force, modules_of, settings_in_force, settings_of_output
 from wanbench.registry import stages as stage_names
 
 CASES = {
@@ -213,16 +208,6 @@ def test_a_saved_checkpoint_gives_the_same_video(
     assert relative_error(frames, stock_frames(case)) <= rounding_bound(case)
 
 
-def test_a_5b_checkpoint_also_serves_image_to_video_and_takes_the_dtypes_of_the_case(
-    tmp_path: Path, checkpoint: str
-) -> None:
-    case = tiny_case(task="i2v", weights="pretrained", checkpoint=checkpoint, dtype="bfloat16")
-    pipe = make(case, tmp_path)
-    assert isinstance(pipe, WanImageToVideoPipeline)
-    in_force = settings_in_force(pipe)
-    assert (in_force["dtype"], in_force["vae_dtype"]) == ("bfloat16", "float32")
-
-
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_random_weights_have_the_types_that_a_checkpoint_would_have(
     tmp_path: Path, checkpoint: str, dtype: str
@@ -239,6 +224,11 @@ def test_random_weights_have_the_types_that_a_checkpoint_would_have(
     assert made == types(loaded)
     in_float32 = [name for name in made if name.startswith("text_encoder") and made[name] == torch.float32]
     assert bool(in_float32) == (dtype != "bfloat16")
+    # A 5B checkpoint also serves image-to-video.
+    of_image = make(tiny_case(task="i2v", weights="pretrained", checkpoint=checkpoint, dtype=dtype), tmp_path)
+    assert isinstance(of_image, WanImageToVideoPipeline)
+    in_force = settings_in_force(of_image)
+    assert (in_force["dtype"], in_force["vae_dtype"]) == (dtype, "float32")
 
 
 def test_a_hub_id_is_loaded_at_its_pinned_revision_and_only_from_safetensors(
@@ -313,6 +303,10 @@ def test_random_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     assert all(torch.equal(one[key], again[key]) for key in one)
     assert any(not torch.equal(one[key], other[key]) for key in one)
     assert all(torch.isfinite(value).all() for value in one.values())
+    # The embedding is held once: twice, it would add 2.1 GB at full scale.
+    encoder = make(tiny_case(), tmp_path).text_encoder
+    assert encoder.shared.weight is encoder.encoder.embed_tokens.weight
+    assert torch.count_nonzero(encoder.shared.weight) > 0
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -328,17 +322,7 @@ def test_random_weights_of_another_type_are_the_same_rounded(dtype: str, tmp_pat
     assert getattr(torch, dtype) in kinds
 
 
-def test_the_text_encoder_holds_its_embedding_once(tmp_path: Path) -> None:
-    # Held twice, it would add 2.1 GB at full scale.
-    encoder = make(tiny_case(), tmp_path).text_encoder
-    assert encoder.shared.weight is encoder.encoder.embed_tokens.weight
-    assert torch.count_nonzero(encoder.shared.weight) > 0
-
-
 def test_full_scale_architectures_have_the_published_numbers_of_parameters() -> None:
-    from accelerate import init_empty_weights
-    from diffusers import AutoencoderKLWan, WanTransformer3DModel
-
     # From the sizes of the published files (DESIGN section 9).
     published = {"TI2V-5B": (4_999_787_712, 704_688_668), "T2V-A14B": (14_288_491_584, 126_892_531)}
     for model, counts in published.items():

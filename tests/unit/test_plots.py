@@ -177,6 +177,14 @@ def test_a_failed_case_has_a_shorter_timeline(tmp_path: Path, last: int) -> None
     assert step_times(*table_rows(read_trace(write(tmp_path, trace)))) is None
 
 
+def test_a_case_that_never_began_has_an_empty_timeline(tmp_path: Path) -> None:
+    """Its job was killed before its measured process had written anything."""
+    trace = trace_of(records([1.0])[:1], outcome=Outcome("killed", "nothing was measured"))
+    picture = timeline_of(tmp_path, trace | {"total_duration_s": 0.0, "traceEvents": []})
+    assert "): 0 s." in picture.words
+    assert not picture.figure.axes[0].collections
+
+
 # --- steps ------------------------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""The supervisor and the measured process: real processes."""
+"""The supervisor and its processes, real ones: what they leave, and that none outlives what it was started for."""
 
 import hashlib
 import json
@@ -16,23 +16,25 @@ from pathlib import Path
 from unittest.mock import ANY
 
 import numpy as np
+import psutil
 import pynvml
 import pytest
 
-from attempts import attempt_in, run, signal_to, when_it_measures
-from checkpoints import write_hollow_checkpoint
-from conftest import ROOT, simulated_gpus
+from attempts import attempt_in, left_in, run, signal_to, wait_for, when_it_measures
+from conftest import ROOT, simulated_gpus, simulated_work, together
 from example_cases import tiny_case
 from fake_nvml import H200, SECOND
+from wanbench.measure import supervisor as supervising
 from wanbench.measure.failures import Failures, failures, last_good_trace
+from wanbench.measure.finalize import recover
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.outcome import Outcome, TimeLimit, time_limit
-from wanbench.measure.supervisor import _warn_where_it_will_not_fit, supervise
+from wanbench.measure.supervisor import _process, _warn_where_it_will_not_fit, supervise
 from wanbench.telemetry.gpus import Found, Gpu
 from wanbench.trace.reader import Trace, read_trace
-from wanbench.util import redaction
 
 FIND_GPUS = "wanbench.measure.supervisor.find_gpus"
+SCRIPTS = ROOT / "workflow/scripts"
 
 
 @contextmanager
@@ -68,7 +70,7 @@ class Good:
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
     folder = tmp_path_factory.mktemp("good")
-    attempt = attempt_in(folder, tiny_case(steps=30))
+    attempt = attempt_in(folder, tiny_case(steps=10))
     attempt.frames.mkdir(parents=True)
     (attempt.frames / "frame_0800.png").write_bytes(b"of an earlier attempt")
     set_back, spawned_ns = folder / "set_back", []
@@ -78,11 +80,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Good:
         set_back.touch()
 
     with given_back_late() as freed_ns, pytest.MonkeyPatch.context() as patched:
-        simulated = simulated_gpus(H200)
-        patched.setenv("SIMULATED_GPUS", simulated["SIMULATED_GPUS"])
-        patched.setenv("SIMULATED_DRIVER_FAILS", str(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH))
-        patched.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "tests/simulated_clock"), simulated["PYTHONPATH"]]))
-        patched.setenv("SIMULATED_CLOCK_SET_BACK", str(set_back))
+        clock = {"PYTHONPATH": str(ROOT / "tests/simulated_clock"), "SIMULATED_CLOCK_SET_BACK": str(set_back)}
+        fails = {"SIMULATED_DRIVER_FAILS": str(pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH)}
+        for name, value in (together(clock, simulated_gpus(H200)) | fails | {"OMP_NUM_THREADS": "7"}).items():
+            patched.setenv(name, value)
         when_it_measures(folder, when_it_computes)
         began_s = time.monotonic()
         assert supervise(attempt, None).status == "ok"
@@ -103,6 +104,10 @@ def test_a_case_that_runs_on_the_cpu_since_nvml_does_not_answer_says_so(good: Go
     assert good.trace.environment["device"] == "cpu"
     assert "mismatch" in good.trace.environment["gpu_telemetry"]["error"]
     assert "[tiny] warning: no GPU is used: it fails" in (good.folder / "log").read_text()
+
+
+def test_it_has_all_cores_that_it_may_use_whatever_snakemake_sets(good: Good) -> None:
+    assert good.trace.environment["cpu_threads_torch"] == len(os.sched_getaffinity(0))
 
 
 def test_the_video_is_kept_after_total_execution_and_the_one_before_is_removed(good: Good) -> None:
@@ -154,36 +159,43 @@ def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_though_the_
 ) -> None:
     monkeypatch.setattr("wanbench.measure.supervisor._SAMPLER_ENDS_WITHIN_S", 0.0)
     kill = partial(signal_to, "wanbench.measure.measured_process", signal.SIGKILL)
-    when_it_measures(tmp_path, kill, reached="Total_Execution")
-    outcome, trace = run(tiny_case(steps=1000), tmp_path)
+    when_it_measures(tmp_path, kill, samples=5)
+    outcome, trace = run(tiny_case(), tmp_path, simulated_work("time.sleep(600)"))
     assert outcome.status == trace.status == "killed"
     assert "SIGKILL" in trace.error["message"]
-    assert trace.error["stage_reached"] is not None
-    assert trace.applied is None
+    assert (trace.error["stage_reached"], trace.applied) == ("Step_0_Inference", None)
     assert trace.quality["samples"] > 0
     stages = {stage.name: stage for stage in trace.stages}
     assert stages["Total_Execution"].measures["interrupted"]
-    assert stages["Process_Startup"].measures["sys_mem_bytes"] > 0
+    assert stages["Step_0_Inference"].measures["sys_mem_bytes"] > 0
     assert failures(tmp_path / "results") == {"tiny": Failures(1, "killed", outcome.message, ANY)}
+
+
+# Each step has fifteen readings; after the first, the GPUs are lost.
+LOST_AFTER_A_STEP = """
+readings = lambda: attempt.samples.read_text().count("sys_mem_bytes") if attempt.samples.exists() else 0
+enough = readings() + 15
+while readings() < enough:
+    time.sleep(0.02)
+Path(os.environ["SIMULATED_GPUS_LOST"]).touch()
+"""
 
 
 def test_the_gpu_that_was_taken_is_sampled_and_lost_in_the_middle_leaves_absent_values_and_a_failed_check(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lost = tmp_path / "lost"
     monkeypatch.setattr(FIND_GPUS, lambda environment: Found([Gpu(SECOND, 150_754_820_096)]))
-    for name, value in (simulated_gpus(H200, SECOND) | {"SIMULATED_GPUS_LOST": str(lost)}).items():
-        monkeypatch.setenv(name, value)
-    when_it_measures(tmp_path, lost.touch)
-    outcome, trace = run(tiny_case(steps=30), tmp_path)
+    lost = {"SIMULATED_GPUS_LOST": str(tmp_path / "lost")}
+    simulated = together(simulated_gpus(H200, SECOND), simulated_work(LOST_AFTER_A_STEP)) | lost
+    outcome, trace = run(tiny_case(steps=2), tmp_path, simulated)
     assert outcome.status == trace.status == "ok"
     telemetry = trace.environment["gpu_telemetry"]
     assert (telemetry["gpus"], telemetry["driver"]) == ([SECOND], "580.159.04")
     assert "sampling_gaps" in trace.quality["failed_checks"]
     stages = {stage.name: stage.measures for stage in trace.stages}
-    assert stages["Process_Startup"]["power_w"] > 0
-    assert stages["Total_Execution"]["samples"] > 0
-    assert {"power_w", "energy_j", "sm_activity_pct"}.isdisjoint(stages["VAE_Decoding"])
+    assert stages["Step_0_Inference"]["power_w"] > 0
+    assert stages["Step_1_Inference"]["sys_mem_bytes"] > 0
+    assert {"power_w", "energy_j", "sm_activity_pct"}.isdisjoint(stages["Step_1_Inference"])
     # Nothing ran that would show them, and none are claimed.
     assert telemetry["gpm_counter_refresh_found"] is False
     assert {"energy_j", "sm_activity_pct"}.isdisjoint(stages["Total_Execution"])
@@ -200,19 +212,89 @@ def test_a_case_that_cannot_fit_is_warned_of_before_it_runs(gpus: list[Gpu], war
     assert all("about 46.7 GB are needed, and this GPU has 20.0 GB" in line for line in logged)
 
 
-def test_full_scale_without_a_gpu_is_refused_on_all_cores_that_it_may_use_whatever_snakemake_sets_and_tells_no_home(
+def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp_path: Path) -> None:
+    gpus = 2
+    attempt = attempt_in(tmp_path, tiny_case(gpus=gpus))
+    code = "import sys; from wanbench.measure.supervisor import *\nsupervise(Attempt.from_json(sys.argv[1]), None)"
+    environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
+    command = [sys.executable, "-c", code, attempt.to_json()]
+    supervisor = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
+    wait_for(lambda: attempt.samples.exists() and len(attempt.samples.read_text().splitlines()) > 5)
+    children = psutil.Process(supervisor.pid).children(recursive=True)
+    assert len(children) == 1 + gpus
+    # The processes that would compute on the GPUs keep them from others until they are gone themselves.
+    holding = [child for child in children if any("machine.lock" in file.path for file in child.open_files())]
+    commands = [child.cmdline() for child in holding]
+    assert [(command[5], command[7]) for command in commands] == [
+        ("wanbench.measure.measured_process", str(rank)) for rank in range(gpus)
+    ]
+    supervisor.kill()
+    supervisor.wait()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive
+    with own_slot([], 1, pytest.fail):
+        pass
+    # What it leaves is enough for a trace, and the log that Snakemake removes before it tries again is still there.
+    (tmp_path / "log").unlink()
+    recover(attempt)
+    trace = read_trace(attempt.trace)
+    assert trace.status == "killed"
+    assert trace.quality["samples"] > 0
+    assert trace.total_duration_s > 0.3
+    assert "Process_Startup begins" in attempt.log.read_text()
+    assert failures(attempt.results)["tiny"].failed_attempts == 1
+    assert left_in(attempt) == {"run", "trace.json"}
+
+
+def test_a_process_whose_supervisor_died_before_it_could_ask_ends_at_once(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    arguments = [str(gone.pid), "0", str(tmp_path / "job.json")]
+    command = [sys.executable, "-m", "wanbench.measure.measured_process", *arguments]
+    assert subprocess.run(command, cwd=SCRIPTS, timeout=300).returncode == -signal.SIGKILL
+
+
+def test_what_a_finished_process_left_running_is_ended(tmp_path: Path) -> None:
+    code = "import subprocess, sys; print(subprocess.Popen(['sleep', '60']).pid, file=open(sys.argv[-1], 'w'))"
+    (tmp_path / "leaves.py").write_text(code)
+    with _process("leaves", [tmp_path / "pid"], tmp_path / "log", {"PYTHONPATH": str(tmp_path)}) as process:
+        assert process.wait(300) == 0
+        left = psutil.Process(int((tmp_path / "pid").read_text()))
+        assert left.is_running()
+    wait_for(lambda: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE)
+
+
+def test_a_process_is_started_from_a_path_with_a_colon_and_takes_no_module_from_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("wanbench.util.redaction._rules", redaction._rules.__wrapped__)
-    checkpoint = write_hollow_checkpoint(tmp_path / "checkpoint", transformer_bytes=10**10)
-    outcome, trace = run(tiny_case(weights="pretrained", checkpoint=str(checkpoint)), tmp_path)
-    message = "checkpoint: ~/checkpoint is of full scale, and needs a GPU, and torch sees none here"
-    assert outcome == Outcome("error", message, "SettingError")
-    assert [stage.name for stage in trace.stages] == ["Process_Startup"]
-    assert trace.environment["cpu_threads_torch"] == len(os.sched_getaffinity(0))
-    text = (tmp_path / "results/traces/tiny.json").read_text()
-    assert str(tmp_path) not in text
-    assert '"~/checkpoint"' in text
+    package = tmp_path / 'it\'s: "a", $b' / "package"
+    package.mkdir(parents=True)
+    (package / "says.py").write_text("import random, sys; print(*sys.argv[2:], sys.flags.optimize, sys.warnoptions)")
+    (tmp_path / "random.py").write_text("raise SystemExit(3)")
+    # Without docstrings transformers cannot be imported.
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(supervising, "_PACKAGE_ROOT", package)
+    with _process("says", ["1", "b c"], tmp_path / "log", {}) as process:
+        assert process.wait(300) == 0
+    assert (tmp_path / "log").read_text() == "1 b c 0 []\n"
+
+
+def test_a_job_ends_with_its_snakemake_though_a_shell_lives_between_them() -> None:
+    """On every Python: conda-forge's has no pidfd_open."""
+    snakemake = subprocess.Popen(["sleep", "60"])
+    code = (
+        "import os; vars(os).pop('pidfd_open', None)\n"
+        f"import time, wanbench.util.lifeline as l; l.end_with({snakemake.pid}); print(flush=True); time.sleep(60)"
+    )
+    job = subprocess.Popen([sys.executable, "-c", code], cwd=SCRIPTS, stdout=subprocess.PIPE)
+    job.stdout.readline()
+    time.sleep(1)
+    assert job.poll() is None
+    snakemake.kill()
+    # Not waited for: one that nobody has asked for its exit code yet is gone all the same.
+    assert job.wait(60) == -signal.SIGTERM
+    snakemake.wait()
+    late = subprocess.run([sys.executable, "-c", code], cwd=SCRIPTS, timeout=300)
+    assert late.returncode == -signal.SIGTERM

@@ -24,14 +24,7 @@ from wanbench.measure.spans import Recording, Stage, read_records, stages_of
 from wanbench.registry import stages as stage_names
 from wanbench.telemetry.gpm import METRICS, has_same_counters
 from wanbench.telemetry.gpm_clock import driver_refreshes
-from wanbench.telemetry.samples import (
-    Samples,
-    energy_of,
-    placed_by_load,
-    read_samples,
-    stage_measures,
-    weighted_mean,
-)
+from wanbench.telemetry.samples import Samples, energy_of, placed_by_load, read_samples, stage_measures, weighted_mean
 from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.writer import write_trace
 from wanbench.util.intervals import overlap, union
@@ -193,8 +186,7 @@ def test_gpm_that_stops_leaves_its_columns_empty(record: Recording, samples: Sam
     step = stages(record, samples)["Step_1_Inference"]
     gpm = {key for key in samples.series if key.endswith("_pct") and "cpu" not in key}
     stopped = altered(
-        samples,
-        lambda at_ns, reading: {k: v for k, v in reading.items() if at_ns < step.extent[0] or k not in gpm},
+        samples, lambda at_ns, reading: {k: v for k, v in reading.items() if at_ns < step.extent[0] or k not in gpm}
     )
     trace = trace_of(tmp_path, record, stopped)
     measures = {stage.name: stage.measures for stage in trace.stages}

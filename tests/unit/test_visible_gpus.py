@@ -60,8 +60,11 @@ def test_a_machine_without_driver_permission_or_package_says_so(monkeypatch: pyt
 
 
 def test_what_a_case_may_use_comes_with_its_memory_and_is_nothing_without_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
-    one = found(FakeNvml((H200, SECOND)), monkeypatch, CUDA_VISIBLE_DEVICES="1")
-    assert one == Found([Gpu(SECOND, 150_754_820_096)])
+    nvml = FakeNvml((H200, SECOND))
+    assert found(nvml, monkeypatch, CUDA_VISIBLE_DEVICES="1") == Found([Gpu(SECOND, 150_754_820_096)])
+    # As of a GB10, which shares the host's.
+    nvml.refused = {"nvmlDeviceGetMemoryInfo"}
+    assert found(nvml, monkeypatch, CUDA_VISIBLE_DEVICES="1") == Found([Gpu(SECOND, None)])
 
     def unavailable() -> None:
         raise NvmlUnavailable("no driver", nothing_there=True)
@@ -94,13 +97,6 @@ def test_a_gpu_that_may_not_be_opened_costs_no_other_and_has_no_number(monkeypat
     assert [gpu.uuid for gpu in allowed.gpus] == [SECOND]
     assert allowed.answered
     assert allowed.reason.startswith("GPU 0: Insufficient Permissions")
-
-
-def test_a_gpu_whose_memory_nvml_does_not_tell_is_usable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As of a GB10, which shares the host's."""
-    nvml = FakeNvml()
-    nvml.refused = {"nvmlDeviceGetMemoryInfo"}
-    assert found(nvml, monkeypatch) == Found([Gpu(H200, None)])
 
 
 @pytest.mark.parametrize(

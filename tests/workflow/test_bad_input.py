@@ -1,5 +1,6 @@
-"""A mistake ends before any job starts, with one line and no Python traceback. What the lines say, unit tests show."""
+"""What ends before any job, in one line without a traceback: mistakes, and full scale without a GPU."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 import yaml
 
 from checkpoints import write_hollow_checkpoint
-from conftest import SMALL, SMALL_DEFAULTS, Project
+from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project, simulated_work
+from wanbench.trace.reader import read_trace
 
 
 @pytest.fixture
@@ -33,11 +35,7 @@ HOSTILE = 'cases: {a: {model: "\\e[31m\\u202ered\\x9b"}}\n'
     ("files", "arguments", "part"),
     [
         ({"mine.yaml": HOSTILE}, "--config grid=mine.yaml", r'model: "\u001b[31m\u202ered\u009b" '),
-        (
-            {"config/prices.yaml": "kwh: dear"},
-            "",
-            'config/prices.yaml: kwh: "dear" is not allowed; allowed: a number',
-        ),
+        ({"config/prices.yaml": "kwh: dear"}, "", 'config/prices.yaml: kwh: "dear" is not allowed; allowed: a number'),
         ({}, "--config steps=3", "--config: steps has no effect; allowed: grid=FILE"),
     ],
     ids=["a grid", "prices", "an option"],
@@ -49,36 +47,30 @@ def test_a_mistake_is_one_line(project: Project, files: dict[str, str], argument
     assert part in complaint(project, *arguments.split())
 
 
-@pytest.mark.parametrize(
-    ("target", "line"),
-    [
-        (
-            "results/traces/T2V_A14B_49p.json",
-            "config/config.yaml: no case 'T2V_A14B_49p' (did you mean 'T2V_A14B_48p'?)",
-        ),
-        ("compare", "compare: no baseline; allowed: --config baseline=PATH"),
-        (
-            "results/reference/l40/report.md",
-            "results/reference/l40/traces: no traces; allowed: a folder with *.json.gz files",
-        ),
-    ],
-)
-def test_a_target_that_cannot_be_made_is_one_line(project: Project, target: str, line: str) -> None:
-    run = project.snakemake(target)
-    assert run.code == 1
-    assert run.jobs == set()
-    assert run.output.splitlines()[-2:] == ["Building DAG of jobs...", line]
-    assert "Exception" not in run.output
+def test_a_target_that_cannot_be_made_is_one_line(project: Project) -> None:
+    kept = "results/reference/l40"
+    for target, line in {
+        "results/traces/T2V_A14B_49p.json": "config/config.yaml: no case 'T2V_A14B_49p' (did you mean 'T2V_A14B_48p'?)",
+        "compare": "compare: no baseline; allowed: --config baseline=PATH",
+        f"{kept}/report.md": f"{kept}/traces: no traces; allowed: a folder with *.json.gz files",
+    }.items():
+        run = project.snakemake(target)
+        assert (run.code, run.jobs) == (1, set())
+        assert run.output.splitlines()[-2:] == ["Building DAG of jobs...", line]
+        assert "Exception" not in run.output
 
 
 def test_a_target_leads_nowhere_out_of_the_results(project: Project) -> None:
     """Of names of machines, as of cases, tests/unit/test_hostile_traces.py has the pattern."""
-    before = {file for file in project.folder.parent.rglob("*") if ".snakemake" not in file.parts}
+
+    def files() -> set[Path]:
+        found = (file for file in project.folder.parent.rglob("*") if file.is_file())
+        return {file for file in found if not {".snakemake", "__pycache__"} & set(file.parts)}
+
+    before = files()
     run = project.snakemake("results/traces/../../planted.json")
-    assert run.code == 1
-    assert run.jobs == set()
-    made = {file for file in project.folder.parent.rglob("*") if ".snakemake" not in file.parts} - before
-    assert {file for file in made if file.is_file() and "__pycache__" not in file.parts} == set()
+    assert (run.code, run.jobs) == (1, set())
+    assert files() == before
 
 
 def test_a_grid_file_takes_the_place_of_the_default_and_snakemakes_own_option_differs_only_where_it_cannot_be_read(
@@ -121,3 +113,74 @@ def test_braces_in_paths_work_or_end_in_one_line(project: Project, tmp_path: Pat
     assert {rule for rule, _ in run.jobs} >= {"measure", "report", "compare"}
     moved = Project(project.folder.rename(tmp_path / "pro{je}ct"))
     assert "Snakemake takes braces in the path of a project for wildcards" in complaint(moved, "plan")
+
+
+GPU_MISSING = "2 cases need a GPU, and NVML knows of none that may be used here: big, real. "
+
+
+@pytest.fixture
+def full_scale(new_project: Callable[[], Project]) -> Project:
+    project = new_project()
+    large = {"big": {"model": "TI2V-5B"}, "real": {"model": "TI2V-5B", "weights": "pretrained"}}
+    project.write_grid({"cases": large | {"small": SMALL | SMALL_DEFAULTS}})
+    return project
+
+
+def test_full_scale_without_a_gpu_ends_before_any_job_and_leaves_the_report_alone(full_scale: Project) -> None:
+    report = full_scale.folder / "results/report.md"
+    report.parent.mkdir()
+    report.write_text("good")
+    run = full_scale.snakemake()
+    assert run.code == 1
+    assert run.jobs == set()
+    assert f"\nNothing was started: {GPU_MISSING}" in run.output
+    assert "Traceback" not in run.output
+    assert report.read_text() == "good"
+    assert not (full_scale.folder / "results/traces").exists()
+    small = full_scale.snakemake("results/traces/small.json", environment=simulated_work())
+    assert small.jobs == {("measure", "small")}
+
+
+def test_what_measures_nothing_needs_no_gpu(full_scale: Project) -> None:
+    traces = full_scale.folder / "results/traces"
+    traces.mkdir(parents=True)
+    for name in ("big", "real", "small"):
+        (traces / f"{name}.json").write_text("{}")
+    runs = [
+        full_scale.snakemake(*target) for target in (["results/tables/cases.parquet"], ["--touch", "-R", "measure"])
+    ]
+    assert [run.code for run in runs] == [0, 0]
+    assert "tabulate" in {rule for rule, _ in runs[0].jobs}
+
+
+def test_on_a_cluster_the_nodes_need_the_gpus_and_what_failed_there_is_not_tried_again_here(
+    full_scale: Project,
+) -> None:
+    """A job runs Snakemake again, which must not be kept from writing the row of its case."""
+    target = "results/traces/big.json"
+    cluster = ("--executor", "simulated", "--jobs", "1", "--seconds-between-status-checks", "1", target)
+    environment = {"PYTHONPATH": os.fspath(ROOT / "tests/simulated_cluster")}
+    run = full_scale.snakemake(*cluster, environment=environment)
+    assert "Nothing was started" not in run.output
+    trace = read_trace(full_scale.folder / target)
+    assert trace.error["message"] == "scale: full needs a GPU, and torch sees none here"
+    assert (trace.error["type"], [stage.name for stage in trace.stages]) == ("SettingError", ["Process_Startup"])
+    before = full_scale.read(target)
+    here = full_scale.snakemake(target)
+    assert here.code == 1
+    assert "Nothing was started: 1 case needs a GPU" in here.output
+    assert full_scale.read(target) == before
+
+
+def test_where_nvml_cannot_be_asked_nothing_is_said(full_scale: Project, tmp_path: Path) -> None:
+    no_nvml = (
+        "import importlib.util as u\n"
+        "found = u.find_spec\n"
+        "u.find_spec = lambda name, package=None: None if name == 'pynvml' else found(name, package)\n"
+    )
+    work = (ROOT / "tests/simulated_work/sitecustomize.py").read_text("utf-8")
+    (tmp_path / "sitecustomize.py").write_text(no_nvml + work)
+    environment = simulated_work() | {"PYTHONPATH": os.fspath(tmp_path)}
+    run = full_scale.snakemake("results/traces/big.json", environment=environment)
+    assert "Nothing was started" not in run.output
+    assert run.jobs == {("measure", "big")}

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from safetensors.numpy import save_file
 
-from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project
+from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project, simulated_work
 from wanbench.measure.failures import failures
 from wanbench.trace.reader import read_counters, read_trace
 
@@ -39,7 +39,7 @@ if any(word.startswith("wanbench.measure") for word in sys.orig_argv):
 
 
 def grid(home: Path) -> dict[str, Any]:
-    prompt = f"\x1b[31m\u202e<script>alert(1)</script> {HUB_TOKEN} in {home}/x, " + "a mark in a text, " * 60_000
+    prompt = f"\x1b[31m\u202e<script>alert(1)</script> {HUB_TOKEN} in {home}/x, " + "a mark in a text, " * 10_000
     cases = {
         "a_good": SMALL | {"prompt": prompt},
         # Terabytes of latents: the allocator refuses at once.
@@ -177,11 +177,11 @@ def test_what_was_excluded_leaves_the_rest_as_it_was(project: Project, run: Run)
     assert "a marked rose (1 case)" in report
 
 
-def test_a_prompt_of_a_megabyte_is_shown_in_short_with_its_length(project: Project, run: Run) -> None:
+def test_a_long_prompt_is_shown_in_short_with_its_length(project: Project, run: Run) -> None:
     report, page = project.read("results/report.md"), project.read("results/report.html")
     assert "\\\\x1b\\[31m\\\\u202e&lt;script&gt;alert(1)&lt;/script&gt; \\*\\*\\* in \\~/x, a mark in" in report
     # Without the blank at its end.
-    assert "(the first 1,000 of 1,080,0" in report
+    assert "(the first 1,000 of 180,0" in report
     visible_page = re.sub(r'src="data:[^"]+"', "", page)
     assert max(len(report), len(visible_page)) < 100_000
     assert len(page) < 2_000_000
@@ -195,12 +195,11 @@ def test_the_next_run_tries_only_the_failed_cases_again(project: Project, run: R
     lost = {("measure", "e_lost")}
     assert project.plan() == failed | lost | report
     traces = [f"results/traces/{case}.json" for case in ("c_too_slow", "a_good")]
-    again = project.snakemake(*traces)
+    again = project.snakemake(*traces, environment=simulated_work("time.sleep(600)"))
     assert again.code == 1
     assert again.jobs == {("measure", "c_too_slow")}
     assert "a_good: " not in again.output.split("All that was asked for is made, but:")[1]
     assert project.snakemake(traces[1]).code == 0
-    assert project.plan() == failed | lost | report
 
 
 def test_a_mended_case_ends_the_failures_and_is_not_tried_again(project: Project, run: Run, home: Path) -> None:
@@ -209,7 +208,7 @@ def test_a_mended_case_ends_the_failures_and_is_not_tried_again(project: Project
     del mended["cases"]["d_broken"]
     (project.folder / "results/traces/d_broken.json").unlink()
     project.write_grid(mended)
-    done = project.snakemake("results/traces/c_too_slow.json")
+    done = project.snakemake("results/traces/c_too_slow.json", environment=simulated_work())
     assert done.code == 0, done.output
     assert done.jobs == {("measure", "c_too_slow")}
     assert status(project, "c_too_slow") == "ok"
@@ -222,7 +221,8 @@ def test_the_last_good_trace_outlives_a_failed_attempt_and_can_be_put_back(
     good = Path(project.folder, "results/last_good/a_good.json").read_bytes()
     settings = grid(home)["cases"]["a_good"]
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a_good": settings | {"timeout_s": 1}}})
-    assert project.snakemake("results/traces/a_good.json").code == 1
+    too_slow = simulated_work("time.sleep(600)")
+    assert project.snakemake("results/traces/a_good.json", environment=too_slow).code == 1
     assert status(project, "a_good") == "timeout"
     assert Path(project.folder, "results/last_good/a_good.json").read_bytes() == good
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a_good": settings}})

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import random
-import re
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ import psutil
 import pytest
 import yaml
 
-from conftest import ROOT, SMALL, DefaultGrid, Project
+from conftest import ROOT, SMALL, DefaultGrid, Project, simulated_work
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.trace.reader import read_trace
 
@@ -61,7 +60,8 @@ def digest(project: Project) -> str:
 def in_namespace(project: Project, script: str) -> None:
     """Run a script in which `run FILE TARGET...` is Snakemake with its output in a file of the project."""
     head = f'run() {{ {sys.executable} -m snakemake --cores 1 "${{@:2}}" > "$1" 2>&1 || echo "code $?" >> "$1"; }}\n'
-    subprocess.run([*_NAMESPACE, head + script], cwd=project.folder, check=True, timeout=1200)
+    environment = os.environ | simulated_work()
+    subprocess.run([*_NAMESPACE, head + script], cwd=project.folder, check=True, timeout=1200, env=environment)
 
 
 def lines_with(text: str, part: str) -> list[str]:
@@ -91,8 +91,7 @@ def test_a_full_disk_loses_no_trace_and_the_next_run_with_space_completes(projec
         head -c 60M /dev/zero > results/filler
         run nearly.txt results/traces/b.json
         rm results/filler
-        while [ ! -s results/attempts/b/events.jsonl ]; do sleep 0.02; done && cat /dev/zero > results/filler &
-        run full.txt results/traces/b.json
+        SIMULATED_WORK='os.system("cat /dev/zero > results/filler")' run full.txt results/traces/b.json
         cp -a results/traces full
         rm results/filler
         run space.txt results/traces/b.json
@@ -131,8 +130,9 @@ def test_a_full_temporary_folder_is_said_in_a_line(project: Project) -> None:
 def test_a_second_snakemake_in_the_folder_is_refused_and_does_not_disturb_the_first(project: Project) -> None:
     write_grid(project, c=SMALL | {"timeout_s": 1})
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/traces/c.json"]
+    environment = os.environ | simulated_work("time.sleep(600)")
     with own_slot([], 1, pytest.fail), (project.folder / "first.txt").open("w") as output:
-        first = subprocess.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+        first = subprocess.Popen(command, cwd=project.folder, stdout=output, stderr=output, env=environment)
         while "[c] waits: " not in project.read("first.txt"):
             assert first.poll() is None
             time.sleep(0.02)
@@ -147,12 +147,13 @@ def test_a_second_snakemake_in_the_folder_is_refused_and_does_not_disturb_the_fi
 
 
 def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_the_grid(project: Project) -> None:
-    """Kills of the other processes: tests/unit/test_processes.py, test_sampler_process.py and test_ends.py."""
+    """Kills of the other processes: tests/unit/test_processes.py and test_sampler_process.py."""
     write_grid(project, k=SMALL | {"seed": 2})
     before, trace = digest(project), project.folder / "results/traces/k.json"
     command = [sys.executable, "-m", "snakemake", "--cores", "1", "results/traces/k.json"]
+    environment = os.environ | simulated_work("time.sleep(600)")
     with (project.folder / "killed.txt").open("w") as output:
-        run = psutil.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+        run = psutil.Popen(command, cwd=project.folder, stdout=output, stderr=output, env=environment)
         while not (started := all_started_by(run)):
             assert run.poll() is None
             time.sleep(0.02)
@@ -166,7 +167,7 @@ def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_
         pass
     assert not trace.exists()
     assert project.snakemake("--unlock").code == 0
-    again = project.snakemake("results/traces/k.json", f"results/traces/{A}.json")
+    again = project.snakemake("results/traces/k.json", f"results/traces/{A}.json", environment=simulated_work())
     assert again.code == 0, again.output
     assert again.jobs == {("measure", "k")}
     assert read_trace(trace).status == "ok"
@@ -174,18 +175,6 @@ def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_
     results = project.folder / "results"
     assert not list(results.rglob(".*"))
     assert {file.name for file in (results / "attempts").glob("*/*")} == {"run", "trace.json"}
-
-
-def test_a_trace_that_was_changed_by_hand_is_named_and_not_used(project: Project) -> None:
-    write_grid(project)
-    trace = project.folder / f"results/traces/{A}.json"
-    measured = trace.read_text("utf-8")
-    trace.write_text(re.sub(r'"time_s": ?', r"\g<0>1", measured, count=1), "utf-8")
-    run = project.snakemake(TABLE)
-    assert run.code == 0, run.output
-    assert ("measure", A) not in run.jobs
-    assert f"{A},results/traces/{A}.json: sha256: the file was changed after it was measured" in project.read(TABLE)
-    trace.write_text(measured, "utf-8")
 
 
 def test_traces_from_the_future_are_named_and_not_measured_again(project: Project) -> None:

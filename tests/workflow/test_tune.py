@@ -1,17 +1,16 @@
-"""`snakemake tune` with a tiny model on the CPU: killed, started again, and finished."""
+"""`snakemake tune` with cases that have no model: killed, started again, and finished."""
 
 import hashlib
 import json
+import os
 import re
 import sys
-import time
-from collections.abc import Callable
-from contextlib import suppress
 
 import psutil
 import pytest
 
-from conftest import Project, copy_project
+from attempts import wait_for
+from conftest import Project, copy_project, simulated_work
 from example_cases import resolve
 from wanbench.cases.yaml_file import read_yaml
 
@@ -20,7 +19,6 @@ GIVEN = {"model": "TI2V-5B", "scale": "tiny", "size": "64*64", "frames": 5, "uno
 GIVEN |= {"attention": "native", "compile": "none", "timesteps": "uniform", "vae_memory_format": "contiguous"}
 OPTIONS = ("--config", *(f"{key}={value}" for key, value in GIVEN.items()))
 TRIALS = ("stock", "stock_confirmed")
-_PATIENCE_S = 600
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +29,25 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def test_killed_and_started_again_it_goes_on_to_the_answer(project: Project) -> None:
     folder = project.folder / "results/tune/TI2V-5B_64x64"
     stock = folder / "results/traces/stock.json"
+    hold, killed_in = project.folder / "hold", f"attempt.case.name == {TRIALS[1]!r}"
+    work = simulated_work(f"time.sleep(0.01)\nwhile {killed_in} and Path({str(hold)!r}).exists(): time.sleep(0.01)")
+    hold.touch()
     command = [sys.executable, "-m", "snakemake", "tune", "--cores", "1", *OPTIONS]
     with (project.folder / "output.txt").open("w") as output:
-        run = psutil.Popen(command, cwd=project.folder, stdout=output, stderr=output)
+        run = psutil.Popen(command, cwd=project.folder, stdout=output, stderr=output, env=os.environ | work)
         wait_for(lambda: (folder / f"logs/measure/{TRIALS[1]}.log").exists() or run.poll() is not None)
         assert run.is_running(), project.read("output.txt")
         started = run.children(recursive=True)
         run.kill()
         run.wait()
     # What it had started ends with it, the inner run and its case too.
-    wait_for(lambda: not any(is_alive(process) for process in started))
+    _, alive = psutil.wait_procs(started, timeout=300)
+    assert not alive
     assert not (folder / f"results/traces/{TRIALS[1]}.json").exists()
     before = hashlib.sha256(stock.read_bytes()).hexdigest()
 
-    again = project.snakemake("tune", *OPTIONS)
+    hold.unlink()
+    again = project.snakemake("tune", *OPTIONS, environment=work)
     assert again.code == 0, again.output
     assert re.search(rf"\[tune\] \d: {TRIALS[1]} \(best so far ", again.output)
     assert "[tune] 1: " not in again.output
@@ -74,16 +77,3 @@ def test_what_is_not_a_key_is_refused_before_anything_runs(project: Project) -> 
     # Elsewhere a key of a case has no effect.
     plain = project.snakemake("--dry-run", "--config", "model=TI2V-5B")
     assert "--config: model has no effect" in plain.output
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + _PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
-
-
-def is_alive(process: psutil.Process) -> bool:
-    with suppress(psutil.NoSuchProcess):
-        return process.status() != psutil.STATUS_ZOMBIE
-    return False

@@ -64,7 +64,8 @@ def timeline(case: CaseRow, stages: Sequence[StageRow], counters: Counters) -> P
         case, stages: its rows of the tables, None for what was not measured.
     """
     begin_s = next((stage["start_s"] for stage in stages if stage["stage"] == TOTAL_EXECUTION), 0.0)
-    end_s = case["total_duration_s"]
+    # Of an attempt that ended before anything was written down, an axis of a second.
+    end_s = case["total_duration_s"] or 1.0
     segments = [segment for segment in segments_of(stages) if segment.end_s > begin_s]
     looks = list(dict.fromkeys(segment.look for segment in sorted(segments, key=lambda segment: segment.start_s)))
     generations, panels = _generations(stages, case["warmup"]), panels_of(counters, stages)
@@ -84,7 +85,7 @@ def timeline(case: CaseRow, stages: Sequence[StageRow], counters: Counters) -> P
         # At one place, which to find from the labels of all ticks would take a fifth of the time of a picture.
         axes.yaxis.set_label_coords(-0.4 / _WIDTH_IN, 0.5)
     all_axes[-1].set_xlabel("Time since the start of the process (s)")
-    return Picture(figure, WORDS.timeline(case, end_s, [panel.name for panel in panels]))
+    return Picture(figure, WORDS.timeline(case, case["total_duration_s"], [panel.name for panel in panels]))
 
 
 def panels_of(counters: Counters, stages: Sequence[StageRow]) -> list[Panel]:
