@@ -15,10 +15,8 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/hooks.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/measure.smk"
-include: "workflow/rules/kernels.smk"
 include: "workflow/rules/report.smk"
-include: "workflow/rules/compare.smk"
-include: "workflow/rules/tune.smk"
+include: "workflow/rules/commands.smk"
 
 
 # On a cluster, what takes seconds and no GPU is worth no job, and what is wrong is said where the run was started.

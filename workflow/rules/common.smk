@@ -1,7 +1,8 @@
+import atexit
 import os
 import sys
 from dataclasses import fields
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod

@@ -1,18 +1,14 @@
 # What a run says and checks beside its jobs, where it was started: jobs on other machines have no hooks.
-
-import atexit
-
 from snakemake.exceptions import WorkflowError
 
-from wanbench.cases.messages import of_no_case, of_no_gpu, of_no_records, of_unwritable
-from wanbench.cases.project_folder import share_records
+from wanbench.cases.messages import of_no_case, of_no_gpu, of_no_records
+from wanbench.cases.project_folder import problem_of_writing, share_records
 from wanbench.cases.scale import is_full_scale
 from wanbench.estimate.machine import this_machine
 from wanbench.measure.failures import failed_in_run
-from wanbench.util.paths import unwritable
 
-TRACED = {file.stem for file in Path("results/traces").glob("*.json")}
-OTHER_TRACES = sorted(f"results/traces/{name}.json" for name in TRACED.difference(CASES))
+TRACED = sorted(Path("results/traces").glob("*.json"))
+OTHER_TRACES = [str(file) for file in TRACED if file.stem not in CASES]
 if TRACED and not any(RECORDS.glob("metadata/*")):
     print(f"Warning: {of_no_records()}", file=sys.stderr)
 if OTHER_TRACES:
@@ -24,10 +20,10 @@ atexit.register(share_records, RECORDS)
 @cache
 def check_writable():
     """Where functions of rules are called, it is known whether this is a dry run, which writes next to nothing."""
-    folders = unwritable([".snakemake", "results", "logs"])
-    if folders and not workflow.dryrun:
-        refuse(of_unwritable(folders))
-    if folders:
+    problem = problem_of_writing([".snakemake", "results", "logs"])
+    if problem and not workflow.dryrun:
+        refuse(problem)
+    if problem:
         # An internal of Snakemake, which would keep there what a dry run saw of files.
         workflow.persistence.iocache_path = str(workflow.snakemake_tmp_dir)
 

@@ -1,15 +1,9 @@
 # What rules ask for: of a case, and of a folder, which is `results`, or results/reference/MACHINE with kept traces.
-
 from wanbench.cases.messages import of_no_checkpoint
 from wanbench.cases.schema import nearest
 from wanbench.estimate.gpu_facts import known_gpus
 from wanbench.measure.failures import asked_resources
-
-
-wildcard_constraints:
-    case="[A-Za-z0-9_][A-Za-z0-9_.+-]*",
-    folder="results(/reference/[A-Za-z0-9_][A-Za-z0-9_.+-]*)?",
-
+from wanbench.models.facts import MODELS
 
 CASE_TRACES = expand("results/traces/{case}.json", case=CASES)
 # Slurm ends a job after its `runtime`. An internal of Snakemake: in an interactive session there is a Slurm job as well.
@@ -32,12 +26,9 @@ def failed_attempts(wildcards):
     return FAILURES[wildcards.case].failed_attempts if wildcards.case in FAILURES else 0
 
 
-def asked(resource):
-    def ask(wildcards, attempt):
-        case, failure = CASES[wildcards.case], FAILURES.get(wildcards.case)
-        return getattr(asked_resources(Path("results"), case, failure, attempt), resource)
-
-    return ask
+def asked(wildcards, attempt, resource):
+    case, failure = CASES[wildcards.case], FAILURES.get(wildcards.case)
+    return getattr(asked_resources(Path("results"), case, failure, attempt), resource)
 
 
 def made_with(script):
@@ -52,21 +43,13 @@ def traces(wildcards):
     return CASE_TRACES if wildcards.folder == "results" else kept
 
 
-def profiles(wildcards):
-    """The profiles that there are: a report does not ask for any."""
-    kept = wildcards.folder != "results"
-    files = sorted(Path(wildcards.folder, "kernels").glob("*.json.gz" if kept else "*.json"))
-    return [str(file) for file in files if kept or file.stem in CASES]
-
-
-def kept_beside(name):
-    """Of kept traces: their grid, which may have cases without any, and their figures of fidelity, if these are there."""
-
-    def beside(wildcards):
-        file = Path(wildcards.folder, name)
-        return [str(file)] if file.exists() else []
-
-    return beside
+def tabulated(wildcards):
+    """Traces, and what there is beside them: profiles, which no report asks for; of kept ones their grid and fidelity."""
+    folder, kept = Path(wildcards.folder), wildcards.folder != "results"
+    profiles = sorted((folder / "kernels").glob("*.json.gz" if kept else "*.json"))
+    profiles = [str(file) for file in profiles if kept or file.stem in CASES]
+    beside = {file.stem: str(file) for file in (folder / "grid.yaml", folder / "fidelity.csv") if file.exists()}
+    return {"traces": traces(wildcards), "profiles": profiles} | beside
 
 
 def of_grid(wildcards):
@@ -91,3 +74,9 @@ def compared_traces(wildcards):
 def tune_options(wildcards):
     check_writable()
     return OPTIONS
+
+
+wildcard_constraints:
+    case="[A-Za-z0-9_][A-Za-z0-9_.+-]*",
+    folder="results(/reference/[A-Za-z0-9_][A-Za-z0-9_.+-]*)?",
+    model="|".join(MODELS),

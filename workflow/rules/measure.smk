@@ -1,6 +1,3 @@
-from wanbench.models.facts import MODELS
-
-
 rule measure:
     output:
         trace="results/traces/{case}.json",
@@ -9,11 +6,11 @@ rule measure:
     conda:
         "../../envs/measure.yaml"
     resources:
-        gpu=asked("gpus"),
-        mem_mb=asked("mem_mb"),
-        runtime=asked("runtime_min"),
-        cpus_per_task=asked("cpus"),
-        attempt=asked("attempt"),
+        gpu=partial(asked, resource="gpus"),
+        mem_mb=partial(asked, resource="mem_mb"),
+        runtime=partial(asked, resource="runtime_min"),
+        cpus_per_task=partial(asked, resource="cpus"),
+        attempt=partial(asked, resource="attempt"),
     params:
         case=case_identity,
         measure_digest=EXPECTED["measure"],
@@ -23,42 +20,40 @@ rule measure:
         "../scripts/measure_case.py"
 
 
+rule profile:
+    output:
+        "results/kernels/{case}.json",
+    log:
+        "logs/kernels/{case}.log",
+    conda:
+        "../../envs/measure.yaml"
+    resources:
+        gpu=1,
+        mem_mb=partial(asked, resource="mem_mb"),
+        runtime=partial(asked, resource="runtime_min"),
+        cpus_per_task=partial(asked, resource="cpus"),
+    params:
+        case=case_identity,
+        profile_digest=code_digest(SCRIPTS / "profile_case.py", NOT_MEASURED),
+        env_digest=MEASURE_ENV,
+    script:
+        "../scripts/profile_case.py"
+
+
+# The next run puts them into the report. On several GPUs, the others' kernels would be missing.
+rule kernels:
+    input:
+        [f"results/kernels/{name}.json" for name, case in CASES.items() if case.gpus == 1],
+
+
 rule checkpoint:
     output:
-        directory("results/checkpoints/{scale}/{model}"),
+        directory("results/checkpoints/{scale,full|tiny}/{model}"),
     log:
         "logs/checkpoint/{scale}/{model}.log",
-    wildcard_constraints:
-        scale="full|tiny",
-        model="|".join(MODELS),
     conda:
         "../../envs/measure.yaml"
     resources:
         gpu=1,
     script:
         "../scripts/write_checkpoint.py"
-
-
-# No output, so that `snakemake plan` says every time what the grid needs as it is now.
-rule plan:
-    log:
-        "logs/plan.log",
-    conda:
-        "../../envs/measure.yaml"
-    params:
-        cases=[case.settings() for case in CASES.values()],
-    script:
-        "../scripts/print_plan.py"
-
-
-rule predict:
-    log:
-        "logs/predict.log",
-    conda:
-        "../../envs/measure.yaml"
-    params:
-        cases=[case.settings() for case in CASES.values()],
-        gpu=asked_gpu,
-        prices=PRICES,
-    script:
-        "../scripts/print_prediction.py"

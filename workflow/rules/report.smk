@@ -1,15 +1,11 @@
 TABLES = ["cases", "stages", "details", "excluded", "fidelity", "kernels", "longest_kernels"]
 JUDGED = ["findings", "settings"]
 PAGE_TABLES = ["cases", "stages", "settings", "kernels", "excluded", "findings", "longest_kernels"]
-PICTURES = ["stage_times", "time_memory", "energy"]
 
 
 rule tabulate:
     input:
-        traces=traces,
-        profiles=profiles,
-        grid=kept_beside("grid.yaml"),
-        fidelity=kept_beside("fidelity.csv"),
+        unpack(tabulated),
     output:
         csv=[shown(f"{{folder}}/tables/{table}.csv", "Tables", table=table) for table in TABLES],
         parquet=expand("{{folder}}/tables/{table}.parquet", table=TABLES),
@@ -51,7 +47,10 @@ rule page:
         traces=traces,
     output:
         page=shown("{folder}/report.html", "Report", report="all cases"),
-        svg=[shown(f"{{folder}}/plots/{name}.svg", "All cases", picture=name) for name in PICTURES],
+        svg=[
+            shown(f"{{folder}}/plots/{name}.svg", "All cases", picture=name)
+            for name in ("stage_times", "time_memory", "energy")
+        ],
         cases=report(
             directory("{folder}/plots/cases"),
             "../report/case_pictures.rst",

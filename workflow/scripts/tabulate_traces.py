@@ -21,14 +21,14 @@ limits = Limits(**snakemake.params.limits)
 files = [Path(file) for file in snakemake.input.traces]
 traces, excluded = collect(files, expected, limits, snakemake.threads)
 excluded += not_of_the_grid(of_grid["others"] if of_grid else [])
-for grid in snakemake.input.get("grid", []):
+if grid := snakemake.input.get("grid"):
     missing = set(case_names(read_yaml(Path(grid)), grid)).difference(map(case_of, files))
     reason = f"{grid} has this case, and there is no trace of it: it was not measured"
     excluded += [Excluded(case, reason) for case in sorted(missing)]
 # Of traces that are kept nobody has the frames: where they were measured, their figures were kept with them.
 kept = snakemake.input.get("fidelity")
 frames = Path(snakemake.wildcards.folder, "frames")
-fidelity = read_table(Path(kept[0]), FIDELITY_COLUMNS) if kept else fidelity_table(traces, frames, snakemake.threads)
+fidelity = read_table(Path(kept), FIDELITY_COLUMNS) if kept else fidelity_table(traces, frames, snakemake.threads)
 tables = tables_of(traces)
 profiles = profiles_of([Path(file) for file in snakemake.input.profiles], expected and expected["case_sha256"])
 all_tables = [with_fidelity(tables.cases, fidelity), tables.stages, tables.details, excluded_table(excluded), fidelity]

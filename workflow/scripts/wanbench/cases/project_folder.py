@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,8 +26,8 @@ def check_folders(project: Path, records: Path) -> None:
     if {"{", "}"} & set(str(project)):
         problem = "Snakemake takes braces in the path of a project for wildcards; allowed: without braces"
         raise InputError(f"{project}: {problem}")
-    if not (records / "locks").is_dir() and unwritable([records.name]):
-        raise InputError(of_unwritable([records.name]))
+    if not (records / "locks").is_dir() and (problem := problem_of_writing([records.name])):
+        raise InputError(problem)
     # The records lie in the one. The solver of Snakemake's scheduler writes to the other, also where Python takes
     # another folder since this one is full.
     for folder, instead in ((".", "--directory"), (temporary_folder(), "TMPDIR")):
@@ -35,6 +36,12 @@ def check_folders(project: Path, records: Path) -> None:
             raise InputError(f"{os.path.abspath(folder)}: no space left on its disk; allowed: {allowed}")
     if any(not os.access(file, os.R_OK) for file in records.glob("metadata/*")):
         raise InputError(of_unwritable([f"{records.name}/metadata"]))
+
+
+def problem_of_writing(folders: Iterable[str]) -> str | None:
+    """One line where this user cannot write to some of the folders."""
+    there = unwritable(folders)
+    return of_unwritable(there) if there else None
 
 
 def share_records(records: Path) -> None:
