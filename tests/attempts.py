@@ -11,10 +11,12 @@ from unittest.mock import patch
 from uuid import uuid4
 
 import psutil
+import pytest
 
 from traces import LIMITS
 from wanbench.cases.case import Case, case_sha256
 from wanbench.measure.attempt import Attempt
+from wanbench.measure.gpu_slots import own_slot
 from wanbench.measure.outcome import Outcome
 from wanbench.measure.supervisor import supervise
 from wanbench.trace.reader import Trace, read_trace
@@ -30,6 +32,14 @@ def attempt_in(folder: Path, case: Case, run_id: str | None = None) -> Attempt:
 def left_in(attempt: Attempt) -> set[str]:
     """Names in the work folder."""
     return {file.name for file in attempt.work.iterdir()}
+
+
+def wait_until_gone(processes: list[psutil.Process]) -> None:
+    """Wait for the end of all processes of a case, which leave its GPU to others."""
+    _, alive = psutil.wait_procs(processes, timeout=300)
+    assert not alive
+    with own_slot([], 1, pytest.fail):
+        pass
 
 
 def wait_for(condition: Callable[[], object]) -> None:

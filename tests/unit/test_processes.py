@@ -20,7 +20,7 @@ import psutil
 import pynvml
 import pytest
 
-from attempts import attempt_in, left_in, run, signal_to, wait_for, when_it_measures
+from attempts import attempt_in, left_in, run, signal_to, wait_for, wait_until_gone, when_it_measures
 from conftest import ROOT, simulated_gpus, simulated_work, together
 from example_cases import tiny_case
 from fake_nvml import H200, SECOND
@@ -230,10 +230,7 @@ def test_sampler_and_measuring_processes_end_when_their_supervisor_is_killed(tmp
     ]
     supervisor.kill()
     supervisor.wait()
-    _, alive = psutil.wait_procs(children, timeout=60)
-    assert not alive
-    with own_slot([], 1, pytest.fail):
-        pass
+    wait_until_gone(children)
     # What it leaves is enough for a trace, and the log that Snakemake removes before it tries again is still there.
     (tmp_path / "log").unlink()
     recover(attempt)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import yaml
 
+from attempts import wait_until_gone
 from conftest import ROOT, SMALL, DefaultGrid, Project, simulated_work
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.trace.reader import read_trace
@@ -161,10 +162,7 @@ def test_whenever_snakemake_is_killed_nothing_is_left_and_a_plain_run_completes_
         time.sleep(after_s)
         run.kill()
         run.wait()
-    _, alive = psutil.wait_procs(started, timeout=300)
-    assert not alive
-    with own_slot([], 1, pytest.fail):
-        pass
+    wait_until_gone(started)
     assert not trace.exists()
     assert project.snakemake("--unlock").code == 0
     again = project.snakemake("results/traces/k.json", f"results/traces/{A}.json", environment=simulated_work())

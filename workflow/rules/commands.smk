@@ -1,4 +1,4 @@
-# These have no output, so that they say each time what is so now.
+# Commands have no output, so that each call answers anew.
 rule plan:
     log:
         "logs/plan.log",

@@ -45,7 +45,7 @@ def problem_of_writing(folders: Iterable[str]) -> str | None:
 
 
 def share_records(records: Path) -> None:
-    """Leave what a dry run of those who may not write here reads: of it, Snakemake lets others read nothing."""
+    """Let other users read Snakemake's records, which a dry run of theirs needs; Snakemake keeps them to itself."""
     umask = os.umask(0)
     os.umask(umask)
     with suppress(OSError):
