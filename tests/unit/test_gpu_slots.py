@@ -5,14 +5,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
-from wanbench.measure.gpu_slots import Slot, own_slot, slots_folder
+from wanbench.measure.gpu_slots import Slot, own_slot
 from wanbench.telemetry.gpus import Gpu
 from wanbench.util.errors import InputError
 
@@ -48,18 +49,15 @@ def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, cwd=ROOT / "workflow/scripts", stdout=subprocess.PIPE, text=True)
 
 
-@contextmanager
-def at_once(usable: list[Gpu], count: int = 1) -> Iterator[Slot]:
-    with own_slot(usable, count, pytest.fail) as slot:
-        yield slot
+def at_once(usable: list[Gpu], count: int = 1) -> AbstractContextManager[Slot]:
+    return own_slot(usable, count, pytest.fail)
+
+
+class Waits(Exception):
+    """Raised where a slot is not to be had at once."""
 
 
 def has_to_wait(usable: list[Gpu], count: int = 1) -> bool:
-    """Whether these GPUs are not to be had at once."""
-
-    class Waits(Exception):
-        pass
-
     def refuse(line: str) -> None:
         raise Waits
 
@@ -127,20 +125,6 @@ def test_a_killed_holder_frees_its_gpu_as_soon_as_nothing_computes_on_it() -> No
         assert slot.gpus == [A]
 
 
-def test_a_wait_is_logged_once_and_ends_with_the_gpu() -> None:
-    logged = []
-    holder = ExitStack()
-    holder.enter_context(own_slot([A], 1, pytest.fail))
-
-    def log(line: str) -> None:
-        logged.append(line)
-        holder.close()
-
-    with own_slot([A], 1, log):
-        pass
-    assert logged == ["waits: other cases have the GPUs that it may use"]
-
-
 def loose(folder: Path) -> None:
     folder.mkdir(0o755)
 
@@ -151,27 +135,25 @@ def link(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prepare", "reason"),
+    ("prepare", "uid", "reason"),
     [
-        (loose, "mode 755, so others could .*; allowed: user .* with mode 700"),
-        (link, "cannot hold the locks of GPUs: "),
-        (Path.touch, "cannot hold the locks of GPUs: it is no folder"),
-        (lambda folder: folder.parent.rmdir(), "cannot hold the locks of GPUs: No such file or directory"),
+        (loose, os.geteuid(), "belongs to user .* as drwxr-xr-x, .* with mode 700"),
+        (link, os.geteuid(), "as lrwxrwxrwx"),
+        (
+            partial(Path.mkdir, mode=0o700),
+            os.geteuid() + 1,
+            f"belongs to user {os.geteuid()} as .* user {os.geteuid() + 1} ",
+        ),
+        (lambda folder: folder.parent.rmdir(), os.geteuid(), "cannot hold the locks of GPUs: No such file"),
     ],
 )
 def test_a_folder_that_others_could_write_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Path], None], reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Path], None], uid: int, reason: str
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
     (tmp_path / "tmp").mkdir()
-    prepare(slots_folder())
-    with pytest.raises(InputError, match=f"^{slots_folder()}: .*{reason}"), own_slot([A], 1, pytest.fail):
-        pass
-
-
-def test_a_folder_of_someone_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner, me = os.geteuid(), os.geteuid() + 1
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(os, "geteuid", lambda: me)
-    with pytest.raises(InputError, match=f"belongs to user {owner} with mode 700, .* user {me} "), at_once([A]):
+    folder = tmp_path / f"tmp/wanbench-{uid}"
+    prepare(folder)
+    with pytest.raises(InputError, match=f"^{folder}: .*{reason}"), at_once([A]):
         pass
