@@ -97,9 +97,9 @@ def test_progress_lines_show_the_stage_the_step_and_the_time_left() -> None:
     assert end(2, 3) == "T5_Encoding: 2.00 s"
     assert end(1, 4) == "TI2V_Preprocess: 2.00 s"
     begin(3, "Step_0", 4, "step", step=0, steps=92)
-    assert end(3, 14) == "Step_0 (1/92): 10.00 s, about 15 min of denoising left"
+    assert end(3, 14) == "Step_0 (1/92): 10.00 s, about 15.2 min of denoising left"
     begin(4, "Step_1", 14, "step", step=1, steps=92)
-    assert end(4, 16) == "Step_1 (2/92): 2.00 s, about 3 min of denoising left"
+    assert end(4, 16) == "Step_1 (2/92): 2.00 s, about 3.0 min of denoising left"
     begin(5, "CFG_cond", 16, "detail")
     assert end(5, 17) is None
 

@@ -85,12 +85,5 @@ class Progress:
         # The first step is slow (caches, autotuning), so the estimate is made without it once there are others.
         typical_s = statistics.median(self._steps_s[1:] or self._steps_s)
         left = args["steps"] - args["step"] - 1
-        rest = f", about {_duration(left * typical_s)} of denoising left" if left else ""
+        rest = f", about {left * typical_s / 60:.1f} min of denoising left" if left else ""
         return f"{name} ({args['step'] + 1}/{args['steps']}): {own_s:.2f} s{rest}"
-
-
-def _duration(time_s: float) -> str:
-    if time_s < 60:
-        return f"{time_s:.0f} s"
-    minutes = round(time_s / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
