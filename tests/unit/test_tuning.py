@@ -27,6 +27,7 @@ FASTER = {"xformers": 0.9, "repeated_blocks": 0.85, "fp8_rowwise": 0.8, "group_s
 # What leaves compilation alone to be tried.
 STEPS_ALONE = {"attention": "native", "vae_memory_format": "contiguous"}
 NOT_INSTALLED = ("flash", "_flash_3", "sage", "int8_rowwise")
+OOM = Answer("oom", duration_s=20)
 Machine = Callable[[Mapping[str, Any]], Answer]
 
 
@@ -189,6 +190,18 @@ def test_a_loss_makes_a_faster_placement_possible() -> None:
     assert search.lossy.changed["layerwise_casting"] == "float8_e4m3fn"
     assert search.lossy.changed["offload"] == "model"
     assert search.lossy.answer.video_s < search.exact.answer.video_s
+
+
+def test_where_only_a_loss_makes_anything_fit_exact_settings_are_tried_on_top_of_it() -> None:
+    def decoding_needs_most(settings: Mapping[str, Any]) -> Answer:
+        fits = "gpu_memory_gb" not in settings or "vae_dtype" in settings
+        return machine(settings, loss={"bfloat16": 0.01}) if fits else OOM
+
+    search, _ = play(goal_of({"model": "TI2V-5B", "gpu_memory_gb": 36, "min_psnr": 30}), decoding_needs_most)
+    assert search.exact is None
+    best = {"offload": "model", "vae_dtype": "bfloat16", "attention": "xformers", "compile": "repeated_blocks"}
+    assert best.items() <= search.lossy.changed.items()
+    assert search.confirmed
 
 
 def test_a_placement_that_a_loss_makes_possible_and_that_is_slower_is_not_built_upon() -> None:
