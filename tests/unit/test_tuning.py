@@ -173,6 +173,20 @@ def test_out_of_memory_is_an_answer_and_the_next_placement_is_tried() -> None:
     assert search.exact.changed["offload"] == "group_stream"
 
 
+def test_what_needs_as_much_as_a_trial_that_ran_out_of_memory_is_skipped() -> None:
+    search, answers = play(goal_of({"model": "TI2V-5B", "gpu_memory_gb": 24}), lambda settings: OOM)
+    # Decoding needs most, which uniform timesteps leave as it is; another order of the VAE's weights is worth a trial.
+    assert list(answers) == [
+        "stock",
+        "offload-model_vae_memory_format-channels_last",
+        "offload-group_stream",
+        "offload-sequential",
+    ]
+    assert by_name(search)["offload-sequential_timesteps-uniform"].verdict == SKIPPED
+    with_group, _ = play(goal(offload="group", min_psnr=30))
+    assert with_group.exact.settings["offload"] == "group"
+
+
 def test_where_nothing_fits_or_the_case_cannot_run_there_is_no_answer() -> None:
     search, _ = play(goal(), lambda _: Answer("oom", gpu_total_bytes=80e9))
     assert (search.exact, search.lossy, search.confirmed) == (None, None, None)
