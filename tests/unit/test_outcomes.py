@@ -11,7 +11,7 @@ import pytest
 
 from conftest import ROOT
 from wanbench.measure.case_log import Progress
-from wanbench.measure.outcome import ErrorRecord, Outcome, TimeLimit, is_out_of_memory, outcome_of
+from wanbench.measure.outcome import ErrorRecord, Outcome, TimeLimit, is_out_of_memory, outcome_of, time_limit
 from wanbench.trace.writer import write_trace
 from wanbench.util.event_log import EventLog, EventTail
 
@@ -58,6 +58,11 @@ def test_a_process_that_was_killed_while_the_memory_of_its_container_ran_out_say
     killed = outcome_of([-9], [None], None, False, memory_bytes=1_500_000_000)
     assert killed == Outcome("killed", "ended by signal SIGKILL: the memory of its container or job ran out, 1.5 GB")
     assert "memory of its" not in outcome_of([-11], [None], None, False, memory_bytes=1).message
+
+
+def test_the_shorter_limit_of_case_and_job_counts() -> None:
+    assert time_limit(100, 200) == time_limit(100, None) == TimeLimit(100, "timeout_s = 100 s")
+    assert time_limit(100, 99.5).time_s == 99.5
 
 
 def test_a_case_that_is_ended_for_its_time_is_no_case_of_a_rank_that_failed_or_of_memory() -> None:

@@ -1,6 +1,5 @@
 """The supervisor and its processes, real ones: what they leave, and that none outlives what it was started for."""
 
-import hashlib
 import json
 import os
 import signal
@@ -15,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import ANY, patch
 
-import numpy as np
 import psutil
 import pynvml
 import pytest
@@ -102,9 +100,7 @@ def test_it_has_all_cores_that_it_may_use_whatever_snakemake_sets(good: SimpleNa
 def test_the_video_is_kept_after_total_execution_and_the_one_before_is_removed(good: SimpleNamespace) -> None:
     kept, folder = good.trace.kept, good.folder / "results/frames/tiny"
     assert kept["frames"] == [0]
-    assert json.loads((folder / "kept.json").read_text())["frames_sha256"] == kept["frames_sha256"]
     assert {file.name for file in folder.iterdir()} == {"kept.json", "latents.npy", "frame_0000.png"}
-    assert hashlib.sha256(np.load(folder / "latents.npy").tobytes()).hexdigest() == kept["latents_sha256"]
     total = next(stage for stage in good.trace.stages if stage.name == "Total_Execution")
     assert total.start_s + total.extent_s + kept["time_s"] <= good.trace.total_duration_s
 
