@@ -53,9 +53,9 @@ _SPREAD_NS = 10 * _MS
 
 @dataclass(frozen=True)
 class DriverRefreshes:
-    """When the driver refreshed the counters that it hands out: some refreshes, by number, rising, and by time.
+    """When the driver refreshed the counters that it hands out, as numbers and monotonic times of some refreshes.
 
-    Times are monotonic, in nanoseconds; those between and beyond lie on lines.
+    Those between and beyond lie on lines.
     """
 
     numbers: list[int]
@@ -71,12 +71,10 @@ class DriverRefreshes:
 
 @dataclass(frozen=True)
 class CounterRefreshes:
-    """When the GPU refreshed its counters: one refresh, monotonic, in nanoseconds, and all that are whole periods away.
-
-    Counters are handed out from the age `youngest_ns` on.
-    """
+    """When the GPU refreshed its counters: at `one_ns`, monotonic, and all that is whole periods away from it."""
 
     one_ns: int
+    # The age from which on counters are handed out.
     youngest_ns: int
 
     def last_ns(self, driver_refresh_ns: int) -> int:
@@ -137,7 +135,7 @@ def counter_refreshes(
         busy: the times of the load, sorted and disjoint, monotonic, in nanoseconds; around them the GPU idles.
 
     Returns:
-        None where no phase fits, or more than one.
+        The phase; None where none fits, or more than one.
     """
     start_ns, end_ns = busy[0][0] - _AROUND_NS, busy[-1][1] + _AROUND_NS
     # Taken up to so much later than the time that they belong to.
