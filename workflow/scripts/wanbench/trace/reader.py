@@ -92,8 +92,7 @@ def read_trace(path: Path) -> Trace:
     """A trace file, checked; one that ends in .gz is decompressed.
 
     Raises:
-        InputError: it is missing, cut short, of another schema or changed after it was measured, or contradicts
-            itself. The message names file and key.
+        InputError: by file and key, what is wrong, of another schema, or changed after it was measured.
     """
     return _trace(path, _checked(path)[0])
 
