@@ -18,6 +18,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import linear_regression
 
 from wanbench.telemetry.gpm import PERIOD_S
@@ -92,9 +93,8 @@ def driver_refreshes(found_ns: Sequence[int]) -> DriverRefreshes | None:
         return None
     if any(right - left > _LONGEST_GAP_NS for left, right in zip(kept, kept[1:])):
         return None
-    numbers = [0]
-    for left, right in zip(kept, kept[1:]):
-        numbers.append(numbers[-1] + max(1, round((right - left) / PERIOD_NS)))
+    between = (max(1, round((right - left) / PERIOD_NS)) for left, right in zip(kept, kept[1:]))
+    numbers = list(accumulate(between, initial=0))
     return DriverRefreshes(numbers, _smoothed(numbers, kept))
 
 

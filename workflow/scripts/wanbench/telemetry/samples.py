@@ -91,13 +91,9 @@ class Samples:
     @cached_property
     def energy(self) -> Series:
         """The energy counter where it moved: it is renewed every 100 ms, and repeats its value in between."""
-        moved = Series()
         counter = self.series.get("energy_j", Series())
-        for time_ns, value in zip(counter.times_ns, counter.values):
-            if not moved.values or value != moved.values[-1]:
-                moved.times_ns.append(time_ns)
-                moved.values.append(value)
-        return moved
+        moved = [i for i, value in enumerate(counter.values) if i == 0 or value != counter.values[i - 1]]
+        return Series([counter.times_ns[i] for i in moved], [counter.values[i] for i in moved])
 
 
 def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
