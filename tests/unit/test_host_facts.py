@@ -23,10 +23,7 @@ GRACE = "CPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd4f\n"
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        (
-            "vendor_id\t: GenuineIntel\nmodel name\t: Intel(R) Xeon(R) Platinum 8480+\n",
-            "Intel(R) Xeon(R) Platinum 8480+",
-        ),
+        ("model name\t: Intel(R) Xeon(R) Platinum 8480+\n", "Intel(R) Xeon(R) Platinum 8480+"),
         (GRACE, "Neoverse-V2"),
         (GRACE.replace("0xd4f", "0x123"), "ARM implementer 0x41 part 0x123"),
         ("cpu\t\t: POWER9, altivec supported\nclock\t\t: 3800MHz\n", "POWER9, altivec supported"),
@@ -109,7 +106,7 @@ def layout(folder: Path, groups: str, mounts: str, files: dict[str, str]) -> Cgr
     (folder / "proc/cgroup").write_text(groups)
     (folder / "proc/mountinfo").write_text(mounts)
     for name, text in files.items():
-        file = folder / name
+        file = folder / "sys/fs/cgroup" / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(f"{text}\n")
     return Cgroup(folder / "proc", str(folder))
@@ -149,36 +146,28 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_limits_are_the_tightest_of_the_group_and_those_around_it(tmp_path: Path, case: str) -> None:
     groups, mounts, files, expected = CASES[case]
-    group = layout(tmp_path, groups, mounts, {f"sys/fs/cgroup/{name}": text for name, text in files.items()})
+    group = layout(tmp_path, groups, mounts, files)
     assert (group.quota_cores(), group.limit_bytes()) == expected
 
 
 def test_what_the_limited_group_uses_is_without_cache_that_is_not_in_use(tmp_path: Path) -> None:
     v2 = {"memory.max": "900", "memory.current": "500", "memory.stat": "anon 1\ninactive_file 120", "cpu.max": "1 2"}
-    v2["cpu.stat"] = "usage_usec 2500000\nnr_throttled 3"
-    group = layout(tmp_path / "v2", "0::/\n", V2, {f"sys/fs/cgroup/{name}": text for name, text in v2.items()})
+    group = layout(tmp_path / "v2", "0::/\n", V2, v2 | {"cpu.stat": "usage_usec 2500000\nnr_throttled 3"})
     assert (group.used_bytes(), group.cpu_s()) == (380, 2.5)
     v1 = {"memory/memory.limit_in_bytes": "900", "memory/memory.usage_in_bytes": "500"}
-    v1 |= {"memory/memory.stat": "inactive_file 7\ntotal_inactive_file 100", "cpu,cpuacct/cpuacct.usage": "3000000000"}
-    v1 |= {"cpu,cpuacct/cpu.cfs_quota_us": "50000", "cpu,cpuacct/cpu.cfs_period_us": "100000"}
-    groups, mounts = "3:memory:/d\n2:cpu,cpuacct:/d\n", V1.format(top="/d")
-    group = layout(tmp_path / "v1", groups, mounts, {f"sys/fs/cgroup/{name}": text for name, text in v1.items()})
+    v1 |= {"memory/memory.stat": "inactive_file 7\ntotal_inactive_file 100", f"{CPU}/cpuacct.usage": "3000000000"}
+    v1 |= {f"{CPU}/cpu.cfs_quota_us": "50000", f"{CPU}/cpu.cfs_period_us": "100000"}
+    group = layout(tmp_path / "v1", "3:memory:/d\n2:cpu,cpuacct:/d\n", V1.format(top="/d"), v1)
     assert (group.used_bytes(), group.cpu_s()) == (400, 3.0)
+    unlimited = layout(tmp_path / "unlimited", "0::/\n", V2, {"memory.current": "500", "memory.max": "max"})
+    assert (unlimited.used_bytes(), unlimited.cpu_s()) == (None, None)
 
 
 @pytest.mark.parametrize(("file", "head"), [("memory.events", "max 3"), ("memory.oom_control", "under_oom 0")])
 def test_processes_that_the_kernel_ended_for_want_of_memory_are_counted(tmp_path: Path, file: str, head: str) -> None:
-    group = layout(
-        tmp_path, "0::/\n", V2, {"sys/fs/cgroup/memory.max": "9", f"sys/fs/cgroup/{file}": f"{head}\noom_kill 2"}
-    )
+    group = layout(tmp_path, "0::/\n", V2, {"memory.max": "9", file: f"{head}\noom_kill 2"})
     assert group.memory_kills() == 2
     assert layout(tmp_path / "none", "0::/\n", V2, {}).memory_kills() == 0
-
-
-def test_without_a_limit_there_is_no_container(tmp_path: Path) -> None:
-    group = layout(tmp_path, "0::/\n", V2, {"sys/fs/cgroup/memory.current": "500", "sys/fs/cgroup/memory.max": "max"})
-    assert (group.used_bytes(), group.cpu_s()) == (None, None)
-    assert layout(tmp_path / "none", "", "", {}).used_bytes() is None
 
 
 def test_cores_and_memory_are_the_machines_or_what_the_container_allows(monkeypatch: pytest.MonkeyPatch) -> None:
