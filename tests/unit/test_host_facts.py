@@ -159,6 +159,9 @@ def test_what_the_limited_group_uses_is_without_cache_that_is_not_in_use(tmp_pat
     v1 |= {f"{CPU}/cpu.cfs_quota_us": "50000", f"{CPU}/cpu.cfs_period_us": "100000"}
     group = layout(tmp_path / "v1", "3:memory:/d\n2:cpu,cpuacct:/d\n", V1.format(top="/d"), v1)
     assert (group.used_bytes(), group.cpu_s()) == (400, 3.0)
+    nested = {"job/memory.max": "7", "job/memory.current": "5", "job/step/memory.max": "9"}
+    group = layout(tmp_path / "nested", "0::/job/step\n", V2, nested | {"job/step/memory.current": "4"})
+    assert group.used_bytes() == 5
     unlimited = layout(tmp_path / "unlimited", "0::/\n", V2, {"memory.current": "500", "memory.max": "max"})
     assert (unlimited.used_bytes(), unlimited.cpu_s()) == (None, None)
 

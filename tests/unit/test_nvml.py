@@ -177,11 +177,11 @@ def test_in_another_process_namespace_the_first_newcomer_is_ours(nvml: FakeNvml)
     nvml.processes = [(90_007, 5)]
     reader = source(nvml)
     assert reader.read()["other_processes"] == 1
-    nvml.processes = [(90_007, 5), (90_414, 100)]
-    assert reader.read()["other_processes"] == 1
     nvml.processes = [(90_007, 5), (90_414, 100), (90_500, 7)]
+    assert reader.read()["other_processes"] == 2
+    nvml.processes = [(90_007, 5), (90_414, 100), (90_600, 8)]
     reading = reader.read()
-    assert (reading["other_processes"], reading["other_processes_mem_bytes"]) == (2, 12)
+    assert (reading["other_processes"], reading["other_processes_mem_bytes"]) == (2, 13)
     assert reading["gpu_mem_process_bytes"] == 100
 
 

@@ -54,6 +54,7 @@ def test_a_whole_trace_is_read(file: Path) -> None:
         (lambda c: stage_event(c)["args"].update(time_s=-1), ["args.time_s", "-1"]),
         (lambda c: stage_event(c)["args"].update(power=3), ["args", "power"]),
         (lambda c: c.update(status="fine"), ["status", "'fine'"]),
+        (lambda c: c.update(total_duration_s=1e300), ["total_duration_s", "9e+18"]),
         (lambda c: c["traceEvents"].append(3), ["traceEvents[", "object"]),
         (lambda c: counter(c).update(ts="1"), ["traceEvents", "counter", "'1'"]),
         (lambda c: counter(c)["args"].update(machine=None), ["traceEvents", "CPU (%)", "numbers", "None"]),
