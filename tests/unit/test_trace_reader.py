@@ -59,6 +59,7 @@ def test_a_whole_trace_is_read(file: Path) -> None:
         (lambda c: counter(c).update(ts="1"), ["traceEvents", "counter", "'1'"]),
         (lambda c: counter(c)["args"].update(machine=None), ["traceEvents", "CPU (%)", "numbers", "None"]),
         (lambda c: counter(c)["args"].update(machine=1e300), ["traceEvents", "CPU (%)", "up to 9e+18", "1e+300"]),
+        (lambda c: counter(c)["args"].update(machine=-1e300), ["traceEvents", "CPU (%)", "-1e+300"]),
         (lambda c: counter(c).update(ts=1e300), ["counter 'CPU (%)' at 1e+300: ts must rise from 0, up to 9e+18"]),
         (lambda c: counter(c).update(ts=1e12), ["counter 'CPU (%)' at ", "ts must rise"]),
         (lambda c: counter(c).update(ts=-1e5), ["counter 'CPU (%)' at -100000.0: ts must rise from 0"]),
