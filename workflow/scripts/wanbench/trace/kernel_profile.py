@@ -48,9 +48,8 @@ def kernels_of(events: Sequence[Mapping[str, Any]]) -> tuple[list[Kernel], bool]
     operators = [event for event in complete if event.get("cat") == "cpu_op"]
     shapes = {_argument(event, "External id"): str(_argument(event, "Input Dims") or "") for event in operators}
     modules = defaultdict(list)
-    for event in sorted(complete, key=_start_us):
-        if event.get("cat") == "user_annotation":
-            modules[event["tid"]].append(event)
+    for event in sorted((event for event in complete if event.get("cat") == "user_annotation"), key=_start_us):
+        modules[event["tid"]].append(event)
     launched = {_argument(event, "correlation"): event for event in complete if event.get("cat") in _LAUNCHES}
     on_gpu = [event for event in complete if event.get("cat") in _ON_GPU]
     kernels = []
