@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers.hooks.group_offloading import ModuleGroup, apply_group_offloading
+from diffusers.hooks.group_offloading import GroupOffloadingHook, ModuleGroup, apply_group_offloading
 from torch import nn
 
 from tiny import CPU
@@ -14,7 +14,7 @@ from traces import records, trace_of
 from wanbench.measure.spans import read_records, stages_of
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan import weight_transfers
-from wanbench.measure.wan.weight_transfers import group_hooks, observe_stream_waits, observe_weight_transfers
+from wanbench.measure.wan.weight_transfers import hooks_of, observe_stream_waits, observe_weight_transfers
 from wanbench.util.event_log import EventLog, EventTail
 
 MS = 1_000_000
@@ -84,7 +84,7 @@ def run_layers(
     monkeypatch.setattr(ModuleGroup, "offload_", lambda group: None)
     # A host that is not where the weights are, since a hook brings weights that it still finds there.
     apply_group_offloading(model, torch.device("cpu"), torch.device("meta"), "leaf_level")
-    hooks = [next(group_hooks(layer)) for layer in model]
+    hooks = hooks_of(model, GroupOffloadingHook)
     for hook, following in pairwise(hooks):
         hook.next_group = following.group
         following.group.onload_self = False
@@ -152,7 +152,7 @@ def test_a_group_that_holds_nothing_moves_nothing(tmp_path: Path) -> None:
 def test_observation_leaves_nothing_behind(tmp_path: Path) -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     apply_group_offloading(model, torch.device("cpu"), torch.device("cpu"), "leaf_level")
-    hooks = list(group_hooks(model))
+    hooks = hooks_of([model], GroupOffloadingHook)
     for hook in hooks:
         hook.group.stream = "copy"
     before = dict(vars(ModuleGroup)), [dict(vars(hook.fn_ref)) for hook in hooks]

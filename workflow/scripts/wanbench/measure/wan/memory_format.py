@@ -14,11 +14,10 @@ def set_channels_last(vae: nn.Module) -> None:
 def memory_format_of(vae: nn.Module) -> str:
     """`contiguous`, `channels_last`, or how many of its weights are so."""
     # One that has a single channel, or a kernel of a single pixel, is both.
-    weights = [(part.weight, memory_format) for part, memory_format in _convolutions(vae)]
-    plain = [weight.is_contiguous() for weight, _ in weights]
-    if all(plain):
+    convolutions = _convolutions(vae)
+    if all(part.weight.is_contiguous() for part, _ in convolutions):
         return "contiguous"
-    last = [weight.is_contiguous(memory_format=memory_format) for weight, memory_format in weights]
+    last = [part.weight.is_contiguous(memory_format=memory_format) for part, memory_format in convolutions]
     return "channels_last" if all(last) else f"channels_last in {sum(last)} of {len(last)} convolutions"
 
 

@@ -8,15 +8,15 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from diffusers import DiffusionPipeline
-from torch import nn
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from wanbench.cases.case import Case, case_sha256
@@ -27,6 +27,7 @@ from wanbench.measure.wan.build import build_pipeline
 from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.hindrances import check_possible
 from wanbench.measure.wan.setup import apply_settings, transformers_of
+from wanbench.measure.wan.weight_transfers import wrapped
 from wanbench.models.flops import class_flops
 from wanbench.trace.kernel_profile import SCHEMA_VERSION, Kernel, kernels_of, perfetto_events, stage_profile
 
@@ -125,33 +126,13 @@ def _idle_s() -> float:
     return time.perf_counter()
 
 
-@contextmanager
-def _named_modules(pipe: DiffusionPipeline, case: Case) -> Iterator[None]:
+def _named_modules(pipe: DiffusionPipeline, case: Case) -> AbstractContextManager[None]:
     """Let the profiler see which module runs, by its path without numbers, such as `blocks.N.attn1.to_q`.
 
-    Compiled blocks would be compiled anew for the hooks, so none of theirs are named.
+    Blocks that were compiled would be compiled anew for it, so none of theirs are named.
     """
     denoisers = transformers_of(pipe) if case.compile == "none" else []
-    hooks = []
-    for model in (*denoisers, pipe.vae.decoder):
-        for path, module in model.named_modules():
-            if path:
-                hooks += _name_in_profile(module, re.sub(r"\b\d+\b", "N", path))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-def _name_in_profile(module: nn.Module, path: str) -> list[Any]:
-    running: list[record_function] = []
-
-    def begin(*_: Any) -> None:
-        running.append(record_function(path))
-        running[-1].__enter__()
-
-    def end(*_: Any) -> None:
-        running.pop().__exit__(None, None, None)
-
-    return [module.register_forward_pre_hook(begin), module.register_forward_hook(end, always_call=True)]
+    modules = chain(*(model.named_modules() for model in (*denoisers, pipe.vae.decoder)))
+    return wrapped(
+        *((module, "forward", record_function(re.sub(r"\b\d+\b", "N", path))) for path, module in modules if path)
+    )

@@ -6,7 +6,6 @@ itself, as with torchrun and the stock pipeline.
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -100,8 +99,7 @@ def enable_context_parallel(transformer: nn.Module, count: int, device: torch.de
         transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=count, mesh=mesh))
 
 
-def parallel_degree(transformers: Sequence[nn.Module]) -> int | str:
-    """Number of ranks that the denoisers' passes are spread over, as they say; all numbers where they differ."""
-    configs = [transformer._parallel_config for transformer in transformers]
-    degrees = sorted({config.context_parallel_config.ulysses_degree if config else 1 for config in configs})
-    return degrees[0] if len(degrees) == 1 else "/".join(map(str, degrees))
+def parallel_degree(transformer: nn.Module) -> int:
+    """Number of ranks that the denoiser's passes are spread over, as it says."""
+    config = transformer._parallel_config
+    return config.context_parallel_config.ulysses_degree if config else 1

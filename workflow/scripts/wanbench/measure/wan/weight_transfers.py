@@ -27,7 +27,7 @@ from unittest.mock import patch
 
 import torch
 from accelerate.hooks import AlignDevicesHook, CpuOffload
-from diffusers.hooks.group_offloading import _GROUP_OFFLOADING, GroupOffloadingHook, ModuleGroup
+from diffusers.hooks.group_offloading import GroupOffloadingHook, ModuleGroup
 from torch import nn
 
 from wanbench.measure.stage_clock import StageClock
@@ -109,13 +109,11 @@ def _label(hook: Any, module: nn.Module | None) -> str:
     return "+".join(dict.fromkeys(type(part).__name__ for part in parts)) or "parameters"
 
 
-def group_hooks(module: nn.Module) -> Iterator[GroupOffloadingHook]:
-    """The hooks by which group offloading moves a module's parts."""
-    for part in module.modules():
-        registry = getattr(part, "_diffusers_hook", None)
-        hook = registry.get_hook(_GROUP_OFFLOADING) if registry is not None else None
-        if hook is not None:
-            yield hook
+def hooks_of(modules: Iterable[nn.Module], kind: type) -> list[Any]:
+    """Diffusers' hooks of one kind on modules and their parts."""
+    parts = chain(*(module.modules() for module in modules))
+    registries = [part._diffusers_hook for part in parts if hasattr(part, "_diffusers_hook")]
+    return [hook for registry in registries for hook in registry.hooks.values() if isinstance(hook, kind)]
 
 
 @dataclass
@@ -184,7 +182,7 @@ def observe_stream_waits(
     new_event: Callable[..., Any] = torch.cuda.Event,
 ) -> Iterator[None]:
     """Write the waits for weights of the modules inside the block to the clock, at each of its stage boundaries."""
-    hooks = [hook for module in modules for hook in group_hooks(module) if hook.group.stream is not None]
+    hooks = [hook for hook in hooks_of(modules, GroupOffloadingHook) if hook.group.stream is not None]
     if not hooks:
         yield
         return
