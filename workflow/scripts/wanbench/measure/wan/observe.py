@@ -27,11 +27,10 @@ from diffusers.hooks.first_block_cache import FBCHeadBlockHook
 from torch._dynamo.callback import callback_handler
 
 from wanbench.measure.stage_clock import StageClock
-from wanbench.measure.wan.setup import modules_of
+from wanbench.measure.wan.setup import modules_of, transformers_of
 from wanbench.measure.wan.weight_transfers import observe_stream_waits, observe_weight_transfers, wrapped
 from wanbench.registry import stages as stage_names
 
-_EXPERTS = {"transformer": "high_noise", "transformer_2": "low_noise"}
 _Method = Callable[..., Any]
 
 
@@ -42,14 +41,14 @@ def observe(pipe: DiffusionPipeline, clock: StageClock) -> Iterator[None]:
     `TI2V_Preprocess` must be open when the pipeline is called, and `Video_Export` is open when it returns.
     """
     steps = _Steps(pipe, clock)
-    experts = {label: getattr(pipe, label) for label in _EXPERTS if getattr(pipe, label) is not None}
-    about = {label: {"expert": _EXPERTS[label]} if len(experts) > 1 else {} for label in experts}
+    experts = transformers_of(pipe)
+    about = [{"expert": "high_noise"}, {"expert": "low_noise"}] if len(experts) > 1 else [{}]
     methods = [
         (pipe, "encode_prompt", clock.span(stage_names.TEXT_ENCODING)),
         (pipe.vae, "encode", clock.span("VAE_Encoding", "detail")),
         (pipe.video_processor, "postprocess_video", clock.span("Video_Postprocess", "detail")),
         (pipe, "maybe_free_model_hooks", clock.span("Offload_All", "detail")),
-        *((module, "cache_context", partial(steps.cache_context, about[label])) for label, module in experts.items()),
+        *((expert, "cache_context", partial(steps.cache_context, args)) for expert, args in zip(experts, about)),
         (pipe.scheduler, "step", steps.step),
         (FBCHeadBlockHook, "_should_compute_remaining_blocks", partial(_counting_reuse, clock)),
         (pipe.vae, "decode", partial(_before_export, clock)),

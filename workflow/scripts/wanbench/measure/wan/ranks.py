@@ -1,8 +1,7 @@
 """Several GPUs for one case: diffusers' context parallelism (Ulysses), and the process group that it needs.
 
 Every rank is a process that builds the whole pipeline and runs the same generations. Of each pass of a denoiser it
-computes its part of the tokens, and in attention its part of the heads; text encoding and VAE decoding it does all by
-itself, as with torchrun and the stock pipeline.
+computes its part of the tokens, and in attention its part of the heads; text encoding and VAE decoding it does alone.
 """
 
 import os
