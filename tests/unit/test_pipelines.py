@@ -11,7 +11,6 @@ import pytest
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKLWan, DiffusionPipeline, WanImageToVideoPipeline, WanPipeline, WanTransformer3DModel
-from diffusers.hooks.group_offloading import ModuleGroup
 from torch import nn
 
 from example_cases import tiny_case
@@ -24,6 +23,7 @@ from wanbench.measure.wan.hindrances import SettingError
 from wanbench.measure.wan.random_weights import _to_host
 from wanbench.measure.wan.setup import apply_settings, check_in_force, modules_of, settings_in_force, settings_of_output
 from wanbench.registry import stages as stage_names
+from wanbench.registry.settings import METHOD, keys
 
 CASES = {
     "5B t2v": {"model": "TI2V-5B"},
@@ -52,6 +52,7 @@ def named(recording: Recording, name: str) -> list[Any]:
 def test_observed_output_is_bit_identical_and_every_stage_is_seen_once_and_they_cover_the_generation(
     settings: dict, tmp_path: Path
 ) -> None:
+    """And nothing is observed after it, which would fail."""
     case = tiny_case(**settings)
     pipe = make(case, tmp_path)
     unobserved = pipe(**pipeline_arguments(case)).frames[0]
@@ -64,20 +65,12 @@ def test_observed_output_is_bit_identical_and_every_stage_is_seen_once_and_they_
     assert sorted(stage.name for stage in seen) == sorted(expected)
     start, end = min(stage.extent[0] for stage in seen), max(stage.extent[1] for stage in seen)
     assert sum(stage.time_ns for stage in seen) == end - start
+    assert {stage.time_ns for stage in seen if stage.name.endswith("_Loading")} == {0}
+    assert len(named(recording, "CFG_cond")) == len(named(recording, "CFG_uncond")) == case.steps
     assert (tmp_path / "video.mp4").stat().st_size > 0
     encodings = named(recording, "VAE_Encoding")
     assert len(encodings) == (case.task == "i2v")
     assert all(recording.spans[encoding.parent].name == stage_names.PREPROCESS for encoding in encodings)
-
-
-@pytest.mark.parametrize(("guidance", "unconditional"), [(5.0, 3), (1.0, 0)])
-def test_each_guidance_pass_of_every_step_is_seen_and_without_offload_no_loading(
-    guidance: float, unconditional: int, tmp_path: Path
-) -> None:
-    case = tiny_case(guidance=guidance)
-    _, recording = observed(make(case, tmp_path), case, tmp_path)
-    assert (len(named(recording, "CFG_cond")), len(named(recording, "CFG_uncond"))) == (3, unconditional)
-    assert [stage.time_ns for stage in stages(recording) if stage.name.endswith("_Loading")] == [0] * 3
 
 
 def test_the_expert_of_each_step_is_seen(tmp_path: Path) -> None:
@@ -86,46 +79,22 @@ def test_the_expert_of_each_step_is_seen(tmp_path: Path) -> None:
     _, recording = observed(make(case, tmp_path), case, tmp_path)
     experts = [stage.args["expert"] for stage in stages(recording) if stage.name.endswith("_Inference")]
     assert experts == ["high_noise"] * 26 + ["low_noise"] * 14
-
-
-def test_a_failure_inside_the_pipeline_leaves_nothing_behind(tmp_path: Path) -> None:
-    case = tiny_case()
-    pipe = make(case, tmp_path)
-
-    def fail(*_: Any, **__: Any) -> None:
-        raise RuntimeError("boom")
-
-    pipe.vae.decoder.forward = fail
-    with pytest.raises(RuntimeError, match="boom"):
-        observed(pipe, case, tmp_path)
-    assert "cache_context" not in vars(pipe.transformer)
-    assert "decode" not in vars(pipe.vae)
+    assert (len(named(recording, "CFG_cond")), named(recording, "CFG_uncond")) == (40, [])
 
 
 @pytest.mark.parametrize(
     ("settings", "offload"),
-    [
-        *((CASES["5B t2v"], offload) for offload in ("model", "sequential", "group")),
-        (CASES["I2V-A14B"], "model"),
-        (CASES["I2V-A14B"], "group"),
-    ],
+    [(CASES["5B t2v"], "sequential"), (CASES["I2V-A14B"], "model"), (CASES["I2V-A14B"], "group")],
 )
-def test_offload_is_in_force_and_changes_no_bit_and_observation_leaves_nothing_behind(
+def test_offload_is_in_force_and_changes_no_bit(
     settings: dict, offload: str, tmp_path: Path, stock_frames: Callable[[Case], np.ndarray]
 ) -> None:
-    classes = (accelerate.hooks.CpuOffload, accelerate.hooks.AlignDevicesHook, ModuleGroup)
-    before = [dict(vars(cls)) for cls in classes]
     case = tiny_case(**settings, offload=offload)
     pipe = make(case, tmp_path)
     assert settings_in_force(pipe)["offload"] == offload
     frames, _ = observed(pipe, case, tmp_path)
     assert np.array_equal(frames, stock_frames(tiny_case(**settings)))
     assert settings_in_force(pipe)["offload"] == offload
-    assert [dict(vars(cls)) for cls in classes] == before
-    wrapped = {"encode_prompt", "decode", "encode", "cache_context", "postprocess_video", "step"}
-    wrapped |= {"maybe_free_model_hooks"}
-    for part in (pipe, pipe.vae, pipe.video_processor, pipe.transformer, pipe.scheduler):
-        assert not wrapped & set(vars(part))
 
 
 def test_sequential_offload_loads_in_every_step(tmp_path: Path) -> None:
@@ -134,7 +103,6 @@ def test_sequential_offload_loads_in_every_step(tmp_path: Path) -> None:
     _, recording = observed(pipe, case, tmp_path)
     weights_bytes = sum(parameter.nbytes for parameter in pipe.transformer.parameters())
     steps = {stage.name: stage for stage in stages(recording) if "step" in stage.args}
-    assert len(steps) == 2 * case.steps
     assert all(stage.time_ns > 0 for stage in steps.values())
     # Two guidance passes, each with all weights.
     loaded_bytes = [steps[stage_names.step_loading(i)].args["loaded_bytes"] for i in range(case.steps)]
@@ -219,9 +187,8 @@ def test_random_weights_have_the_types_that_a_checkpoint_would_have(
             for name, parameter in module.named_parameters()
         }
 
-    loaded = make(tiny_case(weights="pretrained", checkpoint=checkpoint, dtype=dtype), tmp_path)
     made = types(make(tiny_case(dtype=dtype), tmp_path))
-    assert made == types(loaded)
+    assert made == types(make(tiny_case(weights="pretrained", checkpoint=checkpoint, dtype=dtype), tmp_path))
     in_float32 = [name for name in made if name.startswith("text_encoder") and made[name] == torch.float32]
     assert bool(in_float32) == (dtype != "bfloat16")
     # A 5B checkpoint also serves image-to-video.
@@ -243,14 +210,8 @@ def test_a_hub_id_is_loaded_at_its_pinned_revision_and_only_from_safetensors(
     monkeypatch.setattr(WanPipeline, "from_pretrained", from_pretrained)
     case = tiny_case(weights="pretrained")
     record(tmp_path, lambda clock: build_pipeline(case, CPU, clock))
-    expected = {
-        "source": "Wan-AI/Wan2.2-TI2V-5B-Diffusers",
-        "revision": "b8fff7315c768468a5333511427288870b2e9635",
-        "use_safetensors": True,
-        "trust_remote_code": False,
-        "local_files_only": False,
-    }
-    assert asked.items() >= expected.items()
+    pinned = {"source": "Wan-AI/Wan2.2-TI2V-5B-Diffusers", "revision": "b8fff7315c768468a5333511427288870b2e9635"}
+    assert asked.items() >= (pinned | {"use_safetensors": True, "trust_remote_code": False}).items()
 
 
 def test_a_setting_that_is_not_in_force_is_an_error(tmp_path: Path) -> None:
@@ -264,31 +225,13 @@ def test_a_setting_that_is_not_in_force_is_an_error(tmp_path: Path) -> None:
         check_in_force(settings_of_output(pipe, frames), tiny_case(size="96*96"))
 
 
-def test_settings_are_applied(tmp_path: Path) -> None:
+def test_settings_are_applied_and_all_of_how_a_video_is_made_is_read_back(tmp_path: Path) -> None:
     case = tiny_case("T2V-A14B", vae_tiling=True, attention="_native_math", vae_dtype="bfloat16", shift=4.0)
     in_force = settings_in_force(make(case, tmp_path))
-    assert in_force == {
-        "attention": "_native_math",
-        "dtype": "float32",
-        "vae_dtype": "bfloat16",
-        "vae_tiling": True,
-        "shift": 4.0,
-        "offload": "none",
-        "compile": "none",
-        "cache": "none",
-        "cache_threshold": None,
-        "gpus": 1,
-        "timesteps": None,
-        "vae_memory_format": "contiguous",
-        "matmul_tf32": False,
-        "quantization": "none",
-        "layerwise_casting": "none",
-        "lora_weight": 1.0,
-        "gpu_memory_gb": None,
-    }
+    assert in_force == {key: case.settings()[key] for key in (*keys(METHOD), "shift", "lora_weight")}
 
 
-@pytest.mark.parametrize("shape", [(7, 5), (3,), ()])
+@pytest.mark.parametrize("shape", [(7, 5), ()])
 def test_weights_that_go_to_the_host_in_pieces_are_the_same_bit_for_bit(shape: tuple[int, ...]) -> None:
     drawn = torch.randn(shape).to(torch.bfloat16)
     assert torch.equal(_to_host(drawn, torch.empty(16, dtype=torch.uint8)), drawn)
@@ -309,17 +252,15 @@ def test_random_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     assert torch.count_nonzero(encoder.shared.weight) > 0
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_random_weights_of_another_type_are_the_same_rounded(dtype: str, tmp_path: Path) -> None:
+def test_random_weights_of_another_type_are_the_same_rounded(tmp_path: Path) -> None:
     whole, rounded = (
-        make(tiny_case("T2V-A14B", dtype=each, vae_dtype=each), tmp_path).components for each in ("float32", dtype)
+        make(tiny_case("T2V-A14B", dtype=dtype, vae_dtype=dtype), tmp_path).components
+        for dtype in ("float32", "bfloat16")
     )
-    kinds = set()
     for name in ("transformer", "transformer_2", "text_encoder", "vae"):
+        assert rounded[name].dtype == torch.bfloat16
         for one, other in zip(whole[name].parameters(), rounded[name].parameters(), strict=True):
             assert torch.equal(one.to(other.dtype), other)
-            kinds.add(other.dtype)
-    assert getattr(torch, dtype) in kinds
 
 
 def test_full_scale_architectures_have_the_published_numbers_of_parameters() -> None:
