@@ -49,8 +49,6 @@ def half_transparent(mode: str) -> Callable[[Path], None]:
     ("name", "save", "said"),
     [
         ("plain.png", lambda f: picture().save(f), ""),
-        ("plain.webp", lambda f: picture().save(f, lossless=True), ""),
-        ("grey.jpg", lambda f: picture("L").save(f), ""),
         ("photo.jpg", photo, "turned upright, as its EXIF orientation says"),
         ("alpha.png", half_transparent("RGBA"), "its transparency is dropped"),
         ("grey_alpha.png", half_transparent("LA"), "its transparency is dropped"),
@@ -105,10 +103,7 @@ def half(file: Path) -> None:
     ("name", "write", "part"),
     [
         ("cut.jpg", half, "is not a whole image: OSError"),
-        ("cut.png", half, "is not a whole image: "),
-        ("cut.webp", half, "is not a whole image: "),
         ("huge.png", huge, "is too large: Image size (3600000000 pixels)"),
-        ("head.jpg", lambda f: f.write_bytes(b"\xff\xd8\xff"), "is not a whole image: UnidentifiedImageError"),
         ("page.jpg", lambda f: f.write_text("<html>not found</html>"), "is not an image"),
         ("gif.png", lambda f: picture("P").save(f, "GIF"), "is not an image"),
         ("none.png", lambda f: None, "cannot be read: No such file"),
