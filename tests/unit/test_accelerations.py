@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from example_cases import tiny_case
-from tiny import CPU, make, observed, relative_error, rounding_bound
+from tiny import CPU, frames_of, make, observed, relative_error, rounding_bound, stock_frames
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.wan import hindrances, ran, setup
 from wanbench.measure.wan.generate import pipeline_arguments
@@ -52,9 +52,9 @@ def asked_to_compile(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
 def test_compilation_is_a_stage_and_no_part_of_a_step(tmp_path: Path, asked_to_compile: list[dict]) -> None:
     # With both experts, of which the second is first called in the last step.
     eager = tiny_case("T2V-A14B", steps=4)
-    expected = make(eager, tmp_path)(**pipeline_arguments(eager)).frames[0]
+    expected = stock_frames(eager)
     case = tiny_case("T2V-A14B", steps=4, compile="repeated_blocks")
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     assert settings_in_force(pipe)["compile"] == "repeated_blocks"
     # By torch's default, which is Inductor, and each block of both experts alone.
     assert not any("backend" in how for how in asked_to_compile)
@@ -72,20 +72,22 @@ def test_compilation_is_a_stage_and_no_part_of_a_step(tmp_path: Path, asked_to_c
     assert stage_names.COMPILATION not in second
     check_in_force(settings_of_output(pipe, frames), case)
     assert what_ran(pipe, case)["compiled_frames"] > 0
+    pipe.transformer.blocks[0]._compiled_call_impl = None
+    assert settings_in_force(pipe)["compile"] == "11 of 12 blocks"
 
 
-def test_what_fell_back_to_python_is_not_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fell_back_to_python_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with TORCHDYNAMO_SUPPRESS_ERRORS, where a compiler fails; the blocks are marked all the same."""
     case = tiny_case(compile="repeated_blocks")
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     monkeypatch.setattr(setup, "compiled_frames", lambda: 0)
     with torch.compiler.set_stance("force_eager"):
-        frames = pipe(**pipeline_arguments(case)).frames[0]
+        frames = frames_of(pipe, case)
     with pytest.raises(SettingError, match="compile: 'repeated_blocks' was asked for, and 'none' is in force"):
         check_in_force(settings_in_force(pipe) | settings_of_output(pipe, frames), case)
 
 
-def test_what_was_compiled_in_part_is_not_compiled(tmp_path: Path, asked_to_compile: list[dict]) -> None:
+def test_what_was_compiled_in_part_is_not_compiled(asked_to_compile: list[dict]) -> None:
     """As with a cache, which needs graphs to break: without, torch ends the case where it reaches its limit."""
 
     class Counting(nn.Module):
@@ -95,8 +97,8 @@ def test_what_was_compiled_in_part_is_not_compiled(tmp_path: Path, asked_to_comp
             return x * self.count
 
     case = tiny_case(compile="repeated_blocks", cache="first_block", cache_threshold=0.01)
-    pipe = make(case, tmp_path)
-    frames = pipe(**pipeline_arguments(case)).frames[0]
+    pipe = make(case)
+    frames = frames_of(pipe, case)
     in_force = settings_in_force(pipe)
     assert "compile" not in settings_of_output(pipe, frames)
     counting = Counting()
@@ -144,9 +146,9 @@ def test_memory_that_torch_would_not_count_is_refused(monkeypatch: pytest.Monkey
         check_possible(tiny_case(), CUDA)
 
 
-def test_the_kernel_of_attention_is_the_one_that_torch_chooses(tmp_path: Path) -> None:
+def test_the_kernel_of_attention_is_the_one_that_torch_chooses() -> None:
     case = tiny_case()
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     assert attention_kernel(pipe, case) in ("flash", "math")
     with sdpa_kernel(SDPBackend.MATH):
         assert attention_kernel(pipe, case) == "math"
@@ -154,13 +156,11 @@ def test_the_kernel_of_attention_is_the_one_that_torch_chooses(tmp_path: Path) -
     assert attention_kernel(pipe, tiny_case(attention="flex")) is None
 
 
-def test_the_kernel_of_attention_is_the_one_that_xformers_chooses(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_kernel_of_attention_is_the_one_that_xformers_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     fmha = Mock()
     monkeypatch.setitem(sys.modules, "xformers.ops.fmha", fmha)
     case = tiny_case(attention="xformers")
-    pipe = make(tiny_case(), tmp_path)
+    pipe = make(tiny_case())
     monkeypatch.setattr(ran, "version", lambda package: "0.0.35")
     assert attention_kernel(pipe, case) is None
     monkeypatch.setattr(ran, "version", lambda package: "0.0.34")
@@ -172,25 +172,18 @@ def test_the_kernel_of_attention_is_the_one_that_xformers_chooses(
     assert query.shape == (1, 8, config.num_attention_heads, config.attention_head_dim)
 
 
-def test_the_length_of_prompts_and_whether_guidance_is_on_are_those_of_the_pipeline(tmp_path: Path) -> None:
+def test_the_length_of_prompts_and_whether_guidance_is_on_are_those_of_the_pipeline() -> None:
     case = tiny_case(prompt="a" * 600, guidance=1.0)
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     pipe(**pipeline_arguments(case))
     ran = what_ran(pipe, case)
     assert ran["prompt_tokens"] > 600
     assert (ran["guidance_on"], ran["negative_prompt_tokens"]) == (False, None)
 
 
-def test_only_some_compiled_blocks_are_not_what_was_asked_for(tmp_path: Path) -> None:
-    case = tiny_case(compile="repeated_blocks")
-    pipe = make(case, tmp_path)
-    pipe.transformer.blocks[0]._compiled_call_impl = None
-    assert settings_in_force(pipe)["compile"] == "5 of 6 blocks"
-
-
 def test_the_cache_is_in_force_and_the_passes_that_it_saves_are_counted(tmp_path: Path) -> None:
     case = tiny_case("T2V-A14B", steps=6, cache="first_block", cache_threshold=1e6)
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     assert (settings_in_force(pipe)["cache"], settings_in_force(pipe)["cache_threshold"]) == ("first_block", 1e6)
     _, recording = observed(pipe, case, tmp_path)
     stages = by_name(recording)

@@ -1,7 +1,5 @@
 """The real diffusers pipelines at tiny scale: observed completely, and not changed by it."""
 
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,9 @@ from diffusers import AutoencoderKLWan, DiffusionPipeline, WanImageToVideoPipeli
 from torch import nn
 
 from example_cases import tiny_case
-from tiny import CPU, make, observed, record, relative_error, rounding_bound
-from wanbench.cases.case import Case
+from tiny import CPU, frames_of, make, observed, record, relative_error, rounding_bound, stock_frames
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
-from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.hindrances import SettingError
 from wanbench.measure.wan.random_weights import _to_host
 from wanbench.measure.wan.setup import apply_settings, check_in_force, modules_of, settings_in_force, settings_of_output
@@ -31,13 +27,6 @@ CASES = {
     "T2V-A14B": {"model": "T2V-A14B", "steps": 4},
     "I2V-A14B": {"model": "I2V-A14B", "steps": 4},
 }
-
-
-@pytest.fixture(scope="module")
-def stock_frames(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Case], np.ndarray]:
-    """Frames of an unobserved pipeline, made once for each case."""
-    folder = tmp_path_factory.mktemp("stock")
-    return cache(lambda case: make(case, folder)(**pipeline_arguments(case)).frames[0])
 
 
 def stages(recording: Recording) -> list[Stage]:
@@ -54,11 +43,11 @@ def test_observed_output_is_bit_identical_and_every_stage_is_seen_once_and_they_
 ) -> None:
     """And nothing is observed after it, which would fail."""
     case = tiny_case(**settings)
-    pipe = make(case, tmp_path)
-    unobserved = pipe(**pipeline_arguments(case)).frames[0]
+    pipe = make(case)
+    unobserved = frames_of(pipe, case)
     frames, recording = observed(pipe, case, tmp_path)
     assert np.array_equal(frames, unobserved)
-    assert np.array_equal(pipe(**pipeline_arguments(case)).frames[0], unobserved)
+    assert np.array_equal(frames_of(pipe, case), unobserved)
     seen = stages(recording)
     expected = {stage_names.PREPROCESS, stage_names.TEXT_ENCODING, stage_names.VAE_DECODING, stage_names.VIDEO_EXPORT}
     expected |= {name(i) for i in range(case.steps) for name in (stage_names.step_loading, stage_names.step_inference)}
@@ -76,7 +65,7 @@ def test_observed_output_is_bit_identical_and_every_stage_is_seen_once_and_they_
 def test_the_expert_of_each_step_is_seen(tmp_path: Path) -> None:
     # 26 of 40 steps are high-noise at T2V-A14B's official shift of 12 (DESIGN section 9).
     case = tiny_case("T2V-A14B", steps=40, guidance=1.0)
-    _, recording = observed(make(case, tmp_path), case, tmp_path)
+    _, recording = observed(make(case), case, tmp_path)
     experts = [stage.args["expert"] for stage in stages(recording) if stage.name.endswith("_Inference")]
     assert experts == ["high_noise"] * 26 + ["low_noise"] * 14
     assert (len(named(recording, "CFG_cond")), named(recording, "CFG_uncond")) == (40, [])
@@ -86,11 +75,9 @@ def test_the_expert_of_each_step_is_seen(tmp_path: Path) -> None:
     ("settings", "offload"),
     [(CASES["5B t2v"], "sequential"), (CASES["I2V-A14B"], "model"), (CASES["I2V-A14B"], "group")],
 )
-def test_offload_is_in_force_and_changes_no_bit(
-    settings: dict, offload: str, tmp_path: Path, stock_frames: Callable[[Case], np.ndarray]
-) -> None:
+def test_offload_is_in_force_and_changes_no_bit(settings: dict, offload: str, tmp_path: Path) -> None:
     case = tiny_case(**settings, offload=offload)
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     assert settings_in_force(pipe)["offload"] == offload
     frames, _ = observed(pipe, case, tmp_path)
     assert np.array_equal(frames, stock_frames(tiny_case(**settings)))
@@ -99,7 +86,7 @@ def test_offload_is_in_force_and_changes_no_bit(
 
 def test_sequential_offload_loads_in_every_step(tmp_path: Path) -> None:
     case = tiny_case(offload="sequential")
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     _, recording = observed(pipe, case, tmp_path)
     weights_bytes = sum(parameter.nbytes for parameter in pipe.transformer.parameters())
     steps = {stage.name: stage for stage in stages(recording) if "step" in stage.args}
@@ -142,7 +129,7 @@ def test_model_offload_loads_each_expert_once_and_in_the_step_that_needs_it(
 ) -> None:
     case = tiny_case("T2V-A14B", steps=4, offload="model")
     _Residency(monkeypatch)
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     _, recording = observed(pipe, case, tmp_path)
     loads = {stage.name: stage.args.get("transfers", 0) for stage in stages(recording)}
     # The text encoder leaves in step 0, the first expert at the switch, the second in decoding. The VAE leaves at the
@@ -158,28 +145,24 @@ def test_model_offload_loads_each_expert_once_and_in_the_step_that_needs_it(
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with the weights of the tiny case."""
     folder = tmp_path_factory.mktemp("saved") / "checkpoint"
-    make(tiny_case(), folder.parent).save_pretrained(folder)
+    make(tiny_case()).save_pretrained(folder)
     return str(folder)
 
 
-def test_a_saved_checkpoint_gives_the_same_video(
-    tmp_path: Path, checkpoint: str, stock_frames: Callable[[Case], np.ndarray]
-) -> None:
+def test_a_saved_checkpoint_gives_the_same_video(tmp_path: Path, checkpoint: str) -> None:
     case = tiny_case()
     from_disk = tiny_case(weights="pretrained", checkpoint=checkpoint)
     loaded, recording = record(tmp_path, lambda clock: build_pipeline(from_disk, CPU, clock))
     assert isinstance(loaded, WanPipeline)
     assert {"Initialize_transformer", "Initialize_vae"} <= {span.name for span in recording.spans.values()}
     apply_settings(loaded, from_disk, CPU)
-    frames = loaded(**pipeline_arguments(from_disk)).frames[0]
+    frames = frames_of(loaded, from_disk)
     # Memory-mapped weights are aligned differently, so kernels may add in another order.
     assert relative_error(frames, stock_frames(case)) <= rounding_bound(case)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_random_weights_have_the_types_that_a_checkpoint_would_have(
-    tmp_path: Path, checkpoint: str, dtype: str
-) -> None:
+def test_random_weights_have_the_types_that_a_checkpoint_would_have(checkpoint: str, dtype: str) -> None:
     def types(pipe: DiffusionPipeline) -> dict[str, torch.dtype]:
         return {
             f"{component}.{name}": parameter.dtype
@@ -187,12 +170,12 @@ def test_random_weights_have_the_types_that_a_checkpoint_would_have(
             for name, parameter in module.named_parameters()
         }
 
-    made = types(make(tiny_case(dtype=dtype), tmp_path))
-    assert made == types(make(tiny_case(weights="pretrained", checkpoint=checkpoint, dtype=dtype), tmp_path))
+    made = types(make(tiny_case(dtype=dtype)))
+    assert made == types(make(tiny_case(weights="pretrained", checkpoint=checkpoint, dtype=dtype)))
     in_float32 = [name for name in made if name.startswith("text_encoder") and made[name] == torch.float32]
     assert bool(in_float32) == (dtype != "bfloat16")
     # A 5B checkpoint also serves image-to-video.
-    of_image = make(tiny_case(task="i2v", weights="pretrained", checkpoint=checkpoint, dtype=dtype), tmp_path)
+    of_image = make(tiny_case(task="i2v", weights="pretrained", checkpoint=checkpoint, dtype=dtype))
     assert isinstance(of_image, WanImageToVideoPipeline)
     in_force = settings_in_force(of_image)
     assert (in_force["dtype"], in_force["vae_dtype"]) == (dtype, "float32")
@@ -205,7 +188,7 @@ def test_a_hub_id_is_loaded_at_its_pinned_revision_and_only_from_safetensors(
 
     def from_pretrained(source: str, **options: Any) -> DiffusionPipeline:
         asked.update(options, source=source)
-        return make(tiny_case(), tmp_path)
+        return make(tiny_case())
 
     monkeypatch.setattr(WanPipeline, "from_pretrained", from_pretrained)
     case = tiny_case(weights="pretrained")
@@ -214,20 +197,20 @@ def test_a_hub_id_is_loaded_at_its_pinned_revision_and_only_from_safetensors(
     assert asked.items() >= (pinned | {"use_safetensors": True, "trust_remote_code": False}).items()
 
 
-def test_a_setting_that_is_not_in_force_is_an_error(tmp_path: Path) -> None:
+def test_a_setting_that_is_not_in_force_is_an_error() -> None:
     case = tiny_case()
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     with pytest.raises(SettingError, match="vae_tiling: True was asked for, and False is in force"):
         check_in_force(settings_in_force(pipe), tiny_case(vae_tiling=True))
-    frames = pipe(**pipeline_arguments(case)).frames[0]
+    frames = frames_of(pipe, case)
     check_in_force(settings_of_output(pipe, frames), case)
     with pytest.raises(SettingError, match=r"size: '96\*96' was asked for, and '64\*64' is in force"):
         check_in_force(settings_of_output(pipe, frames), tiny_case(size="96*96"))
 
 
-def test_settings_are_applied_and_all_of_how_a_video_is_made_is_read_back(tmp_path: Path) -> None:
+def test_settings_are_applied_and_all_of_how_a_video_is_made_is_read_back() -> None:
     case = tiny_case("T2V-A14B", vae_tiling=True, attention="_native_math", vae_dtype="bfloat16", shift=4.0)
-    in_force = settings_in_force(make(case, tmp_path))
+    in_force = settings_in_force(make(case))
     assert in_force == {key: case.settings()[key] for key in (*keys(METHOD), "shift", "lora_weight")}
 
 
@@ -237,9 +220,9 @@ def test_weights_that_go_to_the_host_in_pieces_are_the_same_bit_for_bit(shape: t
     assert torch.equal(_to_host(drawn, torch.empty(16, dtype=torch.uint8)), drawn)
 
 
-def test_random_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
+def test_random_weights_depend_on_the_seed_alone() -> None:
     def weights(**settings: Any) -> dict[str, torch.Tensor]:
-        pipe = make(tiny_case(**settings), tmp_path)
+        pipe = make(tiny_case(**settings))
         return {f"{n}.{k}": v for n, module in modules_of(pipe).items() for k, v in module.state_dict().items()}
 
     one, again, other = weights(), weights(), weights(seed=1)
@@ -247,15 +230,14 @@ def test_random_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     assert any(not torch.equal(one[key], other[key]) for key in one)
     assert all(torch.isfinite(value).all() for value in one.values())
     # The embedding is held once: twice, it would add 2.1 GB at full scale.
-    encoder = make(tiny_case(), tmp_path).text_encoder
+    encoder = make(tiny_case()).text_encoder
     assert encoder.shared.weight is encoder.encoder.embed_tokens.weight
     assert torch.count_nonzero(encoder.shared.weight) > 0
 
 
-def test_random_weights_of_another_type_are_the_same_rounded(tmp_path: Path) -> None:
+def test_random_weights_of_another_type_are_the_same_rounded() -> None:
     whole, rounded = (
-        make(tiny_case("T2V-A14B", dtype=dtype, vae_dtype=dtype), tmp_path).components
-        for dtype in ("float32", "bfloat16")
+        make(tiny_case("T2V-A14B", dtype=dtype, vae_dtype=dtype)).components for dtype in ("float32", "bfloat16")
     )
     for name in ("transformer", "transformer_2", "text_encoder", "vae"):
         assert rounded[name].dtype == torch.bfloat16

@@ -17,10 +17,9 @@ from attempts import attempt_in, run, signal_to, when_it_measures
 from checkpoints import write_hollow_checkpoint
 from conftest import ROOT, simulated_work
 from example_cases import tiny_case
-from tiny import CPU, make, relative_error, rounding_bound
+from tiny import CPU, relative_error, rounding_bound, stock_frames
 from wanbench.cases.checks import PARALLEL_ATTENTION
 from wanbench.measure.outcome import Outcome
-from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.hindrances import SettingError, check_enough_gpus, check_gpu
 from wanbench.registry.settings import SETTINGS
 from wanbench.util.code_closure import NOT_MEASURED, closure
@@ -64,7 +63,7 @@ def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process_wit
     """And import nothing that the digest of measuring does not cover."""
     settings = {"model": "T2V-A14B", "steps": 4, "repeats": 2}
     alone = tiny_case(**settings)
-    expected = make(alone, tmp_path)(**pipeline_arguments(alone)).frames[0]
+    expected = stock_frames(alone)
     before(IN_RANKS + KEPT.format(file=tmp_path / "frames.npy") + TRACED)
     # Each process writes to the log what it imports.
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
