@@ -22,17 +22,13 @@ def quantize_blocks(transformer: nn.Module, quantization: str) -> None:
 
 def config_of(quantization: str) -> Any:
     """TorchAO's configuration."""
-    from torchao.quantization import (
-        Float8DynamicActivationFloat8WeightConfig,
-        Int8DynamicActivationInt8WeightConfig,
-        PerRow,
-    )
+    from torchao import quantization as ao
 
     # Their settings of the compiler search for minutes.
     if quantization == "int8_rowwise":
-        return Int8DynamicActivationInt8WeightConfig(set_inductor_config=False)
-    return Float8DynamicActivationFloat8WeightConfig(
-        granularity=PerRow(), activation_value_lb=_LEAST_ACTIVATION, set_inductor_config=False
+        return ao.Int8DynamicActivationInt8WeightConfig(set_inductor_config=False)
+    return ao.Float8DynamicActivationFloat8WeightConfig(
+        granularity=ao.PerRow(), activation_value_lb=_LEAST_ACTIVATION, set_inductor_config=False
     )
 
 

@@ -24,11 +24,8 @@ _INTERFACE = "lo"
 class Ranks:
     """The processes of a case, as one of them sees them.
 
-    They wait for each other on the host, with idle GPUs: NCCL's own barrier keeps multiprocessors busy, and what one
-    rank does alone (the export) would cost the energy of all.
-
-    Attributes:
-        store: what all can write to and read; None for a case in a single process, which waits for nobody.
+    They wait for each other on the host: NCCL's own barrier keeps GPUs busy, and what one rank does alone (the export)
+    would cost the energy of all. A case in a single process has no `store`, and waits for nobody.
     """
 
     rank: int

@@ -20,7 +20,6 @@ from wanbench.measure.cuda import memory_limit_gb
 from wanbench.measure.wan import quantize
 from wanbench.measure.wan.hindrances import SettingError
 from wanbench.measure.wan.lora import add_loras, lora_weights_of
-from wanbench.measure.wan.memory_format import memory_format_of, set_channels_last
 from wanbench.measure.wan.ran import compiled_frames, has_reached_recompile_limit
 from wanbench.measure.wan.ranks import enable_context_parallel, parallel_degree
 from wanbench.measure.wan.weight_transfers import hooks_of
@@ -48,7 +47,8 @@ def apply_settings(pipe: DiffusionPipeline, case: Case, device: torch.device) ->
             stored_as = getattr(torch, case.layerwise_casting)
             transformer.enable_layerwise_casting(storage_dtype=stored_as, compute_dtype=getattr(torch, case.dtype))
     if case.vae_memory_format == "channels_last":
-        set_channels_last(pipe.vae)
+        for convolution, memory_format in _convolutions(pipe.vae):
+            convolution.to(memory_format=memory_format)
     if case.vae_tiling:
         pipe.vae.enable_tiling()
     _apply_offload(pipe, case.offload, device)
@@ -88,7 +88,7 @@ def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
         "cache_threshold": _alike(thresholds),
         "gpus": _alike(parallel_degree(denoiser) for denoiser in denoisers),
         "timesteps": _timesteps_of(pipe),
-        "vae_memory_format": memory_format_of(pipe.vae),
+        "vae_memory_format": _memory_format_of(pipe.vae),
         "matmul_tf32": torch.get_float32_matmul_precision() != "highest",
         "quantization": _alike(quantize.quantization_of(denoiser) for denoiser in denoisers),
         "layerwise_casting": _name_of(casts[0].storage_dtype) if casts else "none",
@@ -150,6 +150,21 @@ def _compile_of(pipe: DiffusionPipeline) -> str:
     if compiled and len(compiled) < len(blocks):
         return f"{len(compiled)} of {len(blocks)} blocks"
     return "repeated_blocks" if compiled else "none"
+
+
+def _memory_format_of(vae: nn.Module) -> str:
+    # A weight that has a single channel, or a kernel of a single pixel, is both.
+    convolutions = _convolutions(vae)
+    if all(part.weight.is_contiguous() for part, _ in convolutions):
+        return "contiguous"
+    last = [part.weight.is_contiguous(memory_format=memory_format) for part, memory_format in convolutions]
+    return "channels_last" if all(last) else f"channels_last in {sum(last)} of {len(last)} convolutions"
+
+
+def _convolutions(vae: nn.Module) -> list[tuple[nn.Module, torch.memory_format]]:
+    """With the layout that is channels_last for them. Wan's causal convolution is a subclass."""
+    kinds = {nn.Conv2d: torch.channels_last, nn.Conv3d: torch.channels_last_3d}
+    return [(part, last) for part in vae.modules() for kind, last in kinds.items() if isinstance(part, kind)]
 
 
 def _timesteps_of(pipe: DiffusionPipeline) -> str | None:

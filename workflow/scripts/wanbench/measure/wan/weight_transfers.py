@@ -1,10 +1,8 @@
 """See weights move between host and device, whichever offload mode moves them, and what that costs.
 
 Each mode moves weights in one method of a library, which is wrapped on its class: accelerate makes its hook objects
-anew at the end of every generation. Sequential offload drops its copies on the device, so it only loads. A weight
-transfer is timed between two device synchronisations, so that kernels queued before it are no part of loading.
-
-Group offloading with streams copies beside the computing:
+anew at the end of every generation. A weight transfer is timed between two device synchronisations, so that kernels
+queued before it are no part of loading. Group offloading with streams copies beside the computing:
 
     compute stream   ...kernels of group i |  waits  | kernels of group i+1
                                            ready     |
