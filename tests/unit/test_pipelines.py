@@ -2,18 +2,21 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
-import accelerate.hooks
 import numpy as np
 import pytest
 import torch
 from accelerate import init_empty_weights
+from accelerate.hooks import CpuOffload
 from diffusers import AutoencoderKLWan, DiffusionPipeline, WanImageToVideoPipeline, WanPipeline, WanTransformer3DModel
 from torch import nn
 
 from example_cases import tiny_case
 from tiny import CPU, frames_of, make, observed, record, relative_error, rounding_bound, stock_frames
 from wanbench.measure.spans import Recording, Stage, stages_of
+from wanbench.measure.stage_clock import StageClock
+from wanbench.measure.wan import weight_transfers
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.measure.wan.hindrances import SettingError
 from wanbench.measure.wan.random_weights import _to_host
@@ -98,37 +101,34 @@ def test_sequential_offload_loads_in_every_step(tmp_path: Path) -> None:
     assert {transfer["direction"] for transfer in recording.transfers} == {"load"}
 
 
-class _Residency:
-    """Stands in for a second device in accelerate's model offload: a flag says where a module is."""
+@pytest.fixture
+def on_device(monkeypatch: pytest.MonkeyPatch) -> set[int]:
+    """Stands in for a second device in accelerate's model offload: the modules, by id, that are on it."""
+    on_device: set[int] = set()
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.on_device: set[int] = set()
-        hooks, here = accelerate.hooks, self
+    def pre_forward(hook: Any, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        if hook.prev_module_hook is not None and id(hook.prev_module_hook.model) in on_device:
+            hook.prev_module_hook.offload()
+        on_device.add(id(module))
+        return args, kwargs
 
-        def pre_forward(hook: Any, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-            if hook.prev_module_hook is not None and id(hook.prev_module_hook.model) in here.on_device:
-                hook.prev_module_hook.offload()
-            here.on_device.add(id(module))
-            return args, kwargs
+    def init_hook(hook: Any, module: nn.Module) -> nn.Module:
+        on_device.discard(id(module))
+        return module
 
-        def init_hook(hook: Any, module: nn.Module) -> nn.Module:
-            here.on_device.discard(id(module))
-            return module
-
-        monkeypatch.setattr(hooks.CpuOffload, "pre_forward", pre_forward)
-        monkeypatch.setattr(hooks.CpuOffload, "init_hook", init_hook)
-        # The pipeline itself takes off the device what is left on it, before it hooks its modules anew.
-        monkeypatch.setattr(DiffusionPipeline, "to", lambda pipe, *_, **__: here.on_device.clear())
-        transfers = "wanbench.measure.wan.weight_transfers"
-        monkeypatch.setattr(f"{transfers}._model_will_load", lambda hook, module: id(module) not in here.on_device)
-        monkeypatch.setattr(f"{transfers}._model_will_offload", lambda hook, module: id(module) in here.on_device)
+    monkeypatch.setattr(CpuOffload, "pre_forward", pre_forward)
+    monkeypatch.setattr(CpuOffload, "init_hook", init_hook)
+    # The pipeline itself takes off the device what is left on it, before it hooks its modules anew.
+    monkeypatch.setattr(DiffusionPipeline, "to", lambda pipe, *_, **__: on_device.clear())
+    monkeypatch.setattr(weight_transfers, "_model_will_load", lambda hook, module: id(module) not in on_device)
+    monkeypatch.setattr(weight_transfers, "_model_will_offload", lambda hook, module: id(module) in on_device)
+    return on_device
 
 
 def test_model_offload_loads_each_expert_once_and_in_the_step_that_needs_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, on_device: set[int]
 ) -> None:
     case = tiny_case("T2V-A14B", steps=4, offload="model")
-    _Residency(monkeypatch)
     pipe = make(case)
     _, recording = observed(pipe, case, tmp_path)
     loads = {stage.name: stage.args.get("transfers", 0) for stage in stages(recording)}
@@ -136,6 +136,7 @@ def test_model_offload_loads_each_expert_once_and_in_the_step_that_needs_it(
     # end with no hook of its own, in the detail Offload_All.
     expected = {stage_names.TEXT_ENCODING: 1, "Step_0_Loading": 2, "Step_3_Loading": 2, stage_names.VAE_DECODING: 2}
     assert loads == dict.fromkeys(loads, 0) | expected
+    assert not on_device
     switch = next(stage for stage in stages(recording) if stage.name == "Step_3_Loading")
     expert_bytes = sum(parameter.nbytes for parameter in pipe.transformer.parameters())
     assert switch.args["loaded_bytes"] == switch.args["offloaded_bytes"] == expert_bytes
@@ -161,17 +162,18 @@ def test_a_saved_checkpoint_gives_the_same_video(tmp_path: Path, checkpoint: str
     assert relative_error(frames, stock_frames(case)) <= rounding_bound(case)
 
 
+def weights(**settings: Any) -> dict[str, torch.Tensor]:
+    parts = modules_of(make(tiny_case(**settings)))
+    return {f"{name}.{path}": tensor for name, part in parts.items() for path, tensor in part.state_dict().items()}
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_random_weights_have_the_types_that_a_checkpoint_would_have(checkpoint: str, dtype: str) -> None:
-    def types(pipe: DiffusionPipeline) -> dict[str, torch.dtype]:
-        return {
-            f"{component}.{name}": parameter.dtype
-            for component, module in modules_of(pipe).items()
-            for name, parameter in module.named_parameters()
-        }
+    def types(**settings: Any) -> dict[str, torch.dtype]:
+        return {name: tensor.dtype for name, tensor in weights(dtype=dtype, **settings).items()}
 
-    made = types(make(tiny_case(dtype=dtype)))
-    assert made == types(make(tiny_case(weights="pretrained", checkpoint=checkpoint, dtype=dtype)))
+    made = types()
+    assert made == types(weights="pretrained", checkpoint=checkpoint)
     in_float32 = [name for name in made if name.startswith("text_encoder") and made[name] == torch.float32]
     assert bool(in_float32) == (dtype != "bfloat16")
     # A 5B checkpoint also serves image-to-video.
@@ -181,20 +183,13 @@ def test_random_weights_have_the_types_that_a_checkpoint_would_have(checkpoint: 
     assert (in_force["dtype"], in_force["vae_dtype"]) == (dtype, "float32")
 
 
-def test_a_hub_id_is_loaded_at_its_pinned_revision_and_only_from_safetensors(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: dict[str, Any] = {}
-
-    def from_pretrained(source: str, **options: Any) -> DiffusionPipeline:
-        asked.update(options, source=source)
-        return make(tiny_case())
-
+def test_a_hub_id_is_loaded_at_its_pinned_revision_and_only_from_safetensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    from_pretrained = Mock(return_value=make(tiny_case()))
     monkeypatch.setattr(WanPipeline, "from_pretrained", from_pretrained)
-    case = tiny_case(weights="pretrained")
-    record(tmp_path, lambda clock: build_pipeline(case, CPU, clock))
-    pinned = {"source": "Wan-AI/Wan2.2-TI2V-5B-Diffusers", "revision": "b8fff7315c768468a5333511427288870b2e9635"}
-    assert asked.items() >= (pinned | {"use_safetensors": True, "trust_remote_code": False}).items()
+    build_pipeline(tiny_case(weights="pretrained"), CPU, StageClock.silent())
+    assert from_pretrained.call_args.args == ("Wan-AI/Wan2.2-TI2V-5B-Diffusers",)
+    expected = {"revision": "b8fff7315c768468a5333511427288870b2e9635", "use_safetensors": True}
+    assert from_pretrained.call_args.kwargs.items() >= (expected | {"trust_remote_code": False}).items()
 
 
 def test_a_setting_that_is_not_in_force_is_an_error() -> None:
@@ -214,17 +209,12 @@ def test_settings_are_applied_and_all_of_how_a_video_is_made_is_read_back() -> N
     assert in_force == {key: case.settings()[key] for key in (*keys(METHOD), "shift", "lora_weight")}
 
 
-@pytest.mark.parametrize("shape", [(7, 5), ()])
-def test_weights_that_go_to_the_host_in_pieces_are_the_same_bit_for_bit(shape: tuple[int, ...]) -> None:
-    drawn = torch.randn(shape).to(torch.bfloat16)
-    assert torch.equal(_to_host(drawn, torch.empty(16, dtype=torch.uint8)), drawn)
+def test_weights_that_go_to_the_host_in_pieces_are_the_same_bit_for_bit() -> None:
+    for drawn in (torch.randn(7, 5).to(torch.bfloat16), torch.randn(()).to(torch.bfloat16)):
+        assert torch.equal(_to_host(drawn, torch.empty(16, dtype=torch.uint8)), drawn)
 
 
 def test_random_weights_depend_on_the_seed_alone() -> None:
-    def weights(**settings: Any) -> dict[str, torch.Tensor]:
-        pipe = make(tiny_case(**settings))
-        return {f"{n}.{k}": v for n, module in modules_of(pipe).items() for k, v in module.state_dict().items()}
-
     one, again, other = weights(), weights(), weights(seed=1)
     assert all(torch.equal(one[key], again[key]) for key in one)
     assert any(not torch.equal(one[key], other[key]) for key in one)
