@@ -18,7 +18,6 @@ from example_cases import tiny_case
 from tiny import CPU, frames_of, make, observed, relative_error, rounding_bound, stock_frames
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.wan import hindrances, ran, setup
-from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.hindrances import SettingError, check_possible
 from wanbench.measure.wan.ran import attention_kernel, what_ran
 from wanbench.measure.wan.setup import check_in_force, settings_in_force, settings_of_output
@@ -51,11 +50,9 @@ def asked_to_compile(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
 
 def test_compilation_is_a_stage_and_no_part_of_a_step(tmp_path: Path, asked_to_compile: list[dict]) -> None:
     # With both experts, of which the second is first called in the last step.
-    eager = tiny_case("T2V-A14B", steps=4)
-    expected = stock_frames(eager)
+    expected = stock_frames(tiny_case("T2V-A14B", steps=4))
     case = tiny_case("T2V-A14B", steps=4, compile="repeated_blocks")
     pipe = make(case)
-    assert settings_in_force(pipe)["compile"] == "repeated_blocks"
     # By torch's default, which is Inductor, and each block of both experts alone.
     assert not any("backend" in how for how in asked_to_compile)
     assert len(asked_to_compile) == len(pipe.transformer.blocks) + len(pipe.transformer_2.blocks)
@@ -118,15 +115,13 @@ def test_a_variable_that_turns_compilation_off_is_refused(monkeypatch: pytest.Mo
             check_possible(tiny_case(compile="repeated_blocks"), CPU)
 
 
-@pytest.mark.parametrize(("device", "compiler"), [(CPU, "C\\+\\+ compiler"), (CUDA, "C compiler")])
-def test_compilation_without_a_compiler_is_refused_before_any_weights(
-    monkeypatch: pytest.MonkeyPatch, device: torch.device, compiler: str
-) -> None:
+def test_compilation_without_a_compiler_is_refused_before_any_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hindrances, "get_cpp_compiler", Mock(side_effect=InvalidCxxCompiler))
     monkeypatch.setattr("shutil.which", lambda name: None)
-    check_possible(tiny_case(), device)
-    with pytest.raises(SettingError, match=f"compile: repeated_blocks needs a {compiler}"):
-        check_possible(tiny_case(compile="repeated_blocks"), device)
+    for device, compiler in ((CPU, r"C\+\+ compiler"), (CUDA, "C compiler")):
+        check_possible(tiny_case(), device)
+        with pytest.raises(SettingError, match=f"compile: repeated_blocks needs a {compiler}"):
+            check_possible(tiny_case(compile="repeated_blocks"), device)
 
 
 def test_a_path_that_torch_would_take_apart_is_refused_where_the_cpu_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +170,7 @@ def test_the_kernel_of_attention_is_the_one_that_xformers_chooses(monkeypatch: p
 def test_the_length_of_prompts_and_whether_guidance_is_on_are_those_of_the_pipeline() -> None:
     case = tiny_case(prompt="a" * 600, guidance=1.0)
     pipe = make(case)
-    pipe(**pipeline_arguments(case))
+    frames_of(pipe, case)
     ran = what_ran(pipe, case)
     assert ran["prompt_tokens"] > 600
     assert (ran["guidance_on"], ran["negative_prompt_tokens"]) == (False, None)

@@ -62,8 +62,7 @@ def test_compiled_and_offloaded_ranks_together_make_the_video_of_one_process_wit
 ) -> None:
     """And import nothing that the digest of measuring does not cover."""
     settings = {"model": "T2V-A14B", "steps": 4, "repeats": 2}
-    alone = tiny_case(**settings)
-    expected = stock_frames(alone)
+    expected = stock_frames(tiny_case(**settings))
     before(IN_RANKS + KEPT.format(file=tmp_path / "frames.npy") + TRACED)
     # Each process writes to the log what it imports.
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
