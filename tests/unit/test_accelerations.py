@@ -107,12 +107,37 @@ def test_what_was_compiled_in_part_is_not_compiled(asked_to_compile: list[dict])
         check_in_force(in_force | settings_of_output(pipe, frames), case)
 
 
-def test_a_variable_that_turns_compilation_off_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE"):
-        monkeypatch.setenv(name, "1")
-        check_possible(tiny_case(), CPU)
-        with pytest.raises(SettingError, match=f"{name}=1"):
-            check_possible(tiny_case(compile="repeated_blocks"), CPU)
+COMPILED = {"compile": "repeated_blocks"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "settings", "device", "message"),
+    [
+        *((name, "1", COMPILED, CPU, f"{name}=1") for name in ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")),
+        *(
+            ("TORCHINDUCTOR_CACHE_DIR", f"/srv/{folder}/compiled_0", COMPILED, CPU, r"C\+\+ compiler no path")
+            for folder in ("my project", "it's", 'a"b', "a\\b")
+        ),
+        ("PYTORCH_NO_CUDA_MEMORY_CACHING", "0", {}, CUDA, "PYTORCH_NO_CUDA_MEMORY_CACHING is set"),
+        ("IMAGEIO_FFMPEG_EXE", "/absent", {}, CPU, "ffmpeg does not run here .*IMAGEIO_FFMPEG_EXE"),
+    ],
+)
+def test_an_environment_that_spoils_a_case_is_refused_before_any_weights(
+    name: str, value: str, settings: dict, device: torch.device, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = tiny_case(**settings)
+    check_possible(case, device)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError, match=message):
+        check_possible(case, device)
+
+
+def test_an_environment_that_spoils_other_cases_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/srv/é,:$/compiled_0")
+    check_possible(tiny_case(**COMPILED), CPU)
+    monkeypatch.setenv("TORCH_COMPILE_DISABLE", "1")
+    monkeypatch.setenv("PYTORCH_NO_CUDA_MEMORY_CACHING", "0")
+    check_possible(tiny_case(), CPU)
 
 
 def test_compilation_without_a_compiler_is_refused_before_any_weights(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,23 +147,6 @@ def test_compilation_without_a_compiler_is_refused_before_any_weights(monkeypatc
         check_possible(tiny_case(), device)
         with pytest.raises(SettingError, match=f"compile: repeated_blocks needs a {compiler}"):
             check_possible(tiny_case(compile="repeated_blocks"), device)
-
-
-def test_a_path_that_torch_would_take_apart_is_refused_where_the_cpu_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    case = tiny_case(compile="repeated_blocks")
-    for folder in ("my project", "it's", 'a"b', "a\\b"):
-        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", f"/srv/é,:${folder}/compiled_0")
-        with pytest.raises(SettingError, match=r"torch gives its C[+]+ compiler no path"):
-            check_possible(case, CPU)
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/srv/é,:$/compiled_0")
-    check_possible(case, CPU)
-
-
-def test_memory_that_torch_would_not_count_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTORCH_NO_CUDA_MEMORY_CACHING", "0")
-    check_possible(tiny_case(), CPU)
-    with pytest.raises(SettingError, match="PYTORCH_NO_CUDA_MEMORY_CACHING is set"):
-        check_possible(tiny_case(), CUDA)
 
 
 def test_the_kernel_of_attention_is_the_one_that_torch_chooses() -> None:
@@ -196,19 +204,6 @@ def test_a_backend_whose_package_is_missing_is_refused_before_any_weights(monkey
     check_possible(tiny_case(attention="_native_flash"), CPU)
     monkeypatch.setattr(hindrances, "find_spec", lambda name: object())
     check_possible(tiny_case(attention="sage"), CPU)
-
-
-def test_an_encoder_that_does_not_run_is_told_before_any_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    check_possible(tiny_case(), CPU)
-    broken = tmp_path / "ffmpeg"
-    broken.write_text("no program")
-    broken.chmod(0o755)
-    for file in (broken, tmp_path / "absent"):
-        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(file))
-        with pytest.raises(SettingError, match=r"ffmpeg does not run here .*IMAGEIO_FFMPEG_EXE"):
-            check_possible(tiny_case(), CPU)
 
 
 def test_what_needs_a_gpu_is_refused_without_one(tmp_path: Path) -> None:
