@@ -205,8 +205,11 @@ def test_a_setting_that_is_not_in_force_is_an_error() -> None:
 
 def test_settings_are_applied_and_all_of_how_a_video_is_made_is_read_back() -> None:
     case = tiny_case("T2V-A14B", vae_tiling=True, attention="_native_math", vae_dtype="bfloat16", shift=4.0)
-    in_force = settings_in_force(make(case))
+    pipe = make(case)
+    in_force = settings_in_force(pipe)
     assert in_force == {key: case.settings()[key] for key in (*keys(METHOD), "shift", "lora_weight")}
+    pipe.transformer_2.set_attention_backend("native")
+    assert settings_in_force(pipe)["attention"] == "_native_math/native"
 
 
 def test_weights_that_go_to_the_host_in_pieces_are_the_same_bit_for_bit() -> None:
