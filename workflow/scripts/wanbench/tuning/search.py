@@ -118,7 +118,7 @@ class Search:
                 if saver.keys() & self.goal.fixed.keys():
                     continue
                 trial = self._trial(changed | {"offload": offload} | saver)
-                needed = _estimate(trial) or 0
+                needed = _estimate(trial)
                 if needed >= too_much:
                     self._close(trial, SKIPPED, "needs as much GPU memory as a trial that ran out of it")
                 elif self._ask(trial) and self._within(trial):
@@ -166,9 +166,10 @@ class Search:
 
     def _with_loss(self) -> None:
         """From the best exact one, or from a faster placement that a loss makes possible."""
-        changed = self.exact.changed if self.exact else {}
-        offload = changed.get("offload", "none") if self.exact else None
-        faster = tuple(takewhile(lambda each: each != offload, _OFFLOADS))
+        changed, faster = {}, _OFFLOADS
+        if self.exact:
+            changed = self.exact.changed
+            faster = tuple(takewhile(lambda each: each != changed.get("offload", "none"), _OFFLOADS))
         placed = self._place(changed, faster, _LOSSY_SAVERS) if faster else None
         starts = [trial for trial in (placed, self.exact) if trial]
         self.lossy = min(starts, key=lambda trial: trial.answer.video_s, default=None)
@@ -232,14 +233,10 @@ class Search:
         case = _resolved(json.dumps(trial.settings))
         if isinstance(case, str):
             return case
-        needed, limit = _estimate(trial), self._limit_bytes(stock)
-        if trial is not self.stock and needed and limit and needed > limit:
-            return f"needs about {needed / 1e9:.1f} GB of GPU memory"
+        limits = (self.goal.fixed.get("gpu_memory_gb", 0) * 1e9, stock and stock.gpu_total_bytes)
+        if trial is not self.stock and _estimate(trial) > min(filter(None, limits), default=inf):
+            return f"needs about {_estimate(trial) / 1e9:.1f} GB of GPU memory"
         return None
-
-    def _limit_bytes(self, stock: Answer | None) -> float | None:
-        sizes = [self.goal.fixed.get("gpu_memory_gb", 0) * 1e9, stock and stock.gpu_total_bytes]
-        return min(filter(None, sizes), default=None)
 
     def _within(self, trial: Trial) -> bool:
         """Whether an answer counts; else it is closed with the reason."""
@@ -286,10 +283,10 @@ def _resolved(settings: str) -> Case | str:
         return str(error).partition("': ")[2]
 
 
-def _estimate(trial: Trial) -> int | None:
-    """GPU memory that it will need, in bytes; None for what has no estimate."""
+def _estimate(trial: Trial) -> int:
+    """GPU memory that it will need, in bytes; 0 for what has no estimate."""
     case = _resolved(json.dumps(trial.settings))
-    return None if isinstance(case, str) else estimated_peak_bytes(as_sized(case))
+    return 0 if isinstance(case, str) else estimated_peak_bytes(as_sized(case)) or 0
 
 
 def _surely_less(trial: Trial, than: Trial, stage: str) -> bool:
