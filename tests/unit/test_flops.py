@@ -129,16 +129,10 @@ def test_mfu_is_of_the_datasheet_or_else_of_the_measured_rate_or_absent() -> Non
     step, h200 = Row("Step_1_Inference", 2.36, flops=1.0413e15), case("NVIDIA H200", None)
     assert mfu_pct(step, h200) == pytest.approx(44.6, abs=0.05)
     assert mfu_pct(step, h200 | {"gpus": 2}) == pytest.approx(22.3, abs=0.05)
+    others = [Row(**vars(step) | other) for other in ({"stage": "VAE_Decoding"}, {"flops": None}, {"time_s": 0.0})]
     # The peak is that of 16 bit.
-    assert (
-        mfu_pct(step, h200 | {"dtype": "float32"})
-        is mfu_pct(Row(**vars(step) | {"stage": "VAE_Decoding"}), h200)
-        is None
-    )
-    assert (
-        mfu_pct(Row(**vars(step) | {"flops": None}), h200) is mfu_pct(Row(**vars(step) | {"time_s": 0.0}), h200) is None
-    )
-    assert mfu_pct(step, case("Some GPU", None)) is None
+    none_known = [*((row, h200) for row in others), (step, h200 | {"dtype": "float32"}), (step, case("Some GPU", None))]
+    assert [mfu_pct(*each) for each in none_known] == [None] * 5
 
 
 def test_a_step_and_a_decoding_are_profiled_apart() -> None:
@@ -152,10 +146,7 @@ def test_a_step_and_a_decoding_are_profiled_apart() -> None:
     assert counts["matmul"] == 2 * (6 * 10 + 6)
     assert counts["convolution"] == 2
     assert "matmul" not in {row["class"] for row in decoding["classes"]}
-    assert {row["module"] for row in decoding["longest"]} & {
-        "up_blocks.N.resnets.N.conv1",
-        "up_blocks.N.resnets.N.conv2",
-    }
+    assert any(row["module"].startswith("up_blocks.N.resnets.N.conv") for row in decoding["longest"])
     assert all(row["flops"] is None for row in step["classes"])
     assert 0 < step["busy_s"] <= step["profiled_s"]
     assert len([event for event in profile["traceEvents"] if event["ph"] == "X"]) == sum(counts.values())

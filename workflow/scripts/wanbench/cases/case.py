@@ -49,10 +49,7 @@ class _Case:
 
     @classmethod
     def from_identity(cls, name: str, identity: dict[str, Any], places: dict[str, str]) -> "Case":
-        """
-        Args:
-            places: as of `places`.
-        """
+        """The case of what `identity` and `places` give."""
         return cls.from_settings({"name": name} | places | identity)
 
 
