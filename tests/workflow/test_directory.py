@@ -52,9 +52,7 @@ def run(project: Project) -> Run:
     return run
 
 
-def test_a_checkpoint_is_loaded_as_a_published_one_would_be_and_what_it_read_is_told(
-    project: Project, run: Run
-) -> None:
+def test_a_checkpoint_is_loaded_and_what_it_read_is_told(project: Project, run: Run) -> None:
     folder = project.folder / "runs/own"
     trace = json.loads((folder / "results/traces/a.json").read_text("utf-8"))
     stages = {event["name"]: event["args"] for event in trace["traceEvents"] if event.get("cat") == "stage"}
