@@ -1,13 +1,9 @@
 """How much memory a case will need: an estimate from its settings alone, before anything runs.
 
-On the GPU:
-
-Peak = the weights that are on the GPU together, plus the working memory of what computes then; the highest of text
-encoding, denoising, VAE encoding and VAE decoding. It is an estimate of what torch allocates (the report's GPU Mem);
-the allocator's reserve and CUDA itself need some gigabytes more.
-
-Working memory, each fitted to peaks measured on an H200 (torch 2.11, diffusers 0.42.1). Of all cases kept with the
-project (H100, H200) the estimate meets the peak within 3 %, and that of denoising alone within 6 %:
+On the GPU, what torch allocates (the report's GPU Mem): the weights that are there together and the working memory of
+what computes then, at the highest of text encoding, denoising, VAE encoding and VAE decoding. Working memory is fitted
+to peaks measured on an H200 (torch 2.11, diffusers 0.42.1). Of all cases kept with the project (H100, H200) the
+estimate meets the peak within 3 %, and that of denoising alone within 6 %:
 
     denoising      tokens x width of the denoiser x bytes that live tensors hold of each, in units of its data type;
                    what a cache keeps stays for VAE decoding
@@ -15,9 +11,8 @@ project (H100, H200) the estimate meets the peak within 3 %, and that of denoisi
                    over chunks of four frames, so the length of the video hardly counts
     VAE encoding   the same, with less of each
 
-Of several GPUs it is the need of each: all weights are on every one, and so is the work of the VAE; of the tokens each
-has its part, and some tensors of all of them, as seen on two and on four GPUs. What NCCL holds, some 2 GB there, is
-outside of torch's allocator.
+Of several GPUs it is the need of each, as seen on two and on four: all weights are on every one, and so is the work of
+the VAE. What NCCL holds, some 2 GB there, is outside of torch's allocator.
 
 On the host: what the interpreter, CUDA and the decoded video need, and the weights that wait there (with offloading)
 or pass through (from a checkpoint), for each process of a case on several GPUs; and what compiling needs, once. It is
