@@ -73,6 +73,7 @@ def leads_out(folder: Path) -> None:
         (lambda f: (f / WEIGHTS).rename(f / "transformer/a.fp16.safetensors"), "loaded only as a variant"),
         (lost_shard, f"{SHARDS[1]} cannot be read: No such file"),
         (lost_tensor, f"{SHARDS[1]} lacks the tensor"),
+        (lambda f: (f / INDEX).symlink_to(f / "nowhere"), f"{INDEX} cannot be read"),
         (leads_out, "names what is no file beside it"),
         (lambda f: write_safetensors(f / WEIGHTS, ["blocks.0.weight"], 400), "its weights lack block 1 of"),
         (lambda f: (f / "vae/config.json").unlink(), "vae/config.json cannot be read"),

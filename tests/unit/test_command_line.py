@@ -8,7 +8,6 @@ import pytest
 from conftest import ROOT
 from hostile import refused
 from wanbench.cases.command_line import DEFAULT_GRID, grid_file
-from wanbench.cases.messages import of_no_gpu
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.util.errors import InputError
@@ -19,9 +18,7 @@ from wanbench.util.paths import named_path, unwritable
     ("options", "config_files", "named"),
     [
         ({}, [], DEFAULT_GRID),
-        ({"grid": "a.yaml", "baseline": "old"}, [], "a.yaml"),
-        ({}, [Path("a.yaml")], "a.yaml"),
-        ({"grid": "a.yaml"}, [Path("a.yaml").absolute()], "a.yaml"),
+        ({"grid": "a.yaml", "baseline": "old"}, [Path("a.yaml").absolute()], "a.yaml"),
     ],
 )
 def test_one_grid_file_is_named(options: dict, config_files: list[Path], named: str) -> None:
@@ -41,15 +38,6 @@ def test_one_grid_file_is_named(options: dict, config_files: list[Path], named: 
 def test_what_has_no_effect_is_refused(options: dict, config_files: list[Path], part: str) -> None:
     with pytest.raises(InputError, match=part):
         grid_file(options, config_files)
-
-
-def test_cases_without_a_gpu_are_one_line_that_says_what_to_do_or_why_none_can_be_used() -> None:
-    line = of_no_gpu(["big"])
-    for part in ("1 case needs a GPU", "big", "nvidia-smi -L", "CUDA_VISIBLE_DEVICES", "on a cluster", "scale: tiny"):
-        assert part in line
-    line = of_no_gpu(["big", "real"], "NVML does not answer:\nDriver Not Loaded")
-    assert line.startswith("2 cases need a GPU (big, real)")
-    assert line.endswith("NVML does not answer: Driver Not Loaded")
 
 
 def test_the_working_directory_goes_before_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

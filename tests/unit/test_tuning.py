@@ -13,6 +13,7 @@ from example_cases import IMAGE, full_case
 from reports import made, made_tables
 from traces import GPU, LIMITS, records, trace_of, write
 from wanbench.cases.yaml_file import read_yaml
+from wanbench.measure.outcome import Outcome
 from wanbench.report.render import rendered
 from wanbench.tuning.drive import Tuning
 from wanbench.tuning.goal import Goal, goal_of
@@ -299,13 +300,19 @@ def test_what_is_given_is_the_same_in_all_trials_and_names_and_places_follow_fro
 
 
 def test_answers_come_out_of_the_tables(tmp_path: Path) -> None:
-    tables = made_tables(made(tmp_path, full_case("a", steps=4), [9.0, 1.75, 2.0, 2.25]))
-    a, (row_a,) = answers_of(tables)["a"], tables.cases.to_dict("records")
+    memory = {".*": {"gpu_mem_used_bytes": 30, "gpu_mem_allocated_bytes": 20}}
+    good = made(tmp_path, full_case("a", steps=4), [9.0, 1.75, 2.0, 2.25], memory)
+    failed = made(tmp_path, full_case("b", steps=4), outcome=Outcome("error", "broken", "ValueError"))
+    tables = made_tables(good, failed)
+    answers, row = answers_of(tables), tables.cases.to_dict("records")[0]
+    a = answers["a"]
     # The spread of steps is half their range.
     assert (a.status, a.step_s, a.step_spread_s, a.decoding_s) == ("ok", 2.0, pytest.approx(0.25), 3.0)
-    assert a.video_s == pytest.approx(row_a["cold_generation_s"] + 46 * 2.0)
-    assert a.first_video_s == pytest.approx(row_a["total_duration_s"] + 46 * 2.0)
-    assert (a.latent_error, a.psnr_db) == (None, None)
+    assert a.video_s == pytest.approx(row["cold_generation_s"] + 46 * 2.0)
+    assert a.first_video_s == pytest.approx(row["total_duration_s"] + 46 * 2.0)
+    assert (a.gpu_used_bytes, a.gpu_allocated_bytes, a.gpu_total_bytes) == (30, 20, row["gpu_mem_total_bytes"])
+    assert (a.latent_error, a.psnr_db, a.message) == (None, None, "")
+    assert (answers["b"].status, answers["b"].message) == ("error", "broken")
 
 
 def tuning(folder: Path, program: str, **options: Any) -> Tuning:
