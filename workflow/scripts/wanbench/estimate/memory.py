@@ -108,7 +108,7 @@ def estimated_peak_bytes(case: Case) -> int | None:
     tensors_kept = 0 if case.cache == "none" else sizes.experts * passes_per_step(case.guidance) * _CACHED_TENSORS
     cached = tensors_kept * tensor_bytes
     denoising = live * tensor_bytes + cached
-    decoding, encoding = _vae_bytes(case, _BYTES[case.vae_dtype])
+    decoding, encoding = _vae_bytes(case)
     decoding += cached
     if case.offload == "none":
         peak = weights.all_bytes + max(denoising, decoding, encoding)
@@ -169,10 +169,10 @@ def weights_of(case: Case) -> Weights:
     )
 
 
-def _vae_bytes(case: Case, item_bytes: int) -> tuple[float, float]:
+def _vae_bytes(case: Case) -> tuple[float, float]:
     """Working memory of decoding, and of encoding the image; the decoded video is in the VAE's type."""
-    frame_px, share = case.width_px * case.height_px, item_bytes / 4
-    video_bytes = 3 * case.frames * frame_px * item_bytes
+    frame_px, item_bytes = case.width_px * case.height_px, _BYTES[case.vae_dtype]
+    share, video_bytes = item_bytes / 4, 3 * case.frames * frame_px * item_bytes
     decoding_bytes = _DECODED_PX_BYTES[case.vae_memory_format] * frame_px
     if case.vae_tiling:
         decoding_bytes = min(_TILES_BYTES, decoding_bytes)

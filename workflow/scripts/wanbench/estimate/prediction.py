@@ -16,7 +16,7 @@ from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.estimate.gpu_facts import GpuFacts
 from wanbench.estimate.memory import estimated_peak_bytes, weights_of
-from wanbench.estimate.stage_times import Numbers, decoding_s, has_kernel, rest_s, step_s, way_of, work_of
+from wanbench.estimate.stage_times import KERNEL_OF, Numbers, decoding_s, rest_s, step_s, way_of, work_of
 from wanbench.models.facts import MODELS, latent_frames, passes_per_step
 
 _FILE = Path(__file__).with_name("prediction.yaml")
@@ -81,7 +81,7 @@ def why_no_time(case: Case, gpu: GpuFacts) -> str | None:
     is_lossy = {case.cache, case.quantization, case.layerwise_casting} != {"none"} or case.vae_tiling
     if is_lossy or case.dtype == "float32":
         return "settings without a model"
-    return None if has_kernel(case) else f"attention {case.attention} without a model"
+    return None if case.attention in ("native", *KERNEL_OF) else f"attention {case.attention} without a model"
 
 
 def predict(case: Case, gpu: GpuFacts, fit: SimpleNamespace, prices: dict[str, float]) -> Prediction:
