@@ -7,7 +7,10 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
+from functools import reduce
 from io import BytesIO
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +76,7 @@ def broken_grid(chance: random.Random) -> bytes:
     if chance.random() < 0.6:
         for _ in range(chance.randint(1, 2)):
             *path, key = chance.choice(list(paths_in(content)))
-            parent = content
-            for step in path:
-                parent = parent[step]
+            parent = reduce(getitem, path, content)
             parent[key] = chance.choice(VALUES)
             if isinstance(parent, dict) and chance.random() < 0.3:
                 parent[chance.choice(["stepz", "", "a" * 300, 7, None, "a/b", "é"])] = parent.pop(key)
@@ -156,16 +157,14 @@ def places(content: dict[str, Any]) -> list[list[tuple[Any, ...]]]:
     return [*parts, [path for i, event in events for path in paths_in(event, ("traceEvents", i))]]
 
 
-def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """A copy with another value at a path; what lies beside the path is not copied."""
-    key, *further = path
-    copy = value.copy()
-    if further:
-        copy[key] = changed(value[key], tuple(further), new)
-    elif new is DELETED:
-        del copy[key]
+def changed(value: dict[str, Any], path: tuple[Any, ...], new: Any) -> dict[str, Any]:
+    """A copy with another value at a path."""
+    copy, (*around, key) = deepcopy(value), path
+    parent = reduce(getitem, around, copy)
+    if new is DELETED:
+        del parent[key]
     else:
-        copy[key] = new
+        parent[key] = new
     return copy
 
 
