@@ -71,8 +71,7 @@ class Search:
         """`over`: no time is left, so that nothing more is wanted."""
         self.goal, self.answers, self.over = goal, answers, over
         self.trials: list[Trial] = []
-        self.wanted = self.stock = self.exact = self.lossy = None
-        self.confirmed: Answer | None = None
+        self.wanted = self.stock = self.exact = self.lossy = self.confirmed = None
         with suppress(_Wanted):
             self._search()
 
@@ -166,10 +165,9 @@ class Search:
 
     def _with_loss(self) -> None:
         """From the best exact one, or from a faster placement that a loss makes possible."""
-        changed, faster = {}, _OFFLOADS
-        if self.exact:
-            changed = self.exact.changed
-            faster = tuple(takewhile(lambda each: each != changed.get("offload", "none"), _OFFLOADS))
+        changed = self.exact.changed if self.exact else {}
+        offload = changed.get("offload", "none") if self.exact else None
+        faster = tuple(takewhile(lambda each: each != offload, _OFFLOADS))
         placed = self._place(changed, faster, _LOSSY_SAVERS) if faster else None
         starts = [trial for trial in (placed, self.exact) if trial]
         self.lossy = min(starts, key=lambda trial: trial.answer.video_s, default=None)
