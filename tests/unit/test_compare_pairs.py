@@ -25,7 +25,7 @@ def test_cases_match_by_name_and_settings_then_settings_then_name() -> None:
     old = [with_settings(name, seed=seed) for name, seed in (("a", 1), ("b", 2), ("c", 3), ("x", 9))]
     new = [with_settings(name, seed=seed) for name, seed in (("b", 1), ("b2", 2), ("c", 4), ("y", 8))]
     comparison = compare(old, new)
-    assert [(each.old_case, each.case) for each in comparison.cases] == [("a", "b"), ("b", "b2"), ("c", "c")]
+    assert [(each.old.case, each.new.case) for each in comparison.cases] == [("a", "b"), ("b", "b2"), ("c", "c")]
     assert (comparison.only_old, comparison.only_new) == (("x",), ("y",))
 
 
@@ -118,13 +118,13 @@ def test_all_gpus_of_a_case_decide_whether_it_ran_on_others() -> None:
 def test_how_often_is_no_setting_and_is_named() -> None:
     old = [case("a", how_often={"warmup": 0, "repeats": 3}), case("b", how_often={"warmup": 1, "repeats": 3})]
     comparison = compare(old, [case("a", step_s=2, how_often={"warmup": 0, "repeats": 5})])
-    assert comparison.cases[0].old_case == "a"
+    assert comparison.cases[0].old.case == "a"
     assert verdict(comparison, "s/step") == "slower"
     text = render(comparison)
     assert "repeats 3 -> 5" in text
     assert "differ in all cases**: nothing" in text
     renamed = compare(old, [case("c", how_often={"warmup": 1, "repeats": 3})])
-    assert renamed.cases[0].old_case == "b"
+    assert renamed.cases[0].old.case == "b"
 
 
 def test_figures_of_a_cold_generation_beside_those_of_warm_ones_have_no_verdict(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pandas as pd
 from wanbench.analysis.collect import collect
 from wanbench.analysis.numbers import NOT_MEASURED
 from wanbench.analysis.tables import records
-from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, in_all, match, other_video
+from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, in_all, match
 from wanbench.compare.sides import WORDS, SideCase, side_of
 from wanbench.compare.video_change import Videos, video_changes
 from wanbench.registry.metrics import COMPARISON_COLUMNS
@@ -29,6 +29,8 @@ BUSY_MACHINE = "no verdict: busy machine"
 COLD_BESIDE_WARM = "no verdict: a cold generation beside warm ones"
 WORSE = ("slower", "more")
 BETTER = ("faster", "less")
+# Cases that differ in one of these made different videos: no figure of one says anything about the other.
+_SAME_VIDEO = {"model", "task", "size", "frames"}
 # Chance seldom takes the difference of two medians further. Of few values the error itself is rough, and it does more
 # often: then it is the bounds of the rule that decide.
 _ERRORS = 3.0
@@ -40,14 +42,6 @@ class Pair:
 
     old: SideCase
     new: SideCase
-
-    @property
-    def case(self) -> str:
-        return self.new.case
-
-    @property
-    def old_case(self) -> str:
-        return self.old.case
 
     @cached_property
     def differences(self) -> list[Difference]:
@@ -125,7 +119,7 @@ def compared_runs(
     excluded += [redacted(f"baseline: {item.reason}") for item in unusable]
     comparison = compare(redacted(baseline), side_of(old, busy_machine_pct), side_of(new, busy_machine_pct), excluded)
     old_of, new_of = ({trace.case["name"]: trace for trace in side} for side in (old, new))
-    pairs = [(old_of[pair.old_case], new_of[pair.case], pair.differences) for pair in comparison.cases]
+    pairs = [(old_of[pair.old.case], new_of[pair.new.case], pair.differences) for pair in comparison.cases]
     return replace(comparison, videos=video_changes(pairs, videos))
 
 
@@ -133,10 +127,12 @@ def compare(
     baseline: str, old: Sequence[SideCase], new: Sequence[SideCase], excluded: Sequence[str] = ()
 ) -> Comparison:
     pairs = tuple(Pair(*both) for both in match(old, new))
-    rows = [row for pair in pairs if not other_video(pair.differences) for row in _rows(pair)]
+    of_same_video = [pair for pair in pairs if _SAME_VIDEO.isdisjoint(each.what for each in pair.differing(SETTING))]
+    rows = [row for pair in of_same_video for row in _rows(pair)]
     table = pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS), dtype=object).astype(COMPARISON_COLUMNS)
-    only_old = tuple(case.case for case in old if case.case not in {pair.old_case for pair in pairs})
-    only_new = tuple(case.case for case in new if case.case not in {pair.case for pair in pairs})
+    paired_old, paired_new = {pair.old.case for pair in pairs}, {pair.new.case for pair in pairs}
+    only_old = tuple(case.case for case in old if case.case not in paired_old)
+    only_new = tuple(case.case for case in new if case.case not in paired_new)
     return Comparison(baseline, pairs, table, only_old, only_new, tuple(excluded))
 
 
@@ -151,8 +147,8 @@ def _rows(pair: Pair) -> Iterator[dict[str, Any]]:
         known = [error for error in (*errors, *others) if error is not None]
         spread = _ERRORS * math.hypot(*known) if known else None
         yield {
-            "case": pair.case,
-            "old_case": pair.old_case,
+            "case": pair.new.case,
+            "old_case": pair.old.case,
             "kind": kind,
             "name": policy.label if kind == MEASURE else key,
             "unit": policy.unit,
@@ -203,11 +199,11 @@ def regressions(comparison: Comparison) -> list[str]:
     """
     lines, rows = [], comparison.rows[comparison.rows["kind"] == MEASURE]
     for pair in comparison.cases:
-        of_pair = rows[rows["case"] == pair.case]
+        of_pair = rows[rows["case"] == pair.new.case]
         worse = of_pair[of_pair["verdict"].isin(WORSE)]
         unclear = of_pair[(of_pair["verdict"] == WITHIN_SPREAD) & (of_pair["new"] > of_pair["old"])]
         if pair.failed or len(worse):
-            lines.append(WORDS.regression(pair.case, pair.failed, records(worse), records(unclear)))
+            lines.append(WORDS.regression(pair.new.case, pair.failed, records(worse), records(unclear)))
     return lines
 
 
@@ -221,12 +217,12 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
         "verdicts": rows[rows["kind"] == MEASURE]["verdict"].value_counts().sort_index().to_dict(),
         "worse": regressions(comparison),
         # Their trace is held against itself.
-        "not_measured_again": [pair.case for pair in pairs if pair.withheld == NOT_MEASURED_AGAIN],
+        "not_measured_again": [pair.new.case for pair in pairs if pair.withheld == NOT_MEASURED_AGAIN],
         "rules": [asdict(policy) for policy in POLICIES.values()],
         # Of hardware and software, in all cases; each case has its own as well.
         "differences": [asdict(item) for item in in_all([pair.differences for pair in pairs])],
         "cases": [
-            {"case": pair.case, "old_case": pair.old_case, "differences": list(map(asdict, pair.differences))}
+            {"case": pair.new.case, "old_case": pair.old.case, "differences": list(map(asdict, pair.differences))}
             | {key: getattr(pair, key) or None for key in ("withheld", "busy", "failed")}
             for pair in pairs
         ],

@@ -103,8 +103,8 @@ class Context:
         return mean_over_time((getattr(row, measure), row.time_s) for row in self.typical_rows)
 
     def typical(self, values: Sequence[float]) -> float:
-        """What stands for a step, as s/step does: with a cache the mean."""
-        return statistics.median(values) if self.case["cache"] == "none" else statistics.fmean(values)
+        """What stands for a step, as s/step does: with a cache the mean. 0 without typical steps."""
+        return (statistics.median if self.case["cache"] == "none" else statistics.fmean)(values or [0.0])
 
     @property
     def made_at_random(self) -> Row | None:
