@@ -14,7 +14,7 @@ import pytest
 from example_cases import full_case
 from reports import THRESHOLDS, made, made_tables, table_of_findings, tables
 from traces import GPU, gpu_with
-from wanbench.analysis.fidelity import baselines_of, fidelity_table, frame_figures, latent_error
+from wanbench.analysis.fidelity import baselines_of, fidelity_table, frame_figures
 from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import excluded_table, read_table, with_fidelity, write_table
@@ -82,13 +82,6 @@ def test_psnr_is_of_colours_and_ssim_of_luma_and_without_likeness_there_is_none(
     noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     assert abs(frame_figures([(noise[0], noise[1])])["ssim"]) < 0.05
     assert frame_figures([]) == {}
-
-
-def test_the_error_of_latents_is_relative_to_the_baselines_norm() -> None:
-    assert latent_error(latents(3, 4.5), latents(3, 4)) == pytest.approx(0.5 / 5)
-    assert latent_error(latents(3, 4), latents(3, 4)) == 0
-    assert math.isnan(latent_error(latents(1), latents(1, 2)))
-    assert math.isnan(latent_error(latents(1), latents(0)))
 
 
 def test_each_case_stands_beside_the_stock_one(make: Make, tmp_path: Path) -> None:

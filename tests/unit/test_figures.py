@@ -12,7 +12,7 @@ import pytest
 
 from example_cases import tiny_case
 from measured_cases import spread
-from reports import figures_of, full_case, kept, made, read_back, report, table_of_findings, tables, told, with_measures
+from reports import figures_of, full_case, made, read_back, report, table_of_findings, tables, told, with_measures
 from traces import GPU, S, records, write
 from wanbench.analysis.numbers import escaped_but_code, fixed, plain
 from wanbench.analysis.tables import cases_table, excluded_table, stages_table, write_table
@@ -73,17 +73,6 @@ def test_with_a_cache_a_step_is_the_mean_of_a_generation(read: Reader) -> None:
     assert "- **Median Time per Step**: 0.10 s\n" in told(without)
     # The comparison judges the same figure; one measured generation tells nothing of how it scatters.
     assert spread(cached)["step_s"] == (pytest.approx(0.7), None)
-
-
-def test_steps_too_short_for_an_energy_have_that_of_all_together() -> None:
-    def joules(name: str) -> float:
-        return figures_of(kept(name)).step_energy_j
-
-    # Two steps in full and one half are 2.5 of 9; a step in full takes 1.64 kJ.
-    assert joules("5B_704p_cache") == pytest.approx((2.5 * 1640 + 6.5 * 85) / 9, rel=0.05)
-    # On four GPUs, of 0.67 s each, and with a switch of experts in between.
-    assert joules("5B_704p_4_gpus") == pytest.approx(4 * 690 * 0.685, rel=0.05)
-    assert joules("T2V_A14B_480p_cache") == pytest.approx((6.6 * 690 + 7 * 0.18 * 690) / 8, rel=0.1)
 
 
 def test_short_steps_of_two_experts_have_the_energy_of_their_stretches(read: Reader) -> None:

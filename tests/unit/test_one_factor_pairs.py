@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import findings, fired, kept, made_tables, rules, steady_case
+from reports import findings, fired, made_tables, rules, steady_case
 from traces import GPU, gpu_with
-from wanbench.analysis.one_factor_pairs import FACTORS, one_factor_pairs
+from wanbench.analysis.one_factor_pairs import one_factor_pairs
 from wanbench.trace.reader import Trace
 
 OTHER_GPU = gpu_with(uuid="GPU-1")
@@ -107,17 +107,6 @@ def test_the_threshold_of_a_cache_belongs_to_it(tmp_path: Path) -> None:
     )
     assert settings(plain, low) == ["cache: first_block, cache_threshold: 0.05"]
     assert settings(low, high, plain) == ["cache: first_block, cache_threshold: 0.2", "cache: none"]
-
-
-def test_the_pairs_of_an_h200_are_those_of_all_cases_held_against_each_other() -> None:
-    names = ("5B_704p", "5B_704p_compiled", "5B_704p_cudnn_compiled", "5B_704p_native_flash", "5B_704p_vae_bfloat16")
-    cases = made_tables(*map(kept, names)).cases
-    found = one_factor_pairs(cases)
-    rows = cases.set_index("case")[list(FACTORS)].astype("string").fillna("")
-    assert len(found)
-    for pair in found.itertuples():
-        differing = [key for key in FACTORS if rows.loc[pair.case, key] != rows.loc[pair.other, key]]
-        assert differing == [pair.key]
 
 
 @pytest.mark.parametrize(("reused", "fires"), [(0, True), (1, False)])

@@ -15,7 +15,6 @@ from example_cases import tiny_case
 from reports import NO_PRICES, case_trace, full_case, settings_of, tables
 from traces import GPU, gpu_with
 from wanbench.analysis.settings_table import Prices
-from wanbench.analysis.tables import write_table
 from wanbench.measure.outcome import Outcome
 from wanbench.models.facts import MODELS
 from wanbench.registry.settings import SETTINGS
@@ -150,16 +149,6 @@ def test_what_each_is_best_at_among_those_on_as_many_gpus(make: Make) -> None:
         "eager": "",
         "offload": "least memory, trade-off",
     }
-
-
-def test_the_table_comes_out_of_its_file_as_it_was(make: Make, tmp_path: Path) -> None:
-    table = settings_of(make(full_case("one", steps=4)), make(full_case("two", steps=4, offload="model")))
-    write_table(table, tmp_path / "settings.csv", tmp_path / "settings.parquet")
-    read = pd.read_parquet(tmp_path / "settings.parquet")
-    assert list(read["time_s"]) == list(table["time_s"])
-    assert list(read["printed"]) == ["stock", "offload: model"]
-    write_table(settings_of(make(tiny_case())), tmp_path / "no.csv", tmp_path / "no.parquet")
-    assert pd.read_parquet(tmp_path / "no.parquet").empty
 
 
 Make = Callable[..., Trace]

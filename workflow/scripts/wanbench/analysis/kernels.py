@@ -69,16 +69,18 @@ def kernels_table(profiles: Profiles) -> pd.DataFrame:
 def longest_kernels_table(profiles: Profiles) -> pd.DataFrame:
     """The longest kernels of profiles, by the names of their cases."""
     rows = [
-        row | {"case": case, "stage": stage, "share_pct": 100 * row["time_s"] / figures["profiled_s"]}
+        row
+        | {"case": case, "stage": stage, "kernel": row["name"]}
+        | {"share_pct": 100 * row["time_s"] / figures["profiled_s"]}
         for case, profile in profiles
         for stage, figures in profile["stages"].items()
         for row in figures["longest"]
     ]
-    table = pd.DataFrame(rows, columns=["name", *LONGEST_COLUMNS]).assign(kernel=lambda rows: rows["name"])
+    table = pd.DataFrame(rows, columns=list(LONGEST_COLUMNS))
     # Arguments that are no tensors have no shape.
     table["shapes"] = table["shapes"].replace({r", \[\]": ""}, regex=True)
     table["module"] = table["module"].replace({f"^{_COMPILED}.*": "a compiled block"}, regex=True)
-    return table[list(LONGEST_COLUMNS)].replace({"": None}).astype(LONGEST_COLUMNS)
+    return table.replace({"": None}).astype(LONGEST_COLUMNS)
 
 
 def with_best_attention(kernels: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from wanbench.analysis.collect import Excluded
-from wanbench.analysis.figures import medians, values_of
+from wanbench.analysis.figures import values_of
 from wanbench.cases.case import Case
 from wanbench.cases.scale import LEAST_FULL_BYTES
 from wanbench.estimate.memory import estimated_peak_bytes
@@ -53,7 +53,8 @@ def tables_of(traces: Iterable[Trace]) -> TraceTables:
     ]
     values = values_of(*numbered, traces)
     of_traces = pd.DataFrame([_case_row(trace) for trace in traces], index=numbers, dtype=object)
-    cases = of_traces.join(medians(values, len(traces))).reindex(columns=list(CASE_COLUMNS)).astype(CASE_COLUMNS)
+    medians = values.groupby(["trace", "key"])["value"].median().unstack("key")
+    cases = of_traces.join(medians).reindex(columns=list(CASE_COLUMNS)).astype(CASE_COLUMNS)
     return TraceTables(cases, stages, details, values)
 
 
