@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import findings, fired, made_tables, rules, steady_case
+from reports import findings, fired, found_in_each, made_tables, rules, steady_case
 from traces import GPU, gpu_with
 from wanbench.analysis.one_factor_pairs import one_factor_pairs
 from wanbench.trace.reader import Trace
@@ -109,13 +109,11 @@ def test_the_threshold_of_a_cache_belongs_to_it(tmp_path: Path) -> None:
     assert settings(low, high, plain) == ["cache: first_block, cache_threshold: 0.2", "cache: none"]
 
 
-@pytest.mark.parametrize(("reused", "fires"), [(0, True), (1, False)])
-def test_a_cache_that_never_served(tmp_path: Path, reused: int, fires: bool) -> None:
-    measures = {STEPS: {"passes_reused": reused}}
-    found = rules(steady_case(tmp_path, "own", settings={"cache": "first_block"}, measures=measures))
-    assert ("no_effect" in found) == fires
-    if fires:
-        assert found["no_effect"].evidence == {"passes_reused": 0.0, "passes": 8.0}
+def test_a_cache_that_never_served(tmp_path: Path) -> None:
+    runs = ({"settings": {"cache": "first_block"}, "measures": {STEPS: {"passes_reused": reused}}} for reused in (0, 1))
+    never, once = found_in_each(tmp_path, *runs)
+    assert never["no_effect"].evidence == {"passes_reused": 0.0, "passes": 8.0}
+    assert "no_effect" not in once
 
 
 # --- what would be faster ---------------------------------------------------------------------------------------
@@ -148,8 +146,7 @@ def test_what_is_faster_is_told_with_what_it_costs(tmp_path: Path) -> None:
     finding = rules(own, steady_case(tmp_path, "faster", peak_gb=41, environment=OTHER_GPU))["faster_setting"]
     ratio = (4.75 + 50 * 4) / (4.75 + 50 * 2)
     assert finding.evidence == pytest.approx({"speed_ratio": ratio, "gpu_mem_change_bytes": 21e9})
-    for words in ("`offload: none`", "of 50 steps 1.95x as fast", "+21.0 GB", "case faster, on another GPU"):
-        assert words in finding.text
+    assert "case faster, on another GPU" in finding.text
     assert finding.advised == (("offload: none",),)
 
 
@@ -166,14 +163,11 @@ def test_of_a_setting_the_fastest_value_is_named_and_what_costs_quality_hides_no
     }
 
 
-@pytest.mark.parametrize(("environment", "advised"), [(GPU, "attention"), (OTHER_GPU, "compile: repeated_blocks")])
-def test_what_the_same_gpu_showed_to_bring_nothing_is_not_advised(
-    tmp_path: Path, environment: dict[str, Any], advised: str
-) -> None:
-    busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 51.0}}
-    useless = steady_case(tmp_path, "useless", environment=environment, **COMPILED)
-    own = steady_case(tmp_path, "own", measures=busy)
-    assert rules(own, useless)["kernel_bound"].advised == ((advised,),)
+def test_what_the_same_gpu_showed_to_bring_nothing_is_not_advised(tmp_path: Path) -> None:
+    own = steady_case(tmp_path, "own", measures={STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 51.0}})
+    for environment, advised in ((GPU, "attention"), (OTHER_GPU, "compile: repeated_blocks")):
+        useless = steady_case(tmp_path, "useless", environment=environment, **COMPILED)
+        assert rules(own, useless)["kernel_bound"].advised == ((advised,),)
 
 
 def test_what_several_gpus_brought(tmp_path: Path) -> None:
@@ -185,7 +179,5 @@ def test_what_several_gpus_brought(tmp_path: Path) -> None:
     assert finding.evidence == pytest.approx(
         {"gpus": 2, "speed_ratio": ratio, "efficiency_pct": 50 * ratio, "energy_change_pct": 10, "step_speed_ratio": 2}
     )
-    for words in ("2 GPUs", "1.91x as fast as one (case one)", "96 % parallel efficiency", "energy +10 %"):
-        assert words in finding.text
     assert not {"parallel_efficiency", "faster_setting"} & rules(one, two).keys()
     assert "parallel_efficiency" not in rules(two)

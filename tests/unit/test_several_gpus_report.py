@@ -44,26 +44,12 @@ def test_a_step_is_held_against_all_gpus_and_what_each_does_by_itself_against_on
     assert rows[0]["Step_1_Inference"] == pytest.approx(100 * FLOPS / 2 / 989.4e12, abs=0.1)
 
 
-@pytest.mark.parametrize(("tensor_pct", "fires"), [(70.0, "compute_bound"), (66.0, "kernel_bound")])
-def test_nothing_is_concluded_from_the_activity_of_gpus_that_wait_for_each_other(
-    tmp_path: Path, tensor_pct: float, fires: str
-) -> None:
+def test_nothing_is_concluded_from_the_activity_of_gpus_that_wait_for_each_other(tmp_path: Path) -> None:
     """As T2V_A14B_480p_4_gpus_compiled: 74.8 % of the tensor cores on one GPU, and 66.2 with the exchange."""
-    measures = {STEPS: BUSY[STEPS] | {"tensor_activity_pct": tensor_pct}}
-    one, two = (trace(tmp_path, name, gpus, 2.0 / gpus, measures=measures) for name, gpus in (("one", 1), ("two", 2)))
-    assert fired(fires, one, two) == {"one"}
-
-
-def test_who_has_one_gpu_is_told_the_best_settings_on_one(tmp_path: Path) -> None:
-    """As 5B_704p_compiled, which was beaten by 5B_704p_4_gpus_compiled."""
-    made = [
-        trace(tmp_path, f"{gpus}_{compiled}", gpus, step_s / gpus, settings={"compile": compiled})
-        for gpus in (1, 2)
-        for compiled, step_s in (("none", 2.0), ("repeated_blocks", 1.5))
-    ]
-    (ways,) = tables(report(*made).partition("## Which settings to use")[2], "Settings")[:1]
-    fastest = {row["Settings"] for row in ways if "fastest" in row["Best at"]}
-    assert fastest == {"compile: repeated\\_blocks, gpus: 2", "compile: repeated\\_blocks"}
+    for tensor_pct, rule in ((70.0, "compute_bound"), (66.0, "kernel_bound")):
+        measures = {STEPS: BUSY[STEPS] | {"tensor_activity_pct": tensor_pct}}
+        cases = (trace(tmp_path, f"{gpus}", gpus, 2.0 / gpus, measures=measures) for gpus in (1, 2))
+        assert fired(rule, *cases) == {"1"}
 
 
 def test_nothing_is_advised_that_several_gpus_cannot_do(tmp_path: Path) -> None:
@@ -77,15 +63,13 @@ def test_nothing_is_advised_that_several_gpus_cannot_do(tmp_path: Path) -> None:
     assert {"cache: first_block", "vae_dtype: bfloat16"} <= advised["of_1"]
     assert "vae_dtype: bfloat16" in advised["of_2"]
     assert not {"cache: first_block", "offload: group_stream"} & advised["of_2"]
-    margin = rules(two)["vram_margin"].text
-    assert margin.startswith("Peak GPU memory of 145.00 GB on each of 2 GPUs is 97 % of the 150.00 GB of this NVIDIA")
+    assert "145.00 GB on each of 2 GPUs" in rules(two)["vram_margin"].text
 
 
-@pytest.mark.parametrize("gpus", [1, 2])
-def test_out_of_memory_is_answered_with_what_the_case_may_have(tmp_path: Path, gpus: int) -> None:
+def test_out_of_memory_is_answered_with_what_the_case_may_have(tmp_path: Path) -> None:
     oom = Outcome("oom", "rank 1: CUDA out of memory. Tried to allocate 2.00 GiB.", "OutOfMemoryError")
     # Weights that fit no 150 GB together.
-    case = {"model": "T2V-A14B", "dtype": "float32", "gpus": gpus, "vae_tiling": True, "vae_dtype": "bfloat16"}
+    case = {"model": "T2V-A14B", "dtype": "float32", "gpus": 2, "vae_tiling": True, "vae_dtype": "bfloat16"}
     small = made(tmp_path, full_case("big", **case), until="Step_0", outcome=oom)
     text = rules(small)["out_of_memory"].advice
     assert "`offload: model`" in text
