@@ -18,6 +18,11 @@ from wanbench.trace.reader import Trace
 Figure = tuple[float, float | None]
 
 
+_SETTINGS = {"model": "TI2V-5B", "task": "t2v", "size": "64*64", "frames": 5, "offload": "none", "weights": "random"}
+_HARDWARE = {"GPU": "G", "power limit (W)": 700.0, "CPU": "C"}
+_USUAL = {"settings": _SETTINGS, "hardware": _HARDWARE, "software": {"torch": "2.11.0"}}
+
+
 def case(
     name: str = "a",
     *,
@@ -26,19 +31,12 @@ def case(
     stages: Mapping[str, Figure] | None = None,
     **changes: Any,
 ) -> SideCase:
-    """A case of a side: figures by measure, and times by stage."""
-    settings = {"model": "TI2V-5B", "task": "t2v", "size": "64*64", "frames": 5, "offload": "none", "weights": "random"}
-    hardware = {"GPU": "G", "power limit (W)": 700.0, "CPU": "C"}
+    """A case of a side: figures by measure, times by stage, and settings, hardware and software that are not usual."""
     usual = {"step_s": (step_s, 0.001), "gpu_mem_allocated_bytes": (2e9, None)}
     kinds = {MEASURE: usual if figures is None else figures, STAGE: stages or {"T5_Encoding": (1, None)}}
     found = {(kind, key): figure for kind, of_kind in kinds.items() for key, figure in of_kind.items()}
-    whole = SideCase(name, settings=settings, hardware=hardware, software={"torch": "2.11.0"}, figures=found)
-    return replace(whole, **changes)
-
-
-def with_settings(name: str, **settings: Any) -> SideCase:
-    basis = case(name)
-    return replace(basis, settings=basis.settings | settings)
+    known = {key: of_kind | changes.pop(key, {}) for key, of_kind in _USUAL.items()}
+    return SideCase(name, figures=found, **known, **changes)
 
 
 def compare(old: Sequence[SideCase], new: Sequence[SideCase]) -> Comparison:

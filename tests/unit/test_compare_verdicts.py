@@ -18,7 +18,6 @@ from measured_cases import (
     spread,
     verdict,
     verdicts,
-    with_settings,
 )
 from reports import case_trace, full_case, read_back, tables
 from traces import GPU, LIMITS, records, trace_of, write
@@ -108,9 +107,7 @@ def on_machine(busy_pct: float | None, gpu: str, slower: float = 1.0, **settings
     """A case whose times are so many times longer."""
     names = ("step_s", "vae_decoding_s", "first_step_s", "text_encoding_s", "generation_s")
     figures = dict.fromkeys(names, (10 * slower, None)) | {"gpu_mem_allocated_bytes": (2e9, None)}
-    basis = with_settings("a", **settings)
-    hardware = basis.hardware | {"GPU": gpu}
-    return [case(settings=basis.settings, busy_pct=busy_pct, hardware=hardware, figures=figures)]
+    return [case(settings=settings, busy_pct=busy_pct, hardware={"GPU": gpu}, figures=figures)]
 
 
 def test_on_the_cpu_a_time_must_double() -> None:
