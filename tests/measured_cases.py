@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from wanbench.analysis.tables import cases_table
-from wanbench.compare.change_verdict import Comparison, as_json
 from wanbench.compare.change_verdict import compare as compare_sides
 from wanbench.compare.sides import SideCase, side_of
 from wanbench.compare.video_change import Videos
@@ -39,7 +38,7 @@ def case(
     return SideCase(name, figures=found, **known, **changes)
 
 
-def compare(old: Sequence[SideCase], new: Sequence[SideCase]) -> Comparison:
+def compare(old: Sequence[SideCase], new: Sequence[SideCase]) -> dict[str, Any]:
     """A case that has no start is of this run, or of the other."""
     sides = [
         [each if each.started_at else replace(each, started_at=run) for each in side]
@@ -64,15 +63,16 @@ def kept_videos(folder: Path) -> Videos:
     return Videos(folder / "old/frames", folder / "frames", cases_table([]))
 
 
-def render(comparison: Comparison) -> str:
-    """As Markdown, which is made of what the JSON has."""
-    return rendered("comparison.md.j2", **as_json(comparison))
+def render(comparison: dict[str, Any]) -> str:
+    """As Markdown."""
+    return rendered("comparison.md.j2", **comparison)
 
 
-def verdict(comparison: Comparison, name: str) -> str:
+def verdict(comparison: dict[str, Any], name: str) -> str:
     """Of the one row of this name."""
-    return comparison.rows.set_index("name").loc[name, "verdict"]
+    (row,) = (row for row in comparison["rows"] if row["name"] == name)
+    return row["verdict"]
 
 
-def verdicts(comparison: Comparison, *names: str) -> set[str]:
+def verdicts(comparison: dict[str, Any], *names: str) -> set[str]:
     return {verdict(comparison, name) for name in names}

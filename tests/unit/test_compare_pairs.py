@@ -10,13 +10,12 @@ import pytest
 from measured_cases import case, compare, render, spread, verdict, verdicts
 from reports import case_trace, full_case, kept, read_back, tables
 from traces import GPU, records
-from wanbench.compare.change_verdict import Comparison, regressions
 from wanbench.compare.match import match
 from wanbench.compare.sides import SideCase, side_of
 from wanbench.measure.outcome import Outcome
 
 
-def differing(comparison: Comparison) -> str:
+def differing(comparison: dict[str, Any]) -> str:
     """What differs in all cases, as the comparison tells it."""
     return re.search(r"differ in all cases\*\*: (.*)", render(comparison).replace("\\", ""))[1]
 
@@ -25,8 +24,9 @@ def test_cases_match_by_name_and_settings_then_settings_then_name() -> None:
     old = [case(name, settings={"seed": seed}) for name, seed in (("a", 1), ("b", 2), ("c", 3), ("x", 9))]
     new = [case(name, settings={"seed": seed}) for name, seed in (("b", 1), ("b2", 2), ("c", 4), ("y", 8))]
     comparison = compare(old, new)
-    assert [(each.old.case, each.new.case) for each in comparison.cases] == [("a", "b"), ("b", "b2"), ("c", "c")]
-    assert (comparison.only_old, comparison.only_new) == (("x",), ("y",))
+    pairs = [(each["old_case"], each["case"]) for each in comparison["cases"]]
+    assert pairs == [("a", "b"), ("b", "b2"), ("c", "c")]
+    assert (comparison["only_old"], comparison["only_new"]) == (["x"], ["y"])
     # Of several that are alike, each goes with one; how often they were measured comes first.
     old = [case("a"), case("b"), case("often", how_often={"repeats": 3})]
     pairs = match(old, [case("often_too", how_often={"repeats": 3}), case("c"), case("d"), case("e"), case("f")])
@@ -73,7 +73,7 @@ def test_what_differs_is_told_and_decides_whether_there_is_a_verdict(
     comparison = compare([case(**old)], [case(step_s=9, **new)])
     assert differing(comparison) == told
     assert verdict(comparison, "s/step") == expected
-    assert any("slower" in line for line in regressions(comparison)) is (expected == "slower")
+    assert any("slower" in line for line in comparison["worse"]) is (expected == "slower")
 
 
 def test_limits_that_both_sides_record_are_hardware_and_what_one_does_not_record_is_no_difference(
@@ -113,7 +113,7 @@ def test_figures_of_a_cold_generation_beside_those_of_warm_ones_have_no_verdict(
 def test_other_videos_are_not_compared_at_all() -> None:
     for key, value in {"model": "T2V-A14B", "task": "i2v", "size": "96*96", "frames": 9}.items():
         comparison = compare([case()], [case(settings={key: value})])
-        assert comparison.rows.empty
+        assert comparison["rows"] == []
         assert f"{key} {case().settings[key]} -> {value}" in render(comparison).replace("\\*", "*")
 
 
@@ -128,11 +128,11 @@ def test_a_difference_that_not_all_cases_have_stands_with_its_case() -> None:
 def test_a_case_that_ended_well_with_a_video_of_numbers_before_and_now_does_not_is_worse() -> None:
     failed, nan = case(**OOM), case(output_finite=False, doubt="check: output not finite")
     for good, bad in ((case(), failed), (case(output_finite=True), nan)):
-        assert regressions(compare([good], [bad])) == [f"a: {bad.doubt}"]
-        assert regressions(compare([bad], [bad])) == regressions(compare([good], [good])) == []
-    assert regressions(compare([case()], [case(**OOM, hardware={"GPU": "H"})])) == []
+        assert compare([good], [bad])["worse"] == [f"a: {bad.doubt}"]
+        assert compare([bad], [bad])["worse"] == compare([good], [good])["worse"] == []
+    assert compare([case()], [case(**OOM, hardware={"GPU": "H"})])["worse"] == []
     # On another GPU of this name it is.
-    assert regressions(compare([case(**BOTH)], [case(**OOM, gpu_uuids={"GPU-2"})])) == ["a: ended with oom"]
+    assert compare([case(**BOTH)], [case(**OOM, gpu_uuids={"GPU-2"})])["worse"] == ["a: ended with oom"]
 
 
 def test_a_stage_that_was_cut_short_has_no_time_and_the_check_and_the_end_of_a_trace_are_its_doubt(
@@ -151,12 +151,12 @@ def test_a_stage_that_was_cut_short_has_no_time_and_the_check_and_the_end_of_a_t
 def test_only_measures_make_a_case_worse() -> None:
     comparison = compare([case()], [case(stages={"T5_Encoding": (9, None)})])
     assert verdict(comparison, "T5_Encoding") == "slower"
-    assert regressions(comparison) == []
-    assert regressions(compare([case()], [case(step_s=2)])) == ["a: s/step slower (2.00 times)"]
+    assert comparison["worse"] == []
+    assert compare([case()], [case(step_s=2)])["worse"] == ["a: s/step slower (2.00 times)"]
 
 
 def test_of_another_gpu_of_the_name_only_what_holds_across_gpus_is_judged() -> None:
-    def beside(gpu: str, **changed: tuple[float, float | None]) -> Comparison:
+    def beside(gpu: str, **changed: tuple[float, float | None]) -> dict[str, Any]:
         figures = {"step_s": (1.0, 0.001), "gpu_mem_allocated_bytes": (2e9, None), "first_step_s": (3.0, None)}
         sides = (case(figures=figures, gpu_uuids={"GPU-0"}), case(figures=figures | changed, gpu_uuids={gpu}))
         return compare(*([side] for side in sides))
@@ -164,7 +164,7 @@ def test_of_another_gpu_of_the_name_only_what_holds_across_gpus_is_judged() -> N
     comparison = beside("GPU-1", first_step_s=(3.6, None))
     assert verdicts(comparison, "First step", "T5_Encoding") == {"no verdict: another GPU of this name"}
     assert verdicts(comparison, "s/step", "Peak GPU memory") == {"same"}
-    assert regressions(comparison) == []
+    assert comparison["worse"] == []
     for gpu, step_s, expected in (
         ("GPU-1", 1.045, "same"),
         ("GPU-1", 1.06, "slower"),
@@ -182,14 +182,15 @@ def test_equal_runs_of_the_kept_results_are_no_change() -> None:
         one, other = (side_of([kept(name)]) for name in names)
         for old, new in ((one, other), (other, one)):
             comparison = compare(old, new)
-            assert regressions(comparison) == []
+            assert comparison["worse"] == []
             assert verdicts(comparison, "s/step", "Peak GPU memory") == {"same"}
-            assert not of_one_gpu or set(comparison.rows["verdict"]) == {"same", "not judged", "n/a"}
+            found = {row["verdict"] for row in comparison["rows"]}
+            assert not of_one_gpu or found == {"same", "not judged", "n/a"}
 
 
 def test_what_was_zero_and_is_more_has_no_ratio_and_is_named_and_without_a_pair_nothing_is_told() -> None:
     sides = ([case(figures={"gpu_mem_allocated_bytes": (value, None)})] for value in (0, 2e9))
-    assert regressions(compare(*sides)) == ["a: Peak GPU memory more"]
+    assert compare(*sides)["worse"] == ["a: Peak GPU memory more"]
     text = render(compare([case("a")], [case("b", settings={"seed": 3})]))
     assert "0 of both sides, 1 only in the baseline, 1 only in this run" in text
     assert "differ in all cases" not in text

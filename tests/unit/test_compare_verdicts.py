@@ -21,9 +21,11 @@ from measured_cases import (
 )
 from reports import case_trace, full_case, read_back, tables
 from traces import GPU, LIMITS, records, trace_of, write
+from wanbench.analysis.tables import typed
 from wanbench.compare.baseline import baseline_files
-from wanbench.compare.change_verdict import as_json, change_of, compared_runs, regressions
+from wanbench.compare.change_verdict import change_of, compared_runs
 from wanbench.compare.sides import SideCase, side_of
+from wanbench.registry.metrics import COMPARISON_COLUMNS
 from wanbench.registry.policies import POLICIES
 from wanbench.report.render import rendered
 from wanbench.util.errors import InputError
@@ -72,12 +74,12 @@ def test_a_change_within_the_spread_is_never_the_same_and_is_named_beside_what_i
     better, worse = (compare([case(figures=a)], [case(figures=b)]) for a, b in ((slow, fast), (fast, slow)))
     assert verdict(better, "s/step") == "within the spread"
     assert verdict(better, "VAE decoding") == "faster"
-    assert regressions(better) == []
-    (line,) = regressions(worse)
+    assert better["worse"] == []
+    (line,) = worse["worse"]
     assert line == "a: VAE decoding slower (9.00 times), s/step more, but within the spread (47.42 times)"
     unclear = compare(*([case(figures={"step_s": figures["step_s"]})] for figures in (fast, slow)))
-    assert regressions(unclear) == []
-    assert as_json(unclear)["verdicts"]["within the spread"] == 1
+    assert unclear["worse"] == []
+    assert unclear["verdicts"]["within the spread"] == 1
 
 
 def test_a_spread_is_that_of_the_steps_and_one_value_has_none(tmp_path: Path) -> None:
@@ -127,7 +129,7 @@ def test_on_the_cpu_a_time_must_double() -> None:
 def test_on_a_busy_machine_what_the_cpu_decides_has_no_verdict(sides: tuple[float | None, float | None]) -> None:
     old, new = sides
     on_cpu = compare(on_machine(old, "none"), on_machine(new, "none", 20))
-    assert regressions(on_cpu) == []
+    assert on_cpu["worse"] == []
     assert verdicts(on_cpu, "s/step", "First step", "T5 encoding") == {BUSY}
     assert verdict(on_cpu, "Peak GPU memory") == "same"
     assert "CPU that other processes used: " in render(on_cpu)
@@ -143,7 +145,7 @@ def test_steps_are_three_stages_and_initialisation_of_random_weights_is_not_judg
     # What others used of the CPU is told where it is more than the limit.
     assert [side_of([trace], limit)[0].busy_pct for limit in (10.0, 70.0)] == [66.0, None]
     comparison = compare(measured_earlier(trace), side_of([trace]))
-    stages = comparison.rows.query("kind == 'stage'")["name"]
+    stages = [row["name"] for row in comparison["rows"] if row["kind"] == "stage"]
     assert [name for name in stages if "Step" in name] == ["First_Step", "Typical_Step", "Switch_Step"]
     assert verdict(comparison, "Model_Initialization") == "not judged"
     assert verdict(comparison, "Model initialisation") == "n/a"
@@ -176,9 +178,9 @@ def test_the_comparison_as_json(tmp_path: Path) -> None:
     old, new = (sorted((tmp_path / side).iterdir()) for side in ("old", "new"))
     stale = {"b": "b.json: stale"}
     comparison = compared_runs("old", old, new, stale, LIMITS, 10.0, kept_videos(tmp_path))
-    content = json.loads(json.dumps(as_json(comparison)))
-    content["excluded"] = [line.replace(f"{tmp_path}/", "") for line in content["excluded"]]
+    content = json.loads(json.dumps(comparison).replace(f"{tmp_path}/", ""))
     assert content == json.loads((ROOT / "tests/data/comparison.json").read_text("utf-8"))
+    assert list(typed(content["rows"], COMPARISON_COLUMNS)) == list(content["rows"][0])
 
 
 # --- baselines --------------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def cases_table(traces: Iterable[Trace]) -> pd.DataFrame:
 
 
 def stages_table(traces: Iterable[Trace]) -> pd.DataFrame:
-    return _frame((row for trace in traces for row in _stage_rows(trace)), STAGE_COLUMNS)
+    return typed((row for trace in traces for row in _stage_rows(trace)), STAGE_COLUMNS)
 
 
 def details_table(traces: Iterable[Trace]) -> pd.DataFrame:
@@ -72,7 +72,7 @@ def details_table(traces: Iterable[Trace]) -> pd.DataFrame:
         for trace in traces
         for detail in trace.details
     )
-    return _frame(rows, DETAIL_COLUMNS)
+    return typed(rows, DETAIL_COLUMNS)
 
 
 def _stage_rows(trace: Trace) -> Iterator[dict[str, Any]]:
@@ -88,7 +88,12 @@ def _stage_rows(trace: Trace) -> Iterator[dict[str, Any]]:
 
 def excluded_table(excluded: Iterable[Excluded]) -> pd.DataFrame:
     """One row for each trace that is not used."""
-    return _frame((asdict(item) for item in excluded), EXCLUDED_COLUMNS)
+    return typed((asdict(item) for item in excluded), EXCLUDED_COLUMNS)
+
+
+def typed(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """A table of these columns and types."""
+    return pd.DataFrame(list(rows), columns=list(columns), dtype=object).astype(dict(columns))
 
 
 def with_fidelity(cases: pd.DataFrame, fidelity: pd.DataFrame) -> pd.DataFrame:
@@ -135,10 +140,6 @@ def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     for row in records(table):
         by_case.setdefault(row["case"], []).append(row)
     return by_case
-
-
-def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=list(columns), dtype=object).astype(dict(columns))
 
 
 def _is_tiny(trace: Trace) -> bool:
