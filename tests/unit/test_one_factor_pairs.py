@@ -41,7 +41,7 @@ def test_ratios_are_of_a_generation_of_the_official_steps(tmp_path: Path) -> Non
     (pair,) = pairs(own, steady_case(tmp_path, "faster", step_s=2.0, peak_gb=40, steps=8)).itertuples()
     # 50 steps, and 4.75 s for the rest of either.
     assert pair.generation_ratio == pytest.approx(204.75 / 104.75)
-    assert (pair.step_ratio, pair.memory_change_bytes, pair.memory_saved_pct) == (2.0, 20e9, 50.0)
+    assert (pair.step_ratio, pair.memory_change_bytes) == (2.0, 20e9)
     assert (pair.same_gpu, pair.lossy) == (True, False)
     (tiled,) = pairs(own, steady_case(tmp_path, "tiled", settings=OFFLOADED | {"vae_tiling": True})).itertuples()
     assert tiled.lossy

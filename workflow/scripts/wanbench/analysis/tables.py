@@ -25,7 +25,6 @@ _FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # A cell of Excel holds 32,767 characters.
 _LONGEST_CELL = 30_000
 _TRANSFERS = ("transfers", "loading_s", "offloading_s", "loaded_bytes", "offloaded_bytes")
-_TIMES = ("generation", "start_s", "time_s")
 _OF_TRACE = ("status", "started_at", "git_commit", "git_dirty", "git_changed", "image_changes", "video_bytes")
 
 # A row of the cases table, None for what is empty.
@@ -45,7 +44,8 @@ class TraceTables:
 def tables_of(traces: Iterable[Trace]) -> TraceTables:
     """The tables of traces, each of them in the order of the traces."""
     traces = list(traces)
-    stages, details = stages_table(traces), details_table(traces)
+    stages = stages_table(traces)
+    details = typed((detail for trace in traces for detail in _detail_rows(trace)), DETAIL_COLUMNS)
     numbers = range(len(traces))
     numbered = [
         table.assign(trace=np.repeat(numbers, [len(getattr(trace, name)) for trace in traces]))
@@ -66,15 +66,6 @@ def stages_table(traces: Iterable[Trace]) -> pd.DataFrame:
     return typed((row for trace in traces for row in _stage_rows(trace)), STAGE_COLUMNS)
 
 
-def details_table(traces: Iterable[Trace]) -> pd.DataFrame:
-    rows = (
-        {"case": trace.case["name"], "detail": detail.name} | {key: getattr(detail, key) for key in _TIMES}
-        for trace in traces
-        for detail in trace.details
-    )
-    return typed(rows, DETAIL_COLUMNS)
-
-
 def _stage_rows(trace: Trace) -> Iterator[dict[str, Any]]:
     for stage in trace.stages:
         # Transfers would have been seen, but in a stage that was cut short before it could tell, and in the export,
@@ -84,6 +75,11 @@ def _stage_rows(trace: Trace) -> Iterator[dict[str, Any]]:
         head = {"case": trace.case["name"], "stage": stage.name, "measured": stage.measured, "excluded": stage.excluded}
         times = {"generation": stage.generation, "start_s": stage.start_s, "extent_s": stage.extent_s}
         yield head | times | seen | stage.measures
+
+
+def _detail_rows(trace: Trace) -> Iterator[dict[str, Any]]:
+    for detail in trace.details:
+        yield vars(detail) | {"case": trace.case["name"], "detail": detail.name}
 
 
 def excluded_table(excluded: Iterable[Excluded]) -> pd.DataFrame:

@@ -21,11 +21,7 @@ from wanbench.util.redaction import redacted
 SCHEMA_VERSION = 2
 SAME, WITHIN_SPREAD, NOT_JUDGED = "same", "within the spread", "not judged"
 NOT_MEASURED_AGAIN = "not measured again"
-ON_ANOTHER_GPU = "no verdict: another GPU of this name"
-BUSY_MACHINE = "no verdict: busy machine"
-COLD_BESIDE_WARM = "no verdict: a cold generation beside warm ones"
 WORSE = ("slower", "more")
-BETTER = ("faster", "less")
 # Cases that differ in one of these made different videos: no figure of one says anything about the other.
 _SAME_VIDEO = ("model", "task", "size", "frames")
 # Chance seldom takes the difference of two medians further. Of few values the error itself is rough, and it does more
@@ -176,12 +172,12 @@ def verdict_of(policy: MetricPolicy, pair: Pair, old: float, new: float, spread:
     on_gpu = pair.new.on_gpu
     gpu_alone = on_gpu and pair.new.settings.get("offload") == "none"
     if pair.busy and not (policy.unit == "bytes" or (gpu_alone and policy.by_the_gpu)):
-        return BUSY_MACHINE
+        return "no verdict: busy machine"
     if pair.old.cold_only != pair.new.cold_only and not policy.whole_process:
-        return COLD_BESIDE_WARM
+        return "no verdict: a cold generation beside warm ones"
     if pair.differing(ANOTHER_GPU):
         if policy.other_gpu_share is None:
-            return ON_ANOTHER_GPU
+            return "no verdict: another GPU of this name"
         policy = replace(policy, share=policy.other_gpu_share)
     if not on_gpu and policy.unit == "s":
         policy = replace(policy, share=ON_CPU_TIMES - 1 if new > old else 1 - 1 / ON_CPU_TIMES)
@@ -196,7 +192,7 @@ def change_of(policy: MetricPolicy, old: float, new: float, spread: float = 0.0)
     # It may be real, and it may be chance: to call it the same would hide a change of any size.
     if abs(change) <= spread:
         return WITHIN_SPREAD
-    words = WORSE if change > 0 else BETTER
+    words = WORSE if change > 0 else ("faster", "less")
     return words[0] if policy.unit == "s" else words[1]
 
 

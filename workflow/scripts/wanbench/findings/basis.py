@@ -91,12 +91,8 @@ class Context:
     @cached_property
     def typical_rows(self) -> list[Row]:
         """Inference of the steps after the first and without the expert-switch step, in order."""
-        steps = [(stage_names.step_index(row.stage), row) for row in self.rows if not row.interrupted]
-        return [
-            row
-            for index, row in steps
-            if index and index not in self.switch_steps and row.stage == stage_names.step_inference(index)
-        ]
+        inference = [row for row in self.rows if row.stage.endswith("_Inference") and not row.interrupted]
+        return [row for row in inference if stage_names.step_index(row.stage) not in {0, *self.switch_steps}]
 
     def denoising_mean(self, measure: str) -> float | None:
         """Mean of a share over the typical steps, weighted by time."""
