@@ -16,7 +16,6 @@ from reports import figures_of, full_case, made, read_back, report, table_of_fin
 from traces import GPU, S, records, write
 from wanbench.analysis.numbers import escaped_but_code, fixed, plain
 from wanbench.analysis.tables import cases_table, excluded_table, stages_table, write_table
-from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.measure.outcome import Outcome
 from wanbench.registry import stages as stage_names
 from wanbench.report.grid_outcome import cases_by_outcome, errors_of
@@ -162,16 +161,6 @@ def test_there_is_an_energy_of_a_generation_or_a_step_where_all_but_a_moment_has
     assert joules("nothing").generation_energy_j is None
     assert joules(known, loading_s=0.09).step_energy_j == 100.0
     assert joules(known, loading_s=0.9).step_energy_j is None
-
-
-def test_the_estimate_of_memory_stands_beside_what_was_measured(read: Reader) -> None:
-    case = full_case(offload="model", steps=3)
-    rows = records([1.0] * 3, environment=GPU, peak_bytes=40_000_000_000, case=case)
-    done, oom = read(rows, case=case), read(rows[:-1], case=case, outcome=Outcome("oom", "CUDA out of memory"))
-    estimated_bytes = estimated_peak_bytes(case)
-    assert cases_table([done])["estimated_peak_bytes"].tolist() == [estimated_bytes]
-    assert f"estimated beforehand: {estimated_bytes / 1e9:.2f} GB" in report(done)
-    assert "40.00 GB allocated" in report(oom)
 
 
 def test_tables_are_typed_and_empty_where_nothing_was_measured(read: Reader, tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -20,10 +19,8 @@ from reports import (
     kept_traces,
     made,
     report,
-    table_of_findings,
     tables,
 )
-from wanbench.analysis.tables import write_table
 from wanbench.cases.schema import check
 from wanbench.findings.rules import EXPLANATIONS, RULES
 from wanbench.trace.reader import Trace
@@ -109,12 +106,6 @@ def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explai
     assert {rule for _, rule in lines} == set(explained)
     assert {"output_not_finite", "compute_bound", "transfer_bound"} <= set(explained)
     assert "- None found in what was measured." in report(case_trace(tmp_path, full_case("whole")))
-
-
-def test_findings_are_a_table_that_they_can_be_read_back_from(all_kinds: list[Trace], tmp_path: Path) -> None:
-    for found in (table_of_findings(*all_kinds), table_of_findings()):
-        write_table(found, tmp_path / "findings.csv", tmp_path / "findings.parquet")
-        pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "findings.parquet"), found)
 
 
 def test_findings_are_of_finite_figures_in_two_sentences_at_most_and_warnings_come_first(

@@ -141,15 +141,6 @@ def test_a_setting_that_is_faster(tmp_path: Path) -> None:
     assert fired("faster_setting", *traces) == {name for what, name in own_names.items() if "fires" in what}
 
 
-def test_what_is_faster_is_told_with_what_it_costs(tmp_path: Path) -> None:
-    own = steady_case(tmp_path, "own", step_s=4.0, **GROUP)
-    finding = rules(own, steady_case(tmp_path, "faster", peak_gb=41, environment=OTHER_GPU))["faster_setting"]
-    ratio = (4.75 + 50 * 4) / (4.75 + 50 * 2)
-    assert finding.evidence == pytest.approx({"speed_ratio": ratio, "gpu_mem_change_bytes": 21e9})
-    assert "case faster, on another GPU" in finding.text
-    assert finding.advised == (("offload: none",),)
-
-
 def test_of_a_setting_the_fastest_value_is_named_and_what_costs_quality_hides_nothing(tmp_path: Path) -> None:
     own = steady_case(tmp_path, "own", step_s=8.0)
     others = [

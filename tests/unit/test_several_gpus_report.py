@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reports import findings, fired, full_case, made, report, rules, tables, told
+from reports import findings, fired, full_case, made, rules, tables, told
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.estimate.resources import resources_of
 from wanbench.measure.outcome import Outcome
@@ -23,14 +23,6 @@ def trace(folder: Path, name: str, gpus: int = 1, step_s: float = 2.0, energy_j:
     for pattern, values in options.pop("measures", {}).items():
         measures[pattern] = measures.get(pattern, {}) | values
     return made(folder, full_case(name, **settings), [step_s] * 10, measures=measures, **options)
-
-
-def test_the_number_of_gpus_stands_in_the_summary_and_in_the_appendix(tmp_path: Path) -> None:
-    text = report(trace(tmp_path, "one"), trace(tmp_path, "two", 2, 1.1))
-    (summary, *_) = tables(text, "Case")
-    assert [(row["Case"], row["Settings"]) for row in summary] == [("one", ""), ("two", "gpus: 2")]
-    assert "NVIDIA H200, 150.00 GB (1 case)" in text
-    assert "2 x NVIDIA H200, 150.00 GB (1 case)" in text
 
 
 def test_a_step_is_held_against_all_gpus_and_what_each_does_by_itself_against_one(tmp_path: Path) -> None:
