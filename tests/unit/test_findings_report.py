@@ -22,7 +22,7 @@ from reports import (
     tables,
 )
 from wanbench.cases.schema import check
-from wanbench.findings.rules import EXPLANATIONS, RULES
+from wanbench.findings.rules import EXPLANATIONS
 from wanbench.trace.reader import Trace
 from wanbench.util.errors import InputError
 
@@ -34,18 +34,14 @@ OOM = "T2V_A14B_720p"
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def all_kinds(tmp_path_factory: pytest.TempPathFactory) -> list[Trace]:
+    """Cases of which a report contains all that there can be; the first is bound by arithmetic."""
+    folder = tmp_path_factory.mktemp("made")
     measures = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
-    folder = tmp_path_factory.mktemp("busy")
-    return made(folder, full_case("busy", steps=3), [9.0, 2.0, 2.0], measures=measures, finite=False)
-
-
-@pytest.fixture(scope="module")
-def all_kinds(busy: Trace, tmp_path_factory: pytest.TempPathFactory) -> list[Trace]:
-    """Cases of which a report contains all that there can be."""
+    busy = made(folder, full_case("busy", steps=3), [9.0, 2.0, 2.0], measures=measures, finite=False)
     moved = {"VAE_Decoding": {"transfers": 1, "loading_s": 1.0}, STEPS: {"passes_reused": 1}}
     case = full_case("repeated", steps=3, repeats=5, offload="model", cache="first_block")
-    repeated = made(tmp_path_factory.mktemp("repeated"), case, measures=moved)
+    repeated = made(folder, case, measures=moved)
     return [busy, repeated, kept(OOM, "h100"), *(trace for trace in kept_traces() if trace.case["name"] != OOM)]
 
 
@@ -85,12 +81,11 @@ def test_wrong_thresholds_are_one_line(key: str, value: object, complaint: str) 
     assert "\n" not in str(error.value)
 
 
-def test_a_threshold_decides(busy: Trace) -> None:
-    def fired(thresholds: SimpleNamespace) -> set[str]:
-        return {finding.rule for finding in findings(busy, thresholds=thresholds)["busy"]}
-
-    assert "compute_bound" in fired(THRESHOLDS)
-    assert "compute_bound" not in fired(SimpleNamespace(**vars(THRESHOLDS) | {"compute_bound_tensor_pct": 80}))
+def test_a_threshold_decides(all_kinds: list[Trace]) -> None:
+    for tensor_pct, fires in ((60, True), (80, False)):
+        thresholds = SimpleNamespace(**vars(THRESHOLDS) | {"compute_bound_tensor_pct": tensor_pct})
+        found = findings(all_kinds[0], thresholds=thresholds)["busy"]
+        assert ("compute_bound" in {finding.rule for finding in found}) is fires
 
 
 # --- in the report ----------------------------------------------------------------------------------------------
@@ -120,18 +115,14 @@ def test_findings_are_of_finite_figures_in_two_sentences_at_most_and_warnings_co
             assert 1 <= len(re.findall(r"\.(?= |$)", finding.sentences)) <= 2, finding.sentences
             for word in ("nan", "None", "<NA>", "  ", " .", " ,"):
                 assert word not in finding.sentences
-    rules = {finding.rule for found in by_case.values() for finding in found}
-    assert rules <= set(RULES)
-    assert len(rules) > 8
+    assert len({finding.rule for found in by_case.values() for finding in found}) > 8
     assert len({finding.severity for finding in by_case["busy"]}) > 1
 
 
 def test_every_column_and_line_is_explained(all_kinds: list[Trace], tmp_path: Path) -> None:
     body, end = report(*all_kinds).replace("\\", "").split("## How to read this report")
     explained = {
-        section.split("\n")[0]: {
-            key for keys in re.findall(r"^- \*\*(.+?)\*\*: ", section, re.M) for key in keys.split(", ")
-        }
+        section.split("\n")[0]: set(", ".join(re.findall(r"^- \*\*(.+?)\*\*: ", section, re.M)).split(", "))
         for section in end.split("\n### ")
     }
     stages = {name for rows in tables(body, "Stage") for name in rows[0]}
@@ -140,11 +131,8 @@ def test_every_column_and_line_is_explained(all_kinds: list[Trace], tmp_path: Pa
     lines = set(re.findall(r"^- \*\*(.+?)\*\*: ", body.split("# Detailed Breakdown")[1].split("# Appendix")[0], re.M))
     of_head = {"Total Duration", "Peak GPU Memory", "Total Compute Load"}
     assert lines - of_head == explained["Inference Statistics"]
-    assert (
-        {"Decoding (s)", "Videos/h"}
-        < tables(body, "Settings")[0][0].keys()
-        <= explained["The summary"] | explained["Settings"]
-    )
+    settings = tables(body, "Settings")[0][0].keys()
+    assert {"Decoding (s)", "Videos/h"} < settings <= explained["The summary"] | explained["Settings"]
     assert "### Settings" not in report(case_trace(tmp_path, tiny_case()))
 
 
