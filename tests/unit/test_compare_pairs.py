@@ -89,6 +89,7 @@ def test_limits_that_both_sides_record_are_hardware_and_what_one_does_not_record
     for old, new, found in (
         (of(cpu_quota_cores=None), of(cpu_quota_cores=0.5), "CPU quota (cores) n/a -> 0.5"),
         (of(), of(cpu_quota_cores=0.5), "nothing"),
+        (of(cpu_niceness=0), of(cpu_niceness=10), "niceness 0 -> 10"),
         # A GPU far from the cores is other hardware, and another node that is near is not.
         (of(0), of(1), "nothing"),
         (of(0), of(2), "GPU at a NUMA node of these cores True -> False"),

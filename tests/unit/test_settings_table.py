@@ -131,9 +131,12 @@ def test_what_each_is_best_at_among_those_on_as_many_gpus(make: Make) -> None:
         make(full_case("alike", steps=4, attention="_native_cudnn"), 1.52, **full),
         make(full_case("offload", steps=4, offload="model"), decode_s=9.0, peak_bytes=25 * GB),
         make(full_case("two", steps=4, gpus=2), 1.0, **full),
+        # It takes the place of none that leaves the video as it is.
+        make(full_case("lossy", steps=4, dtype="float16"), 1.4, **full),
     )
     assert {name: row.best_at for name, row in found.items()} == {
         "two": "",
+        "lossy": "fastest, trade-off",
         "compiled": "fastest, trade-off",
         "alike": "fastest, trade-off",
         "eager": "",
