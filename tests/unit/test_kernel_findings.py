@@ -102,21 +102,3 @@ def test_the_page_folds_the_longest_kernels_and_takes_no_markup_from_their_names
     assert "<script>" not in folded
     assert "&lt;script&gt;" in folded
     assert "The longest kernels" not in to_page(view(trace), {})
-
-
-def test_the_table_says_what_a_class_takes_and_what_it_would_at_the_rate(kernels: pd.DataFrame) -> None:
-    lines = kernel_table(records_by_case(kernels)["5B_704p_compiled"]).splitlines()
-    cells = {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[2:-1]] for line in lines}
-    heads = cells["Kernels"]
-    attention = dict(zip(heads, cells["attention"]))
-    assert attention["Step (s)"] == "0.997"
-    assert attention["TFLOP/s"] == "561"
-    assert float(attention["At the rate (s)"]) < 0.997
-    assert float(attention["To gain (%)"]) > 5
-    assert dict(zip(heads, cells["convolutions"]))["Decoding (s)"] == "5.159"
-    # Of what is faster than the rate there is nothing to gain.
-    assert dict(zip(heads, cells["matrix products, 16 bits"]))["To gain (%)"] == "0.0"
-    table = kernels.set_index(["case", "stage", "class"]).sort_index()
-    # There is no rate of products in float32, nor of a VAE in float32.
-    assert pd.isna(table.loc[("5B_704p_stock", "Step", "matmul_float32"), "at_rate_s"])
-    assert table.loc[("5B_704p_stock", "VAE_Decoding"), "at_rate_s"].isna().all()

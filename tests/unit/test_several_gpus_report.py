@@ -1,53 +1,30 @@
 """What a report says of cases on several GPUs, and that it changes nothing for those on one."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from reports import findings, fired, full_case, made, rules, tables, told
+from reports import findings, fired, full_case, made, rules
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.estimate.resources import resources_of
 from wanbench.measure.outcome import Outcome
-from wanbench.trace.reader import Trace
 
 STEPS = r"Step_\d+_Inference"
 BUSY = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
-FLOPS = 2 * 520.65e12
-
-
-def trace(folder: Path, name: str, gpus: int = 1, step_s: float = 2.0, energy_j: float = 1400, **options: Any) -> Trace:
-    settings = {"steps": 10, "gpus": gpus} | options.pop("settings", {})
-    measures = {STEPS: {"energy_j": energy_j, "flops": FLOPS}, "VAE_Decoding": {"energy_j": 2000, "flops": 2011e12}}
-    measures |= {"T5_Encoding|TI2V_Preprocess|Video_Export": {"energy_j": 100}}
-    for pattern, values in options.pop("measures", {}).items():
-        measures[pattern] = measures.get(pattern, {}) | values
-    return made(folder, full_case(name, **settings), [step_s] * 10, measures=measures, **options)
-
-
-def test_a_step_is_held_against_all_gpus_and_what_each_does_by_itself_against_one(tmp_path: Path) -> None:
-    half = {"settings": {"vae_dtype": "bfloat16"}}
-    one, two = trace(tmp_path, "one", **half), trace(tmp_path, "two", 2, 1.0, **half)
-    rows = [
-        {row["Stage"]: float(row["MFU (%)"]) for row in stages if row["MFU (%)"] != "n/a"}
-        for stages in tables(told(one, two), "Stage")
-    ]
-    assert rows[0] == rows[1]
-    assert rows[0]["Step_1_Inference"] == pytest.approx(100 * FLOPS / 2 / 989.4e12, abs=0.1)
 
 
 def test_nothing_is_concluded_from_the_activity_of_gpus_that_wait_for_each_other(tmp_path: Path) -> None:
     """As T2V_A14B_480p_4_gpus_compiled: 74.8 % of the tensor cores on one GPU, and 66.2 with the exchange."""
     for tensor_pct, rule in ((70.0, "compute_bound"), (66.0, "kernel_bound")):
         measures = {STEPS: BUSY[STEPS] | {"tensor_activity_pct": tensor_pct}}
-        cases = (trace(tmp_path, f"{gpus}", gpus, 2.0 / gpus, measures=measures) for gpus in (1, 2))
+        cases = (made(tmp_path, full_case(f"{gpus}", steps=10, gpus=gpus), measures=measures) for gpus in (1, 2))
         assert fired(rule, *cases) == {"1"}
 
 
 def test_nothing_is_advised_that_several_gpus_cannot_do(tmp_path: Path) -> None:
-    full = {"peak_bytes": 145_000_000_000, "settings": {"offload": "model"}}
-    measures = BUSY | {".*": {"sys_mem_bytes": 127e9}}
-    one, two = (trace(tmp_path, f"of_{gpus}", gpus, measures=measures, **full) for gpus in (1, 2))
+    full = {"peak_bytes": 145_000_000_000, "measures": BUSY | {".*": {"sys_mem_bytes": 127e9}}}
+    cases = (full_case(f"of_{gpus}", steps=10, gpus=gpus, offload="model") for gpus in (1, 2))
+    one, two = (made(tmp_path, case, **full) for case in cases)
     advised = {
         name: {setting for finding in of_case for settings in finding.advised for setting in settings}
         for name, of_case in findings(one, two).items()
