@@ -37,5 +37,4 @@ write_atomically(markdown, rendered("comparison.md.j2", **comparison))
 errors, ending = (rendered(f"comparison_{part}.j2", **comparison).strip() for part in ("errors", "end"))
 Path(snakemake.log[0]).write_text(errors and f"{errors}\n", "utf-8")
 print(f"The comparison: {markdown}, {json_file}\nThe report: {snakemake.input.report}\n{ending}")
-if errors:
-    sys.exit(f"The comparison {markdown} is complete, but:\n{errors}")
+sys.exit(f"The comparison {markdown} is complete, but:\n{errors}" if errors else 0)
