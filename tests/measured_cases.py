@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from wanbench.analysis.tables import cases_table
-from wanbench.compare.change_verdict import Comparison, as_json
 from wanbench.compare.change_verdict import compare as compare_sides
 from wanbench.compare.sides import SideCase, side_of
 from wanbench.compare.video_change import Videos
@@ -18,6 +17,11 @@ from wanbench.trace.reader import Trace
 Figure = tuple[float, float | None]
 
 
+_SETTINGS = {"model": "TI2V-5B", "task": "t2v", "size": "64*64", "frames": 5, "offload": "none", "weights": "random"}
+_HARDWARE = {"GPU": "G", "power limit (W)": 700.0, "CPU": "C"}
+_USUAL = {"settings": _SETTINGS, "hardware": _HARDWARE, "software": {"torch": "2.11.0"}}
+
+
 def case(
     name: str = "a",
     *,
@@ -26,22 +30,15 @@ def case(
     stages: Mapping[str, Figure] | None = None,
     **changes: Any,
 ) -> SideCase:
-    """A case of a side: figures by measure, and times by stage."""
-    settings = {"model": "TI2V-5B", "task": "t2v", "size": "64*64", "frames": 5, "offload": "none", "weights": "random"}
-    hardware = {"GPU": "G", "power limit (W)": 700.0, "CPU": "C"}
+    """A case of a side: figures by measure, times by stage, and settings, hardware and software that are not usual."""
     usual = {"step_s": (step_s, 0.001), "gpu_mem_allocated_bytes": (2e9, None)}
     kinds = {MEASURE: usual if figures is None else figures, STAGE: stages or {"T5_Encoding": (1, None)}}
     found = {(kind, key): figure for kind, of_kind in kinds.items() for key, figure in of_kind.items()}
-    whole = SideCase(name, settings=settings, hardware=hardware, software={"torch": "2.11.0"}, figures=found)
-    return replace(whole, **changes)
+    known = {key: of_kind | changes.pop(key, {}) for key, of_kind in _USUAL.items()}
+    return SideCase(name, figures=found, **known, **changes)
 
 
-def with_settings(name: str, **settings: Any) -> SideCase:
-    basis = case(name)
-    return replace(basis, settings=basis.settings | settings)
-
-
-def compare(old: Sequence[SideCase], new: Sequence[SideCase]) -> Comparison:
+def compare(old: Sequence[SideCase], new: Sequence[SideCase]) -> dict[str, Any]:
     """A case that has no start is of this run, or of the other."""
     sides = [
         [each if each.started_at else replace(each, started_at=run) for each in side]
@@ -66,15 +63,16 @@ def kept_videos(folder: Path) -> Videos:
     return Videos(folder / "old/frames", folder / "frames", cases_table([]))
 
 
-def render(comparison: Comparison) -> str:
-    """As Markdown, which is made of what the JSON has."""
-    return rendered("comparison.md.j2", **as_json(comparison))
+def render(comparison: dict[str, Any]) -> str:
+    """As Markdown."""
+    return rendered("comparison.md.j2", **comparison)
 
 
-def verdict(comparison: Comparison, name: str) -> str:
+def verdict(comparison: dict[str, Any], name: str) -> str:
     """Of the one row of this name."""
-    return comparison.rows.set_index("name").loc[name, "verdict"]
+    (row,) = (row for row in comparison["rows"] if row["name"] == name)
+    return row["verdict"]
 
 
-def verdicts(comparison: Comparison, *names: str) -> set[str]:
+def verdicts(comparison: dict[str, Any], *names: str) -> set[str]:
     return {verdict(comparison, name) for name in names}

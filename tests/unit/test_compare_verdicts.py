@@ -1,7 +1,6 @@
 """When a change is more than chance; the comparison as files, what ends the command with an error, and baselines."""
 
 import json
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +18,14 @@ from measured_cases import (
     spread,
     verdict,
     verdicts,
-    with_settings,
 )
-from reports import case_trace, full_case, read_back
-from traces import GPU, HOST, LIMITS, records, trace_of, write
+from reports import case_trace, full_case, read_back, tables
+from traces import GPU, LIMITS, records, trace_of, write
+from wanbench.analysis.tables import typed
 from wanbench.compare.baseline import baseline_files
-from wanbench.compare.change_verdict import as_json, change_of, compared_runs, regressions
+from wanbench.compare.change_verdict import change_of, compared_runs
 from wanbench.compare.sides import SideCase, side_of
+from wanbench.registry.metrics import COMPARISON_COLUMNS
 from wanbench.registry.policies import POLICIES
 from wanbench.report.render import rendered
 from wanbench.util.errors import InputError
@@ -34,7 +34,7 @@ STEPS = [3.0, 1.0, 1.01, 0.99, 1.0]
 BUSY = "no verdict: busy machine"
 
 
-@pytest.mark.parametrize("measure", [policy.measure for policy in POLICIES.values() if policy.judged])
+@pytest.mark.parametrize("measure", ["step_s", "gpu_mem_allocated_bytes"])
 def test_a_change_needs_to_pass_the_share_the_bound_and_the_spread(measure: str) -> None:
     policy = POLICIES[measure]
     even = policy.absolute / policy.share  # where both bounds are the same change
@@ -57,7 +57,6 @@ def test_a_change_needs_to_pass_the_share_the_bound_and_the_spread(measure: str)
     ("errors", "expected"),
     [
         ((0.001, 0.001), "slower"),
-        ((0.04, 0.001), "within the spread"),
         ((0.001, 0.04), "within the spread"),
         # Neither alone would be enough: the errors of a difference add up as squares.
         ((0.03, None), "slower"),
@@ -75,19 +74,12 @@ def test_a_change_within_the_spread_is_never_the_same_and_is_named_beside_what_i
     better, worse = (compare([case(figures=a)], [case(figures=b)]) for a, b in ((slow, fast), (fast, slow)))
     assert verdict(better, "s/step") == "within the spread"
     assert verdict(better, "VAE decoding") == "faster"
-    assert regressions(better) == []
-    (line,) = regressions(worse)
+    assert better["worse"] == []
+    (line,) = worse["worse"]
     assert line == "a: VAE decoding slower (9.00 times), s/step more, but within the spread (47.42 times)"
     unclear = compare(*([case(figures={"step_s": figures["step_s"]})] for figures in (fast, slow)))
-    assert regressions(unclear) == []
-    assert as_json(unclear)["verdicts"]["within the spread"] == 1
-
-
-def test_what_was_not_measured_or_is_only_shown_has_no_verdict() -> None:
-    figures = {"total_duration_s": (1.0, None), "first_step_s": (1.0, None)}
-    comparison = compare([case(figures=figures)], [case(figures={"total_duration_s": (9.0, None)})])
-    assert verdicts(comparison, "s/step", "First step") == {"n/a"}
-    assert verdict(comparison, "Total duration") == "not judged"
+    assert unclear["worse"] == []
+    assert unclear["verdicts"]["within the spread"] == 1
 
 
 def test_a_spread_is_that_of_the_steps_and_one_value_has_none(tmp_path: Path) -> None:
@@ -96,57 +88,48 @@ def test_a_spread_is_that_of_the_steps_and_one_value_has_none(tmp_path: Path) ->
     assert figures["step_s"] == (1.0, pytest.approx(0.004645, rel=1e-3))
     assert figures["first_step_s"] == (3.0, None)
     comparison = compare([case()], [case(figures={"gpu_mem_allocated_bytes": (4e9, None)})])
-    (line,) = (line for line in render(comparison).splitlines() if line.startswith("| a ") and "Peak" in line)
-    assert [cell.strip() for cell in line.split("|")][3:9] == ["GB", "2.00", "4.00", "2.00", "none", "more"]
+    (row,) = tables(render(comparison).partition("## What changed")[2], "Case")[0]
+    assert list(row.values())[2:] == ["GB", "2.00", "4.00", "2.00", "none", "more"]
 
 
 def test_a_trace_held_against_itself_has_no_verdict_and_one_of_another_run_has() -> None:
-    def run(started_at: str, **changes: Any) -> list[SideCase]:
-        return [case(started_at=started_at, **changes), case("b")]
-
-    itself = compare(run("now"), run("now"))
-    assert itself.rows.query("case == 'a' and name == 's/step'")["verdict"].item() == "not measured again"
-    assert itself.rows.query("case == 'b' and name == 's/step'")["verdict"].item() == "same"
-    assert "- **Not measured again**: 1 of 2 cases are the same traces" in render(itself)
-    for other in (run("later"), run("now", step_s=1.001)):
-        again = compare(run("now"), other)
-        assert set(again.rows.query("name == 's/step'")["verdict"]) == {"same"}
-        assert "Not measured again**" not in render(again)
+    now = case(started_at="now")
+    for other, expected in (
+        (now, "not measured again"),
+        (case(started_at="later"), "same"),
+        (case(started_at="now", step_s=1.001), "same"),
+    ):
+        comparison = compare([now], [other])
+        assert verdict(comparison, "s/step") == expected
+        told = "- **Not measured again**: 1 of 1 cases are the same traces" in render(comparison)
+        assert told == (expected == "not measured again")
 
 
 def on_machine(busy_pct: float | None, gpu: str, slower: float = 1.0, **settings: Any) -> list[SideCase]:
     """A case whose times are so many times longer."""
     names = ("step_s", "vae_decoding_s", "first_step_s", "text_encoding_s", "generation_s")
     figures = dict.fromkeys(names, (10 * slower, None)) | {"gpu_mem_allocated_bytes": (2e9, None)}
-    basis = with_settings("a", **settings)
-    hardware = basis.hardware | {"GPU": gpu}
-    return [case(settings=basis.settings, busy_pct=busy_pct, hardware=hardware, figures=figures)]
+    return [case(settings=settings, busy_pct=busy_pct, hardware={"GPU": gpu}, figures=figures)]
 
 
-@pytest.mark.parametrize(
-    ("gpu", "slower", "expected"),
-    [
+def test_on_the_cpu_a_time_must_double() -> None:
+    """Equal tiny cases were 1.28 times apart in s/step and 1.52 in decoding, with other processes at 3 % of the CPU."""
+    for gpu, slower, expected in (
         ("none", 1.9, "same"),
         ("none", 2.2, "slower"),
-        ("none", 20, "slower"),
         ("none", 0.45, "faster"),
         ("none", 0.55, "same"),
         ("G", 1.9, "slower"),
-    ],
-)
-def test_on_the_cpu_a_time_must_double(gpu: str, slower: float, expected: str) -> None:
-    """Equal tiny cases were 1.28 times apart in s/step and 1.52 in decoding, with other processes at 3 % of the CPU."""
-    both = compare(on_machine(None, gpu), on_machine(None, gpu, slower))
-    assert verdicts(both, "s/step", "VAE decoding", "T5 encoding") == {expected}
-    assert not both.cases[0].busy
-    assert "more than 2 times the other" in render(both)
+    ):
+        both = compare(on_machine(None, gpu), on_machine(None, gpu, slower))
+        assert verdicts(both, "s/step", "VAE decoding", "T5 encoding") == {expected}
 
 
-@pytest.mark.parametrize("sides", [(66.0, None), (None, 66.0), (66.0, 30.0)])
+@pytest.mark.parametrize("sides", [(66.0, None), (None, 66.0)])
 def test_on_a_busy_machine_what_the_cpu_decides_has_no_verdict(sides: tuple[float | None, float | None]) -> None:
     old, new = sides
     on_cpu = compare(on_machine(old, "none"), on_machine(new, "none", 20))
-    assert regressions(on_cpu) == []
+    assert on_cpu["worse"] == []
     assert verdicts(on_cpu, "s/step", "First step", "T5 encoding") == {BUSY}
     assert verdict(on_cpu, "Peak GPU memory") == "same"
     assert "CPU that other processes used: " in render(on_cpu)
@@ -162,7 +145,7 @@ def test_steps_are_three_stages_and_initialisation_of_random_weights_is_not_judg
     # What others used of the CPU is told where it is more than the limit.
     assert [side_of([trace], limit)[0].busy_pct for limit in (10.0, 70.0)] == [66.0, None]
     comparison = compare(measured_earlier(trace), side_of([trace]))
-    stages = comparison.rows.query("kind == 'stage'")["name"]
+    stages = [row["name"] for row in comparison["rows"] if row["kind"] == "stage"]
     assert [name for name in stages if "Step" in name] == ["First_Step", "Typical_Step", "Switch_Step"]
     assert verdict(comparison, "Model_Initialization") == "not judged"
     assert verdict(comparison, "Model initialisation") == "n/a"
@@ -171,20 +154,10 @@ def test_steps_are_three_stages_and_initialisation_of_random_weights_is_not_judg
     assert verdicts(both, "Model initialisation", "Model_Initialization") == {"same"}
 
 
-GOLDEN = ROOT / "tests/data/comparison.json"
-
-
-_LISTS = ("worse", "videos", "excluded", "cases", "rows", "not_measured_again", "only_old", "only_new")
-NOTHING: dict[str, Any] = {"verdicts": {}, **dict.fromkeys(_LISTS, ())}
-
-
-def said(template: str, **comparison: Any) -> str:
-    return rendered(template, **NOTHING | comparison).strip()
-
-
 def test_what_is_an_error_of_the_command_is_named() -> None:
     def errors(**comparison: Any) -> str:
-        return said("comparison_errors.j2", **comparison)
+        nothing = dict.fromkeys(("worse", "videos", "excluded", "cases", "rows", "not_measured_again"), ())
+        return rendered("comparison_errors.j2", **nothing | comparison).strip()
 
     assert "(--config grid=FILE names another)" in errors()
     assert "all cases that belong together made different videos" in errors(cases=[{"case": "a"}])
@@ -193,15 +166,6 @@ def test_what_is_an_error_of_the_command_is_named() -> None:
     assert "nothing was measured again" in errors(cases=both, rows=both, not_measured_again=["a", "b"])
     lines = errors(cases=both, rows=both, worse=["a: slower"], excluded=["b: \x1b stale"]).splitlines()
     assert lines == ["Worse than the baseline:", "a: slower", "", "Could not be compared:", "b: \\x1b stale"]
-
-
-def test_a_comparison_ends_with_its_counts() -> None:
-    assert said("comparison_end.j2").splitlines() == ["Cases: none", "Verdicts of measures: none"]
-    some = {"cases": [{"case": "a"}, {"case": "b"}], "verdicts": {"same": 9, "slower": 1}, "only_old": ["c"]}
-    assert said("comparison_end.j2", **some, not_measured_again=["a"]).splitlines() == [
-        "Cases: 2 of both sides, 1 not measured again, 1 only in the baseline",
-        "Verdicts of measures: 9 same, 1 slower",
-    ]
 
 
 def test_the_comparison_as_json(tmp_path: Path) -> None:
@@ -214,24 +178,9 @@ def test_the_comparison_as_json(tmp_path: Path) -> None:
     old, new = (sorted((tmp_path / side).iterdir()) for side in ("old", "new"))
     stale = {"b": "b.json: stale"}
     comparison = compared_runs("old", old, new, stale, LIMITS, 10.0, kept_videos(tmp_path))
-    content = json.loads(json.dumps(as_json(comparison)))
-    content["excluded"] = [line.replace(f"{tmp_path}/", "") for line in content["excluded"]]
-    assert content == json.loads(GOLDEN.read_text("utf-8"))
-    assert comparison.rows["verdict"].tolist() == [row["verdict"] for row in content["rows"]]
-
-
-def test_the_environment_is_hardware_and_software(tmp_path: Path) -> None:
-    (on_cpu,) = side_of([read_back(tmp_path, records([1.0] * 3, environment=HOST))])
-    assert on_cpu.hardware == {
-        "GPU": "none",
-        "GPU memory (bytes)": None,
-        "power limit (W)": None,
-        "platform": "Linux x86_64",
-        "CPU": "Some CPU",
-        "logical cores": 16,
-    }
-    assert on_cpu.software["torch"] == "2.11.0"
-    assert on_cpu.software["Python"] == "3.12.3"
+    content = json.loads(json.dumps(comparison).replace(f"{tmp_path}/", ""))
+    assert content == json.loads((ROOT / "tests/data/comparison.json").read_text("utf-8"))
+    assert list(typed(content["rows"], COMPARISON_COLUMNS)) == list(content["rows"][0])
 
 
 # --- baselines --------------------------------------------------------------------------------------------------
@@ -243,7 +192,8 @@ def test_traces_are_found_in_results_and_in_a_folder_of_traces(tmp_path: Path) -
     assert len(baseline_files(kept, tmp_path)) == len(list((kept / "traces").glob("*.json.gz")))
 
 
-def test_a_run_is_no_baseline_of_itself_and_a_case_stands_once(tmp_path: Path) -> None:
+def test_what_can_be_no_baseline_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This run itself, two traces of a case, and what holds none."""
     (tmp_path / "results/traces").mkdir(parents=True)
     file = tmp_path / "results/traces/a.json"
     file.write_text("{}")
@@ -252,13 +202,7 @@ def test_a_run_is_no_baseline_of_itself_and_a_case_stands_once(tmp_path: Path) -
     file.with_name("a.json.gz").write_bytes(b"")
     with pytest.raises(InputError, match=r"a\.json and a\.json\.gz are the same case"):
         baseline_files(tmp_path / "results", tmp_path / "other")
-
-
-@pytest.mark.parametrize(
-    ("path", "problem"),
-    [("config", "holds no traces"), ("config/config.yaml", "is a file"), ("", "does not exist")],
-)
-def test_what_can_be_no_baseline_is_named(path: str, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    with pytest.raises(InputError, match=re.escape(f"baseline {path or '.'}: {problem}; allowed: ")):
-        baseline_files(path, Path("results"))
+    for path, problem in (("config", "holds no traces"), ("config/config.yaml", "is a file"), ("", "does not exist")):
+        with pytest.raises(InputError, match=f"baseline {path or '.'}: {problem}; allowed: "):
+            baseline_files(path, Path("results"))

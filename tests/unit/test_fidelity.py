@@ -14,7 +14,7 @@ import pytest
 from example_cases import full_case
 from reports import THRESHOLDS, made, made_tables, table_of_findings, tables
 from traces import GPU, gpu_with
-from wanbench.analysis.fidelity import baselines_of, fidelity_table, frame_figures, latent_error
+from wanbench.analysis.fidelity import baselines_of, fidelity_table, frame_figures
 from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import excluded_table, read_table, with_fidelity, write_table
@@ -70,25 +70,12 @@ def test_psnr_and_ssim_of_frames_with_known_ones() -> None:
     both = frame_figures([(light, dark), (darker, dark)])
     assert both["psnr_worst_db"] == pytest.approx(psnr - 20 * math.log10(2))
     assert both["psnr_db"] == pytest.approx(psnr - 10 * math.log10(2))
-
-
-def test_psnr_is_of_colours_and_ssim_of_luma_and_without_likeness_there_is_none() -> None:
-    # Values whose luma is the same: 0.299 * 114 = 0.114 * 299.
+    # PSNR is of colours and SSIM of luma; these have the same: 0.299 * 114 = 0.114 * 299.
     one, other = np.zeros((16, 16, 3), dtype=np.uint8), np.zeros((16, 16, 3), dtype=np.uint8)
     one[..., 0], other[..., 2] = 57, 149.5
     found = frame_figures([(one, other)])
     assert found["ssim"] > 0.9
     assert found["psnr_db"] == pytest.approx(10 * math.log10(255**2 * 3 / (57**2 + 149**2)))
-    noise = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
-    assert abs(frame_figures([(noise[0], noise[1])])["ssim"]) < 0.05
-    assert frame_figures([]) == {}
-
-
-def test_the_error_of_latents_is_relative_to_the_baselines_norm() -> None:
-    assert latent_error(latents(3, 4.5), latents(3, 4)) == pytest.approx(0.5 / 5)
-    assert latent_error(latents(3, 4), latents(3, 4)) == 0
-    assert math.isnan(latent_error(latents(1), latents(1, 2)))
-    assert math.isnan(latent_error(latents(1), latents(0)))
 
 
 def test_each_case_stands_beside_the_stock_one(make: Make, tmp_path: Path) -> None:
@@ -110,18 +97,16 @@ def test_each_case_stands_beside_the_stock_one(make: Make, tmp_path: Path) -> No
     assert found["vae"]["latent_error_rel"] == 0
     assert found["compiled"]["psnr_db"] == pytest.approx(20 * math.log10(255))
     assert found["float16"]["psnr_worst_db"] == pytest.approx(20 * math.log10(255) - 20)
-    assert found["stock"]["frames_sha256"] == found["offloaded"]["frames_sha256"] != found["vae"]["frames_sha256"]
 
 
 def test_frames_that_only_one_of_two_kept_are_not_compared(make: Make, tmp_path: Path) -> None:
     frames = gray(100, 17)
     frames[8] = gray(200)[0]
-    thinned = make("thinned", frames, latents(1, 2), vae_tiling=True)
-    (tmp_path / "frames/thinned/frame_0008.png").unlink()
-    kept = thinned.kept | {"frames": [0, 16]}
-    (tmp_path / "frames/thinned/kept.json").write_text("{}")
-    found = rows([make("stock", gray(100, 17), latents(1, 2)), replace(thinned, kept=kept)], tmp_path)
-    assert (found["thinned"]["psnr_db"], found["thinned"]["ssim"]) == (math.inf, 1)
+    whole, thinned = make("whole", frames, latents(1, 2), vae_tiling=True), make("stock", gray(100, 17), latents(1, 2))
+    (tmp_path / "frames/stock/frame_0008.png").unlink()
+    (tmp_path / "frames/stock/kept.json").write_text("{}")
+    found = rows([whole, replace(thinned, kept=thinned.kept | {"frames": [0, 16]})], tmp_path)
+    assert (found["whole"]["psnr_db"], found["whole"]["ssim"]) == (math.inf, 1)
 
 
 def test_another_video_and_another_gpu_have_no_baseline_and_a_moved_file_has(make: Make) -> None:
@@ -144,24 +129,18 @@ def test_the_baseline_has_the_fewest_changes_and_none_that_is_more_than_exact(ma
     def case(name: str, **settings: Any) -> Trace:
         return make(name, gray(1), latents(1), **settings)
 
-    lossy, compiled = case("a", vae_tiling=True), case("b", compile="repeated_blocks")
-    assert baselines_of([lossy, compiled]) == {}
-    float32 = case("c", dtype="float32")
-    assert set(baselines_of([lossy, compiled, float32]).values()) == {"c"}
-    offloaded = case("d", offload="model")
-    assert set(baselines_of([lossy, compiled, float32, offloaded]).values()) == {"d"}
-    stock = case("e")
-    assert set(baselines_of([lossy, compiled, float32, offloaded, stock]).values()) == {"e"}
-    failed = replace(stock, quality=stock.quality | {"output_finite": False})
-    assert set(baselines_of([offloaded, compiled, failed]).values()) == {"d"}
+    traces = [case("a", vae_tiling=True), case("b", compile="repeated_blocks")]
+    assert baselines_of(traces) == {}
+    for name, settings in (("c", {"dtype": "float32"}), ("d", {"offload": "model"}), ("e", {})):
+        traces.append(case(name, **settings))
+        assert set(baselines_of(traces).values()) == {name}
+    failed = replace(traces[-1], quality=traces[-1].quality | {"output_finite": False})
+    assert set(baselines_of([*traces[:-1], failed]).values()) == {"d"}
 
 
 def test_nothing_is_told_of_a_video_that_is_not_there(make: Make, tmp_path: Path) -> None:
-    stock, gone, others = (
-        make("stock", gray(1), latents(1)),
-        make("gone", gray(2), latents(2), dtype="float16"),
-        make("others", gray(3), latents(3), vae_tiling=True),
-    )
+    stock, gone = make("stock", gray(1), latents(1)), make("gone", gray(2), latents(2), dtype="float16")
+    others = make("others", gray(3), latents(3), vae_tiling=True)
     # Of an older trace, and of one that was to keep nothing.
     old = replace(make("old", gray(4), latents(4), compile="repeated_blocks"), kept=None)
     shutil.rmtree(tmp_path / "frames/gone")
@@ -180,7 +159,6 @@ def test_the_cases_table_has_the_figures_of_its_own_videos_alone(make: Make, tmp
     fidelity = fidelity_table(traces, tmp_path / "frames")
     write_table(fidelity, tmp_path / "fidelity.csv", tmp_path / "fidelity.parquet")
     read = read_table(tmp_path / "fidelity.csv", FIDELITY_COLUMNS)
-    pd.testing.assert_frame_equal(read, fidelity)
     cases = made_tables(*traces).cases
     joined = with_fidelity(cases, read)
     pd.testing.assert_frame_equal(joined[list(FIDELITY_COLUMNS)], fidelity)
@@ -210,22 +188,13 @@ def test_settings_stand_beside_what_rounding_alone_does(make: Make, tmp_path: Pa
     assert row["rounding_psnr_db"] == pytest.approx(whole - 20 * math.log10(2))
     assert row["rounding_ssim"] == settings.loc["both", "ssim"] < settings.loc["compiled", "ssim"]
     assert settings.loc["another", ["latent_error_rel", "rounding_error_rel"]].isna().all()
-    # Without a case that rounds, nothing is known of what rounding does.
-    few = settings_table(cases[~cases["case"].isin(["compiled", "both"])], Prices(), 1, 1).set_index("cases")
-    assert pd.isna(few.loc["float16, float16_again", "rounding_error_rel"])
 
 
 def told(traces: list[Trace], folder: Path) -> tuple[str, list[dict[str, str]], str]:
     """What the answer's only row says of faster settings, the rows of the settings table, and the whole report."""
     cases = with_fidelity(made_tables(*traces).cases, fidelity_table(traces, folder / "frames"))
-    settings = settings_table(cases, Prices(), 1, 1)
-    shown = {
-        "cases": cases,
-        "stages": made_tables(*traces).stages,
-        "excluded": excluded_table([]),
-        "settings": settings,
-    }
-    shown |= {"findings": table_of_findings(), "kernels": kernels_table([])}
+    shown = {"cases": cases, "stages": made_tables(*traces).stages, "settings": settings_table(cases, Prices(), 1, 1)}
+    shown |= {"excluded": excluded_table([]), "findings": table_of_findings(), "kernels": kernels_table([])}
     markdown = rendered("report.md.j2", view=view_of(shown, THRESHOLDS, Prices()))
     ((answer,),) = tables(markdown, "To make")
     (lossy,) = (text for label, text in answer.items() if label.startswith("Faster"))

@@ -1,10 +1,7 @@
 """Findings about what a case ran out of or was held back by, and the settings that should fit."""
 
-import re
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from reports import found_in_each, full_case, made, report, rules, rules_by_case
 from traces import GPU, HOST, gpu_with
@@ -42,12 +39,9 @@ def test_out_of_memory_names_what_would_fit(tmp_path: Path) -> None:
 
 def test_the_cheapest_settings_that_fit(tmp_path: Path) -> None:
     expected: list[tuple[float, dict[str, Any], tuple[tuple[str, ...], ...]]] = [
-        (36, {}, (("vae_tiling: true",), ("offload: model",))),
         (33.5, {}, (("vae_dtype: bfloat16", "vae_tiling: true"), ("offload: model",))),
-        (28.5, {}, (("offload: model",),)),
         (20, {}, (("offload: model", "vae_dtype: bfloat16"),)),
         (36, {"vae_dtype": "bfloat16"}, (("vae_tiling: true",), ("offload: model",))),
-        (8, {}, (("offload: group_stream", "vae_tiling: true"),)),
         (7, {}, (("offload: group_stream", "vae_dtype: bfloat16", "vae_tiling: true"),)),
         # Hooks on every layer do not go with compilation.
         (9, {"compile": "repeated_blocks", "vae_tiling": True}, (("offload: group_stream", "compile: none"),)),
@@ -82,18 +76,14 @@ def margin(folder: Path, peak_gb: int, measures: dict[str, Any] | None = None, *
 
 
 def test_the_margin_of_gpu_memory(tmp_path: Path) -> None:
-    finding = margin(tmp_path, 75)["vram_margin"]
-    assert finding.evidence == {"gpu_mem_allocated_bytes": 75e9, "gpu_mem_total_bytes": 80e9}
-    assert finding.advised == (("vae_dtype: bfloat16",), ("offload: model",))
-    assert "`vae_dtype: bfloat16` (about 34.04 GB; lossy)" in finding.advice
-    assert re.search(r"`offload: model` \(about .* GB; up to .* of 128.00 GB of host memory\)", finding.advice)
-    assert "vram_margin" not in margin(tmp_path, 60)
-
-
-def test_what_others_hold_counts_and_what_the_allocator_keeps_does_not(tmp_path: Path) -> None:
     def used(reserved_gb: int, used_gb: int) -> dict[str, Any]:
         return {"VAE_Decoding": {"gpu_mem_reserved_bytes": reserved_gb * GB, "gpu_mem_used_bytes": used_gb * GB}}
 
+    finding = margin(tmp_path, 75)["vram_margin"]
+    assert finding.evidence == {"gpu_mem_allocated_bytes": 75e9, "gpu_mem_total_bytes": 80e9}
+    assert finding.advised == (("vae_dtype: bfloat16",), ("offload: model",))
+    assert "vram_margin" not in margin(tmp_path, 60)
+    # What others hold counts, and what the allocator keeps does not.
     assert margin(tmp_path, 60, used(62, 76))["vram_margin"].evidence["outside_torch_bytes"] == 14e9
     assert "vram_margin" not in margin(tmp_path, 60, used(76, 78))
 
@@ -112,10 +102,13 @@ def test_the_margin_of_host_memory(tmp_path: Path) -> None:
         return {"settings": {"offload": offload}, "measures": {".*": {"sys_mem_bytes": 120e9}}} | options
 
     failed = {"outcome": Outcome("oom", MESSAGE, "OutOfMemoryError"), "until": "VAE_Decoding"}
-    runs = held(), held("none"), held(environment=gpu_of(20)), held(**failed), {}
-    *near, far = found_in_each(tmp_path, *runs, steps=3)
-    assert [found["host_memory_margin"].advised for found in near] == [(("offload: none",),), (), (), ()]
-    assert "host_memory_margin" not in far
+    in_container = {"measures": {".*": {"sys_mem_bytes": 20e9, "container_mem_bytes": 9.5e9}}}
+    limited = in_container | {"environment": GPU | {"mem_limit_bytes": 10**10}}
+    runs = held(), held("none"), held(environment=gpu_of(20)), held(**failed), limited, in_container, {}
+    *near, limited, free, far = (found.get("host_memory_margin") for found in found_in_each(tmp_path, *runs, steps=3))
+    assert [finding.advised for finding in near] == [(("offload: none",),), (), (), ()]
+    assert limited.evidence == {"container_mem_bytes": 9.5e9, "mem_limit_bytes": 1e10}
+    assert free is far is None
 
 
 # --- time -------------------------------------------------------------------------------------------------------
@@ -125,7 +118,6 @@ def test_a_case_that_ran_out_of_time_is_told_and_another_end_is_not(tmp_path: Pa
     expected: list[tuple[str, dict[str, Any], str, str]] = [
         # 5 s to start, 2 to initialise, 0.75 to encode, six steps of 2 s and 0.5 s to end.
         ("Step_6", {}, "with 6 of 10 steps done; at 2.00 s/step the others take 8.00 s", "`timeout_s: 43`"),
-        ("Step_6", {"repeats": 2, "warmup": 1}, "with 6 of 30 steps done", "`timeout_s: "),
         ("Step_3", {"steps": 5, "warmup": 1}, "3 of 10 steps done; at 2.00 s/step the others take 14.00 s", "Set"),
         ("Step_6", {"timeout_s": 14400}, "with 6 of 10 steps done", "`timeout_s: 14400` should do"),
         ("Step_0", {}, "with 0 of 10 steps done.", "Raise `timeout_s`."),
@@ -160,22 +152,21 @@ def on(environment: dict[str, Any], **telemetry: Any) -> dict[str, Any]:
 def test_a_variable_that_slows_things_down_is_named(tmp_path: Path) -> None:
     variables = {"CUDA_LAUNCH_BLOCKING": "1", "TORCH_LOGS": None, "ONEDNN_MAX_CPU_ISA": "ALL"}
     of_cpu = {"CUDA_LAUNCH_BLOCKING": "1", "ATEN_CPU_CAPABILITY": "default"}
-    harmless = ({"variables": {"CUDA_LAUNCH_BLOCKING": "0"}}, {"variables": {}}, {})
-    environments = [GPU | {"variables": variables}, HOST | {"variables": of_cpu}, *(GPU | each for each in harmless)]
-    slow, on_cpu, *others = found_in_each(tmp_path, *map(on, environments))
+    environments = GPU | {"variables": variables}, HOST | {"variables": of_cpu}
+    harmless = GPU | {"variables": {"CUDA_LAUNCH_BLOCKING": "0"}}, GPU
+    slow, on_cpu, *others = found_in_each(tmp_path, *map(on, (*environments, *harmless)))
     assert slow["slow_variables"].evidence == {"variables": 1.0}
     assert "`CUDA_LAUNCH_BLOCKING=1`" in slow["slow_variables"].text
-    assert not any("slow_variables" in found for found in others)
     # Those of GPUs slow nothing on the CPU.
-    assert "ATEN_CPU_CAPABILITY" in on_cpu["slow_variables"].text
-    assert "CUDA_LAUNCH_BLOCKING" not in on_cpu["slow_variables"].text
+    assert "down: `ATEN_CPU_CAPABILITY=default`" in on_cpu["slow_variables"].text
+    assert not any("slow_variables" in found for found in others)
 
 
 def test_less_than_two_cores_are_told(tmp_path: Path) -> None:
     # Quota, and cores that the process may use.
-    limits = [(0.5, 16), (None, 1), (8.0, 16), (None, 16), (64.0, 16), (None, None)]
+    limits = [(0.5, 16), (None, 1), (8.0, 16), (None, None)]
     runs = (on(GPU | {"cpu_quota_cores": quota, "cpu_cores_allowed": allowed}) for quota, allowed in limits)
-    assert ["few_cores" in found for found in found_in_each(tmp_path, *runs)] == [True, True, *[False] * 4]
+    assert ["few_cores" in found for found in found_in_each(tmp_path, *runs)] == [True, True, False, False]
 
 
 def test_clocks_and_power_below_what_is_delivered_are_told(tmp_path: Path) -> None:
@@ -206,19 +197,12 @@ def test_a_case_on_the_cpu_beside_a_gpu_says_why(tmp_path: Path) -> None:
     assert not any("not_on_the_gpu" in found for found in others)
 
 
-def test_memory_of_the_container_is_the_limit(tmp_path: Path) -> None:
-    run = {"measures": {".*": {"sys_mem_bytes": 20e9, "container_mem_bytes": 9.5e9}}}
-    limited, free = found_in_each(tmp_path, run | {"environment": GPU | {"mem_limit_bytes": 10**10}}, run)
-    assert limited["host_memory_margin"].evidence == {"container_mem_bytes": 9.5e9, "mem_limit_bytes": 1e10}
-    assert "host_memory_margin" not in free
-
-
 def test_the_memory_that_ran_out_is_the_hosts_where_it_was_that(tmp_path: Path) -> None:
     message = "[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9"
-    oom = Outcome("oom", message, "RuntimeError")
-    limited = HOST | {"mem_limit_bytes": 8 * 10**9}
-    environments = limited, GPU | limited | {"device": "cuda", "gpu": GPU["gpu"]}
-    runs = ({"until": "VAE_Decoding", "outcome": oom, "environment": environment} for environment in environments)
+    limited = {"mem_limit_bytes": 8 * 10**9}
+    on_cpu, on_gpu = ({"until": "VAE_Decoding", "environment": each | limited} for each in (HOST, GPU))
+    by_torch, by_python = Outcome("oom", message, "RuntimeError"), Outcome("oom", "", "MemoryError")
+    runs = on_cpu | {"outcome": by_torch}, on_gpu | {"outcome": by_torch}, on_gpu | {"outcome": by_python}
     for found in found_in_each(tmp_path, *runs):
         assert "ran out of the host's memory in VAE_Decoding; 8.00 GB" in found["out_of_memory"].text
         assert "gpu_mem_total_bytes" not in found["out_of_memory"].evidence
@@ -244,11 +228,10 @@ def test_the_appendix_has_limits_variables_and_refusals(tmp_path: Path) -> None:
         assert part in text
 
 
-@pytest.mark.parametrize(("guidance", "on", "text"), [(1.0, False, "off"), (5.0, True, "5"), (1.0, None, "off")])
-def test_guidance_that_the_pipeline_turned_off_is_off(
-    tmp_path: Path, guidance: float, on: bool | None, text: str
-) -> None:
-    def alter(trace: dict[str, Any]) -> None:
-        trace["ran"] = None if on is None else {"guidance_on": on}
-
-    assert f"guidance {text}, shift" in report(made(tmp_path, full_case(steps=3, guidance=guidance), alter=alter))
+def test_guidance_that_the_pipeline_turned_off_is_off(tmp_path: Path) -> None:
+    on, off = ({"guidance_on": whether} for whether in (True, False))
+    # Older traces do not say whether it was on.
+    for guidance, ran, text in ((1.0, off, "off"), (5.0, on, "5"), (1.0, None, "off")):
+        case = full_case(steps=3, guidance=guidance)
+        trace = made(tmp_path, case, alter=lambda content, ran=ran: content.update(ran=ran))
+        assert f"guidance {text}, shift" in report(trace)

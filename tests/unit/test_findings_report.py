@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 import yaml
 
@@ -15,57 +14,38 @@ from reports import (
     THRESHOLDS,
     case_trace,
     findings,
-    found_in,
     full_case,
     kept,
     kept_traces,
     made,
     report,
-    table_of_findings,
     tables,
 )
-from wanbench.analysis.tables import write_table
 from wanbench.cases.schema import check
-from wanbench.cases.yaml_file import read_yaml
-from wanbench.findings.rules import EXPLANATIONS, RULES
+from wanbench.findings.rules import EXPLANATIONS
 from wanbench.trace.reader import Trace
 from wanbench.util.errors import InputError
 
 FILE = ROOT / "config/thresholds.yaml"
 SCHEMA = ROOT / "workflow/schemas/thresholds.schema.json"
-TEXTS = ROOT / "workflow/scripts/wanbench/findings/texts.yaml"
-
-
 STEPS = r"Step_\d+_Inference"
 # The case that did not fit an H100.
 OOM = "T2V_A14B_720p"
 
 
 @pytest.fixture(scope="module")
-def busy(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+def all_kinds(tmp_path_factory: pytest.TempPathFactory) -> list[Trace]:
+    """Cases of which a report contains all that there can be; the first is bound by arithmetic."""
+    folder = tmp_path_factory.mktemp("made")
     measures = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
-    folder = tmp_path_factory.mktemp("busy")
-    return made(folder, full_case("busy", steps=3), [9.0, 2.0, 2.0], measures=measures, finite=False)
-
-
-@pytest.fixture(scope="module")
-def all_kinds(busy: Trace, tmp_path_factory: pytest.TempPathFactory) -> list[Trace]:
-    """Cases of which a report contains all that there can be."""
+    busy = made(folder, full_case("busy", steps=3), [9.0, 2.0, 2.0], measures=measures, finite=False)
     moved = {"VAE_Decoding": {"transfers": 1, "loading_s": 1.0}, STEPS: {"passes_reused": 1}}
     case = full_case("repeated", steps=3, repeats=5, offload="model", cache="first_block")
-    repeated = made(tmp_path_factory.mktemp("repeated"), case, measures=moved)
+    repeated = made(folder, case, measures=moved)
     return [busy, repeated, kept(OOM, "h100"), *(trace for trace in kept_traces() if trace.case["name"] != OOM)]
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------
-
-
-def complaint(**changes: object) -> str:
-    values = yaml.safe_load(FILE.read_text("utf-8")) | changes
-    with pytest.raises(InputError) as error:
-        check({key: value for key, value in values.items() if value is not None}, "t.yaml", None, SCHEMA)
-    (line,) = str(error.value).splitlines()
-    return line
 
 
 def test_every_threshold_has_a_reason_and_is_of_the_schema_and_used_by_an_explanation_or_a_rule() -> None:
@@ -76,34 +56,36 @@ def test_every_threshold_has_a_reason_and_is_of_the_schema_and_used_by_an_explan
     for i, line in enumerate(lines):
         if line and not line.startswith("#"):
             assert lines[i - 1].startswith("#"), line
-    package = ROOT / "workflow/scripts/wanbench"
-    files = [package / "trace/verdict.py", package / "report/view.py", *(package / "findings").glob("*.py")]
-    code = "".join(file.read_text("utf-8") for file in files)
+    code = "".join(file.read_text("utf-8") for file in (ROOT / "workflow/scripts/wanbench").rglob("*.py"))
     for key in values:
         assert f".{key}" in code
         if key != "alike_generation_pct":  # It is of the settings table.
             assert any(f"`{key}`" in explanation for explanation in EXPLANATIONS.values()), key
 
 
-def test_wrong_thresholds_are_one_line() -> None:
-    unknown = complaint(low_sm_activity=3)
-    assert unknown.startswith(
-        "t.yaml: unknown key 'low_sm_activity' (did you mean 'low_sm_activity_pct'?) with value 3;"
-    )
-    wrong = 't.yaml: step_scatter_pct: "much" is not allowed; allowed: a number of 0 or more'
-    assert complaint(step_scatter_pct="much") == wrong
-    assert complaint(step_scatter_pct=True) == wrong.replace('"much"', "true")
-    assert complaint(busy_machine_pct=101).startswith("t.yaml: busy_machine_pct: 101 is not allowed")
-    assert complaint(step_change_steps=2.5).endswith("2.5 is not allowed; allowed: an integer of 2 or more")
-    assert complaint(busy_machine_pct=None) == "t.yaml: busy_machine_pct is missing; allowed: a number from 0 to 100"
+@pytest.mark.parametrize(
+    ("key", "value", "complaint"),
+    [
+        ("low_sm_activity", 3, "unknown key 'low_sm_activity' (did you mean 'low_sm_activity_pct'?) with value 3;"),
+        ("step_scatter_pct", True, "step_scatter_pct: true is not allowed; allowed: a number of 0 or more"),
+        ("busy_machine_pct", 101, "busy_machine_pct: 101 is not allowed; allowed: a number from 0 to 100"),
+        ("step_change_steps", 2.5, "step_change_steps: 2.5 is not allowed; allowed: an integer of 2 or more"),
+        ("busy_machine_pct", None, "busy_machine_pct is missing; allowed: a number from 0 to 100"),
+    ],
+)
+def test_wrong_thresholds_are_one_line(key: str, value: object, complaint: str) -> None:
+    values = yaml.safe_load(FILE.read_text("utf-8")) | {key: value}
+    with pytest.raises(InputError) as error:
+        check({key: value for key, value in values.items() if value is not None}, "t.yaml", None, SCHEMA)
+    assert str(error.value).startswith(f"t.yaml: {complaint}")
+    assert "\n" not in str(error.value)
 
 
-def test_a_threshold_decides(busy: Trace) -> None:
-    def fired(thresholds: SimpleNamespace) -> set[str]:
-        return {finding.rule for finding in findings(busy, thresholds=thresholds)["busy"]}
-
-    assert "compute_bound" in fired(THRESHOLDS)
-    assert "compute_bound" not in fired(SimpleNamespace(**vars(THRESHOLDS) | {"compute_bound_tensor_pct": 80}))
+def test_a_threshold_decides(all_kinds: list[Trace]) -> None:
+    for tensor_pct, fires in ((60, True), (80, False)):
+        thresholds = SimpleNamespace(**vars(THRESHOLDS) | {"compute_bound_tensor_pct": tensor_pct})
+        found = findings(all_kinds[0], thresholds=thresholds)["busy"]
+        assert ("compute_bound" in {finding.rule for finding in found}) is fires
 
 
 # --- in the report ----------------------------------------------------------------------------------------------
@@ -121,29 +103,6 @@ def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explai
     assert "- None found in what was measured." in report(case_trace(tmp_path, full_case("whole")))
 
 
-def test_findings_are_a_table_that_they_can_be_read_back_from(all_kinds: list[Trace], tmp_path: Path) -> None:
-    found = table_of_findings(*all_kinds)
-    write_table(found, tmp_path / "findings.csv", tmp_path / "findings.parquet")
-    table = pd.read_parquet(tmp_path / "findings.parquet")
-    pd.testing.assert_frame_equal(table, found)
-    assert set(table.dtypes.astype(str)) == {"string"}
-    evidence = json.loads(table[table["rule"] == "kernel_bound"].iloc[0]["evidence"])
-    assert evidence["sm_activity_pct"] > 90
-    rows = pd.read_csv(tmp_path / "findings.csv")
-    assert list(rows) == ["case", "rule", "severity", "evidence", "text", "advice", "advised"]
-    assert len(rows) == len(found)
-    write_table(table_of_findings(), tmp_path / "findings.csv", tmp_path / "findings.parquet")
-    assert found_in(pd.read_parquet(tmp_path / "findings.parquet")) == {}
-
-
-def test_rules_have_texts_of_their_own_and_explanations_of_two_or_three_sentences() -> None:
-    assert set(read_yaml(TEXTS)) - {"say"} == set(RULES)
-    for rule, explanation in EXPLANATIONS.items():
-        assert 50 < len(explanation) < 450, rule
-        assert explanation.endswith("."), rule
-        assert "\n" not in explanation, rule
-
-
 def test_findings_are_of_finite_figures_in_two_sentences_at_most_and_warnings_come_first(
     all_kinds: list[Trace],
 ) -> None:
@@ -156,18 +115,14 @@ def test_findings_are_of_finite_figures_in_two_sentences_at_most_and_warnings_co
             assert 1 <= len(re.findall(r"\.(?= |$)", finding.sentences)) <= 2, finding.sentences
             for word in ("nan", "None", "<NA>", "  ", " .", " ,"):
                 assert word not in finding.sentences
-    rules = {finding.rule for found in by_case.values() for finding in found}
-    assert rules <= set(RULES)
-    assert len(rules) > 8
+    assert len({finding.rule for found in by_case.values() for finding in found}) > 8
     assert len({finding.severity for finding in by_case["busy"]}) > 1
 
 
 def test_every_column_and_line_is_explained(all_kinds: list[Trace], tmp_path: Path) -> None:
     body, end = report(*all_kinds).replace("\\", "").split("## How to read this report")
     explained = {
-        section.split("\n")[0]: {
-            key for keys in re.findall(r"^- \*\*(.+?)\*\*: ", section, re.M) for key in keys.split(", ")
-        }
+        section.split("\n")[0]: set(", ".join(re.findall(r"^- \*\*(.+?)\*\*: ", section, re.M)).split(", "))
         for section in end.split("\n### ")
     }
     stages = {name for rows in tables(body, "Stage") for name in rows[0]}
@@ -176,35 +131,9 @@ def test_every_column_and_line_is_explained(all_kinds: list[Trace], tmp_path: Pa
     lines = set(re.findall(r"^- \*\*(.+?)\*\*: ", body.split("# Detailed Breakdown")[1].split("# Appendix")[0], re.M))
     of_head = {"Total Duration", "Peak GPU Memory", "Total Compute Load"}
     assert lines - of_head == explained["Inference Statistics"]
-    assert (
-        {"Decoding (s)", "Videos/h"}
-        < tables(body, "Settings")[0][0].keys()
-        <= explained["The summary"] | explained["Settings"]
-    )
+    settings = tables(body, "Settings")[0][0].keys()
+    assert {"Decoding (s)", "Videos/h"} < settings <= explained["The summary"] | explained["Settings"]
     assert "### Settings" not in report(case_trace(tmp_path, tiny_case()))
 
 
 # --- the cases of an H200 and an H100 ---------------------------------------------------------------------------
-
-
-def test_what_is_found_on_an_h200(all_kinds: list[Trace]) -> None:
-    by_case = findings(*all_kinds)
-    for case, fires, silent in (
-        # The case that copied faster is of another machine.
-        ("T2V_A14B_480p_offload_compiled", {"transfer_bound"}, {"no_effect"}),
-        ("02_5B_Efficiency_Mode_704p", {"transfer_bound", "faster_setting"}, {"low_sm_activity", "vram_margin"}),
-        ("5B_704p_compiled", {"compute_bound"}, {"transfer_bound", "no_effect"}),
-        ("5B_704p_group_stream", {"faster_setting"}, {"transfer_bound", "compute_bound"}),
-    ):
-        rules = {finding.rule for finding in by_case[case]}
-        assert fires <= rules
-        assert not silent & rules
-
-
-def test_a_case_that_did_not_fit_an_h100_is_told_what_would() -> None:
-    text = report(kept(OOM, "h100"))
-    assert "ran out of GPU memory in VAE\\_Decoding, 85.02 GB on this" in text
-    assert "What should fit: `compile: repeated_blocks` and `vae_tiling: true` (about 75.04 GB;" in text
-    assert "or `offload: model` (about 37.69 GB;" in text
-    (stages,) = tables(text, "Stage")
-    assert [row["Stage"] for row in stages if row["Interrupted"] == "yes"] == ["VAE_Decoding", "Total_Execution"]

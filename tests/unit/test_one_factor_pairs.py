@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import findings, fired, kept, made_tables, rules, steady_case
+from reports import findings, fired, found_in_each, made_tables, rules, steady_case
 from traces import GPU, gpu_with
-from wanbench.analysis.one_factor_pairs import FACTORS, one_factor_pairs
+from wanbench.analysis.one_factor_pairs import one_factor_pairs
 from wanbench.trace.reader import Trace
 
 OTHER_GPU = gpu_with(uuid="GPU-1")
@@ -41,7 +41,7 @@ def test_ratios_are_of_a_generation_of_the_official_steps(tmp_path: Path) -> Non
     (pair,) = pairs(own, steady_case(tmp_path, "faster", step_s=2.0, peak_gb=40, steps=8)).itertuples()
     # 50 steps, and 4.75 s for the rest of either.
     assert pair.generation_ratio == pytest.approx(204.75 / 104.75)
-    assert (pair.step_ratio, pair.memory_change_bytes, pair.memory_saved_pct) == (2.0, 20e9, 50.0)
+    assert (pair.step_ratio, pair.memory_change_bytes) == (2.0, 20e9)
     assert (pair.same_gpu, pair.lossy) == (True, False)
     (tiled,) = pairs(own, steady_case(tmp_path, "tiled", settings=OFFLOADED | {"vae_tiling": True})).itertuples()
     assert tiled.lossy
@@ -109,24 +109,11 @@ def test_the_threshold_of_a_cache_belongs_to_it(tmp_path: Path) -> None:
     assert settings(low, high, plain) == ["cache: first_block, cache_threshold: 0.2", "cache: none"]
 
 
-def test_the_pairs_of_an_h200_are_those_of_all_cases_held_against_each_other() -> None:
-    names = ("5B_704p", "5B_704p_compiled", "5B_704p_cudnn_compiled", "5B_704p_native_flash", "5B_704p_vae_bfloat16")
-    cases = made_tables(*map(kept, names)).cases
-    found = one_factor_pairs(cases)
-    rows = cases.set_index("case")[list(FACTORS)].astype("string").fillna("")
-    assert len(found)
-    for pair in found.itertuples():
-        differing = [key for key in FACTORS if rows.loc[pair.case, key] != rows.loc[pair.other, key]]
-        assert differing == [pair.key]
-
-
-@pytest.mark.parametrize(("reused", "fires"), [(0, True), (1, False)])
-def test_a_cache_that_never_served(tmp_path: Path, reused: int, fires: bool) -> None:
-    measures = {STEPS: {"passes_reused": reused}}
-    found = rules(steady_case(tmp_path, "own", settings={"cache": "first_block"}, measures=measures))
-    assert ("no_effect" in found) == fires
-    if fires:
-        assert found["no_effect"].evidence == {"passes_reused": 0.0, "passes": 8.0}
+def test_a_cache_that_never_served(tmp_path: Path) -> None:
+    runs = ({"settings": {"cache": "first_block"}, "measures": {STEPS: {"passes_reused": reused}}} for reused in (0, 1))
+    never, once = found_in_each(tmp_path, *runs)
+    assert never["no_effect"].evidence == {"passes_reused": 0.0, "passes": 8.0}
+    assert "no_effect" not in once
 
 
 # --- what would be faster ---------------------------------------------------------------------------------------
@@ -154,16 +141,6 @@ def test_a_setting_that_is_faster(tmp_path: Path) -> None:
     assert fired("faster_setting", *traces) == {name for what, name in own_names.items() if "fires" in what}
 
 
-def test_what_is_faster_is_told_with_what_it_costs(tmp_path: Path) -> None:
-    own = steady_case(tmp_path, "own", step_s=4.0, **GROUP)
-    finding = rules(own, steady_case(tmp_path, "faster", peak_gb=41, environment=OTHER_GPU))["faster_setting"]
-    ratio = (4.75 + 50 * 4) / (4.75 + 50 * 2)
-    assert finding.evidence == pytest.approx({"speed_ratio": ratio, "gpu_mem_change_bytes": 21e9})
-    for words in ("`offload: none`", "of 50 steps 1.95x as fast", "+21.0 GB", "case faster, on another GPU"):
-        assert words in finding.text
-    assert finding.advised == (("offload: none",),)
-
-
 def test_of_a_setting_the_fastest_value_is_named_and_what_costs_quality_hides_nothing(tmp_path: Path) -> None:
     own = steady_case(tmp_path, "own", step_s=8.0)
     others = [
@@ -177,14 +154,11 @@ def test_of_a_setting_the_fastest_value_is_named_and_what_costs_quality_hides_no
     }
 
 
-@pytest.mark.parametrize(("environment", "advised"), [(GPU, "attention"), (OTHER_GPU, "compile: repeated_blocks")])
-def test_what_the_same_gpu_showed_to_bring_nothing_is_not_advised(
-    tmp_path: Path, environment: dict[str, Any], advised: str
-) -> None:
-    busy = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 51.0}}
-    useless = steady_case(tmp_path, "useless", environment=environment, **COMPILED)
-    own = steady_case(tmp_path, "own", measures=busy)
-    assert rules(own, useless)["kernel_bound"].advised == ((advised,),)
+def test_what_the_same_gpu_showed_to_bring_nothing_is_not_advised(tmp_path: Path) -> None:
+    own = steady_case(tmp_path, "own", measures={STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 51.0}})
+    for environment, advised in ((GPU, "attention"), (OTHER_GPU, "compile: repeated_blocks")):
+        useless = steady_case(tmp_path, "useless", environment=environment, **COMPILED)
+        assert rules(own, useless)["kernel_bound"].advised == ((advised,),)
 
 
 def test_what_several_gpus_brought(tmp_path: Path) -> None:
@@ -196,7 +170,5 @@ def test_what_several_gpus_brought(tmp_path: Path) -> None:
     assert finding.evidence == pytest.approx(
         {"gpus": 2, "speed_ratio": ratio, "efficiency_pct": 50 * ratio, "energy_change_pct": 10, "step_speed_ratio": 2}
     )
-    for words in ("2 GPUs", "1.91x as fast as one (case one)", "96 % parallel efficiency", "energy +10 %"):
-        assert words in finding.text
     assert not {"parallel_efficiency", "faster_setting"} & rules(one, two).keys()
     assert "parallel_efficiency" not in rules(two)

@@ -113,4 +113,4 @@ def test_a_comparison_names_no_home_folder(planted: None, tmp_path: Path, monkey
     broken.write_text("{")
     comparison = compared_runs(str(tmp_path), [file, broken], [file], {}, LIMITS, 10.0, kept_videos(tmp_path))
     assert str(tmp_path) not in repr(comparison)
-    assert comparison.baseline == "~"
+    assert comparison["baseline"] == "~"

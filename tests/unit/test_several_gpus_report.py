@@ -1,75 +1,30 @@
 """What a report says of cases on several GPUs, and that it changes nothing for those on one."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from reports import findings, fired, full_case, made, report, rules, tables, told
+from reports import findings, fired, full_case, made, rules
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.estimate.resources import resources_of
 from wanbench.measure.outcome import Outcome
-from wanbench.trace.reader import Trace
 
 STEPS = r"Step_\d+_Inference"
 BUSY = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
-FLOPS = 2 * 520.65e12
 
 
-def trace(folder: Path, name: str, gpus: int = 1, step_s: float = 2.0, energy_j: float = 1400, **options: Any) -> Trace:
-    settings = {"steps": 10, "gpus": gpus} | options.pop("settings", {})
-    measures = {STEPS: {"energy_j": energy_j, "flops": FLOPS}, "VAE_Decoding": {"energy_j": 2000, "flops": 2011e12}}
-    measures |= {"T5_Encoding|TI2V_Preprocess|Video_Export": {"energy_j": 100}}
-    for pattern, values in options.pop("measures", {}).items():
-        measures[pattern] = measures.get(pattern, {}) | values
-    return made(folder, full_case(name, **settings), [step_s] * 10, measures=measures, **options)
-
-
-def test_the_number_of_gpus_stands_in_the_summary_and_in_the_appendix(tmp_path: Path) -> None:
-    text = report(trace(tmp_path, "one"), trace(tmp_path, "two", 2, 1.1))
-    (summary, *_) = tables(text, "Case")
-    assert [(row["Case"], row["Settings"]) for row in summary] == [("one", ""), ("two", "gpus: 2")]
-    assert "NVIDIA H200, 150.00 GB (1 case)" in text
-    assert "2 x NVIDIA H200, 150.00 GB (1 case)" in text
-
-
-def test_a_step_is_held_against_all_gpus_and_what_each_does_by_itself_against_one(tmp_path: Path) -> None:
-    half = {"settings": {"vae_dtype": "bfloat16"}}
-    one, two = trace(tmp_path, "one", **half), trace(tmp_path, "two", 2, 1.0, **half)
-    rows = [
-        {row["Stage"]: float(row["MFU (%)"]) for row in stages if row["MFU (%)"] != "n/a"}
-        for stages in tables(told(one, two), "Stage")
-    ]
-    assert rows[0] == rows[1]
-    assert rows[0]["Step_1_Inference"] == pytest.approx(100 * FLOPS / 2 / 989.4e12, abs=0.1)
-
-
-@pytest.mark.parametrize(("tensor_pct", "fires"), [(70.0, "compute_bound"), (66.0, "kernel_bound")])
-def test_nothing_is_concluded_from_the_activity_of_gpus_that_wait_for_each_other(
-    tmp_path: Path, tensor_pct: float, fires: str
-) -> None:
+def test_nothing_is_concluded_from_the_activity_of_gpus_that_wait_for_each_other(tmp_path: Path) -> None:
     """As T2V_A14B_480p_4_gpus_compiled: 74.8 % of the tensor cores on one GPU, and 66.2 with the exchange."""
-    measures = {STEPS: BUSY[STEPS] | {"tensor_activity_pct": tensor_pct}}
-    one, two = (trace(tmp_path, name, gpus, 2.0 / gpus, measures=measures) for name, gpus in (("one", 1), ("two", 2)))
-    assert fired(fires, one, two) == {"one"}
-
-
-def test_who_has_one_gpu_is_told_the_best_settings_on_one(tmp_path: Path) -> None:
-    """As 5B_704p_compiled, which was beaten by 5B_704p_4_gpus_compiled."""
-    made = [
-        trace(tmp_path, f"{gpus}_{compiled}", gpus, step_s / gpus, settings={"compile": compiled})
-        for gpus in (1, 2)
-        for compiled, step_s in (("none", 2.0), ("repeated_blocks", 1.5))
-    ]
-    (ways,) = tables(report(*made).partition("## Which settings to use")[2], "Settings")[:1]
-    fastest = {row["Settings"] for row in ways if "fastest" in row["Best at"]}
-    assert fastest == {"compile: repeated\\_blocks, gpus: 2", "compile: repeated\\_blocks"}
+    for tensor_pct, rule in ((70.0, "compute_bound"), (66.0, "kernel_bound")):
+        measures = {STEPS: BUSY[STEPS] | {"tensor_activity_pct": tensor_pct}}
+        cases = (made(tmp_path, full_case(f"{gpus}", steps=10, gpus=gpus), measures=measures) for gpus in (1, 2))
+        assert fired(rule, *cases) == {"1"}
 
 
 def test_nothing_is_advised_that_several_gpus_cannot_do(tmp_path: Path) -> None:
-    full = {"peak_bytes": 145_000_000_000, "settings": {"offload": "model"}}
-    measures = BUSY | {".*": {"sys_mem_bytes": 127e9}}
-    one, two = (trace(tmp_path, f"of_{gpus}", gpus, measures=measures, **full) for gpus in (1, 2))
+    full = {"peak_bytes": 145_000_000_000, "measures": BUSY | {".*": {"sys_mem_bytes": 127e9}}}
+    cases = (full_case(f"of_{gpus}", steps=10, gpus=gpus, offload="model") for gpus in (1, 2))
+    one, two = (made(tmp_path, case, **full) for case in cases)
     advised = {
         name: {setting for finding in of_case for settings in finding.advised for setting in settings}
         for name, of_case in findings(one, two).items()
@@ -77,15 +32,13 @@ def test_nothing_is_advised_that_several_gpus_cannot_do(tmp_path: Path) -> None:
     assert {"cache: first_block", "vae_dtype: bfloat16"} <= advised["of_1"]
     assert "vae_dtype: bfloat16" in advised["of_2"]
     assert not {"cache: first_block", "offload: group_stream"} & advised["of_2"]
-    margin = rules(two)["vram_margin"].text
-    assert margin.startswith("Peak GPU memory of 145.00 GB on each of 2 GPUs is 97 % of the 150.00 GB of this NVIDIA")
+    assert "145.00 GB on each of 2 GPUs" in rules(two)["vram_margin"].text
 
 
-@pytest.mark.parametrize("gpus", [1, 2])
-def test_out_of_memory_is_answered_with_what_the_case_may_have(tmp_path: Path, gpus: int) -> None:
+def test_out_of_memory_is_answered_with_what_the_case_may_have(tmp_path: Path) -> None:
     oom = Outcome("oom", "rank 1: CUDA out of memory. Tried to allocate 2.00 GiB.", "OutOfMemoryError")
     # Weights that fit no 150 GB together.
-    case = {"model": "T2V-A14B", "dtype": "float32", "gpus": gpus, "vae_tiling": True, "vae_dtype": "bfloat16"}
+    case = {"model": "T2V-A14B", "dtype": "float32", "gpus": 2, "vae_tiling": True, "vae_dtype": "bfloat16"}
     small = made(tmp_path, full_case("big", **case), until="Step_0", outcome=oom)
     text = rules(small)["out_of_memory"].advice
     assert "`offload: model`" in text

@@ -11,11 +11,9 @@ import pandas as pd
 import pytest
 
 from example_cases import full_case
-from measured_cases import render
+from measured_cases import compare, render
 from reports import made, made_tables
 from traces import GPU, gpu_with
-from wanbench.compare.change_verdict import as_json, compare
-from wanbench.compare.match import differences
 from wanbench.compare.sides import side_of
 from wanbench.compare.video_change import Videos, frames_beside, video_changes
 from wanbench.measure.kept_frames import keep_frames
@@ -25,7 +23,6 @@ from wanbench.trace.reader import Trace
 Make = Callable[..., Trace]
 # Of a whole of 5; the stock case's.
 STOCK = (3.0, 4.0)
-BOUND = {"rounding_error_rel": 0.02, "rounding_psnr_db": 40.0}
 
 
 @pytest.fixture
@@ -53,9 +50,9 @@ def changes(
     if rounding is not None:
         other = cases.assign(case="b", difference="rounding", latent_error_rel=rounding[0], psnr_db=rounding[1])
         cases = pd.concat([cases, other], ignore_index=True)
-    found = differences(*(side_of([trace])[0] for trace in (old, new)))
+    (case,) = compare(side_of([old]), side_of([new]))["cases"]
     videos = Videos(folder / "old/frames", folder / "new/frames", cases)
-    return [SimpleNamespace(**change) for change in video_changes([(old, new, found)], videos)]
+    return [SimpleNamespace(**change) for change in video_changes([(old, new, case["differences"])], videos)]
 
 
 def test_another_video_of_equal_settings_and_software_is_named(make: Make, tmp_path: Path) -> None:
@@ -67,16 +64,12 @@ def test_another_video_of_equal_settings_and_software_is_named(make: Make, tmp_p
     assert (change.bound_error_rel, change.bound_psnr_db) == (0.02, 40)
 
 
-@pytest.mark.parametrize(
-    ("latents", "gray", "moved"),
-    [((3, 4.05), 101, False), ((3, 4.2), 101, True), (STOCK, 110, True), (STOCK, 101, False)],
-    ids=["within the bound", "latents", "frames alone", "frames within the bound"],
-)
-def test_more_than_rounding_is_an_error(
-    latents: tuple[float, ...], gray: int, moved: bool, make: Make, tmp_path: Path
-) -> None:
-    (change,) = changes(tmp_path, make("old"), make("new", latents, gray, torch="2.12.0"))
-    assert (change.alike, change.moved) == (False, moved)
+def test_more_than_rounding_is_an_error(make: Make, tmp_path: Path) -> None:
+    old = make("old")
+    # Within the bounds; latents beyond it; frames alone.
+    for latents, gray, moved in (((3, 4.05), 101, False), ((3, 4.2), 101, True), (STOCK, 110, True)):
+        (change,) = changes(tmp_path, old, make("new", latents, gray, torch="2.12.0"))
+        assert (change.alike, change.moved) == (False, moved)
 
 
 def test_what_may_move_and_what_has_no_bound_is_no_error(make: Make, tmp_path: Path) -> None:
@@ -98,24 +91,20 @@ def test_without_kept_frames_the_digest_alone_tells(make: Make, tmp_path: Path) 
     (tmp_path / "old/frames/a").rename(tmp_path / "gone")
     (change,) = changes(tmp_path, old, new)
     assert (change.latent_error_rel, change.psnr_db, change.moved) == (None, None, False)
-    comparison = replace(compare("old", side_of([old]), side_of([new])), videos=[vars(change)])
-    assert "no kept frames" in render(comparison)
+    assert "no kept frames" in render(compare([], []) | {"videos": [vars(change)]})
 
 
 def test_files_and_the_command_name_what_moved(make: Make, tmp_path: Path) -> None:
     (change,) = changes(tmp_path, make("old"), make("new", (3, 4.2), 110))
-    comparison = replace(compare("old", *(side_of([make(side)]) for side in ("old", "new"))), videos=[vars(change)])
-    content = as_json(comparison)
-    assert content["videos"] == [vars(change)]
+    comparison = compare([], []) | {"videos": [vars(change)]}
     words = "latents 4 % off, PSNR 28.1 dB; rounding alone: latents 2 % off, PSNR 40.0 dB"
     assert f"- a: {words}; with equal settings, software and hardware\n" in render(comparison)
-    errors = rendered("comparison_errors.j2", **content).strip().splitlines()
+    errors = rendered("comparison_errors.j2", **comparison).strip().splitlines()
     assert errors[0] == "Moved by more than rounding:"
     assert errors[1].startswith(f"a: {words}")
-    within = replace(comparison, videos=[vars(change) | {"moved": False}])
-    assert "Moved" not in rendered("comparison_errors.j2", **as_json(within))
+    within = comparison | {"videos": [vars(change) | {"moved": False}]}
+    assert "Moved" not in rendered("comparison_errors.j2", **within)
 
 
 def test_where_frames_are_kept_beside_a_baseline() -> None:
-    assert frames_beside(Path("before/traces/a.json")) == Path("before/frames")
-    assert frames_beside(Path("before/a.json.gz")) == Path("before/frames")
+    assert {frames_beside(Path("before", trace)) for trace in ("traces/a.json", "a.json.gz")} == {Path("before/frames")}

@@ -10,9 +10,10 @@ enter_job("envs/report.yaml", snakemake.config)
 
 import pandas as pd
 
-from wanbench.analysis.tables import write_table
-from wanbench.compare.change_verdict import as_json, compared_runs
+from wanbench.analysis.tables import typed, write_table
+from wanbench.compare.change_verdict import compared_runs
 from wanbench.compare.video_change import Videos, frames_beside
+from wanbench.registry.metrics import COMPARISON_COLUMNS
 from wanbench.report.render import rendered
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
@@ -28,12 +29,12 @@ try:
     comparison = compared_runs(baseline, files, traces, excluded, limits, busy_pct, videos, snakemake.threads)
 except InputError as error:
     sys.exit(str(error))
-write_table(comparison.rows, Path("results/tables/comparison.csv"), Path("results/tables/comparison.parquet"))
-content, json_file, markdown = as_json(comparison), Path("results/comparison.json"), Path("results/comparison.md")
-write_atomically(json_file, json.dumps(content, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
-write_atomically(markdown, rendered("comparison.md.j2", **content))
-errors, ending = (rendered(f"comparison_{part}.j2", **content).strip() for part in ("errors", "end"))
+table = Path("results/tables/comparison.csv")
+write_table(typed(comparison["rows"], COMPARISON_COLUMNS), table, table.with_suffix(".parquet"))
+json_file, markdown = Path("results/comparison.json"), Path("results/comparison.md")
+write_atomically(json_file, json.dumps(comparison, ensure_ascii=False, allow_nan=False, indent=1) + "\n")
+write_atomically(markdown, rendered("comparison.md.j2", **comparison))
+errors, ending = (rendered(f"comparison_{part}.j2", **comparison).strip() for part in ("errors", "end"))
 Path(snakemake.log[0]).write_text(errors and f"{errors}\n", "utf-8")
 print(f"The comparison: {markdown}, {json_file}\nThe report: {snakemake.input.report}\n{ending}")
-if errors:
-    sys.exit(f"The comparison {markdown} is complete, but:\n{errors}")
+sys.exit(f"The comparison {markdown} is complete, but:\n{errors}" if errors else 0)

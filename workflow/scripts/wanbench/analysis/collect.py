@@ -1,13 +1,12 @@
 """Read the traces of a grid, set aside those that must not be used, and judge the others by the limits of now."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wanbench.registry.stages import VIDEO_EXPORT
-from wanbench.trace.reader import StageRecord, Trace, read_trace
+from wanbench.trace.reader import Trace, read_trace
 from wanbench.trace.verdict import Limits, generation_times, verdict_on
 from wanbench.util.errors import InputError
 from wanbench.util.lifeline import map_in_processes
@@ -82,33 +81,30 @@ def _stale(trace: Trace, case: str, expected: Mapping[str, Any] | None) -> str |
 def judged(trace: Trace, limits: Limits) -> Trace:
     """The trace with its verdict made anew, in which only the generations are measured that figures are made of.
 
-    No median is to hold a contaminated generation or, beside warm ones, the first of the process. No share of the CPU
-    is to be one that cannot be.
+    No median is to hold a contaminated generation or, beside warm ones, the first of the process.
     """
     times = generation_times((each.name, each.generation, each.measured, each.measures) for each in trace.stages)
     verdict = verdict_on(trace.quality, times, limits)
     excluded = {each["generation"]: " ".join(each["failed_checks"]) for each in verdict["excluded"]}
+    ended = [each.number for each in times if each.is_measured and each.number not in excluded]
+    # The warm ones of those that ran to their end, or else the cold one, or else what there is.
+    begun = {each.number for each in times} - excluded.keys()
+    used = {None, *([number for number in ended if number > 0] or ended or begun)}
     stages = [
-        replace(stage, measured=False, excluded=excluded[stage.generation]) if stage.generation in excluded else stage
-        for stage in map(_with_possible_shares, trace.stages)
+        replace(
+            stage,
+            measured=stage.measured and stage.generation in used,
+            excluded=excluded.get(stage.generation),
+            measures=_with_possible_shares(stage.measures),
+        )
+        for stage in trace.stages
     ]
-    measured = _measured_generations(stages)
-    stages = [stage if stage.generation in measured else replace(stage, measured=False) for stage in stages]
     return replace(trace, quality=trace.quality | verdict | {"limits": asdict(limits)}, stages=stages)
 
 
-def _with_possible_shares(stage: StageRecord) -> StageRecord:
-    """The stage with at most 100 % of the CPU: a tick that the kernel counts in a short one may have begun before it.
+def _with_possible_shares(measures: dict[str, Any]) -> dict[str, Any]:
+    """At most 100 % of the CPU: a tick that the kernel counts in a short stage may have begun before it.
 
     It cannot be cut from single samples, whose rounding cancels out in the mean over a stage.
     """
-    above = {key: 100.0 for key in _CPU_SHARES if (stage.measures.get(key) or 0) > 100}
-    return replace(stage, measures=stage.measures | above) if above else stage
-
-
-def _measured_generations(stages: Sequence[StageRecord]) -> Collection[int | None]:
-    """The warm ones of those that ran to their end, or else the cold one, or else what there is."""
-    ends = (stage for stage in stages if stage.name == VIDEO_EXPORT and stage.measured)
-    complete = [stage.generation for stage in ends if not stage.measures.get("interrupted")]
-    warm = [number for number in complete if number > 0]
-    return {None, *(warm or complete)} if complete else {stage.generation for stage in stages}
+    return measures | {key: 100.0 for key in _CPU_SHARES if (measures.get(key) or 0) > 100}

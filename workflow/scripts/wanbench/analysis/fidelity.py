@@ -97,8 +97,8 @@ def video_figures(trace: Trace, folder: Path, baseline: Trace, other_folder: Pat
     if own is None or others is None:
         return found
     if kept["latents_dtype"] is not None and kept["latents_dtype"] == other["latents_dtype"]:
-        error = latent_error(*(np.load(each / "latents.npy") for each in (own, others)))
-        found = {"latent_error_rel": error} | found
+        latents, expected = (np.load(each / "latents.npy").astype(np.float64) for each in (own, others))
+        found["latent_error_rel"] = float(np.linalg.norm(latents - expected) / np.linalg.norm(expected))
     numbers = [number for number in kept["frames"] if number in other["frames"]]
     pairs = [[read_frame(each, number) for each in (own, others)] for number in numbers]
     return found | frame_figures(pairs)
@@ -125,17 +125,8 @@ def read_frame(folder: Path, number: int) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def latent_error(latents: np.ndarray, baseline: np.ndarray) -> float:
-    """Norm of the difference over the norm of the baseline's; NaN for other shapes."""
-    if latents.shape != baseline.shape:
-        return math.nan
-    expected = baseline.astype(np.float64)
-    norm = np.linalg.norm(expected)
-    return float(np.linalg.norm(latents - expected) / norm) if norm else math.nan
-
-
 def frame_figures(pairs: Sequence[Sequence[np.ndarray]]) -> dict[str, float]:
-    """PSNR and SSIM of frames beside the baseline's: their means and the worst. None for no frames.
+    """PSNR and SSIM of frames beside the baseline's: their means and the worst; empty for no frames.
 
     The mean of PSNR is that of the frames that differ, since those that do not have an infinite one.
     """

@@ -47,11 +47,6 @@ def values_of(stages: pd.DataFrame, details: pd.DataFrame, traces: Sequence[Trac
     return values.dropna(subset="value").reset_index(drop=True)
 
 
-def medians(values: pd.DataFrame, traces: int) -> pd.DataFrame:
-    """The figures of each trace, one column a key."""
-    return values.groupby(["trace", "key"])["value"].median().unstack("key").reindex(range(traces))
-
-
 def mean_over_time(values: Iterable[tuple[float | None, float]]) -> float | None:
     """Mean weighted by time; None where the values that are known are of less than nine tenths of the time.
 

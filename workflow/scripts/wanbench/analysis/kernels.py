@@ -69,28 +69,30 @@ def kernels_table(profiles: Profiles) -> pd.DataFrame:
 def longest_kernels_table(profiles: Profiles) -> pd.DataFrame:
     """The longest kernels of profiles, by the names of their cases."""
     rows = [
-        row | {"case": case, "stage": stage, "share_pct": 100 * row["time_s"] / figures["profiled_s"]}
+        row
+        | {"case": case, "stage": stage, "kernel": row["name"]}
+        | {"share_pct": 100 * row["time_s"] / figures["profiled_s"]}
         for case, profile in profiles
         for stage, figures in profile["stages"].items()
         for row in figures["longest"]
     ]
-    table = pd.DataFrame(rows, columns=["name", *LONGEST_COLUMNS]).assign(kernel=lambda rows: rows["name"])
+    table = pd.DataFrame(rows, columns=list(LONGEST_COLUMNS))
     # Arguments that are no tensors have no shape.
     table["shapes"] = table["shapes"].replace({r", \[\]": ""}, regex=True)
     table["module"] = table["module"].replace({f"^{_COMPILED}.*": "a compiled block"}, regex=True)
-    return table[list(LONGEST_COLUMNS)].replace({"": None}).astype(LONGEST_COLUMNS)
+    return table.replace({"": None}).astype(LONGEST_COLUMNS)
 
 
 def with_best_attention(kernels: pd.DataFrame, cases: pd.DataFrame) -> pd.DataFrame:
     """The table with the fastest attention of profiled steps of the same size on such a GPU, where it changes no video.
 
-    Columns more, of the rows of a step's attention: `best_flops_per_s`, `best_case` and `best_attention`.
+    Columns more: those of _SAME_STEP, `attention`, and of the rows of a step's attention `best_flops_per_s`,
+    `best_case` and `best_attention`.
     """
-    shapes = cases.set_index("case")[[*_SAME_STEP, "attention"]]
-    of_step = kernels[(kernels["stage"] == "Step") & (kernels["class"] == "attention")].join(shapes, on="case")
-    exact = of_step[~of_step["attention"].isin(SETTINGS["attention"].lossy) & of_step["flops_per_s"].notna()]
-    best = exact.sort_values("flops_per_s").groupby(_SAME_STEP).tail(1)
+    same = [*_SAME_STEP, "stage", "class"]
+    table = kernels.join(cases.set_index("case")[[*_SAME_STEP, "attention"]], on="case")
+    of_step = table[(table["stage"] == "Step") & (table["class"] == "attention") & table["flops_per_s"].notna()]
+    exact = of_step[~of_step["attention"].isin(SETTINGS["attention"].lossy)]
     names = {"flops_per_s": "best_flops_per_s", "case": "best_case", "attention": "best_attention"}
-    best = best[[*_SAME_STEP, *names]].rename(columns=names)
-    found = of_step[["case", "stage", "class", *_SAME_STEP]].merge(best, on=_SAME_STEP).drop(columns=_SAME_STEP)
-    return kernels.merge(found, on=["case", "stage", "class"], how="left")
+    best = exact.sort_values("flops_per_s").groupby(same).tail(1)[[*same, *names]].rename(columns=names)
+    return table.merge(best, on=same, how="left")

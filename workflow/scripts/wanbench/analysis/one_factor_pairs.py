@@ -16,8 +16,7 @@ _FIGURES = ["warm_s", "cold_s", "warm_j", "cold_j", "step_s", "gpu_mem_allocated
 _COLUMNS = {
     **dict.fromkeys(("case", "other", "key", "value", "other_value"), "string"),
     **dict.fromkeys(("same_gpu", "lossy"), "boolean"),
-    **dict.fromkeys(("step_ratio", "generation_ratio", "energy_ratio"), "Float64"),
-    **dict.fromkeys(("memory_change_bytes", "memory_saved_pct"), "Float64"),
+    **dict.fromkeys(("step_ratio", "generation_ratio", "energy_ratio", "memory_change_bytes"), "Float64"),
 }
 
 
@@ -27,8 +26,7 @@ def one_factor_pairs(cases: pd.DataFrame) -> pd.DataFrame:
     Columns: `value` and `other_value` as a grid file has them; `same_gpu`: the very same GPU, not only one of its name;
     `lossy`: the other case is lossy, and this one is not. Ratios are this case's figure over the other's, so above 1
     the other is better: of s/step, and of time and energy of a generation scaled to the official steps, warm where
-    both have a warm one, else cold. `memory_change_bytes` is what the other takes more at its peak,
-    `memory_saved_pct` what this one saves of the other's.
+    both have a warm one, else cold. `memory_change_bytes` is what the other takes more at its peak.
 
     Only cases that passed their checks, of the real models on a GPU, and none with a cache at random weights.
     """
@@ -78,7 +76,6 @@ def _pairs_of(table: pd.DataFrame, key: str) -> pd.DataFrame:
     nearest = ["same_gpu", "kinds", "other_steps", "steps_other", "warm_s_other", "cold_s_other"]
     both = both.sort_values(nearest, ascending=[False, True, True, False, True, True])
     both = both.groupby(["case", "value_other"], sort=False).head(1).sort_index()
-    own, other = both["gpu_mem_allocated_bytes"], both["gpu_mem_allocated_bytes_other"]
     return both.assign(
         key=key,
         other=both["case_other"],
@@ -87,8 +84,7 @@ def _pairs_of(table: pd.DataFrame, key: str) -> pd.DataFrame:
         step_ratio=both["step_s"] / both["step_s_other"],
         generation_ratio=_ratio(both, "s"),
         energy_ratio=_ratio(both, "j"),
-        memory_change_bytes=other - own,
-        memory_saved_pct=100 * (1 - own / other),
+        memory_change_bytes=both["gpu_mem_allocated_bytes_other"] - both["gpu_mem_allocated_bytes"],
     )
 
 

@@ -117,7 +117,9 @@ def _marks(group: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
     Lossy ones must beat all others. They do not take the place of the best that leaves the video as it is.
     """
     found = pd.Series("", group.index, dtype=object)
-    within_time, within_memory = 1 + alike_time_pct / 100, 1 + alike_memory_pct / 100
+    time, memory = 1 + alike_time_pct / 100, 1 + alike_memory_pct / 100
+    within = {FASTEST: ("time_s", time), LEAST_MEMORY: ("gpu_mem_allocated_bytes", memory)}
+    within[LEAST_ENERGY] = ("energy_j", time)
     fitting = group[group["fits"].astype(bool)]
     for index, row in fitting.iterrows():
         rivals = fitting[fitting["gpus"] == row["gpus"]]
@@ -125,18 +127,13 @@ def _marks(group: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
             rivals = rivals[rivals["fidelity"] != LOSSY]
         marks = [
             mark
-            for mark, figure, within in (
-                (FASTEST, "time_s", within_time),
-                (LEAST_MEMORY, "gpu_mem_allocated_bytes", within_memory),
-                (LEAST_ENERGY, "energy_j", within_time),
-            )
-            if rivals[figure].count() > 1 and row[figure] <= rivals[figure].min() * within
+            for mark, (figure, factor) in within.items()
+            if rivals[figure].count() > 1 and row[figure] <= rivals[figure].min() * factor
         ]
-        time, memory = row["time_s"], row["gpu_mem_allocated_bytes"]
-        times, memories = rivals["time_s"], rivals["gpu_mem_allocated_bytes"]
-        faster = (times * within_time < time) & (memories <= memory * within_memory)
-        lighter = (times <= time * within_time) & (memories * within_memory < memory)
-        if len(rivals) > 1 and pd.notna(time) and pd.notna(memory) and not (faster | lighter).any():
+        times, memories = (rivals[figure] / row[figure] for figure in ("time_s", "gpu_mem_allocated_bytes"))
+        faster, lighter = (times * time < 1) & (memories <= memory), (times <= time) & (memories * memory < 1)
+        known = pd.notna(times[index]) and pd.notna(memories[index])
+        if len(rivals) > 1 and known and not (faster | lighter).any():
             marks.append(TRADE_OFF)
         found[index] = ", ".join(marks)
     return found

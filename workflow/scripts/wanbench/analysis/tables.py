@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from wanbench.analysis.collect import Excluded
-from wanbench.analysis.figures import medians, values_of
+from wanbench.analysis.figures import values_of
 from wanbench.cases.case import Case
 from wanbench.cases.scale import LEAST_FULL_BYTES
 from wanbench.estimate.memory import estimated_peak_bytes
@@ -25,7 +25,6 @@ _FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # A cell of Excel holds 32,767 characters.
 _LONGEST_CELL = 30_000
 _TRANSFERS = ("transfers", "loading_s", "offloading_s", "loaded_bytes", "offloaded_bytes")
-_TIMES = ("generation", "start_s", "time_s")
 _OF_TRACE = ("status", "started_at", "git_commit", "git_dirty", "git_changed", "image_changes", "video_bytes")
 
 # A row of the cases table, None for what is empty.
@@ -45,7 +44,8 @@ class TraceTables:
 def tables_of(traces: Iterable[Trace]) -> TraceTables:
     """The tables of traces, each of them in the order of the traces."""
     traces = list(traces)
-    stages, details = stages_table(traces), details_table(traces)
+    stages = stages_table(traces)
+    details = typed((detail for trace in traces for detail in _detail_rows(trace)), DETAIL_COLUMNS)
     numbers = range(len(traces))
     numbered = [
         table.assign(trace=np.repeat(numbers, [len(getattr(trace, name)) for trace in traces]))
@@ -53,7 +53,8 @@ def tables_of(traces: Iterable[Trace]) -> TraceTables:
     ]
     values = values_of(*numbered, traces)
     of_traces = pd.DataFrame([_case_row(trace) for trace in traces], index=numbers, dtype=object)
-    cases = of_traces.join(medians(values, len(traces))).reindex(columns=list(CASE_COLUMNS)).astype(CASE_COLUMNS)
+    medians = values.groupby(["trace", "key"])["value"].median().unstack("key")
+    cases = of_traces.join(medians).reindex(columns=list(CASE_COLUMNS)).astype(CASE_COLUMNS)
     return TraceTables(cases, stages, details, values)
 
 
@@ -62,16 +63,7 @@ def cases_table(traces: Iterable[Trace]) -> pd.DataFrame:
 
 
 def stages_table(traces: Iterable[Trace]) -> pd.DataFrame:
-    return _frame((row for trace in traces for row in _stage_rows(trace)), STAGE_COLUMNS)
-
-
-def details_table(traces: Iterable[Trace]) -> pd.DataFrame:
-    rows = (
-        {"case": trace.case["name"], "detail": detail.name} | {key: getattr(detail, key) for key in _TIMES}
-        for trace in traces
-        for detail in trace.details
-    )
-    return _frame(rows, DETAIL_COLUMNS)
+    return typed((row for trace in traces for row in _stage_rows(trace)), STAGE_COLUMNS)
 
 
 def _stage_rows(trace: Trace) -> Iterator[dict[str, Any]]:
@@ -85,9 +77,19 @@ def _stage_rows(trace: Trace) -> Iterator[dict[str, Any]]:
         yield head | times | seen | stage.measures
 
 
+def _detail_rows(trace: Trace) -> Iterator[dict[str, Any]]:
+    for detail in trace.details:
+        yield vars(detail) | {"case": trace.case["name"], "detail": detail.name}
+
+
 def excluded_table(excluded: Iterable[Excluded]) -> pd.DataFrame:
     """One row for each trace that is not used."""
-    return _frame((asdict(item) for item in excluded), EXCLUDED_COLUMNS)
+    return typed((asdict(item) for item in excluded), EXCLUDED_COLUMNS)
+
+
+def typed(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
+    """A table of these columns and types."""
+    return pd.DataFrame(list(rows), columns=list(columns), dtype=object).astype(dict(columns))
 
 
 def with_fidelity(cases: pd.DataFrame, fidelity: pd.DataFrame) -> pd.DataFrame:
@@ -134,10 +136,6 @@ def records_by_case(table: pd.DataFrame) -> dict[str, list[dict[str, Any]]]:
     for row in records(table):
         by_case.setdefault(row["case"], []).append(row)
     return by_case
-
-
-def _frame(rows: Iterable[Mapping[str, Any]], columns: Mapping[str, str]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=list(columns), dtype=object).astype(dict(columns))
 
 
 def _is_tiny(trace: Trace) -> bool:

@@ -1,21 +1,18 @@
 """What changed between two runs, and whether it is more than chance."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from wanbench.analysis.collect import collect
 from wanbench.analysis.numbers import NOT_MEASURED
-from wanbench.analysis.tables import records
-from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, in_all, match, other_video
+from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, in_all, match
 from wanbench.compare.sides import WORDS, SideCase, side_of
 from wanbench.compare.video_change import Videos, video_changes
-from wanbench.registry.metrics import COMPARISON_COLUMNS
 from wanbench.registry.policies import MEASURE, MEASURES, ON_CPU_TIMES, POLICIES, STAGE, MetricPolicy, policy_of
 from wanbench.trace.verdict import Limits
 from wanbench.util.errors import InputError
@@ -24,11 +21,9 @@ from wanbench.util.redaction import redacted
 SCHEMA_VERSION = 2
 SAME, WITHIN_SPREAD, NOT_JUDGED = "same", "within the spread", "not judged"
 NOT_MEASURED_AGAIN = "not measured again"
-ON_ANOTHER_GPU = "no verdict: another GPU of this name"
-BUSY_MACHINE = "no verdict: busy machine"
-COLD_BESIDE_WARM = "no verdict: a cold generation beside warm ones"
 WORSE = ("slower", "more")
-BETTER = ("faster", "less")
+# Cases that differ in one of these made different videos: no figure of one says anything about the other.
+_SAME_VIDEO = ("model", "task", "size", "frames")
 # Chance seldom takes the difference of two medians further. Of few values the error itself is rough, and it does more
 # often: then it is the bounds of the rule that decide.
 _ERRORS = 3.0
@@ -40,14 +35,6 @@ class Pair:
 
     old: SideCase
     new: SideCase
-
-    @property
-    def case(self) -> str:
-        return self.new.case
-
-    @property
-    def old_case(self) -> str:
-        return self.old.case
 
     @cached_property
     def differences(self) -> list[Difference]:
@@ -79,22 +66,6 @@ class Pair:
         return self.new.doubt if well_before and not self.new.ended_well else ""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Everything that the comparison tells: `rows` as docs/tables.md has them, `videos` as `video_changes` does.
-
-    `excluded` are traces that could not be used, with the reason.
-    """
-
-    baseline: str
-    cases: tuple[Pair, ...]
-    rows: pd.DataFrame
-    only_old: tuple[str, ...]
-    only_new: tuple[str, ...]
-    excluded: tuple[str, ...]
-    videos: Sequence[Mapping[str, Any]] = ()
-
-
 def compared_runs(
     baseline: str,
     baseline_files: Sequence[Path],
@@ -104,8 +75,8 @@ def compared_runs(
     busy_machine_pct: float,
     videos: Videos,
     processes: int = 1,
-) -> Comparison:
-    """The comparison of this run's traces with a baseline.
+) -> dict[str, Any]:
+    """The comparison of this run's traces with a baseline, as `compare` has it.
 
     Args:
         baseline: as the user named it; the comparison names it without home folder and account.
@@ -123,25 +94,54 @@ def compared_runs(
         raise InputError("\n".join([f"baseline {baseline}: no trace can be used:", *reasons]))
     excluded = [f"this run: {reason}" for reason in (*stale.values(), *(item.reason for item in unread))]
     excluded += [redacted(f"baseline: {item.reason}") for item in unusable]
-    comparison = compare(redacted(baseline), side_of(old, busy_machine_pct), side_of(new, busy_machine_pct), excluded)
+    comparison = compare(redacted(baseline), *(side_of(each, busy_machine_pct) for each in (old, new)), excluded)
     old_of, new_of = ({trace.case["name"]: trace for trace in side} for side in (old, new))
-    pairs = [(old_of[pair.old_case], new_of[pair.case], pair.differences) for pair in comparison.cases]
-    return replace(comparison, videos=video_changes(pairs, videos))
+    pairs = [(old_of[case["old_case"]], new_of[case["case"]], case["differences"]) for case in comparison["cases"]]
+    return comparison | {"videos": video_changes(pairs, videos)}
 
 
 def compare(
     baseline: str, old: Sequence[SideCase], new: Sequence[SideCase], excluded: Sequence[str] = ()
-) -> Comparison:
-    pairs = tuple(Pair(*both) for both in match(old, new))
-    rows = [row for pair in pairs if not other_video(pair.differences) for row in _rows(pair)]
-    table = pd.DataFrame(rows, columns=list(COMPARISON_COLUMNS), dtype=object).astype(COMPARISON_COLUMNS)
-    only_old = tuple(case.case for case in old if case.case not in {pair.old_case for pair in pairs})
-    only_new = tuple(case.case for case in new if case.case not in {pair.case for pair in pairs})
-    return Comparison(baseline, pairs, table, only_old, only_new, tuple(excluded))
+) -> dict[str, Any]:
+    """Everything that the comparison tells, as its JSON has it; units are those of the rows and rules.
+
+    Keys: `rows` as docs/tables.md has them, `videos` as `video_changes` does, and `excluded`, traces that could not be
+    used, with the reason.
+    """
+    pairs = [Pair(*both) for both in match(old, new)]
+    rows = {pair.new.case: list(_rows(pair)) for pair in pairs}
+    # Those of stages show where a case got worse, and decide nothing.
+    measures = {case: [row for row in of_case if row["kind"] == MEASURE] for case, of_case in rows.items()}
+    verdicts = Counter(row["verdict"] for of_case in measures.values() for row in of_case)
+    worse = [_regression(pair, measures[pair.new.case]) for pair in pairs]
+    paired_old = {pair.old.case for pair in pairs}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "baseline": baseline,
+        "verdicts": dict(sorted(verdicts.items())),
+        "worse": [line for line in worse if line],
+        # Their trace is held against itself.
+        "not_measured_again": [pair.new.case for pair in pairs if pair.withheld == NOT_MEASURED_AGAIN],
+        "rules": [asdict(policy) for policy in POLICIES.values()],
+        # Of hardware and software, in all cases; each case has its own as well.
+        "differences": [asdict(item) for item in in_all([pair.differences for pair in pairs])],
+        "cases": [
+            {"case": pair.new.case, "old_case": pair.old.case, "differences": list(map(asdict, pair.differences))}
+            | {key: getattr(pair, key) or None for key in ("withheld", "busy", "failed")}
+            for pair in pairs
+        ],
+        "rows": [row for of_case in rows.values() for row in of_case],
+        "only_old": [case.case for case in old if case.case not in paired_old],
+        "only_new": [case.case for case in new if case.case not in rows],
+        "excluded": list(excluded),
+        "videos": [],
+    }
 
 
 def _rows(pair: Pair) -> Iterator[dict[str, Any]]:
-    """All measures, then the stages that either side has."""
+    """All measures, then the stages that either side has; none of two videos that have nothing in common."""
+    if any(difference.what in _SAME_VIDEO for difference in pair.differing(SETTING)):
+        return
     old, new = pair.old.figures, pair.new.figures
     stages = [of_kind for of_kind in (new | old) if of_kind[0] == STAGE]
     loaded = all(case.settings.get("weights") == "pretrained" for case in (pair.old, pair.new))
@@ -151,8 +151,8 @@ def _rows(pair: Pair) -> Iterator[dict[str, Any]]:
         known = [error for error in (*errors, *others) if error is not None]
         spread = _ERRORS * math.hypot(*known) if known else None
         yield {
-            "case": pair.case,
-            "old_case": pair.old_case,
+            "case": pair.new.case,
+            "old_case": pair.old.case,
             "kind": kind,
             "name": policy.label if kind == MEASURE else key,
             "unit": policy.unit,
@@ -172,12 +172,12 @@ def verdict_of(policy: MetricPolicy, pair: Pair, old: float, new: float, spread:
     on_gpu = pair.new.on_gpu
     gpu_alone = on_gpu and pair.new.settings.get("offload") == "none"
     if pair.busy and not (policy.unit == "bytes" or (gpu_alone and policy.by_the_gpu)):
-        return BUSY_MACHINE
+        return "no verdict: busy machine"
     if pair.old.cold_only != pair.new.cold_only and not policy.whole_process:
-        return COLD_BESIDE_WARM
+        return "no verdict: a cold generation beside warm ones"
     if pair.differing(ANOTHER_GPU):
         if policy.other_gpu_share is None:
-            return ON_ANOTHER_GPU
+            return "no verdict: another GPU of this name"
         policy = replace(policy, share=policy.other_gpu_share)
     if not on_gpu and policy.unit == "s":
         policy = replace(policy, share=ON_CPU_TIMES - 1 if new > old else 1 - 1 / ON_CPU_TIMES)
@@ -192,45 +192,15 @@ def change_of(policy: MetricPolicy, old: float, new: float, spread: float = 0.0)
     # It may be real, and it may be chance: to call it the same would hide a change of any size.
     if abs(change) <= spread:
         return WITHIN_SPREAD
-    words = WORSE if change > 0 else BETTER
+    words = WORSE if change > 0 else ("faster", "less")
     return words[0] if policy.unit == "s" else words[1]
 
 
-def regressions(comparison: Comparison) -> list[str]:
-    """One line for each case that got worse. Stages show where it did, and do not decide.
+def _regression(pair: Pair, measures: Sequence[Mapping[str, Any]]) -> str:
+    """What got worse of a case; empty where nothing did.
 
     What grew within its spread does not decide either. Beside what did, it is named.
     """
-    lines, rows = [], comparison.rows[comparison.rows["kind"] == MEASURE]
-    for pair in comparison.cases:
-        of_pair = rows[rows["case"] == pair.case]
-        worse = of_pair[of_pair["verdict"].isin(WORSE)]
-        unclear = of_pair[(of_pair["verdict"] == WITHIN_SPREAD) & (of_pair["new"] > of_pair["old"])]
-        if pair.failed or len(worse):
-            lines.append(WORDS.regression(pair.case, pair.failed, records(worse), records(unclear)))
-    return lines
-
-
-def as_json(comparison: Comparison) -> dict[str, Any]:
-    """All of the comparison as plain values; units are those of the rows and rules."""
-    rows, pairs = comparison.rows, comparison.cases
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "baseline": comparison.baseline,
-        # Of measures; those of stages decide nothing.
-        "verdicts": rows[rows["kind"] == MEASURE]["verdict"].value_counts().sort_index().to_dict(),
-        "worse": regressions(comparison),
-        # Their trace is held against itself.
-        "not_measured_again": [pair.case for pair in pairs if pair.withheld == NOT_MEASURED_AGAIN],
-        "rules": [asdict(policy) for policy in POLICIES.values()],
-        # Of hardware and software, in all cases; each case has its own as well.
-        "differences": [asdict(item) for item in in_all([pair.differences for pair in pairs])],
-        "cases": [
-            {"case": pair.case, "old_case": pair.old_case, "differences": list(map(asdict, pair.differences))}
-            | {key: getattr(pair, key) or None for key in ("withheld", "busy", "failed")}
-            for pair in pairs
-        ],
-        "rows": records(rows),
-        **{key: list(getattr(comparison, key)) for key in ("only_old", "only_new", "excluded")},
-        "videos": list(comparison.videos),
-    }
+    worse = [row for row in measures if row["verdict"] in WORSE]
+    unclear = [row for row in measures if row["verdict"] == WITHIN_SPREAD and row["new"] > row["old"]]
+    return WORDS.regression(pair.new.case, pair.failed, worse, unclear) if pair.failed or worse else ""

@@ -10,8 +10,6 @@ from wanbench.compare.sides import WORDS, SideCase
 
 # Kinds of differences.
 SETTING, HOW_OFTEN, HARDWARE, ANOTHER_GPU, SOFTWARE = "setting", "how often", "hardware", "another GPU", "software"
-# Cases that differ in one of these made different videos: no figure of one says anything about the other.
-_SAME_VIDEO = ("model", "task", "size", "frames")
 # Two processors that nobody knows need not be the same.
 _CPU = "CPU"
 # What is equal in two cases that belong together, by falling precedence.
@@ -83,11 +81,6 @@ def _differing(kind: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> lis
 def _variable(variables: Mapping[str, str | None], name: str) -> str:
     # The value of some is not kept, since it may hold a secret.
     return ("set" if variables[name] is None else variables[name]) if name in variables else "not set"
-
-
-def other_video(found: Sequence[Difference]) -> bool:
-    """Whether the differences leave nothing to compare."""
-    return any(difference.kind == SETTING and difference.what in _SAME_VIDEO for difference in found)
 
 
 def in_all(differences_of: Sequence[Sequence[Difference]]) -> list[Difference]:

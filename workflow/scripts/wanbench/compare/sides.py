@@ -1,17 +1,17 @@
 """The cases of one side of a comparison: what decides which belong together, and the figures that are compared."""
 
 import math
+import statistics
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from jinja2 import Environment, StrictUndefined
 
 from wanbench.analysis.breakdown import Row, breakdown
-from wanbench.analysis.tables import TraceTables, records, records_by_case, tables_of
+from wanbench.analysis.tables import CaseRow, records, records_by_case, tables_of
 from wanbench.findings.trust import others_cpu_pct
 from wanbench.registry import stages as stage_names
 from wanbench.registry.policies import MEASURE, MEASURES, STAGE, STEP_STAGES
@@ -106,19 +106,23 @@ class SideCase:
 def side_of(traces: Sequence[Trace], busy_machine_pct: float = 100.0) -> list[SideCase]:
     """The cases of traces; up to `busy_machine_pct` of the CPU, other processes change nothing."""
     tables = tables_of(traces)
-    breakdowns = {case: breakdown(of_case) for case, of_case in records_by_case(tables.stages).items()}
-    figures = _figures(tables, breakdowns)
+    stages_of, values_of = records_by_case(tables.stages), tables.values.groupby(["trace", "key"])["value"].agg(list)
     return [
-        _side_case(trace, case, breakdowns.get(case["case"], []), figures[case["case"]], busy_machine_pct)
-        for trace, case in zip(traces, records(tables.cases))
+        _side_case(trace, case, stages_of.get(case["case"], []), values_of.get(number, {}), busy_machine_pct)
+        for number, (trace, case) in enumerate(zip(traces, records(tables.cases)))
     ]
 
 
 def _side_case(
-    trace: Trace, case: Mapping[str, Any], rows: Sequence[Row], figures: Figures, busy_machine_pct: float
+    trace: Trace,
+    case: CaseRow,
+    stages: Sequence[Mapping[str, Any]],
+    values: Mapping[str, list[float]],
+    busy_machine_pct: float,
 ) -> SideCase:
     environment = trace.environment or {}
     telemetry = environment.get("gpu_telemetry") or {}
+    rows = breakdown(stages)
     others_pct = others_cpu_pct(rows)
     # A checkpoint folder is known by its digest as well, wherever it lies.
     no_effect = (*_NO_EFFECT, *_HOW_OFTEN, *(["checkpoint"] if trace.case["checkpoint_sha256"] else []))
@@ -133,11 +137,11 @@ def _side_case(
         variables=environment.get("variables"),
         hardware=_hardware(case, environment, telemetry.get("state") or {}) if environment else {},
         software={what: case[column] for what, column in _SOFTWARE.items()} | environment.get("packages", {}),
-        figures=figures,
+        figures=_figures(rows, stages, values),
     )
 
 
-def _hardware(case: Mapping[str, Any], environment: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+def _hardware(case: CaseRow, environment: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     found = {what: case[column] for what, column in _HARDWARE.items()}
     # That there is no GPU is known as well.
     found["GPU"] = found["GPU"] or "none"
@@ -150,34 +154,26 @@ def _hardware(case: Mapping[str, Any], environment: Mapping[str, Any], state: Ma
     return found
 
 
-def _figures(tables: TraceTables, breakdowns: Mapping[str, Sequence[Row]]) -> dict[str, Figures]:
-    values = tables.values.assign(case=tables.values["trace"].map(tables.cases["case"]), kind=MEASURE)
-    stages = pd.DataFrame(_stage_values(tables.stages, breakdowns, values), columns=["case", "kind", "key", "value"])
-    long = pd.concat([values[values["key"].isin(MEASURES)], stages])
-    found: dict[str, dict[tuple[str, str], Any]] = defaultdict(dict)
-    for (case, kind, key), of_figure in long.groupby(["case", "kind", "key"], sort=False)["value"]:
-        found[case][kind, key] = float(of_figure.median()), _median_error(of_figure)
-    return found
+def _figures(rows: Sequence[Row], stages: Sequence[Mapping[str, Any]], values: Mapping[str, list[float]]) -> Figures:
+    """The figures of a case, from its stages as a report lists them, its rows of the stages table, and its values."""
+    found = {(MEASURE, key): values[key] for key in MEASURES if key in values}
+    own: dict[str, list[float]] = defaultdict(list)
+    for stage in stages:
+        if stage["measured"] and not stage["interrupted"]:
+            own[stage["stage"]].append(stage["time_s"])
+    for row in rows:
+        if stage_names.step_index(row.stage) is not None:
+            found |= {(STAGE, name): values.get(key, []) for name, key in STEP_STAGES.items()}
+        else:
+            # Rows that only the breakdown has, and a compilation in a warm-up, have one value.
+            found[STAGE, row.stage] = own[row.stage] or ([] if row.interrupted else [row.time_s])
+    return {key: (statistics.median(each), _median_error(each)) for key, each in found.items() if each}
 
 
-def _median_error(values: pd.Series) -> float | None:
+def _median_error(values: Sequence[float]) -> float | None:
     """Standard error of the median, from the median absolute deviation; None for one value, which has no spread."""
-    deviation = (values - values.median()).abs().median()
-    return float(_MEDIAN_OVER_MEAN * _NORMAL * deviation / math.sqrt(len(values))) if len(values) > 1 else None
-
-
-def _stage_values(
-    stages: pd.DataFrame, breakdowns: Mapping[str, Sequence[Row]], values: pd.DataFrame
-) -> Iterator[tuple[str, str, str, float]]:
-    whole = stages[stages["measured"] & ~stages["interrupted"].fillna(False)]
-    own = whole.groupby(["case", "stage"])["time_s"].agg(list)
-    figures = values.groupby(["case", "key"])["value"].agg(list)
-    for case, rows in breakdowns.items():
-        times_s: dict[str, list[float]] = {}
-        for row in rows:
-            if stage_names.step_index(row.stage) is not None:
-                times_s |= {name: figures.get((case, key), []) for name, key in STEP_STAGES.items()}
-            else:
-                # Rows that only the breakdown has, and a compilation in a warm-up, have one value.
-                times_s[row.stage] = own.get((case, row.stage), [] if row.interrupted else [row.time_s])
-        yield from ((case, STAGE, stage, value) for stage, each in times_s.items() for value in each)
+    if len(values) < 2:
+        return None
+    median = statistics.median(values)
+    deviation = statistics.median(abs(value - median) for value in values)
+    return _MEDIAN_OVER_MEAN * _NORMAL * deviation / math.sqrt(len(values))

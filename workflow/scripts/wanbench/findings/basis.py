@@ -91,20 +91,16 @@ class Context:
     @cached_property
     def typical_rows(self) -> list[Row]:
         """Inference of the steps after the first and without the expert-switch step, in order."""
-        steps = [(stage_names.step_index(row.stage), row) for row in self.rows if not row.interrupted]
-        return [
-            row
-            for index, row in steps
-            if index and index not in self.switch_steps and row.stage == stage_names.step_inference(index)
-        ]
+        inference = [row for row in self.rows if row.stage.endswith("_Inference") and not row.interrupted]
+        return [row for row in inference if stage_names.step_index(row.stage) not in {0, *self.switch_steps}]
 
     def denoising_mean(self, measure: str) -> float | None:
         """Mean of a share over the typical steps, weighted by time."""
         return mean_over_time((getattr(row, measure), row.time_s) for row in self.typical_rows)
 
     def typical(self, values: Sequence[float]) -> float:
-        """What stands for a step, as s/step does: with a cache the mean."""
-        return statistics.median(values) if self.case["cache"] == "none" else statistics.fmean(values)
+        """What stands for a step, as s/step does: with a cache the mean. 0 without typical steps."""
+        return (statistics.median if self.case["cache"] == "none" else statistics.fmean)(values or [0.0])
 
     @property
     def made_at_random(self) -> Row | None:

@@ -12,6 +12,12 @@ def _profiled(context: Context, stage: str, kernels: str) -> Mapping[str, Any] |
     return next((row for row in context.kernels if (row["stage"], row["class"]) == (stage, kernels)), None)
 
 
+def _large_part(context: Context, stage: str, kernels: str, least_pct: float) -> dict[str, float] | None:
+    """Time and share of a class of kernels in a profiled stage; None where it has less of it."""
+    row = _profiled(context, stage, kernels)
+    return {key: row[key] for key in ("time_s", "share_pct")} if row and row["share_pct"] >= least_pct else None
+
+
 def slow_attention(context: Context) -> Iterator[Found]:
     """Below what another profiled case of the same size reached on a GPU of the kind."""
     row = _profiled(context, "Step", "attention")
@@ -23,24 +29,18 @@ def slow_attention(context: Context) -> Iterator[Found]:
         evidence = {"flops_per_s": row["flops_per_s"], "best_flops_per_s": row["best_flops_per_s"]}
         evidence |= {"saved_s": saved_s, "saved_pct": saved_pct}
         said = {"other": row["best_case"], "attention": row["best_attention"]}
-        advised = [[f"attention: {row['best_attention']}"]]
-        yield Found(BOTTLENECK, evidence, advised, said)
+        yield Found(BOTTLENECK, evidence, [[f"attention: {row['best_attention']}"]], said)
 
 
 def equal_rows(context: Context) -> Iterator[Found]:
     """Of text-to-video, TI2V-5B embeds the same timestep for each token, in float32."""
-    row = _profiled(context, "Step", "matmul_float32")
-    if row is None or context.case["timesteps"] != "per_token":
-        return
-    if row["share_pct"] >= context.thresholds.equal_rows_pct:
-        evidence = {key: row[key] for key in ("time_s", "share_pct")}
+    evidence = _large_part(context, "Step", "matmul_float32", context.thresholds.equal_rows_pct)
+    if evidence and context.case["timesteps"] == "per_token":
         yield Found(NOTE, evidence, [["timesteps: uniform"]])
 
 
 def copies(context: Context) -> Iterator[Found]:
-    row = _profiled(context, VAE_DECODING, "copy")
-    if row is not None and row["share_pct"] >= context.thresholds.copies_pct:
-        evidence = {key: row[key] for key in ("time_s", "share_pct")}
+    if evidence := _large_part(context, VAE_DECODING, "copy", context.thresholds.copies_pct):
         can_change = context.case["vae_memory_format"] == "contiguous"
         yield Found(NOTE, evidence, [["vae_memory_format: channels_last"]] if can_change else ())
 

@@ -16,8 +16,10 @@ _TIME_MARGIN = 1.5
 def out_of_memory(context: Context) -> Iterator[Found]:
     if context.case["status"] != stage_names.OOM:
         return
-    of_host, stage = _is_of_the_host(context), context.case["stage_reached"]
-    said = {"stage": stage or "", "of_host": of_host}
+    error_type, message = (str(context.case[key]) for key in ("error_type", "error_message"))
+    # Torch's allocator on the CPU, or Python, said so.
+    of_host = context.on_the_cpu or error_type == "MemoryError" or "DefaultCPUAllocator" in message
+    said = {"stage": context.case["stage_reached"] or "", "of_host": of_host}
     if of_host:
         evidence = context.numbers("sys_mem_total_bytes", "mem_limit_bytes", "process_mem_bytes")
         there_bytes = min(context.numbers("sys_mem_total_bytes", "mem_limit_bytes").values(), default=None)
@@ -28,12 +30,6 @@ def out_of_memory(context: Context) -> Iterator[Found]:
     options = [] if should_fit is not False else that_fit(context)
     said |= {"should_fit": should_fit, "options": options}
     yield Found(WARNING, evidence, [option.settings for option in options], said)
-
-
-def _is_of_the_host(context: Context) -> bool:
-    """Whether it was not the GPU's memory that ran out: torch's allocator on the CPU, or Python, said so."""
-    error_type, message = (str(context.case[key]) for key in ("error_type", "error_message"))
-    return context.on_the_cpu or error_type == "MemoryError" or "DefaultCPUAllocator" in message
 
 
 def vram_margin(context: Context) -> Iterator[Found]:
@@ -47,8 +43,9 @@ def vram_margin(context: Context) -> Iterator[Found]:
     full_pct = 100 * (peak_bytes + (outside_bytes or 0)) / total_bytes
     if full_pct >= context.thresholds.full_gpu_memory_pct:
         options = that_fit(context)
-        said = {"full_pct": full_pct, "options": options}
-        yield Found(WARNING, evidence, [option.settings for option in options], said)
+        yield Found(
+            WARNING, evidence, [option.settings for option in options], {"full_pct": full_pct, "options": options}
+        )
 
 
 def _outside_torch_bytes(context: Context) -> float | None:

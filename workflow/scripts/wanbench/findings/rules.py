@@ -19,7 +19,7 @@ from wanbench.findings.basis import SEVERITIES, Context, Found
 from wanbench.registry.metrics import FINDING_COLUMNS
 from wanbench.registry.stages import OOM
 
-_OF_ALL_CASES = (*trust.RULES, *slow_machine.RULES, *trust.DISTURBED, *resource_limits.RULES)
+_OF_ALL_CASES = (*trust.RULES, *slow_machine.RULES, *resource_limits.RULES)
 # In the order of the report within a severity.
 RULES: dict[str, Callable[[Context], Iterator[Found]]] = {
     rule.__name__: rule for rule in (*_OF_ALL_CASES, *time_use.RULES, *kernel_time.RULES, *setting_effects.RULES)

@@ -48,15 +48,11 @@ def no_effect(context: Context) -> Iterator[Found]:
         yield Found(NOTE, evidence, [["cache: none"]])
 
 
-def _is_faster(context: Context, pair: _Pair) -> bool:
-    limits, ratio = context.thresholds, _speed_ratio(pair)
-    least_pct = limits.faster_setting_pct if pair["same_gpu"] else limits.faster_on_another_gpu_pct
-    return ratio is not None and ratio >= 1 + least_pct / 100
-
-
 def faster_setting(context: Context) -> Iterator[Found]:
+    least_pct = {True: context.thresholds.faster_setting_pct, False: context.thresholds.faster_on_another_gpu_pct}
     # More GPUs are no setting that who has one could choose.
-    faster = [pair for pair in context.pairs if pair["key"] != "gpus" and _is_faster(context, pair)]
+    pairs = [pair for pair in context.pairs if pair["key"] != "gpus"]
+    faster = [pair for pair in pairs if (_speed_ratio(pair) or 0) >= 1 + least_pct[pair["same_gpu"]] / 100]
     # Of each setting the fastest value; what is faster at a cost of the video hides nothing.
     best = {(pair["key"], pair["lossy"]): pair for pair in sorted(faster, key=lambda pair: pair["generation_ratio"])}
     for pair in best.values():

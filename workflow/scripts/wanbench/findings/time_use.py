@@ -7,7 +7,7 @@ from dataclasses import replace
 from wanbench.analysis.breakdown import Row
 from wanbench.analysis.mfu import mfu_pct, peak_of
 from wanbench.estimate.memory import estimated_peak_bytes
-from wanbench.findings.advice import Option, fits, option, without_offload
+from wanbench.findings.advice import fits, option, without_offload
 from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found
 from wanbench.findings.setting_effects import advisable, should_compile
 from wanbench.registry import stages as stage_names
@@ -50,59 +50,50 @@ def _scaled(
     return BOTTLENECK if fires else NOTE, {"official_steps_share_pct": share_pct}
 
 
-def _transfers_of(context: Context) -> dict[str, float]:
-    """Weight transfers of a measured run in figures, excluding compilation, and their share of its time."""
+def _transfers(context: Context) -> dict[str, float]:
+    """Weight transfers of a measured run in figures, excluding compilation; empty where they take little of its time.
+
+    On the CPU there is no second device, and they are bookkeeping.
+    """
+    if context.case["status"] != stage_names.OK or context.case["device"] != "cuda":
+        return {}
     stages = [stage for stage in context.stages if stage["generation"] is not None and stage["measured"]]
     stages = [stage for stage in stages if stage["stage"] != stage_names.COMPILATION]
-    count = len({stage["generation"] for stage in stages}) or 1
+    count = len({stage["generation"] for stage in stages})
     figures = {key: sum(stage[key] or 0.0 for stage in stages) / count for key in _TRANSFERS}
     figures |= context.numbers("offload_all_s")
     transfer_s = figures["loading_s"] + figures["offloading_s"] + figures.get("offload_all_s", 0.0)
     generation_s = sum(stage["time_s"] for stage in stages) / count
     share_pct = 100 * transfer_s / generation_s if generation_s else 0.0
+    if not share_pct or share_pct < context.thresholds.transfer_bound_pct:
+        return {}
     return {"share_pct": share_pct, "transfer_s": transfer_s, "generation_s": generation_s} | figures
 
 
-def _is_transferring(context: Context) -> bool:
-    """Whether transfers take a share that counts. On the CPU there is no second device, and they are bookkeeping."""
-    share_pct = _transfers_of(context)["share_pct"]
-    on_gpu = context.case["status"] == stage_names.OK and context.case["device"] == "cuda"
-    return bool(on_gpu and share_pct and share_pct >= context.thresholds.transfer_bound_pct)
-
-
-def _typical_transfer_s(context: Context) -> float:
-    """Seconds of a typical step in which weights are transferred."""
-    parts = []
-    for inference in context.typical_rows:
-        loading = context.row(stage_names.step_loading(stage_names.step_index(inference.stage) or 0))
-        rows = [row for row in (inference, loading) if row is not None]
-        parts.append(sum((row.loading_s or 0.0) + (row.offloading_s or 0.0) for row in rows))
-    return context.typical(parts) if parts else 0.0
-
-
 def transfer_bound(context: Context) -> Iterator[Found]:
-    if not _is_transferring(context):
+    if not (evidence := _transfers(context)):
         return
-    evidence, limit_pct = _transfers_of(context), context.thresholds.transfer_bound_pct
-    transfer_s, step_s = evidence["transfer_s"], _typical_transfer_s(context)
-    severity, official = _scaled(context, transfer_s, evidence["generation_s"], limit_pct, step_part_s=step_s)
+    by_step_s = {stage_names.step_index(row.stage): 0.0 for row in context.typical_rows}
+    for row in context.rows:
+        if (step := stage_names.step_index(row.stage)) in by_step_s:
+            by_step_s[step] += (row.loading_s or 0.0) + (row.offloading_s or 0.0)
+    step_s, limit_pct = context.typical(list(by_step_s.values())), context.thresholds.transfer_bound_pct
+    severity, official = _scaled(
+        context, evidence["transfer_s"], evidence["generation_s"], limit_pct, step_part_s=step_s
+    )
     resident = without_offload(context)
-    streamed = None if resident.advised else _streamed(context)
+    # Copying while the GPU computes.
+    streamed = None if resident.advised else option(context, offload="group_stream")
+    if streamed and not (fits(context, streamed.peak_bytes) and advisable(context, "offload", "group_stream")):
+        streamed = None
     advised = [streamed.settings] if streamed else resident.advised
     yield Found(severity, evidence | official, advised, {"resident": resident, "streamed": streamed})
-
-
-def _streamed(context: Context) -> Option | None:
-    """Copying while the GPU computes, where that fits and is of use."""
-    streamed = option(context, offload="group_stream")
-    useful = streamed and fits(context, streamed.peak_bytes) and advisable(context, "offload", "group_stream")
-    return streamed if useful else None
 
 
 def low_sm_activity(context: Context) -> Iterator[Found]:
     total, whole_s, made = context.row(stage_names.TOTAL_EXECUTION), context.executed_s, context.made_at_random
     # What waits for weights has a finding that says so (transfer_bound).
-    if whole_s is None or _is_transferring(context):
+    if whole_s is None or _transfers(context):
         return
     if any(row is not None and row.sm_activity_pct is None for row in (total, made)):
         return
@@ -111,7 +102,7 @@ def low_sm_activity(context: Context) -> Iterator[Found]:
     if sm_pct >= limit_pct:
         return
     step_pct, generations = context.denoising_mean("sm_activity_pct"), int(context.case["generations"])
-    step_s = (step_pct or 0) / 100 * context.typical([row.time_s for row in context.typical_rows] or [0.0])
+    step_s = (step_pct or 0) / 100 * context.typical([row.time_s for row in context.typical_rows])
     severity, official = _scaled(
         context, busy_s, whole_s, limit_pct, generations=generations, step_part_s=step_s, low=True
     )
@@ -127,10 +118,8 @@ def _busy_s(row: Row) -> float:
 
 def _idlest(context: Context) -> list[Row]:
     """The stages in which the GPU idles the longest."""
-    leaves = [
-        row for row in context.rows if row.stage not in stage_names.NOT_LEAVES and row.sm_activity_pct is not None
-    ]
-    leaves = [row for row in leaves if stage_names.is_stage(row.stage) and row is not context.made_at_random]
+    sampled = [row for row in context.rows if row.sm_activity_pct is not None and row is not context.made_at_random]
+    leaves = [row for row in sampled if row.stage not in stage_names.NOT_LEAVES]
     return sorted(leaves, key=lambda row: row.time_s - _busy_s(row), reverse=True)[:_MOST_NAMED]
 
 

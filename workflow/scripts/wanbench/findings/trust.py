@@ -66,8 +66,6 @@ def step_times_scatter(context: Context) -> Iterator[Found]:
         yield Found(WARNING, evidence, said={"times_s": times_s})
 
 
-# No check looks at these.
-DISTURBED = (busy_machine, step_times_scatter)
 RULES = (
     prompt_cut,
     _of_check("other_process", "other_processes", "other_processes_mem_bytes"),
@@ -77,4 +75,7 @@ RULES = (
     _of_check("output_not_finite"),
     _of_check("unaccounted_time", "stage_coverage_pct", "unaccounted_s"),
     _of_check("sampling_gaps", "sample_coverage_pct", "greatest_sample_gap_s"),
+    # No check looks at these.
+    busy_machine,
+    step_times_scatter,
 )
