@@ -26,9 +26,18 @@ def failed_attempts(wildcards):
     return FAILURES[wildcards.case].failed_attempts if wildcards.case in FAILURES else 0
 
 
-def asked(wildcards, attempt, resource):
-    case, failure = CASES[wildcards.case], FAILURES.get(wildcards.case)
-    return getattr(asked_resources(Path("results"), case, failure, attempt), resource)
+@cache
+def needs(case, attempt):
+    return asked_resources(Path("results"), CASES[case], FAILURES.get(case), attempt)
+
+
+def asked(resource):
+    """A plain function, into which Snakemake looks in a third of the time that it takes for a `partial`."""
+
+    def of_job(wildcards, attempt):
+        return getattr(needs(wildcards.case, attempt), resource)
+
+    return of_job
 
 
 def made_with(script):
