@@ -20,20 +20,16 @@ from wanbench.util.lifeline import map_in_processes
 
 
 def draw(
-    cases: pd.DataFrame,
-    stages: pd.DataFrame,
-    settings: pd.DataFrame,
-    kernels: pd.DataFrame,
-    traces: Sequence[Path],
-    plots: Path,
-    processes: int = 1,
+    tables: Mapping[str, pd.DataFrame], traces: Sequence[Path], plots: Path, processes: int
 ) -> dict[str | None, list[SavedPicture]]:
     """The pictures of each case, and under None those of all cases together.
 
     Args:
+        tables: by name, as docs/tables.md has them: cases, stages, settings and kernels.
         plots: where the pictures go. Beside it lies `frames`, with the kept frames of each case.
     """
-    rows, stages_of, kernels_of = records(cases), records_by_case(stages), records_by_case(kernels)
+    cases, stages = tables["cases"], tables["stages"]
+    rows, stages_of, kernels_of = records(cases), records_by_case(stages), records_by_case(tables["kernels"])
     trace_of = {case_of(file): file for file in traces}
     # Also where there is no case.
     (plots / "cases").mkdir(parents=True, exist_ok=True)
@@ -46,9 +42,9 @@ def draw(
         [plots] * len(rows),
         processes=processes,
     )
-    of_all = {"stage_times": stage_times(cases, stages), "time_memory": time_memory(settings)}
-    saved = save(of_all | {"energy": energy(cases, stages)}, plots)
-    return {None: saved} | {row["case"]: of_case for row, of_case in zip(rows, of_cases)}
+    of_all = {"stage_times": stage_times(cases, stages), "time_memory": time_memory(tables["settings"])}
+    of_all["energy"] = energy(cases, stages)
+    return {None: save(of_all, plots)} | {row["case"]: of_case for row, of_case in zip(rows, of_cases)}
 
 
 def draw_case(
