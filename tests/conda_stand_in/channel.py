@@ -135,7 +135,6 @@ def _highest_own(file: PurePosixPath, owners: dict[PurePosixPath, set[str]], nam
 
 def _write(subdir: Path, package: Package) -> tuple[str, dict[str, Any]]:
     """Write a package; its file name and its entry in the index."""
-    entries = [*_links(package), *_copies(package)]
     record = {
         "name": package.name,
         "version": package.version,
@@ -145,42 +144,21 @@ def _write(subdir: Path, package: Package) -> tuple[str, dict[str, Any]]:
         "subdir": "linux-64",
         "timestamp": 0,
     }
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:bz2", compresslevel=1) as archive:
-        paths = {"paths": [path for path, _, _ in entries], "paths_version": 1}
-        for name, content in (("index", record), ("paths", paths), ("about", {})):
-            _add(archive, tarfile.TarInfo(f"info/{name}.json"), json.dumps(content).encode())
-        for _, member, data in entries:
-            _add(archive, member, data)
-    data = buffer.getvalue()
     file = subdir / f"{package.name}-{package.version}-{package.build}.tar.bz2"
-    file.write_bytes(data)
+    with tarfile.open(file, mode="w:bz2", compresslevel=1) as archive:
+        names = "\n".join(map(str, [*package.links, *package.copies]))
+        for name, text in (("index.json", json.dumps(record)), ("files", names), ("about.json", "{}")):
+            member = tarfile.TarInfo(f"info/{name}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+        for path, target in package.links.items():
+            member = tarfile.TarInfo(str(path))
+            member.type, member.linkname = tarfile.SYMTYPE, str(target)
+            archive.addfile(member)
+        for path, source in package.copies.items():
+            archive.add(source, str(path))
+    data = file.read_bytes()
     return file.name, record | {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-
-
-def _links(package: Package) -> Iterator[tuple[dict[str, Any], tarfile.TarInfo, bytes]]:
-    for path, target in sorted(package.links.items()):
-        member = tarfile.TarInfo(str(path))
-        member.type, member.linkname = tarfile.SYMTYPE, str(target)
-        yield _path(path, "softlink", b""), member, b""
-
-
-def _copies(package: Package) -> Iterator[tuple[dict[str, Any], tarfile.TarInfo, bytes]]:
-    for path, source in sorted(package.copies.items()):
-        data = source.read_bytes()
-        member = tarfile.TarInfo(str(path))
-        member.mode = 0o755
-        yield _path(path, "hardlink", data), member, data
-
-
-def _path(path: PurePosixPath, kind: str, data: bytes) -> dict[str, Any]:
-    digest = hashlib.sha256(data).hexdigest()
-    return {"_path": str(path), "path_type": kind, "sha256": digest, "size_in_bytes": len(data)}
-
-
-def _add(archive: tarfile.TarFile, member: tarfile.TarInfo, data: bytes) -> None:
-    member.size = len(data)
-    archive.addfile(member, io.BytesIO(data))
 
 
 def pinned(env_file: Path) -> dict[str, str]:
