@@ -6,8 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from conda_stand_in.channel import PYTHON_X_Y
 from conda_stand_in.installation import install_stand_in, packages_of_the_project
 from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project, simulated_gpus
 from fake_nvml import H200, SECOND
-from slurm_cluster import Job, SlurmCluster
+from slurm_cluster import Job, SlurmCluster, wait_for
 from wanbench.trace.reader import Trace, read_trace
 
 # The report is what most tests need; pictures would be a job each.
@@ -65,13 +64,6 @@ def finish(project: Project, snakemake: subprocess.Popen) -> Run:
     finally:
         snakemake.kill()
     return Run(snakemake.returncode, project.read("output"))
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
 
 
 def hang(project: Project, cases: list[str]) -> dict[str, psutil.Process]:

@@ -85,7 +85,9 @@ def holds(environment: Path, package: str) -> bool:
     return any(environment.glob(f"lib/python*/site-packages/{package}"))
 
 
-def test_jobs_run_in_the_environment_that_their_rule_names(measured: tuple[Project, set[tuple[str, str]]]) -> None:
+def test_jobs_run_in_the_environment_that_their_rule_names_and_a_trace_names_it(
+    measured: tuple[Project, set[tuple[str, str]]],
+) -> None:
     """A job that does not run in its environment fails, as each script asks for it: tests/unit/test_structure.py."""
     project, ran = measured
     assert ran == REPORT | {("measure", "a"), ("profile", "a")}
@@ -94,14 +96,9 @@ def test_jobs_run_in_the_environment_that_their_rule_names(measured: tuple[Proje
     assert not holds(measure, "pandas")
     assert holds(report, "pandas")
     assert not holds(report, "torch")
-
-
-def test_a_trace_names_the_environment_that_it_was_measured_in(measured: tuple[Project, set[tuple[str, str]]]) -> None:
-    project, _ = measured
-    name = environment_of(project, "measure").name
     environment = read_trace(project.folder / "results/traces/a.json").environment
-    assert (environment["software_deployment"], environment["conda_env"]) == ("conda", name)
-    assert project.read("results/report.md").count(f"- **Conda**: {name.rstrip('_')}") == 1
+    assert (environment["software_deployment"], environment["conda_env"]) == ("conda", measure.name)
+    assert project.read("results/report.md").count(f"- **Conda**: {measure.name.rstrip('_')}") == 1
 
 
 def test_what_the_hosted_workflow_checks_of_the_traces(measured: tuple[Project, set[tuple[str, str]]]) -> None:
