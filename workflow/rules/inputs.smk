@@ -31,15 +31,6 @@ def needs(case, attempt):
     return asked_resources(Path("results"), CASES[case], FAILURES.get(case), attempt)
 
 
-def asked(resource):
-    """A plain function, into which Snakemake looks in a third of the time that it takes for a `partial`."""
-
-    def of_job(wildcards, attempt):
-        return getattr(needs(wildcards.case, attempt), resource)
-
-    return of_job
-
-
 def made_with(script):
     return {"code_digest": code_digest(SCRIPTS / script), "env_digest": REPORT_ENV}
 
