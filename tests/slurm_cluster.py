@@ -87,9 +87,9 @@ StorageLoc=slurm_acct_db
 class SlurmCluster:
     """Starts when it is entered; when it is left, every process and file of it is gone."""
 
-    def __init__(self, folder: Path, accounting: bool, min_job_age_s: int = 300) -> None:
-        """Slurm forgets jobs `min_job_age_s` seconds after their end; accounting does not."""
-        self._folder, self._accounting, self._min_job_age_s = folder, accounting, min_job_age_s
+    def __init__(self, folder: Path, accounting: bool) -> None:
+        """With accounting, which keeps them, Slurm itself forgets jobs as soon as they have ended."""
+        self._folder, self._accounting = folder, accounting
         self._nodes = [f"node{number + 1}" for number in range(NODES)]
         self._daemons: dict[str, subprocess.Popen] = {}
 
@@ -126,15 +126,8 @@ class SlurmCluster:
     def cancel(self, job: "Job") -> None:
         _run("scancel", job.number)
 
-    def cancel_pending(self, name: str) -> bool:
-        """Cancel a job that waits and whose comment ends with `name`; whether there is one."""
-        return self._each_pending(name, "scancel")
-
-    def release(self, name: str) -> bool:
-        """Let a job begin that was submitted with `--hold`; whether there is one."""
-        return self._each_pending(name, "scontrol", "release")
-
-    def _each_pending(self, name: str, *command: str) -> bool:
+    def to_pending(self, name: str, *command: str) -> bool:
+        """Give a command the number of the job that waits and whose comment ends with `name`; whether there is one."""
         numbers = [number for number, comment in _jobs("pending") if comment.endswith(f"_{name}")]
         for number in numbers:
             _run(*command, number)
@@ -218,7 +211,7 @@ class SlurmCluster:
             folder=self._folder,
             controller_port=free_port(),
             accounting=accounting,
-            min_job_age_s=self._min_job_age_s,
+            min_job_age_s=2 if self._accounting else 300,
             nodes="\n".join(nodes),
         )
         prolog = self._folder / "task_prolog"

@@ -100,7 +100,7 @@ def test_the_tables_are_those_of_a_local_run(tmp_path: Path, tmp_path_factory: p
         project.write_grid(grid)
     local_snakemake = start(local, REPORT, "--cores", "1", SIMULATED_GPUS=f"{H200},{SECOND}")
     # Not in the folder of the test: the paths of Slurm's sockets must not be longer than 108 characters.
-    with SlurmCluster(tmp_path_factory.mktemp("slurm") / "cluster", accounting=True, min_job_age_s=2) as cluster:
+    with SlurmCluster(tmp_path_factory.mktemp("slurm") / "cluster", accounting=True) as cluster:
         user = ("--default-resources", "slurm_account=bench", "slurm_partition=gpu")
         run = finish(remote, start(remote, REPORT, *SLURM, "--set-resources", MODEL, *user))
         assert run.code == 0, run.output
@@ -149,7 +149,7 @@ def faults(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> F
     )
     snakemake = start(project, REPORT, *SLURM, "--set-resources", MODEL, *resources)
     processes = hang(project, hanging[:-1])
-    wait_for(lambda: cluster.release("late"))
+    wait_for(lambda: cluster.to_pending("late", "scontrol", "release"))
     processes |= hang(project, ["late"])
     visible = {case: process.environ()["CUDA_VISIBLE_DEVICES"] for case, process in processes.items()}
     jobs = {job.comment.rpartition("_")[2]: job for job in cluster.jobs()}
@@ -159,9 +159,9 @@ def faults(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> F
     cluster.kill_node("node2")
     cluster.start_node("node2")
     cluster.shorten(jobs["over"], minutes=1)
-    wait_for(lambda: cluster.cancel_pending("never"))
+    wait_for(lambda: cluster.to_pending("never", "scancel"))
     for case in ("good", "broken"):
-        wait_for(partial(cluster.release, case))
+        wait_for(partial(cluster.to_pending, case, "scontrol", "release"))
     return Faults(project, snakemake, cases, jobs, visible)
 
 
