@@ -56,13 +56,6 @@ def test_slices_of_a_track_nest(traces: list[Trace]) -> None:
             open_until.append(stage.start_s + stage.extent_s)
 
 
-def test_both_experts_run_and_the_switch_is_where_the_boundary_says(traces: list[Trace]) -> None:
-    trace = next(trace for trace in traces if trace.case["name"] == "T2V_A14B_48p")
-    experts = [stage.measures["expert"] for stage in trace.stages if stage.name.endswith("_Inference")]
-    assert experts == sorted(experts)
-    assert set(experts) == {"high_noise", "low_noise"}
-
-
 def test_tables_hold_every_case_and_stage(default_grid: DefaultGrid, traces: list[Trace]) -> None:
     tables = default_grid.project.folder / "results/tables"
     cases, stages = pd.read_parquet(tables / "cases.parquet"), pd.read_parquet(tables / "stages.parquet")
