@@ -27,6 +27,7 @@ FASTER = {"xformers": 0.9, "repeated_blocks": 0.85, "fp8_rowwise": 0.8, "group_s
 # What leaves compilation alone to be tried.
 STEPS_ALONE = {"attention": "native", "vae_memory_format": "contiguous"}
 NOT_INSTALLED = ("flash", "_flash_3", "sage", "int8_rowwise")
+OOM = Answer("oom", duration_s=20)
 Machine = Callable[[Mapping[str, Any]], Answer]
 
 
@@ -172,6 +173,20 @@ def test_out_of_memory_is_an_answer_and_the_next_placement_is_tried() -> None:
     assert search.exact.changed["offload"] == "group_stream"
 
 
+def test_what_needs_as_much_as_a_trial_that_ran_out_of_memory_is_skipped() -> None:
+    search, answers = play(goal_of({"model": "TI2V-5B", "gpu_memory_gb": 24}), lambda settings: OOM)
+    # Decoding needs most, which uniform timesteps leave as it is; another order of the VAE's weights is worth a trial.
+    assert list(answers) == [
+        "stock",
+        "offload-model_vae_memory_format-channels_last",
+        "offload-group_stream",
+        "offload-sequential",
+    ]
+    assert by_name(search)["offload-sequential_timesteps-uniform"].verdict == SKIPPED
+    with_group, _ = play(goal(offload="group", min_psnr=30))
+    assert with_group.exact.settings["offload"] == "group"
+
+
 def test_where_nothing_fits_or_the_case_cannot_run_there_is_no_answer() -> None:
     search, _ = play(goal(), lambda _: Answer("oom", gpu_total_bytes=80e9))
     assert (search.exact, search.lossy, search.confirmed) == (None, None, None)
@@ -189,6 +204,18 @@ def test_a_loss_makes_a_faster_placement_possible() -> None:
     assert search.lossy.changed["layerwise_casting"] == "float8_e4m3fn"
     assert search.lossy.changed["offload"] == "model"
     assert search.lossy.answer.video_s < search.exact.answer.video_s
+
+
+def test_where_only_a_loss_makes_anything_fit_exact_settings_are_tried_on_top_of_it() -> None:
+    def decoding_needs_most(settings: Mapping[str, Any]) -> Answer:
+        fits = "gpu_memory_gb" not in settings or "vae_dtype" in settings
+        return machine(settings, loss={"bfloat16": 0.01}) if fits else OOM
+
+    search, _ = play(goal_of({"model": "TI2V-5B", "gpu_memory_gb": 36, "min_psnr": 30}), decoding_needs_most)
+    assert search.exact is None
+    best = {"offload": "model", "vae_dtype": "bfloat16", "attention": "xformers", "compile": "repeated_blocks"}
+    assert best.items() <= search.lossy.changed.items()
+    assert search.confirmed
 
 
 def test_a_placement_that_a_loss_makes_possible_and_that_is_slower_is_not_built_upon() -> None:
