@@ -3,10 +3,9 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from unittest.mock import patch
 from uuid import uuid4
 
@@ -50,30 +49,28 @@ def wait_for(condition: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def run(
-    case: Case, folder: Path, environment: Mapping[str, str] = MappingProxyType({}), **changes: bool
-) -> tuple[Outcome, Trace]:
+def run(case: Case, folder: Path, environment: dict[str, str] | None = None, **changes: bool) -> tuple[Outcome, Trace]:
     """Supervise an attempt in a folder; nothing but its trace is left in its work folder, and no process."""
     attempt = replace(attempt_in(folder, case), **changes)
     folder.mkdir(exist_ok=True)
     # Other tests may have left one that starts Snakemake.
     before = psutil.Process().children(recursive=True)
-    with patch.dict(os.environ, environment):
+    with patch.dict(os.environ, environment or {}):
         outcome = supervise(attempt, None)
     assert left_in(attempt) == {"run", "trace.json"}
     assert set(psutil.Process().children(recursive=True)) <= set(before)
     return outcome, read_trace(attempt.trace)
 
 
-def when_it_measures(folder: Path, act: Callable[[], object], reached: str = "Step_0", samples: int = 0) -> None:
-    """Do something as soon as the tiny case of a folder has begun a stage, and then was sampled so often."""
+def when_it_measures(folder: Path, act: Callable[[], object], samples: int = 0) -> None:
+    """Do something as soon as the tiny case of a folder has begun its first step, and then was sampled so often."""
     work = folder / "results/attempts/tiny"
 
     def count(name: str, text: str) -> int:
         return (work / name).read_text().count(text) if (work / name).exists() else 0
 
     def wait() -> None:
-        wait_for(lambda: count("events.jsonl", reached))
+        wait_for(lambda: count("events.jsonl", "Step_0"))
         before = count("samples.jsonl", "\n")
         wait_for(lambda: count("samples.jsonl", "\n") >= before + samples)
         act()

@@ -39,19 +39,8 @@ def resolve(settings: dict[str, Any], name: str = "a") -> Case:
 
 def case_of_row(row: Mapping[str, str]) -> Case:
     """The case of a row of a kept cases table."""
-    texts = (
-        "model",
-        "task",
-        "size",
-        "offload",
-        "attention",
-        "compile",
-        "timesteps",
-        "quantization",
-        "dtype",
-        "vae_dtype",
-    )
-    values: dict[str, Any] = {key: row[key] for key in texts if row[key]}
+    texts = ("model", "task", "size", "offload", "attention", "compile", "timesteps", "quantization")
+    values: dict[str, Any] = {key: row[key] for key in (*texts, "dtype", "vae_dtype") if row[key]}
     values |= {key: int(row[key]) for key in ("frames", "steps", "warmup", "repeats")}
     values |= {"image": IMAGE} if row["task"] == "i2v" else {}
     return full_case(unofficial_size=True, vae_tiling=row["vae_tiling"] == "True", **values)

@@ -147,19 +147,15 @@ class FakeNvml:
         return ctypes.cast(self._buffers[-1], real.c_nvmlGpmSample_t)
 
     def nvmlGpmSampleGet(self, handle: str, sample: Any) -> None:
+        self.nvmlGpmMigSampleGet(handle, None, sample)
+
+    def nvmlGpmMigSampleGet(self, handle: str, instance: int | None, sample: Any) -> None:
+        """It has the number of the last driver refresh, or one of its own unless a period is set."""
         self._check("gpm_sample")
-        self.gpm_samples_taken.append((handle, None))
-        self._refresh_of[_address(sample)] = self._driver_refresh()
-
-    def nvmlGpmMigSampleGet(self, handle: str, instance: int, sample: Any) -> None:
         self.gpm_samples_taken.append((handle, instance))
-        self._refresh_of[_address(sample)] = self._driver_refresh()
-
-    def _driver_refresh(self) -> int:
-        """Number of the last driver refresh; every sample has one of its own unless a period is set."""
-        if self.driver_period_s is None:
-            return len(self.gpm_samples_taken)
-        return int(time.monotonic() / self.driver_period_s)
+        own = len(self.gpm_samples_taken)
+        refresh = int(time.monotonic() / self.driver_period_s) if self.driver_period_s else own
+        self._refresh_of[_address(sample)] = refresh
 
     def nvmlGpmMetricsGet(self, request: Any) -> None:
         same = self._refresh_of[_address(request.sample1)] == self._refresh_of[_address(request.sample2)]

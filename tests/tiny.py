@@ -1,6 +1,7 @@
 """Tiny pipelines and recordings of them, in the test's own process."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from wanbench.cases.case import Case
 from wanbench.measure.spans import Recording, read_records
 from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan.build import build_pipeline
-from wanbench.measure.wan.generate import generate
+from wanbench.measure.wan.generate import generate, pipeline_arguments
 from wanbench.measure.wan.observe import observe
 from wanbench.measure.wan.setup import apply_settings
 from wanbench.util.event_log import EventLog, EventTail
@@ -29,11 +30,21 @@ def record(folder: Path, run: Callable[[StageClock], Any]) -> tuple[Any, Recordi
     return result, read_records(EventTail(file).new_records())
 
 
-def make(case: Case, folder: Path) -> DiffusionPipeline:
+def make(case: Case) -> DiffusionPipeline:
     """The pipeline of a case with its settings applied."""
-    pipe, _ = record(folder, lambda clock: build_pipeline(case, CPU, clock))
+    pipe = build_pipeline(case, CPU, StageClock.silent())
     apply_settings(pipe, case, CPU)
     return pipe
+
+
+def frames_of(pipe: DiffusionPipeline, case: Case) -> np.ndarray:
+    """Of an unobserved generation."""
+    return pipe(**pipeline_arguments(case)).frames[0]
+
+
+@cache
+def stock_frames(case: Case) -> np.ndarray:
+    return frames_of(make(case), case)
 
 
 def observed(pipe: DiffusionPipeline, case: Case, folder: Path, generations: int = 1) -> tuple[np.ndarray, Recording]:

@@ -2,9 +2,8 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -16,10 +15,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from example_cases import tiny_case
-from tiny import CPU, make, observed, relative_error, rounding_bound
+from tiny import CPU, frames_of, make, observed, relative_error, rounding_bound, stock_frames
 from wanbench.measure.spans import Recording, Stage, stages_of
 from wanbench.measure.wan import hindrances, ran, setup
-from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.hindrances import SettingError, check_possible
 from wanbench.measure.wan.ran import attention_kernel, what_ran
 from wanbench.measure.wan.setup import check_in_force, settings_in_force, settings_of_output
@@ -52,11 +50,9 @@ def asked_to_compile(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict]]:
 
 def test_compilation_is_a_stage_and_no_part_of_a_step(tmp_path: Path, asked_to_compile: list[dict]) -> None:
     # With both experts, of which the second is first called in the last step.
-    eager = tiny_case("T2V-A14B", steps=4)
-    expected = make(eager, tmp_path)(**pipeline_arguments(eager)).frames[0]
+    expected = stock_frames(tiny_case("T2V-A14B", steps=4))
     case = tiny_case("T2V-A14B", steps=4, compile="repeated_blocks")
-    pipe = make(case, tmp_path)
-    assert settings_in_force(pipe)["compile"] == "repeated_blocks"
+    pipe = make(case)
     # By torch's default, which is Inductor, and each block of both experts alone.
     assert not any("backend" in how for how in asked_to_compile)
     assert len(asked_to_compile) == len(pipe.transformer.blocks) + len(pipe.transformer_2.blocks)
@@ -73,20 +69,22 @@ def test_compilation_is_a_stage_and_no_part_of_a_step(tmp_path: Path, asked_to_c
     assert stage_names.COMPILATION not in second
     check_in_force(settings_of_output(pipe, frames), case)
     assert what_ran(pipe, case)["compiled_frames"] > 0
+    pipe.transformer.blocks[0]._compiled_call_impl = None
+    assert settings_in_force(pipe)["compile"] == "11 of 12 blocks"
 
 
-def test_what_fell_back_to_python_is_not_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_fell_back_to_python_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """As with TORCHDYNAMO_SUPPRESS_ERRORS, where a compiler fails; the blocks are marked all the same."""
     case = tiny_case(compile="repeated_blocks")
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     monkeypatch.setattr(setup, "compiled_frames", lambda: 0)
     with torch.compiler.set_stance("force_eager"):
-        frames = pipe(**pipeline_arguments(case)).frames[0]
+        frames = frames_of(pipe, case)
     with pytest.raises(SettingError, match="compile: 'repeated_blocks' was asked for, and 'none' is in force"):
         check_in_force(settings_in_force(pipe) | settings_of_output(pipe, frames), case)
 
 
-def test_what_was_compiled_in_part_is_not_compiled(tmp_path: Path, asked_to_compile: list[dict]) -> None:
+def test_what_was_compiled_in_part_is_not_compiled(asked_to_compile: list[dict]) -> None:
     """As with a cache, which needs graphs to break: without, torch ends the case where it reaches its limit."""
 
     class Counting(nn.Module):
@@ -96,8 +94,8 @@ def test_what_was_compiled_in_part_is_not_compiled(tmp_path: Path, asked_to_comp
             return x * self.count
 
     case = tiny_case(compile="repeated_blocks", cache="first_block", cache_threshold=0.01)
-    pipe = make(case, tmp_path)
-    frames = pipe(**pipeline_arguments(case)).frames[0]
+    pipe = make(case)
+    frames = frames_of(pipe, case)
     in_force = settings_in_force(pipe)
     assert "compile" not in settings_of_output(pipe, frames)
     counting = Counting()
@@ -109,51 +107,51 @@ def test_what_was_compiled_in_part_is_not_compiled(tmp_path: Path, asked_to_comp
         check_in_force(in_force | settings_of_output(pipe, frames), case)
 
 
-@pytest.mark.parametrize("name", ["TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE"])
-def test_a_variable_that_turns_compilation_off_is_refused(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.setenv(name, "1")
-    check_possible(tiny_case(), CPU)
-    with pytest.raises(SettingError, match=f"{name}=1 in the environment turns compilation off"):
-        check_possible(tiny_case(compile="repeated_blocks"), CPU)
+COMPILED = {"compile": "repeated_blocks"}
 
 
-@pytest.mark.parametrize(("device", "compiler"), [(CPU, "C\\+\\+ compiler"), (CUDA, "C compiler")])
-def test_compilation_without_a_compiler_is_refused_before_any_weights(
-    monkeypatch: pytest.MonkeyPatch, device: torch.device, compiler: str
+@pytest.mark.parametrize(
+    ("name", "value", "settings", "device", "message"),
+    [
+        *((name, "1", COMPILED, CPU, f"{name}=1") for name in ("TORCH_COMPILE_DISABLE", "TORCHDYNAMO_DISABLE")),
+        *(
+            ("TORCHINDUCTOR_CACHE_DIR", f"/srv/{folder}/compiled_0", COMPILED, CPU, r"C\+\+ compiler no path")
+            for folder in ("my project", "it's", 'a"b', "a\\b")
+        ),
+        ("PYTORCH_NO_CUDA_MEMORY_CACHING", "0", {}, CUDA, "PYTORCH_NO_CUDA_MEMORY_CACHING is set"),
+        ("IMAGEIO_FFMPEG_EXE", "/absent", {}, CPU, "ffmpeg does not run here .*IMAGEIO_FFMPEG_EXE"),
+    ],
+)
+def test_an_environment_that_spoils_a_case_is_refused_before_any_weights(
+    name: str, value: str, settings: dict, device: torch.device, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none() -> str:
-        raise InvalidCxxCompiler
-
-    monkeypatch.setattr(hindrances, "get_cpp_compiler", none)
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    check_possible(tiny_case(), device)
-    with pytest.raises(SettingError, match=f"compile: repeated_blocks needs a {compiler}"):
-        check_possible(tiny_case(compile="repeated_blocks"), device)
+    case = tiny_case(**settings)
+    check_possible(case, device)
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError, match=message):
+        check_possible(case, device)
 
 
-@pytest.mark.parametrize("folder", ["my project", "it's", 'a"b', "a\\b"])
-def test_a_path_that_torch_would_take_apart_is_refused_where_the_cpu_compiles(
-    monkeypatch: pytest.MonkeyPatch, folder: str
-) -> None:
-    case = tiny_case(compile="repeated_blocks")
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", f"/srv/é,:${folder}/compiled_0")
-    check_possible(tiny_case(), CPU)
-    with pytest.raises(SettingError, match=r"torch gives its C[+]+ compiler no path"):
-        check_possible(case, CPU)
+def test_an_environment_that_spoils_other_cases_is_not_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "/srv/é,:$/compiled_0")
-    check_possible(case, CPU)
-
-
-def test_memory_that_torch_would_not_count_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_possible(tiny_case(**COMPILED), CPU)
+    monkeypatch.setenv("TORCH_COMPILE_DISABLE", "1")
     monkeypatch.setenv("PYTORCH_NO_CUDA_MEMORY_CACHING", "0")
     check_possible(tiny_case(), CPU)
-    with pytest.raises(SettingError, match="PYTORCH_NO_CUDA_MEMORY_CACHING is set"):
-        check_possible(tiny_case(), CUDA)
 
 
-def test_the_kernel_of_attention_is_the_one_that_torch_chooses(tmp_path: Path) -> None:
+def test_compilation_without_a_compiler_is_refused_before_any_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hindrances, "get_cpp_compiler", Mock(side_effect=InvalidCxxCompiler))
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    for device, compiler in ((CPU, r"C\+\+ compiler"), (CUDA, "C compiler")):
+        check_possible(tiny_case(), device)
+        with pytest.raises(SettingError, match=f"compile: repeated_blocks needs a {compiler}"):
+            check_possible(tiny_case(compile="repeated_blocks"), device)
+
+
+def test_the_kernel_of_attention_is_the_one_that_torch_chooses() -> None:
     case = tiny_case()
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     assert attention_kernel(pipe, case) in ("flash", "math")
     with sdpa_kernel(SDPBackend.MATH):
         assert attention_kernel(pipe, case) == "math"
@@ -161,52 +159,34 @@ def test_the_kernel_of_attention_is_the_one_that_torch_chooses(tmp_path: Path) -
     assert attention_kernel(pipe, tiny_case(attention="flex")) is None
 
 
-@pytest.mark.parametrize(
-    ("name", "kernel"),
-    # As xformers 0.0.34 names them on an H200.
-    [("fa3F@0.0.0", "flash_3"), ("fa2F@2.5.7-pt", "flash_2"), ("cutlassF-pt", "cutlass"), ("newF", None)],
-)
-def test_the_kernel_of_attention_is_the_one_that_xformers_chooses(
-    name: str, kernel: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = []
-
-    def dispatch(inputs: SimpleNamespace, needs_gradient: bool) -> SimpleNamespace:
-        asked.append((inputs.query.shape, inputs.query.dtype, needs_gradient))
-        return SimpleNamespace(NAME=name)
-
-    fmha = SimpleNamespace(
-        Inputs=lambda query, key, value: SimpleNamespace(query=query), dispatch=SimpleNamespace(_dispatch_fw=dispatch)
-    )
+def test_the_kernel_of_attention_is_the_one_that_xformers_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
+    fmha = Mock()
     monkeypatch.setitem(sys.modules, "xformers.ops.fmha", fmha)
-    pipe = make(tiny_case(), tmp_path)
+    case = tiny_case(attention="xformers")
+    pipe = make(tiny_case())
     monkeypatch.setattr(ran, "version", lambda package: "0.0.35")
-    assert attention_kernel(pipe, replace(tiny_case(), attention="xformers")) is None
+    assert attention_kernel(pipe, case) is None
     monkeypatch.setattr(ran, "version", lambda package: "0.0.34")
-    assert attention_kernel(pipe, replace(tiny_case(), attention="xformers")) == kernel
-    config = pipe.transformer.config
-    assert asked == [((1, 8, config.num_attention_heads, config.attention_head_dim), torch.float32, False)]
+    # As xformers 0.0.34 names them on an H200.
+    names = {"fa3F@0.0.0": "flash_3", "fa2F@2.5.7-pt": "flash_2", "cutlassF-pt": "cutlass", "newF": None}
+    for fmha.dispatch._dispatch_fw.return_value.NAME, kernel in names.items():
+        assert attention_kernel(pipe, case) == kernel
+    query, config = fmha.Inputs.call_args.args[0], pipe.transformer.config
+    assert query.shape == (1, 8, config.num_attention_heads, config.attention_head_dim)
 
 
-def test_the_length_of_prompts_and_whether_guidance_is_on_are_those_of_the_pipeline(tmp_path: Path) -> None:
+def test_the_length_of_prompts_and_whether_guidance_is_on_are_those_of_the_pipeline() -> None:
     case = tiny_case(prompt="a" * 600, guidance=1.0)
-    pipe = make(case, tmp_path)
-    pipe(**pipeline_arguments(case))
+    pipe = make(case)
+    frames_of(pipe, case)
     ran = what_ran(pipe, case)
     assert ran["prompt_tokens"] > 600
     assert (ran["guidance_on"], ran["negative_prompt_tokens"]) == (False, None)
 
 
-def test_only_some_compiled_blocks_are_not_what_was_asked_for(tmp_path: Path) -> None:
-    case = tiny_case(compile="repeated_blocks")
-    pipe = make(case, tmp_path)
-    pipe.transformer.blocks[0]._compiled_call_impl = None
-    assert settings_in_force(pipe)["compile"] == "5 of 6 blocks"
-
-
 def test_the_cache_is_in_force_and_the_passes_that_it_saves_are_counted(tmp_path: Path) -> None:
     case = tiny_case("T2V-A14B", steps=6, cache="first_block", cache_threshold=1e6)
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     assert (settings_in_force(pipe)["cache"], settings_in_force(pipe)["cache_threshold"]) == ("first_block", 1e6)
     _, recording = observed(pipe, case, tmp_path)
     stages = by_name(recording)
@@ -217,12 +197,6 @@ def test_the_cache_is_in_force_and_the_passes_that_it_saves_are_counted(tmp_path
     assert stage_flops(pipe, case).step is None
 
 
-def test_a_cache_that_never_serves_saves_nothing(tmp_path: Path) -> None:
-    case = tiny_case(cache="first_block", cache_threshold=1e-9)
-    _, recording = observed(make(case, tmp_path), case, tmp_path)
-    assert [by_name(recording)[f"Step_{i}_Inference"].args["passes_reused"] for i in range(3)] == [0, 0, 0]
-
-
 def test_a_backend_whose_package_is_missing_is_refused_before_any_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hindrances, "find_spec", lambda name: None)
     with pytest.raises(SettingError, match="attention: sage needs the package sageattention, which is not installed"):
@@ -230,19 +204,6 @@ def test_a_backend_whose_package_is_missing_is_refused_before_any_weights(monkey
     check_possible(tiny_case(attention="_native_flash"), CPU)
     monkeypatch.setattr(hindrances, "find_spec", lambda name: object())
     check_possible(tiny_case(attention="sage"), CPU)
-
-
-def test_an_encoder_that_does_not_run_is_told_before_any_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    check_possible(tiny_case(), CPU)
-    broken = tmp_path / "ffmpeg"
-    broken.write_text("no program")
-    broken.chmod(0o755)
-    for file in (broken, tmp_path / "absent"):
-        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(file))
-        with pytest.raises(SettingError, match=r"ffmpeg does not run here .*IMAGEIO_FFMPEG_EXE"):
-            check_possible(tiny_case(), CPU)
 
 
 def test_what_needs_a_gpu_is_refused_without_one(tmp_path: Path) -> None:

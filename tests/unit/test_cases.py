@@ -1,7 +1,6 @@
 """Grid files: what they give, and what they are refused for."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -9,7 +8,6 @@ from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from example_cases import resolve
 from wanbench.cases import resolve as resolve_module
-from wanbench.cases.case import Case
 from wanbench.cases.resolve import case_names, resolve_cases
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.models.facts import MODELS
@@ -44,26 +42,17 @@ def test_names_of_cases_need_none_of_the_files_that_the_cases_speak_of() -> None
 
 def test_the_default_grid_has_cases_of_all_models_tasks_and_offload_modes() -> None:
     cases = resolve_cases(read_yaml(Path("config/config.yaml")), "config.yaml")
-    assert len(cases) == 6
     assert {case.model for case in cases} == set(MODELS)
     assert {(case.model, case.task) for case in cases} >= {("TI2V-5B", "t2v"), ("TI2V-5B", "i2v")}
     assert {case.offload for case in cases} == {"none", "model", "sequential", "group"}
-    assert len({case.steps for case in cases}) > 1
-    assert len({case.size for case in cases}) > 2
 
 
 def test_the_full_scale_grid_holds_the_reference_cases_with_settings_that_make_their_names_true() -> None:
     cases = {case.name: case for case in resolve_cases(read_yaml(Path("config/wan22.yaml")), "wan22.yaml")}
     expected = {
-        "01_5B_Speed_Preview_704p": ("TI2V-5B", "1280*704", 5, "model"),
         "01_Speed_Preview_480p": ("TI2V-5B", "832*480", 5, "model"),
-        "01_Speed_Preview_704p": ("TI2V-5B", "1280*704", 5, "model"),
-        "02_5B_Efficiency_Mode_704p": ("TI2V-5B", "1280*704", 10, "model"),
-        "02_Efficiency_Mode_720p": ("TI2V-5B", "1280*704", 10, "model"),
-        "02_Efficiency_Quality_704p": ("TI2V-5B", "1280*704", 30, "model"),
         "03_5B_Performance_Mode_704p": ("TI2V-5B", "1280*704", 10, "none"),
         "03_Max_Quality_704p": ("TI2V-5B", "1280*704", 50, "model"),
-        "03_Performance_Mode_720p": ("TI2V-5B", "1280*704", 10, "none"),
         "04_14B_Speed_Preview_480p": ("T2V-A14B", "832*480", 5, "model"),
     }
     for name, settings in expected.items():
@@ -90,9 +79,9 @@ def test_defaults_are_the_official_settings_of_the_model() -> None:
 
 
 def test_defaults_of_the_file_are_passed_over_where_they_do_not_apply_but_a_case_cannot_ask_for_nothing() -> None:
-    content = {"defaults": {"image": "config/first_frame.png"}, "cases": {"a": GOOD}}
-    assert resolve_cases(content, "grid.yaml")[0].image is None
-    assert "image" in refusal({"cases": {"a": GOOD | {"image": "config/first_frame.png"}}})
+    image = {"image": "config/first_frame.png"}
+    assert resolve_cases({"defaults": image, "cases": {"a": GOOD}}, "grid.yaml")[0].image is None
+    assert "image" in refusal({"cases": {"a": GOOD | image}})
 
 
 @pytest.mark.parametrize(
@@ -100,29 +89,14 @@ def test_defaults_of_the_file_are_passed_over_where_they_do_not_apply_but_a_case
     [
         ({"stps": 3}, ["'stps'", "value 3", "did you mean 'steps'", "allowed: model"]),
         ({"model": "TI2V-5b"}, ["model", '"TI2V-5b"', "did you mean 'TI2V-5B'", "T2V-A14B"]),
-        ({"offload": "NONE"}, ["offload", "did you mean 'none'"]),
-        (
-            {"vae_tiling": "true"},
-            ['vae_tiling: "true" is not allowed (write true without quotes); allowed: true, false'],
-        ),
-        ({"vae_tiling": "perhaps"}, ['vae_tiling: "perhaps" is not allowed; allowed: true, false']),
-        ({"size": "1280*720"}, ["size", "1280*720", "1280*704, 704*1280"]),
-        ({"size": "832*480"}, ["size", "832*480", "unofficial_size: true"]),
-        ({"size": "100*100", "unofficial_size": True}, ["size", "100*100", "(TI2V-5B), or multiples of 32"]),
-        ({"size": "1280x704"}, ["size", "1280x704", "width*height"]),
+        ({"vae_tiling": "true"}, ['vae_tiling: "true"', "(write true without quotes); allowed: true, false"]),
+        ({"size": "832*480"}, ["size", "832*480", "1280*704, 704*1280", "unofficial_size: true"]),
         ({"frames": 120}, ["frames", "120", "117 and 121"]),
-        ({"frames": 0}, ["frames", "0", "4k+1"]),
         ({"steps": 0}, ["steps", "0", "from 1 to 1000"]),
-        ({"steps": "5"}, ['steps: "5" is not allowed (write 5 without quotes); allowed: an integer']),
         ({"guidance": "5.5"}, ['guidance: "5.5" is not allowed (write 5.5 without quotes); allowed: a number']),
-        ({"seed": -1}, ["seed", "-1", "from 0"]),
         ({"guidance": [4, 3]}, ["guidance", "[4, 3]", "one number"]),
-        ({"offload": False}, ["offload", "false", "none, model, sequential, group"]),
         ({"task": "i2v"}, ["image is missing"]),
         ({"model": "T2V-A14B", "task": "i2v", "image": "config/first_frame.png"}, ["task", "t2v"]),
-        ({"task": "i2v", "image": "nowhere.png"}, ["image", "nowhere.png", "No such file"]),
-        ({"task": "i2v", "image": "Makefile"}, ["image", "Makefile", "not an image"]),
-        ({"task": "i2v", "image": "config"}, ["image", "config", "directory"]),
         (
             {"weights": "pretrained", "checkpoint": "someone/model"},
             ['checkpoint: "someone/model" is no folder here, and as a hub id it lacks its revision; allowed: a folder'],
@@ -152,31 +126,22 @@ def test_a_grid_is_the_product_of_its_axes_without_the_excluded() -> None:
         "exclude": [{"model": "TI2V-5B", "size": "1280*720"}, {"model": "T2V-A14B", "size": "1280*704"}],
     }
     cases = resolve_cases({"grid": grid}, "grid.yaml")
-    assert [case.name for case in cases] == [
-        "TI2V-5B_1280x704_5",
-        "TI2V-5B_1280x704_10",
-        "T2V-A14B_1280x720_5",
-        "T2V-A14B_1280x720_10",
-    ]
+    names = ["TI2V-5B_1280x704_5", "TI2V-5B_1280x704_10", "T2V-A14B_1280x720_5", "T2V-A14B_1280x720_10"]
+    assert [case.name for case in cases] == names
     assert {case.seed for case in cases} == {7}
 
 
 @pytest.mark.parametrize(
     ("grid", "part"),
     [
-        ({"name": "x", "axes": {"modl": ["TI2V-5B"]}}, "did you mean 'model'"),
         ({"name": "{model}", "axes": {"model": ["TI2V-5B"], "steps": [1, 2]}}, "two cases"),
         ({"name": "{modle}", "axes": MODEL}, "unknown axis {modle}"),
-        ({"name": "{model", "axes": MODEL}, "letters, digits"),
-        ({"name": "{model}", "axes": MODEL, "exclude": [{"size": "832*480"}]}, "unknown key 'size'"),
         ({"name": "{model}", "axes": MODEL, "exclude": [{7: 1}]}, "unknown key 7; allowed: model"),
         ({"name": "{model}", "axes": MODEL, "exclude": [{"model": "T2V-A14B"}]}, "matches no"),
         ({"name": "{model}", "axes": MODEL, "exclude": [{"model": "TI2V-5B"}]}, "no cases"),
         ({"name": "{model}", "axes": {"model": ["TI2V-5B", "TI2V-5B"]}}, "a value twice"),
         ({"name": "{model}", "axes": MODEL, "set": {"model": "TI2V-5B"}}, "both axes and set"),
         ({"name": "{model}", "axes": {"model": []}}, "one or more"),
-        ({"name": "{size}", "axes": {"steps": [1, 2]}, "set": GOOD}, "unknown axis {size}; allowed: steps"),
-        ({"name": "{model}/{steps}", "axes": {"model": ["TI2V-5B"], "steps": [1]}}, "letters, digits"),
     ],
 )
 def test_a_wrong_grid_is_refused(grid: dict, part: str) -> None:
@@ -188,14 +153,11 @@ def test_a_wrong_grid_is_refused(grid: dict, part: str) -> None:
 @pytest.mark.parametrize(
     ("content", "part"),
     [
-        *(({key: value}, "no cases") for key, value in (("cases", {}), ("cases", None), ("defaults", GOOD))),
-        ({}, "no cases"),
+        ({"cases": None}, "no cases"),
+        ({"defaults": GOOD}, "no cases"),
         ({"defaults": {"model": []}, "grid": {"name": "{steps}", "axes": {"steps": [1]}}}, "model: [] is not allowed"),
         ({"cases": {"TI2V-5B": GOOD}, "grid": {"name": "{model}", "axes": MODEL}}, "names must differ"),
-        (
-            {"cases": {"TI2V-5B": GOOD, "ti2v-5b": GOOD}},
-            "case 'ti2v-5b' differs from 'TI2V-5B' in capitals alone",
-        ),
+        ({"cases": {"a": GOOD, "A": GOOD}}, "case 'A' differs from 'a' in capitals alone"),
     ],
 )
 def test_a_file_without_cases_or_with_cases_of_one_name_is_refused(content: dict, part: str) -> None:
@@ -206,30 +168,23 @@ def test_a_file_without_cases_or_with_cases_of_one_name_is_refused(content: dict
     ("text", "part"),
     [
         ("cases:\n  a: {model: TI2V-5B\n  b: 3\n", "line 3, column 4: not valid YAML"),
-        (
-            "cases:\n\ta: 1\n",
-            "line 2, column 1: not valid YAML: a tab, which YAML does not allow there; allowed: spaces",
-        ),
-        ("a: @b\n", "line 1, column 4: not valid YAML: found character that cannot start any token"),
+        ("cases:\n\ta: 1\n", "line 2, column 1: not valid YAML: a tab"),
         ("cases:\n  a: 1\n  a: 2\n", "line 3: 'a' stands here a second time (first in line 2)"),
         ("", "empty"),
         ("- a\n", "no mapping"),
-        ("a: \x00", "not valid YAML"),
         ("a:\n  shift: .nan\n", "line 2: .nan is not allowed; allowed: finite numbers"),
         (f"timeout_s: {10**308 * 10}\n", "of 310 characters) is not allowed; allowed: finite numbers"),
-        ("steps: 010\n", "line 1: 010 is read by YAML as 8; allowed: 8, or the text in quotes"),
+        ("cases:\n  010: {}\n", "line 2: 010 is read by YAML as 8; allowed: 8, or the text in quotes"),
         ("steps: 1:20\n", "line 1: 1:20 is read by YAML as 80"),
-        ("a:\n  vae_tiling: on\n", "line 2: on is read by YAML as true; allowed: true, or the text in quotes"),
-        ("cases:\n  010: {}\n", "line 2: 010 is read by YAML as 8"),
-        (
-            "prompt: 2024-01-31\n",
-            "line 1: 2024-01-31 is read by YAML as the date 2024-01-31; allowed: the text in quotes",
-        ),
+        ("vae_tiling: on\n", "line 1: on is read by YAML as true"),
+        ("prompt: 2024-01-31\n", "is read by YAML as the date 2024-01-31; allowed: the text in quotes"),
+        (None, "cannot be read: "),
     ],
 )
-def test_a_file_that_is_no_strict_yaml_mapping_is_refused(tmp_path: Path, text: str, part: str) -> None:
+def test_a_file_that_is_no_strict_yaml_mapping_is_refused(tmp_path: Path, text: str | None, part: str) -> None:
     file = tmp_path / "grid.yaml"
-    file.write_text(text)
+    if text is not None:
+        file.write_text(text)
     with pytest.raises(InputError) as error:
         read_yaml(file)
     assert str(error.value).startswith(f"{file}: ")
@@ -245,20 +200,13 @@ def test_numbers_and_truth_values_that_read_as_they_are_and_aliases_that_save_wr
     assert read_yaml(file)["b"] == 2 * [[12, 0.5, 1500.0, True, False]]
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
-        read_yaml(tmp_path / "none.yaml")
-
-
 def test_a_changed_checkpoint_folder_changes_the_case(tmp_path: Path) -> None:
     write_hollow_checkpoint(tmp_path)
     settings = GOOD | {"weights": "pretrained", "checkpoint": str(tmp_path)}
-    before = resolve(settings)
-    assert resolve(settings) == before
-    digests, config = {before.checkpoint_sha256}, "tokenizer/tokenizer_config.json"
+    digests, config = {resolve(settings).checkpoint_sha256}, "tokenizer/tokenizer_config.json"
     for file, text in (("README.md", "x"), ("README.md", "xy"), (config, '{"a": 1}'), (config, '{"a": 2}')):
         (tmp_path / file).write_text(text)
-        digests.add(resolve(settings).checkpoint_sha256)
+        digests |= {resolve(settings).checkpoint_sha256, resolve(settings).checkpoint_sha256}
     assert len(digests) == 5
 
 
@@ -280,12 +228,8 @@ def test_a_checkpoint_still_to_be_written_has_the_heads_of_its_scale() -> None:
     assert "the 8 attention heads" in message
 
 
-def test_published_weights_under_a_tiny_scale_are_refused_and_a_folder_is_not(tmp_path: Path) -> None:
-    def resolved(**own: Any) -> list[Case]:
-        grid = {"defaults": {"scale": "tiny"}, "cases": {"a": GOOD | {"weights": "pretrained"} | own}}
-        return resolve_cases(grid, "grid.yaml")
-
-    with pytest.raises(InputError, match=r"loads Wan-AI/\S+ at full size, and defaults say scale: tiny"):
-        resolved()
-    (case,) = resolved(checkpoint="results/checkpoints/tiny/TI2V-5B")
-    assert case.scale is None
+def test_published_weights_under_a_tiny_scale_are_refused_and_a_folder_is_not() -> None:
+    grid = {"defaults": {"scale": "tiny"}, "cases": {"a": GOOD | {"weights": "pretrained"}}}
+    assert "loads Wan-AI/Wan2.2-TI2V-5B-Diffusers at full size, and defaults say scale: tiny" in refusal(grid)
+    grid["cases"]["a"]["checkpoint"] = "results/checkpoints/tiny/TI2V-5B"
+    assert resolve_cases(grid, "grid.yaml")[0].scale is None

@@ -8,7 +8,6 @@ import pytest
 from conftest import ROOT
 from hostile import refused
 from wanbench.cases.command_line import DEFAULT_GRID, grid_file
-from wanbench.cases.messages import of_no_gpu
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.util.errors import InputError
@@ -19,10 +18,7 @@ from wanbench.util.paths import named_path, unwritable
     ("options", "config_files", "named"),
     [
         ({}, [], DEFAULT_GRID),
-        ({"baseline": "old"}, [], DEFAULT_GRID),
-        ({"grid": "a.yaml"}, [], "a.yaml"),
-        ({}, [Path("a.yaml")], "a.yaml"),
-        ({"grid": "a.yaml"}, [Path("a.yaml").absolute()], "a.yaml"),
+        ({"grid": "a.yaml", "baseline": "old"}, [Path("a.yaml").absolute()], "a.yaml"),
     ],
 )
 def test_one_grid_file_is_named(options: dict, config_files: list[Path], named: str) -> None:
@@ -37,22 +33,11 @@ def test_one_grid_file_is_named(options: dict, config_files: list[Path], named: 
         ({"grid": 10}, [], "--config: grid: Snakemake reads 10 and no text"),
         ({"baseline": {"a": "b"}}, [], "Snakemake reads {'a': 'b'} and no text"),
         ({"grid": "a.yaml"}, [Path("b.yaml")], "b.yaml and a.yaml are 2 grid files; allowed: one"),
-        ({}, [Path("a.yaml"), Path("b.yaml")], "a.yaml and b.yaml are 2 grid files; allowed: one"),
     ],
 )
 def test_what_has_no_effect_is_refused(options: dict, config_files: list[Path], part: str) -> None:
     with pytest.raises(InputError, match=part):
         grid_file(options, config_files)
-
-
-def test_cases_without_a_gpu_are_one_line_that_says_what_to_do_or_why_none_can_be_used() -> None:
-    line = of_no_gpu(["big"])
-    assert line.startswith("1 case needs a GPU, and NVML knows of none that may be used here: big. ")
-    for remedy in ("nvidia-smi -L", "CUDA_VISIBLE_DEVICES", "on a cluster", "scale: tiny"):
-        assert remedy in line
-    assert "\n" not in line
-    line = of_no_gpu(["big", "real"], "NVML does not answer:\nDriver Not Loaded")
-    assert line == "2 cases need a GPU (big, real), and none can be used here: NVML does not answer: Driver Not Loaded"
 
 
 def test_the_working_directory_goes_before_the_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,17 +46,12 @@ def test_the_working_directory_goes_before_the_project(tmp_path: Path, monkeypat
     (tmp_path / "config").mkdir()
     (tmp_path / "config/first_frame.png").touch()
     assert named_path("config/first_frame.png") == Path("config/first_frame.png")
-
-
-def test_what_is_nowhere_and_what_is_absolute_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
     assert named_path("no/such/file") == Path("no/such/file")
-    assert named_path(tmp_path) == tmp_path
     monkeypatch.setenv("HOME", str(tmp_path))
     assert named_path("~/x.png") == tmp_path / "x.png"
 
 
-@pytest.mark.parametrize("name", ["~nobody-of-this-name/x.png", "a\0b", "x" * 5000, "a/" * 3000, "\ud800"])
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x.png", "a\0b", "x" * 5000, "\ud800"])
 @pytest.mark.parametrize("key", ["image", "lora", "checkpoint"])
 def test_a_name_that_no_file_can_have_is_refused(key: str, name: str) -> None:
     of_key = {"image": {"task": "i2v"}, "lora": {}, "checkpoint": {"weights": "pretrained"}}[key]

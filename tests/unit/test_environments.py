@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from conda_stand_in.channel import Package, pinned
-from conda_stand_in.installation import Installation, install_stand_in
+from conda_stand_in.installation import install_stand_in
 from conftest import ROOT
 from wanbench.measure.environment import software_and_hardware
 from wanbench.util.job_entry import CONDA, NONE, enter_environment
 
+WITH_PACKAGE = os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")}
 ENV_FILES = [ROOT / "envs" / name for name in ("measure.yaml", "report.yaml")]
 
 
@@ -38,9 +39,8 @@ def test_a_full_disk_ends_a_job_with_one_line(tmp_path: Path, log: str) -> None:
         f"enter_job('envs/report.yaml', config, {log!r})\n"
         "raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, timeout=300, text=True, capture_output=True)
+    done = subprocess.run(command, cwd=tmp_path, env=WITH_PACKAGE, timeout=300, text=True, capture_output=True)
     assert done.returncode == 1
     (line,) = (done.stderr if log == "/dev/full" else (tmp_path / log).read_text()).splitlines()
     assert line.startswith("No space left on device: make room")
@@ -54,13 +54,13 @@ def test_a_job_whose_streams_are_closed_has_streams_all_the_same(tmp_path: Path)
         "sys.stderr.write('x'); print('y'); sys.stdin.read()\n"
         "with open('log', 'w') as log: print(log.fileno(), file=log)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow/scripts")}
     command = ["sh", "-c", '"$0" -c "$1" <&- >&- 2>&-', sys.executable, code]
-    assert subprocess.run(command, cwd=tmp_path, env=environment, timeout=300).returncode == 0
+    assert subprocess.run(command, cwd=tmp_path, env=WITH_PACKAGE, timeout=300).returncode == 0
     assert int((tmp_path / "log").read_text()) > 2
 
 
-def test_an_environment_holds_a_job_and_what_it_starts_and_without_conda_nothing_is_changed(environment: Path) -> None:
+def test_an_environment_holds_a_job_and_what_it_starts_and_one_of_another_file_is_refused(environment: Path) -> None:
+    """That of no file, tests/workflow/test_conda.py."""
     before = list(sys.path)
     assert enter_environment("envs/report.yaml", NONE) is None
     assert (sys.path, os.environ["PYTHONPATH"]) == (before, "/somewhere/else")
@@ -68,14 +68,7 @@ def test_an_environment_holds_a_job_and_what_it_starts_and_without_conda_nothing
     assert sys.path == [str(environment / "lib"), str(ROOT / "workflow/scripts")]
     assert "PYTHONPATH" not in os.environ
     assert os.environ["PYTHONNOUSERSITE"] == "1"
-
-
-@pytest.mark.parametrize("made_from", ["envs/measure.yaml", None], ids=["another env file", "no env file"])
-def test_another_environment_than_the_one_given_is_an_error(environment: Path, made_from: str | None) -> None:
-    copy = Path(f"{environment}.yaml")
-    copy.unlink()
-    if made_from:
-        copy.write_bytes((ROOT / made_from).read_bytes())
+    Path(f"{environment}.yaml").write_bytes((ROOT / "envs/measure.yaml").read_bytes())
     with pytest.raises(SystemExit, match=r"envs/report\.yaml: this job was to run in the conda environment of this"):
         enter_environment("envs/report.yaml", CONDA)
 
@@ -85,9 +78,11 @@ def test_a_measured_process_in_another_environment_than_its_supervisor_is_an_err
         software_and_hardware(torch.device("cpu"), "0f1e2d3c")
 
 
-@pytest.fixture(scope="module")
-def conda(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Empty packages under the names and versions of the env files; of pytorch, builds as conda-forge names them."""
+def test_a_machine_with_a_gpu_gets_the_cuda_build_of_pytorch(tmp_path: Path) -> None:
+    """Of empty packages under the names and versions of the env files, and by `CONDA_OVERRIDE_CUDA`.
+
+    Not proved: that conda-forge has a CUDA build of this version which fits a driver, and that it runs.
+    """
     pins = {name: version for file in ENV_FILES for name, version in pinned(file).items()}
     pytorch, python = pins.pop("pytorch"), pins.pop("python")
     packages = [Package(name, version, depends=("python",)) for name, version in pins.items()]
@@ -96,28 +91,17 @@ def conda(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     packages.append(Package("pytorch", pytorch, "cpu_generic_0", 0, ("python",)))
     packages.append(Package("pytorch", pytorch, "cpu_mkl_100", 100, ("python",)))
     packages.append(Package("pytorch", pytorch, "cuda130_mkl_300", 300, ("python", "__cuda")))
-    return install_stand_in(tmp_path_factory.mktemp("builds") / "conda", packages)
+    conda = install_stand_in(tmp_path / "conda", packages).bin / "conda"
+    for cuda, build in (("13.0", "cuda130_mkl_300"), ("", "cpu_mkl_100")):
+        prefix = tmp_path / f"env{cuda}"
+        command = [conda, "env", "create", "--quiet", "--no-default-packages"]
+        command += ["--file", ROOT / "envs/measure.yaml", "--prefix", prefix]
+        subprocess.run(command, check=True, env=os.environ | {"CONDA_OVERRIDE_CUDA": cuda})
+        (record,) = (prefix / "conda-meta").glob("pytorch-*.json")
+        assert json.loads(record.read_text("utf-8"))["build"] == build
 
 
-@pytest.mark.parametrize(("cuda", "build"), [("13.0", "cuda130_mkl_300"), ("", "cpu_mkl_100")], ids=["GPU", "no GPU"])
-def test_a_machine_with_a_gpu_gets_the_cuda_build_of_pytorch(
-    conda: Installation, tmp_path: Path, cuda: str, build: str
-) -> None:
-    """Of builds numbered as conda-forge numbers them, and by `CONDA_OVERRIDE_CUDA`, as there is no GPU here.
-
-    Not proved: that conda-forge has a CUDA build of this version which fits a driver, and that it runs.
-    """
-    command = [conda.bin / "conda", "env", "create", "--quiet", "--no-default-packages"]
-    command += ["--file", ROOT / "envs/measure.yaml", "--prefix", tmp_path / "env"]
-    subprocess.run(command, check=True, env=os.environ | {"CONDA_OVERRIDE_CUDA": cuda})
-    (record,) = (tmp_path / "env/conda-meta").glob("pytorch-*.json")
-    assert json.loads(record.read_text("utf-8"))["build"] == build
-
-
-@pytest.mark.parametrize(("number", "version"), [(None, None), (92000, "9.20.0"), (91002, "9.10.2")])
-def test_the_library_of_attention_and_convolutions_is_named(
-    monkeypatch: pytest.MonkeyPatch, number: int | None, version: str | None
-) -> None:
+def test_the_library_of_attention_and_convolutions_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another cuDNN is another kernel, though torch is the same."""
-    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: number)
-    assert software_and_hardware(torch.device("cpu"), None)["packages"]["cudnn"] == version
+    monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
+    assert software_and_hardware(torch.device("cpu"), None)["packages"]["cudnn"] == "9.10.2"

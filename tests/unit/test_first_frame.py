@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +37,19 @@ def animated(file: Path) -> None:
     picture().save(file, save_all=True, append_images=[picture().rotate(180)])
 
 
-def half_transparent(mode: str) -> Callable[[Path], None]:
-    def save(file: Path) -> None:
-        image = picture("RGBA")
-        image.putalpha(90)
-        image.convert(mode).save(file)
-
-    return save
+def half_transparent(file: Path, mode: str) -> None:
+    image = picture("RGBA")
+    image.putalpha(90)
+    image.convert(mode).save(file)
 
 
 @pytest.mark.parametrize(
     ("name", "save", "said"),
     [
         ("plain.png", lambda f: picture().save(f), ""),
-        ("plain.webp", lambda f: picture().save(f, lossless=True), ""),
-        ("grey.jpg", lambda f: picture("L").save(f), ""),
         ("photo.jpg", photo, "turned upright, as its EXIF orientation says"),
-        ("alpha.png", half_transparent("RGBA"), "its transparency is dropped"),
-        ("grey_alpha.png", half_transparent("LA"), "its transparency is dropped"),
+        ("alpha.png", partial(half_transparent, mode="RGBA"), "its transparency is dropped"),
+        ("grey_alpha.png", partial(half_transparent, mode="LA"), "its transparency is dropped"),
         ("palette.png", lambda f: picture("P").save(f), "its palette is resolved"),
         ("cmyk.jpg", lambda f: picture("CMYK").save(f), "CMYK becomes RGB without its colour profile"),
         ("deep.png", sixteen_bits, "of its 16 bits, values above 255 become white"),
@@ -71,14 +67,11 @@ def test_a_picture_is_read_as_diffusers_reads_it_and_what_that_changes_is_said(
     assert changes == ([said] if said else [])
 
 
-@pytest.mark.parametrize(("size", "is_stretched"), [("96*64", False), ("96*96", True), ("64*96", True)])
-def test_a_picture_of_another_shape_than_the_video_is_stretched_which_is_said(
-    tmp_path: Path, size: str, is_stretched: bool
-) -> None:
+def test_a_picture_of_another_shape_than_the_video_is_stretched_which_is_said(tmp_path: Path) -> None:
     Image.new("RGB", (300, 200)).save(tmp_path / "a.png")
-    case = tiny_case(task="i2v", image=str(tmp_path / "a.png"), size=size)
-    assert bool(changes_of_image(case)) is is_stretched
-    assert all(change == f"stretched from 300*200, of another shape than {size}" for change in changes_of_image(case))
+    for size, changes in (("96*64", []), ("96*96", ["stretched from 300*200, of another shape than 96*96"])):
+        case = tiny_case(task="i2v", image=str(tmp_path / "a.png"), size=size)
+        assert changes_of_image(case) == changes
     (tmp_path / "a.png").unlink()
     assert changes_of_image(case) == []
     # The pipeline gets a photo upright.
@@ -105,14 +98,8 @@ def half(file: Path) -> None:
     ("name", "write", "part"),
     [
         ("cut.jpg", half, "is not a whole image: OSError"),
-        ("cut.png", half, "is not a whole image: "),
-        ("cut.webp", half, "is not a whole image: "),
         ("huge.png", huge, "is too large: Image size (3600000000 pixels)"),
-        ("head.jpg", lambda f: f.write_bytes(b"\xff\xd8\xff"), "is not a whole image: UnidentifiedImageError"),
-        ("page.jpg", lambda f: f.write_text("<html>not found</html>"), "is not an image"),
         ("gif.png", lambda f: picture("P").save(f, "GIF"), "is not an image"),
-        ("none.png", lambda f: None, "cannot be read: No such file"),
-        ("folder.png", lambda f: f.mkdir(), "cannot be read: Is a directory"),
     ],
 )
 def test_a_picture_that_cannot_be_read_is_refused_before_any_work(

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from wanbench.analysis.mfu import mfu_pct, peak_of
 from wanbench.estimate.duration import architecture
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.measure.wan.profile_kernels import STEPS, profile_case
-from wanbench.models.flops import _VAES, StageFlops, pass_flops, stage_flops, text_encoder_flops
+from wanbench.models.flops import StageFlops, pass_flops, stage_flops, text_encoder_flops
 
 FULL = ARCHITECTURES / "full"
 
@@ -50,15 +49,6 @@ def test_denoiser(model: str) -> None:
     assert case_counts(lambda: transformer(**arguments, return_dict=False)) == formula
 
 
-@pytest.mark.parametrize(
-    ("model", "frames", "positions", "tera"),
-    [("TI2V-5B", 31, 44 * 80, 520.65), ("T2V-A14B", 21, 90 * 160, 6523.44), ("T2V-A14B", 21, 60 * 104, 1678.37)],
-)
-def test_published_counts_of_a_pass(model: str, frames: int, positions: int, tera: float) -> None:
-    config = SimpleNamespace(**WanTransformer3DModel.load_config(FULL / model / "transformer"))
-    assert pass_flops(config, frames, positions, model == "TI2V-5B").all / 1e12 == pytest.approx(tera, abs=0.005)
-
-
 def test_text_encoder() -> None:
     config = AutoConfig.from_pretrained(FULL / "TI2V-5B/text_encoder")
     with torch.device("meta"):
@@ -67,30 +57,18 @@ def test_text_encoder() -> None:
     assert case_counts(lambda: encoder(ids)) == text_encoder_flops(config, 512)
 
 
-@pytest.mark.parametrize("model", ["TI2V-5B", "T2V-A14B"])
-def test_vae(model: str) -> None:
-    with torch.device("meta"):
-        vae = AutoencoderKLWan.from_config(AutoencoderKLWan.load_config(FULL / model / "vae"))
-    config = vae.config
-    decoder, encoder = _VAES[config.base_dim, config.decoder_base_dim, config.z_dim]
-    latent_frames, height, width = 5, 6, 10
-    latents = meta(1, config.z_dim, latent_frames, height, width)
-    assert case_counts(lambda: vae.decode(latents, return_dict=False)) == decoder.flops(latent_frames, height * width)
-    scale = config.scale_factor_spatial
-    video = meta(1, 3, 4 * (latent_frames - 1) + 1, height * scale, width * scale)
-    assert case_counts(lambda: vae.encode(video)) == encoder.flops(latent_frames, height * width)
-
-
-@pytest.mark.parametrize(("model", "size"), [("TI2V-5B", "320*448"), ("I2V-A14B", "192*448"), ("I2V-A14B", "192*256")])
-def test_tiles_of_a_vae_overlap_and_each_counts_whole(model: str, size: str) -> None:
-    settings = {"task": "i2v", "size": size, "unofficial_size": True, "frames": 5, "vae_tiling": True}
+# The smaller ones are one tile.
+@pytest.mark.parametrize("model", ["TI2V-5B", "I2V-A14B"])
+@pytest.mark.parametrize("size", ["192*448", "192*256"])
+def test_a_vae_whose_tiles_overlap_and_each_count_whole(model: str, size: str) -> None:
+    settings = {"task": "i2v", "size": size, "unofficial_size": True, "frames": 9, "vae_tiling": True}
     case = replace(tiny_case(model, **settings), scale="full")
     with torch.device("meta"):
         vae = AutoencoderKLWan.from_config(AutoencoderKLWan.load_config(FULL / model / "vae"))
     vae.enable_tiling()
     scale = vae.config.scale_factor_spatial
-    latents = meta(1, vae.config.z_dim, 2, case.height_px // scale, case.width_px // scale)
-    video = meta(1, 3, 1 if model == "TI2V-5B" else 5, case.height_px, case.width_px)
+    latents = meta(1, vae.config.z_dim, 3, case.height_px // scale, case.width_px // scale)
+    video = meta(1, 3, 1 if model == "TI2V-5B" else 9, case.height_px, case.width_px)
     flops = stage_flops(architecture(model), case)
     assert flops.vae_decoding == case_counts(lambda: vae.decode(latents, return_dict=False))
     assert flops.vae_encoding == case_counts(lambda: vae.encode(video))
@@ -129,16 +107,10 @@ def test_mfu_is_of_the_datasheet_or_else_of_the_measured_rate_or_absent() -> Non
     step, h200 = Row("Step_1_Inference", 2.36, flops=1.0413e15), case("NVIDIA H200", None)
     assert mfu_pct(step, h200) == pytest.approx(44.6, abs=0.05)
     assert mfu_pct(step, h200 | {"gpus": 2}) == pytest.approx(22.3, abs=0.05)
+    others = [Row(**vars(step) | other) for other in ({"stage": "VAE_Decoding"}, {"flops": None}, {"time_s": 0.0})]
     # The peak is that of 16 bit.
-    assert (
-        mfu_pct(step, h200 | {"dtype": "float32"})
-        is mfu_pct(Row(**vars(step) | {"stage": "VAE_Decoding"}), h200)
-        is None
-    )
-    assert (
-        mfu_pct(Row(**vars(step) | {"flops": None}), h200) is mfu_pct(Row(**vars(step) | {"time_s": 0.0}), h200) is None
-    )
-    assert mfu_pct(step, case("Some GPU", None)) is None
+    none_known = [*((row, h200) for row in others), (step, h200 | {"dtype": "float32"}), (step, case("Some GPU", None))]
+    assert [mfu_pct(*each) for each in none_known] == [None] * 5
 
 
 def test_a_step_and_a_decoding_are_profiled_apart() -> None:
@@ -148,14 +120,10 @@ def test_a_step_and_a_decoding_are_profiled_apart() -> None:
     step, decoding = profile["stages"]["Step"], profile["stages"]["VAE_Decoding"]
     counts = {row["class"]: row["count"] for row in step["classes"]}
     # Two passes through six blocks, each with attention to itself and to the prompt.
-    assert counts["attention"] == 2 * 6 * 2
-    assert counts["matmul"] == 2 * (6 * 10 + 6)
-    assert counts["convolution"] == 2
+    expected = {"attention": 2 * 6 * 2, "matmul": 2 * (6 * 10 + 6), "convolution": 2}
+    assert expected.items() <= counts.items()
     assert "matmul" not in {row["class"] for row in decoding["classes"]}
-    assert {row["module"] for row in decoding["longest"]} & {
-        "up_blocks.N.resnets.N.conv1",
-        "up_blocks.N.resnets.N.conv2",
-    }
+    assert any(row["module"].startswith("up_blocks.N.resnets.N.conv") for row in decoding["longest"])
     assert all(row["flops"] is None for row in step["classes"])
     assert 0 < step["busy_s"] <= step["profiled_s"]
     assert len([event for event in profile["traceEvents"] if event["ph"] == "X"]) == sum(counts.values())

@@ -1,65 +1,46 @@
-"""Locks that keep cases off each other's GPUs: real processes."""
+"""Locks that keep cases off each other's GPUs. How long processes hold them: test_processes.py."""
 
 import os
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from conftest import ROOT
-from wanbench.measure.gpu_slots import Slot, own_slot, slots_folder
+from wanbench.measure.gpu_slots import Slot, own_slot
 from wanbench.telemetry.gpus import Gpu
 from wanbench.util.errors import InputError
 
 A, B = Gpu("GPU-a", 1), Gpu("GPU-b", 2)
 
-# Takes COUNT of GPU-a and GPU-b TIMES times, and appends what it had and when (ns) to FILE.
+# Takes COUNT of GPU-a and GPU-b four times, and appends to FILE what it had and when (ns).
 TAKER = """
 import sys, time
 from wanbench.measure.gpu_slots import own_slot
 from wanbench.telemetry.gpus import Gpu
-count, times, file = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-for _ in range(times):
-    with own_slot([Gpu("GPU-a", 1), Gpu("GPU-b", 2)], count, lambda line: None) as slot:
+for _ in range(4):
+    with own_slot([Gpu("GPU-a", 1), Gpu("GPU-b", 2)], int(sys.argv[2]), lambda line: None) as slot:
         begin_ns = time.monotonic_ns()
         time.sleep(0.05)
-        with open(file, "a") as lines:
+        with open(sys.argv[1], "a") as lines:
             lines.write("".join(f"{uuid} {begin_ns} {time.monotonic_ns()}\\n" for uuid in slot.uuids))
 """
-# Has a process of its own hold the locks as well, says so, and stays.
-HOLDER = """
-import subprocess, sys, time
-from wanbench.measure.gpu_slots import own_slot
-from wanbench.telemetry.gpus import Gpu
-with own_slot([Gpu("GPU-a", 1)], 1, print) as slot:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], pass_fds=slot.locks)
-    print(child.pid, flush=True)
-    time.sleep(60)
-"""
 
 
-def start(code: str, *arguments: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT / "workflow/scripts", stdout=subprocess.PIPE, text=True)
+def at_once(usable: list[Gpu], count: int = 1) -> AbstractContextManager[Slot]:
+    return own_slot(usable, count, pytest.fail)
 
 
-@contextmanager
-def at_once(usable: list[Gpu], count: int = 1) -> Iterator[Slot]:
-    with own_slot(usable, count, pytest.fail) as slot:
-        yield slot
+class Waits(Exception):
+    """Raised where a slot is not to be had at once."""
 
 
 def has_to_wait(usable: list[Gpu], count: int = 1) -> bool:
-    """Whether these GPUs are not to be had at once."""
-
-    class Waits(Exception):
-        pass
-
     def refuse(line: str) -> None:
         raise Waits
 
@@ -104,7 +85,8 @@ def test_without_a_known_gpu_a_case_has_the_machine_to_itself() -> None:
 
 def test_cases_that_want_one_or_both_of_two_gpus_never_overlap_and_never_block_each_other(tmp_path: Path) -> None:
     file = tmp_path / "had"
-    takers = [start(TAKER, count, 4, file) for count in (1, 2, 2, 1)]
+    command = [sys.executable, "-c", TAKER, file]
+    takers = [subprocess.Popen([*command, count], cwd=ROOT / "workflow/scripts") for count in "1221"]
     assert [taker.wait(300) for taker in takers] == [0, 0, 0, 0]
     had = [(uuid, int(begin), int(end)) for uuid, begin, end in map(str.split, file.read_text().splitlines())]
     assert len(had) == 4 * (1 + 2 + 2 + 1)
@@ -112,33 +94,6 @@ def test_cases_that_want_one_or_both_of_two_gpus_never_overlap_and_never_block_e
         spans = sorted((begin, end) for found, begin, end in had if found == uuid)
         assert len(spans) >= 8
         assert all(end < begin for (_, end), (begin, _) in zip(spans, spans[1:]))
-
-
-def test_a_killed_holder_frees_its_gpu_as_soon_as_nothing_computes_on_it() -> None:
-    holder = start(HOLDER)
-    measuring_pid = int(holder.stdout.readline())
-    try:
-        holder.kill()
-        holder.wait()
-        assert has_to_wait([A])
-    finally:
-        os.kill(measuring_pid, signal.SIGKILL)
-    with own_slot([A], 1, lambda line: None) as slot:
-        assert slot.gpus == [A]
-
-
-def test_a_wait_is_logged_once_and_ends_with_the_gpu() -> None:
-    logged = []
-    holder = ExitStack()
-    holder.enter_context(own_slot([A], 1, pytest.fail))
-
-    def log(line: str) -> None:
-        logged.append(line)
-        holder.close()
-
-    with own_slot([A], 1, log):
-        pass
-    assert logged == ["waits: other cases have the GPUs that it may use"]
 
 
 def loose(folder: Path) -> None:
@@ -151,27 +106,25 @@ def link(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("prepare", "reason"),
+    ("prepare", "uid", "reason"),
     [
-        (loose, "mode 755, so others could .*; allowed: user .* with mode 700"),
-        (link, "cannot hold the locks of GPUs: "),
-        (Path.touch, "cannot hold the locks of GPUs: it is no folder"),
-        (lambda folder: folder.parent.rmdir(), "cannot hold the locks of GPUs: No such file or directory"),
+        (loose, os.geteuid(), "belongs to user .* as drwxr-xr-x, .* with mode 700"),
+        (link, os.geteuid(), "as lrwxrwxrwx"),
+        (
+            partial(Path.mkdir, mode=0o700),
+            os.geteuid() + 1,
+            f"belongs to user {os.geteuid()} as .* user {os.geteuid() + 1} ",
+        ),
+        (lambda folder: folder.parent.rmdir(), os.geteuid(), "cannot hold the locks of GPUs: No such file"),
     ],
 )
 def test_a_folder_that_others_could_write_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Path], None], reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepare: Callable[[Path], None], uid: int, reason: str
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setattr(os, "geteuid", lambda: uid)
     (tmp_path / "tmp").mkdir()
-    prepare(slots_folder())
-    with pytest.raises(InputError, match=f"^{slots_folder()}: .*{reason}"), own_slot([A], 1, pytest.fail):
-        pass
-
-
-def test_a_folder_of_someone_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    owner, me = os.geteuid(), os.geteuid() + 1
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(os, "geteuid", lambda: me)
-    with pytest.raises(InputError, match=f"belongs to user {owner} with mode 700, .* user {me} "), at_once([A]):
+    folder = tmp_path / f"tmp/wanbench-{uid}"
+    prepare(folder)
+    with pytest.raises(InputError, match=f"^{folder}: .*{reason}"), at_once([A]):
         pass

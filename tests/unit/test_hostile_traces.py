@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import re
-import time
 from functools import reduce
 from html.parser import HTMLParser
 from operator import getitem
@@ -23,7 +22,6 @@ from hostile import ACTIVE, CONTROLS, MARKUP, paths_in, refused
 from reports import case_trace, full_case, made_tables, settings_of, table_of_findings, view
 from traces import GPU, LIMITS, Outcome, gpu_with, records, trace_of, write
 from wanbench.analysis.collect import collect, not_of_the_grid
-from wanbench.analysis.numbers import plain
 from wanbench.analysis.tables import excluded_table, records_by_case, write_table
 from wanbench.plots.bars import stage_times
 from wanbench.plots.picture import save
@@ -34,7 +32,7 @@ from wanbench.report.page import to_page
 from wanbench.report.render import rendered
 from wanbench.trace import reader
 from wanbench.trace.writer import write_trace
-from wanbench.util.text import one_line, visible
+from wanbench.util.text import visible
 
 
 def test_text_that_acts_or_hides_is_shown_as_escapes_and_other_text_as_it_is() -> None:
@@ -42,15 +40,6 @@ def test_text_that_acts_or_hides_is_shown_as_escapes_and_other_text_as_it_is() -
     assert visible("\ud800\U000e0041") == r"\ud800\U000e0041"
     ordinary = "色调艳丽,\u3000过曝。 Zürich\u00a0\n\t👩\u200d🚀 \U0001f600"
     assert visible(ordinary) == ordinary
-
-
-def test_a_megabyte_of_text_is_cut_and_its_length_said() -> None:
-    begun_s = time.process_time()
-    text = plain("<b> " * 300_000)
-    assert time.process_time() - begun_s < 2
-    assert text.startswith("&lt;b&gt; &lt;b&gt;")
-    assert text.endswith("… (the first 1,000 of 1,199,999 characters)")
-    assert one_line("x" * 1000) == "x" * 1000
 
 
 def test_text_of_a_trace_stays_the_same_and_its_file_shows_what_is_hidden(tmp_path: Path) -> None:
@@ -198,17 +187,6 @@ def test_a_hostile_file_is_one_line_of_what_is_excluded(tmp_path: Path, data: by
     assert part in refused(lambda: reader.read_trace(tmp_path / "full.json"))
 
 
-@pytest.mark.parametrize(
-    ("place", "number"), [("seed", "1e400"), ("seed", "9" * 30), ("machine", "1e300"), ("machine", "-" + "9" * 30)]
-)
-def test_a_number_that_no_table_can_hold_is_refused(tmp_path: Path, place: str, number: str) -> None:
-    file = write(tmp_path, a_trace())
-    text, count = re.subn(rf'("{place}": ?)[0-9.]+', rf"\g<1>{number}", file.read_text("utf-8"), count=1)
-    assert count == 1
-    file.write_text(text, "utf-8")
-    assert "sha256" not in refused(lambda: reader.read_trace(file))
-
-
 def test_a_csv_holds_no_formula_and_the_parquet_file_holds_the_text(tmp_path: Path) -> None:
     prompts = ["=HYPERLINK(A1)", "+1", "-1", "@x", "  =1", "\t=1", "\uff1d1", "a=1", CONTROLS, "x" * 40_000]
     table = pd.DataFrame({"case": pd.array(prompts, "string"), "n": pd.array([-1.5] * len(prompts), "Float64")})
@@ -231,13 +209,9 @@ def test_no_rule_lets_a_name_out_of_its_folder() -> None:
             assert not re.fullmatch(pattern, name)
 
 
-@pytest.mark.parametrize(
-    ("text", "begin"), [("plain", b"case"), ("猫", b"\xef\xbb\xbfcase"), ("über", b"\xef\xbb\xbfcase")]
-)
+@pytest.mark.parametrize(("text", "mark"), [("plain", b""), ("\u00fcber", b"\xef\xbb\xbf")])
 def test_a_table_with_letters_beyond_ascii_begins_with_a_byte_order_mark(
-    tmp_path: Path, text: str, begin: bytes
+    tmp_path: Path, text: str, mark: bytes
 ) -> None:
-    table = pd.DataFrame({"case": pd.array([text], dtype="string")})
-    write_table(table, tmp_path / "t.csv", tmp_path / "t.parquet")
-    assert (tmp_path / "t.csv").read_bytes().startswith(begin)
-    assert pd.read_csv(tmp_path / "t.csv")["case"].tolist() == [text]
+    write_table(pd.DataFrame({"case": pd.array([text], dtype="string")}), tmp_path / "t.csv", tmp_path / "t.parquet")
+    assert (tmp_path / "t.csv").read_bytes().startswith(mark + b"case")

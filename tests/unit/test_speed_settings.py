@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import huggingface_hub
 import numpy as np
@@ -16,15 +17,14 @@ from diffusers import WanPipeline
 from peft import LoraConfig, get_peft_model_state_dict
 
 from conftest import ROOT
-from example_cases import IMAGE, tiny_case
-from tiny import CPU, make, relative_error, rounding_bound
+from example_cases import tiny_case
+from tiny import CPU, frames_of, make, relative_error, rounding_bound, stock_frames
 from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.resolve import resolve_cases
 from wanbench.measure.wan import hindrances
-from wanbench.measure.wan.generate import pipeline_arguments
 from wanbench.measure.wan.hindrances import SettingError, check_possible
 from wanbench.measure.wan.quantize import config_of
-from wanbench.measure.wan.setup import check_in_force, settings_in_force
+from wanbench.measure.wan.setup import settings_in_force
 from wanbench.models.flops import stage_flops
 from wanbench.util.digests import sha256_of_file
 from wanbench.util.errors import InputError
@@ -32,79 +32,60 @@ from wanbench.util.errors import InputError
 INT8 = {"quantization": "int8_rowwise", "dtype": "bfloat16"}
 
 
-def frames_of(pipe: Any, case: Any) -> np.ndarray:
-    return pipe(**pipeline_arguments(case)).frames[0]
-
-
-@pytest.fixture(scope="module")
-def stock_frames(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
-    return frames_of(make(tiny_case(), tmp_path_factory.mktemp("stock")), tiny_case())
-
-
 @pytest.mark.parametrize(
     "settings",
     [{"timesteps": "uniform", "offload": "sequential"}, {"vae_memory_format": "channels_last", "offload": "model"}],
 )
-def test_it_is_in_force_and_changes_only_rounding(settings: dict, stock_frames: np.ndarray, tmp_path: Path) -> None:
+def test_it_is_in_force_and_changes_only_rounding(settings: dict) -> None:
     case = tiny_case(**settings)
-    pipe = make(case, tmp_path)
+    pipe = make(case)
     frames = frames_of(pipe, case)
     assert settings.items() <= settings_in_force(pipe).items()
-    assert relative_error(frames, stock_frames) <= rounding_bound(case)
+    assert relative_error(frames, stock_frames(tiny_case())) <= rounding_bound(case)
 
 
-def test_one_timestep_saves_its_operations(tmp_path: Path) -> None:
-    per_token, uniform = (tiny_case(timesteps=value) for value in ("per_token", "uniform"))
-    flops = [stage_flops(make(case, tmp_path), case).step for case in (per_token, uniform)]
-    config = make(uniform, tmp_path).transformer.config
+def test_one_timestep_saves_its_operations() -> None:
+    cases = [tiny_case(timesteps=value) for value in ("per_token", "uniform")]
+    pipes = [make(case) for case in cases]
+    per_token, uniform = (stage_flops(pipe, case).step for pipe, case in zip(pipes, cases))
+    config = pipes[0].transformer.config
     width = config.num_attention_heads * config.attention_head_dim
     tokens = 2 * 2 * 2
-    assert flops[0] - flops[1] == 2 * (tokens - 1) * 2 * (config.freq_dim * width + 7 * width**2)
+    assert per_token - uniform == 2 * (tokens - 1) * 2 * (config.freq_dim * width + 7 * width**2)
 
 
-@pytest.mark.parametrize(("model", "settings"), [("T2V-A14B", {}), ("TI2V-5B", {"task": "i2v", "image": IMAGE})])
-def test_timesteps_are_a_choice_of_ti2v_5b_in_text_to_video_alone(model: str, settings: dict, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"timesteps: .*; allowed: only with model: TI2V-5B and task: t2v"):
-        tiny_case(model, timesteps="uniform", **settings)
-    case = tiny_case(model, **settings)
-    assert case.timesteps is None
-    assert settings_in_force(make(case, tmp_path))["timesteps"] is None
+def test_timesteps_are_a_choice_of_ti2v_5b_in_text_to_video_alone() -> None:
+    for model, settings in (("T2V-A14B", {}), ("TI2V-5B", {"task": "i2v"})):
+        with pytest.raises(InputError, match=r"timesteps: .*; allowed: only with model: TI2V-5B and task: t2v"):
+            tiny_case(model, timesteps="uniform", **settings)
+        case = tiny_case(model, **settings)
+        assert case.timesteps is None
+        assert settings_in_force(make(case))["timesteps"] is None
 
 
 def test_a_grid_passes_over_a_setting_that_a_model_does_not_have() -> None:
     axes = {"model": ["TI2V-5B", "T2V-A14B"], "timesteps": ["per_token", "uniform"]}
     cases = resolve_cases({"grid": {"name": "{model}_{timesteps}", "axes": axes}}, "g")
-    assert {case.name: case.timesteps for case in cases} == {
-        "TI2V-5B_per_token": "per_token",
-        "TI2V-5B_uniform": "uniform",
-        "T2V-A14B_per_token": None,
-    }
+    assert [case.timesteps for case in cases] == ["per_token", "uniform", None]
     fixed = {"name": "{model}", "axes": {"model": axes["model"]}, "set": {"timesteps": "uniform"}}
     assert [case.timesteps for case in resolve_cases({"grid": fixed}, "g")] == ["uniform", None]
 
 
-def test_a_layout_of_some_convolutions_is_not_what_was_asked_for(tmp_path: Path) -> None:
-    case = tiny_case(vae_memory_format="channels_last")
-    pipe = make(case, tmp_path)
+def test_a_layout_of_some_convolutions_is_not_what_was_asked_for() -> None:
+    pipe = make(tiny_case(vae_memory_format="channels_last"))
     pipe.vae.decoder.conv_in.to(memory_format=torch.contiguous_format)
-    with pytest.raises(
-        SettingError, match=r"vae_memory_format: .*'channels_last in \d+ of \d+ convolutions' is in force"
-    ):
-        check_in_force(settings_in_force(pipe), case)
+    assert re.fullmatch(r"channels_last in \d+ of \d+ convolutions", settings_in_force(pipe)["vae_memory_format"])
 
 
 def linear_weights(pipe: Any) -> dict[str, torch.Tensor]:
-    return {
-        name: part.weight for name, part in pipe.transformer.blocks.named_modules() if isinstance(part, torch.nn.Linear)
-    }
+    parts = pipe.transformer.blocks.named_modules()
+    return {name: part.weight for name, part in parts if isinstance(part, torch.nn.Linear)}
 
 
-def test_int8_weights_are_within_half_a_step_of_what_they_stand_for(tmp_path: Path) -> None:
-    plain = tiny_case(dtype="bfloat16")
+def test_int8_weights_are_within_half_a_step_of_what_they_stand_for() -> None:
     case = tiny_case(**INT8)
-    pipe = make(case, tmp_path)
-    expected = linear_weights(make(plain, tmp_path))
-    weights = linear_weights(pipe)
+    pipe = make(case)
+    expected, weights = linear_weights(make(tiny_case(dtype="bfloat16"))), linear_weights(pipe)
     assert len(weights) == len(expected) > 0
     for name, weight in weights.items():
         value = expected[name].float()
@@ -114,8 +95,7 @@ def test_int8_weights_are_within_half_a_step_of_what_they_stand_for(tmp_path: Pa
     assert settings_in_force(pipe)["quantization"] == "int8_rowwise"
     assert np.isfinite(frames_of(pipe, case)).all()
     pipe.transformer.blocks[0].ffn.net[2].weight = torch.nn.Parameter(expected["0.ffn.net.2"])
-    some = rf"int8_rowwise in {len(weights) - 1} of {len(weights)} layers"
-    assert settings_in_force(pipe)["quantization"] == some
+    assert settings_in_force(pipe)["quantization"] == "int8_rowwise in 59 of 60 layers"
 
 
 def test_rows_of_zeros_stay_zeros_in_float8() -> None:
@@ -129,16 +109,12 @@ def test_rows_of_zeros_stay_zeros_in_float8() -> None:
 
 
 @pytest.mark.parametrize("offload", ["none", "group"])
-def test_weights_that_wait_as_float8_are_its_nearest_values(offload: str, tmp_path: Path) -> None:
+def test_weights_that_wait_as_float8_are_its_nearest_values(offload: str) -> None:
     case = tiny_case(layerwise_casting="float8_e4m3fn", offload=offload)
-    pipe = make(case, tmp_path)
-    in_force = settings_in_force(pipe)
-    assert (in_force["layerwise_casting"], in_force["dtype"], in_force["offload"]) == (
-        "float8_e4m3fn",
-        "float32",
-        offload,
-    )
-    expected = linear_weights(make(tiny_case(), tmp_path))
+    pipe = make(case)
+    asked = {"layerwise_casting": "float8_e4m3fn", "dtype": "float32", "offload": offload}
+    assert settings_in_force(pipe).items() >= asked.items()
+    expected = linear_weights(make(tiny_case()))
     for name, weight in linear_weights(pipe).items():
         # Three bits behind the point, and 2**-9 the least number.
         assert ((weight.float() - expected[name]).abs() <= expected[name].abs() * 2**-4 + 2**-10).all(), name
@@ -155,19 +131,13 @@ def test_weights_that_wait_as_float8_are_its_nearest_values(offload: str, tmp_pa
         ({"layerwise_casting": "float8_e4m3fn", "compile": "repeated_blocks"}, "none with compile: repeated_blocks"),
         ({"layerwise_casting": "float8_e4m3fn", "offload": "sequential"}, "allowed: none, model, group with layerwise"),
         ({"compile": "repeated_blocks", "offload": "sequential"}, "allowed: none, model with compile: repeated_blocks"),
-        ({"compile": "repeated_blocks", "offload": "group"}, "allowed: none, model with compile: repeated_blocks"),
-        ({"compile": "repeated_blocks", "offload": "group_stream"}, "none, model with compile: repeated_blocks"),
         ({"cache_threshold": 0.1}, r"cache_threshold: 0\.1 has no effect here; .*cache: first_block"),
         ({"lora_weight": 0.5}, "lora_weight: 0.5 has no effect here; allowed: with lora"),
         ({"lora": "absent.safetensors"}, r"lora: \"absent.safetensors\" .*absent.safetensors cannot be read"),
         ({"lora": "weights.bin"}, "lora: .*path of a .safetensors file"),
         ({"lora_low_noise": "a.safetensors"}, "allowed: only with model: T2V-A14B or I2V-A14B"),
-        ({"gpus": 0}, "gpus: 0 is not allowed; allowed: an integer of 1 or more"),
-        ({"gpus": 3}, "gpus: 3 is not allowed; allowed: 1, 2, 4, 8 .TI2V-5B at 64.64: the 8 att"),
         ({"gpus": 4, "frames": 1, "size": "64*32"}, "gpus: 4 is not allowed; allowed: 1, 2 .* and the 2 tokens"),
-        ({"gpus": 2, "offload": "group"}, 'offload: "group" is not allowed; allowed: none, model with gpus: 2'),
         ({"gpus": 2, "attention": "flex"}, 'attention: "flex" is not allowed; allowed: native, .* with gpus: 2'),
-        ({"gpus": 2, "cache": "first_block"}, 'cache: "first_block" is not allowed; allowed: none with gpus: 2'),
     ],
 )
 def test_what_does_not_go_together_is_refused(settings: dict, message: str) -> None:
@@ -176,12 +146,9 @@ def test_what_does_not_go_together_is_refused(settings: dict, message: str) -> N
 
 
 def test_an_xformers_that_cannot_be_loaded_says_why_and_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(name: str) -> None:
-        raise OSError("libcudart.so.12: cannot open shared object file")
-
     monkeypatch.setattr(hindrances, "find_spec", lambda name: object())
-    monkeypatch.setattr(hindrances, "import_module", fail)
-    with pytest.raises(SettingError, match=r"libcudart.so.12: cannot open .*requirements-fast.txt"):
+    monkeypatch.setattr(hindrances, "import_module", Mock(side_effect=OSError("libcudart.so.12: cannot open")))
+    with pytest.raises(SettingError, match=r"libcudart.so.12: cannot open.*requirements-fast.txt"):
         check_possible(tiny_case(attention="xformers"), CPU)
 
 
@@ -190,7 +157,7 @@ def lora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A LoRA of the self-attention of all blocks whose effect is not zero, as the stock pipeline saves it."""
     folder = tmp_path_factory.mktemp("lora")
     torch.manual_seed(0)
-    transformer = make(tiny_case(), folder).transformer
+    transformer = make(tiny_case()).transformer
     targets = ["attn1.to_q", "attn1.to_v"]
     transformer.add_adapter(LoraConfig(r=2, lora_alpha=4, target_modules=targets, init_lora_weights=False))
     WanPipeline.save_lora_weights(folder, transformer_lora_layers=get_peft_model_state_dict(transformer))
@@ -198,13 +165,13 @@ def lora(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-def test_a_lora_changes_the_video_by_its_weight(lora: Path, stock_frames: np.ndarray, tmp_path: Path) -> None:
+def test_a_lora_changes_the_video_by_its_weight(lora: Path) -> None:
     errors = []
     for weight in (0.5, 1.0):
         case = tiny_case(lora=str(lora), lora_weight=weight)
-        pipe = make(case, tmp_path)
+        pipe = make(case)
         assert settings_in_force(pipe)["lora_weight"] == weight
-        errors.append(relative_error(frames_of(pipe, case), stock_frames))
+        errors.append(relative_error(frames_of(pipe, case), stock_frames(tiny_case())))
     assert rounding_bound(tiny_case()) < errors[0] < errors[1]
     # Told from others by its content.
     assert case.lora_sha256 == sha256_of_file(lora)
@@ -222,14 +189,14 @@ def test_a_lora_of_the_hub_is_loaded_at_its_commit(lora: Path, tmp_path: Path, m
     def case(commit: str) -> Case:
         return tiny_case(lora=f"someone/fast/high/four_steps.safetensors@{commit}")
 
-    assert list(make(case(commit), tmp_path).transformer.peft_config) == ["lora"]
+    assert list(make(case(commit)).transformer.peft_config) == ["lora"]
     assert case_sha256(case(commit)) != case_sha256(case("2" * 40))
     with pytest.raises(ValueError, match=r"lora: someone/fast/high/four_steps.safetensors@2+ "):
-        make(case("2" * 40), tmp_path)
+        make(case("2" * 40))
 
 
-def test_each_expert_has_a_lora_of_its_own(lora: Path, tmp_path: Path) -> None:
-    pipe = make(tiny_case("T2V-A14B", lora_low_noise=str(lora)), tmp_path)
+def test_each_expert_has_a_lora_of_its_own(lora: Path) -> None:
+    pipe = make(tiny_case("T2V-A14B", lora_low_noise=str(lora)))
     assert not hasattr(pipe.transformer, "peft_config")
     assert list(pipe.transformer_2.peft_config) == ["lora_low_noise"]
 
@@ -239,12 +206,12 @@ def test_a_lora_of_another_model_is_an_error(tmp_path: Path) -> None:
 
     save_file({"transformer.other.lora_A.weight": torch.zeros(2, 2)}, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"lora: .*other\.safetensors does not fit this denoiser"):
-        make(tiny_case(lora=str(tmp_path / "other.safetensors")), tmp_path)
+        make(tiny_case(lora=str(tmp_path / "other.safetensors")))
     wide = {f"transformer.blocks.{i}.attn1.to_q.lora_A.weight": torch.zeros(2, 8) for i in range(6)}
     wide |= {name.replace("lora_A", "lora_B"): torch.zeros(8, 2) for name in wide}
     save_file(wide, tmp_path / "wide.safetensors")
     with pytest.raises(ValueError, match=r"wide\.safetensors does not fit this denoiser: .*size mismatch") as error:
-        make(tiny_case(lora=str(tmp_path / "wide.safetensors")), tmp_path)
+        make(tiny_case(lora=str(tmp_path / "wide.safetensors")))
     assert len(str(error.value)) < 1500
 
 

@@ -11,39 +11,32 @@ from wanbench.util.event_log import EventLog, EventTail
 from wanbench.util.intervals import subtract, total, union
 
 
-class FakeDevice:
-    """A device whose peak memory the test sets, in bytes."""
+class Device:
+    """A clock and a device whose peak memory is in bytes; the test sets both."""
 
-    def __init__(self) -> None:
-        self.peak_bytes = 0
+    now_ns = peak_bytes = synchronised = 0
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def synchronise(self) -> None:
+        self.synchronised += 1
 
     def take_peak(self) -> dict[str, int]:
         peak_bytes, self.peak_bytes = self.peak_bytes, 0
         return {"gpu_mem_allocated_bytes": peak_bytes}
 
 
-class FakeTime:
-    now_ns = 0
-
-    def monotonic_ns(self) -> int:
-        return self.now_ns
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Device:
+    device = Device()
+    monkeypatch.setattr("wanbench.measure.stage_clock.time", device)
+    return device
 
 
 @pytest.fixture
-def time(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
-    fake = FakeTime()
-    monkeypatch.setattr("wanbench.measure.stage_clock.time", fake)
-    return fake
-
-
-@pytest.fixture
-def device() -> FakeDevice:
-    return FakeDevice()
-
-
-@pytest.fixture
-def clock(tmp_path: Path, device: FakeDevice, time: FakeTime) -> StageClock:
-    return StageClock(EventLog(tmp_path / "events"), lambda: None, device.take_peak)
+def clock(tmp_path: Path, device: Device) -> StageClock:
+    return StageClock(EventLog(tmp_path / "events"), device.synchronise, device.take_peak)
 
 
 def stages(tmp_path: Path, ended_ns: int = 1000) -> dict[str, Stage]:
@@ -59,16 +52,19 @@ def test_intervals() -> None:
     assert total([(0, 3), (5, 6)]) == 4
 
 
-def test_a_stage_inside_another_is_taken_from_its_time(clock: StageClock, time: FakeTime, tmp_path: Path) -> None:
+def test_a_stage_inside_another_is_taken_from_its_time(clock: StageClock, device: Device, tmp_path: Path) -> None:
     clock.begin(stage_names.TOTAL_EXECUTION)
     clock.begin(stage_names.PREPROCESS)
-    time.now_ns = 10
+    device.now_ns = 10
     with clock.span(stage_names.TEXT_ENCODING):
-        time.now_ns = 40
-    time.now_ns = 45
+        device.now_ns = 40
+    device.now_ns = 45
+    clock.next(stage_names.VAE_DECODING)
+    device.now_ns = 50
     clock.end()
-    time.now_ns = 50
     clock.end()
+    # At each boundary, of which two stages share one.
+    assert device.synchronised == 7
     found = stages(tmp_path)
     assert found[stage_names.PREPROCESS].time_ns == 15
     assert found[stage_names.PREPROCESS].extent == (0, 45)
@@ -77,18 +73,18 @@ def test_a_stage_inside_another_is_taken_from_its_time(clock: StageClock, time: 
 
 
 def test_loading_is_taken_from_its_step_and_nested_transfers_are_taken_once(
-    clock: StageClock, time: FakeTime, tmp_path: Path
+    clock: StageClock, device: Device, tmp_path: Path
 ) -> None:
     clock.begin("Step_0", "step", step=0, steps=1)
-    time.now_ns = 5
+    device.now_ns = 5
     clock.begin("CFG_cond", "detail")
-    time.now_ns = 15
+    device.now_ns = 15
     clock.transfers([(10, 15)], 1, "offload", "UMT5EncoderModel", 300)
-    time.now_ns = 30
+    device.now_ns = 30
     clock.transfers([(10, 30)], 1, "load", "WanTransformer3DModel", 700)
-    time.now_ns = 90
+    device.now_ns = 90
     clock.end()
-    time.now_ns = 100
+    device.now_ns = 100
     clock.end()
     found = stages(tmp_path)
     loading, inference = found["Step_0_Loading"], found["Step_0_Inference"]
@@ -104,14 +100,14 @@ def test_loading_is_taken_from_its_step_and_nested_transfers_are_taken_once(
 
 
 def test_what_is_open_at_the_end_is_closed_there_and_marked_with_the_peaks_of_what_failed(
-    clock: StageClock, device: FakeDevice, time: FakeTime, tmp_path: Path
+    clock: StageClock, device: Device, tmp_path: Path
 ) -> None:
     clock.begin(stage_names.TOTAL_EXECUTION)
     with pytest.raises(ValueError, match="x"), clock.span("Step_0", "step", step=0, steps=2):
         raise ValueError("x")
     device.peak_bytes = 90
     clock.abandon()
-    time.now_ns = 100
+    device.now_ns = 100
     found = stages(tmp_path, ended_ns=700)
     for stage in (found["Step_0_Inference"], found[stage_names.TOTAL_EXECUTION]):
         assert (stage.time_ns, stage.interrupted, stage.args["gpu_mem_allocated_bytes"]) == (700, True, 90)
@@ -120,7 +116,7 @@ def test_what_is_open_at_the_end_is_closed_there_and_marked_with_the_peaks_of_wh
 
 
 def test_a_peak_is_credited_to_all_stages_that_were_open_and_to_no_later_one(
-    clock: StageClock, device: FakeDevice, tmp_path: Path
+    clock: StageClock, device: Device, tmp_path: Path
 ) -> None:
     clock.begin(stage_names.TOTAL_EXECUTION)
     device.peak_bytes = 5
@@ -141,15 +137,6 @@ def test_a_peak_is_credited_to_all_stages_that_were_open_and_to_no_later_one(
         stage_names.TEXT_ENCODING: 90,
         stage_names.VIDEO_EXPORT: 10,
     }
-
-
-def test_the_device_is_synchronised_at_every_boundary(tmp_path: Path) -> None:
-    calls: list[int] = []
-    clock = StageClock(EventLog(tmp_path / "events"), lambda: calls.append(1))
-    clock.begin(stage_names.PREPROCESS)
-    clock.next(stage_names.VAE_DECODING)
-    clock.end()
-    assert len(calls) == 3
 
 
 def test_stages_are_ordered_as_in_the_reference_report() -> None:

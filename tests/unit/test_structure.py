@@ -225,21 +225,15 @@ def test_files_are_short() -> None:
     def lines(file: Path) -> int:
         return len(file.read_text("utf-8").splitlines())
 
-    assert [file for file in FILES if lines(file) > 400] == []
+    assert [file for file in FILES if lines(file) > 300] == []
     assert [script for script in SCRIPTS.glob("*.py") if lines(script) > 40] == []
-    assert lines(ROOT / "workflow/rules/common.smk") <= 65
-    assert sum(map(lines, (*RULES, ROOT / "Snakefile"))) <= 650
+    assert lines(ROOT / "workflow/rules/common.smk") <= 60
+    assert sum(map(lines, (*RULES, ROOT / "Snakefile"))) <= 600
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "profiles").glob("*.md"))]
-
-
-def test_the_version_stands_in_the_citation_and_in_the_changelog() -> None:
+def test_the_version_of_the_citation_stands_in_the_changelog() -> None:
     version = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))["version"]
-    sections = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
-    assert version == "1.0.0"
-    assert any(section.startswith(version) for section in sections)
-    assert "Apache License" in (ROOT / "LICENSE").read_text("utf-8")
+    assert f"\n## {version}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
 
 
 def test_each_profile_is_explained_and_has_what_the_workflow_needs() -> None:
@@ -258,16 +252,10 @@ def test_the_catalog_names_flags_that_snakemake_has() -> None:
     assert [str(method) for method in arguments.software_deployment_method] == ["conda"]
 
 
-def test_commands_name_conda_as_snakemake_9_does() -> None:
-    commands = [line for page in PAGES for line in page.read_text("utf-8").splitlines() if line.startswith("    ")]
-    assert not [line for line in commands if "--use-conda" in line]
-
-
-def test_hosted_workflows_say_that_they_were_not_run_and_call_targets_that_exist() -> None:
+def test_hosted_workflows_call_targets_that_exist() -> None:
     targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M)
     for file in (ROOT / ".github/workflows").glob("*.yml"):
-        text = file.read_text("utf-8")
-        assert "\n# Not run by us yet" in text
-        steps = [step for job in yaml.safe_load(text)["jobs"].values() for step in job["steps"]]
+        jobs = yaml.safe_load(file.read_text("utf-8"))["jobs"].values()
+        steps = [step for job in jobs for step in job["steps"]]
         called = re.findall(r"(?<!\w)make (\S+)", " ".join(step.get("run", "") for step in steps))
         assert set(called) <= set(targets), file

@@ -22,13 +22,11 @@ def file(tmp_path: Path) -> Path:
     return write(tmp_path, trace_of(records([1.0, 1.0, 1.0])))
 
 
-def stage_event(content: dict) -> dict:
-    return next(event for event in content["traceEvents"] if event["name"] == "Step_1_Inference")
+TOTAL = "Total_Execution"
 
 
-def named(content: dict, name: str, generation: int | None = 0) -> dict:
-    events = (event for event in content["traceEvents"] if event.get("cat") == "stage" and event["name"] == name)
-    return next(event for event in events if event["args"]["generation"] == generation)
+def stage_event(content: dict, name: str = "Step_1_Inference") -> dict:
+    return next(event for event in content["traceEvents"] if event["name"] == name)
 
 
 def counter(content: dict) -> dict:
@@ -49,41 +47,30 @@ def test_a_whole_trace_is_read(file: Path) -> None:
     ("alter", "parts"),
     [
         (lambda c: c.update(schema_version=1), ["schema_version", "1", "allowed: 2"]),
-        (lambda c: c.pop("schema_version"), ["schema_version", "None"]),
-        (lambda c: stage_event(c).update(name=""), ["traceEvents[", ".name", "1 characters"]),
         (lambda c: stage_event(c).pop("name"), ["traceEvents[", "name is missing"]),
         (lambda c: stage_event(c).update(name="Unknown"), ["traceEvents[", ".name", "'Unknown' is no stage"]),
         (lambda c: stage_event(c).update(name="Step_0_Inference"), [".name", "'Step_0_Inference' stands twice"]),
         (lambda c: stage_event(c)["args"].update(time_s="1"), ["args.time_s", "number", "'1'"]),
         (lambda c: stage_event(c)["args"].update(time_s=-1), ["args.time_s", "-1"]),
-        (lambda c: stage_event(c)["args"].pop("time_s"), ["args", "time_s is missing"]),
         (lambda c: stage_event(c)["args"].update(power=3), ["args", "power"]),
-        (lambda c: c["case"].update(steps="5"), ["case.steps", "integer", "'5'"]),
         (lambda c: c.update(status="fine"), ["status", "'fine'"]),
-        (lambda c: c.pop("quality"), ["quality is missing"]),
+        (lambda c: c.update(total_duration_s=1e300), ["total_duration_s", "9e+18"]),
         (lambda c: c["traceEvents"].append(3), ["traceEvents[", "object"]),
         (lambda c: counter(c).update(ts="1"), ["traceEvents", "counter", "'1'"]),
         (lambda c: counter(c)["args"].update(machine=None), ["traceEvents", "CPU (%)", "numbers", "None"]),
         (lambda c: counter(c)["args"].update(machine=1e300), ["traceEvents", "CPU (%)", "up to 9e+18", "1e+300"]),
+        (lambda c: counter(c)["args"].update(machine=-1e300), ["traceEvents", "CPU (%)", "-1e+300"]),
         (lambda c: counter(c).update(ts=1e300), ["counter 'CPU (%)' at 1e+300: ts must rise from 0, up to 9e+18"]),
         (lambda c: counter(c).update(ts=1e12), ["counter 'CPU (%)' at ", "ts must rise"]),
         (lambda c: counter(c).update(ts=-1e5), ["counter 'CPU (%)' at -100000.0: ts must rise from 0"]),
-        (lambda c: stage_event(c).update(dur=-1.0), ["traceEvents[", ".dur", "-1"]),
         (lambda c: c.update(error={"type": None, "message": None, "stage_reached": None}), ["error", "null", "'ok'"]),
         (lambda c: stage_event(c)["args"].update(step=2), ["traceEvents[", "args.step", "must be 1", "got 2"]),
-        (lambda c: stage_event(c)["args"].pop("step"), ["args.step", "must be 1", "got None"]),
         (lambda c: stage_event(c)["args"].update(generation=1), ["args.generation", "1 generations from 0, got 1"]),
         (lambda c: stage_event(c)["args"].update(measured=False), ["args.measured", "warm-up", "got False"]),
         (lambda c: stage_event(c)["args"].update(interrupted=True), ["args.interrupted", "'Step_1_Inference'"]),
         (lambda c: stage_event(c)["args"].update(generation=None), ["'Step_1_Inference' is of a generation, got None"]),
-        (
-            lambda c: named(c, "Total_Execution", None)["args"].update(generation=0),
-            ["args.generation", "'Total_Execution' is of no generation, got 0"],
-        ),
-        (
-            lambda c: named(c, "Total_Execution", None)["args"].update(time_s=0, energy_j=5.0),
-            ["args.time_s", "'Total_Execution' takes time"],
-        ),
+        (lambda c: stage_event(c, TOTAL)["args"].update(generation=0), [f"{TOTAL!r} is of no generation, got 0"]),
+        (lambda c: stage_event(c, TOTAL)["args"].update(time_s=0), ["args.time_s", f"{TOTAL!r} takes time"]),
     ],
 )
 def test_a_trace_with_an_error_is_refused_by_file_and_key(file: Path, alter: Callable, parts: list[str]) -> None:
@@ -94,25 +81,18 @@ def test_a_trace_with_an_error_is_refused_by_file_and_key(file: Path, alter: Cal
         assert part in str(error.value)
 
 
-ONCE = ("Process_Startup", "Total_Execution", "Model_Initialization")
-OF_EACH_GENERATION = ("TI2V_Preprocess", "T5_Encoding", "Step_2_Loading", "Step_1_Inference", "VAE_Decoding")
-
-
-@pytest.mark.parametrize(
-    ("name", "generation"),
-    [(name, None) for name in ONCE]
-    + [(name, number) for number in (0, 1) for name in (*OF_EACH_GENERATION, "Video_Export")],
-)
-def test_a_stage_that_a_case_that_ended_well_must_have_is_missed(
-    tmp_path: Path, name: str, generation: int | None
-) -> None:
-    warmed = write(tmp_path, trace_of(records([1.0, 1.0, 1.0], generations=2, warmup=1)))
-    read_trace(warmed)
-    change(warmed, lambda content: content["traceEvents"].remove(named(content, name, generation)))
-    of_generation = "" if generation is None else f" of generation {generation}"
-    with pytest.raises(InputError) as error:
-        read_trace(warmed)
-    assert f"traceEvents: {name!r}{of_generation} is missing" in str(error.value)
+def test_each_stage_that_a_case_that_ended_well_must_have_is_missed(tmp_path: Path) -> None:
+    warmed = trace_of(records([1.0, 1.0, 1.0], generations=2, warmup=1))
+    read_trace(write(tmp_path, warmed))
+    stages = [event for event in warmed["traceEvents"] if event.get("cat") == "stage"]
+    assert len(stages) == 3 + 2 * (4 + 3 * 2)
+    for stage in stages:
+        events = [event for event in warmed["traceEvents"] if event is not stage]
+        generation = stage["args"]["generation"]
+        of_generation = "" if generation is None else f" of generation {generation}"
+        with pytest.raises(InputError) as error:
+            read_trace(write(tmp_path, warmed | {"traceEvents": events}))
+        assert f"traceEvents: {stage['name']!r}{of_generation} is missing" in str(error.value)
 
 
 def test_a_case_that_failed_has_the_stages_up_to_there(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from example_cases import IMAGE, full_case
 from reports import made, made_tables
 from traces import GPU, LIMITS, records, trace_of, write
 from wanbench.cases.yaml_file import read_yaml
+from wanbench.measure.outcome import Outcome
 from wanbench.report.render import rendered
 from wanbench.tuning.drive import Tuning
 from wanbench.tuning.goal import Goal, goal_of
@@ -43,8 +44,8 @@ def machine(settings: Mapping[str, Any], *, memory_gb: float = 141, loss: Mappin
     step_s, decoding_s = 6.6, 3.0
     for value in settings.values():
         step_s *= FASTER.get(value, 1.0) if isinstance(value, str) else 1.0
-    decoding_s *= 0.9 if settings.get("vae_memory_format") == "channels_last" else 1.0
-    decoding_s *= 0.5 if settings.get("vae_dtype") == "bfloat16" else 1.0
+    decoding_s *= 0.9 if "channels_last" in settings.values() else 1.0
+    decoding_s *= 0.5 if "bfloat16" in settings.values() else 1.0
     lost = [error for value, error in (loss or {}).items() if value in settings.values()]
     return Answer(
         "ok",
@@ -83,29 +84,20 @@ def by_name(search: Search) -> dict[str, Trial]:
 
 def test_stock_comes_first_then_steps_on_top_of_the_best_so_far_then_decoding() -> None:
     seen = []
-
-    def noting(settings: Mapping[str, Any]) -> Answer:
-        seen.append(settings["steps"])
-        return machine(settings)
-
-    search, answers = play(goal(), noting)
+    search, answers = play(goal(), lambda settings: seen.append(settings["steps"]) or machine(settings))
     # Trials have few steps, and the winner is confirmed with more.
     assert (set(seen[:-1]), seen[-1]) == ({4}, 5)
-    assert list(answers) == [
+    *names, confirmed = answers
+    assert names == [
         "stock",
         "attention-flash",
         "attention-_flash_3",
         "attention-xformers",
         "attention-xformers_compile-repeated_blocks",
         "attention-xformers_compile-repeated_blocks_vae_memory_format-channels_last",
-        "attention-xformers_compile-repeated_blocks_vae_memory_format-channels_last_confirmed",
     ]
-    assert search.exact.changed == {
-        "attention": "xformers",
-        "compile": "repeated_blocks",
-        "vae_memory_format": "channels_last",
-    }
-    assert search.confirmed == answers[list(answers)[-1]]
+    assert (search.exact.name, f"{names[-1]}_confirmed") == (names[-1], confirmed)
+    assert search.confirmed == answers[confirmed]
     # Without an allowed loss nothing lossy is tried.
     assert search.lossy is None
     assert not any({"quantization", "matmul_tf32", "vae_dtype"} & trial.changed.keys() for trial in search.trials)
@@ -124,15 +116,15 @@ def test_what_cannot_be_better_or_cannot_run_costs_no_trial() -> None:
     assert not skipped.keys() & answers.keys()
 
 
-@pytest.mark.parametrize(("factor", "winner", "alternate"), [(0.99, 1, False), (0.995, 1, True), (1.2, 0, False)])
-def test_what_is_not_faster_beyond_the_spread_of_both_alternates(factor: float, winner: int, alternate: bool) -> None:
+@pytest.mark.parametrize(("factor", "winner"), [(0.99, "compile-repeated_blocks"), (1.2, "stock")])
+def test_what_is_faster_or_slower_beyond_the_spread_of_both_is_not_measured_again(factor: float, winner: str) -> None:
     def noisy(settings: Mapping[str, Any]) -> Answer:
         step_s = 10 * (factor if "compile" in settings else 1)
         return replace(machine({}), step_s=step_s, step_spread_s=0.04, video_s=40 * step_s)
 
     search, answers = play(goal(**STEPS_ALONE), noisy)
-    assert ("stock_final_1" in answers) is alternate
-    assert search.exact.name == ("stock", "compile-repeated_blocks")[winner]
+    assert list(answers) == ["stock", "compile-repeated_blocks", f"{winner}_confirmed"]
+    assert search.exact.name == winner
 
 
 def test_two_whose_spreads_overlap_alternate_and_the_means_decide() -> None:
@@ -144,18 +136,15 @@ def test_two_whose_spreads_overlap_alternate_and_the_means_decide() -> None:
     search, answers = play(goal(**STEPS_ALONE), noisy)
     names = ("stock", "compile-repeated_blocks")
     assert list(answers)[2:6] == [f"{names[i]}_final_{n}" for i, n in ((0, 1), (1, 1), (1, 2), (0, 2))]
-    assert search.exact.name == "compile-repeated_blocks"
-    assert search.exact.verdict == BEST
-    assert list(answers)[6] == "compile-repeated_blocks_confirmed"
+    assert (search.exact.name, search.exact.verdict) == (names[1], BEST)
 
 
 def test_under_a_limit_of_memory_stock_runs_without_it_and_the_first_placement_that_fits_is_taken() -> None:
     search, answers = play(goal(gpu_memory_gb=24))
-    settings = {trial.name: trial.settings for trial in search.trials}
-    assert "gpu_memory_gb" not in settings["stock"]
+    trials = by_name(search)
+    assert "gpu_memory_gb" not in trials["stock"].settings
     assert search.exact.changed == {"offload": "group_stream", "attention": "xformers"}
     assert search.exact.settings["gpu_memory_gb"] == 24
-    trials = by_name(search)
     assert {trials[name].verdict for name in ("limited", "offload-model")} == {SKIPPED}
     assert trials["limited"].reason.startswith("needs about 7")
     assert "compile" in trials["offload-group_stream_attention-xformers_compile-repeated_blocks"].reason
@@ -176,12 +165,8 @@ def test_out_of_memory_is_an_answer_and_the_next_placement_is_tried() -> None:
 def test_what_needs_as_much_as_a_trial_that_ran_out_of_memory_is_skipped() -> None:
     search, answers = play(goal_of({"model": "TI2V-5B", "gpu_memory_gb": 24}), lambda settings: OOM)
     # Decoding needs most, which uniform timesteps leave as it is; another order of the VAE's weights is worth a trial.
-    assert list(answers) == [
-        "stock",
-        "offload-model_vae_memory_format-channels_last",
-        "offload-group_stream",
-        "offload-sequential",
-    ]
+    tried = ["stock", "offload-model_vae_memory_format-channels_last", "offload-group_stream", "offload-sequential"]
+    assert list(answers) == tried
     assert by_name(search)["offload-sequential_timesteps-uniform"].verdict == SKIPPED
     with_group, _ = play(goal(offload="group", min_psnr=30))
     assert with_group.exact.settings["offload"] == "group"
@@ -197,12 +182,10 @@ def test_where_nothing_fits_or_the_case_cannot_run_there_is_no_answer() -> None:
 
 
 def test_a_loss_makes_a_faster_placement_possible() -> None:
-    search, _ = play(
-        goal(gpu_memory_gb=24, max_latent_error=0.05), lambda each: machine(each, loss={"float8_e4m3fn": 0.04})
-    )
+    wanted = goal(gpu_memory_gb=24, max_latent_error=0.05)
+    search, _ = play(wanted, lambda settings: machine(settings, loss={"float8_e4m3fn": 0.04}))
     assert search.exact.changed["offload"] == "group_stream"
-    assert search.lossy.changed["layerwise_casting"] == "float8_e4m3fn"
-    assert search.lossy.changed["offload"] == "model"
+    assert {"offload": "model", "layerwise_casting": "float8_e4m3fn"}.items() <= search.lossy.changed.items()
     assert search.lossy.answer.video_s < search.exact.answer.video_s
 
 
@@ -243,25 +226,21 @@ def test_a_loss_is_taken_where_it_is_allowed_and_known(limits: dict, loss: dict,
     trial = next(trial for trial in search.trials if trial.changed.get("quantization") == "fp8_rowwise")
     if reason is None:
         assert search.lossy.changed["quantization"] == "fp8_rowwise"
-        assert search.lossy.answer.video_s < search.exact.answer.video_s
     else:
-        assert (trial.verdict, trial.reason) == (OUT, reason)
-        assert search.lossy is None
+        assert (search.lossy, trial.verdict, trial.reason) == (None, OUT, reason)
 
 
 @pytest.mark.parametrize("limit", [{"host_memory_gb": 10}, {"max_first_video_s": 20}])
 def test_what_is_outside_of_a_limit_is_no_answer(limit: dict) -> None:
-    search, answers = play(goal(**limit))
+    search, _ = play(goal(**limit))
     assert search.exact is None
-    assert all(answer.status != "ok" or name == "stock" or "offload" in name for name, answer in answers.items())
     assert f"allowed: {next(iter(limit.values()))}" in by_name(search)["stock"].reason
 
 
 def test_no_time_left_makes_the_best_so_far_the_answer() -> None:
     search, answers = play(goal(), over_after=4)
     assert len(answers) == 4
-    assert search.exact.changed == {"attention": "xformers"}
-    assert search.confirmed is None
+    assert (search.exact.name, search.confirmed) == ("attention-xformers", None)
     assert by_name(search)["attention-xformers_compile-repeated_blocks"].verdict == NOT_TRIED
 
 
@@ -296,10 +275,8 @@ def test_a_disturbed_trial_is_repeated_once_and_then_marked_and_a_video_of_no_nu
     ("options", "message"),
     [
         ({"gpu_memory": 24}, r"unknown key 'gpu_memory' \(did you mean 'gpu_memory_gb'\?\)"),
-        ({"grid": "a.yaml"}, "unknown key 'grid'"),
         ({"size": "832x480"}, r"size: \"832x480\" is not allowed \(did you mean '832\*480'\?\)"),
         ({"budget_min": 0}, "budget_min: 0 is not allowed; allowed: a number above 0"),
-        ({"max_latent_error": "small"}, 'max_latent_error: "small" is not allowed'),
         ({"name": "../a"}, "name"),
         ({"frames": 80}, "frames: 80 is not allowed"),
     ],
@@ -307,8 +284,6 @@ def test_a_disturbed_trial_is_repeated_once_and_then_marked_and_a_video_of_no_nu
 def test_what_is_not_allowed_is_refused_by_name(options: dict, message: str) -> None:
     with pytest.raises(InputError, match=message):
         goal(**options)
-    with pytest.raises(InputError, match="model is missing"):
-        goal_of({"size": "832*480"})
 
 
 def test_what_is_given_is_the_same_in_all_trials_and_names_and_places_follow_from_it(
@@ -325,13 +300,19 @@ def test_what_is_given_is_the_same_in_all_trials_and_names_and_places_follow_fro
 
 
 def test_answers_come_out_of_the_tables(tmp_path: Path) -> None:
-    tables = made_tables(made(tmp_path, full_case("a", steps=4), [9.0, 1.75, 2.0, 2.25]))
-    a, (row_a,) = answers_of(tables)["a"], tables.cases.to_dict("records")
+    memory = {".*": {"gpu_mem_used_bytes": 30, "gpu_mem_allocated_bytes": 20}}
+    good = made(tmp_path, full_case("a", steps=4), [9.0, 1.75, 2.0, 2.25], memory)
+    failed = made(tmp_path, full_case("b", steps=4), outcome=Outcome("error", "broken", "ValueError"))
+    tables = made_tables(good, failed)
+    answers, row = answers_of(tables), tables.cases.to_dict("records")[0]
+    a = answers["a"]
     # The spread of steps is half their range.
     assert (a.status, a.step_s, a.step_spread_s, a.decoding_s) == ("ok", 2.0, pytest.approx(0.25), 3.0)
-    assert a.video_s == pytest.approx(row_a["cold_generation_s"] + 46 * 2.0)
-    assert a.first_video_s == pytest.approx(row_a["total_duration_s"] + 46 * 2.0)
-    assert (a.latent_error, a.psnr_db) == (None, None)
+    assert a.video_s == pytest.approx(row["cold_generation_s"] + 46 * 2.0)
+    assert a.first_video_s == pytest.approx(row["total_duration_s"] + 46 * 2.0)
+    assert (a.gpu_used_bytes, a.gpu_allocated_bytes, a.gpu_total_bytes) == (30, 20, row["gpu_mem_total_bytes"])
+    assert (a.latent_error, a.psnr_db, a.message) == (None, None, "")
+    assert (answers["b"].status, answers["b"].message) == ("error", "broken")
 
 
 def tuning(folder: Path, program: str, **options: Any) -> Tuning:

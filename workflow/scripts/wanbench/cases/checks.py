@@ -145,20 +145,17 @@ def _check_image(settings: Settings, where: str) -> None:
 def _check_gpus(settings: Settings, where: str) -> None:
     """Context parallelism (Ulysses) gives each GPU an equal part of the tokens, and in attention of the heads.
 
-    What else it cannot do, it finds out in the middle of a step, or never. Without size or frames, the model decides.
+    What else it cannot do, it finds out in the middle of a step, or never.
     """
-    gpus, model = settings["gpus"], settings["model"]
+    gpus = settings["gpus"]
     if gpus == 1:
         return
-    heads, token_count, at_size, and_tokens = _attention_heads(settings), 0, "", ""
-    if "size" in settings and "frames" in settings:
-        width_px, height_px = map(int, settings["size"].split("*"))
-        token_count = tokens(settings.facts, settings["frames"], width_px, height_px)
-        at_size, and_tokens = f" at {settings['size']}", f" and the {token_count} tokens"
-    if heads % gpus or token_count % gpus:
-        allowed = ", ".join(str(n) for n in range(1, heads + 1) if not heads % n and not token_count % n)
-        reason = f"the {heads} attention heads{and_tokens} must be divisible by it"
-        raise not_allowed(where, "gpus", gpus, f"{allowed} ({model}{at_size}: {reason})")
+    model, size, heads = settings["model"], settings["size"], _attention_heads(settings)
+    count = tokens(settings.facts, settings["frames"], *map(int, size.split("*")))
+    if heads % gpus or count % gpus:
+        allowed = ", ".join(str(n) for n in range(1, heads + 1) if not heads % n and not count % n)
+        reason = f"the {heads} attention heads and the {count} tokens must be divisible by it"
+        raise not_allowed(where, "gpus", gpus, f"{allowed} ({model} at {size}: {reason})")
 
 
 def _attention_heads(settings: Settings) -> int:

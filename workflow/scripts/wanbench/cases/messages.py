@@ -34,14 +34,6 @@ def of_no_records() -> str:
     )
 
 
-def of_unwritable(folders: Sequence[str]) -> str:
-    """One line for folders that this user cannot write to."""
-    return (
-        f"{', '.join(folders)} cannot be written to by this user: allowed: `--directory FOLDER`, with a folder of your "
-        "own, or the rights to write here"
-    )
-
-
 def a_few(names: Sequence[str]) -> str:
     """The names of a few cases, and how many more there are."""
     named = ", ".join(names[:3])

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from wanbench.cases.messages import of_unwritable
 from wanbench.util.errors import InputError
 from wanbench.util.paths import temporary_folder, unwritable
 
@@ -35,13 +34,18 @@ def check_folders(project: Path, records: Path) -> None:
             allowed = f"room there, or another {instead}"
             raise InputError(f"{os.path.abspath(folder)}: no space left on its disk; allowed: {allowed}")
     if any(not os.access(file, os.R_OK) for file in records.glob("metadata/*")):
-        raise InputError(of_unwritable([f"{records.name}/metadata"]))
+        raise InputError(_unwritable_line([f"{records.name}/metadata"]))
 
 
 def problem_of_writing(folders: Iterable[str]) -> str | None:
     """One line where this user cannot write to some of the folders."""
     there = unwritable(folders)
-    return of_unwritable(there) if there else None
+    return _unwritable_line(there) if there else None
+
+
+def _unwritable_line(folders: list[str]) -> str:
+    allowed = "`--directory FOLDER`, with a folder of your own, or the rights to write here"
+    return f"{', '.join(folders)} cannot be written to by this user: allowed: {allowed}"
 
 
 def share_records(records: Path) -> None:

@@ -1,17 +1,7 @@
 """How long a case may take: an estimate from its settings alone, before anything runs and on whatever GPU.
 
-A cluster is asked for this time and ends what takes longer, so the rates are well below those that were seen:
-
-    computing   floating-point operations of the stages (`models/flops.py`) over 40e12 a second; an RTX 4090, the
-                slowest GPU with a published time, did 97e12. In float32 an eighth of that. Several GPUs count as one:
-                how much faster they are depends on how they are linked.
-    transfers   with offloading, what goes between host and GPU over 1.4e9 bytes a second, which an H200 took for
-                pageable memory: with `model` all weights there and back for each generation, else those of the denoiser
-                for each pass. With `group` a third of that: all goes there and back, the text encoder's for each of two
-                prompts and the VAE's for each four frames too, and an H200 took 1.4e9 to 1.7e9 for the way back alone.
-    loading     weights that come from a checkpoint, or are made on the host, over 0.2e9 bytes a second; not the
-                download of a checkpoint.
-    starting    2 minutes for imports from a cold file system; 5 more to compile.
+A cluster is asked for this time and ends what takes longer, so the rates are well below those that were seen. Several
+GPUs count as one: how much faster they are depends on how they are linked. The download of a checkpoint is not in it.
 
 The sum is 5 to 14 times what the kept cases of one H200 or H100 took that ran to their end (up to 20 times on several
 of them, and 24 where a cache served in most passes), and at least 2.9 times every published time of one GPU.
@@ -27,10 +17,14 @@ from wanbench.estimate.memory import weights_of
 from wanbench.models.facts import ARCHITECTURES, latent_frames, passes_per_step
 from wanbench.models.flops import stage_flops
 
+# An RTX 4090, the slowest GPU with a published time, did 97e12 in 16 bit.
 _FLOPS_PER_S = {"bfloat16": 40e12, "float16": 40e12, "float32": 5e12}
+# Between host and GPU, of pageable memory on an H200. With `group`, whose way back alone took as long, a third.
 _TRANSFERRED_BYTES_PER_S = 1.4e9
 _GROUP_BYTES_PER_S = 0.5e9
+# Weights from a checkpoint, or made on the host.
 _LOADED_BYTES_PER_S = 0.2e9
+# Imports from a cold file system.
 _STARTING_S = 120
 _COMPILING_S = 300
 
@@ -53,6 +47,8 @@ def _computing_s(case: Case) -> float:
 def _transfers_s(case: Case) -> float:
     weights = weights_of(case)
     passes = case.steps * passes_per_step(case.guidance)
+    # All weights there and back for each generation, or the denoiser's for each pass; with `group` there and back, and
+    # also the text encoder's for each of two prompts and the VAE's for each four frames.
     if case.offload == "group":
         decoding_bytes = latent_frames(case.frames) * weights.vae_bytes
         one_way = passes * weights.denoiser_bytes + 2 * weights.text_encoder_bytes + decoding_bytes

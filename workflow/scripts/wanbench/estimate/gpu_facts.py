@@ -26,8 +26,6 @@ class GpuFacts:
     nvml: str | None = None
     pcie: float | None = None
     bf16: float | None = None
-    fp16: float | None = None
-    fp8: float | None = None
     tf32: float | None = None
     older_instructions: float = 1.0
     native_attention: str = FLASH_2

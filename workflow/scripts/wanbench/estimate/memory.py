@@ -1,13 +1,9 @@
 """How much memory a case will need: an estimate from its settings alone, before anything runs.
 
-On the GPU:
-
-Peak = the weights that are on the GPU together, plus the working memory of what computes then; the highest of text
-encoding, denoising, VAE encoding and VAE decoding. It is an estimate of what torch allocates (the report's GPU Mem);
-the allocator's reserve and CUDA itself need some gigabytes more.
-
-Working memory, each fitted to peaks measured on an H200 (torch 2.11, diffusers 0.42.1). Of all cases kept with the
-project (H100, H200) the estimate meets the peak within 3 %, and that of denoising alone within 6 %:
+On the GPU, what torch allocates (the report's GPU Mem): the weights that are there together and the working memory of
+what computes then, at the highest of text encoding, denoising, VAE encoding and VAE decoding. Working memory is fitted
+to peaks measured on an H200 (torch 2.11, diffusers 0.42.1). Of all cases kept with the project (H100, H200) the
+estimate meets the peak within 3 %, and that of denoising alone within 6 %:
 
     denoising      tokens x width of the denoiser x bytes that live tensors hold of each, in units of its data type;
                    what a cache keeps stays for VAE decoding
@@ -15,9 +11,8 @@ project (H100, H200) the estimate meets the peak within 3 %, and that of denoisi
                    over chunks of four frames, so the length of the video hardly counts
     VAE encoding   the same, with less of each
 
-Of several GPUs it is the need of each: all weights are on every one, and so is the work of the VAE; of the tokens each
-has its part, and some tensors of all of them, as seen on two and on four GPUs. What NCCL holds, some 2 GB there, is
-outside of torch's allocator.
+Of several GPUs it is the need of each, as seen on two and on four: all weights are on every one, and so is the work of
+the VAE. What NCCL holds, some 2 GB there, is outside of torch's allocator.
 
 On the host: what the interpreter, CUDA and the decoded video need, and the weights that wait there (with offloading)
 or pass through (from a checkpoint), for each process of a case on several GPUs; and what compiling needs, once. It is
@@ -113,7 +108,7 @@ def estimated_peak_bytes(case: Case) -> int | None:
     tensors_kept = 0 if case.cache == "none" else sizes.experts * passes_per_step(case.guidance) * _CACHED_TENSORS
     cached = tensors_kept * tensor_bytes
     denoising = live * tensor_bytes + cached
-    decoding, encoding = _vae_bytes(case, _BYTES[case.vae_dtype])
+    decoding, encoding = _vae_bytes(case)
     decoding += cached
     if case.offload == "none":
         peak = weights.all_bytes + max(denoising, decoding, encoding)
@@ -174,10 +169,10 @@ def weights_of(case: Case) -> Weights:
     )
 
 
-def _vae_bytes(case: Case, item_bytes: int) -> tuple[float, float]:
+def _vae_bytes(case: Case) -> tuple[float, float]:
     """Working memory of decoding, and of encoding the image; the decoded video is in the VAE's type."""
-    frame_px, share = case.width_px * case.height_px, item_bytes / 4
-    video_bytes = 3 * case.frames * frame_px * item_bytes
+    frame_px, item_bytes = case.width_px * case.height_px, _BYTES[case.vae_dtype]
+    share, video_bytes = item_bytes / 4, 3 * case.frames * frame_px * item_bytes
     decoding_bytes = _DECODED_PX_BYTES[case.vae_memory_format] * frame_px
     if case.vae_tiling:
         decoding_bytes = min(_TILES_BYTES, decoding_bytes)

@@ -17,20 +17,14 @@ from wanbench.util.text import one_line
 
 _HEADINGS = ("Case", "GPUs", "GPU memory", "Host memory", "Expected", "At most", "Expected from")
 _WIDTH = 118
-_ANY_SCALE = (
+_NOTES = (
     "Expected is the time of an earlier trace of the case, else of a kept case with its settings on this kind of GPU "
     "(they foretell each other within 30 %), else predicted from the GPU's datasheet (docs/prediction.md; half of the "
     "kept cases within 14 %). At most is what a job asks a cluster for, from the settings alone, on whatever GPU, and "
-    "never more than a case's timeout_s."
-)
-_FULL_SCALE = (
-    "It is 5 to 14 times what the cases took that are kept in results/reference, and up to 24 times "
-    "with a cache or on several GPUs; the download of a checkpoint is not in it. GPU memory is what torch allocates on "
-    "each GPU; its reserve and CUDA need some gigabytes more. Host memory is 1.04 to 3 times what those cases used."
-)
-_TINY_SCALE = (
-    "At tiny scale time is a flat allowance, 2 minutes to start and 5 more to compile, whatever a case computes; host "
-    "memory is 6 GB and the decoded video twice for each of a case's processes, and 10 GB more to compile."
+    "never more than a case's timeout_s: 5 to 14 times what the cases took that are kept in results/reference, and up "
+    "to 24 times with a cache or on several GPUs. The download of a checkpoint is not in it. At tiny scale it is a "
+    "flat allowance, 2 minutes to start and 5 more to compile. GPU memory is what torch allocates on each GPU; its "
+    "reserve and CUDA need some gigabytes more. Host memory is 1.04 to 3 times what those cases used. n/a: no estimate."
 )
 
 
@@ -39,7 +33,7 @@ class Needs:
     """What a case needs: memory of each GPU (None without an estimate) and of the host, and time at most.
 
     Attributes:
-        full_scale: it cannot do without a GPU. Else its time is a flat allowance, whatever it computes.
+        full_scale: it cannot do without a GPU.
         expected: time from what was measured before; None where nothing like it was.
         download_of: the hub id that its weights come from; None for none.
     """
@@ -64,7 +58,7 @@ def needs_of(case: Case, expected: Expected | None = None) -> Needs:
 
 def plan_text(needs: Sequence[Needs], machine: Machine) -> str:
     """A table of all cases, what its figures are, and what the machine has of it."""
-    paragraphs = [_notes(needs), "", *_of_machine(needs, machine), ""]
+    paragraphs = [_NOTES, "", *_of_machine(needs, machine), ""]
     wrapped = [textwrap.fill(paragraph, _WIDTH, break_on_hyphens=False) for paragraph in paragraphs]
     return "\n".join([*_table(needs), "", *wrapped])
 
@@ -72,11 +66,10 @@ def plan_text(needs: Sequence[Needs], machine: Machine) -> str:
 def _table(needs: Sequence[Needs]) -> list[str]:
     rows = [_HEADINGS]
     for each in needs:
-        expected = (
-            (time_text(each.expected.time_s), each.expected.source) if each.expected else ("n/a", "nothing measured")
-        )
+        found = each.expected
+        expected, source = (time_text(found.time_s), found.source) if found else ("n/a", "nothing measured")
         memory = _memory_text(each.gpu_bytes), _memory_text(each.host_bytes)
-        rows.append((each.name, str(each.gpus), *memory, expected[0], time_text(each.time_s), expected[1]))
+        rows.append((each.name, str(each.gpus), *memory, expected, time_text(each.time_s), source))
     known_s = [each.expected.time_s for each in needs if each.expected]
     expected = time_text(sum(known_s)) if known_s else "n/a"
     of = "" if len(known_s) == len(needs) else f"of {len(known_s)} of {len(needs)} cases"
@@ -86,12 +79,6 @@ def _table(needs: Sequence[Needs]) -> list[str]:
         "  ".join([first.ljust(widths[0]), *map(str.rjust, numbers, widths[1:-1]), last]).rstrip()
         for first, *numbers, last in rows
     ]
-
-
-def _notes(needs: Sequence[Needs]) -> str:
-    full_scale = {each.full_scale for each in needs}
-    scales = {_FULL_SCALE: True in full_scale, _TINY_SCALE: False in full_scale}
-    return " ".join([_ANY_SCALE, *(note for note, holds in scales.items() if holds), "n/a: no estimate."])
 
 
 def _of_machine(needs: Sequence[Needs], machine: Machine) -> list[str]:

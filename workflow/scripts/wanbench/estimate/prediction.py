@@ -16,7 +16,7 @@ from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.estimate.gpu_facts import GpuFacts
 from wanbench.estimate.memory import estimated_peak_bytes, weights_of
-from wanbench.estimate.stage_times import Numbers, decoding_s, has_kernel, rest_s, step_s, way_of, work_of
+from wanbench.estimate.stage_times import KERNEL_OF, Numbers, decoding_s, rest_s, step_s, way_of, work_of
 from wanbench.models.facts import MODELS, latent_frames, passes_per_step
 
 _FILE = Path(__file__).with_name("prediction.yaml")
@@ -78,13 +78,10 @@ def why_no_time(case: Case, gpu: GpuFacts) -> str | None:
         return "rates not stated by the vendor"
     if case.gpus > 1:
         return "several GPUs"
-    if (
-        case.dtype == "float32"
-        or case.vae_tiling
-        or {case.cache, case.quantization, case.layerwise_casting} != {"none"}
-    ):
+    is_lossy = {case.cache, case.quantization, case.layerwise_casting} != {"none"} or case.vae_tiling
+    if is_lossy or case.dtype == "float32":
         return "settings without a model"
-    return None if has_kernel(case) else f"attention {case.attention} without a model"
+    return None if case.attention in ("native", *KERNEL_OF) else f"attention {case.attention} without a model"
 
 
 def predict(case: Case, gpu: GpuFacts, fit: SimpleNamespace, prices: dict[str, float]) -> Prediction:
@@ -149,14 +146,14 @@ def _transfer(bytes_: float, case: Case, gpu: GpuFacts, fit: SimpleNamespace) ->
 
 def prediction_text(predictions: Sequence[Prediction], gpu: GpuFacts, currency: str) -> str:
     """A table of all cases, and what its figures are."""
-    headings = ["Case", "s/step", "Decoding (s)", "Total (s)", "Energy (kJ)", "GPU memory (GB)", "Fits"]
-    priced = any(each.cost for each in predictions)
-    rows = [[*headings[:5], f"Cost ({currency})", *headings[5:]] if priced else headings]
+    rows = [["Case", "s/step", "Decoding (s)", "Total (s)", "Energy (kJ)", "GPU memory (GB)", "Fits"]]
     for each in predictions:
-        figures = [_text(figure) for figure in (each.step_s, each.decoding_s, each.total_s)]
-        figures.append(_text(each.energy_j and each.energy_j * 1e-3))
-        figures += [_text(each.cost)] if priced else []
+        energy_kj = each.energy_j and each.energy_j * 1e-3
+        figures = [_text(figure) for figure in (each.step_s, each.decoding_s, each.total_s, energy_kj)]
         rows.append([each.case, *figures, _memory_text(each.memory_bytes), each.fits])
+    if any(each.cost for each in predictions):
+        costs = [f"Cost ({currency})", *(_text(each.cost) for each in predictions)]
+        rows = [[*row[:5], cost, *row[5:]] for row, cost in zip(rows, costs)]
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     reasons = sorted({f"n/a: {each.why_none}." for each in predictions if each.why_none})

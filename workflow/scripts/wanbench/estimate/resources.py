@@ -1,16 +1,11 @@
 """What a case asks a scheduler for: GPUs, host memory and time.
 
-Time is the least of `timeout_s`, which ends a case wherever it runs, and one of these:
+Time is at most `timeout_s`, which ends a case wherever it runs: the estimate, which is made for slow GPUs; or twice the
+time of the case's last good trace, with other settings changed by as much as the estimate. Once an attempt has run out
+of time there is no other limit than `timeout_s`. To this come 5 minutes for what is before the measuring process and
+after it: the supervisor ends the case without them, so that it leaves a trace before the scheduler ends its job.
 
-    the estimate of `wanbench.estimate.duration`, which is made for slow GPUs
-    where the case has a last good trace, twice its time and two minutes more; with other settings than that, changed by
-    as much as the estimate
-    no other limit, once an attempt at the case has run out of time
-
-and 5 minutes more, for what comes before the measuring process and after it. The supervisor ends the case when the time
-without these 5 minutes is over, so that it leaves a trace before the scheduler ends its job.
-
-Memory is 1.25 times the estimate of `wanbench.estimate.memory`; twice that once an attempt was killed.
+Memory is 1.25 times the estimate; twice that once an attempt was killed.
 """
 
 import math

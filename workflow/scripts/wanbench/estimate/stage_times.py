@@ -30,11 +30,11 @@ _HIGHEST_SHARE = 0.95
 EAGER, COMPILED, OFFICIAL = "eager", "compiled", "official"
 # `newest`: FlashAttention 3 and later, written for the instructions of Hopper or Blackwell.
 NEWEST, EFFICIENT = "newest", "efficient"
-_KERNELS = {
-    NEWEST: ("xformers", "_flash_3", "_flash_3_hub", "flash_4_hub"),
-    CUDNN: ("_native_cudnn",),
-    FLASH_2: ("_native_flash", "flash", "flash_hub"),
-    EFFICIENT: ("_native_efficient",),
+# Of attention backends that name one: `native` leaves it to torch.
+KERNEL_OF = {
+    **dict.fromkeys(("xformers", "_flash_3", "_flash_3_hub", "flash_4_hub"), NEWEST),
+    **dict.fromkeys(("_native_flash", "flash", "flash_hub"), FLASH_2),
+    **{"_native_cudnn": CUDNN, "_native_efficient": EFFICIENT},
 }
 
 
@@ -100,16 +100,11 @@ def way_of(case: Case, gpu: GpuFacts) -> Way:
 
     A kernel that the GPU does not have is taken for the one that torch picks there.
     """
-    kernel = next((kernel for kernel, names in _KERNELS.items() if case.attention in names), gpu.native_attention)
+    kernel = KERNEL_OF.get(case.attention, gpu.native_attention)
     if kernel in (NEWEST, CUDNN) and gpu.native_attention != CUDNN:
         kernel = gpu.native_attention
     per_token = case.model == "TI2V-5B" and case.timesteps != "uniform"
     return Way(EAGER if case.compile == "none" else COMPILED, kernel, per_token, case.vae_dtype)
-
-
-def has_kernel(case: Case) -> bool:
-    """Whether there is a rate for the kernel of its attention."""
-    return case.attention == "native" or any(case.attention in names for names in _KERNELS.values())
 
 
 def work_of(case: Case, per_token: bool) -> Work:

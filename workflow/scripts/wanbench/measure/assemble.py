@@ -60,13 +60,10 @@ def assemble(
 def _environment(recording: Recording, samples: Samples) -> dict[str, Any] | None:
     if recording.environment is None:
         return None
-    matmul = recording.matmul or {}
-    telemetry = samples.gpu_telemetry
+    matmul, telemetry = recording.matmul or {}, samples.gpu_telemetry
     if samples.by_gpm:
-        telemetry = telemetry | {
-            "gpm_counter_refresh_found": samples.counter_refreshes is not None,
-            "gpm_driver_refresh_found": samples.driver_refreshes is not None,
-        }
+        found = {"counter": samples.counter_refreshes, "driver": samples.driver_refreshes}
+        telemetry = telemetry | {f"gpm_{of}_refresh_found": refreshes is not None for of, refreshes in found.items()}
     rate = {"matmul_flops_per_s": matmul.get("flops_per_s"), "matmul_s": matmul.get("time_s")}
     return redacted(recording.environment | {"gpu_telemetry": telemetry} | rate)
 
@@ -76,10 +73,8 @@ def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples
         return round((time_ns - attempt.spawned_ns) / 1e3, 3)
 
     def slice_(name: str, kind: str, start_ns: int, end_ns: int, args: dict[str, Any]) -> dict[str, Any]:
-        times = {"ts": at_us(start_ns), "dur": round((end_ns - start_ns) / 1e3, 3)}
-        return (
-            {"name": name, "cat": kind, "ph": "X"} | times | {"pid": _PROCESS_ID, "tid": _TRACKS[kind][0], "args": args}
-        )
+        head = {"name": name, "cat": kind, "ph": "X", "pid": _PROCESS_ID, "tid": _TRACKS[kind][0]}
+        return head | {"ts": at_us(start_ns), "dur": round((end_ns - start_ns) / 1e3, 3), "args": args}
 
     events = [_label("process_name", 0, attempt.case.name)]
     events += [_label("thread_name", number, name) for number, name in _TRACKS.values()]
@@ -97,7 +92,7 @@ def _events(attempt: Attempt, recording: Recording, stages: list[Stage], samples
     for time_ns, values in zip(samples.times_ns, samples.values):
         if time_ns >= attempt.spawned_ns:
             counter = {"ph": "C", "ts": at_us(time_ns), "pid": _PROCESS_ID}
-            events += [{"name": track} | counter | {"args": lines} for track, lines in _counters(values).items()]
+            events += [counter | {"name": track, "args": lines} for track, lines in _counters(values).items()]
     return events
 
 
@@ -113,15 +108,16 @@ def _counters(values: dict[str, float]) -> dict[str, dict[str, float]]:
 
 def _stage_args(stage: Stage, recording: Recording, samples: Samples) -> dict[str, Any]:
     is_inference = stage.name == stage_names.step_inference(stage.args.get("step", -1))
-    counted = "step" if is_inference else _COUNTED.get(stage.name)
-    found = {
-        "flops": None if stage.interrupted else recording.flops.get(counted),
-        # With the stages that lie in it: of parts too short or too interleaved for a figure, the whole still has one.
-        "extent_energy_j": energy_of(samples.energy, [stage.extent]),
-    }
-    head = {"generation": stage.generation, "measured": recording.measured.get(stage.generation, True)}
-    head |= stage.measures | {key: value for key, value in found.items() if value is not None}
-    return head | stage_measures(samples, stage.intervals, stage_names.is_step_loading(stage.name))
+    flops = recording.flops.get("step" if is_inference else _COUNTED.get(stage.name))
+    # With the stages that lie in it: of parts too short or too interleaved for a figure, the whole still has one.
+    energy_j = energy_of(samples.energy, [stage.extent])
+    args = {"generation": stage.generation, "measured": recording.measured.get(stage.generation, True)}
+    args |= stage.measures
+    if flops is not None and not stage.interrupted:
+        args["flops"] = flops
+    if energy_j is not None:
+        args["extent_energy_j"] = energy_j
+    return args | stage_measures(samples, stage.intervals, stage_names.is_step_loading(stage.name))
 
 
 def _label(kind: str, track: int, text: str) -> dict[str, Any]:

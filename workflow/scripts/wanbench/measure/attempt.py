@@ -19,10 +19,9 @@ class Attempt:
     """What a run of Snakemake asks of one attempt at a case; and as it begins, for the processes that run the case.
 
     Attributes:
-        trace: the trace, written whole at the end, in a folder of the results.
+        trace: written whole at the end, in a folder of the results.
         log: everything that the case's processes print, and the progress lines.
         digests: what is measured with, for the trace.
-        limits: what the trace is judged by.
         run_id: the same for all that one run of Snakemake starts, and for nothing else.
         keep_frames: whether latents and frames of the video are kept, to compare it with others.
         conda_env: name of the conda environment that the processes must run in, None without conda.
@@ -65,8 +64,8 @@ class Attempt:
 
     def begun(self, conda_env: str | None = None, gpus: Sequence[str] = ()) -> "Attempt":
         """The attempt as it begins now."""
-        now = {"spawned_ns": time.monotonic_ns(), "started_at": datetime.now(UTC).isoformat(timespec="seconds")}
-        return replace(self, conda_env=conda_env, gpus=gpus, **now)
+        started_at = datetime.now(UTC).isoformat(timespec="seconds")
+        return replace(self, conda_env=conda_env, gpus=gpus, spawned_ns=time.monotonic_ns(), started_at=started_at)
 
     def events_of(self, rank: int) -> Path:
         """Where a process of the case writes its records."""

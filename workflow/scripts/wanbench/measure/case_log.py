@@ -59,8 +59,8 @@ class Progress:
     """Turns the records of a measured process into lines; a step's line says how long the rest will take."""
 
     def __init__(self) -> None:
-        self._open: dict[int, dict[str, Any]] = {}
-        self._inner_ns: dict[int, int] = {}
+        # Records of what began, with the time of what lay in it.
+        self._open: list[dict[str, Any]] = []
         self._steps_s: list[float] = []
 
     def line(self, record: dict[str, Any]) -> str | None:
@@ -68,30 +68,22 @@ class Progress:
         if record["record"] == "generation" and record["number"] > 0:
             self._steps_s.clear()
             return f"generation {record['number'] + 1}"
-        if record["record"] == "begin" and record["kind"] in ("stage", "step"):
-            self._open[record["span"]] = record
-        if record["record"] == "end" and record["span"] in self._open:
-            return self._text(self._open.pop(record["span"]), record["time_ns"])
+        if record["record"] == "begin" and record["kind"] != "detail":
+            self._open.append(record | {"inner_ns": 0})
+        if record["record"] == "end" and self._open and self._open[-1]["span"] == record["span"]:
+            return self._text(self._open.pop(), record["time_ns"])
         return None
 
     def _text(self, begin: dict[str, Any], end_ns: int) -> str:
         name, args, lasted_ns = begin["name"], begin["args"], end_ns - begin["time_ns"]
-        own_s = (lasted_ns - self._inner_ns.pop(begin["span"], 0)) / 1e9
-        outer = max(self._open, default=None)
-        if outer is not None and self._open[outer]["name"] != stage_names.TOTAL_EXECUTION:
-            self._inner_ns[outer] = self._inner_ns.get(outer, 0) + lasted_ns
+        own_s = (lasted_ns - begin["inner_ns"]) / 1e9
+        if self._open and self._open[-1]["name"] != stage_names.TOTAL_EXECUTION:
+            self._open[-1]["inner_ns"] += lasted_ns
         if "step" not in args:
             return f"{name}: {own_s:.2f} s"
         self._steps_s.append(own_s)
         # The first step is slow (caches, autotuning), so the estimate is made without it once there are others.
         typical_s = statistics.median(self._steps_s[1:] or self._steps_s)
         left = args["steps"] - args["step"] - 1
-        rest = f", about {_duration(left * typical_s)} of denoising left" if left else ""
+        rest = f", about {left * typical_s / 60:.1f} min of denoising left" if left else ""
         return f"{name} ({args['step'] + 1}/{args['steps']}): {own_s:.2f} s{rest}"
-
-
-def _duration(time_s: float) -> str:
-    if time_s < 60:
-        return f"{time_s:.0f} s"
-    minutes = round(time_s / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -37,8 +37,7 @@ def finalize(attempt: Attempt, ended_ns: int, recording: Recording, outcome: Out
     """
     samples = read_samples(EventTail(attempt.samples).new_records(), SAMPLING_INTERVAL_S)
     samples = placed_by_load(samples, recording.matmul_times)
-    image_changes = "; ".join(changes_of_image(attempt.case)) if attempt.case.image else None
-    about = git_state(PROJECT) | {"image_changes": image_changes or None}
+    about = git_state(PROJECT) | {"image_changes": "; ".join(changes_of_image(attempt.case)) or None}
     write_trace(attempt.written, assemble(attempt, ended_ns, recording, samples, outcome) | about)
     _show(attempt)
 

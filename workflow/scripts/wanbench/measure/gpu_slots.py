@@ -47,11 +47,6 @@ class Slot:
         return {"CUDA_VISIBLE_DEVICES": ",".join(own_first)} if self.gpus else {}
 
 
-def slots_folder() -> Path:
-    """Where this user's locks are: in the temporary directory, which TMPDIR can name."""
-    return Path(tempfile.gettempdir(), f"wanbench-{os.geteuid()}")
-
-
 @contextmanager
 def own_slot(usable: list[Gpu], count: int, log: Callable[[str], None]) -> Iterator[Slot]:
     """Have `count` of the GPUs to oneself, or without GPUs the machine; waits until they are free.
@@ -64,9 +59,10 @@ def own_slot(usable: list[Gpu], count: int, log: Callable[[str], None]) -> Itera
     Raises:
         InputError: the folder of the locks is not this user's alone, cannot be made, or lies where there are no locks.
     """
-    folder = _private_folder()
     with ExitStack() as held:
+        folder = Path(tempfile.gettempdir(), f"wanbench-{os.geteuid()}")
         try:
+            _make_private(folder)
             slot = _take(folder, usable, count, held)
         except OSError as error:
             reason = f"cannot hold the locks of GPUs: {error.strerror}; name another folder by TMPDIR"
@@ -129,20 +125,14 @@ def _lock(folder: Path, name: str, how: int, taken: ExitStack) -> int | None:
     return file
 
 
-def _private_folder() -> Path:
-    folder = slots_folder()
-    try:
-        with suppress(FileExistsError):
-            folder.mkdir(0o700)
-        found = folder.lstat()
-    except OSError as error:
-        raise InputError(f"{folder}: cannot hold the locks of GPUs: {error.strerror}") from None
-    if not stat.S_ISDIR(found.st_mode):
-        raise InputError(f"{folder}: cannot hold the locks of GPUs: it is no folder")
-    mode = stat.S_IMODE(found.st_mode)
-    if found.st_uid != os.geteuid() or mode & 0o077:
+def _make_private(folder: Path) -> None:
+    """Make the folder, if there is none, and refuse one that is not this user's alone."""
+    with suppress(FileExistsError):
+        folder.mkdir(0o700)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or stat.S_IMODE(found.st_mode) & 0o077:
         raise InputError(
-            f"{folder}: belongs to user {found.st_uid} with mode {mode:o}, so others could free or hold the locks of "
-            f"GPUs; allowed: user {os.geteuid()} with mode 700. Remove it, or name another folder by TMPDIR"
+            f"{folder}: belongs to user {found.st_uid} as {stat.filemode(found.st_mode)}, so others could free or hold "
+            f"the locks of GPUs; allowed: a folder of user {os.geteuid()} with mode 700. Remove it, or name another "
+            "folder by TMPDIR"
         )
-    return folder

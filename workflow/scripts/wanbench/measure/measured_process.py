@@ -9,6 +9,7 @@ supervisor, in the environment that is measured, as
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import NoReturn
 
@@ -25,8 +26,17 @@ def main(supervisor_pid: int, rank: int, job_file: Path) -> int:
     die_with_parent(supervisor_pid)
     attempt = Attempt.from_json(job_file.read_text("utf-8"))
     log = EventLog(attempt.events_of(rank))
+    clock = StageClock(log)
     try:
-        _run(attempt, rank, log)
+        if rank == 0:
+            clock.begin(PROCESS_STARTUP, at_ns=attempt.spawned_ns)
+        # With torch and diffusers, which are a part of Process_Startup.
+        from wanbench.measure.wan.run_case import measure_case, work_on_case
+
+        if rank == 0:
+            measure_case(attempt, clock)
+        else:
+            work_on_case(attempt, rank)
     except Exception as error:
         record = {"type": type(error).__name__, "message": str(error), "out_of_memory": is_out_of_memory(error)}
         try:
@@ -34,24 +44,9 @@ def main(supervisor_pid: int, rank: int, job_file: Path) -> int:
         except OSError:
             return EXIT_DISK_FULL
         if not record["out_of_memory"]:
-            import traceback
-
             traceback.print_exc()
         return 1
     return 0
-
-
-def _run(attempt: Attempt, rank: int, log: EventLog) -> None:
-    clock = StageClock(log)
-    if rank == 0:
-        clock.begin(PROCESS_STARTUP, at_ns=attempt.spawned_ns)
-    # With torch and diffusers, which are a part of Process_Startup.
-    from wanbench.measure.wan.run_case import measure_case, work_on_case
-
-    if rank == 0:
-        measure_case(attempt, clock)
-    else:
-        work_on_case(attempt, rank)
 
 
 def leave(code: int) -> NoReturn:

@@ -10,8 +10,7 @@ from wanbench.registry.stages import ERROR, KILLED, OK, OOM, TIMEOUT
 # Exit code of a process of a case that could not write down its error; not used by Python, shells or signals.
 EXIT_DISK_FULL = 79
 
-# The record of the error that a process of the case wrote down before it ended: `type`, `message`, `out_of_memory`, and
-# when, `time_ns`.
+# What a process of the case wrote down of its error: `type`, `message`, `out_of_memory`, and when, `time_ns`.
 ErrorRecord = Mapping[str, Any]
 
 
@@ -65,10 +64,7 @@ def outcome_of(
         memory_bytes: the limit of memory for which the kernel ended processes meanwhile.
     """
     rank = 0 if finished or passed else _cause(codes, errors)
-    outcome = reported_outcome(errors[rank], finished) or _unreported(codes[rank] or 0, passed)
-    if outcome.status == KILLED and codes[rank] == -signal.SIGKILL and memory_bytes is not None:
-        size = f"{memory_bytes / 1e9:.1f} GB"
-        outcome = Outcome(KILLED, f"ended by signal SIGKILL: the memory of its container or job ran out, {size}")
+    outcome = reported_outcome(errors[rank], finished) or _unreported(codes[rank] or 0, passed, memory_bytes)
     return outcome if rank == 0 else replace(outcome, message=f"rank {rank}: {outcome.message}")
 
 
@@ -86,9 +82,12 @@ def _cause(codes: Sequence[int | None], errors: Sequence[ErrorRecord | None]) ->
     return likeliest[0]
 
 
-def _unreported(code: int, passed: TimeLimit | None) -> Outcome:
+def _unreported(code: int, passed: TimeLimit | None, memory_bytes: int | None) -> Outcome:
     if passed is not None:
         return Outcome(TIMEOUT, f"ended after {passed.reason}")
+    if code == -signal.SIGKILL and memory_bytes is not None:
+        size = f"{memory_bytes / 1e9:.1f} GB"
+        return Outcome(KILLED, f"ended by signal SIGKILL: the memory of its container or job ran out, {size}")
     if code < 0:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
         hint = "; the kernel's out-of-memory killer does this" if name == "SIGKILL" else ""

@@ -47,8 +47,7 @@ def quality_of(
     times = generation_times(
         (stage.name, stage.generation, measured.get(stage.generation, True), stage.measures) for stage in stages
     )
-    verdict = verdict_on(quality, times, limits)
-    return quality | verdict | {"limits": asdict(limits)}
+    return quality | verdict_on(quality, times, limits) | {"limits": asdict(limits)}
 
 
 def _throttled_pct(samples: Samples, intervals: Collection[Interval]) -> dict[str, float] | None:

@@ -31,8 +31,7 @@ class Span:
     parent: int | None
 
 
-# The record of weight transfers between host and device: in span `span`, the `direction`, the `module`, the number that
-# were recorded together in `transfers`, their `bytes`, and in `intervals` when the device could not compute for them.
+# A record of weight transfers between host and device, as `StageClock.transfers` writes it.
 Transfer = dict[str, Any]
 
 
@@ -113,26 +112,25 @@ def read_records(records: Iterable[dict[str, Any]]) -> Recording:
                 setattr(recording, name, record)
             case "error":
                 recording.error = record | {"message": redacted_message(record["message"])}
-    recording.stage_reached = _stage_reached(recording.spans, open_spans)
+    recording.stage_reached = _stage_reached(recording.spans.values())
     return recording
 
 
 def _opened(record: dict[str, Any], recording: Recording, open_spans: list[int]) -> Span:
     # The generation that began last is the one that runs.
-    generation = None if record["name"] == stage_names.TOTAL_EXECUTION else next(reversed(recording.measured), None)
+    generation = None if record["name"] == stage_names.TOTAL_EXECUTION else max(recording.measured, default=None)
     parent = _stage_around(recording, open_spans[-1]) if open_spans else None
     about = (record[key] for key in ("span", "name", "kind", "time_ns"))
     return Span(*about, end_ns=None, args=record["args"], generation=generation, parent=parent)
 
 
-def _stage_reached(spans: dict[int, Span], open_spans: list[int]) -> str | None:
+def _stage_reached(spans: Iterable[Span]) -> str | None:
     """Innermost stage that was running at the end, or the last one that ended."""
-    named = [span for span in spans.values() if span.kind != "detail" and span.name != stage_names.TOTAL_EXECUTION]
-    running = [span for span in named if span.number in open_spans]
-    last = (running or named)[-1:]
-    if not last:
+    named = [span for span in spans if span.kind != "detail" and span.name != stage_names.TOTAL_EXECUTION]
+    if not named:
         return None
-    return stage_names.step_inference(last[0].args["step"]) if last[0].kind == "step" else last[0].name
+    last = ([span for span in named if span.end_ns is None] or named)[-1]
+    return stage_names.step_inference(last.args["step"]) if last.kind == "step" else last.name
 
 
 def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:
@@ -145,20 +143,21 @@ def stages_of(recording: Recording, ended_ns: int) -> list[Stage]:
         ended_ns: when the process ended; a stage that was still running is closed there.
     """
     spans = [span for span in recording.spans.values() if span.kind != "detail"]
-    extents = {span.number: (span.start_ns, span.end_ns or ended_ns) for span in spans}
     inside: dict[int | None, list[Interval]] = defaultdict(list)
     for span in spans:
-        inside[span.parent].append(extents[span.number])
+        inside[span.parent].append((span.start_ns, span.end_ns or ended_ns))
     transfers: dict[int | None, list[Transfer]] = defaultdict(list)
     for transfer in recording.transfers:
         transfers[_stage_around(recording, transfer["span"])].append(transfer)
     stages: list[Stage] = []
     for span in spans:
-        own_transfers, extent = transfers[span.number], extents[span.number]
+        own_transfers, extent = transfers[span.number], (span.start_ns, span.end_ns or ended_ns)
         holes = [] if span.name == stage_names.TOTAL_EXECUTION else union(inside[span.number])
-        args, intervals = span.args | _transfer_args(own_transfers), subtract([extent], holes)
-        stage = Stage(span.name, span.generation, extent, intervals, args, span.end_ns is None)
-        stages += _split_step(stage, own_transfers) if span.kind == "step" else [stage]
+        stage = Stage(span.name, span.generation, extent, subtract([extent], holes), span.args, span.end_ns is None)
+        if span.kind == "step":
+            stages += _split_step(stage, own_transfers)
+        else:
+            stages.append(replace(stage, args=stage.args | _transfer_args(own_transfers)))
     return _one_compilation(stages)
 
 
@@ -191,12 +190,12 @@ def _split_step(step: Stage, transfers: list[Transfer]) -> list[Stage]:
     waited = _waited(transfers)
     start_ns = waited[0][0] if waited else step.extent[0]
     extent, interrupted = (start_ns, start_ns + total(waited)), step.interrupted and not waited
-    about = {key: step.args[key] for key in ("step", "expert") if key in step.args}
-    peaks = {key: value for key, value in step.args.items() if key.startswith("gpu_mem_") or key == "passes_reused"}
-    loading, inference = stage_names.step_loading(about["step"]), stage_names.step_inference(about["step"])
+    args = {key: value for key, value in step.args.items() if key != "steps"}
+    about = {key: value for key, value in args.items() if key in ("step", "expert")}
+    loading, inference = stage_names.step_loading(args["step"]), stage_names.step_inference(args["step"])
     return [
         Stage(loading, step.generation, extent, waited, about | _transfer_args(transfers), interrupted),
-        replace(step, name=inference, intervals=subtract(step.intervals, waited), args=about | peaks),
+        replace(step, name=inference, intervals=subtract(step.intervals, waited), args=args),
     ]
 
 
@@ -205,16 +204,10 @@ def _one_compilation(stages: list[Stage]) -> list[Stage]:
     kept: dict[Any, Stage] = {}
     for number, stage in enumerate(stages):
         key = (stage.name, stage.generation) if stage.name == stage_names.COMPILATION else number
-        kept[key] = _together(kept[key], stage) if key in kept else stage
+        if key in kept:
+            first = kept[key]
+            peaks = {name: max(value, first.args.get(name, 0)) for name, value in stage.args.items()}
+            extent, intervals = (first.extent[0], stage.extent[1]), first.intervals + stage.intervals
+            stage = replace(stage, extent=extent, intervals=intervals, args=first.args | peaks)
+        kept[key] = stage
     return list(kept.values())
-
-
-def _together(first: Stage, second: Stage) -> Stage:
-    peaks = {key: max(value, first.args.get(key, 0)) for key, value in second.args.items()}
-    return replace(
-        first,
-        extent=(first.extent[0], second.extent[1]),
-        intervals=first.intervals + second.intervals,
-        args=first.args | peaks,
-        interrupted=second.interrupted,
-    )

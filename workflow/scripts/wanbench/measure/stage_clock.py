@@ -113,7 +113,7 @@ class StageClock:
             self.note("peaks", span=span.number, args=span.peaks_bytes)
 
     def transfers(self, intervals: list[Interval], count: int, direction: str, module: str, size_bytes: int) -> None:
-        """Record when the device waited for a number of weight transfers, of `size_bytes` together."""
+        """Record when the device could not compute for `count` weight transfers, of `size_bytes` together."""
         span, about = self._open[-1].number if self._open else None, {"transfers": count, "bytes": size_bytes}
         self.note("transfers", span=span, intervals=intervals, direction=direction, module=module, **about)
 

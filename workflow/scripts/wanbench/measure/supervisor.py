@@ -153,7 +153,7 @@ def _process(
 ) -> Iterator[_Process]:
     """A Python process in a session of its own; it and what it started are gone after the block."""
     kept = {name: value for name, value in os.environ.items() if name not in _FOR_OTHER_PROGRAMS}
-    environment = kept | {"PYTHONUNBUFFERED": "1"} | _threads(1) | variables
+    environment = kept | {"PYTHONUNBUFFERED": "1"} | variables
     command = [sys.executable, "-P", "-c", _AS_MODULE, str(_PACKAGE_ROOT), module, str(os.getpid())]
     # A pipe each, so that no process writes into the middle of another's line.
     with log_pipe(log) as output:

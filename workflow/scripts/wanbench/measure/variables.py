@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from wanbench.util.redaction import is_secret_name, redacted_message
 
-# By family: a new variable of one needs no new row.
+# By how they begin: a new variable of a family needs no new row.
 _FAMILIES = (
     *("TORCH", "PYTORCH_", "ATEN_", "AOT", "INDUCTOR_", "TRITON_", "KINETO_", "GLOO_"),
     *("CUDA_", "CUDNN_", "CUBLAS", "CUFFT_", "CUSOLVER", "CUTLASS_", "CUTEDSL_"),
@@ -16,9 +16,10 @@ _FAMILIES = (
     *("ONEDNN_", "DNNL_", "MKL_", "MKLDNN_", "OMP_", "KMP_", "GOMP_", "OPENBLAS_", "GOTO_", "BLIS_", "NVPL_", "TBB_"),
     *("MALLOC_", "MIMALLOC_", "TCMALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "LD_BIND_NOW", "PYTHONMALLOC"),
     *("ACCELERATE_", "DIFFUSERS_", "XFORMERS_", "FLASH_ATTENTION_", "HF_ENABLE_PARALLEL", "USE_HUB_KERNELS"),
-    *("PYTHONDEVMODE", "PYTHONTRACEMALLOC", "PYTHONOPTIMIZE", "CXX", "CC", "CFLAGS", "CPPFLAGS", "UCX_"),
+    *("PYTHONDEVMODE", "PYTHONTRACEMALLOC", "PYTHONOPTIMIZE", "CXX$", "CC$", "CFLAGS", "CPPFLAGS", "UCX_"),
 )
-_WHOLE = ("CC", "CXX")
+_OF_A_FAMILY = re.compile(f"(?:{'|'.join(_FAMILIES)})")
+_NAME = re.compile("[A-Z][A-Z0-9_]{0,99}")
 # Set for every case by the supervisor or by Snakemake, or said elsewhere in the trace; and what images say of how they
 # were built.
 _OTHERWISE_KNOWN = re.compile(
@@ -32,16 +33,10 @@ _PLAIN = re.compile(r"(?!.*\d\.\d+\.\d+\.\d)(?!.*[A-Za-z0-9]{20})[\w.,:=+%\[\]{}
 
 def variables_of_speed(environment: Mapping[str, str]) -> dict[str, str | None]:
     """Values by name, sorted, of those that are not empty; None for one whose value is not kept."""
-    set_ = (name for name, value in environment.items() if value)
-    names = [name for name in set_ if re.fullmatch("[A-Z][A-Z0-9_]{0,99}", name) and _of_a_family(name)]
-    return {name: None if is_secret_name(name) else _kept(environment[name]) for name in sorted(names)}
+    of_speed = (name for name in environment if _NAME.fullmatch(name) and _OF_A_FAMILY.match(name))
+    names = sorted(name for name in of_speed if environment[name] and not _OTHERWISE_KNOWN.fullmatch(name))
+    return {name: environment[name] if _may_be_kept(name, environment[name]) else None for name in names}
 
 
-def _of_a_family(name: str) -> bool:
-    if _OTHERWISE_KNOWN.fullmatch(name):
-        return False
-    return any(name == family if family in _WHOLE else name.startswith(family) for family in _FAMILIES)
-
-
-def _kept(value: str) -> str | None:
-    return value if _PLAIN.fullmatch(value) and redacted_message(value) == value else None
+def _may_be_kept(name: str, value: str) -> bool:
+    return bool(_PLAIN.fullmatch(value)) and not is_secret_name(name) and redacted_message(value) == value

@@ -31,8 +31,8 @@ def step_loading(index: int) -> str:
 
 
 def is_step_loading(stage: str) -> bool:
-    index = step_index(stage)
-    return index is not None and stage == step_loading(index)
+    match = _STEP.fullmatch(stage)
+    return match is not None and match[2] == "Loading"
 
 
 def step_inference(index: int) -> str:

@@ -6,7 +6,6 @@ holds for all within it. A core set (cpuset) is what `sched_getaffinity` gives.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +29,7 @@ class Cgroup:
         self._memory = folders.get("memory") or folders.get(_V2, [])
 
     def quota_cores(self) -> float | None:
-        """Processor time each second that the process may use, in seconds; None without a quota."""
+        """Seconds of processor time that the process may use each second; None without a quota."""
         return min(filter(None, map(_quota_cores, self._cpu)), default=None)
 
     def limit_bytes(self) -> int | None:
@@ -38,10 +37,7 @@ class Cgroup:
         return min(filter(None, map(_limit_bytes, self._memory)), default=None)
 
     def used_bytes(self) -> int | None:
-        """Memory that the limited group has, without the page cache that the kernel would give up first.
-
-        As `docker stats` has it. None where no group has a limit.
-        """
+        """Memory of the limited group without inactive page cache, as `docker stats` has it; None without a limit."""
         folder = self._limited_folder
         used = folder and _number(folder / "memory.current", folder / "memory.usage_in_bytes")
         if used is None:
@@ -50,7 +46,7 @@ class Cgroup:
         return max(0, used - stat.get("total_inactive_file", stat.get("inactive_file", 0)))
 
     def memory_kills(self) -> int:
-        """Processes of the limited group that the kernel has ended since its memory ran out; 0 where nobody counts."""
+        """Processes of the limited group that the kernel ended for want of memory; 0 where nobody counts."""
         folder = self._limited_folder
         counts = {} if folder is None else _pairs(folder / "memory.events") or _pairs(folder / "memory.oom_control")
         return counts.get("oom_kill", 0)
@@ -99,32 +95,22 @@ def _folders(proc: Path, root: str) -> dict[str, list[Path]]:
         _, controllers, path = line.split(":", 2)
         paths |= dict.fromkeys(controllers.split(",") if controllers else [_V2], path)
     found: dict[str, list[Path]] = {}
-    for controllers, top, point in _mounts(mounts):
-        for controller in controllers & paths.keys():
-            found.setdefault(controller, list(_upwards(paths[controller], top, Path(root + point))))
-    return found
-
-
-def _mounts(lines: list[str]) -> Iterator[tuple[set[str], str, str]]:
-    """Controllers, the group that is at the mount point, and the mount point (proc_pid_mountinfo(5))."""
-    for line in lines:
+    for line in mounts:
+        # proc_pid_mountinfo(5): the group that is at the mount point, and the mount point.
         before, _, after = line.partition(" - ")
         fields, (kind, _, options) = before.split(" "), after.split(" ", 2)
         top, point = (re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text) for text in fields[3:5])
-        if kind == "cgroup2":
-            yield {_V2}, top, point
-        elif kind == "cgroup":
-            yield set(options.split(",")), top, point
+        controllers = {"cgroup2": [_V2], "cgroup": options.split(",")}.get(kind, [])
+        for controller in paths.keys() & controllers:
+            found.setdefault(controller, _upwards(paths[controller], top, Path(root + point)))
+    return found
 
 
-def _upwards(path: str, top: str, point: Path) -> Iterator[Path]:
+def _upwards(path: str, top: str, point: Path) -> list[Path]:
     # In a namespace of its own, or where only a part is mounted, the path is of another root.
     within = os.path.relpath(path, top) if (path + "/").startswith(top.rstrip("/") + "/") else "."
     folder = point / within
-    while folder != point and point in folder.parents:
-        yield folder
-        folder = folder.parent
-    yield point
+    return [each for each in (folder, *folder.parents) if each.is_relative_to(point)]
 
 
 def _quota_cores(folder: Path) -> float | None:
@@ -148,7 +134,7 @@ def _number(*files: Path) -> int | None:
     return None
 
 
-def _pairs(file: Path) -> Mapping[str, int]:
+def _pairs(file: Path) -> dict[str, int]:
     with suppress(OSError, ValueError):
         return {key: int(value) for key, value in (line.split() for line in file.read_text("ascii").splitlines())}
     return {}

@@ -43,20 +43,15 @@ METRICS = tuple(key for key, _, _ in _METRICS)
 
 
 def has_same_counters(values: Mapping[str, float]) -> bool:
-    """Whether two samples with these values have the same counters: PCIe and graphics are never all zero else."""
+    """Whether two samples with these values between them have the same counters: else never all values are zero."""
     return bool(values) and not any(values.values())
 
 
 def driver_refresh_ns(before: Interval, after: Interval) -> int | None:
-    """When the driver refresh was of the counters that two samples have in common.
+    """When the driver refresh was of the counters that two samples have in common; None if not known to 5 ms.
 
-    It had been when the first was taken, and the next had not when the second was.
-
-    Args:
-        before, after: when the calls for the samples began and ended, monotonic, in nanoseconds.
-
-    Returns:
-        Monotonic time in nanoseconds; None where the samples say it less well than to 5 ms.
+    It had been when the first was taken, and the next had not when the second was. All times are monotonic, in
+    nanoseconds; of the samples, those at which the calls began and ended.
     """
     earliest_ns, latest_ns = after[0] - round(PERIOD_S * 1e9), before[1]
     if not 0 <= latest_ns - earliest_ns <= 2 * _KNOWN_TO_S * 1e9:

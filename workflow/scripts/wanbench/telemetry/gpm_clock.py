@@ -18,6 +18,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from statistics import linear_regression
 
 from wanbench.telemetry.gpm import PERIOD_S
@@ -53,9 +54,9 @@ _SPREAD_NS = 10 * _MS
 
 @dataclass(frozen=True)
 class DriverRefreshes:
-    """When the driver refreshed the counters that it hands out: some refreshes, by number, rising, and by time.
+    """When the driver refreshed the counters that it hands out, as numbers and monotonic times of some refreshes.
 
-    Times are monotonic, in nanoseconds; those between and beyond lie on lines.
+    Those between and beyond lie on lines.
     """
 
     numbers: list[int]
@@ -71,12 +72,10 @@ class DriverRefreshes:
 
 @dataclass(frozen=True)
 class CounterRefreshes:
-    """When the GPU refreshed its counters: one refresh, monotonic, in nanoseconds, and all that are whole periods away.
-
-    Counters are handed out from the age `youngest_ns` on.
-    """
+    """When the GPU refreshed its counters: at `one_ns`, monotonic, and all that is whole periods away from it."""
 
     one_ns: int
+    # The age from which on counters are handed out.
     youngest_ns: int
 
     def last_ns(self, driver_refresh_ns: int) -> int:
@@ -94,9 +93,8 @@ def driver_refreshes(found_ns: Sequence[int]) -> DriverRefreshes | None:
         return None
     if any(right - left > _LONGEST_GAP_NS for left, right in zip(kept, kept[1:])):
         return None
-    numbers = [0]
-    for left, right in zip(kept, kept[1:]):
-        numbers.append(numbers[-1] + max(1, round((right - left) / PERIOD_NS)))
+    between = (max(1, round((right - left) / PERIOD_NS)) for left, right in zip(kept, kept[1:]))
+    numbers = list(accumulate(between, initial=0))
     return DriverRefreshes(numbers, _smoothed(numbers, kept))
 
 
@@ -137,7 +135,7 @@ def counter_refreshes(
         busy: the times of the load, sorted and disjoint, monotonic, in nanoseconds; around them the GPU idles.
 
     Returns:
-        None where no phase fits, or more than one.
+        The phase; None where none fits, or more than one.
     """
     start_ns, end_ns = busy[0][0] - _AROUND_NS, busy[-1][1] + _AROUND_NS
     # Taken up to so much later than the time that they belong to.

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from types import ModuleType
 from typing import Any
 
@@ -13,16 +14,12 @@ from wanbench.util.text import one_line
 
 # What people and schedulers write to have none: `NoDevFiles` is Slurm's.
 _NONE_WANTED = re.compile(r"\s*(-1|NoDevFiles|none|void)?\s*", re.IGNORECASE)
+_UUIDS = ("GPU-", "MIG-")
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU, or a MIG instance, which counts as one.
-
-    Attributes:
-        mem_total_bytes: its memory; None where NVML does not tell, as of one that shares the host's.
-        name: what NVML calls it; many have the same.
-    """
+    """A GPU, or a MIG instance, which counts as one; its memory is None where NVML does not tell."""
 
     uuid: str
     mem_total_bytes: int | None
@@ -35,8 +32,7 @@ class Found:
 
     Attributes:
         gpus: in the order of CUDA_VISIBLE_DEVICES.
-        reason: why there are not more, in words. Empty where nothing is amiss: also where there is no NVIDIA GPU, and
-            where none is wanted.
+        reason: why there are not more; empty where nothing is amiss, as without an NVIDIA GPU, or where none is wanted.
         answered: NVML told. Else there may be GPUs, and nobody knows.
     """
 
@@ -76,7 +72,9 @@ def _found(environment: Mapping[str, str], nvml: ModuleType) -> Found:
     by_uuid = {gpu.uuid: gpu for gpu in there}
     if allowed is not None:
         _check_order(environment, there)
-    gpus = [by_uuid.get(uuid) or _described(nvml, uuid) for uuid in _allowed(allowed, list(by_uuid), nvml)]
+    uuids = list(by_uuid) if allowed is None else list(_named(allowed, list(by_uuid), nvml))
+    is_twice = len(set(uuids)) < len(uuids)
+    gpus = [] if is_twice else [by_uuid.get(uuid) or _described(nvml, uuid) for uuid in uuids]
     answered = bool(there) or not reasons
     if allowed is not None and there and not gpus and not _NONE_WANTED.fullmatch(allowed):
         what = f"CUDA_VISIBLE_DEVICES={one_line(allowed, 80)} allows none of the {len(there)} GPUs here"
@@ -122,31 +120,21 @@ def _described(nvml: ModuleType, uuid: str) -> Gpu:
 def _check_order(environment: Mapping[str, str], there: list[Gpu]) -> None:
     """Raise InputError where numbers choose some of several unlike GPUs, and CUDA counts the fastest first."""
     allowed = environment["CUDA_VISIBLE_DEVICES"]
-    chosen = list(_numbers(allowed))
+    if allowed.startswith(_UUIDS) or environment.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID":
+        return
     unlike = sorted({gpu.name for gpu in there})
-    by_bus = environment.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
-    some = 0 < len([number for number in chosen if number < len(there)]) < len(there)
-    if some and len(unlike) > 1 and not by_bus and not allowed.startswith(("GPU-", "MIG-")):
+    chosen = sum(number < len(there) for number in _numbers(allowed))
+    if 0 < chosen < len(there) and len(unlike) > 1:
         raise InputError(
             f"CUDA_VISIBLE_DEVICES={one_line(allowed, 80)}: the GPUs here are unlike ({', '.join(unlike)}), and CUDA "
             "counts the fastest first, which NVML does not know; set CUDA_DEVICE_ORDER=PCI_BUS_ID, or write UUIDs"
         )
 
 
-def _allowed(allowed: str | None, there: list[str], nvml: ModuleType) -> list[str]:
-    if allowed is None:
-        return there
-    named = list(_named(allowed, there, nvml))
-    return named if len(set(named)) == len(named) else []
-
-
 def _named(allowed: str, there: list[str], nvml: ModuleType) -> Iterator[str]:
     """The GPUs of the entries, up to the first that is none."""
-    if not allowed.startswith(("GPU-", "MIG-")):
-        for number in _numbers(allowed):
-            if number >= len(there):
-                return
-            yield there[number]
+    if not allowed.startswith(_UUIDS):
+        yield from (there[number] for number in takewhile(lambda number: number < len(there), _numbers(allowed)))
         return
     for entry in map(str.rstrip, allowed.split(",")):
         # An abbreviated UUID must fit one GPU only.

@@ -14,12 +14,7 @@ _FIND_CHILDREN_EVERY_S = 1.0
 
 
 class HostSource:
-    """Host metrics through psutil.
-
-    `cpu_pct` and `process_cpu_pct` are shares of all logical CPUs together, so the second is part of the first.
-    `process_mem_bytes` is the resident memory of the process tree; pages shared between its processes count twice.
-    `container_cpu_pct` and `container_mem_bytes` are of all processes under the same limit, where there is one: the
-    first is a share of its quota.
+    """Host metrics through psutil; the registry says what each is.
 
     Children are looked for in a thread of its own. What is read of a child that starts another program arrives when the
     kernel has taken its copy of the parent's address space apart: 0.6 s later for 72 GB, as when a video is encoded
@@ -69,22 +64,16 @@ class HostSource:
         return {process.pid for process in self._processes}
 
     def _tree(self) -> tuple[float, int] | None:
-        """CPU seconds and resident bytes of the tree; None when the measured process is gone.
-
-        CPU time of children that ended is in their parent's `children_*` times.
-        """
-        root, *children = self._processes
-        own = _times_and_bytes(root)
+        """CPU seconds and resident bytes of the tree; None when the measured process is gone."""
+        own, *of_children = map(_times_and_bytes, self._processes)
         # A process that ended has no memory, whether or not its parent has asked for its end: zeros are not its use.
         if own is None or not own[1]:
             return None
-        times, mem_bytes = own
-        cpu_s = times.user + times.system
-        cpu_s += getattr(times, "children_user", 0.0) + getattr(times, "children_system", 0.0)
-        for times, of_child_bytes in filter(None, map(_times_and_bytes, children)):
-            cpu_s += times.user + times.system
-            mem_bytes += of_child_bytes
-        return cpu_s, mem_bytes
+        there = [own, *filter(None, of_children)]
+        cpu_s = sum(times.user + times.system for times, _ in there)
+        # Of children that ended, as far as the system tells.
+        cpu_s += getattr(own[0], "children_user", 0.0) + getattr(own[0], "children_system", 0.0)
+        return cpu_s, sum(mem_bytes for _, mem_bytes in there)
 
     def _find_children(self) -> None:
         while True:

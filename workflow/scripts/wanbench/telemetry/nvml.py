@@ -18,7 +18,6 @@ from wanbench.telemetry.gpm import DRIVER_REFRESH_NS, Gpm
 SM_SOURCE_GPM = "gpm_sm_utilisation"
 SM_SOURCE_UTILISATION = "nvml_gpu_utilisation"
 
-
 # What to do about an error, by the name of its number.
 _ADVICE = {
     "LIB_RM_VERSION_MISMATCH": "the driver was updated, and the kernel still runs the old one: restart the machine",
@@ -33,11 +32,7 @@ _DEVICE_FILES = ("/dev/nvidia0", "/dev/nvidiactl", "/dev/dxg", "/dev/nvmap")
 
 
 class NvmlUnavailable(Exception):
-    """GPU telemetry cannot be had; the message says why.
-
-    Attributes:
-        nothing_there: neither NVML nor a device file is there: it is a machine without an NVIDIA GPU.
-    """
+    """GPU telemetry cannot be had, for the reason in the message; with `nothing_there`, no NVIDIA GPU is there."""
 
     def __init__(self, why: str, nothing_there: bool = False) -> None:
         super().__init__(why)
@@ -71,11 +66,7 @@ def in_words(error: Any) -> str:
 
 
 def open_nvml(uuids: Iterable[str], own_pids: Callable[[], set[int]]) -> "NvmlSource":
-    """A source for these GPUs.
-
-    Raises:
-        NvmlUnavailable: see `initialised_nvml`; or a GPU cannot be opened.
-    """
+    """A source for these GPUs; raises NvmlUnavailable as `initialised_nvml`, and where a GPU cannot be opened."""
     nvml = initialised_nvml()
     try:
         return NvmlSource(nvml, uuids, own_pids)
@@ -84,13 +75,9 @@ def open_nvml(uuids: Iterable[str], own_pids: Callable[[], set[int]]) -> "NvmlSo
 
 
 class NvmlSource:
-    """The GPUs of a case, by UUID; several are read as one.
+    """The GPUs of a case, by UUID; several are read as one, as the registry's `over_gpus` says.
 
-    Of several GPUs, shares (`_pct`) and clocks are means; power, energy and PCIe traffic are sums; memory and
-    temperature are those of the GPU that has the most, since each must bear its own. `energy_j` counts since the driver
-    was loaded. `clock_event_reasons` is NVML's bit mask, with the reasons of any of them. `other_processes` and
-    `other_processes_mem_bytes` are compute processes that are not ours, added up: one that is on two GPUs counts on
-    each. A metric that one of them does not have is absent.
+    A metric that one of them does not have is absent. `energy_j` counts since the driver was loaded.
 
     Raises:
         NVMLError: a GPU, or a MIG instance, cannot be opened.
@@ -169,10 +156,7 @@ class _Gpu:
     def read(self) -> dict[str, float]:
         # First, since the tick's time is taken right before, and the other calls may block for milliseconds.
         values: dict[str, float] = {} if self._gpm is None else self._try(self._gpm.read, "sm_activity_pct") or {}
-        for key, call in self._calls:
-            value = self._try(call, key)
-            if value is not None:
-                values[key] = value
+        values |= {key: value for key, call in self._calls if (value := self._try(call, key)) is not None}
         running = self._nvml.nvmlDeviceGetComputeRunningProcesses
         processes = self._try(lambda: running(self._device), "other_processes")
         if processes is not None:
@@ -234,12 +218,11 @@ class _Gpu:
         return values
 
 
-def _numa_node(bus_id: str | bytes) -> int | None:
+def _numa_node(bus_id: str) -> int | None:
     """The node of memory that a GPU is at, as Linux has it; None where it has none, as in most virtual machines."""
-    # NVML writes the PCI domain with eight digits, and Linux with four.
-    name = (bus_id.decode() if isinstance(bus_id, bytes) else bus_id).lower()[-12:]
     with suppress(OSError, ValueError):
-        node = int((_PCI_DEVICES / name / "numa_node").read_text("ascii"))
+        # NVML writes the PCI domain with eight digits, and Linux with four.
+        node = int((_PCI_DEVICES / bus_id.lower()[-12:] / "numa_node").read_text("ascii"))
         return None if node < 0 else node
     return None
 

@@ -29,9 +29,8 @@ SAMPLING_INTERVAL_S = 0.105
 def sample(host: HostSource, nvml: NvmlSource | None, log: EventLog, interval_s: float, stop: Event) -> None:
     """Sample until stopped, on a time grid fixed at the start so that it does not drift.
 
-    Keys of a reading carry their unit: `_pct`, `_bytes`, `_w`, `_j`, `_mhz`, `_c`, `_ns`. What could not be read is
-    absent. A tick that comes too late for the next one is missed and not made up for. The last record holds the number
-    of samples and of missed ticks, and what NVML refused.
+    What could not be read is absent. A tick that comes too late for the next one is missed and not made up for. The
+    last record holds the number of samples and of missed ticks, and what NVML refused.
     """
     start_s = time.monotonic()
     tick = samples = missed = 0

@@ -9,15 +9,8 @@ from typing import Any
 import numpy as np
 
 from wanbench.registry.stage_metrics import HIGHEST, INTERVAL_MEAN, MEAN, POWER_CAP_BIT, SAMPLED, SHORTEST_WITH_ENERGY_S
+from wanbench.telemetry import gpm_clock
 from wanbench.telemetry.gpm import DRIVER_REFRESH_NS, METRICS
-from wanbench.telemetry.gpm_clock import (
-    PERIOD_NS,
-    YOUNGEST_NS,
-    CounterRefreshes,
-    DriverRefreshes,
-    counter_refreshes,
-    driver_refreshes,
-)
 from wanbench.telemetry.nvml import SM_SOURCE_GPM
 from wanbench.util.intervals import Interval, total
 
@@ -49,8 +42,7 @@ class Samples:
         times_ns: monotonic times of the samples, rising.
         values: a reading each; a metric that could not be read is not in it.
         interval_s: time between samples as asked for.
-        missed: ticks that were skipped because the one before took too long; None if the sampler did not
-            live to say so.
+        missed: ticks that were skipped because the one before took too long; None if the sampler was killed.
         gpu_telemetry: what the GPU's source said of itself, or its error; None without a GPU.
         driver_refreshes, counter_refreshes: of GPM's counters; None where they were not found.
     """
@@ -60,8 +52,8 @@ class Samples:
     interval_s: float
     missed: int | None
     gpu_telemetry: dict[str, Any] | None = None
-    driver_refreshes: DriverRefreshes | None = None
-    counter_refreshes: CounterRefreshes | None = None
+    driver_refreshes: gpm_clock.DriverRefreshes | None = None
+    counter_refreshes: gpm_clock.CounterRefreshes | None = None
 
     @cached_property
     def series(self) -> dict[str, Series]:
@@ -87,26 +79,21 @@ class Samples:
     def counter_refresh_ns(self, taken_ns: int) -> int:
         """When the counters were refreshed that a GPM sample holds which was taken at this time.
 
-        Where the driver refresh before the sample is not known, it is taken to be half a period before the sample; and
-        where the counter refresh is not known, it is taken to be half a period before it could be handed out at the
-        latest. Each may be wrong by half a period.
+        Where the driver refresh or the counter refresh is not known, it is taken to be in the middle of what it can be,
+        and may be wrong by half a period.
         """
-        driver = self.driver_refreshes
-        handed_out_ns = taken_ns - PERIOD_NS // 2 if driver is None else driver.last_ns(taken_ns)
+        driver, half_ns = self.driver_refreshes, gpm_clock.PERIOD_NS // 2
+        handed_out_ns = taken_ns - half_ns if driver is None else driver.last_ns(taken_ns)
         if self.counter_refreshes is None:
-            return handed_out_ns - YOUNGEST_NS - PERIOD_NS // 2
+            return handed_out_ns - gpm_clock.YOUNGEST_NS - half_ns
         return self.counter_refreshes.last_ns(handed_out_ns)
 
     @cached_property
     def energy(self) -> Series:
         """The energy counter where it moved: it is renewed every 100 ms, and repeats its value in between."""
-        moved = Series()
         counter = self.series.get("energy_j", Series())
-        for time_ns, value in zip(counter.times_ns, counter.values):
-            if not moved.values or value != moved.values[-1]:
-                moved.times_ns.append(time_ns)
-                moved.values.append(value)
-        return moved
+        moved = [i for i, value in enumerate(counter.values) if i == 0 or value != counter.values[i - 1]]
+        return Series([counter.times_ns[i] for i in moved], [counter.values[i] for i in moved])
 
 
 def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
@@ -115,35 +102,27 @@ def read_samples(records: list[dict[str, Any]], interval_s: float) -> Samples:
     telemetry = of_all.get("gpu_telemetry")
     if of_all.get("gpu_refused"):
         telemetry = telemetry | {"refused": of_all["gpu_refused"]}
-    return Samples(
-        [record["time_ns"] for record in ticks],
-        [record["values"] for record in ticks],
-        interval_s,
-        of_all.get("missed"),
-        telemetry,
-        driver_refreshes([each["values"][DRIVER_REFRESH_NS] for each in ticks if DRIVER_REFRESH_NS in each["values"]]),
-    )
+    times_ns, values = [record["time_ns"] for record in ticks], [record["values"] for record in ticks]
+    found_ns = [reading[DRIVER_REFRESH_NS] for reading in values if DRIVER_REFRESH_NS in reading]
+    refreshes = gpm_clock.driver_refreshes(found_ns)
+    return Samples(times_ns, values, interval_s, of_all.get("missed"), telemetry, refreshes)
 
 
 def placed_by_load(samples: Samples, busy: list[Interval]) -> Samples:
-    """The samples with GPM's values at the times at which they fit a load of known times best, see `counter_refreshes`.
-
-    Where driver refreshes or counter refreshes are not known, the samples are as they were.
-    """
+    """The samples with GPM's values where they fit a load of known times best; as they were where no place is found."""
     if not samples.by_gpm or samples.driver_refreshes is None or not busy:
         return samples
     taken = zip(samples.times_ns, samples.values)
     readings = [(time_ns, values["sm_activity_pct"]) for time_ns, values in taken if "sm_activity_pct" in values]
-    found = counter_refreshes(readings, samples.driver_refreshes, busy)
+    found = gpm_clock.counter_refreshes(readings, samples.driver_refreshes, busy)
     return samples if found is None else replace(samples, counter_refreshes=found)
 
 
 def stage_measures(samples: Samples, intervals: list[Interval], is_loading: bool = False) -> dict[str, float | int]:
-    """Sampled measures of a stage, and `samples`, the number of samples taken in it.
+    """Sampled measures of a stage, made as the registry says, and `samples`, the number of samples taken in it.
 
-    The registry says how each is made of its readings. A mean over intervals cuts a reading at a stage boundary; where
-    readings cover less than nine tenths of the stage, there is none. A stage of which not enough was seen has no
-    measure, see `was_seen`; energy, and power, whose single readings are rough, need stretches of a second.
+    A stage of which not enough was seen has no measure, see `was_seen`; energy, and power, whose single readings are
+    rough, need stretches of a second.
     """
     inside = samples.inside(intervals)
     measures: dict[str, float | int] = {"samples": len(inside)}
@@ -178,12 +157,7 @@ def was_seen(intervals: list[Interval], resolution_ns: float, filled: float, lea
     """Whether samples that are `resolution_ns` apart tell what happened in these intervals, and not around them.
 
     Intervals that are closer together than that are one stretch to the samples. It was seen if it is no shorter than
-    that and filled enough. Half of the time must lie in such stretches. One interval was seen if it is no
-    shorter.
-
-    Args:
-        intervals: sorted and disjoint, in nanoseconds.
-        filled: share of a stretch that must be the intervals'.
+    that, and than `least_ns`, and so large a share of it is `filled`. Half of the time must lie in such stretches.
     """
     seen_ns = 0
     stretch: list[Interval] = []
@@ -201,7 +175,7 @@ def was_seen(intervals: list[Interval], resolution_ns: float, filled: float, lea
 def weighted_mean(series: Series, intervals: list[Interval]) -> tuple[float | None, int]:
     """Mean of an interval metric over `intervals`, and the time in nanoseconds that its readings cover of them.
 
-    A reading covers the time since the reading before it; the first covers none.
+    A reading covers the time since the one before, and is cut at a boundary.
     """
     if not intervals or not series.times_ns:
         return None, 0
@@ -214,10 +188,7 @@ def weighted_mean(series: Series, intervals: list[Interval]) -> tuple[float | No
 
 
 def energy_of(counter: Series, intervals: list[Interval]) -> float | None:
-    """Energy in joules over `intervals`, None where the counter does not span them.
-
-    Between two of the counter's values energy is taken to flow evenly.
-    """
+    """Energy in joules over `intervals`, evenly spent between two counter values; None where these do not span them."""
     times_ns, values = counter.times_ns, counter.values
     if not intervals or len(times_ns) < 2 or intervals[0][0] < times_ns[0] or intervals[-1][1] > times_ns[-1]:
         return None
@@ -227,9 +198,8 @@ def energy_of(counter: Series, intervals: list[Interval]) -> float | None:
 def coverage(samples: Samples, extent: Interval) -> tuple[float, float]:
     """Share of `extent` that samples cover, in percent, and the greatest gap between samples, in seconds.
 
-    With a GPU that tells it, a sample counts when it has a reading of SM activity. The time from one to the next is
-    covered unless it is half an interval longer than asked for. The times from the beginning of `extent` to the
-    first sample and from the last to its end are gaps like others.
+    With a GPU that tells it, a sample counts when it has a reading of SM activity. The time between two is covered
+    unless it is half an interval longer than asked for.
     """
     start_ns, end_ns = extent
     telemetry = samples.gpu_telemetry or {}

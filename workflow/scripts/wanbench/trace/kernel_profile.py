@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wanbench.registry.kernel_classes import KERNEL_CLASSES, class_of
+from wanbench.util.intervals import total, union
 
 SCHEMA_VERSION = 1
 _ON_GPU = ("kernel", "gpu_memcpy", "gpu_memset")
@@ -46,7 +47,9 @@ def kernels_of(events: Sequence[Mapping[str, Any]]) -> tuple[list[Kernel], bool]
     complete = [event for event in events if event.get("ph") == "X"]
     operators = [event for event in complete if event.get("cat") == "cpu_op"]
     shapes = {_argument(event, "External id"): str(_argument(event, "Input Dims") or "") for event in operators}
-    modules = _Modules([event for event in complete if event.get("cat") == "user_annotation"])
+    modules = defaultdict(list)
+    for event in sorted((event for event in complete if event.get("cat") == "user_annotation"), key=_start_us):
+        modules[event["tid"]].append(event)
     launched = {_argument(event, "correlation"): event for event in complete if event.get("cat") in _LAUNCHES}
     on_gpu = [event for event in complete if event.get("cat") in _ON_GPU]
     kernels = []
@@ -59,7 +62,7 @@ def kernels_of(events: Sequence[Mapping[str, Any]]) -> tuple[list[Kernel], bool]
                 event["ts"] + event["dur"],
                 int(_argument(event, "stream") or 0) if on_gpu else event["tid"],
                 shapes.get(_argument(event, "External id"), ""),
-                modules.around(launch) if launch else "",
+                _module_around(launch, modules[launch["tid"]]) if launch else "",
             )
         )
     return sorted(kernels, key=lambda kernel: kernel.start_us), bool(on_gpu)
@@ -81,18 +84,14 @@ def _outermost(operators: list[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]
             yield event
 
 
-class _Modules:
-    """Which module ran at a time on a thread: modules are nested, so the last that began is innermost."""
+def _start_us(event: Mapping[str, Any]) -> float:
+    return event["ts"]
 
-    def __init__(self, annotations: list[Mapping[str, Any]]) -> None:
-        self._by_thread = defaultdict(list)
-        for event in sorted(annotations, key=lambda event: event["ts"]):
-            self._by_thread[event["tid"]].append((event["ts"], event["ts"] + event["dur"], event["name"]))
 
-    def around(self, launch: Mapping[str, Any]) -> str:
-        spans = self._by_thread.get(launch["tid"], [])
-        begun = spans[: bisect_right(spans, (launch["ts"], float("inf")))]
-        return next((name for _, end_us, name in reversed(begun) if end_us >= launch["ts"]), "")
+def _module_around(launch: Mapping[str, Any], modules: list[Mapping[str, Any]]) -> str:
+    """The innermost module at a launch: modules, sorted by start, are nested, so it is the last that began."""
+    begun = modules[: bisect_right(modules, launch["ts"], key=_start_us)]
+    return next((event["name"] for event in reversed(begun) if event["ts"] + event["dur"] >= launch["ts"]), "")
 
 
 def stage_profile(
@@ -101,7 +100,6 @@ def stage_profile(
     """Figures of a stage, as the file of a case holds them.
 
     Args:
-        kernels: by start.
         profiled_s: wall clock of the stage under the profiler, between two synchronisations.
         unprofiled_s: of the same without it.
         flops: operations of the stage by class of kernels, where they are known.
@@ -109,14 +107,15 @@ def stage_profile(
     by_class: dict[str, list[Kernel]] = defaultdict(list)
     for kernel in kernels:
         by_class[class_of(kernel.name)].append(kernel)
-    busy_us, gaps = _union_us(kernels)
+    busy = union((kernel.start_us, kernel.end_us) for kernel in kernels)
+    busy_s, gaps_us = total(busy) / 1e6, [after - before for (_, before), (after, _) in zip(busy, busy[1:])]
     return {
         "profiled_s": profiled_s,
         "unprofiled_s": unprofiled_s,
-        "busy_s": busy_us / 1e6,
-        "gap_s": sum(gaps) / 1e6,
-        "gaps": len(gaps),
-        "overlap_s": _time_s(kernels) - busy_us / 1e6,
+        "busy_s": busy_s,
+        "gap_s": sum(gaps_us) / 1e6,
+        "gaps": len(gaps_us),
+        "overlap_s": _time_s(kernels) - busy_s,
         "classes": [
             {"class": key, "time_s": _time_s(of_class), "count": len(of_class), "flops": flops.get(key)}
             for key in KERNEL_CLASSES
@@ -130,39 +129,26 @@ def _time_s(kernels: Sequence[Kernel]) -> float:
     return sum(kernel.end_us - kernel.start_us for kernel in kernels) / 1e6
 
 
-def _union_us(kernels: Sequence[Kernel]) -> tuple[float, list[float]]:
-    """Time in which any kernel ran, and the lengths of the gaps between, in microseconds."""
-    busy_us, gaps, until_us = 0.0, [], None
-    for kernel in kernels:
-        if until_us is not None and kernel.start_us > until_us:
-            gaps.append(kernel.start_us - until_us)
-        begin_us = kernel.start_us if until_us is None else max(kernel.start_us, until_us)
-        busy_us += max(0.0, kernel.end_us - begin_us)
-        until_us = kernel.end_us if until_us is None else max(until_us, kernel.end_us)
-    return busy_us, gaps
-
-
 def _longest(kernels: Sequence[Kernel]) -> list[dict[str, Any]]:
     """Where most of the time goes, by name, shapes and module."""
     alike: dict[tuple[str, str, str], list[Kernel]] = defaultdict(list)
     for kernel in kernels:
         alike[kernel.name[:_MOST_CHARACTERS], kernel.shapes, kernel.module].append(kernel)
-    longest = sorted(alike.items(), key=lambda item: -_time_s(item[1]))[:_LONGEST]
-    return [
+    rows = [
         {"name": name, "class": class_of(of_it[0].name), "shapes": shapes, "module": module}
         | {"time_s": _time_s(of_it), "count": len(of_it)}
-        for (name, shapes, module), of_it in longest
+        for (name, shapes, module), of_it in alike.items()
     ]
+    return sorted(rows, key=lambda row: -row["time_s"])[:_LONGEST]
 
 
 def perfetto_events(kernels: Sequence[Kernel], on_gpu: bool) -> list[dict[str, Any]]:
     """A track for each stream, as Chrome trace events; times from the first kernel on, in microseconds."""
     origin_us = kernels[0].start_us if kernels else 0.0
-    tracks = sorted({kernel.stream for kernel in kernels})
+    what = "kernels of stream" if on_gpu else "operators of thread"
     names = [
-        {"ph": "M", "pid": 1, "tid": track, "name": "thread_name"}
-        | {"args": {"name": f"{'kernels of stream' if on_gpu else 'operators of thread'} {track}"}}
-        for track in tracks
+        {"ph": "M", "pid": 1, "tid": track, "name": "thread_name", "args": {"name": f"{what} {track}"}}
+        for track in sorted({kernel.stream for kernel in kernels})
     ]
     return names + [
         {"ph": "X", "pid": 1, "tid": kernel.stream, "name": kernel.name[:_MOST_CHARACTERS]}

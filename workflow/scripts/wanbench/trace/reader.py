@@ -66,7 +66,6 @@ class Readings:
 class Trace:
     """A whole, checked trace. Keys of the dictionaries are those of the schema."""
 
-    file: str
     status: str
     case: dict[str, Any]
     digests: dict[str, str]
@@ -92,10 +91,9 @@ def read_trace(path: Path) -> Trace:
     """A trace file, checked; one that ends in .gz is decompressed.
 
     Raises:
-        InputError: it is missing, cut short, of another schema or changed after it was measured, or contradicts
-            itself. The message names file and key.
+        InputError: by file and key, what is wrong, of another schema, or changed after it was measured.
     """
-    return _trace(path, _checked(path)[0])
+    return _trace(_checked(path)[0])
 
 
 def read_counters(path: Path) -> dict[str, dict[str, Readings]]:
@@ -201,7 +199,7 @@ def _readable(error: fastjsonschema.JsonSchemaValueException) -> str:
     return f"{key}: {error.message.removeprefix(str(error.name)).strip()}, got {str(error.value)[:80]!r}"
 
 
-def _trace(path: Path, content: dict[str, Any]) -> Trace:
+def _trace(content: dict[str, Any]) -> Trace:
     stages: list[StageRecord] = []
     details: list[DetailRecord] = []
     for event in content["traceEvents"]:
@@ -212,9 +210,5 @@ def _trace(path: Path, content: dict[str, Any]) -> Trace:
                 stages.append(StageRecord(name, generation, args.pop("measured"), start_s, extent_s, args))
             else:
                 details.append(DetailRecord(name, generation, start_s, extent_s))
-    return Trace(
-        file=path.name,
-        stages=stages,
-        details=details,
-        **{key: value for key, value in content.items() if key in Trace.__dataclass_fields__},
-    )
+    of_trace = {key: value for key, value in content.items() if key in Trace.__dataclass_fields__}
+    return Trace(stages=stages, details=details, **of_trace)

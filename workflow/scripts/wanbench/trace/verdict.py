@@ -34,8 +34,8 @@ class GenerationTimes:
 
     Attributes:
         is_measured: it is no warm-up, and ran to its end.
-        steps_s: number and inference time in seconds of its complete steps, in order, without the first, which is
-            slow for its own reasons, and those that a cache shortened.
+        steps_s: number and inference time in seconds of its complete steps, in order, without the first and those that
+            a cache shortened: both are by design unlike the others.
     """
 
     number: int
@@ -44,11 +44,7 @@ class GenerationTimes:
 
 
 def generation_times(stages: Iterable[tuple[str, int | None, bool, Mapping[str, Any]]]) -> list[GenerationTimes]:
-    """The generations of a process, in their order.
-
-    Args:
-        stages: of each its name, its generation, whether that is measured, and its measures as a trace has them.
-    """
+    """The generations of a process, in order; a stage is name, generation, whether that is measured, and measures."""
     found: dict[int, GenerationTimes] = {}
     for name, number, is_measured, measures in stages:
         times = found.setdefault(number, GenerationTimes(number))
@@ -56,7 +52,6 @@ def generation_times(stages: Iterable[tuple[str, int | None, bool, Mapping[str, 
         if measures.get("interrupted"):
             continue
         times.is_measured |= is_measured and name == VIDEO_EXPORT
-        # A cache that serves makes a step short by design.
         if step > 0 and name == step_inference(step) and not measures.get("passes_reused"):
             times.steps_s.append((step, measures["time_s"]))
     return [found[number] for number in sorted(found.keys() - {None})]
@@ -92,16 +87,13 @@ def verdict_on(quality: Mapping[str, Any], generations: Sequence[GenerationTimes
 
 
 def step_time_change(steps_s: Sequence[tuple[int, float]], limits: Limits) -> dict[str, float] | None:
-    """The place where step time changed most, if it changed by more than noise.
+    """The step from which on step time was another, with the medians in seconds before and after; None for noise.
 
     The split minimises the sum of absolute deviations from the medians on its two sides, which one slow step
     cannot move (least absolute deviations; a single change point).
 
     Args:
         steps_s: number and duration in seconds of the steps that should take equally long, in order.
-
-    Returns:
-        Number of the step from which on it was another, and the medians before and after, in seconds.
     """
     times_s = [time_s for _, time_s in steps_s]
     splits = range(limits.step_change_steps, len(times_s) - limits.step_change_steps + 1)

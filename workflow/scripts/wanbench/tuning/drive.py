@@ -10,8 +10,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -62,7 +61,12 @@ class Tuning:
             InputError: the same is being done by another process, or a trial left no trace.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _only_one(self.folder / "lock"):
+        # The lock ends with this process, however it ends.
+        with (self.folder / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"tune: {self.folder} is being tuned by another run") from None
             search = Search(self.goal, {})
             answers: dict[str, Answer] = {}
             while search.wanted:
@@ -146,14 +150,3 @@ class Tuning:
                 # Else a case would go on when this process is killed.
                 preexec_fn=partial(die_with_parent, os.getpid()),
             )
-
-
-@contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
-    """Hold a lock that ends with this process, however it ends."""
-    with lock.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"tune: {lock.parent} is being tuned by another run") from None
-        yield

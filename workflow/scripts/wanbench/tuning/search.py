@@ -71,8 +71,7 @@ class Search:
         """`over`: no time is left, so that nothing more is wanted."""
         self.goal, self.answers, self.over = goal, answers, over
         self.trials: list[Trial] = []
-        self.wanted = self.stock = self.exact = self.lossy = None
-        self.confirmed: Answer | None = None
+        self.wanted = self.stock = self.exact = self.lossy = self.confirmed = None
         with suppress(_Wanted):
             self._search()
 
@@ -118,7 +117,7 @@ class Search:
                 if saver.keys() & self.goal.fixed.keys():
                     continue
                 trial = self._trial(changed | {"offload": offload} | saver)
-                needed = _estimate(trial) or 0
+                needed = _estimate(trial)
                 if needed >= too_much:
                     self._close(trial, SKIPPED, "needs as much GPU memory as a trial that ran out of it")
                 elif self._ask(trial) and self._within(trial):
@@ -232,14 +231,10 @@ class Search:
         case = _resolved(json.dumps(trial.settings))
         if isinstance(case, str):
             return case
-        needed, limit = _estimate(trial), self._limit_bytes(stock)
-        if trial is not self.stock and needed and limit and needed > limit:
-            return f"needs about {needed / 1e9:.1f} GB of GPU memory"
+        limits = (self.goal.fixed.get("gpu_memory_gb", 0) * 1e9, stock and stock.gpu_total_bytes)
+        if trial is not self.stock and _estimate(trial) > min(filter(None, limits), default=inf):
+            return f"needs about {_estimate(trial) / 1e9:.1f} GB of GPU memory"
         return None
-
-    def _limit_bytes(self, stock: Answer | None) -> float | None:
-        sizes = [self.goal.fixed.get("gpu_memory_gb", 0) * 1e9, stock and stock.gpu_total_bytes]
-        return min(filter(None, sizes), default=None)
 
     def _within(self, trial: Trial) -> bool:
         """Whether an answer counts; else it is closed with the reason."""
@@ -286,10 +281,10 @@ def _resolved(settings: str) -> Case | str:
         return str(error).partition("': ")[2]
 
 
-def _estimate(trial: Trial) -> int | None:
-    """GPU memory that it will need, in bytes; None for what has no estimate."""
+def _estimate(trial: Trial) -> int:
+    """GPU memory that it will need, in bytes; 0 for what has no estimate."""
     case = _resolved(json.dumps(trial.settings))
-    return None if isinstance(case, str) else estimated_peak_bytes(as_sized(case))
+    return 0 if isinstance(case, str) else estimated_peak_bytes(as_sized(case)) or 0
 
 
 def _surely_less(trial: Trial, than: Trial, stage: str) -> bool:

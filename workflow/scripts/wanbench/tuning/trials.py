@@ -1,7 +1,7 @@
 """A trial is a short case. What it is called, and what its trace says."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from wanbench.analysis.comparable import host_mem_bytes, with_official_steps
@@ -40,18 +40,14 @@ class Answer:
     psnr_db: float | None = None
 
 
-# By the column of the cases table, or of what `answers_of` adds to it.
-_TEXTS = {"message": "error_message", "failed_checks": "failed_checks"}
-_COLUMNS = {
-    **{
-        key: key
-        for key in ("status", "video_s", "step_s", "step_spread_s", "host_bytes", "gpu_name", "attention_kernel")
-    },
-    "duration_s": "total_duration_s",
-    "decoding_s": "vae_decoding_s",
-    "gpu_used_bytes": "gpu_mem_used_bytes",
-    "gpu_allocated_bytes": "gpu_mem_allocated_bytes",
-    "gpu_total_bytes": "gpu_mem_total_bytes",
+# Columns of the cases table that have another name here.
+_RENAMED = {
+    "error_message": "message",
+    "total_duration_s": "duration_s",
+    "vae_decoding_s": "decoding_s",
+    "gpu_mem_used_bytes": "gpu_used_bytes",
+    "gpu_mem_allocated_bytes": "gpu_allocated_bytes",
+    "gpu_mem_total_bytes": "gpu_total_bytes",
 }
 # What became of a trial.
 BEST, WORSE, OUT, SKIPPED, NOT_TRIED, REFERENCE = "better", "dropped", "out", "skipped", "not tried", "reference"
@@ -89,21 +85,16 @@ def answers_of(tables: TraceTables) -> dict[str, Answer]:
     steps = tables.values[tables.values["key"] == "step_s"].groupby("trace")["value"]
     spread = ((steps.max() - steps.min()) / 2).reindex(range(len(tables.cases)), fill_value=0.0)
     table = with_official_steps(tables.cases).assign(host_bytes=host_mem_bytes(tables.cases), step_spread_s=spread)
-    rows = records(table.assign(video_s=table["warm_s"].fillna(table["cold_s"])))
-    return {
-        row["case"]: Answer(
-            first_video_s=_first_video_s(row),
-            **{key: row[column] for key, column in _COLUMNS.items()},
-            **{key: row[column] or "" for key, column in _TEXTS.items()},
-        )
-        for row in rows
-    }
+    table = table.assign(video_s=table["warm_s"].fillna(table["cold_s"])).rename(columns=_RENAMED)
+    rows = records(table.fillna({"message": "", "failed_checks": ""}))
+    told = [field.name for field in fields(Answer) if field.name in table]
+    return {row["case"]: Answer(first_video_s=_first_video_s(row), **{key: row[key] for key in told}) for row in rows}
 
 
 def _first_video_s(row: Mapping[str, Any]) -> float | None:
     """Known of a process that makes one video alone: what it takes, without the matrix products after it."""
     more = MODELS[row["model"]].steps - row["steps"]
-    parts = row["total_duration_s"], row["step_s"] if more else 0.0
+    parts = row["duration_s"], row["step_s"] if more else 0.0
     if row["generations"] != 1 or None in parts:
         return None
     return parts[0] - (row["matmul_s"] or 0.0) + more * parts[1]

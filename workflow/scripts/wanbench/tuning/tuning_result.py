@@ -29,7 +29,7 @@ def result_of(goal: Goal, search: Search, took_s: float) -> dict[str, Any]:
         "exact": search.exact and _of(search.exact) | {"yaml": _to_paste(goal, search.exact)},
         "lossy": search.lossy and _of(search.lossy) | {"yaml": _to_paste(goal, search.lossy)},
         "confirmed": search.confirmed and asdict(search.confirmed),
-        "front": [_of(trial) for trial in _front(trial for trial in tried if trial.verdict in (BEST, WORSE))],
+        "front": [_of(trial) for trial in _front(tried)],
         "trials": [_of(trial) for trial in search.trials],
     }
 
@@ -48,14 +48,13 @@ def _to_paste(goal: Goal, trial: Trial) -> str:
     return yaml.safe_dump({"cases": {"tuned": settings}}, allow_unicode=True, sort_keys=False)
 
 
-def _front(counted: Iterable[Trial]) -> list[Trial]:
-    """Trials of which no other is both faster and smaller, the fastest first; without a GPU, by memory of the host."""
-    front: list[Trial] = []
-    for trial in sorted(counted, key=lambda trial: trial.answer.video_s):
-        if not front or _memory(trial) < _memory(front[-1]):
+def _front(tried: Iterable[Trial]) -> list[Trial]:
+    """Of those that fit, trials that none beats in both time and memory (without a GPU, the host's); fastest first."""
+    front, least = [], inf
+    fitting = (trial for trial in tried if trial.verdict in (BEST, WORSE))
+    for trial in sorted(fitting, key=lambda trial: trial.answer.video_s):
+        memory_bytes = trial.answer.gpu_used_bytes or trial.answer.host_bytes or 0.0
+        if memory_bytes < least:
             front.append(trial)
+            least = memory_bytes
     return front
-
-
-def _memory(trial: Trial) -> float:
-    return trial.answer.gpu_used_bytes or trial.answer.host_bytes or 0.0

@@ -86,16 +86,11 @@ def _named_by(file: Path, root: Path) -> frozenset[Path]:
     modules = {name for name in code.imports | code.strings if name.startswith(f"{PACKAGE}.")}
     named = {path for name in modules for path in _files_of_module(root, name)}
     for folder in (file.parent, root.parent / "schemas"):
-        beside = _names_in(folder)
+        beside = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         for path in (folder / name for name in code.strings if name.split("/", 1)[0] in beside):
             files = path.rglob("*") if path.is_dir() else [path]
             named |= {path for path in files if path.is_file() and path.suffix not in (".py", ".pyc")}
     return frozenset(named)
-
-
-@cache
-def _names_in(folder: Path) -> set[str]:
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
 @cache

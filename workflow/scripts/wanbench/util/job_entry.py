@@ -30,12 +30,8 @@ _OF_NOTEBOOKS = ("MPLBACKEND", "MATPLOTLIBRC")
 def enter_job(env_file: str, config: Mapping[str, Any], log: str | None = None) -> str | None:
     """Hold this process to its environment, and to the life of the Snakemake that started it.
 
-    A job that outlived a killed Snakemake would write the same files as the next run's. Returns and raises as
-    `enter_environment`.
-
-    Args:
-        config: Snakemake's, with what common.smk puts into it.
-        log: the rule's, which gets what is written to standard error; None where the terminal does.
+    A job that outlived a killed Snakemake would write the same files as the next run's. What is written to standard
+    error goes to the rule's log, if one is given. Returns and raises as `enter_environment`.
     """
     # Where it was started with closed streams, Python has none, and the next file to be opened would take their place.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
@@ -63,13 +59,9 @@ def _end_of_job(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 
 def enter_environment(env_file: str, software_deployment: str) -> str | None:
-    """Hold this process, and what it starts, to the environment of an env file, such as `envs/report.yaml`.
+    """Hold this process, and what it starts, to the environment of an env file: no package that it lacks is imported.
 
-    To be called before anything but the standard library is imported: from here on a package that the environment
-    lacks cannot be imported.
-
-    Args:
-        software_deployment: `conda` where Snakemake was told to use conda, else `none`.
+    To be called before anything but the standard library is imported.
 
     Returns:
         Name of the environment's folder, a hash that Snakemake gave it; None without conda.

@@ -16,12 +16,7 @@ _LOOK_EVERY_S = 0.4
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Ask the kernel to kill this process when its parent dies.
-
-    Args:
-        parent_pid: as the parent knows it. Asking for it here would be too late: a parent that died while this
-            process was starting has already been replaced.
-    """
+    """Ask the kernel to kill this process when its parent dies, and do so if it died while this process started."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent_pid:
@@ -58,11 +53,7 @@ def _life_of(pid: int) -> int | None:
 
 
 def map_in_processes(function: Callable[..., Any], *arguments: Iterable[Any], processes: int) -> list[Any]:
-    """As `list(map(function, *arguments))`, in several processes.
-
-    They end with this one: a pool's processes wait for each other's work for ever when the one that made them was
-    killed.
-    """
+    """As `list(map(function, *arguments))`, in several processes, which end with this one, even if it is killed."""
     if processes == 1:
         return list(map(function, *arguments))
     with ProcessPoolExecutor(processes, initializer=end_with, initargs=(os.getpid(),)) as pool:

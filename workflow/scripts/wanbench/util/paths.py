@@ -27,11 +27,7 @@ def hub_file(name: str) -> HubFile | None:
 
 
 def named_path(name: str | Path) -> Path:
-    """Where a named file or folder lies: seen from the working directory, or else from the project's folder.
-
-    Snakemake's `--directory` makes results in another folder than the project's, where the project's own files, such as
-    the image of its grids, are to be found all the same.
-    """
+    """Where a named file or folder lies: seen from the working directory (`--directory`), or else the project's."""
     named = Path(name)
     # Of ~somebody whom this machine does not know, or where there is no home.
     with suppress(RuntimeError):

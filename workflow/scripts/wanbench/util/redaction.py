@@ -96,7 +96,7 @@ def _any_of(patterns: list[str], before: str = "", after: str = "") -> re.Patter
 
 
 def _secrets() -> set[str]:
-    values = [value for name, value in os.environ.items() if _SECRET_VARIABLE.search(name)]
+    values = [value for name, value in os.environ.items() if is_secret_name(name)]
     # Where huggingface_hub keeps the token of `hf auth login`.
     cache_folder = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     token_file = Path(os.environ.get("HF_HOME") or f"{cache_folder}/huggingface", "token")

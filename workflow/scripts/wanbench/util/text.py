@@ -5,7 +5,8 @@ is, and a megabyte of prompt can bury a report.
 """
 
 import json
-import unicodedata
+from collections.abc import Callable
+from unicodedata import category
 
 _MOST_CHARACTERS = 1000
 # Line breaks and tabs lay text out; joiners are parts of letters and of emoji.
@@ -17,9 +18,7 @@ def visible(text: str) -> str:
 
     Line breaks, tabs and blanks of all kinds stay. Lone surrogates, which no file can hold, are escaped as well.
     """
-    if text.isprintable():
-        return text
-    return "".join(c if _is_plain(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+    return _escaped(text, lambda character: character.encode("unicode_escape").decode("ascii"))
 
 
 def cut(text: str, most: int) -> str:
@@ -34,11 +33,10 @@ def one_line(text: str, most: int = _MOST_CHARACTERS) -> str:
 
 def escape_in_json(text: str) -> str:
     """JSON text with the same content, in which what `visible` would escape stands as \\u and its number."""
-    return "\n".join(
-        line if line.isprintable() else "".join(c if _is_plain(c) else json.dumps(c)[1:-1] for c in line)
-        for line in text.split("\n")
-    )
+    return "\n".join(_escaped(line, lambda character: json.dumps(character)[1:-1]) for line in text.split("\n"))
 
 
-def _is_plain(character: str) -> bool:
-    return character.isprintable() or character in _HARMLESS or unicodedata.category(character) == "Zs"
+def _escaped(text: str, escape: Callable[[str], str]) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in _HARMLESS or category(c) == "Zs" else escape(c) for c in text)

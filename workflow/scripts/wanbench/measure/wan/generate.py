@@ -46,7 +46,10 @@ def generate(pipe: DiffusionPipeline, case: Case, video: Path, clock: StageClock
     clock.begin(stage_names.PREPROCESS)
     frames = pipe(**pipeline_arguments(case)).frames[0]
     with clock.span("Video_Encoding", "detail"):
-        _export(frames, video, MODELS[case.model].fps)
+        video.parent.mkdir(parents=True, exist_ok=True)
+        part = video.with_name(f".{video.stem}.part{video.suffix}")
+        export_to_video(list(frames), str(part), fps=MODELS[case.model].fps)
+        part.replace(video)
     clock.end()
     return frames
 
@@ -64,10 +67,3 @@ def final_latents(pipe: DiffusionPipeline) -> np.ndarray | None:
     latents = scheduler.model_outputs[-1].cpu().float().numpy()
     is_image_first = isinstance(pipe, WanImageToVideoPipeline) and pipe.config.expand_timesteps
     return latents[:, :, 1:] if is_image_first else latents
-
-
-def _export(frames: np.ndarray, video: Path, fps: int) -> None:
-    video.parent.mkdir(parents=True, exist_ok=True)
-    part = video.with_name(f".{video.stem}.part{video.suffix}")
-    export_to_video(list(frames), str(part), fps=fps)
-    part.replace(video)

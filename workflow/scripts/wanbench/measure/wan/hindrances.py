@@ -16,15 +16,14 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 from wanbench.cases.case import Case
 from wanbench.cases.first_frame import problem_of_image
 from wanbench.cases.scale import is_full_scale
-from wanbench.measure.wan.quantize import why_impossible
 from wanbench.telemetry.gpus import find_gpus
 from wanbench.util.paths import named_path
 
 # What torch._inductor.cpp_builder, which joins its command with blanks, takes apart again with shlex.
 _SPLITTING = re.compile(r"[\s'\"\\]")
 _NO_CACHING = "PYTORCH_NO_CUDA_MEMORY_CACHING"
-
-
+# Ada; torchao refuses what is older.
+_FP8_CAPABILITY = (8, 9)
 # Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.
 _PACKAGES_OF_BACKENDS = {
     "flash": ("flash_attn", "flash-attn"),
@@ -56,13 +55,12 @@ def check_enough_gpus(case: Case, device: torch.device, given: int) -> None:
 
 def check_possible(case: Case, device: torch.device) -> None:
     """Raise SettingError for what this machine and this environment cannot run."""
-    for hindrance in _hindrances(case, device):
+    for hindrance in _hindrances(case, device, device.type == "cpu"):
         raise SettingError(hindrance)
 
 
-def _hindrances(case: Case, device: torch.device) -> Iterator[str]:
+def _hindrances(case: Case, device: torch.device, on_cpu: bool) -> Iterator[str]:
     """What is in the way, and what to do about it."""
-    on_cpu = device.type == "cpu"
     if on_cpu and is_full_scale(case):
         large = f"checkpoint: {case.checkpoint} is of full scale, and" if case.checkpoint else "scale: full"
         reason = find_gpus(os.environ).reason
@@ -80,8 +78,11 @@ def _hindrances(case: Case, device: torch.device) -> Iterator[str]:
         yield f"attention: {case.attention} needs the package {package}, which is not installed here"
     if case.attention == "xformers":
         yield from _no_xformers()
-    if reason := why_impossible(case.quantization, device):
-        yield f"quantization: {case.quantization} {reason}"
+    if case.quantization != "none" and find_spec("torchao") is None:
+        yield f"quantization: {case.quantization} needs the package torchao, which is not installed here"
+    if case.quantization == "fp8_rowwise" and (on_cpu or torch.cuda.get_device_capability(device) < _FP8_CAPABILITY):
+        fp8 = "FP8 (compute capability 8.9 or more)"
+        yield f"quantization: fp8_rowwise needs a GPU with {fp8}, and torch sees none here; allowed: int8_rowwise"
     if on_cpu and case.matmul_tf32:
         yield "matmul_tf32: true needs a GPU, and torch sees none here; allowed: false"
     if on_cpu and case.gpu_memory_gb is not None:

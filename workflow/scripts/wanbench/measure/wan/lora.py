@@ -2,6 +2,7 @@
 
 from diffusers import DiffusionPipeline
 from peft.tuners.lora import LoraLayer
+from torch import nn
 
 from wanbench.cases.case import Case
 from wanbench.util.paths import hub_file, named_path
@@ -34,16 +35,14 @@ def add_loras(pipe: DiffusionPipeline, case: Case) -> None:
         pipe.set_adapters(names, [case.lora_weight] * len(names))
 
 
-def lora_weight_of(pipe: DiffusionPipeline) -> float | str:
-    """Weight of the LoRAs in force; 1 without any."""
-    layers = [layer for part in (pipe.transformer, pipe.transformer_2) if part is not None for layer in _layers(part)]
-    weights = {
-        round(layer.scaling[name] * layer.r[name] / layer.lora_alpha[name], 6)
-        for layer in layers
+def lora_weights_of(denoiser: nn.Module) -> set[float]:
+    """Weights of the LoRAs in force."""
+    return {
+        round(float(layer.scaling[name] * layer.r[name] / layer.lora_alpha[name]), 6)
+        for layer in _layers(denoiser)
         for name in layer.active_adapters
     }
-    return "/".join(map(str, sorted(weights))) if len(weights) > 1 else float(next(iter(weights), 1))
 
 
-def _layers(denoiser: object) -> list[LoraLayer]:
+def _layers(denoiser: nn.Module) -> list[LoraLayer]:
     return [part for part in denoiser.modules() if isinstance(part, LoraLayer)]

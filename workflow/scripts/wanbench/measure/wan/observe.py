@@ -27,11 +27,10 @@ from diffusers.hooks.first_block_cache import FBCHeadBlockHook
 from torch._dynamo.callback import callback_handler
 
 from wanbench.measure.stage_clock import StageClock
-from wanbench.measure.wan.setup import modules_of
+from wanbench.measure.wan.setup import modules_of, transformers_of
 from wanbench.measure.wan.weight_transfers import observe_stream_waits, observe_weight_transfers, wrapped
 from wanbench.registry import stages as stage_names
 
-_EXPERTS = {"transformer": "high_noise", "transformer_2": "low_noise"}
 _Method = Callable[..., Any]
 
 
@@ -42,17 +41,14 @@ def observe(pipe: DiffusionPipeline, clock: StageClock) -> Iterator[None]:
     `TI2V_Preprocess` must be open when the pipeline is called, and `Video_Export` is open when it returns.
     """
     steps = _Steps(pipe, clock)
-    experts = {expert: getattr(pipe, label) for label, expert in _EXPERTS.items() if getattr(pipe, label) is not None}
-    about = {expert: {"expert": expert} if len(experts) > 1 else {} for expert in experts}
-    spans = (
-        (pipe, "encode_prompt", stage_names.TEXT_ENCODING, "stage"),
-        (pipe.vae, "encode", "VAE_Encoding", "detail"),
-        (pipe.video_processor, "postprocess_video", "Video_Postprocess", "detail"),
-        (pipe, "maybe_free_model_hooks", "Offload_All", "detail"),
-    )
+    experts = transformers_of(pipe)
+    about = [{"expert": "high_noise"}, {"expert": "low_noise"}] if len(experts) > 1 else [{}]
     methods = [
-        *((owner, method, partial(_span_around, clock, name, kind)) for owner, method, name, kind in spans),
-        *((module, "cache_context", partial(steps.cache_context, about[name])) for name, module in experts.items()),
+        (pipe, "encode_prompt", clock.span(stage_names.TEXT_ENCODING)),
+        (pipe.vae, "encode", clock.span("VAE_Encoding", "detail")),
+        (pipe.video_processor, "postprocess_video", clock.span("Video_Postprocess", "detail")),
+        (pipe, "maybe_free_model_hooks", clock.span("Offload_All", "detail")),
+        *((expert, "cache_context", partial(steps.cache_context, args)) for expert, args in zip(experts, about)),
         (pipe.scheduler, "step", steps.step),
         (FBCHeadBlockHook, "_should_compute_remaining_blocks", partial(_counting_reuse, clock)),
         (pipe.vae, "decode", partial(_before_export, clock)),
@@ -64,14 +60,6 @@ def observe(pipe: DiffusionPipeline, clock: StageClock) -> Iterator[None]:
         wrapped(*methods),
     ):
         yield
-
-
-def _span_around(clock: StageClock, name: str, kind: str, original: _Method) -> _Method:
-    def observed(*args: Any, **kwargs: Any) -> Any:
-        with clock.span(name, kind):
-            return original(*args, **kwargs)
-
-    return observed
 
 
 class _Steps:
@@ -94,10 +82,8 @@ class _Steps:
             if self._done is None:
                 self._begin(0)
             self._clock.annotate(**about)
-            self._clock.begin(f"CFG_{name}", "detail", **about)
-            with original(name, **kwargs):
+            with self._clock.span(f"CFG_{name}", "detail", **about), original(name, **kwargs):
                 yield
-            self._clock.end()
 
         return observed
 
@@ -129,11 +115,9 @@ def _observe_compilation(clock: StageClock) -> Iterator[None]:
 
     callback_handler.register_start_callback(begin)
     callback_handler.register_end_callback(end)
-    try:
-        yield
-    finally:
-        callback_handler.remove_start_callback(begin)
-        callback_handler.remove_end_callback(end)
+    yield
+    callback_handler.remove_start_callback(begin)
+    callback_handler.remove_end_callback(end)
 
 
 def _counting_reuse(clock: StageClock, original: Callable[..., bool]) -> Callable[..., bool]:

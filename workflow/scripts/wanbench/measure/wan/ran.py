@@ -14,12 +14,7 @@ from wanbench.cases.case import Case
 from wanbench.models.facts import MODELS, tokens
 
 # Backends that leave the choice of the kernel to torch, and those that are one.
-_NATIVE = {
-    "_native_cudnn": "cudnn",
-    "_native_efficient": "efficient",
-    "_native_flash": "flash",
-    "_native_math": "math",
-}
+_NATIVE = {f"_native_{kernel}": kernel for kernel in ("cudnn", "efficient", "flash", "math")}
 # As in requirements-fast.txt.
 _XFORMERS = "0.0.34"
 # By what xformers calls them, before a version.
@@ -65,8 +60,7 @@ def attention_kernel(pipe: DiffusionPipeline, case: Case) -> str | None:
     """
     if case.attention not in ("native", "xformers"):
         return _NATIVE.get(case.attention)
-    denoiser = pipe.transformer
-    heads, width = denoiser.config.num_attention_heads, denoiser.config.attention_head_dim
+    heads, width = pipe.transformer.config.num_attention_heads, pipe.transformer.config.attention_head_dim
     count = tokens(MODELS[case.model], case.frames, case.width_px, case.height_px)
     one = torch.empty(1, 1, 1, width, dtype=getattr(torch, case.dtype), device=pipe._execution_device)
     like = one.expand(1, count, heads, width)

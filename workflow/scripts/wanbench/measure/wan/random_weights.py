@@ -77,26 +77,25 @@ def _to_host(tensor: torch.Tensor, pinned: torch.Tensor) -> torch.Tensor:
 
 
 def _fill(tensor: torch.Tensor, part: nn.Module, name: str, generator: torch.Generator) -> None:
-    """Fill in place so that activations keep their scale through any depth, and stay finite in bfloat16."""
-    if isinstance(part, nn.Embedding):
-        _draw(tensor, lambda part: part.normal_(generator=generator))
-    elif name == "bias":
+    """Fill in place so that activations keep their scale through any depth, and stay finite in bfloat16.
+
+    Random values are drawn in float32 and rounded, so that cases of other types have the same weights.
+    """
+    if name == "bias":
         tensor.zero_()
-    elif name == "gamma" or tensor.ndim <= 1:
+        return
+    if name == "gamma" or tensor.ndim <= 1:
         tensor.fill_(1.0)
-    elif name == "scale_shift_table":
-        _draw(tensor, lambda part: part.normal_(std=1 / math.sqrt(tensor.shape[-1]), generator=generator))
-    else:
-        fan_in = math.prod(tensor.shape[1:])
-        bound = math.sqrt(3 / fan_in)
-        _draw(tensor, lambda part: part.uniform_(-bound, bound, generator=generator))
-
-
-def _draw(tensor: torch.Tensor, fill: Callable[[torch.Tensor], object]) -> None:
-    """Fill with random values of float32, rounded, so that cases of other types have the same weights."""
+        return
     for some in tensor.view(-1).split(_DRAWN_AT_ONCE):
         drawn = torch.empty_like(some, dtype=torch.float32)
-        fill(drawn)
+        if isinstance(part, nn.Embedding):
+            drawn.normal_(generator=generator)
+        elif name == "scale_shift_table":
+            drawn.normal_(std=1 / math.sqrt(tensor.shape[-1]), generator=generator)
+        else:
+            bound = math.sqrt(3 / math.prod(tensor.shape[1:]))
+            drawn.uniform_(-bound, bound, generator=generator)
         some.copy_(drawn)
 
 

@@ -1,12 +1,10 @@
 """Several GPUs for one case: diffusers' context parallelism (Ulysses), and the process group that it needs.
 
 Every rank is a process that builds the whole pipeline and runs the same generations. Of each pass of a denoiser it
-computes its part of the tokens, and in attention its part of the heads; text encoding and VAE decoding it does all by
-itself, as with torchrun and the stock pipeline.
+computes its part of the tokens, and in attention its part of the heads; text encoding and VAE decoding it does alone.
 """
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,11 +24,8 @@ _INTERFACE = "lo"
 class Ranks:
     """The processes of a case, as one of them sees them.
 
-    They wait for each other on the host, with idle GPUs: NCCL's own barrier keeps multiprocessors busy, and what one
-    rank does alone (the export) would cost the energy of all.
-
-    Attributes:
-        store: what all can write to and read; None for a case in a single process, which waits for nobody.
+    They wait for each other on the host: NCCL's own barrier keeps GPUs busy, and what one rank does alone (the export)
+    would cost the energy of all. A case in a single process has no `store`, and waits for nobody.
     """
 
     rank: int
@@ -100,8 +95,7 @@ def enable_context_parallel(transformer: nn.Module, count: int, device: torch.de
         transformer.enable_parallelism(config=ContextParallelConfig(ulysses_degree=count, mesh=mesh))
 
 
-def parallel_degree(transformers: Sequence[nn.Module]) -> int | str:
-    """Number of ranks that the denoisers' passes are spread over, as they say; all numbers where they differ."""
-    configs = [transformer._parallel_config for transformer in transformers]
-    degrees = sorted({config.context_parallel_config.ulysses_degree if config else 1 for config in configs})
-    return degrees[0] if len(degrees) == 1 else "/".join(map(str, degrees))
+def parallel_degree(transformer: nn.Module) -> int:
+    """Number of ranks that the denoiser's passes are spread over, as it says."""
+    config = transformer._parallel_config
+    return config.context_parallel_config.ulysses_degree if config else 1

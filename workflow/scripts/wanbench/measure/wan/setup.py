@@ -1,6 +1,8 @@
 """Apply a case's settings to a pipeline, and read back what is in force."""
 
 from collections import Counter
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,7 @@ from accelerate import cpu_offload
 from accelerate.hooks import AlignDevicesHook, CpuOffload
 from diffusers import DiffusionPipeline, FirstBlockCacheConfig, WanPipeline
 from diffusers.hooks.first_block_cache import FBCHeadBlockHook
+from diffusers.hooks.group_offloading import GroupOffloadingHook
 from diffusers.hooks.layerwise_casting import LayerwiseCastingHook
 from torch import nn
 
@@ -16,11 +19,10 @@ from wanbench.cases.case import Case
 from wanbench.measure.cuda import memory_limit_gb
 from wanbench.measure.wan import quantize
 from wanbench.measure.wan.hindrances import SettingError
-from wanbench.measure.wan.lora import add_loras, lora_weight_of
-from wanbench.measure.wan.memory_format import memory_format_of, set_channels_last
+from wanbench.measure.wan.lora import add_loras, lora_weights_of
 from wanbench.measure.wan.ran import compiled_frames, has_reached_recompile_limit
 from wanbench.measure.wan.ranks import enable_context_parallel, parallel_degree
-from wanbench.measure.wan.weight_transfers import group_hooks
+from wanbench.measure.wan.weight_transfers import hooks_of
 
 
 def apply_settings(pipe: DiffusionPipeline, case: Case, device: torch.device) -> None:
@@ -45,7 +47,8 @@ def apply_settings(pipe: DiffusionPipeline, case: Case, device: torch.device) ->
             stored_as = getattr(torch, case.layerwise_casting)
             transformer.enable_layerwise_casting(storage_dtype=stored_as, compute_dtype=getattr(torch, case.dtype))
     if case.vae_memory_format == "channels_last":
-        set_channels_last(pipe.vae)
+        for convolution, memory_format in _convolutions(pipe.vae):
+            convolution.to(memory_format=memory_format)
     if case.vae_tiling:
         pipe.vae.enable_tiling()
     _apply_offload(pipe, case.offload, device)
@@ -67,13 +70,14 @@ def check_in_force(in_force: dict[str, Any], case: Case) -> None:
 
 def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
     """Case keys and their values as the pipeline's own objects show them."""
-    parts = [part for transformer in transformers_of(pipe) for part in transformer.modules()]
-    processors = [getattr(part, "processor", None) for part in parts]
-    backends = {processor._attention_backend for processor in processors if hasattr(processor, "_attention_backend")}
-    thresholds = {hook.threshold for hook in _denoiser_hooks(pipe, FBCHeadBlockHook)}
-    casts = _denoiser_hooks(pipe, LayerwiseCastingHook)
+    denoisers = transformers_of(pipe)
+    parts = [part for denoiser in denoisers for part in denoiser.modules()]
+    processors = [part.processor for part in parts if hasattr(part, "processor")]
+    backends = [each._attention_backend for each in processors if hasattr(each, "_attention_backend")]
+    thresholds = {hook.threshold for hook in hooks_of(denoisers, FBCHeadBlockHook)}
+    casts = hooks_of(denoisers, LayerwiseCastingHook)
     return {
-        "attention": "/".join(sorted(str(getattr(backend, "value", backend)) for backend in backends)),
+        "attention": _alike(getattr(backend, "value", backend) for backend in backends),
         "dtype": _name_of(casts[0].compute_dtype) if casts else _dtype_of(pipe.transformer),
         "vae_dtype": _dtype_of(pipe.vae),
         "vae_tiling": pipe.vae.use_tiling,
@@ -81,16 +85,22 @@ def settings_in_force(pipe: DiffusionPipeline) -> dict[str, Any]:
         "offload": _offload_of(pipe),
         "compile": _compile_of(pipe),
         "cache": "first_block" if thresholds else "none",
-        "cache_threshold": next(iter(thresholds), None),
-        "gpus": parallel_degree(transformers_of(pipe)),
+        "cache_threshold": _alike(thresholds),
+        "gpus": _alike(parallel_degree(denoiser) for denoiser in denoisers),
         "timesteps": _timesteps_of(pipe),
-        "vae_memory_format": memory_format_of(pipe.vae),
+        "vae_memory_format": _memory_format_of(pipe.vae),
         "matmul_tf32": torch.get_float32_matmul_precision() != "highest",
-        "quantization": "/".join(sorted({quantize.quantization_of(each) for each in transformers_of(pipe)})),
+        "quantization": _alike(quantize.quantization_of(denoiser) for denoiser in denoisers),
         "layerwise_casting": _name_of(casts[0].storage_dtype) if casts else "none",
-        "lora_weight": lora_weight_of(pipe),
+        "lora_weight": _alike(chain.from_iterable(map(lora_weights_of, denoisers)), none=1.0),
         "gpu_memory_gb": memory_limit_gb(),
     }
+
+
+def _alike(values: Iterable[Any], none: Any = None) -> Any:
+    """The value that all parts have, or `none` where no part has one; all of them, in a text, where parts differ."""
+    found = sorted(set(values), key=str)
+    return "/".join(map(str, found)) if len(found) > 1 else next(iter(found), none)
 
 
 def transformers_of(pipe: DiffusionPipeline) -> list[nn.Module]:
@@ -128,7 +138,7 @@ def _offload_of(pipe: DiffusionPipeline) -> str:
         return "sequential"
     if any(isinstance(hook, CpuOffload) for hook in hooks):
         return "model"
-    groups = [hook.group for module in modules for hook in group_hooks(module)]
+    groups = [hook.group for hook in hooks_of(modules, GroupOffloadingHook)]
     if any(group.stream is not None for group in groups):
         return "group_stream"
     return "group" if groups else "none"
@@ -142,11 +152,19 @@ def _compile_of(pipe: DiffusionPipeline) -> str:
     return "repeated_blocks" if compiled else "none"
 
 
-def _denoiser_hooks(pipe: DiffusionPipeline, kind: type) -> list[Any]:
-    """Diffusers' hooks of one kind on the denoisers and their parts."""
-    parts = [part for transformer in transformers_of(pipe) for part in transformer.modules()]
-    registries = [part._diffusers_hook for part in parts if hasattr(part, "_diffusers_hook")]
-    return [hook for registry in registries for hook in registry.hooks.values() if isinstance(hook, kind)]
+def _memory_format_of(vae: nn.Module) -> str:
+    # A weight that has a single channel, or a kernel of a single pixel, is both.
+    convolutions = _convolutions(vae)
+    if all(part.weight.is_contiguous() for part, _ in convolutions):
+        return "contiguous"
+    last = [part.weight.is_contiguous(memory_format=memory_format) for part, memory_format in convolutions]
+    return "channels_last" if all(last) else f"channels_last in {sum(last)} of {len(last)} convolutions"
+
+
+def _convolutions(vae: nn.Module) -> list[tuple[nn.Module, torch.memory_format]]:
+    """With the layout that is channels_last for them. Wan's causal convolution is a subclass."""
+    kinds = {nn.Conv2d: torch.channels_last, nn.Conv3d: torch.channels_last_3d}
+    return [(part, last) for part in vae.modules() for kind, last in kinds.items() if isinstance(part, kind)]
 
 
 def _timesteps_of(pipe: DiffusionPipeline) -> str | None:

@@ -1,20 +1,17 @@
 """See weights move between host and device, whichever offload mode moves them, and what that costs.
 
-Each mode moves weights in one method of a library, which is wrapped on its class: accelerate removes and adds its hook
-objects at the end of every generation, so wrapping the objects would not last. Sequential offload keeps the weights on
-the host and drops its copies on the device, so it only loads. A weight transfer is timed between two device
-synchronisations, so that kernels queued before it are no part of loading.
-
-Group offloading with streams copies beside the computing:
+Each mode moves weights in one method of a library, which is wrapped on its class: accelerate makes its hook objects
+anew at the end of every generation. A weight transfer is timed between two device synchronisations, so that kernels
+queued before it are no part of loading. Group offloading with streams copies beside the computing:
 
     compute stream   ...kernels of group i |  waits  | kernels of group i+1
                                            ready     |
     copy stream      ......... weights of group i+1 .|
                                                      copied
 
-The host waits for both, so neither the copies' own time nor the host's says what loading costs. Two CUDA events do: the
-instant at which the compute stream has nothing left to do before a group's computing (`ready`), and the instant at
-which the group's weights have arrived (`copied`).
+The host waits for both, so neither the copies' own time nor the host's says what loading costs. Two CUDA events do:
+when the compute stream has nothing left to do before a group's computing (`ready`), and when the group's weights have
+arrived (`copied`).
 """
 
 import time
@@ -22,16 +19,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from accelerate.hooks import AlignDevicesHook, CpuOffload
-from diffusers.hooks.group_offloading import _GROUP_OFFLOADING, GroupOffloadingHook, ModuleGroup
+from diffusers.hooks.group_offloading import GroupOffloadingHook, ModuleGroup
 from torch import nn
 
 from wanbench.measure.stage_clock import StageClock
-from wanbench.util.intervals import Interval
 
 LOAD, OFFLOAD = "load", "offload"
 # Events show the order of two streams to about this time.
@@ -70,7 +67,7 @@ def _observed(
             return original(hook, *args, **kwargs)
         start_ns = clock.now_ns()
         result = original(hook, *args, **kwargs)
-        size_bytes = sum(tensor.nbytes for tensor in _tensors(hook, module))
+        size_bytes = _weights_bytes(hook, module)
         clock.transfers([(start_ns, clock.now_ns())], 1, direction, _label(hook, module), size_bytes)
         return result
 
@@ -98,14 +95,11 @@ def _elsewhere(device: torch.device, target: torch.device) -> bool:
     return device.type != "cpu" and None not in (device.index, target.index) and device.index != target.index
 
 
-def _tensors(hook: Any, module: nn.Module | None) -> Iterable[torch.Tensor]:
+def _weights_bytes(hook: Any, module: nn.Module | None = None) -> int:
+    """Of the module that a hook of accelerate transfers, or of a group."""
     if module is not None:
-        return module.parameters(recurse=getattr(hook, "place_submodules", True))
-    return _weights_of(hook)
-
-
-def _weights_of(group: ModuleGroup) -> list[torch.Tensor]:
-    return [tensor for part in group.modules for tensor in part.parameters()] + list(group.parameters)
+        return sum(tensor.nbytes for tensor in module.parameters(recurse=getattr(hook, "place_submodules", True)))
+    return sum(tensor.nbytes for tensor in chain(*(part.parameters() for part in hook.modules), hook.parameters))
 
 
 def _label(hook: Any, module: nn.Module | None) -> str:
@@ -113,13 +107,11 @@ def _label(hook: Any, module: nn.Module | None) -> str:
     return "+".join(dict.fromkeys(type(part).__name__ for part in parts)) or "parameters"
 
 
-def group_hooks(module: nn.Module) -> Iterator[GroupOffloadingHook]:
-    """The hooks by which group offloading moves a module's parts."""
-    for part in module.modules():
-        registry = getattr(part, "_diffusers_hook", None)
-        hook = registry.get_hook(_GROUP_OFFLOADING) if registry is not None else None
-        if hook is not None:
-            yield hook
+def hooks_of(modules: Iterable[nn.Module], kind: type) -> list[Any]:
+    """Diffusers' hooks of one kind on modules and their parts."""
+    parts = chain(*(module.modules() for module in modules))
+    registries = [part._diffusers_hook for part in parts if hasattr(part, "_diffusers_hook")]
+    return [hook for registry in registries for hook in registry.hooks.values() if isinstance(hook, kind)]
 
 
 @dataclass
@@ -142,19 +134,14 @@ class _Waits:
     def write(self, clock: StageClock) -> None:
         """Write the waits since the last call; the device is idle, so an event that is recorded now happens now."""
         if self.reference is not None:
-            intervals = self._intervals(*self.reference)
+            event, at_ns = self.reference
+            times_ns = [[at_ns + round(event.elapsed_time(each) * 1e6) for each in pair] for pair in self.pending]
+            waits = [(ready, copied) for ready, copied in times_ns if copied - ready > _RESOLUTION_NS]
             if self.transfers:
-                clock.transfers(intervals, self.transfers, LOAD, "stream", self.size_bytes)
-            self.spare += [event for pair in self.pending for event in pair] + [self.reference[0]]
+                clock.transfers(waits, self.transfers, LOAD, "stream", self.size_bytes)
+            self.spare += [*chain(*self.pending), event]
             self.pending, self.transfers, self.size_bytes = [], 0, 0
         self.reference = self.record(), time.monotonic_ns()
-
-    def _intervals(self, reference: Any, reference_ns: int) -> list[Interval]:
-        times_ns = (
-            tuple(reference_ns + round(reference.elapsed_time(event) * 1e6) for event in (ready, copied))
-            for ready, copied in self.pending
-        )
-        return [(ready_ns, copied_ns) for ready_ns, copied_ns in times_ns if copied_ns - ready_ns > _RESOLUTION_NS]
 
     def onload(self, original: Callable[..., Any]) -> Callable[..., Any]:
         """`ModuleGroup.onload_`, noting when the group's weights will have arrived."""
@@ -164,7 +151,7 @@ class _Waits:
             if group.stream is not None:
                 self.copied[id(group)] = self.record(group.stream)
                 self.transfers += 1
-                self.size_bytes += sum(tensor.nbytes for tensor in _weights_of(group))
+                self.size_bytes += _weights_bytes(group)
 
         return torch.compiler.disable(onload)
 
@@ -193,7 +180,7 @@ def observe_stream_waits(
     new_event: Callable[..., Any] = torch.cuda.Event,
 ) -> Iterator[None]:
     """Write the waits for weights of the modules inside the block to the clock, at each of its stage boundaries."""
-    hooks = [hook for module in modules for hook in group_hooks(module) if hook.group.stream is not None]
+    hooks = [hook for hook in hooks_of(modules, GroupOffloadingHook) if hook.group.stream is not None]
     if not hooks:
         yield
         return
