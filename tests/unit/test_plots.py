@@ -281,7 +281,7 @@ def test_files_are_made_and_the_same_data_gives_the_same_bytes(tmp_path: Path) -
     samples = Samples([i * S // 10 for i in range(150) if not 50 < i < 60], [GPU_READING] * 141, 0.1, 0)
     file = write(tmp_path, trace_of(records([1.0, 2.0], environment=GPU), samples=samples))
     for folder in ("a", "b"):
-        saved = draw_case(*table_rows(read_trace(file)), [], file, tmp_path / folder)
+        saved = draw_case(*table_rows(read_trace(file)), file, tmp_path / folder)
     drawn, again = (tmp_path / folder / "cases/tiny" for folder in ("a", "b"))
     names = sorted(path.name for path in drawn.iterdir())
     assert names == ["steps.svg", "timeline.svg"]

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from wanbench.analysis.collect import case_of
 from wanbench.analysis.tables import CaseRow, records, records_by_case
-from wanbench.plots.bars import energy, kernel_bars, stage_times
+from wanbench.plots.bars import energy, stage_times
 from wanbench.plots.picture import SavedPicture, save
 from wanbench.plots.segments import StageRow
 from wanbench.plots.side_by_side import side_by_side
@@ -25,11 +24,11 @@ def draw(
     """The pictures of each case, and under None those of all cases together.
 
     Args:
-        tables: by name, as docs/tables.md has them: cases, stages, settings and kernels.
+        tables: by name, as docs/tables.md has them: cases, stages and settings.
         plots: where the pictures go. Beside it lies `frames`, with the kept frames of each case.
     """
     cases, stages = tables["cases"], tables["stages"]
-    rows, stages_of, kernels_of = records(cases), records_by_case(stages), records_by_case(tables["kernels"])
+    rows, stages_of = records(cases), records_by_case(stages)
     trace_of = {case_of(file): file for file in traces}
     # Also where there is no case.
     (plots / "cases").mkdir(parents=True, exist_ok=True)
@@ -37,7 +36,6 @@ def draw(
         draw_case,
         rows,
         [stages_of.get(row["case"], []) for row in rows],
-        [kernels_of.get(row["case"], []) for row in rows],
         [trace_of[row["case"]] for row in rows],
         [plots] * len(rows),
         processes=processes,
@@ -47,14 +45,11 @@ def draw(
     return {None: save(of_all, plots)} | {row["case"]: of_case for row, of_case in zip(rows, of_cases)}
 
 
-def draw_case(
-    case: CaseRow, stages: Sequence[StageRow], kernels: Sequence[Mapping[str, Any]], trace: Path, plots: Path
-) -> list[SavedPicture]:
+def draw_case(case: CaseRow, stages: Sequence[StageRow], trace: Path, plots: Path) -> list[SavedPicture]:
     """The pictures of one case, saved in a folder of its own."""
     pictures = {
         "timeline": timeline(case, stages, read_counters(trace)),
         "steps": step_times(case, stages),
-        "kernels": kernel_bars(case, kernels),
         "frames": side_by_side(case, plots.parent / "frames"),
     }
     drawn = {name: picture for name, picture in pictures.items() if picture is not None}
