@@ -7,7 +7,7 @@ import platform
 import sys
 import sysconfig
 import tarfile
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distribution
@@ -84,11 +84,7 @@ def installed_packages(pypi_names: Iterable[str]) -> list[Package]:
         PackageNotFoundError: one is not installed.
     """
     distributions = _with_dependencies(pypi_names)
-    owners: dict[PurePosixPath, set[str]] = defaultdict(set)
-    for name, found in distributions.items():
-        for file in _files(found):
-            for part in (file, *file.parents):
-                owners[part].add(name)
+    owners = Counter(top for found in distributions.values() for top in {file.parts[0] for file in _files(found)})
     return [
         Package(
             conda_name(name),
@@ -96,7 +92,10 @@ def installed_packages(pypi_names: Iterable[str]) -> list[Package]:
             depends=("python", *sorted({conda_name(needed) for needed in _needed(found)})),
             links={
                 _SITE_PACKAGES / part: Path(str(found.locate_file(part)))
-                for part in {_highest_own(file, owners, name) for file in _files(found)}
+                # Of a folder that several have files in, the files.
+                for part in {
+                    file if owners[file.parts[0]] > 1 else PurePosixPath(file.parts[0]) for file in _files(found)
+                }
             },
         )
         for name, found in distributions.items()
@@ -125,12 +124,6 @@ def _files(found: Distribution) -> Iterator[PurePosixPath]:
     for file in found.files or []:
         if ".." not in file.parts and "__pycache__" not in file.parts:
             yield PurePosixPath(file)
-
-
-def _highest_own(file: PurePosixPath, owners: dict[PurePosixPath, set[str]], name: str) -> PurePosixPath:
-    """The highest folder above a file that no other package has files in; of a shared file, the file."""
-    parts = [part for part in reversed(file.parents) if part.parts]
-    return next((part for part in parts if owners[part] == {name}), file)
 
 
 def _write(subdir: Path, package: Package) -> tuple[str, dict[str, Any]]:
