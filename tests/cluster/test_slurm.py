@@ -204,7 +204,7 @@ def test_with_conda_jobs_run_in_their_environment(cluster: SlurmCluster, tmp_pat
         file.write_text(re.sub("python=.*", f"python={PYTHON_X_Y}", file.read_text("utf-8")), "utf-8")
     targets = (trace_of("a"), "results/tables/cases.csv")
     arguments = (*targets, *SLURM, "--use-conda", "--set-resources", MODEL)
-    path = os.pathsep.join([str(conda.bin), os.environ["PATH"]])
+    path = os.pathsep.join([str(conda), os.environ["PATH"]])
     run = finish(project, start(project, *arguments, PATH=path))
     assert run.code == 0, run.output
     environment = read_trace(project.folder / trace_of("a")).environment
