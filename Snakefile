@@ -34,7 +34,7 @@ localrules:
 rule all:
     default_target: True
     input:
-        expand("results/traces/{case}.json", case=CASES),
+        CASE_TRACES,
         "results/report.md",
         "results/report.html",
         "results/outcome.json",

@@ -204,14 +204,8 @@ def fired(rule: str, *traces: Trace) -> set[str]:
 
 def tables(markdown: str, first_column: str) -> list[list[dict[str, str]]]:
     """All tables that begin with a column, as rows."""
-    found, lines = [], markdown.splitlines()
-    for i, line in enumerate(lines):
-        if line.startswith(f"| {first_column} "):
-            header = [cell.strip() for cell in line.strip("|").split("|")]
-            rows = []
-            for row in lines[i + 2 :]:
-                if not row.startswith("|"):
-                    break
-                rows.append(dict(zip(header, (cell.strip() for cell in row.strip("|").split("|")))))
-            found.append(rows)
+    found = []
+    for lines in re.findall(rf"^(\| {re.escape(first_column)} .*(?:\n\|.*)*)", markdown, re.M):
+        header, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in lines.splitlines())
+        found.append([dict(zip(header, row)) for row in rows])
     return found

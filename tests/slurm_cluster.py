@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from conftest import free_port, listens
 
 NODES, GPUS_PER_NODE = 2, 3
 # The plugin takes SLURM_CONF out of its jobs' environment, so the configuration must lie where Slurm looks for it.
@@ -86,9 +87,9 @@ StorageLoc=slurm_acct_db
 class SlurmCluster:
     """Starts when it is entered; when it is left, every process and file of it is gone."""
 
-    def __init__(self, folder: Path, accounting: bool, min_job_age_s: int = 300) -> None:
-        """Slurm forgets jobs `min_job_age_s` seconds after their end; accounting does not."""
-        self._folder, self._accounting, self._min_job_age_s = folder, accounting, min_job_age_s
+    def __init__(self, folder: Path, accounting: bool) -> None:
+        """With accounting, which keeps them, Slurm itself forgets jobs as soon as they have ended."""
+        self._folder, self._accounting = folder, accounting
         self._nodes = [f"node{number + 1}" for number in range(NODES)]
         self._daemons: dict[str, subprocess.Popen] = {}
 
@@ -125,15 +126,8 @@ class SlurmCluster:
     def cancel(self, job: "Job") -> None:
         _run("scancel", job.number)
 
-    def cancel_pending(self, name: str) -> bool:
-        """Cancel a job that waits and whose comment ends with `name`; whether there is one."""
-        return self._each_pending(name, "scancel")
-
-    def release(self, name: str) -> bool:
-        """Let a job begin that was submitted with `--hold`; whether there is one."""
-        return self._each_pending(name, "scontrol", "release")
-
-    def _each_pending(self, name: str, *command: str) -> bool:
+    def to_pending(self, name: str, *command: str) -> bool:
+        """Give a command the number of the job that waits and whose comment ends with `name`; whether there is one."""
         numbers = [number for number, comment in _jobs("pending") if comment.endswith(f"_{name}")]
         for number in numbers:
             _run(*command, number)
@@ -159,7 +153,7 @@ class SlurmCluster:
 
     def start_node(self, node: str) -> None:
         self._daemon(node, "slurmd", "-D", "-N", node)
-        _wait_for(lambda: _run("sinfo", "--noheader", f"--nodes={node}", "--format=%T") in ("idle", "mixed"))
+        wait_for(lambda: _run("sinfo", "--noheader", f"--nodes={node}", "--format=%T") in ("idle", "mixed"))
 
     def stop_controller(self) -> None:
         controller = self._daemons.pop("controller")
@@ -169,7 +163,7 @@ class SlurmCluster:
     def start_controller(self) -> None:
         self._daemon("controller", "slurmctld", "-D")
         # Slurm 22.05 starts jobs on nodes that it does not know again yet, and then denies them their GPUs.
-        _wait_for(lambda: "unknown" not in _run("sinfo", "--noheader", "--Node", "--format=%T"))
+        wait_for(lambda: "unknown" not in _run("sinfo", "--noheader", "--Node", "--format=%T"))
 
     def _start(self) -> None:
         (self._folder / "state").mkdir(parents=True)
@@ -183,7 +177,7 @@ class SlurmCluster:
         self._daemon("controller", "slurmctld", "-D", "-c")
         for node in self._nodes:
             self._daemon(node, "slurmd", "-D", "-N", node)
-        _wait_for(lambda: _run("sinfo", "--noheader", "--states=idle", "--format=%D") == str(NODES))
+        wait_for(lambda: _run("sinfo", "--noheader", "--states=idle", "--format=%D") == str(NODES))
         if self._accounting:
             _run("sacctmgr", "-i", "add", "account", "bench")
             _run("sacctmgr", "-i", "add", "user", "root", "account=bench")
@@ -193,18 +187,18 @@ class SlurmCluster:
         _run("mariadb-install-db", "--no-defaults", "--user=root", data, "--skip-test-db")
         options = ("--skip-networking", "--innodb-buffer-pool-size=64M", f"--socket={mysql}")
         self._daemon("database", "mariadbd", "--no-defaults", "--user=root", data, *options)
-        _wait_for(mysql.exists)
-        port = _free_port()
+        wait_for(mysql.exists)
+        port = free_port()
         self._write("slurmdbd.conf", _SLURMDBD_CONF.format(folder=self._folder, port=port), 0o600)
         self._daemon("accounting", "slurmdbd", "-D", MYSQL_UNIX_PORT=str(mysql))
-        _wait_for(lambda: _listens(port))
+        wait_for(lambda: listens(port))
         return _ACCOUNTING.format(folder=self._folder, port=port)
 
     def _configure(self, accounting: str) -> None:
         nodes, gpus = [], []
         for node in self._nodes:
             (self._folder / f"spool-{node}").mkdir()
-            name = f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={_free_port()}"
+            name = f"NodeName={node} NodeHostname=localhost NodeAddr=127.0.0.1 Port={free_port()}"
             # As many as a job on each GPU asks for.
             cpus = 8 * GPUS_PER_NODE
             nodes.append(f"{name} CPUs={cpus} RealMemory=64000 Gres=gpu:fake:{GPUS_PER_NODE} State=UNKNOWN")
@@ -215,9 +209,9 @@ class SlurmCluster:
                 gpus.append(f"NodeName={node} Name=gpu Type=fake File={device}\n")
         text = _SLURM_CONF.format(
             folder=self._folder,
-            controller_port=_free_port(),
+            controller_port=free_port(),
             accounting=accounting,
-            min_job_age_s=self._min_job_age_s,
+            min_job_age_s=2 if self._accounting else 300,
             nodes="\n".join(nodes),
         )
         prolog = self._folder / "task_prolog"
@@ -271,25 +265,15 @@ def _run(*command: str, timeout_s: float = 300) -> str:
     return done.stdout.strip()
 
 
-def _wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 300
+def wait_for(condition: Callable[[], object]) -> None:
+    """Wait for what must happen; a command that fails until then is no error."""
+    deadline = time.monotonic() + 600
     while True:
         with suppress(subprocess.CalledProcessError):
             if condition():
                 return
-        assert time.monotonic() < deadline, "the cluster did not come up in time"
+        assert time.monotonic() < deadline, "did not happen in time"
         time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _processes() -> Iterator[tuple[psutil.Process, str, dict[str, str]]]:

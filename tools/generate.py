@@ -3,7 +3,7 @@
 import json
 import re
 import sys
-from collections.abc import Callable
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,17 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "workflow/scripts"))
 
 from wanbench.models.facts import MODELS  # noqa: E402
+from wanbench.registry.metrics import TABLES  # noqa: E402
 from wanbench.registry.settings import ALWAYS, DERIVED, METHOD, MODEL, ROWS, WORKLOAD, Setting  # noqa: E402
+from wanbench.registry.stage_metrics import NULLABLE, OF_STAGES, REQUIRED, Metric  # noqa: E402
 
 _CONFIG_SCHEMA = "workflow/schemas/config.schema.json"
 _TRACE_SCHEMA = "workflow/schemas/trace.schema.json"
 _KEYS_PAGE = "config/README.md"
 _KEYS_BEGIN, _KEYS_END = "<!-- Keys: made by tools/generate.py -->", "<!-- End of the keys -->"
+# When a column is empty, where the top of the page says it: not measured, or no such thing.
+_SAID_ABOVE = re.compile("not |no |none|nothing|without effect|as |does not fit")
+_JSON_TYPES = {"whole": "integer", "real": "number", "truth": "boolean", "text": "string"}
 
 
 def config_schema() -> str:
@@ -27,7 +32,7 @@ def config_schema() -> str:
 
 
 def trace_schema() -> str:
-    """The trace's schema as it is, with the settings of the case, and those that were applied, from the rows."""
+    """The trace's schema as it is, with the settings of the case, those that were applied, and the keys of a stage."""
     schema = json.loads((ROOT / _TRACE_SCHEMA).read_text("utf-8"))
     case = schema["definitions"]["case"]
     # A setting with a neutral value may be absent: the trace is older than the setting.
@@ -36,6 +41,13 @@ def trace_schema() -> str:
     applicable = [row.key for row in ROWS if row.role in (WORKLOAD, METHOD)]
     references = {key: {"$ref": f"#/definitions/case/properties/{key}"} for key in applicable}
     schema["properties"]["applied"]["properties"] = references
+    in_trace = [metric for metric in OF_STAGES if metric.trace]
+    schema["definitions"]["stage"] = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": [metric.key for metric in in_trace if metric.trace == REQUIRED],
+        "properties": {metric.key: _of_stage(metric) for metric in in_trace},
+    }
     return as_text(schema)
 
 
@@ -50,6 +62,14 @@ def _in_trace(row: Setting) -> dict[str, Any]:
     if row.nullable and "enum" in value:
         return {"enum": [*value["enum"], None]}
     return value | {"type": [value["type"], "null"]} if row.nullable else value
+
+
+def _of_stage(metric: Metric) -> dict[str, Any]:
+    if not {"const", "enum"}.isdisjoint(metric.schema):
+        return dict(metric.schema)
+    kind = _JSON_TYPES[metric.type]
+    least = {"minimum": 0} if kind in ("integer", "number") else {}
+    return {"type": [kind, "null"] if metric.trace == NULLABLE else kind} | least | dict(metric.schema)
 
 
 def keys_page() -> str:
@@ -87,37 +107,47 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def tables_page() -> str:
+    """docs/tables.md: its template, with a table of the rows of each group in the place of the group's name."""
+    page = (ROOT / "tools/tables_page.md").read_text("utf-8")
+    return re.sub(r"^\{(\w+): (.*)\}$", lambda match: _rows(*match.groups()), page, flags=re.M)
+
+
+def _rows(table: str, group: str) -> str:
+    """A table of columns and meanings; columns that mean the same, one after the other, share a row."""
+    shared = [(meaning, list(metrics)) for meaning, metrics in groupby(TABLES[table][group], _meaning)]
+    rows = [(", ".join(f"`{metric.key}`" for metric in metrics), meaning) for meaning, metrics in shared]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [("Column", "Meaning"), ("---",) * 2, *rows])
+
+
+def _meaning(metric: Metric) -> str:
+    several = f" ({metric.over_gpus})" if metric.over_gpus else ""
+    empty = "" if not metric.empty or _SAID_ABOVE.match(metric.empty) else f"; empty: {metric.empty}"
+    return metric.meaning + several + empty
+
+
 def as_text(schema: Any) -> str:
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
-# Each function makes one part of a file anew, and takes the rest as it is.
-GENERATED: dict[str, Callable[[], str]] = {
+# What is not of the registries in a file stays as it is.
+GENERATED = {
     _CONFIG_SCHEMA: config_schema,
     _TRACE_SCHEMA: trace_schema,
     _KEYS_PAGE: keys_page,
+    "docs/tables.md": tables_page,
 }
-
-
-def _all() -> list[tuple[str, Callable[[], str]]]:
-    try:
-        from generate_metrics import GENERATED as METRICS_GENERATED
-    except ModuleNotFoundError:
-        METRICS_GENERATED = {}
-    return [*GENERATED.items(), *METRICS_GENERATED.items()]
 
 
 def main(check: bool) -> int:
     """The exit code: with `check`, 1 where a file is not as the registries have it."""
-    differing = []
-    for path, function in _all():
-        text = function()
-        if text != (ROOT / path).read_text("utf-8"):
-            differing.append(path)
-            if not check:
-                (ROOT / path).write_text(text, "utf-8")
-    for path in dict.fromkeys(differing):
-        print(f"{path}: {'differs from the registries (python tools/generate.py)' if check else 'written'}")
+    texts = {ROOT / path: made() for path, made in GENERATED.items()}
+    differing = {file: text for file, text in texts.items() if file.read_text("utf-8") != text}
+    for file, text in differing.items():
+        if not check:
+            file.write_text(text, "utf-8")
+        how = "differs from the registries (python tools/generate.py)" if check else "written"
+        print(f"{file.relative_to(ROOT)}: {how}")
     return int(check and bool(differing))
 
 

@@ -58,11 +58,11 @@ rule outcome:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one Snakemake process took: seconds, CPU seconds, and its highest resident memory in bytes."""
+    """What one Snakemake process took: seconds, CPU seconds, and its highest resident memory in 1e6 bytes."""
 
     wall_s: float
     cpu_s: float
-    peak_bytes: int
+    peak_mb: float
     output: str
 
 
@@ -77,10 +77,10 @@ def main(cases: int = 10_000) -> None:
         assert len(jobs) == 1, f"not as many jobs: {jobs}"
         print(f"dry run of {cases} cases, {jobs.pop()} jobs, 1-minute load at the end {os.getloadavg()[0]:.1f}")
         for name in kinds:
-            print(f"  {name}: {_shown([costs[name] for costs in rounds])}")
-            for what in ("wall_s", "cpu_s", "peak_bytes"):
-                ratios = [getattr(costs[name], what) / getattr(costs["bare"], what) for costs in rounds]
-                print(f"    {what}: {', '.join(f'{ratio:.2f}' for ratio in ratios)} of bare Snakemake")
+            for what in ("wall_s", "cpu_s", "peak_mb"):
+                values, of_bare = ([getattr(costs[kind], what) for costs in rounds] for kind in (name, "bare"))
+                ratios = ", ".join(f"{value / bare:.2f}" for value, bare in zip(values, of_bare))
+                print(f"  {name}, {what}: median {statistics.median(values):.2f}; {ratios} of bare Snakemake")
 
 
 def _projects(folder: Path, cases: int) -> tuple[Path, Path]:
@@ -105,14 +105,7 @@ def _snakemake(project: Path, *arguments: str) -> Cost:
         output.seek(0)
         text = output.read()
     assert status == 0, text[-2000:]
-    return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, text)
-
-
-def _shown(costs: list[Cost]) -> str:
-    wall_s, cpu_s = (statistics.median(getattr(cost, name) for cost in costs) for name in ("wall_s", "cpu_s"))
-    peak_mb = max(cost.peak_bytes for cost in costs) / 1e6
-    spread = f"{min(cost.wall_s for cost in costs):.2f} to {max(cost.wall_s for cost in costs):.2f}"
-    return f"median {wall_s:.2f} s ({spread}), CPU {cpu_s:.2f} s, at most {peak_mb:.0f} MB"
+    return Cost(wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, text)
 
 
 if __name__ == "__main__":

@@ -21,16 +21,9 @@ STORAGE = "snakemake-storage-plugin-fs==1.1.3"
 GRID = {"defaults": SMALL_DEFAULTS, "cases": {"a": SMALL, "slow": SMALL | {"timeout_s": 1, "gpus": 2}}}
 
 
-@dataclass(frozen=True)
-class Plugins:
-    """A Python with the plugins and all that this one has, and the wheels that each pod installs."""
-
-    python: Path
-    wheels: Path
-
-
 @pytest.fixture(scope="module")
-def plugins(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a Python that has the plugins and all that this one has, and the wheels that each pod installs."""
     lines = (ROOT / "requirements-kubernetes.txt").read_text("utf-8").splitlines()
     (executor,) = [line for line in lines if line.startswith("snakemake-executor-plugin-kubernetes")]
     folder = tmp_path_factory.mktemp("plugins")
@@ -41,7 +34,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Plugins:
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*pip, "--python", python, "install", executor, STORAGE], check=True)
     subprocess.run([*pip, "download", "--dest", folder / "wheels", STORAGE], check=True)
-    return Plugins(python, folder / "wheels")
+    return folder
 
 
 @dataclass(frozen=True)
@@ -78,18 +71,18 @@ class Submitter:
 
 
 @pytest.fixture
-def submitter(plugins: Plugins, tmp_path: Path) -> Iterator[Submitter]:
+def submitter(plugins: Path, tmp_path: Path) -> Iterator[Submitter]:
     project = copy_project(tmp_path / "project")
     project.write_grid(GRID)
     # What Git tracks is what pods get.
     for arguments in (["init", "--quiet"], ["add", "."]):
         subprocess.run(["git", *arguments], cwd=project.folder, check=True)
     (tmp_path / "pods").mkdir()
-    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(plugins.wheels), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    path = f"{plugins.python.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(plugins / "wheels"), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    path = f"{plugins / 'venv/bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     cluster = Cluster(tmp_path / "pods", pip | {"PATH": path, "HOME": str(tmp_path)})
     cluster.start()
-    yield Submitter(project.folder, plugins.python, cluster)
+    yield Submitter(project.folder, plugins / "venv/bin/python", cluster)
     cluster.stop()
 
 

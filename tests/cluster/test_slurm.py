@@ -6,8 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from conda_stand_in.channel import PYTHON_X_Y
 from conda_stand_in.installation import install_stand_in, packages_of_the_project
 from conftest import SMALL, SMALL_DEFAULTS, Project, Run, copy_project, simulated_gpus
 from fake_nvml import H200, SECOND
-from slurm_cluster import Job, SlurmCluster
+from slurm_cluster import Job, SlurmCluster, wait_for
 from wanbench.trace.reader import Trace, read_trace
 
 # The report is what most tests need; pictures would be a job each.
@@ -67,13 +66,6 @@ def finish(project: Project, snakemake: subprocess.Popen) -> Run:
     return Run(snakemake.returncode, project.read("output"))
 
 
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 600
-    while not condition():
-        assert time.monotonic() < deadline, "did not happen in time"
-        time.sleep(0.1)
-
-
 def hang(project: Project, cases: list[str]) -> dict[str, psutil.Process]:
     """Wait for the measuring processes of cases, and let them do nothing more."""
     job_files = {f"results/attempts/{case}/job.json": case for case in cases}
@@ -108,7 +100,7 @@ def test_the_tables_are_those_of_a_local_run(tmp_path: Path, tmp_path_factory: p
         project.write_grid(grid)
     local_snakemake = start(local, REPORT, "--cores", "1", SIMULATED_GPUS=f"{H200},{SECOND}")
     # Not in the folder of the test: the paths of Slurm's sockets must not be longer than 108 characters.
-    with SlurmCluster(tmp_path_factory.mktemp("slurm") / "cluster", accounting=True, min_job_age_s=2) as cluster:
+    with SlurmCluster(tmp_path_factory.mktemp("slurm") / "cluster", accounting=True) as cluster:
         user = ("--default-resources", "slurm_account=bench", "slurm_partition=gpu")
         run = finish(remote, start(remote, REPORT, *SLURM, "--set-resources", MODEL, *user))
         assert run.code == 0, run.output
@@ -157,7 +149,7 @@ def faults(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> F
     )
     snakemake = start(project, REPORT, *SLURM, "--set-resources", MODEL, *resources)
     processes = hang(project, hanging[:-1])
-    wait_for(lambda: cluster.release("late"))
+    wait_for(lambda: cluster.to_pending("late", "scontrol", "release"))
     processes |= hang(project, ["late"])
     visible = {case: process.environ()["CUDA_VISIBLE_DEVICES"] for case, process in processes.items()}
     jobs = {job.comment.rpartition("_")[2]: job for job in cluster.jobs()}
@@ -167,9 +159,9 @@ def faults(cluster: SlurmCluster, tmp_path_factory: pytest.TempPathFactory) -> F
     cluster.kill_node("node2")
     cluster.start_node("node2")
     cluster.shorten(jobs["over"], minutes=1)
-    wait_for(lambda: cluster.cancel_pending("never"))
+    wait_for(lambda: cluster.to_pending("never", "scancel"))
     for case in ("good", "broken"):
-        wait_for(partial(cluster.release, case))
+        wait_for(partial(cluster.to_pending, case, "scontrol", "release"))
     return Faults(project, snakemake, cases, jobs, visible)
 
 
@@ -212,7 +204,7 @@ def test_with_conda_jobs_run_in_their_environment(cluster: SlurmCluster, tmp_pat
         file.write_text(re.sub("python=.*", f"python={PYTHON_X_Y}", file.read_text("utf-8")), "utf-8")
     targets = (trace_of("a"), "results/tables/cases.csv")
     arguments = (*targets, *SLURM, "--use-conda", "--set-resources", MODEL)
-    path = os.pathsep.join([str(conda.bin), os.environ["PATH"]])
+    path = os.pathsep.join([str(conda), os.environ["PATH"]])
     run = finish(project, start(project, *arguments, PATH=path))
     assert run.code == 0, run.output
     environment = read_trace(project.folder / trace_of("a")).environment

@@ -7,7 +7,7 @@ import platform
 import sys
 import sysconfig
 import tarfile
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution, distribution
@@ -84,11 +84,7 @@ def installed_packages(pypi_names: Iterable[str]) -> list[Package]:
         PackageNotFoundError: one is not installed.
     """
     distributions = _with_dependencies(pypi_names)
-    owners: dict[PurePosixPath, set[str]] = defaultdict(set)
-    for name, found in distributions.items():
-        for file in _files(found):
-            for part in (file, *file.parents):
-                owners[part].add(name)
+    owners = Counter(top for found in distributions.values() for top in {file.parts[0] for file in _files(found)})
     return [
         Package(
             conda_name(name),
@@ -96,7 +92,10 @@ def installed_packages(pypi_names: Iterable[str]) -> list[Package]:
             depends=("python", *sorted({conda_name(needed) for needed in _needed(found)})),
             links={
                 _SITE_PACKAGES / part: Path(str(found.locate_file(part)))
-                for part in {_highest_own(file, owners, name) for file in _files(found)}
+                # Of a folder that several have files in, the files.
+                for part in {
+                    file if owners[file.parts[0]] > 1 else PurePosixPath(file.parts[0]) for file in _files(found)
+                }
             },
         )
         for name, found in distributions.items()
@@ -127,15 +126,8 @@ def _files(found: Distribution) -> Iterator[PurePosixPath]:
             yield PurePosixPath(file)
 
 
-def _highest_own(file: PurePosixPath, owners: dict[PurePosixPath, set[str]], name: str) -> PurePosixPath:
-    """The highest folder above a file that no other package has files in; of a shared file, the file."""
-    parts = [part for part in reversed(file.parents) if part.parts]
-    return next((part for part in parts if owners[part] == {name}), file)
-
-
 def _write(subdir: Path, package: Package) -> tuple[str, dict[str, Any]]:
     """Write a package; its file name and its entry in the index."""
-    entries = [*_links(package), *_copies(package)]
     record = {
         "name": package.name,
         "version": package.version,
@@ -145,42 +137,21 @@ def _write(subdir: Path, package: Package) -> tuple[str, dict[str, Any]]:
         "subdir": "linux-64",
         "timestamp": 0,
     }
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:bz2", compresslevel=1) as archive:
-        paths = {"paths": [path for path, _, _ in entries], "paths_version": 1}
-        for name, content in (("index", record), ("paths", paths), ("about", {})):
-            _add(archive, tarfile.TarInfo(f"info/{name}.json"), json.dumps(content).encode())
-        for _, member, data in entries:
-            _add(archive, member, data)
-    data = buffer.getvalue()
     file = subdir / f"{package.name}-{package.version}-{package.build}.tar.bz2"
-    file.write_bytes(data)
+    with tarfile.open(file, mode="w:bz2", compresslevel=1) as archive:
+        names = "\n".join(map(str, [*package.links, *package.copies]))
+        for name, text in (("index.json", json.dumps(record)), ("files", names), ("about.json", "{}")):
+            member = tarfile.TarInfo(f"info/{name}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
+        for path, target in package.links.items():
+            member = tarfile.TarInfo(str(path))
+            member.type, member.linkname = tarfile.SYMTYPE, str(target)
+            archive.addfile(member)
+        for path, source in package.copies.items():
+            archive.add(source, str(path))
+    data = file.read_bytes()
     return file.name, record | {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
-
-
-def _links(package: Package) -> Iterator[tuple[dict[str, Any], tarfile.TarInfo, bytes]]:
-    for path, target in sorted(package.links.items()):
-        member = tarfile.TarInfo(str(path))
-        member.type, member.linkname = tarfile.SYMTYPE, str(target)
-        yield _path(path, "softlink", b""), member, b""
-
-
-def _copies(package: Package) -> Iterator[tuple[dict[str, Any], tarfile.TarInfo, bytes]]:
-    for path, source in sorted(package.copies.items()):
-        data = source.read_bytes()
-        member = tarfile.TarInfo(str(path))
-        member.mode = 0o755
-        yield _path(path, "hardlink", data), member, data
-
-
-def _path(path: PurePosixPath, kind: str, data: bytes) -> dict[str, Any]:
-    digest = hashlib.sha256(data).hexdigest()
-    return {"_path": str(path), "path_type": kind, "sha256": digest, "size_in_bytes": len(data)}
-
-
-def _add(archive: tarfile.TarFile, member: tarfile.TarInfo, data: bytes) -> None:
-    member.size = len(data)
-    archive.addfile(member, io.BytesIO(data))
 
 
 def pinned(env_file: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ import yaml
 from rattler import VirtualPackage, install, solve
 from rattler.virtual_package import VirtualPackageOverrides
 
-from conda_stand_in.channel import conda_name
+from conda_stand_in.channel import pinned
 
 PLATFORM = "linux-64"
 
@@ -34,26 +34,16 @@ def main(installation: Path, arguments: list[str]) -> None:
 
 async def _create(installation: Path, env_file: Path, prefix: Path) -> None:
     """Make an environment. What its `pip:` section names is taken from the channel too."""
-    env = yaml.safe_load(env_file.read_text("utf-8"))
+    channels = yaml.safe_load(env_file.read_text("utf-8"))["channels"]
     records = await solve(
-        sources=[(installation / "channels" / channel).as_uri() for channel in env["channels"]],
-        specs=list(_specs(env["dependencies"])),
+        sources=[(installation / "channels" / channel).as_uri() for channel in channels],
+        specs=[f"{name}={version}" for name, version in pinned(env_file).items()],
         platforms=[PLATFORM, "noarch"],
         # As of conda, CONDA_OVERRIDE_CUDA takes the place of what the driver says.
         virtual_packages=VirtualPackage.detect(overrides=VirtualPackageOverrides.from_env()),
     )
     prefix.mkdir(parents=True)
     await install(records, prefix, cache_dir=installation / "pkgs", show_progress=False)
-
-
-def _specs(dependencies: list):
-    for dependency in dependencies:
-        if isinstance(dependency, str):
-            yield dependency
-        else:
-            for requirement in dependency["pip"]:
-                name, version = requirement.split("==")
-                yield f"{conda_name(name)}={version}"
 
 
 if __name__ == "__main__":

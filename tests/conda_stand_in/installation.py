@@ -5,24 +5,11 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from conda_stand_in.channel import Package, installed_packages, running_python, write_channel
 
 _HERE = Path(__file__).parent
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A stand-in for an installed conda whose only channel is its own `conda-forge`."""
-
-    folder: Path
-
-    @property
-    def bin(self) -> Path:
-        """To be put on the PATH."""
-        return self.folder / "bin"
 
 
 def packages_of_the_project() -> list[Package]:
@@ -31,16 +18,16 @@ def packages_of_the_project() -> list[Package]:
     return [running_python(), *installed_packages(["pip", *(pin for pin in pins if pin != "snakemake")])]
 
 
-def install_stand_in(folder: Path, packages: Iterable[Package]) -> Installation:
-    """Install it in a new folder."""
-    installation = Installation(folder)
-    installation.bin.mkdir(parents=True)
-    shutil.copy(_HERE / "activate", installation.bin)
+def install_stand_in(folder: Path, packages: Iterable[Package]) -> Path:
+    """Install it in a new folder, with its own `conda-forge` as its only channel; the folder to be put on the PATH."""
+    bin_ = folder / "bin"
+    bin_.mkdir(parents=True)
+    shutil.copy(_HERE / "activate", bin_)
     command = [sys.executable, _HERE / "command.py", folder]
-    conda = installation.bin / "conda"
+    conda = bin_ / "conda"
     conda.write_text(
         f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(_HERE.parent))} exec {shlex.join(map(str, command))} "$@"\n'
     )
     conda.chmod(0o755)
     write_channel(folder / "channels" / "conda-forge", packages)
-    return installation
+    return bin_

@@ -91,7 +91,7 @@ def test_a_machine_with_a_gpu_gets_the_cuda_build_of_pytorch(tmp_path: Path) -> 
     packages.append(Package("pytorch", pytorch, "cpu_generic_0", 0, ("python",)))
     packages.append(Package("pytorch", pytorch, "cpu_mkl_100", 100, ("python",)))
     packages.append(Package("pytorch", pytorch, "cuda130_mkl_300", 300, ("python", "__cuda")))
-    conda = install_stand_in(tmp_path / "conda", packages).bin / "conda"
+    conda = install_stand_in(tmp_path / "conda", packages) / "conda"
     for cuda, build in (("13.0", "cuda130_mkl_300"), ("", "cpu_mkl_100")):
         prefix = tmp_path / f"env{cuda}"
         command = [conda, "env", "create", "--quiet", "--no-default-packages"]

@@ -78,7 +78,7 @@ def everything_of(file: Path) -> dict[str, str]:
     (folder / "report.html").write_text(to_page(view(trace), {}), "utf-8")
     (folder / "terminal").write_text("\n".join(errors_of(tables.cases, written["excluded"], "grid.yaml")), "utf-8")
     ((case,),), (stages,) = records_by_case(tables.cases).values(), records_by_case(tables.stages).values()
-    draw_case(case, stages, [], file, folder)
+    draw_case(case, stages, file, folder)
     save({"times": stage_times(tables.cases, tables.stages), "settings": time_memory(settings)}, folder)
     for picture in folder.rglob("*.svg"):
         ElementTree.parse(picture)

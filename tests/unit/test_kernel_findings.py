@@ -13,7 +13,6 @@ from wanbench.analysis.kernels import kernels_table, longest_kernels_table, read
 from wanbench.analysis.tables import records_by_case
 from wanbench.findings import kernel_time
 from wanbench.findings.rules import findings_table
-from wanbench.plots.bars import kernel_bars
 from wanbench.report.case_view import kernel_table
 from wanbench.report.page import to_page
 from wanbench.trace.kernel_profile import Kernel, stage_profile
@@ -77,17 +76,6 @@ def test_a_case_without_a_profile_has_no_finding_of_kernels_and_no_table(kernels
     assert not {rule.__name__ for rule in kernel_time.RULES} & rules(kept("5B_704p_stock")).keys()
     assert kernel_table([]) == ""
     assert longest_kernels_table([]).empty
-
-
-def test_the_picture_has_a_bar_of_shares_for_the_step_and_one_for_the_decoding(kernels: pd.DataFrame) -> None:
-    case = {"case": "5B_704p_stock", "status": "ok", "stage_reached": None}
-    picture = kernel_bars(case, records_by_case(kernels)["5B_704p_stock"])
-    (axes,) = picture.figure.axes
-    ends = [max(bar.get_x() + bar.get_width() for bar in axes.patches if round(bar.get_y() + 0.3) == y) for y in (0, 1)]
-    assert ends == pytest.approx([100, 100], abs=0.5)
-    assert "Step attention 41 %" in picture.words
-    assert "VAE_Decoding convolutions 56 %" in picture.words
-    assert kernel_bars(case, []) is None
 
 
 def test_the_page_folds_the_longest_kernels_and_takes_no_markup_from_their_names() -> None:

@@ -27,13 +27,6 @@ def test_clean_deletes_what_runs_made_and_no_trace_that_is_kept(tmp_path: Path) 
     assert left == {"Makefile", *kept}
 
 
-def test_every_target_is_explained_at_the_top() -> None:
-    lines = (ROOT / "Makefile").read_text("utf-8").splitlines()
-    targets = next(line.removeprefix(".PHONY: ").split() for line in lines if line.startswith(".PHONY: "))
-    explained = [line.split()[2] for line in lines if line.startswith("# make ")]
-    assert explained == targets
-
-
 def test_a_python_that_is_too_old_ends_with_what_to_do(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     (tmp_path / "requirements.txt").touch()

@@ -69,26 +69,17 @@ def test_headings_columns_and_order_are_those_of_the_reference_report(read: Read
     assert text.index("**Bottlenecks Detected:**") < text.index("**Resource Usage Overview:**")
 
 
-@pytest.mark.parametrize(
-    ("settings", "run", "rest"),
-    [
-        ({}, {"unnamed_s": 0.05}, {"Unaccounted": 0.05}),
-        ({"warmup": 1, "repeats": 3}, {"generations": 4, "warmup": 1}, {"Further_Generations": 3 * 7.75}),
-    ],
-)
-def test_the_rows_add_up_to_the_total(
-    read: Reader, settings: dict[str, int], run: dict[str, Any], rest: dict[str, float]
-) -> None:
+def test_the_rows_add_up_to_the_total(read: Reader) -> None:
     """With repeats a row is a median."""
-    times_s = {
-        name: float(row["Time (s)"])
-        for name, row in stage_rows(report(read(records([1.0, 2.0], **run), case=tiny_case(**settings)))).items()
-    }
+    repeated = records([1.0, 2.0], generations=4, warmup=1, unnamed_s=0.05)
+    rows = stage_rows(report(read(repeated, case=tiny_case(warmup=1, repeats=3))))
+    times_s = {name: float(row["Time (s)"]) for name, row in rows.items()}
     total_s = times_s.pop("Total_Execution")
     del times_s["Process_Startup"]
     assert sum(times_s.values()) == pytest.approx(total_s, abs=0.01)
     assert times_s["Step_1_Inference"] == 2.0
-    assert {name: times_s[name] for name in rest} == pytest.approx(rest)
+    assert times_s["Unaccounted"] == pytest.approx(4 * 0.05)
+    assert times_s["Further_Generations"] == pytest.approx(3 * 7.75)
 
 
 # --- the nine faults of the reference report (DESIGN section 8) ----------------------------------------------------
@@ -121,9 +112,9 @@ def test_fault_3_total_load_is_the_sum_of_leaf_stages_once(tmp_path: Path) -> No
 
 def test_fault_4_nothing_is_concluded_from_a_load_that_was_not_recorded(tmp_path: Path) -> None:
     unmeasured, idle = (made(tmp_path, tiny_case(), environment=GPU, alter=alter) for alter in (None, busy(12.0)))
-    assert "low_sm_activity" not in rules(unmeasured)
     assert "utilization" not in told(unmeasured).split("### Performance Analysis")[1].lower()
-    assert rules(idle)["low_sm_activity"].evidence["sm_activity_pct"] == pytest.approx(12.0)
+    assert "low_sm_activity" not in rules(unmeasured)
+    assert "low_sm_activity" in rules(idle)
 
 
 def test_fault_5_memory_is_judged_against_the_gpu_that_ran(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from conda_stand_in.channel import PYTHON_X_Y, Package
-from conda_stand_in.installation import Installation, install_stand_in, packages_of_the_project
+from conda_stand_in.installation import install_stand_in, packages_of_the_project
 from conftest import ROOT, SMALL, SMALL_DEFAULTS, Project, Run, copy_project
 from example_cases import IMAGE
 from wanbench.trace.reader import read_trace
@@ -36,17 +36,17 @@ def packages() -> list[Package]:
 
 
 @pytest.fixture(scope="module")
-def conda(tmp_path_factory: pytest.TempPathFactory, packages: list[Package]) -> Installation:
+def conda(tmp_path_factory: pytest.TempPathFactory, packages: list[Package]) -> Path:
     return install_stand_in(tmp_path_factory.mktemp("conda") / "conda", packages)
 
 
-def run(project: Project, conda: Installation, *arguments: str) -> Run:
-    path = f"{conda.bin}{os.pathsep}{os.environ['PATH']}"
+def run(project: Project, conda: Path, *arguments: str) -> Run:
+    path = f"{conda}{os.pathsep}{os.environ['PATH']}"
     return project.snakemake(*arguments, "--use-conda", environment={"PATH": path})
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory, conda: Installation) -> tuple[Project, set[tuple[str, str]]]:
+def measured(tmp_path_factory: pytest.TempPathFactory, conda: Path) -> tuple[Project, set[tuple[str, str]]]:
     """A project after one run with conda, and the jobs that ran."""
     project = copy_project(tmp_path_factory.mktemp("measured") / "project")
     project.write_grid(GRID)
@@ -85,7 +85,9 @@ def holds(environment: Path, package: str) -> bool:
     return any(environment.glob(f"lib/python*/site-packages/{package}"))
 
 
-def test_jobs_run_in_the_environment_that_their_rule_names(measured: tuple[Project, set[tuple[str, str]]]) -> None:
+def test_jobs_run_in_the_environment_that_their_rule_names_and_a_trace_names_it(
+    measured: tuple[Project, set[tuple[str, str]]],
+) -> None:
     """A job that does not run in its environment fails, as each script asks for it: tests/unit/test_structure.py."""
     project, ran = measured
     assert ran == REPORT | {("measure", "a"), ("profile", "a")}
@@ -94,14 +96,9 @@ def test_jobs_run_in_the_environment_that_their_rule_names(measured: tuple[Proje
     assert not holds(measure, "pandas")
     assert holds(report, "pandas")
     assert not holds(report, "torch")
-
-
-def test_a_trace_names_the_environment_that_it_was_measured_in(measured: tuple[Project, set[tuple[str, str]]]) -> None:
-    project, _ = measured
-    name = environment_of(project, "measure").name
     environment = read_trace(project.folder / "results/traces/a.json").environment
-    assert (environment["software_deployment"], environment["conda_env"]) == ("conda", name)
-    assert project.read("results/report.md").count(f"- **Conda**: {name.rstrip('_')}") == 1
+    assert (environment["software_deployment"], environment["conda_env"]) == ("conda", measure.name)
+    assert project.read("results/report.md").count(f"- **Conda**: {measure.name.rstrip('_')}") == 1
 
 
 def test_what_the_hosted_workflow_checks_of_the_traces(measured: tuple[Project, set[tuple[str, str]]]) -> None:
@@ -114,7 +111,7 @@ def test_what_the_hosted_workflow_checks_of_the_traces(measured: tuple[Project, 
     assert subprocess.run(["bash", "-ec", check_of_others], cwd=folder).returncode == 1
 
 
-def test_a_run_without_conda_or_after_a_comment_does_nothing(copied: Project, conda: Installation) -> None:
+def test_a_run_without_conda_or_after_a_comment_does_nothing(copied: Project, conda: Path) -> None:
     assert copied.snakemake().jobs == set()
     for env in ("measure", "report"):
         edit(copied, env, lambda text: f"# A comment.\n{text}")
@@ -123,7 +120,7 @@ def test_a_run_without_conda_or_after_a_comment_does_nothing(copied: Project, co
     assert "Nothing to be done" in with_comment.output
 
 
-def test_a_changed_environment_is_made_and_what_depends_on_it_runs_again(copied: Project, conda: Installation) -> None:
+def test_a_changed_environment_is_made_and_what_depends_on_it_runs_again(copied: Project, conda: Path) -> None:
     edit(copied, "report", lambda text: f"{text}      - psutil==7.2.2\n")
     assert run(copied, conda, "--dry-run").jobs == REPORT
     again = run(copied, conda, "results/tables/cases.csv")
@@ -137,7 +134,7 @@ def test_a_changed_environment_is_made_and_what_depends_on_it_runs_again(copied:
 def test_where_activation_fails_nothing_runs(copied: Project, packages: list[Package], tmp_path: Path) -> None:
     """Snakemake's command goes on with the Python that runs Snakemake."""
     broken = install_stand_in(tmp_path / "broken", packages)
-    (broken.bin / "activate").write_text("return 1\n")
+    (broken / "activate").write_text("return 1\n")
     trace = "results/traces/a.json"
     failed = run(copied, broken, trace, "--forcerun", "measure")
     assert failed.code == 1
@@ -146,7 +143,7 @@ def test_where_activation_fails_nothing_runs(copied: Project, packages: list[Pac
     assert (copied.folder / "results/last_good/a.json").exists()
 
 
-def test_a_package_that_only_snakemake_has_is_not_found(copied: Project, conda: Installation) -> None:
+def test_a_package_that_only_snakemake_has_is_not_found(copied: Project, conda: Path) -> None:
     edit(copied, "report", lambda text: re.sub(".*jinja2=.*\n", "", text))
     failed = run(copied, conda, "results/report.md", "--retries", "0")
     assert failed.code == 1

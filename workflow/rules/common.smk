@@ -2,7 +2,7 @@ import atexit
 import os
 import sys
 from dataclasses import fields
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 
 from snakemake.settings.types import DeploymentMethod

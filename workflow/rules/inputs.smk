@@ -26,9 +26,9 @@ def failed_attempts(wildcards):
     return FAILURES[wildcards.case].failed_attempts if wildcards.case in FAILURES else 0
 
 
-def asked(wildcards, attempt, resource):
-    case, failure = CASES[wildcards.case], FAILURES.get(wildcards.case)
-    return getattr(asked_resources(Path("results"), case, failure, attempt), resource)
+@cache
+def needs(case, attempt):
+    return asked_resources(Path("results"), CASES[case], FAILURES.get(case), attempt)
 
 
 def made_with(script):

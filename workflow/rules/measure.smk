@@ -6,11 +6,11 @@ rule measure:
     conda:
         "../../envs/measure.yaml"
     resources:
-        gpu=partial(asked, resource="gpus"),
-        mem_mb=partial(asked, resource="mem_mb"),
-        runtime=partial(asked, resource="runtime_min"),
-        cpus_per_task=partial(asked, resource="cpus"),
-        attempt=partial(asked, resource="attempt"),
+        gpu=lambda wildcards, attempt: needs(wildcards.case, attempt).gpus,
+        mem_mb=lambda wildcards, attempt: needs(wildcards.case, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: needs(wildcards.case, attempt).runtime_min,
+        cpus_per_task=lambda wildcards, attempt: needs(wildcards.case, attempt).cpus,
+        attempt=lambda wildcards, attempt: needs(wildcards.case, attempt).attempt,
     params:
         case=case_identity,
         measure_digest=EXPECTED["measure"],
@@ -29,9 +29,9 @@ rule profile:
         "../../envs/measure.yaml"
     resources:
         gpu=1,
-        mem_mb=partial(asked, resource="mem_mb"),
-        runtime=partial(asked, resource="runtime_min"),
-        cpus_per_task=partial(asked, resource="cpus"),
+        mem_mb=lambda wildcards, attempt: needs(wildcards.case, attempt).mem_mb,
+        runtime=lambda wildcards, attempt: needs(wildcards.case, attempt).runtime_min,
+        cpus_per_task=lambda wildcards, attempt: needs(wildcards.case, attempt).cpus,
     params:
         case=case_identity,
         profile_digest=code_digest(SCRIPTS / "profile_case.py", NOT_MEASURED),

@@ -1,6 +1,5 @@
 TABLES = ["cases", "stages", "details", "excluded", "fidelity", "kernels", "longest_kernels"]
 JUDGED = ["findings", "settings"]
-PAGE_TABLES = ["cases", "stages", "settings", "kernels", "excluded", "findings", "longest_kernels"]
 
 
 rule tabulate:
@@ -43,7 +42,7 @@ rule report:
 
 rule page:
     input:
-        **{table: f"{{folder}}/tables/{table}.parquet" for table in PAGE_TABLES},
+        **{table: f"{{folder}}/tables/{table}.parquet" for table in TABLES + JUDGED},
         traces=traces,
     output:
         page=shown("{folder}/report.html", "Report", report="all cases"),

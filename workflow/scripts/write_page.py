@@ -21,6 +21,5 @@ tables = {name: pd.read_parquet(snakemake.input[name]) for name in names}
 thresholds, prices = SimpleNamespace(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
 view = view_of(tables, thresholds, prices)
 traces = [Path(file) for file in snakemake.input.traces]
-drawn = (tables[name] for name in ("cases", "stages", "settings", "kernels"))
-pictures = draw(*drawn, traces, Path(snakemake.output.cases).parent, snakemake.threads)
+pictures = draw(tables, traces, Path(snakemake.output.cases).parent, snakemake.threads)
 write_atomically(Path(snakemake.output.page), to_page(view, pictures, records_by_case(tables["longest_kernels"])))

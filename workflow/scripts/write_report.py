@@ -19,9 +19,10 @@ from wanbench.trace.writer import write_atomically
 names = ("cases", "stages", "excluded", "kernels")
 tables = {name: pd.read_parquet(snakemake.input[name]) for name in names}
 thresholds, prices = SimpleNamespace(**snakemake.params.thresholds), Prices(**snakemake.params.prices)
-alike_pct = thresholds.alike_generation_pct, thresholds.no_effect_memory_pct
 tables["findings"] = findings_table(tables["cases"], tables["stages"], thresholds, tables["kernels"])
-tables["settings"] = settings_table(tables["cases"], prices, *alike_pct)
+tables["settings"] = settings_table(
+    tables["cases"], prices, thresholds.alike_generation_pct, thresholds.no_effect_memory_pct
+)
 for name, csv, parquet in zip(("findings", "settings"), snakemake.output.csv, snakemake.output.parquet):
     write_table(tables[name], Path(csv), Path(parquet))
 view = view_of(tables, thresholds, prices)

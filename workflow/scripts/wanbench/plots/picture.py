@@ -3,7 +3,6 @@
 import base64
 import io
 import re
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +44,8 @@ class SavedPicture:
 
 def notice(title: str, text: str) -> Picture:
     """A small picture in place of one for which nothing was measured; the workflow needs a file either way."""
-    lines = textwrap.wrap(text, 120)
-    figure, top_in = new_figure(title, 0.15 + 0.17 * len(lines))
-    write(figure, 0.1, top_in, "\n".join(lines))
+    figure, top_in = new_figure(title, 0.32)
+    write(figure, 0.1, top_in, text)
     return Picture(figure, f"{title}: {text}\n")
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from wanbench.analysis.collect import case_of
 from wanbench.analysis.tables import CaseRow, records, records_by_case
-from wanbench.plots.bars import energy, kernel_bars, stage_times
+from wanbench.plots.bars import energy, stage_times
 from wanbench.plots.picture import SavedPicture, save
 from wanbench.plots.segments import StageRow
 from wanbench.plots.side_by_side import side_by_side
@@ -20,20 +19,16 @@ from wanbench.util.lifeline import map_in_processes
 
 
 def draw(
-    cases: pd.DataFrame,
-    stages: pd.DataFrame,
-    settings: pd.DataFrame,
-    kernels: pd.DataFrame,
-    traces: Sequence[Path],
-    plots: Path,
-    processes: int = 1,
+    tables: Mapping[str, pd.DataFrame], traces: Sequence[Path], plots: Path, processes: int
 ) -> dict[str | None, list[SavedPicture]]:
     """The pictures of each case, and under None those of all cases together.
 
     Args:
+        tables: by name, as docs/tables.md has them: cases, stages and settings.
         plots: where the pictures go. Beside it lies `frames`, with the kept frames of each case.
     """
-    rows, stages_of, kernels_of = records(cases), records_by_case(stages), records_by_case(kernels)
+    cases, stages = tables["cases"], tables["stages"]
+    rows, stages_of = records(cases), records_by_case(stages)
     trace_of = {case_of(file): file for file in traces}
     # Also where there is no case.
     (plots / "cases").mkdir(parents=True, exist_ok=True)
@@ -41,24 +36,20 @@ def draw(
         draw_case,
         rows,
         [stages_of.get(row["case"], []) for row in rows],
-        [kernels_of.get(row["case"], []) for row in rows],
         [trace_of[row["case"]] for row in rows],
         [plots] * len(rows),
         processes=processes,
     )
-    of_all = {"stage_times": stage_times(cases, stages), "time_memory": time_memory(settings)}
-    saved = save(of_all | {"energy": energy(cases, stages)}, plots)
-    return {None: saved} | {row["case"]: of_case for row, of_case in zip(rows, of_cases)}
+    of_all = {"stage_times": stage_times(cases, stages), "time_memory": time_memory(tables["settings"])}
+    of_all["energy"] = energy(cases, stages)
+    return {None: save(of_all, plots)} | {row["case"]: of_case for row, of_case in zip(rows, of_cases)}
 
 
-def draw_case(
-    case: CaseRow, stages: Sequence[StageRow], kernels: Sequence[Mapping[str, Any]], trace: Path, plots: Path
-) -> list[SavedPicture]:
+def draw_case(case: CaseRow, stages: Sequence[StageRow], trace: Path, plots: Path) -> list[SavedPicture]:
     """The pictures of one case, saved in a folder of its own."""
     pictures = {
         "timeline": timeline(case, stages, read_counters(trace)),
         "steps": step_times(case, stages),
-        "kernels": kernel_bars(case, kernels),
         "frames": side_by_side(case, plots.parent / "frames"),
     }
     drawn = {name: picture for name, picture in pictures.items() if picture is not None}

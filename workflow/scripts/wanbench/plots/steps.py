@@ -1,7 +1,7 @@
 """The time of each denoising step of a case."""
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
 
 import pandas as pd
 from matplotlib.lines import Line2D
@@ -76,18 +76,16 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture | None:
 def _marks(case: CaseRow, steps: pd.DataFrame) -> list[Line2D]:
     """Single generations, where there are several, and where the time of steps changed."""
     marks, shown, others = [], steps[steps["shown"]], steps[~steps["shown"]]
-
-    def mark(x: Sequence[float], y: Sequence[float], label: str, **look: Any) -> None:
-        marks.append(Line2D(x, y, label=label, color=style.BLACK, **look))
-
+    mark = partial(Line2D, color=style.BLACK)
     if shown["step"].duplicated().any():
         look = {"linestyle": "", "marker": "D", "markersize": 4, "markeredgecolor": "white"}
-        mark(shown["step"], shown["time_s"], "each measured generation", **look)
+        marks.append(mark(shown["step"], shown["time_s"], label="each measured generation", **look))
     if len(others):
         look = {"linestyle": "", "marker": "o", "markersize": 5, "markerfacecolor": "white"}
         kinds = " or ".join(sorted(others["kind"].unique(), reverse=True))
-        mark(others["step"], others["time_s"], f"{kinds} generation", **look)
+        marks.append(mark(others["step"], others["time_s"], label=f"{kinds} generation", **look))
     if case["step_change_at"] is not None:
         at, highest_s = case["step_change_at"] - 0.5, 2 * steps["time_s"].max()
-        mark([at, at], [0, highest_s], "change of step time", linestyle="-.", linewidth=1.2)
+        look = {"linestyle": "-.", "linewidth": 1.2}
+        marks.append(mark([at, at], [0, highest_s], label="change of step time", **look))
     return marks

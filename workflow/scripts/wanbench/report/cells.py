@@ -10,10 +10,10 @@ import pandas as pd
 from wanbench.analysis.numbers import NOT_MEASURED
 
 
-def markdown_table(rows: Sequence[Mapping[str, str]], text_columns: Sequence[str]) -> str:
-    """A Markdown table of texts; columns not named in `text_columns` are numbers and stand to the right."""
+def markdown_table(rows: Sequence[Mapping[str, str]], text_columns: Sequence[str] | None = None) -> str:
+    """A Markdown table of texts; columns that `text_columns` does not name are numbers and stand to the right."""
     frame = pd.DataFrame(rows)
-    sides = ["left" if name in text_columns else "right" for name in frame]
+    sides = ["left" if text_columns is None or name in text_columns else "right" for name in frame]
     # Numbers are texts already, with their decimals.
     return frame.to_markdown(index=False, disable_numparse=True, colalign=sides)
 

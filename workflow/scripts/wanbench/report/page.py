@@ -91,12 +91,12 @@ def to_html(markdown: str, within: str = "", linked: Collection[str] = ()) -> st
         elif token.type == "td_open":
             if " " in following.content and len(following.content) > _MOST_UNBROKEN:
                 token.attrSet("class", "prose")
-            if before is not None and before.type == "tr_open" and following.content in linked:
+            if before.type == "tr_open" and following.content in linked:
                 opening = Token("link_open", "a", 1, attrs={"href": f"#{case_anchor(following.content)}"})
-                following.children = [opening, *(following.children or []), Token("link_close", "a", -1)]
+                following.children = [opening, *following.children, Token("link_close", "a", -1)]
     return _MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {})
 
 
 def _anchor(heading: Token) -> str:
-    text = "".join(child.content for child in heading.children or [])
+    text = "".join(child.content for child in heading.children)
     return re.sub(r"[^\w\- ]", "", text.lower()).replace(" ", "-")

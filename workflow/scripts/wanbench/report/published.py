@@ -38,8 +38,6 @@ def published_pairs(settings: pd.DataFrame, published: pd.DataFrame) -> list[dic
     lossy is taken, then one of the same kind of software, then of the same steps, then the first of the file. Times are
     brought to the published steps by s/step: `scaled_s`. Columns are those of both tables.
     """
-    if settings.empty:
-        return []
     # Every published run guides, which takes a second pass a step.
     guided = settings[settings["guidance"] != "off"]
     shown = guided["printed"].str.fullmatch("stock|(weights: pretrained)?(, )?(gpus: [0-9]+)?") | guided[

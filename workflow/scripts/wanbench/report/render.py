@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from jinja2.environment import TemplateModule
 
 from wanbench.analysis.numbers import FILTERS, escaped_but_code, gb, plain, some, with_unit
 from wanbench.analysis.tables import guidance_text
@@ -24,12 +23,6 @@ from wanbench.report.cells import (
     without_equal,
 )
 from wanbench.util.text import visible
-
-
-def shown(text: object) -> str:
-    """Text as Markdown shows it as it is, but for the arrow between two values, which needs no entity."""
-    return plain(text).replace("-&gt;", "->")
-
 
 TEMPLATES = Path(__file__).with_name("templates")
 # `do` is for rows of tables, which a template appends to a list.
@@ -52,8 +45,9 @@ ENVIRONMENT.filters |= FILTERS | {
     "some": some,
     "spread": spread_of,
     "supported": supported,
-    "shown": shown,
-    "table": lambda rows, text_columns=None: markdown_table(rows, text_columns or list(rows[0])),
+    # An arrow between two values needs no entity.
+    "shown": lambda text: plain(text).replace("-&gt;", "->"),
+    "table": markdown_table,
     "unit": with_unit,
     "visible": visible,
     "without_empty": without_empty,
@@ -66,8 +60,3 @@ ENVIRONMENT.globals |= {"infinite": math.inf, "meaning_in": shown_in, "models": 
 def rendered(template: str, **values: Any) -> str:
     """A template, named as its file."""
     return ENVIRONMENT.get_template(template).render(values)
-
-
-def macros_of(template: str, **values: Any) -> TemplateModule:
-    """The macros of a template, as functions."""
-    return ENVIRONMENT.get_template(template).make_module(values)

@@ -18,7 +18,7 @@ from wanbench.report.case_view import case_view
 from wanbench.report.cells import without_empty
 from wanbench.report.grid_outcome import cases_by_outcome
 from wanbench.report.published import published_pairs, read_published
-from wanbench.report.render import macros_of, rendered
+from wanbench.report.render import ENVIRONMENT, rendered
 
 
 def view_of(tables: Mapping[str, pd.DataFrame], thresholds: SimpleNamespace, prices: Prices) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def _answer_rows(
     answers: Sequence[Answer], with_gpu: bool, alike_pct: float, currency: str | None
 ) -> list[dict[str, str]]:
     """A row for each workload; cells are empty where nothing was measured."""
-    cells = macros_of("cells.md.j2", alike_pct=alike_pct, currency=currency)
+    cells = ENVIRONMENT.get_template("cells.md.j2").make_module({"alike_pct": alike_pct, "currency": currency})
     rows = [
         {
             "To make": cells.workload(answer["workload"], with_gpu),
