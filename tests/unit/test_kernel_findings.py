@@ -10,7 +10,6 @@ import pytest
 from conftest import ROOT
 from reports import THRESHOLDS, found_in, kept, made_tables, rules, view
 from wanbench.analysis.kernels import kernels_table, longest_kernels_table, read_profile
-from wanbench.analysis.tables import records_by_case
 from wanbench.findings import kernel_time
 from wanbench.findings.rules import findings_table
 from wanbench.report.case_view import kernel_table

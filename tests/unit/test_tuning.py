@@ -12,6 +12,7 @@ import pytest
 from example_cases import IMAGE, full_case
 from reports import made, made_tables
 from traces import GPU, LIMITS, records, trace_of, write
+from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.measure.outcome import Outcome
 from wanbench.report.render import rendered
@@ -70,6 +71,8 @@ def play(goal: Goal, answer: Machine = machine, over_after: int = 1000) -> tuple
     answers: dict[str, Answer] = {}
     while (search := Search(goal, answers, over=len(answers) >= over_after)).wanted:
         assert search.wanted.name not in answers
+        # As the run of the trial does: its name and its settings are allowed in a grid file.
+        resolve_cases({"cases": {search.wanted.name: search.wanted.settings}}, "grid.yaml")
         answers[search.wanted.name] = answer(search.wanted.settings)
     return search, answers
 
@@ -111,7 +114,7 @@ def test_what_cannot_be_better_or_cannot_run_costs_no_trial() -> None:
     best = search.exact.name.removesuffix("_vae_memory_format-channels_last")
     assert "needs a download" in skipped["attention-flash_hub"]
     assert "chooses it here" in skipped["attention-_native_cudnn"]
-    assert "random weights" in skipped[best + "_cache-first_block_vae_memory_format-channels_last"]
+    assert all("random weights" in trial.reason for trial in search.trials if "cache" in trial.changed)
     assert "only with model: TI2V-5B" in skipped[best + "_timesteps-uniform"]
     assert not skipped.keys() & answers.keys()
 
@@ -255,6 +258,11 @@ def test_it_goes_on_from_any_answers_that_are_there() -> None:
             assert so_far.fastest.name == "attention-xformers"
     again = Search(goal(max_latent_error=1), dict(reversed(answers.items())))
     assert [(each.name, each.verdict) for each in again.trials] == [(each.name, each.verdict) for each in whole.trials]
+
+
+def test_a_trial_that_ran_out_of_memory_is_not_repeated_whatever_disturbed_it() -> None:
+    _, answers = play(goal(gpu_memory_gb=24), lambda _: replace(OOM, failed_checks="sampling_gaps"))
+    assert not [name for name in answers if name.endswith("_again")]
 
 
 @pytest.mark.parametrize(("check", "is_repeated"), [("other_process", True), ("output_not_finite", False)])

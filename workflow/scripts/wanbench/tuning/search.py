@@ -212,7 +212,7 @@ class Search:
                 self.wanted = Trial(name, trial.settings, changed=trial.changed)
                 raise _Wanted
             trial.answer = self.answers.get(name, trial.answer)
-            if trial.answer is None or not _TRANSIENT & set(trial.answer.failed_checks.split()):
+            if not trial.answer or trial.answer.status != OK or not _TRANSIENT & {*trial.answer.failed_checks.split()}:
                 break
         if trial.answer is None:
             self._close(trial, NOT_TRIED, "no time was left")

@@ -8,6 +8,7 @@ from wanbench.analysis.comparable import host_mem_bytes, with_official_steps
 from wanbench.analysis.tables import TraceTables, records
 from wanbench.models.facts import MODELS
 from wanbench.registry.settings import METHOD, SETTINGS, keys
+from wanbench.util.digests import value_digest
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ _RENAMED = {
     "gpu_mem_allocated_bytes": "gpu_allocated_bytes",
     "gpu_mem_total_bytes": "gpu_total_bytes",
 }
+# A case's name has 100 characters at most; the search adds `_final_1_again` or `_confirmed_again`.
+_LONGEST_NAME = 80
 # What became of a trial.
 BEST, WORSE, OUT, SKIPPED, NOT_TRIED, REFERENCE = "better", "dropped", "out", "skipped", "not tried", "reference"
 
@@ -76,8 +79,9 @@ class Trial:
 
 
 def name_of(changed: Mapping[str, Any]) -> str:
-    """Such as attention-xformers_compile-repeated_blocks."""
-    return "_".join(f"{key}-{changed[key]}" for key in keys(METHOD) if key in changed) or "limited"
+    """Such as attention-xformers_compile-repeated_blocks; of a long one, a digest stands for the end."""
+    name = "_".join(f"{key}-{changed[key]}" for key in keys(METHOD) if key in changed) or "limited"
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 17]}-{value_digest(changed)}"
 
 
 def answers_of(tables: TraceTables) -> dict[str, Answer]:
