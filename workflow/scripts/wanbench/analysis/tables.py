@@ -150,6 +150,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
     environment, quality, error = trace.environment or {}, trace.quality, trace.error or {}
     telemetry, throttled_pct = environment.get("gpu_telemetry") or {}, quality.get("throttled_pct")
     change, stages = quality["step_time_change"] or {}, trace.stages
+    packages = environment.get("packages", {})
     placement = {detail.name: detail.time_s for detail in reversed(trace.details)}
     groups = {"gpu_telemetry": telemetry, "error": error, "step_change": change}
     groups["gpu"] = (environment.get("gpu") or {}) | telemetry | (telemetry.get("state") or {})
@@ -176,7 +177,8 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "stage_reached": error.get("stage_reached"),
         "gpu_refused": _refused(telemetry),
         "variables": variables_text(environment),
-        "packages": " ".join(f"{name}={version}" for name, version in environment.get("packages", {}).items()) or None,
+        "torch": packages.get("torch"),
+        "packages": " ".join(f"{name}={version}" for name, version in packages.items()) or None,
         "frames_sha256": (trace.kept or {}).get("frames_sha256"),
         "case_sha256": trace.digests["case_sha256"],
         "measure_digest": trace.digests["measure"],

@@ -141,6 +141,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("gpu_uuid", TEXT, meaning="UUID of the GPU", empty="not told"),
         Metric("gpu_mem_total_bytes", WHOLE, meaning="memory of the GPU, as torch gives it", empty="not told"),
         Metric("gpu_compute_capability", TEXT, meaning="CUDA compute capability", empty="not told"),
+        Metric("torch", TEXT, meaning="version of torch", empty="not told"),
         Metric("cuda", TEXT, meaning="CUDA version that torch was built with", empty="not told, or built without"),
         Metric("matmul_flops_per_s", REAL, meaning="median rate of bfloat16 products of 8192 x 8192 after the case", empty="no GPU, not complete, or CUDA refused"),
         Metric("matmul_s", REAL, meaning="what measuring that took, with pauses; part of `total_duration_s`", empty="no GPU, or not complete"),

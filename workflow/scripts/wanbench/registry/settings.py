@@ -167,8 +167,15 @@ def printed(values: Mapping[str, Any]) -> str:
     """What to write into a grid file for the ways in which a case's video is made; `stock` where nothing is needed."""
     rows = [SETTINGS[key] for key in ("weights", *keys(METHOD)) if key in values]
     named = [(row.key, values[row.key]) for row in rows if values[row.key] not in (None, row.neutral)]
-    texts = [f"{key}: {str(value).lower() if isinstance(value, bool) else value}" for key, value in named]
+    texts = [f"{key}: {_as_yaml(value)}" for key, value in named]
     return ", ".join(texts) or "stock"
+
+
+def _as_yaml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    # 24.0 of a table of numbers is the 24 that its grid file had.
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
