@@ -1,9 +1,5 @@
 """Findings and the table of profiled cases, from profiles and traces recorded on H200s."""
 
-from types import SimpleNamespace
-from typing import Any
-
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,7 +10,6 @@ from wanbench.findings import kernel_time
 from wanbench.findings.rules import findings_table
 from wanbench.report.case_view import kernel_table
 from wanbench.report.page import to_page
-from wanbench.trace.kernel_profile import Kernel, stage_profile
 
 REFERENCE = ROOT / "results/reference/h200"
 NAMES = ("5B_704p_stock", "5B_704p_compiled", "5B_704p_fastest")
@@ -41,34 +36,6 @@ def test_what_takes_longer_than_it_needs_is_found(kernels: pd.DataFrame) -> None
     assert copies.evidence["share_pct"] == pytest.approx(21.9, abs=0.1)
     assert copies.advised == (("vae_memory_format: channels_last",),)
     assert not {"slow_attention", "equal_rows", "copies"} & found["5B_704p_fastest"].keys()
-
-
-def launch_gaps(profile: dict[str, Any], **settings: str) -> list[SimpleNamespace]:
-    """What is found in the stock case, had it such a profile and such settings."""
-    tables = made_tables(kept("5B_704p_stock"))
-    cases = tables.cases.assign(**settings)
-    table = findings_table(cases, tables.stages, THRESHOLDS, kernels_table([("5B_704p_stock", profile)]))
-    return found_in(table[table["rule"] == "launch_gaps"]).get("5B_704p_stock", [])
-
-
-def test_a_gpu_that_waits_for_launches_is_found() -> None:
-    """A tenth of a step of 1 s, of which the profiler added 0.02 s."""
-    kernels = [Kernel("nvjet_sm90_tst_a", start, start + 0.88e6 / 400, 7) for start in np.linspace(0, 0.9978e6, 400)]
-    step = stage_profile(kernels, profiled_s=1.0, unprofiled_s=0.98, flops={})
-    assert step["gap_s"] == pytest.approx(0.12, abs=0.001)
-    profile = read_profile(REFERENCE / "kernels/5B_704p_stock.json.gz")
-    profile["stages"]["Step"] = step
-    (found,) = launch_gaps(profile)
-    assert found.evidence["idle_s"] == pytest.approx(0.1, abs=0.001)
-    assert found.evidence["idle_pct"] == pytest.approx(10.2, abs=0.1)
-    assert found.evidence["kernels"] == 400
-    assert found.advised == (("compile: repeated_blocks",),)
-    (compiled,) = launch_gaps(profile, compile="repeated_blocks")
-    assert compiled.advised == ()
-    # It waits for weights then; a CPU has operators, and time between them.
-    assert launch_gaps(profile, offload="model") == launch_gaps(profile, device="cpu") == []
-    # Kernels that follow each other have no gaps to tell of.
-    assert launch_gaps(read_profile(REFERENCE / "kernels/5B_704p_stock.json.gz")) == []
 
 
 def test_a_case_without_a_profile_has_no_finding_of_kernels_and_no_table(kernels: pd.DataFrame) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found
-from wanbench.findings.setting_effects import should_compile
 from wanbench.registry.stages import VAE_DECODING
 
 
@@ -45,18 +44,4 @@ def copies(context: Context) -> Iterator[Found]:
         yield Found(NOTE, evidence, [["vae_memory_format: channels_last"]] if can_change else ())
 
 
-def launch_gaps(context: Context) -> Iterator[Found]:
-    """The profiler makes launching slower: what it added to the step is not counted."""
-    row = _profiled(context, "Step", "gaps")
-    if row is None or context.on_the_cpu or context.case["offload"] != "none":
-        return
-    idle_s = row["time_s"] - max(0.0, row["profiled_s"] - row["unprofiled_s"])
-    idle_pct = 100 * idle_s / row["unprofiled_s"]
-    if idle_pct >= context.thresholds.launch_gaps_pct:
-        kernels = sum(other["count"] for other in context.kernels if other["stage"] == "Step" and other is not row)
-        evidence = {"idle_s": idle_s, "idle_pct": idle_pct, "kernels": float(kernels)}
-        advised = [["compile: repeated_blocks"]] if should_compile(context) else ()
-        yield Found(BOTTLENECK, evidence, advised)
-
-
-RULES = (slow_attention, launch_gaps, equal_rows, copies)
+RULES = (slow_attention, equal_rows, copies)
