@@ -51,7 +51,10 @@ def findings_table(
     stages_of, pairs_of = records_by_case(stages), records_by_case(one_factor_pairs(cases))
     kernels_of = records_by_case(with_best_attention(kernels, cases))
     rows = []
-    for case in records(cases):
+    # A case that may use a part of its GPU's memory is judged by that part.
+    own_bytes = cases[["gpu_mem_total_bytes"]].assign(limit=cases["gpu_memory_gb"] * 1e9).min(axis=1)
+    own_bytes = own_bytes.where(cases["gpu_mem_total_bytes"].notna())
+    for case in records(cases.assign(gpu_mem_total_bytes=own_bytes)):
         of_case, pairs, profiled = (of.get(case["case"], []) for of in (stages_of, pairs_of, kernels_of))
         rows += _findings(Context(case, breakdown(of_case), of_case, pairs, thresholds, profiled))
     return pd.DataFrame(rows, columns=list(FINDING_COLUMNS)).astype(FINDING_COLUMNS)
