@@ -60,6 +60,7 @@ def machine(settings: Mapping[str, Any], *, memory_gb: float = 141, loss: Mappin
         gpu_total_bytes=memory_gb * 1e9,
         host_bytes=20e9,
         gpu_name="NVIDIA H200",
+        gpu_compute_capability="9.0",
         attention_kernel="cudnn",
         latent_error=max(lost) if lost else None,
         psnr_db=40.0 if lost else None,
@@ -117,6 +118,10 @@ def test_what_cannot_be_better_or_cannot_run_costs_no_trial() -> None:
     assert all("random weights" in trial.reason for trial in search.trials if "cache" in trial.changed)
     assert "only with model: TI2V-5B" in skipped[best + "_timesteps-uniform"]
     assert not skipped.keys() & answers.keys()
+    # An H200 multiplies bfloat16 as fast; a T4 does not at all.
+    assert "bfloat16 is as fast on this GPU" in skipped.values()
+    of_t4, _ = play(goal(max_latent_error=1), lambda settings: replace(machine(settings), gpu_compute_capability="7.5"))
+    assert any(trial.answer for trial in of_t4.trials if trial.changed.get("dtype") == "float16")
 
 
 @pytest.mark.parametrize(("factor", "winner"), [(0.99, "compile-repeated_blocks"), (1.2, "stock")])

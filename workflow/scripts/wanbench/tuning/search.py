@@ -1,7 +1,7 @@
 """The search: what to try next, what is out and why, and the best so far.
 
-It is played anew from its beginning each time, with the answers that are there, up to the first trial without one. So
-it needs no memory but the traces: killed and started again, it goes on.
+It is played anew each time, with the answers that are there, up to the first trial without one. So it needs no memory
+but the traces: killed and started again, it goes on.
 
 Settings that act on different stages are searched apart: where weights lie; then one setting of the steps after the
 other, on top of the best so far and judged by the time of a step; then those of decoding, judged by its time. Exact
@@ -26,8 +26,7 @@ from wanbench.tuning.goal import Goal
 from wanbench.tuning.trials import BEST, NOT_TRIED, OUT, REFERENCE, SKIPPED, WORSE, Answer, Trial, name_of
 from wanbench.util.errors import InputError
 
-# From the fastest to the one that needs least. `group` is none of them: on an H200 `sequential` was 2.5 to 3.3 times as
-# fast, and needed less.
+# From the fastest to the one that needs least. On an H200 `sequential` was faster than `group`, and needed less.
 _OFFLOADS = ("none", "model", "group_stream", "sequential")
 # What makes a placement possible for which memory is short; the second ones change the video, the first of them least.
 _EXACT_SAVERS: tuple[dict[str, Any], ...] = ({}, {"timesteps": "uniform"}, {"vae_memory_format": "channels_last"})
@@ -37,7 +36,6 @@ _LOSSY_SAVERS: tuple[dict[str, Any], ...] = (
     {"layerwise_casting": "float8_e4m3fn", "compile": "none"},
     {"vae_tiling": True, "layerwise_casting": "float8_e4m3fn", "compile": "none"},
 )
-_SAVE_MEMORY_ALONE = ("vae_tiling", "layerwise_casting")
 _HUB = "needs a download: try it with --config attention=..."
 _BY_TORCH = "`native` chooses it where torch takes it for the fastest"
 _NEVER: dict[tuple[str, Any], str] = {
@@ -105,9 +103,7 @@ class Search:
         if winner := self.exact or self.lossy:
             self._confirm(winner)
 
-    def _place(
-        self, changed: dict[str, Any], offloads: Iterable[str], savers: Iterable[dict[str, Any]]
-    ) -> Trial | None:
+    def _place(self, changed: dict[str, Any], offloads: Iterable[str], savers: Iterable[dict]) -> Trial | None:
         """The first placement that fits."""
         if "offload" in self.goal.fixed:
             offloads = (self.goal.fixed["offload"],)
@@ -127,7 +123,8 @@ class Search:
         return None
 
     def _improve(self, best: Trial, stage: str, lossy: bool) -> Trial:
-        given = (*self.goal.fixed, *_SAVE_MEMORY_ALONE)
+        # Tiling and casting make nothing faster.
+        given = (*self.goal.fixed, "vae_tiling", "layerwise_casting")
         for row in (row for row in ROWS if (row.role, row.acts_on) == (METHOD, stage) and row.key not in given):
             for value in row.allowed.get("enum", ()):
                 if value != row.neutral and row.is_lossy(value) == lossy:
@@ -228,6 +225,8 @@ class Search:
         stock = self.stock and self.stock.answer
         if stock and trial.changed.get("attention") == f"_native_{stock.attention_kernel}":
             return "`native` chooses it here"
+        if stock and stock.multiplies_bfloat16 and "float16" in trial.changed.values():
+            return "bfloat16 is as fast on this GPU"
         case = _resolved(json.dumps(trial.settings))
         if isinstance(case, str):
             return case

@@ -36,9 +36,15 @@ class Answer:
     gpu_total_bytes: float | None = None
     host_bytes: float | None = None
     gpu_name: str | None = None
+    gpu_compute_capability: str | None = None
     attention_kernel: str | None = None
     latent_error: float | None = None
     psnr_db: float | None = None
+
+    @property
+    def multiplies_bfloat16(self) -> bool:
+        """Whether the GPU's tensor cores take bfloat16, as fast as float16: from Ampere, compute capability 8.0."""
+        return float(self.gpu_compute_capability or 0) >= 8
 
 
 # Columns of the cases table that have another name here.
