@@ -91,7 +91,7 @@ class Tuning:
 
     def _tell(self, search: Search, answers: Mapping[str, Answer]) -> None:
         """Say what comes, what is best so far, and how long the rest may take."""
-        best = f"best so far {search.fastest.answer.video_s:.3g} s a video" if search.fastest else "nothing known yet"
+        best = f"best so far {search.best.answer.video_s:.3g} s a video" if search.best else "nothing known yet"
         left = ""
         if answers:
             count = 1 + sum(trial.verdict == NOT_TRIED for trial in Search(self.goal, answers, over=True).trials)

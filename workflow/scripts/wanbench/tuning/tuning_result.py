@@ -29,7 +29,7 @@ def result_of(goal: Goal, search: Search, took_s: float) -> dict[str, Any]:
         "exact": search.exact and _of(search.exact) | {"yaml": _to_paste(goal, search.exact)},
         "lossy": search.lossy and _of(search.lossy) | {"yaml": _to_paste(goal, search.lossy)},
         "confirmed": search.confirmed and asdict(search.confirmed),
-        "front": [_of(trial) for trial in _front(tried)],
+        "front": [_of(trial) for trial in _front(search, tried)],
         "trials": [_of(trial) for trial in search.trials],
     }
 
@@ -48,11 +48,15 @@ def _to_paste(goal: Goal, trial: Trial) -> str:
     return yaml.safe_dump({"cases": {"tuned": settings}}, allow_unicode=True, sort_keys=False)
 
 
-def _front(tried: Iterable[Trial]) -> list[Trial]:
+def _front(search: Search, tried: Iterable[Trial]) -> list[Trial]:
     """Of those that fit, trials that none beats in both time and memory (without a GPU, the host's); fastest first."""
     front, least = [], inf
     fitting = (trial for trial in tried if trial.verdict in (BEST, WORSE))
-    for trial in sorted(fitting, key=lambda trial: trial.answer.video_s):
+    # What was dropped and has a lower time than the answer has it by chance.
+    answers = {True: search.lossy or search.exact, False: search.exact}
+    known = {lossy: answer.answer.video_s for lossy, answer in answers.items() if answer}
+    sure = [trial for trial in fitting if trial.verdict == BEST or trial.answer.video_s > known.get(trial.is_lossy, 0)]
+    for trial in sorted(sure, key=lambda trial: trial.answer.video_s):
         memory_bytes = trial.answer.gpu_used_bytes or trial.answer.host_bytes or 0.0
         if memory_bytes < least:
             front.append(trial)
