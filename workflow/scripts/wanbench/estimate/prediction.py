@@ -23,11 +23,10 @@ _FILE = Path(__file__).with_name("prediction.yaml")
 _WIDTH = 118
 _NOTES = (
     "A generation at the model's official steps: text encoding, steps, decoding, and with offload the transfer of "
-    "weights, whose rate the host decides. Nine of ten published figures of GPUs that the model was not fitted on lie "
-    "within the interval of time computed (docs/prediction.md). Memory is what torch allocates, and twice as "
-    "much, which cases used where it was free. Fits: yes with it, may without it; time: where it fits. "
-    "It cannot know another pipeline or other versions, a small case's cooling, or what lossy settings (a cache, 8-bit "
-    "products, tiling) do."
+    "weights, whose rate the host decides. Most published figures of GPUs that the model was not fitted on lie within "
+    "the interval of time (docs/prediction.md says how many). Memory is what torch allocates, and twice as much, which "
+    "cases used where it was free. Fits: yes with it, may without it; time: where it fits. It cannot know another "
+    "pipeline or other versions, a computer's cooling, or what lossy settings (a cache, 8-bit products, tiling) do."
 )
 # Memory that kept cases used, for what torch allocated, at most (1.93): part of it they could have done without.
 MOST_USED = 2.0
@@ -146,7 +145,7 @@ def _transfer(bytes_: float, case: Case, gpu: GpuFacts, fit: SimpleNamespace) ->
 
 def prediction_text(predictions: Sequence[Prediction], gpu: GpuFacts, currency: str) -> str:
     """A table of all cases, and what its figures are."""
-    rows = [["Case", "s/step", "Decoding (s)", "Total (s)", "Energy (kJ)", "GPU memory (GB)", "Fits"]]
+    rows = [["Case", "s/step", "Decoding (s)", "Official steps (s)", "Energy (kJ)", "GPU memory (GB)", "Fits"]]
     for each in predictions:
         energy_kj = each.energy_j and each.energy_j * 1e-3
         figures = [_text(figure) for figure in (each.step_s, each.decoding_s, each.total_s, energy_kj)]
