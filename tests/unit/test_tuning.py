@@ -1,12 +1,15 @@
 """The search of `snakemake tune`, on a machine whose answers are made by hand."""
 
 import fcntl
+import math
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from example_cases import IMAGE, full_case
@@ -14,6 +17,7 @@ from reports import made, made_tables
 from traces import GPU, LIMITS, records, trace_of, write
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
+from wanbench.measure.kept_frames import keep_frames
 from wanbench.measure.outcome import Outcome
 from wanbench.report.render import rendered
 from wanbench.tuning.drive import Tuning
@@ -122,6 +126,12 @@ def test_what_cannot_be_better_or_cannot_run_costs_no_trial() -> None:
     assert "bfloat16 is as fast on this GPU" in skipped.values()
     of_t4, _ = play(goal(max_latent_error=1), lambda settings: replace(machine(settings), gpu_compute_capability="7.5"))
     assert any(trial.answer for trial in of_t4.trials if trial.changed.get("dtype") == "float16")
+    # 8-bit integers were slower than bfloat16 on an H200.
+    int8 = [
+        [trial.verdict for trial in each.trials if trial.changed.get("quantization") == "int8_rowwise"]
+        for each in (search, of_t4)
+    ]
+    assert int8 == [[SKIPPED], [OUT]]
 
 
 @pytest.mark.parametrize(("factor", "winner"), [(0.99, "compile-repeated_blocks"), (1.2, "stock")])
@@ -189,6 +199,12 @@ def test_what_needs_as_much_as_a_trial_that_ran_out_of_memory_is_skipped() -> No
     tried = ["stock", "offload-model_vae_memory_format-channels_last", "offload-group_stream", "offload-sequential"]
     assert list(answers) == tried
     assert by_name(search)["offload-sequential_timesteps-uniform"].verdict == SKIPPED
+    # Where the steps ran, it was decoding that needed too much, which the way to offload the denoiser does not change.
+    search, answers = play(
+        goal_of({"model": "TI2V-5B", "gpu_memory_gb": 24}), lambda settings: replace(OOM, step_s=2.4)
+    )
+    assert list(answers) == tried[:3]
+    assert by_name(search)["offload-sequential"].verdict == SKIPPED
     with_group, _ = play(goal(offload="group", min_psnr=30))
     assert with_group.exact.settings["offload"] == "group"
 
@@ -258,10 +274,10 @@ def test_what_is_outside_of_a_limit_is_no_answer(limit: dict) -> None:
     assert f"allowed: {next(iter(limit.values()))}" in by_name(search)["stock"].reason
 
 
-def test_no_time_left_makes_the_best_so_far_the_answer() -> None:
+def test_when_the_time_is_over_the_best_so_far_is_confirmed_and_is_the_answer() -> None:
     search, answers = play(goal(), over_after=4)
-    assert len(answers) == 4
-    assert (search.exact.name, search.confirmed) == ("attention-xformers", None)
+    assert list(answers)[3:] == ["attention-xformers", "attention-xformers_confirmed"]
+    assert (search.exact.name, search.confirmed) == ("attention-xformers", answers["attention-xformers_confirmed"])
     assert by_name(search)["attention-xformers_compile-repeated_blocks"].verdict == NOT_TRIED
 
 
@@ -351,6 +367,33 @@ def test_a_trial_without_a_trace_ends_the_tuning_with_what_its_log_says(tmp_path
     with pytest.raises(InputError, match=r"stock left no trace(.|\n)*results/traces/stock.json\n.*1 case needs a GPU"):
         tuning(tmp_path, program).run()
     assert read_yaml(tmp_path / "grid.yaml") == {"cases": {"stock": T2V | {"steps": 4}}}
+
+
+def test_the_time_to_confirm_is_kept_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tuning, "_trace", lambda self, name: SimpleNamespace(total_duration_s=60))
+    monkeypatch.setattr(Tuning, "_answer", lambda self, trial, answers: replace(machine({}), duration_s=60))
+    search = tuning(tmp_path, "", budget_min=4).run()
+    # After two minutes there is time for one trial more, and after three there is not.
+    assert [*search.answers] == ["stock", "attention-flash", "stock_confirmed"]
+    assert search.confirmed
+
+
+def test_what_a_trial_changes_of_the_video_is_its_frames_beside_those_of_stock(tmp_path: Path) -> None:
+    # What leaves decoding alone to be tried.
+    fixed = STEPS_ALONE | {"compile": "none", "dtype": "bfloat16", "quantization": "none", "matmul_tf32": False}
+    names = {"stock": 4, "vae_dtype-bfloat16": 4, "stock_confirmed": 5}
+    (tmp_path / "results/traces").mkdir(parents=True)
+    for name, steps in names.items():
+        changed = {"vae_dtype": "bfloat16"} if "vae" in name else {}
+        case = full_case(name, "T2V-A14B", steps=steps, **changed)
+        trace = trace_of(records([2.0] * steps, environment=GPU, case=case), case)
+        frames = np.full((9, 16, 16, 3), 100 + 10 * len(changed), dtype=np.uint8) / 255
+        trace["kept"] = keep_frames(frames, np.ones((1, 1, 1, 1, 4), np.float32), tmp_path / "results/frames" / name)
+        write(tmp_path / "results/traces", trace)
+    search = tuning(tmp_path, "", **fixed, size=case.size, max_latent_error=0.1).run()
+    answer = by_name(search)["vae_dtype-bfloat16"].answer
+    # A mean squared error of 10**2, on average.
+    assert (answer.latent_error, answer.psnr_db) == (0, pytest.approx(20 * math.log10(255 / 10), abs=0.5))
 
 
 def test_a_folder_is_tuned_by_one_run_at_a_time(tmp_path: Path) -> None:

@@ -19,11 +19,12 @@ from typing import Any
 import yaml
 
 from wanbench.analysis.collect import collect
-from wanbench.analysis.tables import read_table, records, tables_of
+from wanbench.analysis.fidelity import fidelity_table
+from wanbench.analysis.tables import records, tables_of
 from wanbench.cases.case import case_sha256
 from wanbench.cases.resolve import resolve_cases
-from wanbench.registry.metrics import FIDELITY_COLUMNS
 from wanbench.registry.stages import OK
+from wanbench.trace.reader import Trace
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
 from wanbench.tuning.goal import Goal
@@ -34,6 +35,8 @@ from wanbench.util.lifeline import die_with_parent
 
 _GRID, _LOG = "grid.yaml", "tune.log"
 _LAST_LINES = 15
+# What a trial takes beside its case, about: Snakemake, and figures of what it changes.
+_BESIDE_CASE_S = 10
 
 
 @dataclass
@@ -72,14 +75,16 @@ class Tuning:
             while search.wanted:
                 trial = search.wanted
                 self._settings[trial.name] = trial.settings
-                if kept := self._kept(trial.name):
-                    self._earlier_s += kept.duration_s
+                if kept := self._trace(trial.name):
+                    self._earlier_s += kept.total_duration_s
                 else:
                     self._tell(search, answers)
                     # It ends with an error where the case failed, which is an answer too.
-                    self._snakemake(f"results/traces/{trial.name}.json", _GRID, self._settings)
+                    self._measure(trial.name)
                 answers[trial.name] = self._answer(trial, answers)
-                search = Search(self.goal, answers, self._left_s() <= 0)
+                # One more trial, and the one that confirms the best.
+                longest_s = _BESIDE_CASE_S + max(answer.duration_s for answer in answers.values())
+                search = Search(self.goal, answers, over=self._left_s() < 2 * longest_s)
             return search
 
     def took_s(self) -> float:
@@ -94,54 +99,46 @@ class Tuning:
         best = f"best so far {search.best.answer.video_s:.3g} s a video" if search.best else "nothing known yet"
         left = ""
         if answers:
+            # The last one confirms the best.
             count = 1 + sum(trial.verdict == NOT_TRIED for trial in Search(self.goal, answers, over=True).trials)
-            # A run of Snakemake takes some seconds beside its case.
-            left_s = count * (5 + statistics.median(answer.duration_s for answer in answers.values()))
+            left_s = count * (_BESIDE_CASE_S + statistics.median(answer.duration_s for answer in answers.values()))
             left_s = min(left_s, self._left_s())
             left = f"; about {max(1, round(left_s / 60))} min left"
         print(f"[tune] {len(answers) + 1}: {search.wanted.name} ({best}{left})", flush=True)
 
-    def _kept(self, name: str) -> Answer | None:
-        """The answer of a trace that is there, and was measured with this trial's settings and the code of now."""
+    def _trace(self, name: str) -> Trace | None:
+        """That of a trial, if it was measured with this trial's settings and the code of now."""
         file = self.folder / "results/traces" / f"{name}.json"
         if not file.exists():
             return None
         [case] = resolve_cases({"cases": {name: self._settings[name]}}, _GRID)
         expected = {**self.digests, "case_sha256": {name: case_sha256(case)}}
         traces, _ = collect([file], expected, self.limits)
-        return answers_of(tables_of(traces))[name] if traces else None
+        return traces[0] if traces else None
 
     def _answer(self, trial: Trial, answers: Mapping[str, Answer]) -> Answer:
-        answer = self._kept(trial.name)
-        if answer is None:
+        trace = self._trace(trial.name)
+        if trace is None:
             log = self.folder / _LOG
             lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
             raise InputError("\n".join([f"tune: {trial.name} left no trace; {log} says why:", *lines[-_LAST_LINES:]]))
+        answer = answers_of(tables_of([trace]))[trial.name]
         baseline = next((name for name, each in answers.items() if each.status == OK), None)
         if not trial.is_lossy or answer.status != OK or not baseline:
             return answer
-        loss = self._loss(trial.name, baseline)
-        return replace(answer, latent_error=loss.get("latent_error_rel"), psnr_db=loss.get("psnr_db"))
+        *_, loss = records(fidelity_table([self._trace(baseline), trace], self.folder / "results/frames"))
+        return replace(answer, latent_error=loss["latent_error_rel"], psnr_db=loss["psnr_db"])
 
-    def _loss(self, name: str, baseline: str) -> Mapping[str, Any]:
-        """Figures of a trial beside the first one that ran, from a run of rule tabulate for these two alone."""
-        table = self.folder / "results/tables/fidelity.csv"
-        table.unlink(missing_ok=True)
-        pair = {each: self._settings[each] for each in (baseline, name)}
-        self._snakemake(str(table.relative_to(self.folder)), "pair.yaml", pair, "--allowed-rules", "tabulate")
-        rows = records(read_table(table, FIDELITY_COLUMNS)) if table.exists() else []
-        return next((row for row in rows if row["case"] == name), {})
-
-    def _snakemake(self, target: str, grid: str, cases: Mapping[str, Any], *options: str) -> None:
-        text = yaml.safe_dump({"cases": cases}, allow_unicode=True, sort_keys=False)
-        write_atomically(self.folder / grid, text)
+    def _measure(self, name: str) -> None:
+        text = yaml.safe_dump({"cases": self._settings}, allow_unicode=True, sort_keys=False)
+        write_atomically(self.folder / _GRID, text)
         # An inner run counts failures for itself.
         environment = {key: value for key, value in os.environ.items() if key != "WANBENCH_RUN_ID"}
-        options = (*options, "--directory", str(self.folder), "--config", f"grid={grid}")
+        options = ("--directory", str(self.folder), "--config", f"grid={_GRID}")
         with (self.folder / _LOG).open("a", encoding="utf-8") as log:
             subprocess.run(
                 # The target first: some options take all words behind them.
-                [*self.command, target, *options],
+                [*self.command, f"results/traces/{name}.json", *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

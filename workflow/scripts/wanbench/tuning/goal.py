@@ -27,7 +27,7 @@ class Goal:
         max_latent_error, min_psnr (in dB): what may be lost of the video; None for no limit. Without both, nothing.
         host_memory_gb: of the case's processes, in 1e9 bytes.
         max_first_video_s: from the start of the process to the end of its first video.
-        budget_min: after so many minutes, the best so far is the answer.
+        budget_min: within so many minutes the best so far is found and confirmed.
     """
 
     name: str

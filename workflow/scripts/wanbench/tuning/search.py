@@ -66,7 +66,7 @@ class Search:
     """
 
     def __init__(self, goal: Goal, answers: Mapping[str, Answer], over: bool = False) -> None:
-        """`over`: no time is left, so that nothing more is wanted."""
+        """`over`: time is left for nothing more than to confirm the best so far."""
         self.goal, self.answers, self.over = goal, answers, over
         self.trials: list[Trial] = []
         self.wanted = self.stock = self.exact = self.lossy = self.confirmed = None
@@ -106,8 +106,9 @@ class Search:
         """The first placement that fits."""
         if "offload" in self.goal.fixed:
             offloads = (self.goal.fixed["offload"],)
+        decoding_too_much = inf
         for offload in offloads:
-            too_much = inf
+            too_much = decoding_too_much
             for saver in savers:
                 if saver.keys() & self.goal.fixed.keys():
                     continue
@@ -119,6 +120,8 @@ class Search:
                     return self._close(trial, BEST, "the first placement that fits")
                 elif trial.answer and trial.answer.status == OOM and needed:
                     too_much = min(needed, too_much)
+                    # After the steps it decodes, wherever the denoiser's weights lie then.
+                    decoding_too_much = too_much if trial.answer.step_s else decoding_too_much
         return None
 
     def _improve(self, best: Trial, stage: str, lossy: bool) -> Trial:
@@ -177,7 +180,7 @@ class Search:
     def _confirm(self, winner: Trial) -> None:
         settings = {"steps": _CONFIRMED_STEPS} | self.goal.fixed
         trial = self._trial(winner.changed, f"{winner.name}_confirmed", settings)
-        if self._ask(trial):
+        if self._ask(trial, time_is_kept=True):
             self._close(trial, REFERENCE, f"the winner with {settings['steps']} steps")
             self.confirmed = trial.answer
 
@@ -194,8 +197,8 @@ class Search:
         self.trials.append(trial)
         return trial
 
-    def _ask(self, trial: Trial) -> bool:
-        """Whether the trial has an answer.
+    def _ask(self, trial: Trial, time_is_kept: bool = False) -> bool:
+        """Whether the trial has an answer; with `time_is_kept` it is run when the time is over, too.
 
         Raises:
             _Wanted: it is to be run.
@@ -204,7 +207,7 @@ class Search:
             self._close(trial, SKIPPED, reason)
             return False
         for name in (trial.name, f"{trial.name}_again"):
-            if name not in self.answers and not self.over:
+            if name not in self.answers and (time_is_kept or not self.over):
                 self.wanted = Trial(name, trial.settings, changed=trial.changed)
                 raise _Wanted
             trial.answer = self.answers.get(name, trial.answer)
@@ -222,10 +225,8 @@ class Search:
         if trial.changed.get("cache", "none") != "none" and trial.settings.get("weights", "random") == "random":
             return "how often a cache serves random weights says nothing of real ones"
         stock = self.stock and self.stock.answer
-        if stock and trial.changed.get("attention") == f"_native_{stock.attention_kernel}":
-            return "`native` chooses it here"
-        if stock and stock.multiplies_bfloat16 and "float16" in trial.changed.values():
-            return "bfloat16 is as fast on this GPU"
+        if reason := stock and stock.no_gain_of(trial.changed):
+            return reason
         case = _resolved(json.dumps(trial.settings))
         if isinstance(case, str):
             return case

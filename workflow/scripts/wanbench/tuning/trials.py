@@ -41,10 +41,17 @@ class Answer:
     latent_error: float | None = None
     psnr_db: float | None = None
 
-    @property
-    def multiplies_bfloat16(self) -> bool:
-        """Whether the GPU's tensor cores take bfloat16, as fast as float16: from Ampere, compute capability 8.0."""
-        return float(self.gpu_compute_capability or 0) >= 8
+    def no_gain_of(self, changed: Mapping[str, Any]) -> str | None:
+        """Why settings make nothing faster on the GPU of this answer, where that is known beforehand."""
+        capability = float(self.gpu_compute_capability or 0)
+        if changed.get("attention") == f"_native_{self.attention_kernel}":
+            return "`native` chooses it here"
+        # From Ampere, tensor cores take bfloat16 as fast as float16.
+        if capability >= 8 and "float16" in changed.values():
+            return "bfloat16 is as fast on this GPU"
+        if capability == 9 and changed.get("quantization") == "int8_rowwise":
+            return "slower than bfloat16 on an H200"
+        return None
 
 
 # Columns of the cases table that have another name here.
