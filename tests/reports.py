@@ -51,6 +51,12 @@ def kept(name: str, machine: str = "h200") -> Trace:
 
 
 @cache
+def recorded(name: str) -> Trace:
+    """One that was recorded on an H200, of settings that are not in the reference or with an older code."""
+    return judged(read_once(ROOT / f"tests/data/h200/traces/{name}.json.gz"), LIMITS)
+
+
+@cache
 def kept_traces() -> list[Trace]:
     """Those that are kept of an H200."""
     files = sorted((ROOT / "results/reference/h200/traces").iterdir())

@@ -24,11 +24,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     project = copy_project(tmp_path_factory.mktemp("page") / "project")
     traces = Path("results/reference/h200/traces")
     (project.folder / traces).mkdir(parents=True)
-    for trace in (ROOT / traces).glob("T2V_A14B_480p*.json.gz"):
-        shutil.copy(trace, project.folder / traces)
     # With warm generations and with a lossy setting, which have columns and lines of their own.
-    for case in ("5B_704p_cudnn_compiled", "5B_704p_vae_tiling"):
-        shutil.copy(ROOT / traces / f"{case}.json.gz", project.folder / traces)
+    for case in ("T2V_A14B_480p*", "5B_704p_cudnn_compiled", "5B_704p_vae_tiling"):
+        for trace in (ROOT / "tests/data/h200/traces").glob(f"{case}.json.gz"):
+            shutil.copy(trace, project.folder / traces)
     run = project.snakemake("results/reference/h200/report.html")
     assert run.code == 0, run.output
     alone = tmp_path_factory.mktemp("alone") / "report.html"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from reports import THRESHOLDS, found_in, kept
+from reports import THRESHOLDS, found_in, recorded
 from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.tables import tables_of
 from wanbench.cases.case import Case
@@ -57,7 +57,7 @@ def variants(trace: Trace, size_gb: int) -> Iterator[Trace]:
 @cache
 def advice_on(name: str) -> list[tuple[int, Trace, SimpleNamespace, tuple[str, ...]]]:
     """Each advice on each variant of a kept case, with the size of the GPU in GB."""
-    every = [(size_gb, variant) for size_gb in SIZES_GB for variant in variants(kept(name), size_gb)]
+    every = [(size_gb, variant) for size_gb in SIZES_GB for variant in variants(recorded(name), size_gb)]
     tables = tables_of([replace(variant, case=variant.case | {"name": str(i)}) for i, (_, variant) in enumerate(every)])
     stages = dict(list(tables.stages.groupby("case")))
     found = []

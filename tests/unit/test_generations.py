@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from measured_cases import spread
-from reports import figures_of, full_case, kept, made, made_tables, report, tables
+from reports import figures_of, full_case, made, made_tables, recorded, report, tables
 from wanbench.analysis.generations import GENERATION, energies
 from wanbench.telemetry.samples import Series, energy_of
 from wanbench.trace.reader import Trace
@@ -134,7 +134,7 @@ def test_the_energy_of_stages_together_is_of_all_that_lies_in_them_but_compilati
 
 @pytest.mark.parametrize("case", ["T2V_A14B_480p_sequential", "T2V_A14B_480p_group_stream"])
 def test_a_case_whose_weight_transfers_lie_in_between_has_energy_of_step_and_generation(case: str) -> None:
-    trace = kept(case)
+    trace = recorded(case)
     figures, compared = figures_of(trace), spread(trace)
     assert 250 < figures.step_energy_j / figures.step_s < 700, "W"
     assert figures.generation_energy_j > 2 * figures.step_energy_j

@@ -143,7 +143,7 @@ def test_broken_pictures(tmp_path: Path, form: str) -> None:
     assert refused > COUNT / 10
 
 
-KEPT = ROOT / "results/reference/h200/traces/T2V_A14B_480p_offload_compiled.json.gz"
+KEPT = ROOT / "tests/data/h200/traces/T2V_A14B_480p_offload_compiled.json.gz"
 MUTATIONS = int(os.environ.get("MUTATIONS", "20"))
 DELETED = object()
 _BY_HAND = (DELETED, None, 0, -1, 0.5, 10**18, "text", [], {})

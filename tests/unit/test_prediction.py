@@ -148,4 +148,4 @@ def test_the_cost_is_of_the_hours_and_of_the_energy() -> None:
     # Figures have the digits that their intervals support.
     headings, row = prediction_text([predicted("H200", case)], find_gpu("H200"), "EUR").splitlines()[:2]
     assert "Cost" not in headings
-    assert row.split()[1:5] == ["2.2", "(1.7", "to", "2.9)"]
+    assert row.split()[1:5] == ["2.2", "(1.7", "to", "2.8)"]

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import ROOT
 from example_cases import IMAGE, full_case, tiny_case
-from reports import kept
+from reports import recorded
 from traces import read_once
 from wanbench.cases.case import Case
 from wanbench.estimate.duration import estimated_duration_s
@@ -41,7 +41,7 @@ def test_no_recorded_case_would_have_run_out_of_time_or_memory() -> None:
             # Several GPUs count as one, and what a cache will save is not known.
             most = 15 if case.gpus == 1 and case.cache == "none" else 25
             assert estimated_duration_s(case) < most * trace.total_duration_s, file
-            assert estimated_host_bytes(case) < 3.65 * used_bytes, file
+            assert estimated_host_bytes(case) < 3.7 * used_bytes, file
 
 
 def test_each_published_time_of_one_gpu_is_well_below_the_estimate() -> None:
@@ -161,7 +161,7 @@ def test_what_lowers_memory_lowers_the_estimate() -> None:
 
 @pytest.mark.parametrize("name", ["5B_704p_cache", "T2V_A14B_480p_cache"])
 def test_what_a_cache_keeps_is_in_the_estimate_of_decoding(name: str) -> None:
-    trace = kept(name)
+    trace = recorded(name)
     peak_in = {stage.name: stage.measures.get("gpu_mem_allocated_bytes") for stage in trace.stages}
     without = estimated_peak_bytes(Case.from_settings(trace.case | {"cache": "none", "cache_threshold": None}))
     # Within 1 %, which what it keeps is more than: 1.0 GB of TI2V-5B, 4.0 GB of the two experts of A14B.

@@ -91,17 +91,19 @@ def _figures(cases: pd.DataFrame) -> pd.DataFrame:
 def _joined(table: pd.DataFrame) -> pd.DataFrame:
     """Cases with equal settings in one row: medians of times and energies, the highest memory, the largest differences.
 
-    Of those that fitted, if any did, and of their warm generations, if one has any.
+    Times, energies and memory are of those that fitted, if any did, and of their warm generations, if one has any.
     """
     settings = {"by": [*WORKLOAD, *WAY], "dropna": False, "sort": False}
     groups = table.groupby(**settings)
-    alike = table.assign(cases=groups["case"].transform(", ".join), n=1)[
+    differences = {key: groups[key].transform("max") for key in _LARGEST}
+    differences |= {key: groups[key].transform("min") for key in _LEAST}
+    alike = table.assign(cases=groups["case"].transform(", ".join), n=1, **differences)[
         (table["fits"] == groups["fits"].transform("any")) & (table["is_warm"] == groups["is_warm"].transform("any"))
     ]
     alike = alike.assign(time_min_s=alike["time_s"], time_max_s=alike["time_s"])
     joins = dict.fromkeys(("printed", "fidelity", "kind", "fits", "cases"), "first") | {"n": "sum", "scaled": "all"}
     joins |= dict.fromkeys(_MEDIANS, "median") | dict.fromkeys((*_MEMORY, "gpu_mem_total_bytes"), "max")
-    joins |= dict.fromkeys(_LARGEST, "max") | dict.fromkeys(_LEAST, "min")
+    joins |= dict.fromkeys(differences, "first")
     return alike.groupby(**settings).agg(joins | {"time_min_s": "min", "time_max_s": "max"}).reset_index()
 
 

@@ -20,11 +20,11 @@ _WIDTH = 118
 _NOTES = (
     "Expected is the time of an earlier trace of the case, else of a kept case with its settings on this kind of GPU "
     "(they foretell each other within 30 %), else predicted from the GPU's datasheet (docs/prediction.md; half of the "
-    "kept cases within 17 %). At most is what a job asks a cluster for, from the settings alone, on whatever GPU, and "
+    "kept cases within 12 %). At most is what a job asks a cluster for, from the settings alone, on whatever GPU, and "
     "never more than a case's timeout_s: 5 to 14 times what the cases took that are kept in results/reference, and up "
     "to 24 times with a cache or on several GPUs. The download of a checkpoint is not in it. At tiny scale it is a "
     "flat allowance, 2 minutes to start and 5 more to compile. GPU memory is what torch allocates on each GPU; its "
-    "reserve and CUDA need some gigabytes more. Host memory is 1.04 to 3.6 times what those cases used. n/a: no "
+    "reserve and CUDA need some gigabytes more. Host memory is 1.04 to 3.7 times what those cases used. n/a: no "
     "estimate."
 )
 

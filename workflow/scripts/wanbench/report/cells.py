@@ -9,18 +9,28 @@ import pandas as pd
 
 from wanbench.analysis.numbers import NOT_MEASURED
 
+_WIDEST = 240
+
 
 def markdown_table(rows: Sequence[Mapping[str, str]], text_columns: Sequence[str] | None = None) -> str:
-    """A Markdown table of texts; columns that `text_columns` does not name are numbers and stand to the right."""
+    """A Markdown table of texts; columns that `text_columns` does not name are numbers and stand to the right.
+
+    Columns line up where that leaves lines that a screen can show.
+    """
     frame = pd.DataFrame(rows)
     sides = ["left" if text_columns is None or name in text_columns else "right" for name in frame]
     # Numbers are texts already, with their decimals.
-    return frame.to_markdown(index=False, disable_numparse=True, colalign=sides)
+    text = frame.to_markdown(index=False, disable_numparse=True, colalign=sides)
+    return text if len(text.partition("\n")[0]) <= _WIDEST else _without_padding(text)
 
 
 def compact_table(rows: Sequence[Mapping[str, str]], text_columns: Sequence[str]) -> str:
     """The same without the blanks that make columns line up: of a long report they are a third."""
-    return re.sub(r" {2,}", " ", re.sub(r"-{4,}", "---", markdown_table(rows, text_columns)))
+    return _without_padding(markdown_table(rows, text_columns))
+
+
+def _without_padding(table: str) -> str:
+    return re.sub(r" {2,}", " ", re.sub(r"-{4,}", "---", table))
 
 
 def without_empty(rows: Sequence[Mapping[str, str]], kept: Sequence[str] = ()) -> list[dict[str, str]]:
