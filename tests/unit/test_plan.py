@@ -58,7 +58,7 @@ def test_the_table_has_a_row_for_each_case_and_the_sum_of_their_times() -> None:
         "Case         GPUs  GPU memory  Host memory    Expected       At most  Expected from",
         "a               1     15.9 GB       6.0 GB  0 h 10 min    1 h 07 min  its trace",
         "longer_name     2         n/a      12.5 GB         n/a  100 h 01 min  nothing measured",
-        "Sum                                         0 h 10 min  101 h 07 min  of 1 of 2 cases",
+        "Sum                                         0 h 10 min  101 h 07 min  expected of 1 of 2 cases",
         "",
     ]
 

@@ -73,7 +73,7 @@ def _table(needs: Sequence[Needs]) -> list[str]:
         rows.append((each.name, str(each.gpus), *memory, expected, time_text(each.time_s), source))
     known_s = [each.expected.time_s for each in needs if each.expected]
     expected = time_text(sum(known_s)) if known_s else "n/a"
-    of = "" if len(known_s) == len(needs) else f"of {len(known_s)} of {len(needs)} cases"
+    of = f"expected of {len(known_s)} of {len(needs)} cases" if 0 < len(known_s) < len(needs) else ""
     rows.append(("Sum", "", "", "", expected, time_text(sum(each.time_s for each in needs)), of))
     widths = [max(map(len, column)) for column in zip(*rows)]
     return [
