@@ -42,9 +42,14 @@ def test_equal_settings_are_one_row_with_the_range_of_their_times(make: Make) ->
     (row,) = rows(*cold).values()
     assert (row.n, row.printed, row.fidelity, row.kind, row.scaled) == (3, "stock", "exact", "cold", True)
     assert (row.time_s, row.time_min_s, row.time_max_s) == pytest.approx((109.75, 104.75, 129.75))
-    # Warm generations are taken where there are any.
-    (row,) = rows(*cold, make(full_case("warm", steps=4, repeats=2), 1.5)).values()
+    # Warm generations are taken where all that is compared has one.
+    repeated = make(full_case("warm", steps=4, repeats=2), 1.5)
+    (row,) = rows(*cold, repeated).values()
     assert (row.kind, row.n, row.time_s) == ("warm", 1, pytest.approx(79.75))
+    both = rows(*cold, repeated, make(full_case("other", steps=4, offload="model"), 2.0)).values()
+    assert {(row.kind, row.n) for row in both} == {("cold", 4), ("cold", 1)}
+    both = rows(*cold, repeated, make(full_case("other", steps=4, offload="model", repeats=2), 2.0)).values()
+    assert {(row.kind, row.n) for row in both} == {("warm", 1)}
 
 
 def test_another_video_or_another_gpu_is_another_row_and_a_lora_is_none(make: Make) -> None:

@@ -24,11 +24,12 @@ def answers_of(settings: pd.DataFrame, alike_time_pct: float, alike_memory_pct: 
 
     Keys: `workload`, columns of WORKLOAD; `ways`, how many were measured; `fastest` on one GPU, exact or different in
     rounding alone; `lossy`, the fastest on one GPU, where that is faster; `light`, the least memory used of those on
-    one GPU that change no more than rounding and take at most USEFUL times the time of the fastest; `several`, the
-    fastest on several GPUs; `cards`, what runs on a card of a memory, by its GB, of those with less than the GPU that
-    was measured: the fastest way that `fits` by the memory used on the whole GPU, and one that `may_fit` by the memory
-    that torch had allocated, where that is faster: on a large GPU its allocator takes more than it needs. Figures that
-    differ by no more than `alike_time_pct` and `alike_memory_pct` are the same.
+    one GPU that change no more than rounding and take at most USEFUL times the time of the fastest, where torch
+    allocated less, too; `several`, the fastest on several GPUs; `cards`, what runs on a card of a memory, by its GB, of
+    those with less than the GPU that was measured: the fastest way that `fits` by the memory used on the whole GPU, and
+    one that `may_fit` by the memory that torch had allocated and what the GPU held beside its allocator, where that is
+    faster: on a large GPU the allocator takes more than it needs. Figures that differ by no more than `alike_time_pct`
+    and `alike_memory_pct` are the same.
     """
     workloads = settings.groupby(list(WORKLOAD), dropna=False, sort=False)
     return [_answer(rows, alike_time_pct, alike_memory_pct) for _, rows in workloads]
@@ -44,13 +45,16 @@ def _answer(rows: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
         lossy = None
     useful = sound[sound["time_s"] <= USEFUL * fastest["time_s"]] if fastest else sound
     least_bytes = useful["gpu_mem_used_bytes"].min() * (1 + alike_memory_pct / 100)
+    light = _first(useful[useful["gpu_mem_used_bytes"] <= least_bytes])
+    if light and light["gpu_mem_allocated_bytes"] * (1 + alike_memory_pct / 100) >= fastest["gpu_mem_allocated_bytes"]:
+        light = fastest
     total_bytes = rows["gpu_mem_total_bytes"].max()
     return {
         "workload": {key: rows.iloc[0][key] for key in WORKLOAD},
         "ways": len(rows),
         "fastest": fastest,
         "lossy": lossy,
-        "light": _first(useful[useful["gpu_mem_used_bytes"] <= least_bytes]),
+        "light": light,
         "cards": {size: _fit(sound, one, size * 1e9) for size in CARDS_GB if size * 1e9 < total_bytes},
         "several": _first(several[several["fidelity"] != LOSSY]),
     }
@@ -59,11 +63,17 @@ def _answer(rows: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
 def _fit(sound: pd.DataFrame, one: pd.DataFrame, size_bytes: float) -> dict[str, Way | None]:
     """What leaves the video as it is, else what changes it."""
     fits, may_fit = (
-        _first(sound[sound[memory] <= size_bytes]) or _first(one[one[memory] <= size_bytes])
-        for memory in ("gpu_mem_used_bytes", "gpu_mem_allocated_bytes")
+        _first(sound[needed(sound) <= size_bytes]) or _first(one[needed(one) <= size_bytes])
+        for needed in (lambda ways: ways["gpu_mem_used_bytes"], _least_bytes)
     )
     faster = may_fit and (not fits or may_fit["time_s"] < fits["time_s"])
     return {"fits": fits, "may_fit": may_fit if faster else None}
+
+
+def _least_bytes(ways: pd.DataFrame) -> pd.Series:
+    """What torch had allocated, and what the GPU held beside its allocator: CUDA's context and kernels."""
+    beside = (ways["gpu_mem_used_bytes"] - ways["gpu_mem_reserved_bytes"]).clip(lower=0)
+    return ways["gpu_mem_allocated_bytes"] + beside
 
 
 def _first(rows: pd.DataFrame) -> Way | None:

@@ -72,12 +72,13 @@ _MEMORY = ("host_mem_bytes", "gpu_mem_allocated_bytes", "gpu_mem_reserved_bytes"
 def _figures(cases: pd.DataFrame) -> pd.DataFrame:
     """What each case has for the table; of one that did not fit, only the memory of its GPU."""
     settings = cases[list(WAY)].astype(object).where(cases[list(WAY)].notna(), None).to_dict("records")
-    table, fits, warm = with_official_steps(cases), cases["status"] == OK, cases["generation_s"].notna()
+    table, fits = with_official_steps(cases), cases["status"] == OK
+    warm = _are_warm(table, fits)
     table = table.assign(
         printed=list(map(registry.printed, settings)),
         fidelity=list(map(registry.fidelity, settings)),
         fits=fits,
-        is_warm=fits & warm,
+        is_warm=warm,
         kind=warm.map({True: WARM, False: COLD}),
         scaled=table["scaled"] & fits,
         host_mem_bytes=host_mem_bytes(cases),
@@ -88,10 +89,18 @@ def _figures(cases: pd.DataFrame) -> pd.DataFrame:
     return table.assign(**{key: table[key].where(fits) for key in ("kind", *_MEDIANS, *_MEMORY)})
 
 
+def _are_warm(table: pd.DataFrame, fits: pd.Series) -> pd.Series:
+    """Which cases are compared by a warm generation: where each way of the workload has one, or without a cold one."""
+    warm, ways = fits & table["warm_s"].notna(), [table[key] for key in (*WORKLOAD, *WAY)]
+    of_way = (warm | ~fits).groupby(ways, dropna=False).transform("any")
+    everywhere = of_way.groupby(ways[: len(WORKLOAD)], dropna=False).transform("all")
+    return warm & (everywhere | table["cold_s"].isna())
+
+
 def _joined(table: pd.DataFrame) -> pd.DataFrame:
     """Cases with equal settings in one row: medians of times and energies, the highest memory, the largest differences.
 
-    Times, energies and memory are of those that fitted, if any did, and of their warm generations, if one has any.
+    Times, energies and memory are of those that fitted, if any did, and of warm generations, if these are compared.
     """
     settings = {"by": [*WORKLOAD, *WAY], "dropna": False, "sort": False}
     groups = table.groupby(**settings)

@@ -3,7 +3,7 @@
 A cluster is asked for this time and ends what takes longer, so the rates are well below those that were seen. Several
 GPUs count as one: how much faster they are depends on how they are linked. The download of a checkpoint is not in it.
 
-The sum is 5 to 14 times what the kept cases of one H200 or H100 took that ran to their end (up to 20 times on several
+The sum is 4.6 to 14 times what the kept cases of one H200 or H100 took that ran to their end (up to 20 times on several
 of them, and 24 where a cache served in most passes), and at least 2.9 times every published time of one GPU.
 """
 

@@ -69,7 +69,7 @@ def _answer_rows(
             "Fastest": cells.fastest(answer),
             "Faster, but changes the video": cells.settings(answer["lossy"]),
             f"Least memory, {100 * (USEFUL - 1):.0f} % slower at most": cells.light(answer),
-            **{f"On {size} GB": cells.card(answer, fit) for size, fit in answer["cards"].items()},
+            **{f"In {size} GB": cells.card(answer, fit) for size, fit in answer["cards"].items()},
             "On several GPUs": cells.settings(answer["several"]),
         }
         for answer in answers
