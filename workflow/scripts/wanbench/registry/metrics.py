@@ -216,7 +216,7 @@ WAYS = {"": (
     Metric("cases", TEXT, meaning="names of the cases with these settings, with commas between them"),
     Metric("n", WHOLE, meaning="number of cases that the figures are of"),
     Metric("fits", TRUTH, meaning="whether one of them ran to its end; else they ran out of GPU memory"),
-    Metric("kind", TEXT, meaning="warm or cold: figures are of generations after the first of a process, or of the first", empty="does not fit"),
+    Metric("kind", TEXT, meaning="warm or cold: times are of generations after the first of a process, where all ways of the workload have one, or of the first", empty="does not fit"),
     Metric("scaled", TRUTH, meaning="whether all of them ran another number of steps than the official one, so that `step_s` stands for the difference"),
     Metric("time_s", REAL, meaning="median time of one generation at the official steps, without initialisation and compilation", empty="does not fit, or no typical step"),
     Metric("time_min_s", REAL, meaning="least of the same", empty="as `time_s`"),
