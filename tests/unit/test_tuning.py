@@ -105,7 +105,7 @@ def test_stock_comes_first_then_steps_on_top_of_the_best_so_far_then_decoding() 
         "attention-xformers_compile-repeated_blocks_vae_memory_format-channels_last",
     ]
     assert (search.exact.name, f"{names[-1]}_confirmed") == (names[-1], confirmed)
-    assert search.confirmed == answers[confirmed]
+    assert search.confirmed.answer == answers[confirmed]
     # Without an allowed loss nothing lossy is tried.
     assert search.lossy is None
     assert not any({"quantization", "matmul_tf32", "vae_dtype"} & trial.changed.keys() for trial in search.trials)
@@ -168,6 +168,9 @@ def test_two_whose_spreads_overlap_alternate_and_the_means_decide() -> None:
     names = ("stock", "compile-repeated_blocks")
     assert list(answers)[2:6] == [f"{names[i]}_final_{n}" for i, n in ((0, 1), (1, 1), (1, 2), (0, 2))]
     assert (search.exact.name, search.exact.verdict) == (names[1], BEST)
+    # The other one, which was the best until then, is not any more.
+    loser = by_name(search)[names[0]]
+    assert (loser.verdict, loser.reason.endswith("slower of the two finalists")) == (WORSE, True)
 
 
 def test_under_a_limit_of_memory_stock_runs_without_it_and_the_first_placement_that_fits_is_taken() -> None:
@@ -277,7 +280,7 @@ def test_what_is_outside_of_a_limit_is_no_answer(limit: dict) -> None:
 def test_when_the_time_is_over_the_best_so_far_is_confirmed_and_is_the_answer() -> None:
     search, answers = play(goal(), over_after=4)
     assert list(answers)[3:] == ["attention-xformers", "attention-xformers_confirmed"]
-    assert (search.exact.name, search.confirmed) == ("attention-xformers", answers["attention-xformers_confirmed"])
+    assert (search.exact.name, search.confirmed.name) == ("attention-xformers", "attention-xformers_confirmed")
     assert by_name(search)["attention-xformers_compile-repeated_blocks"].verdict == NOT_TRIED
 
 
@@ -319,6 +322,11 @@ def test_a_disturbed_trial_is_repeated_once_and_then_marked_and_a_video_of_no_nu
         ({"gpu_memory": 24}, r"unknown key 'gpu_memory' \(did you mean 'gpu_memory_gb'\?\)"),
         ({"size": "832x480"}, r"size: \"832x480\" is not allowed \(did you mean '832\*480'\?\)"),
         ({"budget_min": 0}, "budget_min: 0 is not allowed; allowed: a number above 0"),
+        ({"budget_min": math.inf}, "budget_min: Infinity is not allowed"),
+        ({"min_psnr": math.nan}, "min_psnr: NaN is not allowed"),
+        ({"steps": 2}, "steps: 2 is not allowed; allowed: from 3"),
+        ({"max_first_video_s": 90, "repeats": 2}, "max_first_video_s is known of one video alone"),
+        ({"min_psnr": 30, "attention": "xformers"}, "attention: xformers changes the video that losses are measured"),
         ({"name": "../a"}, "name"),
         ({"frames": 80}, "frames: 80 is not allowed"),
     ],
@@ -336,6 +344,13 @@ def test_what_is_given_is_the_same_in_all_trials_and_names_and_places_follow_fro
     assert all(given.items() <= trial.settings.items() for trial in search.trials)
     assert goal(gpu_memory_gb=24).name == "T2V-A14B_832x480_24GB"
     assert goal(name="mine", unofficial_size="true").name == "mine"
+    # Searches of other videos do not take each other's place, whatever is in the keys.
+    assert goal(frames=41, offload="model").name == "T2V-A14B_832x480_frames-41_offload-model"
+    names = {goal(prompt=prompt).name for prompt in ("a/b", "c" * 300)}
+    assert len(names) == 2
+    assert all(len(name) < 40 for name in names)
+    # Snakemake leaves numbers in a list as texts.
+    assert goal(guidance=["4", "3.5"]).fixed["guidance"] == [4, 3.5]
     monkeypatch.chdir(Path(IMAGE).parent)
     # Trials run in another folder.
     assert goal_of({"model": "I2V-A14B", "image": Path(IMAGE).name}).fixed["image"] == IMAGE
@@ -357,6 +372,35 @@ def test_answers_come_out_of_the_tables(tmp_path: Path) -> None:
     assert (answers["b"].status, answers["b"].message) == ("error", "broken")
 
 
+@pytest.mark.parametrize(
+    ("confirmed", "words"),
+    [
+        ({"video_s": 290.0}, "**The two differ by 27 %**"),
+        ({"video_s": 226.0}, "Measured once more: 226 s a video."),
+        ({"status": "killed", "message": "ended by signal SIGKILL"}, "Not confirmed: killed: ended by signal SIGKILL."),
+        ({"gpu_used_bytes": 200e9}, "Not confirmed: GPU memory used (GB): 200; allowed: 100."),
+    ],
+)
+def test_what_the_confirmation_came_to_is_told(confirmed: dict, words: str) -> None:
+    def answer(settings: Mapping[str, Any]) -> Answer:
+        return replace(machine(settings), **(confirmed if settings["steps"] == 5 else {}))
+
+    wanted = goal(**STEPS_ALONE, gpu_memory_gb=100)
+    search, _ = play(wanted, answer)
+    assert words in rendered("tune.md.j2", result=result_of(wanted, search, 60.0)).replace("\\", "")
+
+
+def test_of_lossy_settings_that_were_not_tried_nothing_is_said_but_that(tmp_path: Path) -> None:
+    wanted = goal(max_latent_error=1)
+    for over_after, words in (
+        (3, "No lossy settings were tried."),
+        (1000, "Nothing within the allowed loss is faster."),
+    ):
+        search, _ = play(wanted, lambda settings: machine(settings, loss={"fp8_rowwise": 2.0}), over_after)
+        search.lossy = None
+        assert words in rendered("tune.md.j2", result=result_of(wanted, search, 60.0))
+
+
 def tuning(folder: Path, program: str, **options: Any) -> Tuning:
     """A tuning in which a program stands in for Snakemake, with the target as its argument."""
     return Tuning(goal(**options), folder, [sys.executable, "-c", program], {"measure": "m", "env": "e"}, LIMITS)
@@ -370,7 +414,7 @@ def test_a_trial_without_a_trace_ends_the_tuning_with_what_its_log_says(tmp_path
 
 
 def test_the_time_to_confirm_is_kept_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Tuning, "_trace", lambda self, name: SimpleNamespace(total_duration_s=60))
+    monkeypatch.setattr(Tuning, "_trace", lambda self, name: SimpleNamespace(total_duration_s=50, status="ok"))
     monkeypatch.setattr(Tuning, "_answer", lambda self, trial, answers: replace(machine({}), duration_s=60))
     search = tuning(tmp_path, "", budget_min=4).run()
     # After two minutes there is time for one trial more, and after three there is not.
@@ -412,6 +456,15 @@ def test_a_trace_of_other_settings_or_of_other_code_is_measured_again(tmp_path: 
     for other in (tuning(tmp_path, "", **same, seed=7), other_code):
         with pytest.raises(InputError, match="stock left no trace"):
             other.run()
+    # What failed is tried again, though an answer to the search that had it.
+    failed = full_case("stock", "T2V-A14B", steps=4, seed=3)
+    file = tmp_path / "results/traces/stock.json"
+    kept = file.read_bytes()
+    rows = records([2.0] * 4, environment=GPU, case=failed)
+    write(file.parent, trace_of(rows, failed, outcome=Outcome("error", "broken", "ValueError")))
+    with pytest.raises(InputError, match="no trace was"):
+        tuning(tmp_path, "import sys; sys.exit('no trace was made')", **same, seed=3).run()
+    file.write_bytes(kept)
     # Of the same it is kept, and the next trial is asked for.
     with pytest.raises(InputError, match="attention-_native_cudnn left no trace"):
         tuning(tmp_path, "", **same).run()

@@ -17,7 +17,7 @@ from wanbench.cases.yaml_file import read_yaml
 # All that leaves nothing to search but to confirm the stock settings: tests/unit/test_tuning.py plays whole searches.
 GIVEN = {"model": "TI2V-5B", "scale": "tiny", "size": "64*64", "frames": 5, "unofficial_size": True, "dtype": "float32"}
 GIVEN |= {"attention": "native", "compile": "none", "timesteps": "uniform", "vae_memory_format": "contiguous"}
-OPTIONS = ("--config", *(f"{key}={value}" for key, value in GIVEN.items()))
+OPTIONS = ("--config", "name=small", *(f"{key}={value}" for key, value in GIVEN.items()))
 TRIALS = ("stock", "stock_confirmed")
 
 
@@ -27,7 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_killed_and_started_again_it_goes_on_to_the_answer(project: Project) -> None:
-    folder = project.folder / "results/tune/TI2V-5B_64x64"
+    folder = project.folder / "results/tune/small"
     stock = folder / "results/traces/stock.json"
     hold, killed_in = project.folder / "hold", f"attempt.case.name == {TRIALS[1]!r}"
     work = simulated_work(f"time.sleep(0.01)\nwhile {killed_in} and Path({str(hold)!r}).exists(): time.sleep(0.01)")
@@ -53,15 +53,15 @@ def test_killed_and_started_again_it_goes_on_to_the_answer(project: Project) -> 
     assert "[tune] 1: " not in again.output
     assert hashlib.sha256(stock.read_bytes()).hexdigest() == before
 
-    result = json.loads(project.read("results/tune/TI2V-5B_64x64.json"))
+    result = json.loads(project.read("results/tune/small.json"))
     assert [trial["name"] for trial in result["trials"]] == list(TRIALS)
     winner = result["exact"]
     assert winner["name"] == TRIALS[0]
     assert winner["answer"]["video_s"] > 0
     # Five steps and all else as the winner has it.
     assert read_yaml(folder / "grid.yaml")["cases"][TRIALS[1]]["steps"] == 5
-    assert result["confirmed"]["status"] == "ok"
-    page = project.read("results/tune/TI2V-5B_64x64.md")
+    assert result["confirmed"]["answer"]["status"] == "ok"
+    page = project.read("results/tune/small.md")
     assert winner["yaml"] in page
 
     (project.folder / "tuned.yaml").write_text(winner["yaml"], "utf-8")

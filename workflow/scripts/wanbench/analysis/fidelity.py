@@ -54,14 +54,15 @@ def baselines_of(traces: Iterable[Trace]) -> dict[str, str]:
             workloads[_workload(trace)].append(trace)
     found = {}
     for alike in workloads.values():
-        if stock := [trace.case for trace in alike if _is_stock(trace.case)]:
+        if stock := [trace.case for trace in alike if not changing(trace.case)]:
             found |= dict.fromkeys((trace.case["name"] for trace in alike), min(stock, key=_distance)["name"])
     return found
 
 
-def _is_stock(case: Mapping[str, Any]) -> bool:
+def changing(case: Mapping[str, Any]) -> list[str]:
+    """Settings by which a case's video is not that of the pipeline as it comes, be it by rounding alone."""
     rows = registry.changed(case)
-    return all(row.video != registry.ROUNDING and not row.is_lossy(case[row.key]) for row in rows)
+    return [row.key for row in rows if row.video == registry.ROUNDING or row.is_lossy(case[row.key])]
 
 
 def _distance(case: Mapping[str, Any]) -> tuple[bool, int, str]:

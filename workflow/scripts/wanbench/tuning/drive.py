@@ -23,7 +23,7 @@ from wanbench.analysis.fidelity import fidelity_table
 from wanbench.analysis.tables import records, tables_of
 from wanbench.cases.case import case_sha256
 from wanbench.cases.resolve import resolve_cases
-from wanbench.registry.stages import OK
+from wanbench.registry.stages import OK, OOM
 from wanbench.trace.reader import Trace
 from wanbench.trace.verdict import Limits
 from wanbench.trace.writer import write_atomically
@@ -34,7 +34,7 @@ from wanbench.util.errors import InputError
 from wanbench.util.lifeline import die_with_parent
 
 _GRID, _LOG = "grid.yaml", "tune.log"
-_LAST_LINES = 15
+_LAST_LINES = 5
 # What a trial takes beside its case, about: Snakemake, and figures of what it changes.
 _BESIDE_CASE_S = 10
 
@@ -75,9 +75,13 @@ class Tuning:
             while search.wanted:
                 trial = search.wanted
                 self._settings[trial.name] = trial.settings
-                if kept := self._trace(trial.name):
-                    self._earlier_s += kept.total_duration_s
+                kept = self._trace(trial.name)
+                # Out of memory is an answer. What failed else is tried again, and its trace no answer any more.
+                if kept and kept.status in (OK, OOM):
+                    self._earlier_s += kept.total_duration_s + _BESIDE_CASE_S
                 else:
+                    if kept:
+                        self._file(trial.name).unlink()
                     self._tell(search, answers)
                     # It ends with an error where the case failed, which is an answer too.
                     self._measure(trial.name)
@@ -106,9 +110,12 @@ class Tuning:
             left = f"; about {max(1, round(left_s / 60))} min left"
         print(f"[tune] {len(answers) + 1}: {search.wanted.name} ({best}{left})", flush=True)
 
+    def _file(self, name: str) -> Path:
+        return self.folder / "results/traces" / f"{name}.json"
+
     def _trace(self, name: str) -> Trace | None:
         """That of a trial, if it was measured with this trial's settings and the code of now."""
-        file = self.folder / "results/traces" / f"{name}.json"
+        file = self._file(name)
         if not file.exists():
             return None
         [case] = resolve_cases({"cases": {name: self._settings[name]}}, _GRID)

@@ -1,19 +1,29 @@
 """What `snakemake tune` is asked for: keys of a case, which all trials have, and limits."""
 
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
+from wanbench.analysis.fidelity import changing
+from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.schema import check, nearest, not_allowed
 from wanbench.registry.settings import DERIVED, PLACE, ROWS, keys
+from wanbench.util.digests import value_digest
 from wanbench.util.errors import InputError
 from wanbench.util.paths import named_path
 
 # Enough for two typical steps beside the first and the switch of A14B's experts.
 STEPS = 4
+# The first, and one that is typical of the others beside that switch.
+_LEAST_STEPS = 3
 _WHERE = "--config"
 _TRUTH = {"true": True, "false": False}
+_NAMED = ("model", "task", "size")
 _CASE_KEYS = tuple(row.key for row in ROWS if row.role != DERIVED)
 _LIMITS = ("max_latent_error", "min_psnr", "host_memory_gb", "max_first_video_s", "budget_min")
 
@@ -60,24 +70,49 @@ def goal_of(options: Mapping[str, Any]) -> Goal:
             raise InputError(f"{_WHERE}: unknown key {key!r}{nearest(key, allowed)}; allowed: {', '.join(allowed)}")
     limits = {key: _positive(key, options[key]) for key in _LIMITS if key in options}
     # Snakemake takes True for a truth value, and true, as a grid file has it, for a text.
-    fixed = {key: _TRUTH.get(str(options[key]), options[key]) for key in _CASE_KEYS if key in options}
+    fixed = {key: _typed(options[key]) for key in _CASE_KEYS if key in options}
     # Trials run in a folder of their own.
     for key in (*keys(PLACE), "checkpoint"):
         if key in fixed and named_path(str(fixed[key])).exists():
             fixed[key] = str(named_path(str(fixed[key])).absolute())
-    name = str(options.get("name", _name(fixed)))
-    resolve_cases({"cases": {"tune": fixed}}, _WHERE)
+    [case] = resolve_cases({"cases": {"tune": fixed}}, _WHERE)
+    _check_together(case, fixed, limits)
+    name = str(options.get("name") or _name(fixed))
     check(name, f"{_WHERE}: name", "case_name")
     return Goal(name, fixed, **limits)
 
 
+def _typed(value: Any) -> Any:
+    """As a grid file has it: Snakemake takes true, and numbers in a list, for texts."""
+    return [yaml.safe_load(str(each)) for each in value] if isinstance(value, list) else _TRUTH.get(str(value), value)
+
+
+def _check_together(case: Case, fixed: Mapping[str, Any], limits: Mapping[str, float]) -> None:
+    """Raise InputError for keys that leave nothing to find."""
+    if fixed.get("steps", STEPS) < _LEAST_STEPS:
+        raise not_allowed(_WHERE, "steps", case.steps, f"from {_LEAST_STEPS}")
+    if "max_first_video_s" in limits and case.warmup + case.repeats > 1:
+        raise InputError(f"{_WHERE}: max_first_video_s is known of one video alone; leave out warmup and repeats")
+    changed = changing(vars(case))
+    if changed and limits.keys() & {"max_latent_error", "min_psnr"}:
+        [key, *_] = changed
+        raise InputError(
+            f"{_WHERE}: {key}: {fixed[key]} changes the video that losses are measured against; leave out {key}, or "
+            "the limit of the loss"
+        )
+
+
 def _positive(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise not_allowed(_WHERE, key, value, "a number above 0")
     return float(value)
 
 
 def _name(fixed: Mapping[str, Any]) -> str:
-    """Such as T2V-A14B_832x480_24GB."""
-    parts = [str(fixed[key]).replace("*", "x") for key in ("model", "task", "size") if key in fixed]
-    return "_".join([*parts, *([f"{fixed['gpu_memory_gb']}GB"] if "gpu_memory_gb" in fixed else [])])
+    """Such as T2V-A14B_832x480_24GB; searches of other keys have other names."""
+    parts = [str(fixed[key]).replace("*", "x") for key in _NAMED if key in fixed]
+    others = {key: value for key, value in fixed.items() if key not in (*_NAMED, "gpu_memory_gb")}
+    text = "_".join(f"{key}-{value}" for key, value in others.items())
+    if others:
+        parts.append(text if re.fullmatch(r"[\w.+-]{1,60}", text, re.ASCII) else value_digest(others))
+    return "_".join([*parts, *([f"{fixed['gpu_memory_gb']:g}GB"] if "gpu_memory_gb" in fixed else [])])

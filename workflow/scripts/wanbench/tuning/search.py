@@ -62,7 +62,7 @@ class Search:
         trials: all that was tried or skipped, in their order.
         wanted: the trial to run next; None when it is finished.
         stock, exact, lossy: trials with their answers, or None; `lossy` where it is faster than the exact one.
-        confirmed: the answer of the exact winner over more steps.
+        confirmed: the winner once more, with more steps; its verdict is OUT where it failed or passed a limit.
     """
 
     def __init__(self, goal: Goal, answers: Mapping[str, Answer], over: bool = False) -> None:
@@ -113,13 +113,12 @@ class Search:
                 if saver.keys() & self.goal.fixed.keys():
                     continue
                 trial = self._trial(changed | {"offload": offload} | saver)
-                needed = _estimate(trial)
-                if needed >= too_much:
+                if (needed := _estimate(trial)) >= too_much:
                     self._close(trial, SKIPPED, "needs as much GPU memory as a trial that ran out of it")
                 elif self._ask(trial) and self._within(trial):
                     return self._close(trial, BEST, "the first placement that fits")
                 elif trial.answer and trial.answer.status == OOM and needed:
-                    too_much = min(needed, too_much)
+                    too_much = needed
                     # After the steps it decodes, wherever the denoiser's weights lie then.
                     decoding_too_much = too_much if trial.answer.step_s else decoding_too_much
         return None
@@ -157,10 +156,10 @@ class Search:
                 return best
             self._close(again, REFERENCE, f"finalist: {again.answer.step_s:.4g} s a step")
             times[trial.name].append(again.answer.step_s)
-        if sum(times[second.name]) >= sum(times[best.name]):
-            return best
-        second.verdict, second.reason = BEST, "faster of the two finalists"
-        return second
+        winner, loser = sorted((best, second), key=lambda trial: sum(times[trial.name]))
+        winner.verdict, loser.verdict = BEST, WORSE
+        loser.reason += "; slower of the two finalists"
+        return winner
 
     def _with_loss(self) -> None:
         """From the best exact one, or from a faster placement that a loss makes possible."""
@@ -180,9 +179,9 @@ class Search:
     def _confirm(self, winner: Trial) -> None:
         settings = {"steps": _CONFIRMED_STEPS} | self.goal.fixed
         trial = self._trial(winner.changed, f"{winner.name}_confirmed", settings)
-        if self._ask(trial, time_is_kept=True):
+        if self._ask(trial, time_is_kept=True) and self._within(trial):
             self._close(trial, REFERENCE, f"the winner with {settings['steps']} steps")
-            self.confirmed = trial.answer
+        self.confirmed = self.trials[-1]
 
     def _trial(self, changed: dict[str, Any], name: str = "", settings: Mapping[str, Any] | None = None) -> Trial:
         settings = self.goal.trial if settings is None else settings
@@ -259,7 +258,8 @@ class Search:
         ):
             if value is not None and most is not None and value / unit > most:
                 yield f"{what}: {value / unit:.4g}; allowed: {most:g}"
-        if not trial.is_lossy:
+        # Other steps make another video than stock's.
+        if not trial.is_lossy or trial.settings["steps"] != goal.trial["steps"]:
             return
         most, least, error, psnr_db = goal.max_latent_error, goal.min_psnr, answer.latent_error, answer.psnr_db
         if (most is not None and error is None) or (least is not None and psnr_db is None):

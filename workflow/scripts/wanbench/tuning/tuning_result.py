@@ -11,6 +11,10 @@ from wanbench.registry.settings import printed
 from wanbench.tuning.goal import Goal
 from wanbench.tuning.search import Search
 from wanbench.tuning.trials import BEST, NOT_TRIED, SKIPPED, WORSE, Trial
+from wanbench.util.text import one_line
+
+# Such as a list of all attention backends.
+_LONGEST_REASON = 250
 
 
 def result_of(goal: Goal, search: Search, took_s: float) -> dict[str, Any]:
@@ -28,7 +32,8 @@ def result_of(goal: Goal, search: Search, took_s: float) -> dict[str, Any]:
         "stock": search.stock and _of(search.stock),
         "exact": search.exact and _of(search.exact) | {"yaml": _to_paste(goal, search.exact)},
         "lossy": search.lossy and _of(search.lossy) | {"yaml": _to_paste(goal, search.lossy)},
-        "confirmed": search.confirmed and asdict(search.confirmed),
+        "confirmed": search.confirmed and _of(search.confirmed),
+        "lossy_tried": sum(trial.is_lossy and trial.answer is not None for trial in search.trials),
         "front": [_of(trial) for trial in _front(search, tried)],
         "trials": [_of(trial) for trial in search.trials],
     }
@@ -37,7 +42,8 @@ def result_of(goal: Goal, search: Search, took_s: float) -> dict[str, Any]:
 def _of(trial: Trial) -> dict[str, Any]:
     # JSON has no infinity, which is the PSNR of equal frames.
     figures = trial.answer and {key: None if value == inf else value for key, value in asdict(trial.answer).items()}
-    said = {"name": trial.name, "settings": printed(trial.changed), "verdict": trial.verdict, "reason": trial.reason}
+    reason = one_line(trial.reason, _LONGEST_REASON)
+    said = {"name": trial.name, "settings": printed(trial.changed), "verdict": trial.verdict, "reason": reason}
     return said | {"answer": figures}
 
 
