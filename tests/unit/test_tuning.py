@@ -326,7 +326,6 @@ def test_a_disturbed_trial_is_repeated_once_and_then_marked_and_a_video_of_no_nu
         ({"min_psnr": math.nan}, "min_psnr: NaN is not allowed"),
         ({"steps": 2}, "steps: 2 is not allowed; allowed: from 3"),
         ({"max_first_video_s": 90, "repeats": 2}, "max_first_video_s is known of one video alone"),
-        ({"min_psnr": 30, "attention": "xformers"}, "attention: xformers changes the video that losses are measured"),
         ({"name": "../a"}, "name"),
         ({"frames": 80}, "frames: 80 is not allowed"),
     ],
@@ -438,6 +437,11 @@ def test_what_a_trial_changes_of_the_video_is_its_frames_beside_those_of_stock(t
     answer = by_name(search)["vae_dtype-bfloat16"].answer
     # A mean squared error of 10**2, on average.
     assert (answer.latent_error, answer.psnr_db) == (0, pytest.approx(20 * math.log10(255 / 10), abs=0.5))
+
+
+def test_a_loss_is_measured_against_stock_and_not_against_what_changes_it(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="attention: xformers changes the video that losses are measured against"):
+        tuning(tmp_path, "", min_psnr=30, attention="xformers").run()
 
 
 def test_a_folder_is_tuned_by_one_run_at_a_time(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from wanbench.analysis.collect import collect
-from wanbench.analysis.fidelity import fidelity_table
+from wanbench.analysis.fidelity import changing, fidelity_table
 from wanbench.analysis.tables import records, tables_of
 from wanbench.cases.case import case_sha256
 from wanbench.cases.resolve import resolve_cases
@@ -61,8 +61,10 @@ class Tuning:
         """Measure what the search asks for until it asks for nothing more, or the time is over.
 
         Raises:
-            InputError: the same is being done by another process, or a trial left no trace.
+            InputError: what is given leaves nothing to measure losses against, the same is being done by another
+                process, or a trial left no trace.
         """
+        self._check_stock()
         self.folder.mkdir(parents=True, exist_ok=True)
         # The lock ends with this process, however it ends.
         with (self.folder / "lock").open("w") as lock:
@@ -90,6 +92,15 @@ class Tuning:
                 longest_s = _BESIDE_CASE_S + max(answer.duration_s for answer in answers.values())
                 search = Search(self.goal, answers, over=self._left_s() < 2 * longest_s)
             return search
+
+    def _check_stock(self) -> None:
+        [case] = resolve_cases({"cases": {"stock": self.goal.fixed}}, _GRID)
+        if self.goal.allows_loss and (keys := changing(vars(case))):
+            [key, *_] = keys
+            raise InputError(
+                f"tune: {key}: {self.goal.fixed[key]} changes the video that losses are measured against; leave out {key}, "
+                "or the limit of the loss"
+            )
 
     def took_s(self) -> float:
         """Seconds so far, with those of trials that an earlier run measured."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from wanbench.analysis.fidelity import changing
 from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.schema import check, nearest, not_allowed
@@ -69,7 +68,6 @@ def goal_of(options: Mapping[str, Any]) -> Goal:
         if key not in allowed:
             raise InputError(f"{_WHERE}: unknown key {key!r}{nearest(key, allowed)}; allowed: {', '.join(allowed)}")
     limits = {key: _positive(key, options[key]) for key in _LIMITS if key in options}
-    # Snakemake takes True for a truth value, and true, as a grid file has it, for a text.
     fixed = {key: _typed(options[key]) for key in _CASE_KEYS if key in options}
     # Trials run in a folder of their own.
     for key in (*keys(PLACE), "checkpoint"):
@@ -83,7 +81,7 @@ def goal_of(options: Mapping[str, Any]) -> Goal:
 
 
 def _typed(value: Any) -> Any:
-    """As a grid file has it: Snakemake takes true, and numbers in a list, for texts."""
+    """As a grid file has it: Snakemake takes True for a truth value, and true, and numbers in a list, for texts."""
     return [yaml.safe_load(str(each)) for each in value] if isinstance(value, list) else _TRUTH.get(str(value), value)
 
 
@@ -93,13 +91,6 @@ def _check_together(case: Case, fixed: Mapping[str, Any], limits: Mapping[str, f
         raise not_allowed(_WHERE, "steps", case.steps, f"from {_LEAST_STEPS}")
     if "max_first_video_s" in limits and case.warmup + case.repeats > 1:
         raise InputError(f"{_WHERE}: max_first_video_s is known of one video alone; leave out warmup and repeats")
-    changed = changing(vars(case))
-    if changed and limits.keys() & {"max_latent_error", "min_psnr"}:
-        [key, *_] = changed
-        raise InputError(
-            f"{_WHERE}: {key}: {fixed[key]} changes the video that losses are measured against; leave out {key}, or "
-            "the limit of the loss"
-        )
 
 
 def _positive(key: str, value: Any) -> float:
