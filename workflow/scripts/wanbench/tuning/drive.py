@@ -98,8 +98,8 @@ class Tuning:
         if self.goal.allows_loss and (keys := changing(vars(case))):
             [key, *_] = keys
             raise InputError(
-                f"tune: {key}: {self.goal.fixed[key]} changes the video that losses are measured against; leave out {key}, "
-                "or the limit of the loss"
+                f"tune: {key}: {self.goal.fixed[key]} changes the video that losses are measured against; leave out "
+                f"{key}, or the limit of the loss"
             )
 
     def took_s(self) -> float:
