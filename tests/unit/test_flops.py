@@ -98,7 +98,7 @@ def test_a_case_counts_its_passes_and_what_it_encodes(tmp_path: Path) -> None:
 def test_mfu_is_of_the_datasheet_or_else_of_the_measured_rate_or_absent() -> None:
     def case(gpu: str | None, rate: float | None, **others: Any) -> dict[str, Any]:
         whole = {"gpu_name": gpu, "matmul_flops_per_s": rate, "dtype": "bfloat16", "vae_dtype": "float32", "gpus": 1}
-        return whole | others
+        return whole | {"quantization": "none"} | others
 
     assert peak_of(case("NVIDIA H200", 803e12)) == (989.4e12, "datasheet")
     assert peak_of(case("Some GPU", 100e12)) == (100e12, "measured")
@@ -109,8 +109,11 @@ def test_mfu_is_of_the_datasheet_or_else_of_the_measured_rate_or_absent() -> Non
     assert mfu_pct(step, h200 | {"gpus": 2}) == pytest.approx(22.3, abs=0.05)
     others = [Row(**vars(step) | other) for other in ({"stage": "VAE_Decoding"}, {"flops": None}, {"time_s": 0.0})]
     # The peak is that of 16 bit.
-    none_known = [*((row, h200) for row in others), (step, h200 | {"dtype": "float32"}), (step, case("Some GPU", None))]
-    assert [mfu_pct(*each) for each in none_known] == [None] * 5
+    other_types = [h200 | {"dtype": "float32"}, h200 | {"quantization": "fp8_rowwise"}, case("Some GPU", None)]
+    none_known = [*((row, h200) for row in others), *((step, each) for each in other_types)]
+    assert [mfu_pct(*each) for each in none_known] == [None] * 6
+    encoding = Row(**vars(step) | {"stage": "T5_Encoding"})
+    assert mfu_pct(encoding, h200 | {"quantization": "fp8_rowwise"}) is not None
 
 
 def test_a_step_and_a_decoding_are_profiled_apart() -> None:

@@ -33,12 +33,15 @@ def peak_of(case: CaseRow) -> tuple[float, str] | None:
 def mfu_pct(row: Row, case: CaseRow) -> float | None:
     """Operations of a stage over what its GPUs could have done in that time, in percent.
 
-    None where that is not known, and where the stage computes in a type that the peak is not for: float32 has another.
+    None where that is not known, and where the stage computes in a type that the peak is not for: float32 and products
+    of 8 bits have others.
     """
+    is_step = stage_names.step_index(row.stage) is not None
     dtype = case["vae_dtype"] if row.stage in (stage_names.VAE_DECODING, stage_names.PREPROCESS) else case["dtype"]
     peak = peak_of(case)
-    if peak is None or dtype == "float32" or row.flops is None or not row.time_s:
+    of_other_type = dtype == "float32" or (is_step and case["quantization"] != "none")
+    if peak is None or of_other_type or row.flops is None or not row.time_s:
         return None
     # Steps are shared by all GPUs of a case; the rest each of them does by itself.
-    gpus = 1 if stage_names.step_index(row.stage) is None else case["gpus"]
+    gpus = case["gpus"] if is_step else 1
     return 100 * row.flops / row.time_s / (peak[0] * gpus)
