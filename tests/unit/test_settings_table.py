@@ -50,6 +50,10 @@ def test_equal_settings_are_one_row_with_the_range_of_their_times(make: Make) ->
     assert {(row.kind, row.n) for row in both} == {("cold", 4), ("cold", 1)}
     both = rows(*cold, repeated, make(full_case("other", steps=4, offload="model", repeats=2), 2.0)).values()
     assert {(row.kind, row.n) for row in both} == {("warm", 1)}
+    # One that did not fit has no generation, and its way a cold one.
+    oom = make(full_case("oom", steps=4), until="Step_0", outcome=Outcome("oom", "no memory", "OutOfMemoryError"))
+    both = rows(*cold, oom, make(full_case("other", steps=4, offload="model", repeats=2), 2.0)).values()
+    assert {(row.kind, row.n) for row in both} == {("cold", 3), ("cold", 1)}
 
 
 def test_another_video_or_another_gpu_is_another_row_and_a_lora_is_none(make: Make) -> None:

@@ -241,6 +241,33 @@ def test_where_only_a_loss_makes_anything_fit_exact_settings_are_tried_on_top_of
     assert search.confirmed
 
 
+def test_where_stock_does_not_fit_losses_are_measured_against_what_has_its_video() -> None:
+    wanted = {"model": "TI2V-5B", "min_psnr": 30}
+
+    def small(settings: Mapping[str, Any]) -> Answer:
+        # Decoding fits with its weights in another order, or where they move layer by layer.
+        offload, order = settings.get("offload", "none"), settings.get("vae_memory_format")
+        fits = (offload, order) == ("model", "channels_last") or offload == "sequential" or "vae_dtype" in settings
+        if not fits or offload == "none":
+            return replace(OOM, gpu_total_bytes=25.8e9)
+        return machine(settings | {"offload": "group"}, loss={"bfloat16": 0.01})
+
+    search, answers = play(goal_of(wanted), small)
+    trials = by_name(search)
+    assert search.exact.changed["vae_memory_format"] == "channels_last"
+    # The exact winner rounds: what is only offloaded runs for the comparison.
+    assert (trials["offload-sequential"].verdict, trials["offload-group_stream"].verdict) == ("reference", OUT)
+    assert list(answers).index("offload-sequential") < next(i for i, name in enumerate(answers) if "vae_dtype" in name)
+    assert search.lossy.changed["vae_dtype"] == "bfloat16"
+    # What is faster is confirmed.
+    assert search.confirmed.name == f"{search.lossy.name}_confirmed"
+    # Where none of them fits, nothing lossy is tried.
+    search, answers = play(
+        goal_of(wanted), lambda settings: OOM if "vae_memory_format" not in settings else small(settings)
+    )
+    assert not any("vae_dtype" in name for name in answers)
+
+
 def test_a_placement_that_a_loss_makes_possible_and_that_is_slower_is_not_built_upon() -> None:
     def slow_copies(settings: Mapping[str, Any]) -> Answer:
         answer = machine(settings, loss={"float8_e4m3fn": 0.04, "bfloat16": 0.01})

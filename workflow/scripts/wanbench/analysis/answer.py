@@ -46,7 +46,8 @@ def _answer(rows: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
     useful = sound[sound["time_s"] <= USEFUL * fastest["time_s"]] if fastest else sound
     least_bytes = useful["gpu_mem_used_bytes"].min() * (1 + alike_memory_pct / 100)
     light = _first(useful[useful["gpu_mem_used_bytes"] <= least_bytes])
-    if light and light["gpu_mem_allocated_bytes"] * (1 + alike_memory_pct / 100) >= fastest["gpu_mem_allocated_bytes"]:
+    allocated = [way and way["gpu_mem_allocated_bytes"] for way in (light, fastest)]
+    if all(allocated) and allocated[0] * (1 + alike_memory_pct / 100) >= allocated[1]:
         light = fastest
     total_bytes = rows["gpu_mem_total_bytes"].max()
     return {
@@ -55,18 +56,18 @@ def _answer(rows: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
         "fastest": fastest,
         "lossy": lossy,
         "light": light,
-        "cards": {size: _fit(sound, one, size * 1e9) for size in CARDS_GB if size * 1e9 < total_bytes},
+        "cards": {size: _fit(sound, one, size * 1e9, alike_time_pct) for size in CARDS_GB if size * 1e9 < total_bytes},
         "several": _first(several[several["fidelity"] != LOSSY]),
     }
 
 
-def _fit(sound: pd.DataFrame, one: pd.DataFrame, size_bytes: float) -> dict[str, Way | None]:
+def _fit(sound: pd.DataFrame, one: pd.DataFrame, size_bytes: float, alike_time_pct: float) -> dict[str, Way | None]:
     """What leaves the video as it is, else what changes it."""
     fits, may_fit = (
         _first(sound[needed(sound) <= size_bytes]) or _first(one[needed(one) <= size_bytes])
         for needed in (lambda ways: ways["gpu_mem_used_bytes"], _least_bytes)
     )
-    faster = may_fit and (not fits or may_fit["time_s"] < fits["time_s"])
+    faster = may_fit and (not fits or may_fit["time_s"] * (1 + alike_time_pct / 100) < fits["time_s"])
     return {"fits": fits, "may_fit": may_fit if faster else None}
 
 

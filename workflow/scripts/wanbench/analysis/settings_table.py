@@ -92,8 +92,9 @@ def _figures(cases: pd.DataFrame) -> pd.DataFrame:
 def _are_warm(table: pd.DataFrame, fits: pd.Series) -> pd.Series:
     """Which cases are compared by a warm generation: where each way of the workload has one, or without a cold one."""
     warm, ways = fits & table["warm_s"].notna(), [table[key] for key in (*WORKLOAD, *WAY)]
-    of_way = (warm | ~fits).groupby(ways, dropna=False).transform("any")
-    everywhere = of_way.groupby(ways[: len(WORKLOAD)], dropna=False).transform("all")
+    # A way that never fitted compares with none.
+    of_way, fitted = (each.groupby(ways, dropna=False).transform("any") for each in (warm, fits))
+    everywhere = (of_way | ~fitted).groupby(ways[: len(WORKLOAD)], dropna=False).transform("all")
     return warm & (everywhere | table["cold_s"].isna())
 
 

@@ -9,12 +9,11 @@ from wanbench.registry.stages import FINISHED, OK
 
 
 def cases_by_outcome(cases: pd.DataFrame, findings: pd.DataFrame) -> dict[str, list[str]]:
-    """Names of the cases by status, "ok" first; of those that are ok, which failed a check or have a warning."""
+    """Names of the cases by status, "ok" first; of those that are ok, which failed a check, and else have a warning."""
     ok = cases[cases["status"] == OK]
-    doubtful = {
-        "with_failed_checks": ok["failed_checks"].str.strip() != "",
-        "with_warnings": ok["case"].isin(findings.loc[findings["severity"] == WARNING, "case"]),
-    }
+    has_failed = ok["failed_checks"].str.strip() != ""
+    has_warning = ok["case"].isin(findings.loc[findings["severity"] == WARNING, "case"])
+    doubtful = {"with_failed_checks": has_failed, "with_warnings": has_warning & ~has_failed}
     by_status = {OK: []} | cases.groupby("status")["case"].agg(list).to_dict()
     return by_status | {how: list(ok.loc[which, "case"]) for how, which in doubtful.items()}
 

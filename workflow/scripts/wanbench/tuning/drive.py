@@ -74,6 +74,7 @@ class Tuning:
                 raise InputError(f"tune: {self.folder} is being tuned by another run") from None
             search = Search(self.goal, {})
             answers: dict[str, Answer] = {}
+            baseline: str | None = None
             while search.wanted:
                 trial = search.wanted
                 self._settings[trial.name] = trial.settings
@@ -87,7 +88,9 @@ class Tuning:
                     self._tell(search, answers)
                     # It ends with an error where the case failed, which is an answer too.
                     self._measure(trial.name)
-                answers[trial.name] = self._answer(trial, answers)
+                answers[trial.name] = self._answer(trial, baseline)
+                if trial.is_exact and answers[trial.name].status == OK:
+                    baseline = baseline or trial.name
                 # One more trial, and the one that confirms the best.
                 longest_s = _BESIDE_CASE_S + max(answer.duration_s for answer in answers.values())
                 search = Search(self.goal, answers, over=self._left_s() < 2 * longest_s)
@@ -134,18 +137,19 @@ class Tuning:
         traces, _ = collect([file], expected, self.limits)
         return traces[0] if traces else None
 
-    def _answer(self, trial: Trial, answers: Mapping[str, Answer]) -> Answer:
+    def _answer(self, trial: Trial, baseline: str | None) -> Answer:
+        """What its trace says, and how far its video is from the baseline's."""
         trace = self._trace(trial.name)
         if trace is None:
             log = self.folder / _LOG
             lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
             raise InputError("\n".join([f"tune: {trial.name} left no trace; {log} says why:", *lines[-_LAST_LINES:]]))
         answer = answers_of(tables_of([trace]))[trial.name]
-        baseline = next((name for name, each in answers.items() if each.status == OK), None)
         if not trial.is_lossy or answer.status != OK or not baseline:
             return answer
-        *_, loss = records(fidelity_table([self._trace(baseline), trace], self.folder / "results/frames"))
-        return replace(answer, latent_error=loss["latent_error_rel"], psnr_db=loss["psnr_db"])
+        rows = records(fidelity_table([self._trace(baseline), trace], self.folder / "results/frames"))
+        loss = next((row for row in rows if row["case"] == trial.name), {})
+        return replace(answer, latent_error=loss.get("latent_error_rel"), psnr_db=loss.get("psnr_db"))
 
     def _measure(self, name: str) -> None:
         text = yaml.safe_dump({"cases": self._settings}, allow_unicode=True, sort_keys=False)

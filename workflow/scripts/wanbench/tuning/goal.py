@@ -75,14 +75,19 @@ def goal_of(options: Mapping[str, Any]) -> Goal:
             fixed[key] = str(named_path(str(fixed[key])).absolute())
     [case] = resolve_cases({"cases": {"tune": fixed}}, _WHERE)
     _check_together(case, fixed, limits)
-    name = str(options.get("name") or _name(fixed))
+    name = str(_name(fixed) if options.get("name") is None else options["name"])
     check(name, f"{_WHERE}: name", "case_name")
     return Goal(name, fixed, **limits)
 
 
 def _typed(value: Any) -> Any:
     """As a grid file has it: Snakemake takes True for a truth value, and true, and numbers in a list, for texts."""
-    return [yaml.safe_load(str(each)) for each in value] if isinstance(value, list) else _TRUTH.get(str(value), value)
+    if not isinstance(value, list):
+        return _TRUTH.get(str(value), value)
+    try:
+        return [yaml.safe_load(str(each)) for each in value]
+    except yaml.YAMLError:
+        return value
 
 
 def _check_together(case: Case, fixed: Mapping[str, Any], limits: Mapping[str, float]) -> None:

@@ -23,7 +23,7 @@ from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.registry.settings import METHOD, ROWS, SETTINGS
 from wanbench.registry.stages import OK, OOM
 from wanbench.tuning.goal import Goal
-from wanbench.tuning.trials import BEST, NOT_TRIED, OUT, REFERENCE, SKIPPED, WORSE, Answer, Trial, name_of
+from wanbench.tuning.trials import BEST, NEVER, NOT_TRIED, OUT, REFERENCE, SKIPPED, WORSE, Answer, Trial, name_of
 from wanbench.util.errors import InputError
 
 # From the fastest to the one that needs least. On an H200 `sequential` was faster than `group`, and needed less.
@@ -36,17 +36,6 @@ _LOSSY_SAVERS: tuple[dict[str, Any], ...] = (
     {"layerwise_casting": "float8_e4m3fn", "compile": "none"},
     {"vae_tiling": True, "layerwise_casting": "float8_e4m3fn", "compile": "none"},
 )
-_HUB = "needs a download: try it with --config attention=..."
-_BY_TORCH = "`native` chooses it where torch takes it for the fastest"
-_NEVER: dict[tuple[str, Any], str] = {
-    **{("attention", f"{name}_hub"): _HUB for name in ("flash", "_flash_3", "flash_4", "sage")},
-    **{("attention", f"_native_{name}"): _BY_TORCH for name in ("efficient", "flash")},
-    ("attention", "_native_math"): "holds the square of the tokens in memory",
-    ("attention", "flex"): "holds the square of the tokens in memory, unless it is compiled by itself",
-    ("dtype", "float32"): "never faster than bfloat16",
-}
-# Decodings of equal cases on one GPU differ by less.
-_ALIKE = 0.01
 _CONFIRMED_STEPS = 5
 _TRANSIENT = {"sampling_gaps", "unaccounted_time", "step_time_changed", "other_process", "slowed_down"}
 
@@ -97,9 +86,9 @@ class Search:
         if self.exact:
             self.exact = self._final(self._improve(self.exact, "steps", lossy=False))
             self.exact = self._improve(self.exact, "decoding", lossy=False)
-        if self.goal.allows_loss:
+        if self.goal.allows_loss and self._is_loss_known():
             self._with_loss()
-        if winner := self.exact or self.lossy:
+        if winner := self.lossy or self.exact:
             self._confirm(winner)
 
     def _place(self, changed: dict[str, Any], offloads: Iterable[str], savers: Iterable[dict]) -> Trial | None:
@@ -136,7 +125,7 @@ class Search:
         trial = self._trial(best.changed | change)
         if trial.name == best.name or not self._ask(trial) or not self._within(trial):
             return best
-        (old_s, _), (new_s, _) = (_time(each.answer, stage) for each in (best, trial))
+        (old_s, _), (new_s, _) = (each.answer.judged_s(stage) for each in (best, trial))
         said = f"{new_s:.4g} s {'a step' if stage == 'steps' else 'of decoding'}, beside {old_s:.4g}"
         if _surely_less(trial, best, stage):
             return self._close(trial, BEST, said)
@@ -160,6 +149,17 @@ class Search:
         winner.verdict, loser.verdict = BEST, WORSE
         loser.reason += "; slower of the two finalists"
         return winner
+
+    def _is_loss_known(self) -> bool:
+        """Whether a trial with stock's video ran to its end; where stock does not fit, one is run for that alone."""
+        for offload in ("", *_OFFLOADS[1:]):
+            trial = self._trial({"offload": offload} if offload else {})
+            is_new = offload and trial.name not in [each.name for each in self.trials]
+            if is_new and self._ask(trial) and self._within(trial):
+                self._close(trial, REFERENCE, "what losses are measured against")
+            if any(each.is_exact and each.answer and each.answer.status == OK for each in self.trials):
+                return True
+        return False
 
     def _with_loss(self) -> None:
         """From the best exact one, or from a faster placement that a loss makes possible."""
@@ -219,8 +219,8 @@ class Search:
     def _refusal(self, trial: Trial) -> str | None:
         """Why not to run it: by the rules of this search, the checks of cases, or the estimate of memory."""
         for item in trial.changed.items():
-            if item in _NEVER:
-                return _NEVER[item]
+            if item in NEVER:
+                return NEVER[item]
         if trial.changed.get("cache", "none") != "none" and trial.settings.get("weights", "random") == "random":
             return "how often a cache serves random weights says nothing of real ones"
         stock = self.stock and self.stock.answer
@@ -230,7 +230,9 @@ class Search:
         if isinstance(case, str):
             return case
         limits = (self.goal.fixed.get("gpu_memory_gb", 0) * 1e9, stock and stock.gpu_total_bytes)
-        if trial is not self.stock and _estimate(trial) > min(filter(None, limits), default=inf):
+        # Of stock it is known, with more steps too.
+        is_stock = trial.settings | {"steps": 0} == self.stock.settings | {"steps": 0}
+        if not is_stock and _estimate(trial) > min(filter(None, limits), default=inf):
             return f"needs about {_estimate(trial) / 1e9:.1f} GB of GPU memory"
         return None
 
@@ -288,12 +290,5 @@ def _estimate(trial: Trial) -> int:
 
 def _surely_less(trial: Trial, than: Trial, stage: str) -> bool:
     """Whether its time is the lower one beyond the spread of both."""
-    (time_s, spread_s), (other_s, other_spread_s) = (_time(each.answer, stage) for each in (trial, than))
+    (time_s, spread_s), (other_s, other_spread_s) = (each.answer.judged_s(stage) for each in (trial, than))
     return time_s + spread_s < other_s - other_spread_s
-
-
-def _time(answer: Answer, stage: str) -> tuple[float, float]:
-    """Seconds that a setting of the stage is judged by, and how sure they are."""
-    if stage == "steps":
-        return answer.step_s, answer.step_spread_s
-    return answer.decoding_s, _ALIKE * answer.decoding_s / 2

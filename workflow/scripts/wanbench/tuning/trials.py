@@ -7,8 +7,11 @@ from typing import Any
 from wanbench.analysis.comparable import host_mem_bytes, with_official_steps
 from wanbench.analysis.tables import TraceTables, records
 from wanbench.models.facts import MODELS
-from wanbench.registry.settings import METHOD, SETTINGS, keys
+from wanbench.registry.settings import METHOD, ROUNDING, SETTINGS, keys
 from wanbench.util.digests import value_digest
+
+# Decodings of equal cases on one GPU differ by less.
+_ALIKE = 0.01
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,12 @@ class Answer:
     latent_error: float | None = None
     psnr_db: float | None = None
 
+    def judged_s(self, stage: str) -> tuple[float, float]:
+        """Seconds that a setting of the stage is judged by, and how sure they are."""
+        if stage == "steps":
+            return self.step_s, self.step_spread_s
+        return self.decoding_s, _ALIKE * self.decoding_s / 2
+
     def no_gain_of(self, changed: Mapping[str, Any]) -> str | None:
         """Why settings make nothing faster on the GPU of this answer, where that is known beforehand."""
         capability = float(self.gpu_compute_capability or 0)
@@ -68,6 +77,17 @@ _LONGEST_NAME = 80
 # What became of a trial.
 BEST, WORSE, OUT, SKIPPED, NOT_TRIED, REFERENCE = "better", "dropped", "out", "skipped", "not tried", "reference"
 
+_HUB = "needs a download: try it with --config attention=..."
+_BY_TORCH = "`native` chooses it where torch takes it for the fastest"
+# Settings that are not tried, with the reason.
+NEVER: dict[tuple[str, Any], str] = {
+    **{("attention", f"{name}_hub"): _HUB for name in ("flash", "_flash_3", "flash_4", "sage")},
+    **{("attention", f"_native_{name}"): _BY_TORCH for name in ("efficient", "flash")},
+    ("attention", "_native_math"): "holds the square of the tokens in memory",
+    ("attention", "flex"): "holds the square of the tokens in memory, unless it is compiled by itself",
+    ("dtype", "float32"): "never faster than bfloat16",
+}
+
 
 @dataclass
 class Trial:
@@ -89,6 +109,11 @@ class Trial:
     @property
     def is_lossy(self) -> bool:
         return any(SETTINGS[key].is_lossy(value) for key, value in self.changed.items())
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether its video is stock's, bit for bit."""
+        return not self.is_lossy and all(SETTINGS[key].video != ROUNDING for key in self.changed)
 
 
 def name_of(changed: Mapping[str, Any]) -> str:
