@@ -275,6 +275,9 @@ def test_a_placement_that_a_loss_makes_possible_and_that_is_slower_is_not_built_
         return replace(answer, step_s=(answer.step_s or 0) * slower, video_s=(answer.video_s or 0) * slower)
 
     search, answers = play(goal(gpu_memory_gb=24, max_latent_error=0.05), slow_copies)
+    # Nor is it the best while the search goes on, though better than the lossy ones before it.
+    begun = dict(list(answers.items())[: 2 + [*answers].index(next(name for name in answers if "layerwise" in name))])
+    assert not Search(goal(gpu_memory_gb=24, max_latent_error=0.05), begun).best.is_lossy
     assert any("layerwise_casting" in name for name in answers)
     assert search.lossy.changed == search.exact.changed | {"vae_dtype": "bfloat16"}
 

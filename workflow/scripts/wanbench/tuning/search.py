@@ -64,8 +64,11 @@ class Search:
 
     @property
     def best(self) -> Trial | None:
-        """The trial that was better than all before it: one that was dropped may have a lower time by chance."""
-        return next((trial for trial in reversed(self.trials) if trial.verdict == BEST), None)
+        """Of trials that were better than all before them, the last: one that was dropped may be faster by chance."""
+        found = [trial for trial in self.trials if trial.verdict == BEST]
+        # A lossy one is better than those that it is built upon, and maybe not than the exact ones.
+        last = {trial.is_lossy: trial for trial in found}
+        return min(last.values(), key=lambda trial: trial.answer.video_s, default=None)
 
     def _search(self) -> None:
         capped = "gpu_memory_gb" in self.goal.fixed
