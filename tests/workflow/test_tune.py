@@ -14,7 +14,7 @@ from conftest import Project, copy_project, simulated_work
 from example_cases import resolve
 from wanbench.cases.yaml_file import read_yaml
 
-# All that leaves nothing to search but to confirm the stock settings: tests/unit/test_tuning_search.py plays whole ones.
+# All that leaves nothing to search but to confirm the stock settings: test_tuning_search.py plays whole ones.
 GIVEN = {"model": "TI2V-5B", "scale": "tiny", "size": "64*64", "frames": 5, "unofficial_size": True, "dtype": "float32"}
 GIVEN |= {"attention": "native", "compile": "none", "timesteps": "uniform", "vae_memory_format": "contiguous"}
 OPTIONS = ("--config", "name=small", *(f"{key}={value}" for key, value in GIVEN.items()))

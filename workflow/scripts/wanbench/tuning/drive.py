@@ -79,7 +79,7 @@ class Tuning:
                 trial = search.wanted
                 self._settings[trial.name] = trial.settings
                 kept = self._trace(trial.name)
-                # Out of memory is an answer. What failed else is tried again, and its trace no answer any more.
+                # Out of memory is an answer; any other failure may have gone.
                 if kept and kept.status in (OK, OOM):
                     self._earlier_s += kept.total_duration_s + _BESIDE_CASE_S
                 else:
@@ -88,8 +88,8 @@ class Tuning:
                     self._tell(search, answers)
                     # It ends with an error where the case failed, which is an answer too.
                     self._measure(trial.name)
-                answers[trial.name] = self._answer(trial, baseline)
-                if trial.is_exact and answers[trial.name].status == OK:
+                answers[trial.name] = trial.answer = self._answer(trial, baseline)
+                if trial.has_stock_video:
                     baseline = baseline or trial.name
                 # One more trial, and the one that confirms the best.
                 longest_s = _BESIDE_CASE_S + max(answer.duration_s for answer in answers.values())

@@ -89,7 +89,7 @@ class Search:
         if self.exact:
             self.exact = self._final(self._improve(self.exact, "steps", lossy=False))
             self.exact = self._improve(self.exact, "decoding", lossy=False)
-        if self.goal.allows_loss and self._is_loss_known():
+        if self.goal.allows_loss and self._can_measure_loss():
             self._with_loss()
         if winner := self.lossy or self.exact:
             self._confirm(winner)
@@ -153,16 +153,15 @@ class Search:
         loser.reason += "; slower of the two finalists"
         return winner
 
-    def _is_loss_known(self) -> bool:
+    def _can_measure_loss(self) -> bool:
         """Whether a trial with stock's video ran to its end; where stock does not fit, one is run for that alone."""
-        for offload in ("", *_OFFLOADS[1:]):
-            trial = self._trial({"offload": offload} if offload else {})
-            is_new = offload and trial.name not in [each.name for each in self.trials]
-            if is_new and self._ask(trial) and self._within(trial):
+        tried = {trial.name for trial in self.trials}
+        placed = [trial for offload in _OFFLOADS[1:] if (trial := self._trial({"offload": offload})).name not in tried]
+        while not (has_run := any(trial.has_stock_video for trial in self.trials)) and placed:
+            trial = placed.pop(0)
+            if self._ask(trial) and self._within(trial):
                 self._close(trial, REFERENCE, "what losses are measured against")
-            if any(each.is_exact and each.answer and each.answer.status == OK for each in self.trials):
-                return True
-        return False
+        return has_run
 
     def _with_loss(self) -> None:
         """From the best exact one, or from a faster placement that a loss makes possible."""

@@ -8,6 +8,7 @@ from wanbench.analysis.comparable import host_mem_bytes, with_official_steps
 from wanbench.analysis.tables import TraceTables, records
 from wanbench.models.facts import MODELS
 from wanbench.registry.settings import METHOD, ROUNDING, SETTINGS, keys
+from wanbench.registry.stages import OK
 from wanbench.util.digests import value_digest
 
 # Decodings of equal cases on one GPU differ by less.
@@ -111,9 +112,10 @@ class Trial:
         return any(SETTINGS[key].is_lossy(value) for key, value in self.changed.items())
 
     @property
-    def is_exact(self) -> bool:
-        """Whether its video is stock's, bit for bit."""
-        return not self.is_lossy and all(SETTINGS[key].video != ROUNDING for key in self.changed)
+    def has_stock_video(self) -> bool:
+        """Whether it ran to its end with settings that leave the video as it is, bit for bit."""
+        is_exact = not self.is_lossy and all(SETTINGS[key].video != ROUNDING for key in self.changed)
+        return is_exact and self.answer is not None and self.answer.status == OK
 
 
 def name_of(changed: Mapping[str, Any]) -> str:
