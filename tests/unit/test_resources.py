@@ -41,7 +41,7 @@ def test_no_recorded_case_would_have_run_out_of_time_or_memory() -> None:
             # Several GPUs count as one, and what a cache will save is not known.
             most = 15 if case.gpus == 1 and case.cache == "none" else 25
             assert estimated_duration_s(case) < most * trace.total_duration_s, file
-            assert estimated_host_bytes(case) < 3.7 * used_bytes, file
+            assert estimated_host_bytes(case) < 3.9 * used_bytes, file
 
 
 def test_each_published_time_of_one_gpu_is_well_below_the_estimate() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from example_cases import IMAGE, full_case
-from reports import made, made_tables
+from reports import kept, made, made_tables
 from traces import GPU, LIMITS, records, trace_of, write
 from tuning_machine import STEPS_ALONE, T2V, by_name, goal, machine, play
 from wanbench.cases.yaml_file import read_yaml
@@ -22,7 +22,7 @@ from wanbench.measure.outcome import Outcome
 from wanbench.report.render import rendered
 from wanbench.tuning.drive import Tuning
 from wanbench.tuning.goal import goal_of
-from wanbench.tuning.trials import Answer, answers_of
+from wanbench.tuning.trials import Answer, answers_of, surely_less
 from wanbench.tuning.tuning_result import result_of
 from wanbench.util.errors import InputError
 
@@ -73,13 +73,24 @@ def test_answers_come_out_of_the_tables(tmp_path: Path) -> None:
     tables = made_tables(good, failed)
     answers, row = answers_of(tables), tables.cases.to_dict("records")[0]
     a = answers["a"]
-    # The spread of steps is half their range.
-    assert (a.status, a.step_s, a.step_spread_s, a.decoding_s) == ("ok", 2.0, pytest.approx(0.25), 3.0)
+    # Three steps count: their mean is known better than any of them.
+    assert (a.status, a.step_s, a.step_error_s, a.decoding_s) == ("ok", 2.0, pytest.approx(0.25 / 3**0.5), 3.0)
     assert a.video_s == pytest.approx(row["cold_generation_s"] + 46 * 2.0)
     assert a.first_video_s == pytest.approx(row["total_duration_s"] + 46 * 2.0)
     assert (a.gpu_used_bytes, a.gpu_allocated_bytes, a.gpu_total_bytes) == (30, 20, row["gpu_mem_total_bytes"])
     assert (a.latent_error, a.psnr_db, a.message) == (None, None, "")
     assert (answers["b"].status, answers["b"].message) == ("error", "broken")
+
+
+def test_what_an_h200_gains_is_told_apart_from_how_steps_differ_and_from_transfers(tmp_path: Path) -> None:
+    steps_s = {"before": [1.719, 1.744, 1.694], "uniform": [1.676, 1.704, 1.659], "channels": [1.717, 1.741, 1.696]}
+    cases = [made(tmp_path, full_case(name, steps=4), [9.0, *times_s]) for name, times_s in steps_s.items()]
+    before, uniform, channels = answers_of(made_tables(*cases)).values()
+    assert surely_less(uniform, before, "steps")
+    assert not surely_less(channels, before, "steps")
+    # Of 12.7 s of decoding, bringing the weights took 7.
+    (offloaded,) = answers_of(made_tables(kept("5B_704p_24GB"))).values()
+    assert offloaded.decoding_s == pytest.approx(5.7, abs=0.1)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ _NOTES = (
     "never more than a case's timeout_s: 4.6 to 14 times what the cases took that are kept in results/reference, and "
     "up to 24 times with a cache or on several GPUs. The download of a checkpoint is not in it. At tiny scale it is a "
     "flat allowance, 2 minutes to start and 5 more to compile. GPU memory is what torch allocates on each GPU; its "
-    "reserve and CUDA need some gigabytes more. Host memory is 1.04 to 3.7 times what those cases used. n/a: no "
+    "reserve and CUDA need some gigabytes more. Host memory is 1.04 to 3.9 times what those cases used. n/a: no "
     "estimate."
 )
 

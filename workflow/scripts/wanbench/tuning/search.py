@@ -23,7 +23,7 @@ from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.registry.settings import METHOD, ROWS, SETTINGS
 from wanbench.registry.stages import OK, OOM
 from wanbench.tuning.goal import Goal
-from wanbench.tuning.trials import BEST, NEVER, NOT_TRIED, OUT, REFERENCE, SKIPPED, WORSE, Answer, Trial, name_of
+from wanbench.tuning.trials import BEST, NOT_TRIED, OUT, REFERENCE, SKIPPED, WORSE, Answer, Trial, name_of, surely_less
 from wanbench.util.errors import InputError
 
 # From the fastest to the one that needs least. On an H200 `sequential` was faster than `group`, and needed less.
@@ -130,16 +130,16 @@ class Search:
             return best
         (old_s, _), (new_s, _) = (each.answer.judged_s(stage) for each in (best, trial))
         said = f"{new_s:.4g} s {'a step' if stage == 'steps' else 'of decoding'}, beside {old_s:.4g}"
-        if _surely_less(trial, best, stage):
+        if surely_less(trial.answer, best.answer, stage):
             return self._close(trial, BEST, said)
         self._close(trial, WORSE, said)
         return best
 
     def _final(self, best: Trial) -> Trial:
-        """The two best of the steps alternate, A B B A, where their spreads overlap: a warm GPU favours neither."""
+        """The two best of the steps alternate, A B B A, if neither is surely faster: a warm GPU favours neither."""
         rest = [trial for trial in self.trials if trial.verdict in (BEST, WORSE) and trial is not best]
         second = min(rest, key=lambda trial: trial.answer.step_s, default=None)
-        if second is None or _surely_less(best, second, "steps"):
+        if second is None or surely_less(best.answer, second.answer, "steps"):
             return best
         times: dict[str, list[float]] = {best.name: [], second.name: []}
         for trial, number in ((best, 1), (second, 1), (second, 2), (best, 2)):
@@ -220,9 +220,8 @@ class Search:
 
     def _refusal(self, trial: Trial) -> str | None:
         """Why not to run it: by the rules of this search, the checks of cases, or the estimate of memory."""
-        for item in trial.changed.items():
-            if item in NEVER:
-                return NEVER[item]
+        if reason := trial.never_tried:
+            return reason
         if trial.changed.get("cache", "none") != "none" and trial.settings.get("weights", "random") == "random":
             return "how often a cache serves random weights says nothing of real ones"
         stock = self.stock and self.stock.answer
@@ -288,9 +287,3 @@ def _estimate(trial: Trial) -> int:
     """GPU memory that it will need, in bytes; 0 for what has no estimate."""
     case = _resolved(json.dumps(trial.settings))
     return 0 if isinstance(case, str) else estimated_peak_bytes(as_sized(case)) or 0
-
-
-def _surely_less(trial: Trial, than: Trial, stage: str) -> bool:
-    """Whether its time is the lower one beyond the spread of both."""
-    (time_s, spread_s), (other_s, other_spread_s) = (each.answer.judged_s(stage) for each in (trial, than))
-    return time_s + spread_s < other_s - other_spread_s

@@ -11,7 +11,7 @@ from wanbench.registry.settings import METHOD, ROUNDING, SETTINGS, keys
 from wanbench.registry.stages import OK
 from wanbench.util.digests import value_digest
 
-# Decodings of equal cases on one GPU differ by less.
+# Typical steps, and decodings, of equal cases on one GPU differ by less.
 _ALIKE = 0.01
 
 
@@ -22,7 +22,8 @@ class Answer:
     Attributes:
         video_s: one more video, scaled to the official steps.
         first_video_s: from the start of the process to the end of its first video, scaled as well.
-        step_s, step_spread_s: a typical step, and half the range of these steps.
+        step_s, step_error_s: a typical step, and about its standard error: half the range of n steps over root n.
+        decoding_s: without weight transfers, which differ by more than what a setting changes.
         latent_error, psnr_db: against the stock trial.
     """
 
@@ -33,7 +34,7 @@ class Answer:
     video_s: float | None = None
     first_video_s: float | None = None
     step_s: float | None = None
-    step_spread_s: float = 0.0
+    step_error_s: float = 0.0
     decoding_s: float | None = None
     gpu_used_bytes: float | None = None
     gpu_allocated_bytes: float | None = None
@@ -46,10 +47,9 @@ class Answer:
     psnr_db: float | None = None
 
     def judged_s(self, stage: str) -> tuple[float, float]:
-        """Seconds that a setting of the stage is judged by, and how sure they are."""
-        if stage == "steps":
-            return self.step_s, self.step_spread_s
-        return self.decoding_s, _ALIKE * self.decoding_s / 2
+        """Seconds that a setting of the stage is judged by, and by how much they may be off."""
+        time_s, error_s = (self.step_s, self.step_error_s) if stage == "steps" else (self.decoding_s, 0.0)
+        return time_s, max(error_s, _ALIKE * time_s / 2)
 
     def no_gain_of(self, changed: Mapping[str, Any]) -> str | None:
         """Why settings make nothing faster on the GPU of this answer, where that is known beforehand."""
@@ -68,7 +68,7 @@ class Answer:
 _RENAMED = {
     "error_message": "message",
     "total_duration_s": "duration_s",
-    "vae_decoding_s": "decoding_s",
+    "vae_computing_s": "decoding_s",
     "gpu_mem_used_bytes": "gpu_used_bytes",
     "gpu_mem_allocated_bytes": "gpu_allocated_bytes",
     "gpu_mem_total_bytes": "gpu_total_bytes",
@@ -81,7 +81,7 @@ BEST, WORSE, OUT, SKIPPED, NOT_TRIED, REFERENCE = "better", "dropped", "out", "s
 _HUB = "needs a download: try it with --config attention=..."
 _BY_TORCH = "`native` chooses it where torch takes it for the fastest"
 # Settings that are not tried, with the reason.
-NEVER: dict[tuple[str, Any], str] = {
+_NEVER: dict[tuple[str, Any], str] = {
     **{("attention", f"{name}_hub"): _HUB for name in ("flash", "_flash_3", "flash_4", "sage")},
     **{("attention", f"_native_{name}"): _BY_TORCH for name in ("efficient", "flash")},
     ("attention", "_native_math"): "holds the square of the tokens in memory",
@@ -112,10 +112,21 @@ class Trial:
         return any(SETTINGS[key].is_lossy(value) for key, value in self.changed.items())
 
     @property
+    def never_tried(self) -> str | None:
+        """Why it is not, wherever it would run."""
+        return next((_NEVER[item] for item in self.changed.items() if item in _NEVER), None)
+
+    @property
     def has_stock_video(self) -> bool:
         """Whether it ran to its end with settings that leave the video as it is, bit for bit."""
         is_exact = not self.is_lossy and all(SETTINGS[key].video != ROUNDING for key in self.changed)
         return is_exact and self.answer is not None and self.answer.status == OK
+
+
+def surely_less(answer: Answer, than: Answer, stage: str) -> bool:
+    """Whether its time is the lower one, whatever both may be off by."""
+    (time_s, error_s), (other_s, other_error_s) = (each.judged_s(stage) for each in (answer, than))
+    return time_s + error_s < other_s - other_error_s
 
 
 def name_of(changed: Mapping[str, Any]) -> str:
@@ -127,8 +138,8 @@ def name_of(changed: Mapping[str, Any]) -> str:
 def answers_of(tables: TraceTables) -> dict[str, Answer]:
     """By name of the trial, without what it changes of the video."""
     steps = tables.values[tables.values["key"] == "step_s"].groupby("trace")["value"]
-    spread = ((steps.max() - steps.min()) / 2).reindex(range(len(tables.cases)), fill_value=0.0)
-    table = with_official_steps(tables.cases).assign(host_bytes=host_mem_bytes(tables.cases), step_spread_s=spread)
+    error = ((steps.max() - steps.min()) / 2 / steps.count() ** 0.5).reindex(range(len(tables.cases)), fill_value=0.0)
+    table = with_official_steps(tables.cases).assign(host_bytes=host_mem_bytes(tables.cases), step_error_s=error)
     table = table.assign(video_s=table["warm_s"].fillna(table["cold_s"])).rename(columns=_RENAMED)
     rows = records(table.fillna({"message": "", "failed_checks": ""}))
     told = [field.name for field in fields(Answer) if field.name in table]
