@@ -19,7 +19,7 @@ from wanbench.measure.stage_clock import StageClock
 from wanbench.measure.wan import weight_transfers
 from wanbench.measure.wan.build import ARCHITECTURES, build_pipeline
 from wanbench.measure.wan.hindrances import SettingError
-from wanbench.measure.wan.random_weights import _to_host
+from wanbench.measure.wan.random_weights import Placement, _to_host, random_module
 from wanbench.measure.wan.setup import apply_settings, check_in_force, modules_of, settings_in_force, settings_of_output
 from wanbench.registry import stages as stage_names
 from wanbench.registry.settings import METHOD, keys
@@ -226,6 +226,24 @@ def test_random_weights_depend_on_the_seed_alone() -> None:
     encoder = make(tiny_case()).text_encoder
     assert encoder.shared.weight is encoder.encoder.embed_tokens.weight
     assert torch.count_nonzero(encoder.shared.weight) > 0
+
+
+def test_random_weights_are_drawn_in_one_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one for each parameter, torch's allocator kept 9 GB more of an A14B, and that is told as used."""
+    drawn_in, empty = [], torch.empty
+
+    def seen(shape: Any, **options: Any) -> torch.Tensor:
+        tensor = empty(shape, **options)
+        drawn_in.append(shape)
+        return tensor
+
+    monkeypatch.setattr(torch, "empty", seen)
+    monkeypatch.setattr(torch, "empty_like", Mock(side_effect=AssertionError("not in the buffer")))
+    module = random_module(
+        lambda: nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 5)), Placement(CPU, CPU), torch.bfloat16, (), 1
+    )
+    assert drawn_in.count(2**24) == 1
+    assert all(parameter.isfinite().all() for parameter in module.parameters())
 
 
 def test_random_weights_of_another_type_are_the_same_rounded() -> None:

@@ -146,7 +146,7 @@ def test_what_does_not_go_together_is_refused(settings: dict, message: str) -> N
 
 
 def test_an_xformers_that_cannot_be_loaded_says_why_and_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hindrances, "find_spec", lambda name: object())
+    monkeypatch.setattr(hindrances, "version_of", lambda package: "0.0.34")
     monkeypatch.setattr(hindrances, "import_module", Mock(side_effect=OSError("libcudart.so.12: cannot open")))
     with pytest.raises(SettingError, match=r"libcudart.so.12: cannot open.*requirements-fast.txt"):
         check_possible(tiny_case(attention="xformers"), CPU)

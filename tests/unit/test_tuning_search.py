@@ -49,6 +49,10 @@ def test_what_cannot_be_better_or_cannot_run_costs_no_trial() -> None:
     assert "bfloat16 is as fast on this GPU" in skipped.values()
     of_t4, _ = play(goal(max_latent_error=1), lambda settings: replace(machine(settings), gpu_compute_capability="7.5"))
     assert any(trial.answer for trial in of_t4.trials if trial.changed.get("dtype") == "float16")
+    # Stock's trace says what is installed.
+    without, _ = play(goal(), lambda settings: replace(machine(settings), packages="torch=2.11.0 xformers=0.0.34"))
+    assert "needs the package flash-attn," in by_name(without)["attention-flash"].reason
+    assert by_name(without)["attention-xformers"].answer
     # 8-bit integers were slower than bfloat16 on an H200.
     int8 = [
         [trial.verdict for trial in each.trials if trial.changed.get("quantization") == "int8_rowwise"]

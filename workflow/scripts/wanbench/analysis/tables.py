@@ -178,7 +178,7 @@ def _case_row(trace: Trace) -> dict[str, Any]:
         "gpu_refused": _refused(telemetry),
         "variables": variables_text(environment),
         "torch": packages.get("torch"),
-        "packages": " ".join(f"{name}={version}" for name, version in packages.items()) or None,
+        "packages": " ".join(f"{name}={version}" for name, version in packages.items() if version) or None,
         "frames_sha256": (trace.kept or {}).get("frames_sha256"),
         "case_sha256": trace.digests["case_sha256"],
         "measure_digest": trace.digests["measure"],

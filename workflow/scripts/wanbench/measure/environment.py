@@ -13,14 +13,15 @@ from typing import Any
 import psutil
 
 from wanbench.measure.variables import variables_of_speed
+from wanbench.registry.settings import ROWS
 from wanbench.telemetry.cgroup import Cgroup
 from wanbench.util.job_entry import CONDA, NONE
 from wanbench.util.redaction import redacted_message
 from wanbench.util.text import one_line
 
 _PACKAGES = (
-    *("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg"),
-    *("triton", "peft", "torchao", "xformers"),
+    *("torch", "diffusers", "transformers", "accelerate", "safetensors", "numpy", "imageio-ffmpeg", "triton", "peft"),
+    *sorted({package for row in ROWS for package in row.packages.values()}),
 )
 # Names of processors in /proc/cpuinfo: x86; MIPS; LoongArch; POWER; RISC-V; s390x; and of old ARM kernels.
 _NAMES = ("model name", "cpu model", "Model Name", "cpu", "uarch", "processor 0", "Hardware")
@@ -55,7 +56,7 @@ def software_and_hardware(device: Any, conda_env: str | None) -> dict[str, Any]:
         "software_deployment": NONE if conda_env is None else CONDA,
         "conda_env": conda_env,
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in _PACKAGES} | {"cudnn": _cudnn(torch)},
+        "packages": {name: version_of(name) for name in _PACKAGES} | {"cudnn": _cudnn(torch)},
         "platform": f"{platform.system()} {platform.machine()}",
         **host_facts(),
         "cpu_cores_logical": psutil.cpu_count(),
@@ -94,7 +95,8 @@ def _cudnn(torch: Any) -> str | None:
     return number and f"{number // 10000}.{number // 100 % 100}.{number % 100}"
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """None where it is not installed."""
     with suppress(metadata.PackageNotFoundError):
         return metadata.version(package)
     return None

@@ -8,7 +8,6 @@ import json
 from collections.abc import Container
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from functools import cache
 from pathlib import Path
 
 from wanbench.cases.case import Case
@@ -51,7 +50,6 @@ def failed_in_run(results: Path, case_names: Container[str], run_id: str) -> lis
     return lines
 
 
-@cache
 def asked_resources(results: Path, case: Case, failure: Failures | None, attempt: int) -> Resources:
     """What the job of a case that had this failure before asks a scheduler for, by Snakemake's count of attempts."""
     if attempt > 1:

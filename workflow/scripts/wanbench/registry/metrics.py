@@ -174,7 +174,7 @@ CASES: dict[str, tuple[Metric, ...]] = {
         Metric("python", TEXT, meaning="version of Python", empty="not told"),
         Metric("software_deployment", TEXT, meaning="where the software is from: conda or none", empty="not told"),
         Metric("conda_env", TEXT, meaning="folder name of the conda environment, a hash", empty="not told, or without conda"),
-        Metric("packages", TEXT, meaning="name=version of each package, with blanks between them; None: not installed", empty="not told"),
+        Metric("packages", TEXT, meaning="name=version of each package that is installed, with blanks between them", empty="not told"),
         Metric("git_commit", TEXT, meaning="commit of the project's checkout", empty="no git, or no repository of the project's own, as of a downloaded archive"),
         Metric("git_dirty", TRUTH, meaning="whether the code differed from that commit", empty="no commit"),
         Metric("git_changed", TEXT, meaning="which parts of the code differed from it", empty="none"),

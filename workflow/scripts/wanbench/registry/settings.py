@@ -21,7 +21,7 @@ a case's identity has only what differs from it, so that a new setting measures 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 MODEL = "the model's"
@@ -43,6 +43,7 @@ class Setting:
             none, its value is None.
         known: how it is known that it was in force.
         acts_on: stages of a generation whose time or memory it changes: placement, steps, decoding, all or nothing.
+        packages: what a value needs beside torch and diffusers, by value: names on PyPI.
     """
 
     key: str
@@ -57,6 +58,7 @@ class Setting:
     neutral: Any = ALWAYS
     known: str = "as asked"
     meaning: str = ""
+    packages: Mapping[Any, str] = field(default_factory=dict)
 
     def is_lossy(self, value: Any) -> bool:
         return value in self.lossy
@@ -82,6 +84,12 @@ _LORA = {
     "type": "string",
     "pattern": "\\.safetensors(@[0-9a-f]{40})?(?!\\n)$",
 }
+_PACKAGES_OF_ATTENTION = {
+    "flash": "flash-attn",
+    "_flash_3": "flash-attn-3",
+    "sage": "sageattention",
+    "xformers": "xformers",
+} | dict.fromkeys(("flash_hub", "_flash_3_hub", "flash_4_hub", "sage_hub"), "kernels")
 _ATTENTION = (
     "native _native_cudnn _native_efficient _native_flash _native_math flex flash flash_hub _flash_3 _flash_3_hub "
     "flash_4_hub sage sage_hub xformers"
@@ -117,14 +125,14 @@ ROWS = (
     Setting("dtype", "text", _DTYPES, "bfloat16", METHOD, LOSSY, ("float16",), acts_on="steps", neutral="bfloat16", known="type of most of the denoiser's weights", meaning="data type of the denoiser and the text encoder"),
     Setting("vae_dtype", "text", _DTYPES, "float32", METHOD, LOSSY, ("bfloat16", "float16"), acts_on="decoding", neutral="float32", known="type of most of the VAE's weights", meaning="data type of the VAE"),
     Setting("vae_tiling", "truth", _TRUTH, False, METHOD, LOSSY, (True,), acts_on="decoding", neutral=False, known="the VAE's own switch", meaning="decode in tiles that overlap"),
-    Setting("attention", "text", {"enum": _ATTENTION.split()}, "native", METHOD, ROUNDING, ("sage", "sage_hub"), acts_on="steps", neutral="native", known="backend of the denoiser's processors; `attention_kernel` is what torch or xformers chose", meaning="diffusers' attention backend; flash, _flash_3, sage and xformers need a package of their own, the `_hub` ones the package kernels and a download"),
+    Setting("attention", "text", {"enum": _ATTENTION.split()}, "native", METHOD, ROUNDING, ("sage", "sage_hub"), acts_on="steps", neutral="native", known="backend of the denoiser's processors; `attention_kernel` is what torch or xformers chose", packages=_PACKAGES_OF_ATTENTION, meaning="diffusers' attention backend; flash, _flash_3, sage and xformers need a package of their own, the `_hub` ones the package kernels and a download"),
     Setting("compile", "text", {"enum": ["none", "repeated_blocks"]}, "none", METHOD, ROUNDING, acts_on="steps", neutral="none", known="compiled calls of the blocks, and `compiled_frames` above 0", meaning="what torch.compile compiles; with offload none or model"),
     Setting("cache", "text", {"enum": ["none", "first_block"]}, "none", METHOD, LOSSY, ("first_block",), acts_on="steps", neutral="none", known="hooks on the blocks; `passes_reused` says how often it served", meaning="reuse of the blocks' last outputs where the first block's changed little"),
     Setting("cache_threshold", "real", {"description": "a number above 0", "type": "number", "exclusiveMinimum": 0}, 0.05, METHOD, LOSSY, acts_on="steps", only_with=(("cache", ("first_block",)),), neutral=0.05, known="the hooks' own threshold", meaning="change of the first block's output, as a share of it, below which the cache serves"),
     Setting("timesteps", "text", {"enum": ["per_token", "uniform"]}, "per_token", METHOD, ROUNDING, acts_on="steps", only_with=(("model", ("TI2V-5B",)), ("task", ("t2v",))), neutral="per_token", known="the pipeline's own switch", meaning="whether TI2V-5B embeds the timestep for each token, as stock diffusers does, or once: in text-to-video all tokens have the same"),
     Setting("vae_memory_format", "text", {"enum": ["contiguous", "channels_last"]}, "contiguous", METHOD, ROUNDING, acts_on="decoding", neutral="contiguous", known="strides of the convolutions' weights", meaning="layout of the VAE's convolution weights; channels_last with offload none or model"),
     Setting("matmul_tf32", "truth", _TRUTH, False, METHOD, LOSSY, (True,), acts_on="steps", neutral=False, known="torch's own switch", meaning="TF32 for matrix products of float32, such as those of the timestep embedding; on a GPU"),
-    Setting("quantization", "text", {"enum": ["none", "fp8_rowwise", "int8_rowwise"]}, "none", METHOD, LOSSY, ("fp8_rowwise", "int8_rowwise"), acts_on="steps", neutral="none", known="class of the weights of all linear layers of the blocks", meaning="8-bit products of the linear layers in the denoiser's blocks: weights are quantized once, activations in each pass; needs torchao, and FP8 a GPU that has it, and dtype bfloat16"),
+    Setting("quantization", "text", {"enum": ["none", "fp8_rowwise", "int8_rowwise"]}, "none", METHOD, LOSSY, ("fp8_rowwise", "int8_rowwise"), acts_on="steps", neutral="none", known="class of the weights of all linear layers of the blocks", packages=dict.fromkeys(("fp8_rowwise", "int8_rowwise"), "torchao"), meaning="8-bit products of the linear layers in the denoiser's blocks: weights are quantized once, activations in each pass; needs torchao, and FP8 a GPU that has it, and dtype bfloat16"),
     Setting("layerwise_casting", "text", {"enum": ["none", "float8_e4m3fn"]}, "none", METHOD, LOSSY, ("float8_e4m3fn",), acts_on="steps", neutral="none", known="hooks on the denoiser's layers", meaning="data type in which the denoiser's weights wait; each layer is cast to `dtype` when it runs"),
     Setting("gpus", "whole", {"description": "an integer of 1 or more", "type": "integer", "minimum": 1}, 1, METHOD, ROUNDING, acts_on="steps", neutral=1, known="the denoiser's parallel configuration", meaning="GPUs of one host that denoise together (Ulysses); attention heads (24: 5B, 40: A14B, 8 at tiny scale) and tokens must be divisible by it; with offload none or model, no cache, and attention native, _native_cudnn, _native_flash, flash, flash_hub, _flash_3_hub, sage or sage_hub"),
     Setting("gpu_memory_gb", "real", {"description": "a number above 0 (1e9 bytes)", "type": "number", "exclusiveMinimum": 0}, None, METHOD, EXACT, acts_on="placement", neutral=None, known="share of the GPU's memory that torch's allocator may take", meaning="memory that each GPU is taken to have: 24 runs the case as on a card of 24 GB (those of 24 GiB, such as an RTX 4090, have 25.8), or out of memory. Of it 1.8 GB stay for CUDA (4.5 with several GPUs), and torch has the rest"),

@@ -225,7 +225,7 @@ class Search:
         if trial.changed.get("cache", "none") != "none" and trial.settings.get("weights", "random") == "random":
             return "how often a cache serves random weights says nothing of real ones"
         stock = self.stock and self.stock.answer
-        if reason := stock and stock.no_gain_of(trial.changed):
+        if reason := stock and stock.reason_against(trial.changed):
             return reason
         case = _resolved(json.dumps(trial.settings))
         if isinstance(case, str):

@@ -43,6 +43,7 @@ class Answer:
     gpu_name: str | None = None
     gpu_compute_capability: str | None = None
     attention_kernel: str | None = None
+    packages: str | None = None
     latent_error: float | None = None
     psnr_db: float | None = None
 
@@ -51,8 +52,12 @@ class Answer:
         time_s, error_s = (self.step_s, self.step_error_s) if stage == "steps" else (self.decoding_s, 0.0)
         return time_s, max(error_s, _ALIKE * time_s / 2)
 
-    def no_gain_of(self, changed: Mapping[str, Any]) -> str | None:
-        """Why settings make nothing faster on the GPU of this answer, where that is known beforehand."""
+    def reason_against(self, changed: Mapping[str, Any]) -> str | None:
+        """Why settings need no trial where this answer is from: they would not run, or make nothing faster."""
+        needed = [package for key, value in changed.items() if (package := SETTINGS[key].packages.get(value))]
+        for package in needed if self.packages else ():
+            if f" {package}=" not in f" {self.packages}":
+                return f"needs the package {package}, which is not installed"
         capability = float(self.gpu_compute_capability or 0)
         if changed.get("attention") == f"_native_{self.attention_kernel}":
             return "`native` chooses it here"

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import imageio_ffmpeg
@@ -16,6 +15,8 @@ from torch._inductor.cpp_builder import get_cpp_compiler
 from wanbench.cases.case import Case
 from wanbench.cases.first_frame import problem_of_image
 from wanbench.cases.scale import is_full_scale
+from wanbench.measure.environment import version_of
+from wanbench.registry.settings import ROWS
 from wanbench.telemetry.gpus import find_gpus
 from wanbench.util.paths import named_path
 
@@ -24,13 +25,6 @@ _SPLITTING = re.compile(r"[\s'\"\\]")
 _NO_CACHING = "PYTORCH_NO_CUDA_MEMORY_CACHING"
 # Ada; torchao refuses what is older.
 _FP8_CAPABILITY = (8, 9)
-# Module and PyPI name of what an attention backend needs besides torch. Backends of the hub also download a kernel.
-_PACKAGES_OF_BACKENDS = {
-    "flash": ("flash_attn", "flash-attn"),
-    "_flash_3": ("flash_attn_interface", "flash-attn-3 (built from source)"),
-    "sage": ("sageattention", "sageattention"),
-    "xformers": ("xformers", "xformers"),
-} | dict.fromkeys(("flash_hub", "_flash_3_hub", "flash_4_hub", "sage_hub"), ("kernels", "kernels"))
 
 
 class SettingError(RuntimeError):
@@ -73,13 +67,12 @@ def _hindrances(case: Case, device: torch.device, on_cpu: bool) -> Iterator[str]
         yield from _no_compilation(case.compile, on_cpu)
     if on_cpu and case.offload == "group_stream":
         yield "offload: group_stream needs a GPU, and torch sees none here; allowed: group"
-    module, package = _PACKAGES_OF_BACKENDS.get(case.attention, (None, None))
-    if module is not None and find_spec(module) is None:
-        yield f"attention: {case.attention} needs the package {package}, which is not installed here"
+    for row in ROWS:
+        value = getattr(case, row.key)
+        if (package := row.packages.get(value)) and version_of(package) is None:
+            yield f"{row.key}: {value} needs the package {package}, which is not installed here"
     if case.attention == "xformers":
         yield from _no_xformers()
-    if case.quantization != "none" and find_spec("torchao") is None:
-        yield f"quantization: {case.quantization} needs the package torchao, which is not installed here"
     if case.quantization == "fp8_rowwise" and (on_cpu or torch.cuda.get_device_capability(device) < _FP8_CAPABILITY):
         fp8 = "FP8 (compute capability 8.9 or more)"
         yield f"quantization: fp8_rowwise needs a GPU with {fp8}, and torch sees none here; allowed: int8_rowwise"

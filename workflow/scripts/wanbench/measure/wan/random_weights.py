@@ -45,6 +45,8 @@ def random_module(
     pinned = torch.empty(_STAGING_BYTES, dtype=torch.uint8, pin_memory=True) if to_host else None
     # Tied parameters (the shared embedding of UMT5) are one tensor under several names, and stay so.
     filled: dict[int, nn.Parameter] = {}
+    # One for all: torch would cut each one that it takes again, and keep what is left over (9 GB of an A14B).
+    drawn = torch.empty(_DRAWN_AT_ONCE, dtype=torch.float32, device=where.fill_on)
     for path, part in module.named_modules():
         for name, parameter in part._parameters.items():
             if parameter is None:
@@ -52,7 +54,7 @@ def random_module(
             if id(parameter) not in filled:
                 in_fp32 = not set(keep_fp32).isdisjoint(f"{path}.{name}".split("."))
                 tensor = torch.empty(parameter.shape, device=where.fill_on, dtype=torch.float32 if in_fp32 else dtype)
-                _fill(tensor, part, name, generator)
+                _fill(tensor, part, name, generator, drawn)
                 kept = tensor if pinned is None else _to_host(tensor, pinned)
                 filled[id(parameter)] = nn.Parameter(kept, requires_grad=False)
             part._parameters[name] = filled[id(parameter)]
@@ -76,7 +78,7 @@ def _to_host(tensor: torch.Tensor, pinned: torch.Tensor) -> torch.Tensor:
     return host
 
 
-def _fill(tensor: torch.Tensor, part: nn.Module, name: str, generator: torch.Generator) -> None:
+def _fill(tensor: torch.Tensor, part: nn.Module, name: str, generator: torch.Generator, drawn: torch.Tensor) -> None:
     """Fill in place so that activations keep their scale through any depth, and stay finite in bfloat16.
 
     Random values are drawn in float32 and rounded, so that cases of other types have the same weights.
@@ -87,16 +89,16 @@ def _fill(tensor: torch.Tensor, part: nn.Module, name: str, generator: torch.Gen
     if name == "gamma" or tensor.ndim <= 1:
         tensor.fill_(1.0)
         return
-    for some in tensor.view(-1).split(_DRAWN_AT_ONCE):
-        drawn = torch.empty_like(some, dtype=torch.float32)
+    for some in tensor.view(-1).split(len(drawn)):
+        values = drawn[: len(some)]
         if isinstance(part, nn.Embedding):
-            drawn.normal_(generator=generator)
+            values.normal_(generator=generator)
         elif name == "scale_shift_table":
-            drawn.normal_(std=1 / math.sqrt(tensor.shape[-1]), generator=generator)
+            values.normal_(std=1 / math.sqrt(tensor.shape[-1]), generator=generator)
         else:
             bound = math.sqrt(3 / math.prod(tensor.shape[1:]))
-            drawn.uniform_(-bound, bound, generator=generator)
-        some.copy_(drawn)
+            values.uniform_(-bound, bound, generator=generator)
+        some.copy_(values)
 
 
 def letter_tokenizer() -> T5TokenizerFast:
