@@ -76,9 +76,9 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def not_allowed(where: str, key: str, value: Any, allowed: str, hint: str = "") -> InputError:
+def not_allowed(key: str, value: Any, allowed: str, hint: str = "") -> InputError:
     """The error for a value that a key may not have; `allowed` says in words what it may."""
-    return InputError(f"{where}: {key}: {shown(value)} is not allowed{hint}; allowed: {allowed}")
+    return InputError(f"{key}: {shown(value)} is not allowed{hint}; allowed: {allowed}")
 
 
 def _problems(error: ValidationError, where: str) -> list[Problem]:

@@ -74,7 +74,7 @@ def goal_of(options: Mapping[str, Any]) -> Goal:
             fixed[key] = str(named_path(str(fixed[key])).absolute())
     [case] = resolve_cases({"cases": {"tune": fixed}}, _WHERE)
     if fixed.get("steps", STEPS) < _LEAST_STEPS:
-        raise not_allowed(_WHERE, "steps", case.steps, f"from {_LEAST_STEPS}")
+        raise not_allowed(f"{_WHERE}: steps", case.steps, f"from {_LEAST_STEPS}")
     if "max_first_video_s" in limits and case.warmup + case.repeats > 1:
         raise InputError(f"{_WHERE}: max_first_video_s is known of one video alone; leave out warmup and repeats")
     name = str(_name(fixed) if options.get("name") is None else options["name"])
@@ -94,7 +94,7 @@ def _typed(value: Any) -> Any:
 
 def _positive(key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise not_allowed(_WHERE, key, value, "a number above 0")
+        raise not_allowed(f"{_WHERE}: {key}", value, "a number above 0")
     return float(value)
 
 

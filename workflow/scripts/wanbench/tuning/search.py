@@ -22,7 +22,19 @@ from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.registry.settings import METHOD, ROWS, SETTINGS
 from wanbench.registry.stages import OK, OOM
 from wanbench.tuning.goal import Goal
-from wanbench.tuning.trials import BEST, NOT_TRIED, OUT, REFERENCE, SKIPPED, WORSE, Answer, Trial, name_of, surely_less
+from wanbench.tuning.trials import (
+    BEST,
+    NOT_TRIED,
+    OUT,
+    REFERENCE,
+    SKIPPED,
+    WORSE,
+    Answer,
+    Trial,
+    name_of,
+    reason_against,
+    surely_less,
+)
 from wanbench.util.errors import InputError
 
 # From the fastest to the one that needs least. On an H200 `sequential` was faster than `group`, and needed less.
@@ -148,12 +160,12 @@ class Search:
     def _can_measure_loss(self) -> bool:
         """Whether a trial with stock's video ran to its end; where stock does not fit, one is run for that alone."""
         tried = {trial.name for trial in self.trials}
-        placed = [trial for offload in _OFFLOADS[1:] if (trial := self._trial({"offload": offload})).name not in tried]
-        while not (has_run := any(trial.has_stock_video for trial in self.trials)) and placed:
-            trial = placed.pop(0)
-            if self._ask(trial) and self._within(trial):
+        for trial in (self._trial({"offload": offload}) for offload in _OFFLOADS[1:]):
+            if any(each.has_stock_video for each in self.trials):
+                return True
+            if trial.name not in tried and self._ask(trial) and self._within(trial):
                 self._close(trial, REFERENCE, "what losses are measured against")
-        return has_run
+        return any(each.has_stock_video for each in self.trials)
 
     def _with_loss(self) -> None:
         """From the best exact one, or from a faster placement that a loss makes possible."""
@@ -205,13 +217,11 @@ class Search:
 
     def _refusal(self, trial: Trial) -> str | None:
         """Why not to run it: by the rules of this search, the checks of cases, or the estimate of memory."""
-        if reason := trial.never_tried:
+        stock = self.stock and self.stock.answer
+        if reason := reason_against(trial.changed, stock):
             return reason
         if trial.changed.get("cache", "none") != "none" and trial.settings.get("weights", "random") == "random":
             return "how often a cache serves random weights says nothing of real ones"
-        stock = self.stock and self.stock.answer
-        if reason := stock and stock.reason_against(trial.changed):
-            return reason
         case = _resolved(json.dumps(trial.settings))
         if isinstance(case, str):
             return case
