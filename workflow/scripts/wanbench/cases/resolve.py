@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,12 @@ _Written = dict[str, Any]
 _WRONG = object()
 _DEFAULTS = {row.key: row.default for row in ROWS if row.default is not MODEL and row.key != "model"}
 _CONDITIONAL = [row for row in ROWS if row.only_with]
-_REALS = [row for row in ROWS if row.type == "real"]
+_REALS = [row.key for row in ROWS if row.type == "real"]
 
 
 def read_cases(file: str) -> dict[str, Case]:
     """The cases of a grid file by name, sorted: another order in the file changes nothing. Errors: `resolve_cases`."""
-    cases = resolve_cases(read_yaml(named_path(file)), file)
-    return {case.name: case for case in sorted(cases, key=attrgetter("name"))}
+    return dict(sorted((case.name, case) for case in resolve_cases(read_yaml(named_path(file)), file)))
 
 
 def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
@@ -188,7 +186,7 @@ def _case(name: str, settings: Settings, digest_of: Callable[[Path], str]) -> Ca
     guidance = values["guidance"]
     scales = guidance if isinstance(guidance, list) else [guidance] * len(facts.guidance)
     # One type each, since 5 and 5.0 are the same setting and must not run a case again.
-    values |= {row.key: float(values[row.key]) for row in _REALS if values[row.key] is not None}
+    values |= {key: float(values[key]) for key in _REALS if values[key] is not None}
     values["guidance"] = tuple(float(scale) for scale in scales)
     # Written so that the report can rely on it: official sizes are never marked as unofficial.
     values["unofficial_size"] = values["size"] not in facts.sizes

@@ -9,9 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from wanbench.models.facts import passes_per_step
+from wanbench.models.facts import LONGEST_PROMPT_TOKENS, passes_per_step
 
-_TEXT_TOKENS = 512  # Wan pads every prompt to this length
 # Edge of the tiles in which diffusers' VAE works with tiling (0.42.1), and how far from each other they begin: they
 # overlap. In pixels of the decoded video, or of the patches that are encoded.
 _TILE_PX, _TILES_APART_PX = 256, 192
@@ -81,7 +80,7 @@ def stage_flops(pipe: Any, case: Any) -> StageFlops:
         for patch in (1, vae.patch_size or 1)
     )
     return StageFlops(
-        text_encoding=passes * text_encoder_flops(pipe.text_encoder.config, _TEXT_TOKENS),
+        text_encoding=passes * text_encoder_flops(pipe.text_encoder.config, LONGEST_PROMPT_TOKENS),
         step=passes * transformer if case.cache == "none" else None,
         vae_decoding=sum(decoder.flops(latent_frames, tile) for tile in decoded) if decoder else None,
         vae_encoding=sum(encoder.flops(encoded_frames, tile) for tile in encoded)
@@ -159,7 +158,7 @@ def pass_flops(config: Any, latent_frames: int, positions: int, per_token_timest
     tokens = latent_frames * positions // patch
     width = config.num_attention_heads * config.attention_head_dim
     timesteps = tokens if per_token_timesteps else 1
-    layers, text = config.num_layers, _TEXT_TOKENS
+    layers, text = config.num_layers, LONGEST_PROMPT_TOKENS
     embeddings = 2 * text * (config.text_dim * width + width**2) + 12 * timesteps * width**2
     # Query, key, value and output of self-attention and of cross-attention, whose keys and values are of the text.
     projections = 12 * tokens * width**2 + 4 * text * width**2
