@@ -75,17 +75,16 @@ def stage_flops(pipe: Any, case: Any) -> StageFlops:
     encoded_frames = 0 if case.task == "t2v" else 1 if per_token_timesteps else latent_frames
     # The VAE asks for the size in pixels, also where it encodes patches.
     tiled = case.vae_tiling and max(case.height_px, case.width_px) > _TILE_PX
-    decoded, encoded = (
-        _tiles(latent_size, vae.scale_factor_spatial // patch) if tiled else [positions]
-        for patch in (1, vae.patch_size or 1)
-    )
+
+    def vae_flops(cost: VaeCost | None, frames: int, patch: int) -> int | None:
+        areas = _tiles(latent_size, vae.scale_factor_spatial // patch) if tiled else [positions]
+        return sum(cost.flops(frames, area) for area in areas) if cost and frames else None
+
     return StageFlops(
         text_encoding=passes * text_encoder_flops(pipe.text_encoder.config, LONGEST_PROMPT_TOKENS),
         step=passes * transformer if case.cache == "none" else None,
-        vae_decoding=sum(decoder.flops(latent_frames, tile) for tile in decoded) if decoder else None,
-        vae_encoding=sum(encoder.flops(encoded_frames, tile) for tile in encoded)
-        if encoder and encoded_frames
-        else None,
+        vae_decoding=vae_flops(decoder, latent_frames, 1),
+        vae_encoding=vae_flops(encoder, encoded_frames, vae.patch_size or 1),
     )
 
 

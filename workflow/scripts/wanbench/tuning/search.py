@@ -22,19 +22,7 @@ from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.registry.settings import METHOD, ROWS, SETTINGS
 from wanbench.registry.stages import OK, OOM
 from wanbench.tuning.goal import Goal
-from wanbench.tuning.trials import (
-    BEST,
-    NOT_TRIED,
-    OUT,
-    REFERENCE,
-    SKIPPED,
-    WORSE,
-    Answer,
-    Trial,
-    name_of,
-    reason_against,
-    surely_less,
-)
+from wanbench.tuning.trials import BEST, NOT_TRIED, OUT, REFERENCE, SKIPPED, WORSE, Answer, Trial, name_of, surely_less
 from wanbench.util.errors import InputError
 
 # From the fastest to the one that needs least. On an H200 `sequential` was faster than `group`, and needed less.
@@ -218,7 +206,7 @@ class Search:
     def _refusal(self, trial: Trial) -> str | None:
         """Why not to run it: by the rules of this search, the checks of cases, or the estimate of memory."""
         stock = self.stock and self.stock.answer
-        if reason := reason_against(trial.changed, stock):
+        if reason := trial.reason_against(stock):
             return reason
         if trial.changed.get("cache", "none") != "none" and trial.settings.get("weights", "random") == "random":
             return "how often a cache serves random weights says nothing of real ones"

@@ -106,26 +106,25 @@ class Trial:
         is_exact = not self.is_lossy and all(SETTINGS[key].video != ROUNDING for key in self.changed)
         return is_exact and self.answer is not None and self.answer.status == OK
 
-
-def reason_against(changed: Mapping[str, Any], stock: Answer | None) -> str | None:
-    """Why settings need no trial: by what is known of them, or of this machine from stock's answer."""
-    if never := [_NEVER[item] for item in changed.items() if item in _NEVER]:
-        return never[0]
-    if stock is None:
+    def reason_against(self, stock: Answer | None) -> str | None:
+        """Why settings need no trial: by what is known of them, or of this machine from stock's answer."""
+        if never := [_NEVER[item] for item in self.changed.items() if item in _NEVER]:
+            return never[0]
+        if stock is None:
+            return None
+        needed = [package for key, value in self.changed.items() if (package := SETTINGS[key].packages.get(value))]
+        for package in needed if stock.packages else ():
+            if f" {package}=" not in f" {stock.packages}":
+                return f"needs the package {package}, which is not installed"
+        capability = float(stock.gpu_compute_capability or 0)
+        if self.changed.get("attention") == f"_native_{stock.attention_kernel}":
+            return "`native` chooses it here"
+        # From Ampere, tensor cores take bfloat16 as fast as float16.
+        if capability >= 8 and "float16" in self.changed.values():
+            return "bfloat16 is as fast on this GPU"
+        if capability == 9 and self.changed.get("quantization") == "int8_rowwise":
+            return "slower than bfloat16 on an H200"
         return None
-    needed = [package for key, value in changed.items() if (package := SETTINGS[key].packages.get(value))]
-    for package in needed if stock.packages else ():
-        if f" {package}=" not in f" {stock.packages}":
-            return f"needs the package {package}, which is not installed"
-    capability = float(stock.gpu_compute_capability or 0)
-    if changed.get("attention") == f"_native_{stock.attention_kernel}":
-        return "`native` chooses it here"
-    # From Ampere, tensor cores take bfloat16 as fast as float16.
-    if capability >= 8 and "float16" in changed.values():
-        return "bfloat16 is as fast on this GPU"
-    if capability == 9 and changed.get("quantization") == "int8_rowwise":
-        return "slower than bfloat16 on an H200"
-    return None
 
 
 def surely_less(answer: Answer, than: Answer, stage: str) -> bool:
