@@ -25,7 +25,7 @@ from wanbench.cases.case import Case
 from wanbench.estimate.duration import architecture
 from wanbench.estimate.gpu_facts import CUDNN, FLASH_2, GpuFacts
 from wanbench.models.facts import MODELS, latent_frames, passes_per_step, tokens
-from wanbench.models.flops import pass_flops, stage_flops
+from wanbench.models.flops import StageFlops, pass_flops, stage_flops
 
 _HIGHEST_SHARE = 0.95
 EAGER, COMPILED, OFFICIAL = "eager", "compiled", "official"
@@ -62,7 +62,7 @@ class Work:
     Attributes:
         attention, products, float32: operations of a step.
         tensor_bytes: of one tensor of tokens x width, times layers and passes of a step.
-        text, decoding, encoding: operations of these stages; encoding is that of an image.
+        stages: operations of the stages.
         small_vae: the VAE is that of A14B.
     """
 
@@ -70,9 +70,7 @@ class Work:
     products: float
     float32: float
     tensor_bytes: float
-    text: float
-    decoding: float
-    encoding: float
+    stages: StageFlops
     small_vae: bool
 
 
@@ -100,9 +98,7 @@ def work_of(case: Case, per_token: bool) -> Work:
         passes * (one.all - one.attention - one.matmul_float32),
         passes * one.matmul_float32,
         passes * config.num_layers * count * width * 2,
-        flops.text_encoding,
-        flops.vae_decoding,
-        flops.vae_encoding or 0,
+        flops,
         case.model != "TI2V-5B",
     )
 
@@ -130,6 +126,10 @@ def stage_times_s(work: Work, way: Way, gpu: GpuFacts, numbers: Mapping[str, flo
     vae_bytes = numbers["vae_bytes_a14b" if work.small_vae else "vae_bytes_5b"]
     decoding, encoding = (
         operations / convolutions + operations * vae_bytes / (1e9 * gpu.bandwidth)
-        for operations in (work.decoding, work.encoding)
+        for operations in (work.stages.vae_decoding, work.stages.vae_encoding or 0)
     )
-    return parts | {"step": sum(parts.values()), "decoding": decoding, "encoding": work.text / products + encoding}
+    return parts | {
+        "step": sum(parts.values()),
+        "decoding": decoding,
+        "encoding": work.stages.text_encoding / products + encoding,
+    }
