@@ -55,12 +55,33 @@ def machine(settings: Mapping[str, Any], *, memory_gb: float = 141, loss: Mappin
 def play(goal: Goal, answer: Machine = machine, over_after: int = 1000) -> tuple[Search, dict[str, Answer]]:
     """The finished search, and the answers of all trials in the order in which they ran."""
     answers: dict[str, Answer] = {}
-    while (search := Search(goal, answers, over=len(answers) >= over_after)).wanted:
-        assert search.wanted.name not in answers
-        # As the run of the trial does: its name and its settings are allowed in a grid file.
-        resolve_cases({"cases": {search.wanted.name: search.wanted.settings}}, "grid.yaml")
-        answers[search.wanted.name] = answer(search.wanted.settings)
+
+    def measured(trial: Trial, time_is_kept: bool) -> Answer | None:
+        if trial.name not in answers and (time_is_kept or len(answers) < over_after):
+            # As the run of the trial does: its name and its settings are allowed in a grid file.
+            resolve_cases({"cases": {trial.name: trial.settings}}, "grid.yaml")
+            answers[trial.name] = answer(trial.settings)
+        return answers.get(trial.name)
+
+    search = Search(goal, measured)
+    search.run()
     return search, answers
+
+
+def begun(goal: Goal, answers: Mapping[str, Answer]) -> tuple[Search, str]:
+    """A search as far as answers reach, and the trial that it asks for next; nothing where it is finished."""
+
+    def known(trial: Trial, _: bool) -> Answer:
+        if trial.name not in answers:
+            raise LookupError(trial.name)
+        return answers[trial.name]
+
+    search = Search(goal, known)
+    try:
+        search.run()
+    except LookupError as error:
+        return search, error.args[0]
+    return search, ""
 
 
 def goal(**options: Any) -> Goal:

@@ -9,7 +9,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from statistics import median
@@ -22,26 +22,26 @@ sys.path[:0] = [str(ROOT / "workflow/scripts"), str(ROOT / "tools")]
 
 from prediction_figures import Figure, kept, published, transfer_gb_s  # noqa: E402
 
-from wanbench.estimate import stage_times as p  # noqa: E402
 from wanbench.models.facts import MODELS  # noqa: E402
 
 NUMBERS_FILE = ROOT / "workflow/scripts/wanbench/estimate/prediction.yaml"
 PAGE = ROOT / "docs/prediction.md"
 # GPUs of one chip.
 RELATED = ({"H100 SXM", "H200", "H20"}, {"RTX 4090", "RTX 4090 D", "L20"})
-# Where the fit begins; what no figure decides stays there. Shares of a rate, tensors a layer, bytes an operation.
+# Where the fit of NUMBERS begins; what no figure decides stays there. Shares of a rate, tensors a layer, bytes an
+# operation.
+BEGIN = (0.8, 0.1, 0.8, 0.8, 0.8, 0.8, 0.3, 200.0, 100.0, 50.0, 300.0, 0.5, 0.005, 0.03)
 # A number that is off by a factor of e counts as much as a figure that is off by a tenth, which is far.
 PULL = FAR = 0.1
-BEGIN = p.Numbers(0.8, 0.1, 0.8, 0.8, 0.8, 0.8, 0.3, 200.0, 100.0, 50.0, 300.0, 0.5, 0.005, 0.03)
 
 
-def fitted(figures: Sequence[Figure]) -> p.Numbers:
+def fitted(figures: Sequence[Figure]) -> dict[str, float]:
     """The numbers at which the logarithms of predicted over known are least, each GPU's figures weighing as much as
     another's, and each by Huber's loss (1964), in which one that is far off counts less.
     """
     counts = Counter(figure.gpu.name for figure in figures)
     weights = np.array([1 / counts[figure.gpu.name] for figure in figures])
-    begin = np.log(list(asdict(BEGIN).values()))
+    begin = np.log(BEGIN)
 
     def loss(logs: np.ndarray) -> float:
         numbers = _numbers(logs)
@@ -53,15 +53,15 @@ def fitted(figures: Sequence[Figure]) -> p.Numbers:
     bounds, logs = [(log - 2, log + 2) for log in begin], begin
     for method, options in 2 * [("SLSQP", {"ftol": 1e-12, "maxiter": 1000}), ("Powell", {"ftol": 1e-9, "xtol": 1e-6})]:
         logs = minimize(loss, logs, method=method, bounds=bounds, options=options).x
-    return p.Numbers(*(float(f"{value:.3g}") for value in asdict(_numbers(logs)).values()))
+    return {key: float(f"{value:.3g}") for key, value in _numbers(logs).items()}
 
 
-def _numbers(logs: np.ndarray) -> p.Numbers:
-    return p.Numbers(*map(float, np.exp(logs)))
+def _numbers(logs: np.ndarray) -> dict[str, float]:
+    return dict(zip(NUMBERS, map(float, np.exp(logs))))
 
 
 @cache
-def fitted_without(gpus: frozenset[str]) -> p.Numbers:
+def fitted_without(gpus: frozenset[str]) -> dict[str, float]:
     return fitted([figure for figure in published() + kept() if figure.gpu.name not in gpus])
 
 
@@ -159,7 +159,7 @@ def prediction_yaml() -> str:
         "# figures: do not edit. What they mean is in stage_times.py.",
         "numbers:",
     ]
-    lines += [f"  {key}: {value:g} # {NUMBERS[key]}" for key, value in asdict(fitted_without(frozenset())).items()]
+    lines += [f"  {key}: {value:g} # {NUMBERS[key]}" for key, value in fitted_without(frozenset()).items()]
     lines += [
         "# Nine of ten published figures lie within this factor of what is predicted without any figure of their GPU.",
         f"time_factor: {time_factor():g}",

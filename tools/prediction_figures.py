@@ -10,6 +10,7 @@ import csv
 import gzip
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -42,18 +43,10 @@ class Figure:
     software: str
     source: str | None = None
 
-    def predicted_s(self, numbers: p.Numbers) -> float:
-        work = self.work
-        if self.what == "decoding":
-            return p.decoding_s(work, self.way, self.gpu, numbers)
-        parts_s = p.step_parts_s(work, self.way, self.gpu, numbers)
-        if self.what in parts_s:
-            return parts_s[self.what]
-        step_s = sum(parts_s.values())
-        if self.what == "step":
-            return step_s
-        whole = self.case.steps * step_s + p.decoding_s(work, self.way, self.gpu, numbers)
-        return whole + p.rest_s(work, self.way, self.gpu, numbers)
+    def predicted_s(self, numbers: Mapping[str, float]) -> float:
+        times_s = p.stage_times_s(self.work, self.way, self.gpu, numbers)
+        whole_s = self.case.steps * times_s["step"] + times_s["decoding"] + times_s["encoding"]
+        return times_s.get(self.what, whole_s)
 
 
 def published() -> list[Figure]:

@@ -13,13 +13,13 @@ from example_cases import case_of_row, full_case, tiny_case
 from wanbench.cases.case import Case
 from wanbench.estimate.expected import kept_cases
 from wanbench.estimate.gpu_facts import find_gpu
-from wanbench.estimate.prediction import Prediction, predict, prediction_text, read_fit
+from wanbench.estimate.prediction import Prediction, predict, prediction_text
 from wanbench.models.facts import MODELS
 from wanbench.util.errors import InputError
 
 
 def predicted(gpu: str, case: Case, **prices: float) -> Prediction:
-    return predict(case, find_gpu(gpu), read_fit(), prices)
+    return predict(case, find_gpu(gpu), prices)
 
 
 @cache

@@ -136,10 +136,11 @@ def test_a_trial_without_a_trace_ends_the_tuning_with_what_its_log_says(tmp_path
 
 def test_the_time_to_confirm_is_kept_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tuning, "_trace", lambda self, name: SimpleNamespace(total_duration_s=50, status="ok"))
-    monkeypatch.setattr(Tuning, "_answer", lambda self, trial, answers: replace(machine({}), duration_s=60))
-    search = tuning(tmp_path, "", budget_min=4).run()
+    monkeypatch.setattr(Tuning, "_answer", lambda self, trial: replace(machine({}), duration_s=60))
+    timed = tuning(tmp_path, "", budget_min=4)
+    search = timed.run()
     # After two minutes there is time for one trial more, and after three there is not.
-    assert [*search.answers] == ["stock", "attention-flash", "stock_confirmed"]
+    assert [*timed.answers] == ["stock", "attention-flash", "stock_confirmed"]
     assert search.confirmed
 
 
@@ -178,7 +179,8 @@ def test_a_trace_of_other_settings_or_of_other_code_is_measured_again(tmp_path: 
     (tmp_path / "results/traces").mkdir(parents=True)
     write(tmp_path / "results/traces", trace_of(records([2.0] * 4, environment=GPU, case=case), case))
     same = {"size": case.size}
-    other_code = replace(tuning(tmp_path, "", **same), digests={"measure": "other", "env": "e"})
+    other_code = tuning(tmp_path, "", **same)
+    other_code.digests = {"measure": "other", "env": "e"}
     for other in (tuning(tmp_path, "", **same, seed=7), other_code):
         with pytest.raises(InputError, match="stock left no trace"):
             other.run()

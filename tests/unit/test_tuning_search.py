@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from tuning_machine import OOM, STEPS_ALONE, by_name, goal, machine, play
+from tuning_machine import OOM, STEPS_ALONE, begun, by_name, goal, machine, play
 from wanbench.tuning.goal import goal_of
-from wanbench.tuning.search import Search
 from wanbench.tuning.trials import BEST, NOT_TRIED, OUT, SKIPPED, WORSE, Answer
 from wanbench.tuning.tuning_result import result_of
 
@@ -203,8 +202,8 @@ def test_a_placement_that_a_loss_makes_possible_and_that_is_slower_is_not_built_
 
     search, answers = play(goal(gpu_memory_gb=24, max_latent_error=0.05), slow_copies)
     # Nor is it the best while the search goes on, though better than the lossy ones before it.
-    begun = dict(list(answers.items())[: 2 + [*answers].index(next(name for name in answers if "layerwise" in name))])
-    assert not Search(goal(gpu_memory_gb=24, max_latent_error=0.05), begun).best.is_lossy
+    known = dict(list(answers.items())[: 2 + [*answers].index(next(name for name in answers if "layerwise" in name))])
+    assert not begun(goal(gpu_memory_gb=24, max_latent_error=0.05), known)[0].best.is_lossy
     assert any("layerwise_casting" in name for name in answers)
     assert search.lossy.changed == search.exact.changed | {"vae_dtype": "bfloat16"}
 
@@ -245,12 +244,12 @@ def test_it_goes_on_from_any_answers_that_are_there() -> None:
     whole, answers = play(goal(max_latent_error=1))
     names = list(answers)
     for count, name in enumerate(names):
-        so_far = Search(goal(max_latent_error=1), {each: answers[each] for each in names[:count]})
-        assert so_far.wanted.name == name
+        so_far, wanted = begun(goal(max_latent_error=1), {each: answers[each] for each in names[:count]})
+        assert wanted == name
         if name == "attention-xformers_compile-repeated_blocks":
             # It is known while a stage is searched, too.
             assert so_far.best.name == "attention-xformers"
-    again = Search(goal(max_latent_error=1), dict(reversed(answers.items())))
+    again, _ = begun(goal(max_latent_error=1), dict(reversed(answers.items())))
     assert [(each.name, each.verdict) for each in again.trials] == [(each.name, each.verdict) for each in whole.trials]
 
 

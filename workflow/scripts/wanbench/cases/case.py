@@ -3,16 +3,11 @@
 from dataclasses import make_dataclass
 from typing import Any
 
-from wanbench.registry.settings import PLACE, ROWS, completed, identity, keys
+from wanbench.registry.settings import PLACE, SETTINGS, completed, identity, keys
 from wanbench.util.digests import sha256_of
 
-_TYPES = {"text": str, "whole": int, "real": float, "truth": bool, "numbers": tuple[float, ...]}
 
-
-_FIELDS = [(row.key, _TYPES[row.type] | None if row.nullable else _TYPES[row.type]) for row in ROWS]
-
-
-class Case(make_dataclass("_Settings", [("name", str), *_FIELDS], frozen=True)):
+class Case(make_dataclass("_Settings", ["name", *SETTINGS], frozen=True)):
     """One resolved case: no key is left to a default.
 
     Its fields are `name`, a label that decides nothing about the run, and the settings of `wanbench.registry.settings`.

@@ -1,7 +1,7 @@
 """What the settings of a case must be beside valid by themselves.
 
-A check asks for settings only as `Settings` has them: what depends on one that is wrong is not checked, since a mistake
-that is only one because of another is none. So all mistakes of a case are reported together.
+Settings that are wrong are not among those that a check gets: where it asks for one, its KeyError says that it cannot
+tell, since a mistake that is only one because of another is none. So all mistakes of a case are reported together.
 """
 
 import json
@@ -10,11 +10,11 @@ from functools import partial
 from itertools import chain
 from typing import Any
 
-from wanbench.cases.checkpoint_folder import BadCheckpoint, tensors_of
+from wanbench.cases.checkpoint_folder import tensors_of
 from wanbench.cases.first_frame import problem_of_image
 from wanbench.cases.scale import is_published, scale_written
 from wanbench.cases.schema import not_allowed, shown
-from wanbench.models.facts import ARCHITECTURES, MODELS, ModelFacts, tokens
+from wanbench.models.facts import ARCHITECTURES, MODELS, tokens
 from wanbench.registry.settings import SETTINGS, Setting
 from wanbench.util.errors import InputError
 from wanbench.util.paths import hub_file, named_path
@@ -24,45 +24,33 @@ from wanbench.util.text import one_line
 _PARALLEL_ATTENTION = "native _native_cudnn _native_flash flash flash_hub _flash_3_hub sage sage_hub"
 PARALLEL_ATTENTION = tuple(_PARALLEL_ATTENTION.split())
 
-
-class Unknown(Exception):
-    """Asked for a setting whose value is wrong or missing."""
-
-
-class Settings(dict[str, Any]):
-    """Settings of a case by key, but those that are wrong: to ask for one of these raises `Unknown`."""
-
-    def __missing__(self, key: str) -> Any:
-        raise Unknown(key)
-
-    @property
-    def facts(self) -> ModelFacts:
-        return MODELS[self["model"]]
+# Of a case, by key, without those that are wrong.
+Settings = dict[str, Any]
 
 
-def check_effect(settings: Settings, where: str, row: Setting, own: dict[str, Any]) -> None:
+def check_effect(settings: Settings, row: Setting, own: dict[str, Any]) -> None:
     """Set a setting without effect to None where it comes from the defaults of the file, and refuse the case's own."""
     if row.has_effect(settings):
         return
     if row.key in own:
         allowed = "only with " + " and ".join(f"{key}: {' or '.join(values)}" for key, values in row.only_with)
-        raise InputError(f"{where}: {row.key}: {shown(own[row.key])} has no effect here; allowed: {allowed}")
+        raise InputError(f"{row.key}: {shown(own[row.key])} has no effect here; allowed: {allowed}")
     if row.key == "scale" and settings["scale"] == "tiny" and is_published(settings["checkpoint"]):
         raise InputError(
-            f"{where}: weights: pretrained loads {settings['checkpoint']} at full size, and defaults say scale: tiny; "
+            f"weights: pretrained loads {settings['checkpoint']} at full size, and defaults say scale: tiny; "
             "allowed: weights: random, a local folder as checkpoint, or no scale in defaults"
         )
     settings[row.key] = None
 
 
-def _check_task(settings: Settings, where: str) -> None:
-    tasks = settings.facts.tasks
+def _check_task(settings: Settings) -> None:
+    tasks = MODELS[settings["model"]].tasks
     if settings["task"] not in tasks:
-        raise not_allowed(where, "task", settings["task"], f"{', '.join(tasks)} ({settings['model']})")
+        raise not_allowed("task", settings["task"], f"{', '.join(tasks)} ({settings['model']})")
 
 
-def _check_size(settings: Settings, where: str) -> None:
-    size, unofficial, facts = settings["size"], settings["unofficial_size"], settings.facts
+def _check_size(settings: Settings) -> None:
+    size, unofficial, facts = settings["size"], settings["unofficial_size"], MODELS[settings["model"]]
     if size in facts.sizes:
         return
     official, step = f"{', '.join(facts.sizes)} ({settings['model']})", facts.size_multiple
@@ -72,26 +60,26 @@ def _check_size(settings: Settings, where: str) -> None:
             f"{side} is no multiple of {step}; nearest {max(step, round(side / step) * step)}" for side in wrong
         )
         condition = "" if unofficial else "with unofficial_size: true "
-        raise not_allowed(where, "size", size, f"{official}, or {condition}multiples of {step}", f" ({near})")
+        raise not_allowed("size", size, f"{official}, or {condition}multiples of {step}", f" ({near})")
     if not unofficial:
         can = f"{official}; {settings['model']} can take it with unofficial_size: true"
-        raise not_allowed(where, "size", size, can)
+        raise not_allowed("size", size, can)
 
 
-def _check_frames(settings: Settings, where: str) -> None:
+def _check_frames(settings: Settings) -> None:
     frames = settings["frames"]
     if frames % 4 != 1:
         near = (frames - 1) // 4 * 4 + 1
-        raise not_allowed(where, "frames", frames, f"4k+1, such as {near} and {near + 4}")
+        raise not_allowed("frames", frames, f"4k+1, such as {near} and {near + 4}")
 
 
-def _check_guidance(settings: Settings, where: str) -> None:
+def _check_guidance(settings: Settings) -> None:
     guidance = settings["guidance"]
-    if isinstance(guidance, list) and len(guidance) != len(settings.facts.guidance):
-        raise not_allowed(where, "guidance", guidance, f"one number ({settings['model']} has one expert)")
+    if isinstance(guidance, list) and len(guidance) != len(MODELS[settings["model"]].guidance):
+        raise not_allowed("guidance", guidance, f"one number ({settings['model']} has one expert)")
     if isinstance(guidance, list) and guidance[0] <= 1 < guidance[1]:
         allowed = "a first scale above 1, or none: the pipeline turns guidance off for both experts by the first"
-        raise not_allowed(where, "guidance", guidance, allowed)
+        raise not_allowed("guidance", guidance, allowed)
 
 
 # What a setting that is not neutral allows of others. With hooks on every layer a compiled block would break into
@@ -109,40 +97,38 @@ NEEDS: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 
 
-def _check_beside(settings: Settings, where: str, key: str) -> None:
+def _check_beside(settings: Settings, key: str) -> None:
     for other, needs in NEEDS.items():
         value, allowed = settings.get(other), needs.get(key)
         if allowed and value not in (None, SETTINGS[other].neutral) and settings[key] not in allowed:
             texts = ["none" if each is None else str(each) for each in allowed]
-            raise not_allowed(where, key, settings[key], f"{', '.join(texts)} with {other}: {value}")
+            raise not_allowed(key, settings[key], f"{', '.join(texts)} with {other}: {value}")
 
 
-def _check_lora(settings: Settings, where: str, key: str) -> None:
+def _check_lora(settings: Settings, key: str) -> None:
     if settings[key] is None or hub_file(settings[key]):
         return
     try:
         tensors_of(named_path(settings[key]))
-    except BadCheckpoint as error:
-        message = f"{where}: {key}: {shown(settings[key])} is not allowed: {one_line(str(error), 300)}"
-        raise InputError(f"{message}; allowed: a whole .safetensors file") from None
+    except InputError as error:
+        problem = f"is not allowed: {one_line(str(error), 300)}; allowed: a whole .safetensors file"
+        raise InputError(f"{key}: {shown(settings[key])} {problem}") from None
 
 
-def _check_lora_weight(settings: Settings, where: str) -> None:
+def _check_lora_weight(settings: Settings) -> None:
     if settings["lora_weight"] != 1 and settings["lora"] is None and settings["lora_low_noise"] is None:
-        raise InputError(
-            f"{where}: lora_weight: {shown(settings['lora_weight'])} has no effect here; allowed: with lora"
-        )
+        raise InputError(f"lora_weight: {shown(settings['lora_weight'])} has no effect here; allowed: with lora")
 
 
-def _check_image(settings: Settings, where: str) -> None:
+def _check_image(settings: Settings) -> None:
     image = settings["image"]
     if settings["task"] == "i2v" and image is None:
-        raise InputError(f"{where}: image is missing; allowed: path of a PNG, JPEG or WebP file (task: i2v)")
+        raise InputError("image is missing; allowed: path of a PNG, JPEG or WebP file (task: i2v)")
     if image is not None and (problem := problem_of_image(named_path(image))):
-        raise InputError(f"{where}: image: {shown(image)} {problem}; allowed: a PNG, JPEG or WebP file")
+        raise InputError(f"image: {shown(image)} {problem}; allowed: a PNG, JPEG or WebP file")
 
 
-def _check_gpus(settings: Settings, where: str) -> None:
+def _check_gpus(settings: Settings) -> None:
     """Context parallelism (Ulysses) gives each GPU an equal part of the tokens, and in attention of the heads.
 
     What else it cannot do, it finds out in the middle of a step, or never.
@@ -151,11 +137,11 @@ def _check_gpus(settings: Settings, where: str) -> None:
     if gpus == 1:
         return
     model, size, heads = settings["model"], settings["size"], _attention_heads(settings)
-    count = tokens(settings.facts, settings["frames"], *map(int, size.split("*")))
+    count = tokens(MODELS[model], settings["frames"], *map(int, size.split("*")))
     if heads % gpus or count % gpus:
         allowed = ", ".join(str(n) for n in range(1, heads + 1) if not heads % n and not count % n)
         reason = f"the {heads} attention heads and the {count} tokens must be divisible by it"
-        raise not_allowed(where, "gpus", gpus, f"{allowed} ({model} at {size}: {reason})")
+        raise not_allowed("gpus", gpus, f"{allowed} ({model} at {size}: {reason})")
 
 
 def _attention_heads(settings: Settings) -> int:
@@ -170,8 +156,9 @@ def _attention_heads(settings: Settings) -> int:
     return heads if isinstance(heads, int) and heads > 0 else 40
 
 
-# Each raises InputError about a key. In this order: what one refuses, the later ones do not know.
-CHECKS: tuple[tuple[str, Callable[[Settings, str], None]], ...] = (
+# Each raises InputError, whose message begins with the key. In this order: what one refuses, the later ones do not
+# know.
+CHECKS: tuple[tuple[str, Callable[[Settings], None]], ...] = (
     ("task", _check_task),
     ("size", _check_size),
     ("frames", _check_frames),

@@ -14,8 +14,6 @@ from wanbench.util.paths import is_stream, named_path
 from wanbench.util.text import one_line
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
-# How a PNG, a JPEG and a WebP file begin, and after how many bytes.
-_SIGNATURES = {b"\x89PNG\r\n\x1a\n": 0, b"\xff\xd8\xff": 0, b"WEBP": 8}
 # Of less, nobody sees that a picture was stretched.
 _SEEN_STRETCH = 1.03
 _ORIENTATION = 0x0112
@@ -33,10 +31,10 @@ def problem_of_image(path: Path) -> str | None:
         if is_stream(path):
             return "is no file"
         with path.open("rb") as file:
-            head = file.read(16)
+            head = file.read(12)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    if not any(head[offset:].startswith(signature) for signature, offset in _SIGNATURES.items()):
+    if not head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) and head[8:12] != b"WEBP":
         return "is not an image"
     return _problem(path, path.stat().st_mtime_ns) if find_spec("PIL") else None
 

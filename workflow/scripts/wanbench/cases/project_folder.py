@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from wanbench.util.errors import InputError
-from wanbench.util.paths import temporary_folder, unwritable
+from wanbench.util.paths import unwritable
 
 # Of thousands of jobs both need no more.
 _LEAST_FREE_BYTES = 1_000_000
@@ -29,7 +29,7 @@ def check_folders(project: Path, records: Path) -> None:
         raise InputError(problem)
     # The records lie in the one. The solver of Snakemake's scheduler writes to the other, also where Python takes
     # another folder since this one is full.
-    for folder, instead in ((".", "--directory"), (temporary_folder(), "TMPDIR")):
+    for folder, instead in ((".", "--directory"), (os.environ.get("TMPDIR") or "/tmp", "TMPDIR")):
         if os.path.isdir(folder) and shutil.disk_usage(folder).free < _LEAST_FREE_BYTES:
             allowed = f"room there, or another {instead}"
             raise InputError(f"{os.path.abspath(folder)}: no space left on its disk; allowed: {allowed}")

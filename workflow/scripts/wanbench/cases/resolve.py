@@ -3,13 +3,12 @@
 import re
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from wanbench.cases.case import Case
 from wanbench.cases.checkpoint_folder import checkpoint_problem
-from wanbench.cases.checks import CHECKS, Settings, Unknown, check_effect
+from wanbench.cases.checks import CHECKS, Settings, check_effect
 from wanbench.cases.grid import expand_grid
 from wanbench.cases.scale import scale_written
 from wanbench.cases.schema import check, not_allowed, problems_of, shown
@@ -26,13 +25,12 @@ _Written = dict[str, Any]
 _WRONG = object()
 _DEFAULTS = {row.key: row.default for row in ROWS if row.default is not MODEL and row.key != "model"}
 _CONDITIONAL = [row for row in ROWS if row.only_with]
-_REALS = [row for row in ROWS if row.type == "real"]
+_REALS = [row.key for row in ROWS if row.type == "real"]
 
 
 def read_cases(file: str) -> dict[str, Case]:
     """The cases of a grid file by name, sorted: another order in the file changes nothing. Errors: `resolve_cases`."""
-    cases = resolve_cases(read_yaml(named_path(file)), file)
-    return {case.name: case for case in sorted(cases, key=attrgetter("name"))}
+    return dict(sorted((case.name, case) for case in resolve_cases(read_yaml(named_path(file)), file)))
 
 
 def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
@@ -47,8 +45,8 @@ def resolve_cases(content: dict[str, Any], file: str) -> list[Case]:
     digest_of = cache(lambda path: checkpoint_digest(path) if path.is_dir() else sha256_of_file(path))
     find = partial(_find_checkpoint, problem_of=cache(checkpoint_problem))
     for name, own in written.items():
-        settings, wrong = _checked(own, defaults, f"{file}: case {name!r}", find)
-        problems += wrong
+        settings, wrong = _checked(own, defaults, find)
+        problems += [f"{file}: case {name!r}: {problem}" for problem in wrong]
         if not problems:
             cases.append(_case(name, settings, digest_of))
     if problems:
@@ -134,20 +132,20 @@ def _without_effect(given: _Written) -> set[str]:
 
 
 def _checked(
-    own: dict[str, Any], defaults: dict[str, Any], where: str, find_checkpoint: Callable[[Settings, str], None]
+    own: dict[str, Any], defaults: dict[str, Any], find_checkpoint: Callable[[Settings], None]
 ) -> tuple[Settings, list[str]]:
-    """Settings of a case, but those that are wrong, and a line for each mistake that the schema does not see."""
+    """Settings of a case, but those that are wrong, and each mistake that the schema does not see, by its key."""
     given = defaults | own
-    problems = [] if "model" in given else [f"{where}: model is missing; allowed: {', '.join(MODELS)}"]
+    problems = [] if "model" in given else [f"model is missing; allowed: {', '.join(MODELS)}"]
     of_model = MODELS[given["model"]].defaults() | {"revision": None} if given.get("model") in MODELS else {}
     values = _DEFAULTS | of_model | given
-    settings = Settings({key: value for key, value in values.items() if value is not _WRONG})
+    settings = {key: value for key, value in values.items() if value is not _WRONG}
     own = {key: value for key, value in own.items() if value is not _WRONG}
     effects = [(row.key, partial(check_effect, row=row, own=own)) for row in _CONDITIONAL]
     for key, check_setting in (*effects, ("checkpoint", find_checkpoint), *CHECKS):
         try:
-            check_setting(settings, where)
-        except Unknown:
+            check_setting(settings)
+        except KeyError:
             settings.pop(key, None)
         except InputError as error:
             problems.append(str(error))
@@ -155,43 +153,43 @@ def _checked(
         except (OSError, ValueError) as error:
             # Of names that no file can have: too long, or with characters that no file system takes.
             problem = one_line(f"cannot be read: {error.strerror if isinstance(error, OSError) else error}", 100)
-            problems.append(f"{where}: {key}: {shown(settings.pop(key))} {problem}")
+            problems.append(f"{key}: {shown(settings.pop(key))} {problem}")
     return settings, problems
 
 
-def _find_checkpoint(settings: Settings, where: str, problem_of: Callable[[Path, str], str | None]) -> None:
+def _find_checkpoint(settings: Settings, problem_of: Callable[[Path, str], str | None]) -> None:
     """Check where the weights come from, and set the revision of a model's own hub id."""
     checkpoint, revision = settings["checkpoint"], settings["revision"]
     if checkpoint is None:
         return
-    facts, folder = settings.facts, named_path(checkpoint)
+    facts, folder = MODELS[settings["model"]], named_path(checkpoint)
     if folder.is_dir():
         if problem := problem_of(folder, settings["model"]):
-            raise InputError(f"{where}: checkpoint: {shown(checkpoint)} {problem}")
+            raise InputError(f"checkpoint: {shown(checkpoint)} {problem}")
         if revision is not None:
-            raise not_allowed(where, "revision", revision, "none for a folder; only a hub id has revisions")
+            raise not_allowed("revision", revision, "none for a folder; only a hub id has revisions")
     # One that this project writes need not be there yet: other cases of the grid do not need it, nor does its own rule.
     elif not scale_written(checkpoint):
         if not _HUB_ID.fullmatch(checkpoint):
             allowed = f"a folder that exists, or a hub id such as {facts.hub_id}"
-            raise not_allowed(where, "checkpoint", checkpoint, allowed)
+            raise not_allowed("checkpoint", checkpoint, allowed)
         if revision is None and checkpoint != facts.hub_id:
             raise InputError(
-                f"{where}: checkpoint: {shown(checkpoint)} is no folder here, and as a hub id it lacks its revision; "
+                f"checkpoint: {shown(checkpoint)} is no folder here, and as a hub id it lacks its revision; "
                 "allowed: a folder that exists, or a hub id with a revision (a commit, 40 hex digits)"
             )
         settings["revision"] = revision or facts.revision
 
 
 def _case(name: str, settings: Settings, digest_of: Callable[[Path], str]) -> Case:
-    values = {row.key: settings[row.key] for row in ROWS}
+    values, facts = {row.key: settings[row.key] for row in ROWS}, MODELS[settings["model"]]
     guidance = values["guidance"]
-    scales = guidance if isinstance(guidance, list) else [guidance] * len(settings.facts.guidance)
+    scales = guidance if isinstance(guidance, list) else [guidance] * len(facts.guidance)
     # One type each, since 5 and 5.0 are the same setting and must not run a case again.
-    values |= {row.key: float(values[row.key]) for row in _REALS if values[row.key] is not None}
+    values |= {key: float(values[key]) for key in _REALS if values[key] is not None}
     values["guidance"] = tuple(float(scale) for scale in scales)
     # Written so that the report can rely on it: official sizes are never marked as unofficial.
-    values["unofficial_size"] = values["size"] not in settings.facts.sizes
+    values["unofficial_size"] = values["size"] not in facts.sizes
     for key in ("image", "lora", "lora_low_noise"):
         if (place := values[key]) is not None:
             # A commit holds the content still.

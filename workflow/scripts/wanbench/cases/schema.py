@@ -3,7 +3,7 @@
 import difflib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -76,40 +76,36 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def not_allowed(where: str, key: str, value: Any, allowed: str, hint: str = "") -> InputError:
+def not_allowed(key: str, value: Any, allowed: str, hint: str = "") -> InputError:
     """The error for a value that a key may not have; `allowed` says in words what it may."""
-    return InputError(f"{where}: {key}: {shown(value)} is not allowed{hint}; allowed: {allowed}")
+    return InputError(f"{key}: {shown(value)} is not allowed{hint}; allowed: {allowed}")
 
 
-def _problems(error: ValidationError, where: str) -> list[Problem]:
+def _problems(error: ValidationError, where: str) -> Iterator[Problem]:
     path = shown_path = tuple(error.absolute_path)
     if path[:1] == ("cases",) and len(path) > 1:
         where, shown_path = f"{where}: case {path[1]!r}", path[2:]
     place = ": ".join([where, ".".join(map(str, shown_path))]) if shown_path else where
     schema, value = error.schema, error.instance
-    problems = []
     if error.validator == "additionalProperties":
         keys = schema["properties"]
         for name in (name for name in value if name not in keys):
-            hint, allowed = nearest(str(name), keys), ", ".join(keys)
-            line = f"{place}: unknown key {name!r}{hint} with value {shown(value[name])}; allowed: {allowed}"
-            problems.append(Problem((*path, name), line))
-        return problems
-    if "propertyNames" in error.absolute_schema_path:
+            unknown = f"{name!r}{nearest(str(name), keys)} with value {shown(value[name])}"
+            yield Problem((*path, name), f"{place}: unknown key {unknown}; allowed: {', '.join(keys)}")
+    elif "propertyNames" in error.absolute_schema_path:
         line = f"{where}: case name {shown(value)} is not allowed; allowed: {schema['description']}"
-        return [Problem((*path, value), line)]
-    if error.validator == "required":
+        yield Problem((*path, value), line)
+    elif error.validator == "required":
         # Of several there is an error each, and none says which is its own.
-        for name in error.validator_value:
-            if name not in value:
-                key = ".".join(map(str, (*shown_path, name)))
-                allowed = schema["properties"][name].get("description", schema["description"])
-                problems.append(Problem(path, f"{where}: {key} is missing; allowed: {allowed}"))
-        return problems
-    allowed = schema.get("description", error.message)
-    if "enum" in schema:
-        allowed = ", ".join(each if isinstance(each, str) else json.dumps(each) for each in schema["enum"])
-    return [Problem(path, f"{place}: {shown(value)} is not allowed{_hint(error)}; allowed: {allowed}")]
+        for name in (name for name in error.validator_value if name not in value):
+            key = ".".join(map(str, (*shown_path, name)))
+            allowed = schema["properties"][name].get("description", schema["description"])
+            yield Problem(path, f"{where}: {key} is missing; allowed: {allowed}")
+    else:
+        allowed = schema.get("description", error.message)
+        if "enum" in schema:
+            allowed = ", ".join(each if isinstance(each, str) else json.dumps(each) for each in schema["enum"])
+        yield Problem(path, f"{place}: {shown(value)} is not allowed{_hint(error)}; allowed: {allowed}")
 
 
 def _hint(error: ValidationError) -> str:

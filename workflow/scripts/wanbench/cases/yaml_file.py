@@ -32,18 +32,17 @@ class _StrictLoader(yaml.CSafeLoader):
     On libyaml, which reads a file of 10,000 cases in a fifth of the time.
     """
 
-
-def _mapping_without_duplicates(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
-    first_line: dict[Any, int] = {}
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        line = key_node.start_mark.line + 1
-        if not isinstance(key, Hashable):
-            raise InputError(f"line {line}: a {type(key).__name__} is not allowed as a key; allowed: text")
-        if key in first_line:
-            raise InputError(f"line {line}: {key!r} stands here a second time (first in line {first_line[key]})")
-        first_line[key] = line
-    return loader.construct_mapping(node, deep=True)
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = True) -> dict[Any, Any]:
+        first_line: dict[Any, int] = {}
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            line = key_node.start_mark.line + 1
+            if not isinstance(key, Hashable):
+                raise InputError(f"line {line}: a {type(key).__name__} is not allowed as a key; allowed: text")
+            if key in first_line:
+                raise InputError(f"line {line}: {key!r} stands here a second time (first in line {first_line[key]})")
+            first_line[key] = line
+        return super().construct_mapping(node, deep)
 
 
 def _scalar(loader: _StrictLoader, node: yaml.ScalarNode) -> Any:
@@ -90,7 +89,6 @@ def _check_size(text: str) -> None:
 
 for _kind in _PLAIN:
     _StrictLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _scalar)
-_StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping_without_duplicates)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from wanbench.cases.case import Case, case_sha256
 from wanbench.cases.scale import as_sized
 from wanbench.estimate.gpu_facts import find_gpu
-from wanbench.estimate.prediction import predict, read_fit
+from wanbench.estimate.prediction import predict
 from wanbench.models.facts import MODELS
 from wanbench.registry import settings
 from wanbench.registry.stages import OK
@@ -58,7 +58,7 @@ def expected_time(case: Case, traces: Path, kept: Iterable[Mapping[str, str]], g
 
 def _by_datasheet(case: Case, gpu: str | None) -> Expected | None:
     try:
-        predicted = predict(as_sized(case), find_gpu(gpu), read_fit(), {})
+        predicted = predict(as_sized(case), find_gpu(gpu), {})
     except InputError:
         return None  # It is not one of those whose datasheet is known.
     if predicted.total_s is None:

@@ -33,19 +33,16 @@ class _Sizes:
 
     Attributes:
         denoiser: parameters of one expert, of which `denoiser_float32` stay in float32.
-        experts: number of denoisers.
         width: of the denoiser, in channels.
         vae: parameters.
-        live_eager, live_compiled: tensors of tokens x width that denoising holds at its peak.
+        live: tensors of tokens x width that denoising holds at its peak, eager and compiled.
     """
 
     denoiser: int
     denoiser_float32: int
-    experts: int
     width: int
     vae: int
-    live_eager: float
-    live_compiled: float
+    live: tuple[float, float]
 
 
 _TEXT_ENCODER = 5_680_910_336
@@ -53,10 +50,10 @@ _TEXT_ENCODER = 5_680_910_336
 _TEXT_ENCODER_FLOAT32 = 24 * 10_240 * 4_096
 # UMT5's embedding, the largest single layer of all models.
 _LARGEST_LAYER = 256_384 * 4_096
-_A14B = {"experts": 2, "width": 5120, "vae": 126_892_531, "live_eager": 11.7, "live_compiled": 6.6}
+_A14B = {"width": 5120, "vae": 126_892_531, "live": (11.7, 6.6)}
 _SIZES = {
     # Every token of TI2V-5B has a timestep of its own, whose modulation is held for all of them.
-    "TI2V-5B": _Sizes(4_999_787_712, 10_973_184, 1, 3072, 704_688_668, live_eager=33.7, live_compiled=19.4),
+    "TI2V-5B": _Sizes(4_999_787_712, 10_973_184, 3072, 704_688_668, (33.7, 19.4)),
     "T2V-A14B": _Sizes(14_288_491_584, 29_184_000, **_A14B),
     "I2V-A14B": _Sizes(14_288_901_184, 29_184_000, **_A14B),
 }
@@ -99,13 +96,13 @@ def estimated_peak_bytes(case: Case) -> int | None:
     sizes = _SIZES[case.model]
     item_bytes = _BYTES[case.dtype]
     weights = weights_of(case)
-    eager, compiled = _LIVE_UNIFORM if case.timesteps == "uniform" else (sizes.live_eager, sizes.live_compiled)
+    eager, compiled = _LIVE_UNIFORM if case.timesteps == "uniform" else sizes.live
     live = (eager if case.compile == "none" else compiled) + (_LIVE_INT8 if case.quantization == "int8_rowwise" else 0)
     if case.gpus > 1:
         live = live / case.gpus + _WHOLE_TENSORS
     # One tensor of tokens x width.
     tensor_bytes = tokens(MODELS[case.model], case.frames, case.width_px, case.height_px) * sizes.width * item_bytes
-    tensors_kept = 0 if case.cache == "none" else sizes.experts * passes_per_step(case.guidance) * _CACHED_TENSORS
+    tensors_kept = 0 if case.cache == "none" else weights.experts * passes_per_step(case.guidance) * _CACHED_TENSORS
     cached = tensors_kept * tensor_bytes
     denoising = live * tensor_bytes + cached
     decoding, encoding = _vae_bytes(case)
@@ -164,7 +161,7 @@ def weights_of(case: Case) -> Weights:
     return Weights(
         _TEXT_ENCODER * item_bytes + (2 * _TEXT_ENCODER_FLOAT32 if case.dtype == "float16" else 0),
         sizes.denoiser * stored_bytes + sizes.denoiser_float32 * (4 - stored_bytes),
-        sizes.experts,
+        len(MODELS[case.model].guidance),
         sizes.vae * _BYTES[case.vae_dtype],
     )
 

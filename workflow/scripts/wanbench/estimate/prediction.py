@@ -16,7 +16,7 @@ from wanbench.cases.case import Case
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.estimate.gpu_facts import GpuFacts
 from wanbench.estimate.memory import estimated_peak_bytes, weights_of
-from wanbench.estimate.stage_times import KERNEL_OF, Numbers, decoding_s, rest_s, step_s, way_of, work_of
+from wanbench.estimate.stage_times import KERNEL_OF, stage_times_s, way_of, work_of
 from wanbench.models.facts import MODELS, latent_frames, passes_per_step
 
 _FILE = Path(__file__).with_name("prediction.yaml")
@@ -65,8 +65,7 @@ class Prediction:
 @cache
 def read_fit() -> SimpleNamespace:
     """What prediction.yaml holds, which says what each is."""
-    content = read_yaml(_FILE)
-    return SimpleNamespace(**content | {"numbers": Numbers(**content["numbers"])})
+    return SimpleNamespace(**read_yaml(_FILE))
 
 
 def why_no_time(case: Case, gpu: GpuFacts) -> str | None:
@@ -83,7 +82,7 @@ def why_no_time(case: Case, gpu: GpuFacts) -> str | None:
     return None if case.attention in ("native", *KERNEL_OF) else f"attention {case.attention} without a model"
 
 
-def predict(case: Case, gpu: GpuFacts, fit: SimpleNamespace, prices: dict[str, float]) -> Prediction:
+def predict(case: Case, gpu: GpuFacts, prices: dict[str, float]) -> Prediction:
     """What one generation takes at the model's official steps, without loading and starting.
 
     Time and energy are those of a GPU on which it fits.
@@ -95,12 +94,12 @@ def predict(case: Case, gpu: GpuFacts, fit: SimpleNamespace, prices: dict[str, f
     fits = "n/a" if memory is None else _fits(memory / (1e9 * gpu.memory))
     if reason := why_no_time(case, gpu):
         return Prediction(case.name, reason, memory_bytes=memory, fits=fits)
-    way, steps = way_of(case, gpu), MODELS[case.model].steps
-    work = work_of(case, way.per_token)
-    computing, moving = Range(0, 0, 0), Range(0, 0, 0)
-    stages = []
-    for count, stage_s, bytes_ in zip((steps, 1, 1), (step_s, decoding_s, rest_s), moved_bytes(case)):
-        time_s, moved = stage_s(work, way, gpu, fit.numbers), _transfer(bytes_, case, gpu, fit)
+    way, fit = way_of(case, gpu), read_fit()
+    times_s = stage_times_s(work_of(case, way.per_token), way, gpu, fit.numbers)
+    counts = {"step": MODELS[case.model].steps, "decoding": 1, "encoding": 1}
+    computing, moving, stages = Range(0, 0, 0), Range(0, 0, 0), []
+    for (stage, count), bytes_ in zip(counts.items(), moved_bytes(case)):
+        time_s, moved = times_s[stage], _transfer(bytes_, case, gpu)
         computed = Range(time_s / fit.time_factor, time_s, time_s * fit.time_factor)
         stages.append(computed + moved)
         computing, moving = computing + computed * count, moving + moved * count
@@ -136,10 +135,10 @@ def moved_bytes(case: Case) -> tuple[float, float, float]:
     return tuple(there_and_back * bytes_ for bytes_ in moved)
 
 
-def _transfer(bytes_: float, case: Case, gpu: GpuFacts, fit: SimpleNamespace) -> Range:
+def _transfer(bytes_: float, case: Case, gpu: GpuFacts) -> Range:
     if not bytes_:
         return Range(0, 0, 0)
-    typical = min(fit.transfer_gb_s[case.offload], gpu.pcie)
+    typical = min(read_fit().transfer_gb_s[case.offload], gpu.pcie)
     return Range(bytes_ / max(gpu.pcie / 2, typical), bytes_ / typical, 1.5 * bytes_ / typical) * 1e-9
 
 

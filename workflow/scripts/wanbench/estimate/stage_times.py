@@ -18,13 +18,14 @@ The numbers are in prediction.yaml, fitted by tools/fit_prediction.py on kept ca
 docs/prediction.md holds them against figures of GPUs that they were not fitted on.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from wanbench.cases.case import Case
 from wanbench.estimate.duration import architecture
 from wanbench.estimate.gpu_facts import CUDNN, FLASH_2, GpuFacts
 from wanbench.models.facts import MODELS, latent_frames, passes_per_step, tokens
-from wanbench.models.flops import pass_flops, stage_flops
+from wanbench.models.flops import StageFlops, pass_flops, stage_flops
 
 _HIGHEST_SHARE = 0.95
 EAGER, COMPILED, OFFICIAL = "eager", "compiled", "official"
@@ -36,26 +37,6 @@ KERNEL_OF = {
     **dict.fromkeys(("_native_flash", "flash", "flash_hub"), FLASH_2),
     **{"_native_cudnn": CUDNN, "_native_efficient": EFFICIENT},
 }
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """The fitted numbers; see prediction.yaml."""
-
-    rate_share: float
-    rate_power: float
-    newest: float
-    cudnn: float
-    flash_2: float
-    flash_2_older: float
-    efficient: float
-    eager: float
-    per_token: float
-    compiled: float
-    official: float
-    convolution: float
-    vae_bytes_5b: float
-    vae_bytes_a14b: float
 
 
 @dataclass(frozen=True)
@@ -81,7 +62,7 @@ class Work:
     Attributes:
         attention, products, float32: operations of a step.
         tensor_bytes: of one tensor of tokens x width, times layers and passes of a step.
-        text, decoding, encoding: operations of these stages; encoding is that of an image.
+        stages: operations of the stages.
         small_vae: the VAE is that of A14B.
     """
 
@@ -89,9 +70,7 @@ class Work:
     products: float
     float32: float
     tensor_bytes: float
-    text: float
-    decoding: float
-    encoding: float
+    stages: StageFlops
     small_vae: bool
 
 
@@ -119,50 +98,38 @@ def work_of(case: Case, per_token: bool) -> Work:
         passes * (one.all - one.attention - one.matmul_float32),
         passes * one.matmul_float32,
         passes * config.num_layers * count * width * 2,
-        flops.text_encoding,
-        flops.vae_decoding,
-        flops.vae_encoding or 0,
+        flops,
         case.model != "TI2V-5B",
     )
 
 
-def sustained(gpu: GpuFacts, rate: float, numbers: Numbers) -> float:
-    """Operations a second that products sustain, of a datasheet's rate in 1e12."""
-    share = numbers.rate_share * (rate / gpu.power) ** -numbers.rate_power
-    return 1e12 * rate * min(share, _HIGHEST_SHARE)
+def stage_times_s(work: Work, way: Way, gpu: GpuFacts, numbers: Mapping[str, float]) -> dict[str, float]:
+    """Seconds without the transfer of weights: of a step and its parts, of decoding, and of encoding prompts and image.
 
-
-def step_s(work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> float:
-    """Seconds of a step, without the transfer of weights."""
-    return sum(step_parts_s(work, way, gpu, numbers).values())
-
-
-def step_parts_s(work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> dict[str, float]:
-    """Seconds of a step's attention, products, float32 products, and of everything else."""
-    products = sustained(gpu, gpu.bf16, numbers)
-    attention = products * getattr(numbers, way.attention)
+    Args:
+        numbers: the fitted ones of prediction.yaml.
+    """
+    share = numbers["rate_share"] * (gpu.bf16 / gpu.power) ** -numbers["rate_power"]
+    products = 1e12 * gpu.bf16 * min(share, _HIGHEST_SHARE)
+    attention = products * numbers[way.attention]
     if way.attention == FLASH_2:
-        attention = min(attention, 1e12 * gpu.bf16 * gpu.older_instructions * numbers.flash_2_older)
-    tensors = getattr(numbers, way.software) + (numbers.per_token if way.per_token and way.software == EAGER else 0)
-    return {
+        attention = min(attention, 1e12 * gpu.bf16 * gpu.older_instructions * numbers["flash_2_older"])
+    tensors = numbers[way.software] + (numbers["per_token"] if way.per_token and way.software == EAGER else 0)
+    parts = {
         "attention": work.attention / attention,
         "matmul": work.products / products,
         "matmul_float32": work.float32 / (1e12 * gpu.fp32) if way.software != OFFICIAL else 0.0,
         "elementwise": tensors * work.tensor_bytes / (1e9 * gpu.bandwidth),
     }
-
-
-def decoding_s(work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> float:
-    return _vae_s(work.decoding, work, way, gpu, numbers)
-
-
-def rest_s(work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> float:
-    """Seconds of encoding the prompts, and the image."""
-    return work.text / sustained(gpu, gpu.bf16, numbers) + _vae_s(work.encoding, work, way, gpu, numbers)
-
-
-def _vae_s(operations: float, work: Work, way: Way, gpu: GpuFacts, numbers: Numbers) -> float:
-    rate = 1e12 * (gpu.tf32 if way.vae_dtype == "float32" else gpu.bf16) * numbers.convolution
+    convolutions = 1e12 * (gpu.tf32 if way.vae_dtype == "float32" else gpu.bf16) * numbers["convolution"]
     # Of the one kept case in bfloat16 the bytes are those of float32: its copies take as long.
-    bytes_ = operations * (numbers.vae_bytes_a14b if work.small_vae else numbers.vae_bytes_5b)
-    return operations / rate + bytes_ / (1e9 * gpu.bandwidth)
+    vae_bytes = numbers["vae_bytes_a14b" if work.small_vae else "vae_bytes_5b"]
+    decoding, encoding = (
+        operations / convolutions + operations * vae_bytes / (1e9 * gpu.bandwidth)
+        for operations in (work.stages.vae_decoding, work.stages.vae_encoding or 0)
+    )
+    return parts | {
+        "step": sum(parts.values()),
+        "decoding": decoding,
+        "encoding": work.stages.text_encoding / products + encoding,
+    }

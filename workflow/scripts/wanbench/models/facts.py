@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-# The pipelines cut prompts there (`max_sequence_length` of their call, diffusers 0.42.1).
+# The pipelines cut prompts there (`max_sequence_length` of their call, diffusers 0.42.1), and pad shorter ones.
 LONGEST_PROMPT_TOKENS = 512
 
 

@@ -9,9 +9,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from wanbench.models.facts import passes_per_step
+from wanbench.models.facts import LONGEST_PROMPT_TOKENS, passes_per_step
 
-_TEXT_TOKENS = 512  # Wan pads every prompt to this length
 # Edge of the tiles in which diffusers' VAE works with tiling (0.42.1), and how far from each other they begin: they
 # overlap. In pixels of the decoded video, or of the patches that are encoded.
 _TILE_PX, _TILES_APART_PX = 256, 192
@@ -76,17 +75,16 @@ def stage_flops(pipe: Any, case: Any) -> StageFlops:
     encoded_frames = 0 if case.task == "t2v" else 1 if per_token_timesteps else latent_frames
     # The VAE asks for the size in pixels, also where it encodes patches.
     tiled = case.vae_tiling and max(case.height_px, case.width_px) > _TILE_PX
-    decoded, encoded = (
-        _tiles(latent_size, vae.scale_factor_spatial // patch) if tiled else [positions]
-        for patch in (1, vae.patch_size or 1)
-    )
+
+    def vae_flops(cost: VaeCost | None, frames: int, patch: int) -> int | None:
+        areas = _tiles(latent_size, vae.scale_factor_spatial // patch) if tiled else [positions]
+        return sum(cost.flops(frames, area) for area in areas) if cost and frames else None
+
     return StageFlops(
-        text_encoding=passes * text_encoder_flops(pipe.text_encoder.config, _TEXT_TOKENS),
+        text_encoding=passes * text_encoder_flops(pipe.text_encoder.config, LONGEST_PROMPT_TOKENS),
         step=passes * transformer if case.cache == "none" else None,
-        vae_decoding=sum(decoder.flops(latent_frames, tile) for tile in decoded) if decoder else None,
-        vae_encoding=sum(encoder.flops(encoded_frames, tile) for tile in encoded)
-        if encoder and encoded_frames
-        else None,
+        vae_decoding=vae_flops(decoder, latent_frames, 1),
+        vae_encoding=vae_flops(encoder, encoded_frames, vae.patch_size or 1),
     )
 
 
@@ -159,7 +157,7 @@ def pass_flops(config: Any, latent_frames: int, positions: int, per_token_timest
     tokens = latent_frames * positions // patch
     width = config.num_attention_heads * config.attention_head_dim
     timesteps = tokens if per_token_timesteps else 1
-    layers, text = config.num_layers, _TEXT_TOKENS
+    layers, text = config.num_layers, LONGEST_PROMPT_TOKENS
     embeddings = 2 * text * (config.text_dim * width + width**2) + 12 * timesteps * width**2
     # Query, key, value and output of self-attention and of cross-attention, whose keys and values are of the text.
     projections = 12 * tokens * width**2 + 4 * text * width**2

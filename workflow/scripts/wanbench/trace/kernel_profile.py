@@ -7,12 +7,14 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from wanbench.registry.kernel_classes import KERNEL_CLASSES, class_of
 from wanbench.util.intervals import total, union
 
 SCHEMA_VERSION = 1
+_start_us = itemgetter("ts")
 _ON_GPU = ("kernel", "gpu_memcpy", "gpu_memset")
 _LAUNCHES = ("cuda_runtime", "cuda_driver")
 _LONGEST = 10
@@ -82,10 +84,6 @@ def _outermost(operators: list[Mapping[str, Any]]) -> Iterable[Mapping[str, Any]
         if event["ts"] >= until_us:
             until_us = event["ts"] + event["dur"]
             yield event
-
-
-def _start_us(event: Mapping[str, Any]) -> float:
-    return event["ts"]
 
 
 def _module_around(launch: Mapping[str, Any], modules: list[Mapping[str, Any]]) -> str:

@@ -11,7 +11,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,23 +39,23 @@ _LAST_LINES = 5
 _BESIDE_CASE_S = 10
 
 
-@dataclass
 class Tuning:
     """A tuning in a folder.
 
     Attributes:
         command: Snakemake with its Snakefile and how software is deployed; a target and other options may follow.
         digests: that a trace must have, `measure` and `env`.
+        search, answers: as far as it has come; answers by name of the trial.
     """
 
-    goal: Goal
-    folder: Path
-    command: list[str]
-    digests: Mapping[str, str]
-    limits: Limits
-    _settings: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _began_s: float = field(default_factory=time.monotonic)
-    _earlier_s: float = 0.0
+    def __init__(
+        self, goal: Goal, folder: Path, command: list[str], digests: Mapping[str, str], limits: Limits
+    ) -> None:
+        self.goal, self.folder, self.command, self.digests, self.limits = goal, folder, command, digests, limits
+        self.search, self.answers = Search(goal, self._measured), dict[str, Answer]()
+        self._settings: dict[str, dict[str, Any]] = {}
+        self._baseline: str | None = None
+        self._began_s, self._earlier_s = time.monotonic(), 0.0
 
     def run(self) -> Search:
         """Measure what the search asks for until it asks for nothing more, or the time is over.
@@ -72,29 +72,31 @@ class Tuning:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InputError(f"tune: {self.folder} is being tuned by another run") from None
-            search = Search(self.goal, {})
-            answers: dict[str, Answer] = {}
-            baseline: str | None = None
-            while search.wanted:
-                trial = search.wanted
-                self._settings[trial.name] = trial.settings
-                kept = self._trace(trial.name)
-                # Out of memory is an answer; any other failure may have gone.
-                if kept and kept.status in (OK, OOM):
-                    self._earlier_s += kept.total_duration_s + _BESIDE_CASE_S
-                else:
-                    if kept:
-                        self._file(trial.name).unlink()
-                    self._tell(search, answers)
-                    # It ends with an error where the case failed, which is an answer too.
-                    self._measure(trial.name)
-                answers[trial.name] = trial.answer = self._answer(trial, baseline)
-                if trial.has_stock_video:
-                    baseline = baseline or trial.name
-                # One more trial, and the one that confirms the best.
-                longest_s = _BESIDE_CASE_S + max(answer.duration_s for answer in answers.values())
-                search = Search(self.goal, answers, over=self._left_s() < 2 * longest_s)
-            return search
+            self.search.run()
+        return self.search
+
+    def _measured(self, trial: Trial, time_is_kept: bool) -> Answer | None:
+        if trial.name not in self.answers and (time_is_kept or not self._is_over()):
+            self._settings[trial.name] = trial.settings
+            kept = self._trace(trial.name)
+            # Out of memory is an answer; any other failure may have gone.
+            if kept and kept.status in (OK, OOM):
+                self._earlier_s += kept.total_duration_s + _BESIDE_CASE_S
+            else:
+                if kept:
+                    self._file(trial.name).unlink()
+                self._tell(trial)
+                # It ends with an error where the case failed, which is an answer too.
+                self._run(trial.name)
+            self.answers[trial.name] = trial.answer = self._answer(trial)
+            if trial.has_stock_video:
+                self._baseline = self._baseline or trial.name
+        return self.answers.get(trial.name)
+
+    def _is_over(self) -> bool:
+        """Whether the time left is too short for one more trial, and the one that confirms the best."""
+        longest_s = max((answer.duration_s for answer in self.answers.values()), default=-math.inf)
+        return self._left_s() < 2 * (_BESIDE_CASE_S + longest_s)
 
     def _check_stock(self) -> None:
         [case] = resolve_cases({"cases": {"stock": self.goal.fixed}}, _GRID)
@@ -112,17 +114,18 @@ class Tuning:
     def _left_s(self) -> float:
         return math.inf if self.goal.budget_min is None else 60 * self.goal.budget_min - self.took_s()
 
-    def _tell(self, search: Search, answers: Mapping[str, Answer]) -> None:
+    def _tell(self, trial: Trial) -> None:
         """Say what comes, what is best so far, and how long the rest may take."""
-        best = f"best so far {search.best.answer.video_s:.3g} s a video" if search.best else "nothing known yet"
-        left = ""
-        if answers:
-            # The last one confirms the best.
-            count = 1 + sum(trial.verdict == NOT_TRIED for trial in Search(self.goal, answers, over=True).trials)
-            left_s = count * (_BESIDE_CASE_S + statistics.median(answer.duration_s for answer in answers.values()))
-            left_s = min(left_s, self._left_s())
-            left = f"; about {max(1, round(left_s / 60))} min left"
-        print(f"[tune] {len(answers) + 1}: {search.wanted.name} ({best}{left})", flush=True)
+        best = self.search.best
+        said = f"best so far {best.answer.video_s:.3g} s a video" if best else "nothing known yet"
+        if self.answers:
+            # What would be tried, without any answer to come, and the one that confirms the best.
+            rest = Search(self.goal, lambda trial, _: self.answers.get(trial.name))
+            rest.run()
+            count = sum(trial.verdict == NOT_TRIED for trial in rest.trials)
+            trial_s = _BESIDE_CASE_S + statistics.median(answer.duration_s for answer in self.answers.values())
+            said += f"; about {max(1, round(min(count * trial_s, self._left_s()) / 60))} min left"
+        print(f"[tune] {len(self.answers) + 1}: {trial.name} ({said})", flush=True)
 
     def _file(self, name: str) -> Path:
         return self.folder / "results/traces" / f"{name}.json"
@@ -137,21 +140,21 @@ class Tuning:
         traces, _ = collect([file], expected, self.limits)
         return traces[0] if traces else None
 
-    def _answer(self, trial: Trial, baseline: str | None) -> Answer:
-        """What its trace says, and how far its video is from the baseline's."""
+    def _answer(self, trial: Trial) -> Answer:
+        """What its trace says, and how far its video is from the one that has stock's."""
         trace = self._trace(trial.name)
         if trace is None:
             log = self.folder / _LOG
             lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
             raise InputError("\n".join([f"tune: {trial.name} left no trace; {log} says why:", *lines[-_LAST_LINES:]]))
         answer = answers_of(tables_of([trace]))[trial.name]
-        if not trial.is_lossy or answer.status != OK or not baseline:
+        if not trial.is_lossy or answer.status != OK or not self._baseline:
             return answer
-        rows = records(fidelity_table([self._trace(baseline), trace], self.folder / "results/frames"))
+        rows = records(fidelity_table([self._trace(self._baseline), trace], self.folder / "results/frames"))
         loss = next((row for row in rows if row["case"] == trial.name), {})
         return replace(answer, latent_error=loss.get("latent_error_rel"), psnr_db=loss.get("psnr_db"))
 
-    def _measure(self, name: str) -> None:
+    def _run(self, name: str) -> None:
         text = yaml.safe_dump({"cases": self._settings}, allow_unicode=True, sort_keys=False)
         write_atomically(self.folder / _GRID, text)
         # An inner run counts failures for itself.

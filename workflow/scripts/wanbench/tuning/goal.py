@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from wanbench.cases.case import Case
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.schema import check, nearest, not_allowed
 from wanbench.registry.settings import DERIVED, PLACE, ROWS, keys
@@ -74,7 +73,10 @@ def goal_of(options: Mapping[str, Any]) -> Goal:
         if key in fixed and named_path(str(fixed[key])).exists():
             fixed[key] = str(named_path(str(fixed[key])).absolute())
     [case] = resolve_cases({"cases": {"tune": fixed}}, _WHERE)
-    _check_together(case, fixed, limits)
+    if fixed.get("steps", STEPS) < _LEAST_STEPS:
+        raise not_allowed(f"{_WHERE}: steps", case.steps, f"from {_LEAST_STEPS}")
+    if "max_first_video_s" in limits and case.warmup + case.repeats > 1:
+        raise InputError(f"{_WHERE}: max_first_video_s is known of one video alone; leave out warmup and repeats")
     name = str(_name(fixed) if options.get("name") is None else options["name"])
     check(name, f"{_WHERE}: name", "case_name")
     return Goal(name, fixed, **limits)
@@ -90,17 +92,9 @@ def _typed(value: Any) -> Any:
         return value
 
 
-def _check_together(case: Case, fixed: Mapping[str, Any], limits: Mapping[str, float]) -> None:
-    """Raise InputError for keys that leave nothing to find."""
-    if fixed.get("steps", STEPS) < _LEAST_STEPS:
-        raise not_allowed(_WHERE, "steps", case.steps, f"from {_LEAST_STEPS}")
-    if "max_first_video_s" in limits and case.warmup + case.repeats > 1:
-        raise InputError(f"{_WHERE}: max_first_video_s is known of one video alone; leave out warmup and repeats")
-
-
 def _positive(key: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise not_allowed(_WHERE, key, value, "a number above 0")
+        raise not_allowed(f"{_WHERE}: {key}", value, "a number above 0")
     return float(value)
 
 

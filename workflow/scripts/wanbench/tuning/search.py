@@ -1,7 +1,6 @@
 """The search: what to try next, what is out and why, and the best so far.
 
-It is played anew each time, with the answers that are there, up to the first trial without one. So it needs no memory
-but the traces: killed and started again, it goes on.
+It needs no memory but the traces: killed and started again, it comes to the same trials, and goes on.
 
 Settings that act on different stages are searched apart: where weights lie; then one setting of the steps after the
 other, on top of the best so far and judged by the time of a step; then those of decoding, judged by its time. Exact
@@ -9,8 +8,8 @@ ones and those that change rounding come first, others only where a loss is allo
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from itertools import takewhile
 from math import inf
@@ -40,27 +39,20 @@ _CONFIRMED_STEPS = 5
 _TRANSIENT = {"sampling_gaps", "unaccounted_time", "step_time_changed", "other_process", "slowed_down"}
 
 
-class _Wanted(Exception):
-    """A trial without an answer."""
-
-
 class Search:
-    """A search as far as its answers reach.
+    """A search, which `run` carries out.
 
     Attributes:
+        measure: gives a trial's answer, or None where no time is left; True tells it that time was kept for the trial.
         trials: all that was tried or skipped, in their order.
-        wanted: the trial to run next; None when it is finished.
         stock, exact, lossy: trials with their answers, or None; `lossy` where it is faster than the exact one.
         confirmed: the winner once more, with more steps; its verdict is OUT where it failed or passed a limit.
     """
 
-    def __init__(self, goal: Goal, answers: Mapping[str, Answer], over: bool = False) -> None:
-        """`over`: time is left for nothing more than to confirm the best so far."""
-        self.goal, self.answers, self.over = goal, answers, over
+    def __init__(self, goal: Goal, measure: Callable[[Trial, bool], Answer | None]) -> None:
+        self.goal, self.measure = goal, measure
         self.trials: list[Trial] = []
-        self.wanted = self.stock = self.exact = self.lossy = self.confirmed = None
-        with suppress(_Wanted):
-            self._search()
+        self.stock = self.exact = self.lossy = self.confirmed = None
 
     @property
     def best(self) -> Trial | None:
@@ -70,7 +62,7 @@ class Search:
         last = {trial.is_lossy: trial for trial in found}
         return min(last.values(), key=lambda trial: trial.answer.video_s, default=None)
 
-    def _search(self) -> None:
+    def run(self) -> None:
         capped = "gpu_memory_gb" in self.goal.fixed
         # Without a limit, so that it is what other trials' videos are compared with, whatever the limit.
         uncapped = {key: value for key, value in self.goal.trial.items() if key != "gpu_memory_gb"}
@@ -156,12 +148,12 @@ class Search:
     def _can_measure_loss(self) -> bool:
         """Whether a trial with stock's video ran to its end; where stock does not fit, one is run for that alone."""
         tried = {trial.name for trial in self.trials}
-        placed = [trial for offload in _OFFLOADS[1:] if (trial := self._trial({"offload": offload})).name not in tried]
-        while not (has_run := any(trial.has_stock_video for trial in self.trials)) and placed:
-            trial = placed.pop(0)
-            if self._ask(trial) and self._within(trial):
+        for trial in (self._trial({"offload": offload}) for offload in _OFFLOADS[1:]):
+            if any(each.has_stock_video for each in self.trials):
+                return True
+            if trial.name not in tried and self._ask(trial) and self._within(trial):
                 self._close(trial, REFERENCE, "what losses are measured against")
-        return has_run
+        return any(each.has_stock_video for each in self.trials)
 
     def _with_loss(self) -> None:
         """From the best exact one, or from a faster placement that a loss makes possible."""
@@ -199,19 +191,12 @@ class Search:
         return trial
 
     def _ask(self, trial: Trial, time_is_kept: bool = False) -> bool:
-        """Whether the trial has an answer; with `time_is_kept` it is run when the time is over, too.
-
-        Raises:
-            _Wanted: it is to be run.
-        """
+        """Whether the trial has an answer; one that was disturbed is run again."""
         if reason := self._refusal(trial):
             self._close(trial, SKIPPED, reason)
             return False
         for name in (trial.name, f"{trial.name}_again"):
-            if name not in self.answers and (time_is_kept or not self.over):
-                self.wanted = Trial(name, trial.settings, changed=trial.changed)
-                raise _Wanted
-            trial.answer = self.answers.get(name, trial.answer)
+            trial.answer = self.measure(replace(trial, name=name), time_is_kept) or trial.answer
             if not trial.answer or trial.answer.status != OK or not _TRANSIENT & {*trial.answer.failed_checks.split()}:
                 break
         if trial.answer is None:
@@ -220,13 +205,11 @@ class Search:
 
     def _refusal(self, trial: Trial) -> str | None:
         """Why not to run it: by the rules of this search, the checks of cases, or the estimate of memory."""
-        if reason := trial.never_tried:
+        stock = self.stock and self.stock.answer
+        if reason := trial.reason_against(stock):
             return reason
         if trial.changed.get("cache", "none") != "none" and trial.settings.get("weights", "random") == "random":
             return "how often a cache serves random weights says nothing of real ones"
-        stock = self.stock and self.stock.answer
-        if reason := stock and stock.reason_against(trial.changed):
-            return reason
         case = _resolved(json.dumps(trial.settings))
         if isinstance(case, str):
             return case

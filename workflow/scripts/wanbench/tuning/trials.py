@@ -52,22 +52,6 @@ class Answer:
         time_s, error_s = (self.step_s, self.step_error_s) if stage == "steps" else (self.decoding_s, 0.0)
         return time_s, max(error_s, _ALIKE * time_s / 2)
 
-    def reason_against(self, changed: Mapping[str, Any]) -> str | None:
-        """Why settings need no trial where this answer is from: they would not run, or make nothing faster."""
-        needed = [package for key, value in changed.items() if (package := SETTINGS[key].packages.get(value))]
-        for package in needed if self.packages else ():
-            if f" {package}=" not in f" {self.packages}":
-                return f"needs the package {package}, which is not installed"
-        capability = float(self.gpu_compute_capability or 0)
-        if changed.get("attention") == f"_native_{self.attention_kernel}":
-            return "`native` chooses it here"
-        # From Ampere, tensor cores take bfloat16 as fast as float16.
-        if capability >= 8 and "float16" in changed.values():
-            return "bfloat16 is as fast on this GPU"
-        if capability == 9 and changed.get("quantization") == "int8_rowwise":
-            return "slower than bfloat16 on an H200"
-        return None
-
 
 # Columns of the cases table that have another name here.
 _RENAMED = {
@@ -85,7 +69,7 @@ BEST, WORSE, OUT, SKIPPED, NOT_TRIED, REFERENCE = "better", "dropped", "out", "s
 
 _HUB = "needs a download: try it with --config attention=..."
 _BY_TORCH = "`native` chooses it where torch takes it for the fastest"
-# Settings that are not tried, with the reason.
+# Settings that are tried nowhere, with the reason.
 _NEVER: dict[tuple[str, Any], str] = {
     **{("attention", f"{name}_hub"): _HUB for name in ("flash", "_flash_3", "flash_4", "sage")},
     **{("attention", f"_native_{name}"): _BY_TORCH for name in ("efficient", "flash")},
@@ -117,15 +101,30 @@ class Trial:
         return any(SETTINGS[key].is_lossy(value) for key, value in self.changed.items())
 
     @property
-    def never_tried(self) -> str | None:
-        """Why it is not, wherever it would run."""
-        return next((_NEVER[item] for item in self.changed.items() if item in _NEVER), None)
-
-    @property
     def has_stock_video(self) -> bool:
         """Whether it ran to its end with settings that leave the video as it is, bit for bit."""
         is_exact = not self.is_lossy and all(SETTINGS[key].video != ROUNDING for key in self.changed)
         return is_exact and self.answer is not None and self.answer.status == OK
+
+    def reason_against(self, stock: Answer | None) -> str | None:
+        """Why settings need no trial: by what is known of them, or of this machine from stock's answer."""
+        if never := [_NEVER[item] for item in self.changed.items() if item in _NEVER]:
+            return never[0]
+        if stock is None:
+            return None
+        needed = [package for key, value in self.changed.items() if (package := SETTINGS[key].packages.get(value))]
+        for package in needed if stock.packages else ():
+            if f" {package}=" not in f" {stock.packages}":
+                return f"needs the package {package}, which is not installed"
+        capability = float(stock.gpu_compute_capability or 0)
+        if self.changed.get("attention") == f"_native_{stock.attention_kernel}":
+            return "`native` chooses it here"
+        # From Ampere, tensor cores take bfloat16 as fast as float16.
+        if capability >= 8 and "float16" in self.changed.values():
+            return "bfloat16 is as fast on this GPU"
+        if capability == 9 and self.changed.get("quantization") == "int8_rowwise":
+            return "slower than bfloat16 on an H200"
+        return None
 
 
 def surely_less(answer: Answer, than: Answer, stage: str) -> bool:

@@ -42,11 +42,6 @@ def is_stream(path: Path) -> bool:
     return path.exists() and not path.is_file() and not path.is_dir()
 
 
-def temporary_folder() -> str:
-    """The one that programs take, full or not; Python takes another where it is full."""
-    return os.environ.get("TMPDIR") or "/tmp"
-
-
 def unwritable(folders: Iterable[str]) -> list[str]:
     """Those of the folders in which this user can make no file; of one that is not there, which cannot be made."""
     return [folder for folder in folders if not _is_writable(Path(folder).absolute())]
