@@ -196,8 +196,9 @@ def test_numbers_and_truth_values_that_read_as_they_are_and_aliases_that_save_wr
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "grid.yaml"
-    file.write_text("a: &a [12, 0.5, 1.5e+3, true, False]\nb: [*a, *a]\n")
-    assert read_yaml(file)["b"] == 2 * [[12, 0.5, 1500.0, True, False]]
+    file.write_text("a: &a [12, 0.5, 1.5e+3, true, False]\nb: [*a, *a]\nc: &c {x: 1, y: 2}\nd: {<<: *c, y: 3}\n")
+    read = read_yaml(file)
+    assert (read["b"], read["d"]) == (2 * [[12, 0.5, 1500.0, True, False]], {"x": 1, "y": 3})
 
 
 def test_a_changed_checkpoint_folder_changes_the_case(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from wanbench.util.text import cut
 # Aliases let a few lines stand for billions of values ("billion laughs"). A grid of 10,000 cases needs half of this.
 _MOST_VALUES = 1_000_000
 _DEEPEST = 100
+_MERGE = "tag:yaml.org,2002:merge"
 # Scalars that mean the same to people, to YAML 1.1 and to later versions of it, by the kind that YAML takes them for.
 _PLAIN = {
     "int": "[-+]?(0|[1-9][0-9]*)",
@@ -35,6 +36,9 @@ class _StrictLoader(yaml.CSafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = True) -> dict[Any, Any]:
         first_line: dict[Any, int] = {}
         for key_node, _ in node.value:
+            # `<<: *other` brings in keys of another mapping, where they may stand as well.
+            if key_node.tag == _MERGE:
+                continue
             key = self.construct_object(key_node, deep=True)
             line = key_node.start_mark.line + 1
             if not isinstance(key, Hashable):
