@@ -4,10 +4,9 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from reports import THRESHOLDS, found_in, kept, made_tables, rules, view
+from reports import kept, rules, view
 from wanbench.analysis.kernels import kernels_table, longest_kernels_table, read_profile
 from wanbench.findings import kernel_time
-from wanbench.findings.rules import findings_table
 from wanbench.report.case_view import kernel_table
 from wanbench.report.page import to_page
 
@@ -18,24 +17,6 @@ NAMES = ("5B_704p_stock", "5B_704p_compiled", "5B_704p_fastest")
 @pytest.fixture(scope="module")
 def kernels() -> pd.DataFrame:
     return kernels_table((name, read_profile(REFERENCE / f"kernels/{name}.json.gz")) for name in NAMES)
-
-
-def test_what_takes_longer_than_it_needs_is_found(kernels: pd.DataFrame) -> None:
-    tables = made_tables(*map(kept, NAMES))
-    of_all = found_in(findings_table(tables.cases, tables.stages, THRESHOLDS, kernels))
-    found = {case: {finding.rule: finding for finding in findings} for case, findings in of_all.items()}
-    slow = found["5B_704p_compiled"]["slow_attention"]
-    # 0.997 s at 561 TFLOP/s, where FlashAttention-3 reached 678.
-    assert slow.evidence["saved_s"] == pytest.approx(0.173, abs=0.002)
-    assert "561 TFLOP/s" in slow.text
-    assert "678 in case 5B_704p_fastest" in slow.text
-    assert slow.advised == (("attention: xformers",),)
-    rows, copies = (found["5B_704p_stock"][rule] for rule in ("equal_rows", "copies"))
-    assert rows.evidence["time_s"] == pytest.approx(0.023, abs=0.001)
-    assert rows.advised == (("timesteps: uniform",),)
-    assert copies.evidence["share_pct"] == pytest.approx(21.9, abs=0.1)
-    assert copies.advised == (("vae_memory_format: channels_last",),)
-    assert not {"slow_attention", "equal_rows", "copies"} & found["5B_704p_fastest"].keys()
 
 
 def test_a_case_without_a_profile_has_no_finding_of_kernels_and_no_table(kernels: pd.DataFrame) -> None:

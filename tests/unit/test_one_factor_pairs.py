@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import findings, fired, found_in_each, made_tables, rules, steady_case
+from reports import findings, fired, made_tables, rules, steady_case
 from traces import GPU, gpu_with
 from wanbench.analysis.one_factor_pairs import one_factor_pairs
 from wanbench.trace.reader import Trace
@@ -109,13 +109,6 @@ def test_the_threshold_of_a_cache_belongs_to_it(tmp_path: Path) -> None:
     assert settings(low, high, plain) == ["cache: first_block, cache_threshold: 0.2", "cache: none"]
 
 
-def test_a_cache_that_never_served(tmp_path: Path) -> None:
-    runs = ({"settings": {"cache": "first_block"}, "measures": {STEPS: {"passes_reused": reused}}} for reused in (0, 1))
-    never, once = found_in_each(tmp_path, *runs)
-    assert never["no_effect"].evidence == {"passes_reused": 0.0, "passes": 8.0}
-    assert "no_effect" not in once
-
-
 # --- what would be faster ---------------------------------------------------------------------------------------
 
 
@@ -159,16 +152,3 @@ def test_what_the_same_gpu_showed_to_bring_nothing_is_not_advised(tmp_path: Path
     for environment, advised in ((GPU, "attention"), (OTHER_GPU, "compile: repeated_blocks")):
         useless = steady_case(tmp_path, "useless", environment=environment, **COMPILED)
         assert rules(own, useless)["kernel_bound"].advised == ((advised,),)
-
-
-def test_what_several_gpus_brought(tmp_path: Path) -> None:
-    energy = {STEPS: {"energy_j": 1400}, "T5_Encoding|TI2V_Preprocess|Video_Export|VAE_Decoding": {"energy_j": 0}}
-    one = steady_case(tmp_path, "one", measures=energy)
-    two = steady_case(tmp_path, "two", 1.0, settings={"gpus": 2}, measures=energy | {STEPS: {"energy_j": 1540}})
-    (finding,) = (each for each in findings(one, two)["two"] if each.rule == "parallel_efficiency")
-    ratio = 104.75 / 54.75
-    assert finding.evidence == pytest.approx(
-        {"gpus": 2, "speed_ratio": ratio, "efficiency_pct": 50 * ratio, "energy_change_pct": 10, "step_speed_ratio": 2}
-    )
-    assert not {"parallel_efficiency", "faster_setting"} & rules(one, two).keys()
-    assert "parallel_efficiency" not in rules(two)

@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-
 from reports import findings, fired, full_case, made, rules
-from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
-from wanbench.estimate.resources import resources_of
 from wanbench.measure.outcome import Outcome
 
 STEPS = r"Step_\d+_Inference"
@@ -43,15 +39,3 @@ def test_out_of_memory_is_answered_with_what_the_case_may_have(tmp_path: Path) -
     text = rules(small)["out_of_memory"].advice
     assert "`offload: model`" in text
     assert "group" not in text
-
-
-def test_of_the_memory_each_gpu_has_all_weights_and_its_part_of_the_tokens_and_the_host_has_all_processes() -> None:
-    settings = {"vae_tiling": True, "vae_dtype": "bfloat16"}
-    cases = [full_case(gpus=gpus, **settings) for gpus in (1, 2, 4, 8)]
-    one, two, four, eight = (estimated_peak_bytes(case) for case in cases)
-    assert one > two > four >= eight > 20e9
-    assert estimated_peak_bytes(full_case(gpus=2)) == estimated_peak_bytes(full_case())
-    assert estimated_host_bytes(cases[1]) == 2 * estimated_host_bytes(cases[0])
-    asked = [resources_of(case, None, None) for case in cases[:2]]
-    assert [each.gpus for each in asked] == [1, 2]
-    assert asked[1].mem_mb == pytest.approx(2 * asked[0].mem_mb, abs=1)
