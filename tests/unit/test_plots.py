@@ -63,14 +63,6 @@ def grid(*traces: Trace) -> tuple[Any, Any]:
 # --- the timeline -----------------------------------------------------------------------------------------------
 
 
-def test_a_gap_is_nan_and_not_a_line() -> None:
-    drawn = drawable(Readings([0.0, 0.1, 0.2, 0.6, 0.7], [1.0, 2.0, 3.0, 4.0, 5.0]), "W")
-    assert drawn.times_s == [0.0, 0.1, 0.2, 0.6, 0.6, 0.7]
-    assert [i for i, value in enumerate(drawn.values) if math.isnan(value)] == [3]
-    near = Readings([0.0, 0.35, 0.7], [1.0, 2.0, 3.0])
-    assert drawable(near, "W") == near
-
-
 def test_many_readings_become_few_and_no_peak_of_memory_is_lost() -> None:
     values = [0.0] * 4001
     values[2000] = 7.0
@@ -144,14 +136,6 @@ def test_a_timeline_says_what_it_shows(tmp_path: Path) -> None:
         assert words in picture.words
 
 
-@pytest.mark.parametrize("last", [9, 1], ids=["Model_Initialization", "Process_Startup"])
-def test_a_failed_case_has_a_shorter_timeline(tmp_path: Path, last: int) -> None:
-    outcome = Outcome("oom", "OutOfMemoryError", "no memory")
-    trace = trace_of(records([1.0])[:last], outcome=outcome)
-    assert "ended with status oom" in timeline_of(tmp_path, trace).words
-    assert step_times(*table_rows(read_trace(write(tmp_path, trace)))) is None
-
-
 def test_a_case_that_never_began_has_an_empty_timeline(tmp_path: Path) -> None:
     """Its job was killed before its measured process had written anything."""
     trace = trace_of(records([1.0])[:1], outcome=Outcome("killed", "nothing was measured"))
@@ -185,12 +169,6 @@ def test_bars_are_medians_of_measured_generations_and_warm_up_stands_apart(tmp_p
     assert marks["warm-up generation"] == [2.0, 1.0]
 
 
-def test_a_change_of_step_time_is_drawn(tmp_path: Path) -> None:
-    picture = step_times(*table_rows(read_back(tmp_path, records([1.0] * 10 + [2.0] * 10))))
-    (axes,) = picture.figure.axes
-    assert any(list(line.get_xdata()) == [9.5, 9.5] for line in axes.lines)
-
-
 # --- all cases --------------------------------------------------------------------------------------------------
 
 
@@ -205,13 +183,6 @@ def test_bars_of_the_grid_add_up_to_total_execution_and_weight_transfers_stand_a
     # Of decoding's 3 s, 0.7 were transfers. Loading in steps is a stage of its own, here without length.
     assert parts[list(shown)].tolist() == pytest.approx([3.0, 2.3, 0.7, 0.0, 1.0, 7.75])
     assert "(2 generations)" in texts(stage_times(*grid(trace)).figure)
-
-
-def test_a_case_that_never_came_to_its_stages_has_no_figure(tmp_path: Path) -> None:
-    content = trace_of(records([1.0])[:1], outcome=Outcome("timeout", "TimeoutError", "too slow"))
-    picture = stage_times(*grid(read_trace(write(tmp_path, content))))
-    assert picture.words.splitlines()[0] == "Time by stage of 1 case."
-    assert "timeout in Process_Startup" in texts(picture.figure)
 
 
 def test_energy_names_the_cases_without_a_figure(tmp_path: Path) -> None:
@@ -266,12 +237,6 @@ def test_one_exact_setting_that_beats_a_lossy_one_is_drawn_though_neither_is_a_t
     settings = settings_of(run("a", 1.0, 20), run("b", 2.0, 30, vae_tiling=True))
     assert not points_of(settings)["trade_off"].any()
     assert "1\nstock" in texts(time_memory(settings).figure)
-
-
-def test_settings_that_lie_on_one_another_share_a_number(run: Callable[..., Trace]) -> None:
-    traces = run("a", 1.0), run("b", 1.01, offload="model"), run("c", 9.0, dtype="float16")
-    drawn = texts(time_memory(settings_of(*traces)).figure)
-    assert "1\nstock\n54.8 s, 60.0 GB\noffload: model\n55.2 s, 60.0 GB\n" in drawn
 
 
 # --- files ------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ import zipfile
 from statistics import median
 
 import imageio.v3 as iio
-import pandas as pd
 import pytest
 
 from conftest import DefaultGrid, Project
@@ -54,16 +53,6 @@ def test_slices_of_a_track_nest(traces: list[Trace]) -> None:
                 open_until.pop()
             assert not open_until or stage.start_s + stage.extent_s <= open_until[-1] + 1e-6, stage
             open_until.append(stage.start_s + stage.extent_s)
-
-
-def test_tables_hold_every_case_and_stage(default_grid: DefaultGrid, traces: list[Trace]) -> None:
-    tables = default_grid.project.folder / "results/tables"
-    cases, stages = pd.read_parquet(tables / "cases.parquet"), pd.read_parquet(tables / "stages.parquet")
-    assert sorted(cases["case"]) == [trace.case["name"] for trace in traces]
-    assert len(stages) == sum(len(trace.stages) for trace in traces)
-    assert list(pd.read_csv(tables / "cases.csv").columns) == list(cases.columns)
-    assert cases["gpu_mem_allocated_bytes"].isna().all()
-    assert (stages["time_s"] >= 0).all()
 
 
 def test_every_case_and_the_grid_have_their_pictures(default_grid: DefaultGrid, traces: list[Trace]) -> None:
