@@ -48,9 +48,6 @@ def every(period_s: float, length_s: float, count: int) -> list[tuple[int, int]]
         (every(0.1, 0.09, 200), True),
         # In turn with something else, of which the samples hold more than a tenth.
         (every(0.1, 0.089, 200), False),
-        # Long pieces far apart, and short ones.
-        (every(5, 1.5, 3), True),
-        (every(5, 0.5, 30), False),
         # A long piece and short ones: the larger part of the time decides.
         ([(0, 2 * S), *((s, t) for s, t in every(5, 0.5, 5) if s)], True),
         ([(0, 2 * S), *((s, t) for s, t in every(5, 0.5, 6) if s)], False),

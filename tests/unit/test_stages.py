@@ -8,7 +8,6 @@ from wanbench.measure.spans import Stage, read_records, stages_of
 from wanbench.measure.stage_clock import StageClock
 from wanbench.registry import stages as stage_names
 from wanbench.util.event_log import EventLog, EventTail
-from wanbench.util.intervals import subtract, total, union
 
 
 class Device:
@@ -42,14 +41,6 @@ def clock(tmp_path: Path, device: Device) -> StageClock:
 def stages(tmp_path: Path, ended_ns: int = 1000) -> dict[str, Stage]:
     recording = read_records(EventTail(tmp_path / "events").new_records())
     return {stage.name: stage for stage in stages_of(recording, ended_ns)}
-
-
-def test_intervals() -> None:
-    assert union([(5, 6), (0, 2), (1, 3), (4, 4)]) == [(0, 3), (5, 6)]
-    assert subtract([(0, 10)], [(2, 3), (5, 7)]) == [(0, 2), (3, 5), (7, 10)]
-    assert subtract([(0, 4), (6, 9)], [(3, 7)]) == [(0, 3), (7, 9)]
-    assert subtract([(0, 4)], [(0, 4)]) == []
-    assert total([(0, 3), (5, 6)]) == 4
 
 
 def test_a_stage_inside_another_is_taken_from_its_time(clock: StageClock, device: Device, tmp_path: Path) -> None:
@@ -137,13 +128,3 @@ def test_a_peak_is_credited_to_all_stages_that_were_open_and_to_no_later_one(
         stage_names.TEXT_ENCODING: 90,
         stage_names.VIDEO_EXPORT: 10,
     }
-
-
-def test_stages_are_ordered_as_in_the_reference_report() -> None:
-    expected = [
-        *(stage_names.PROCESS_STARTUP, stage_names.MODEL_INITIALIZATION, stage_names.PREPROCESS),
-        *(stage_names.TEXT_ENCODING, "Step_0_Loading", "Step_0_Inference", "Step_9_Loading", "Step_9_Inference"),
-        *("Step_10_Loading", stage_names.VAE_DECODING, stage_names.VIDEO_EXPORT, stage_names.TOTAL_EXECUTION),
-    ]
-    assert sorted(expected[5:] + expected[:5], key=stage_names.stage_order) == expected
-    assert [name for name in (*expected, "Unknown", "Step_0") if stage_names.is_stage(name)] == expected
