@@ -124,18 +124,6 @@ def test_no_share_of_the_cpu_is_drawn_above_the_whole_and_gaps_stay_gaps(tmp_pat
         assert sum(map(math.isnan, values)) == 1
 
 
-def test_a_timeline_says_what_it_shows(tmp_path: Path) -> None:
-    rows = records([1.0], environment=GPU, peak_bytes=25_000_000_000, generations=2, warmup=1)
-    trace = trace_of(rows, tiny_case(warmup=1, repeats=1), samples=host_samples(15.0, GPU_READING))
-    picture = timeline_of(tmp_path, trace)
-    # The stages, and three panels on the same time axis.
-    assert len(picture.figure.axes) == 4
-    assert len({axes.get_xlim() for axes in picture.figure.axes}) == 1
-    assert "0 (warm-up)\n1" in texts(picture.figure)
-    for words in ("Timeline of tiny: 19.0 s", "GPU activity, GPU memory, Power"):
-        assert words in picture.words
-
-
 def test_a_case_that_never_began_has_an_empty_timeline(tmp_path: Path) -> None:
     """Its job was killed before its measured process had written anything."""
     trace = trace_of(records([1.0])[:1], outcome=Outcome("killed", "nothing was measured"))
@@ -229,14 +217,6 @@ def test_stairs_never_rise_to_what_only_a_lossy_setting_beats(run: Callable[...,
     assert points_of(settings)["trade_off"].all()
     (axes,) = time_memory(settings).figure.axes
     assert axes.lines[0].get_ydata()[1:].tolist() == [40, 40, 20, 20]
-
-
-def test_one_exact_setting_that_beats_a_lossy_one_is_drawn_though_neither_is_a_trade_off(
-    run: Callable[..., Trace],
-) -> None:
-    settings = settings_of(run("a", 1.0, 20), run("b", 2.0, 30, vae_tiling=True))
-    assert not points_of(settings)["trade_off"].any()
-    assert "1\nstock" in texts(time_memory(settings).figure)
 
 
 # --- files ------------------------------------------------------------------------------------------------------

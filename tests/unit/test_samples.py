@@ -6,7 +6,7 @@ from traces import LIMITS
 from wanbench.measure.quality import quality_of
 from wanbench.measure.spans import Stage
 from wanbench.registry import stages as stage_names
-from wanbench.telemetry.samples import Samples, coverage, energy_of, read_samples, stage_measures, was_seen
+from wanbench.telemetry.samples import Samples, coverage, read_samples, stage_measures, was_seen
 from wanbench.util.intervals import subtract
 
 S = 1_000_000_000
@@ -145,11 +145,6 @@ def test_below_a_second_there_is_neither_energy_nor_power() -> None:
     assert (long["energy_j"], long["power_w"]) == (pytest.approx(700.0), 700.0)
     # Half of the time must lie in pieces of that length.
     assert "energy_j" not in stage_measures(busy, [(0, S), (2 * S + 1, 3 * S), (4 * S + 2, 5 * S)])
-
-
-def test_energy_flows_evenly_between_two_refreshes_of_a_counter_that_is_read_more_often() -> None:
-    read_twice = samples([{"energy_j": value} for value in (0.0, 0.0, 100.0, 100.0, 200.0)])
-    assert energy_of(read_twice.energy, [(0, S), (2 * S, 3 * S)]) == 100.0
 
 
 def test_pieces_of_seconds_have_an_energy_though_they_lie_near_each_other() -> None:
