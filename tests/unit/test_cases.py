@@ -179,9 +179,7 @@ def test_a_file_that_is_no_strict_yaml_mapping_is_refused(tmp_path: Path, text: 
     assert "\n" not in str(error.value)
 
 
-def test_numbers_and_truth_values_that_read_as_they_are_and_aliases_that_save_writing_are_allowed(
-    tmp_path: Path,
-) -> None:
+def test_plain_numbers_truth_values_and_aliases_are_allowed(tmp_path: Path) -> None:
     file = tmp_path / "grid.yaml"
     file.write_text("a: &a [12, 0.5, 1.5e+3, true, False]\nb: [*a, *a]\n")
     assert read_yaml(file)["b"] == 2 * [[12, 0.5, 1500.0, True, False]]

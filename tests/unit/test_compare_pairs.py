@@ -74,9 +74,7 @@ def test_what_differs_is_told_and_decides_whether_there_is_a_verdict(
     assert any("slower" in line for line in comparison["worse"]) is (expected == "slower")
 
 
-def test_limits_that_both_sides_record_are_hardware_and_what_one_does_not_record_is_no_difference(
-    tmp_path: Path,
-) -> None:
+def test_limits_that_both_sides_record_are_hardware(tmp_path: Path) -> None:
     def of(node: int = 0, **limits: Any) -> list[SideCase]:
         def alter(trace: dict[str, Any]) -> None:
             trace["environment"]["gpu_telemetry"] = {"driver": "580", "state": {"numa_node": node}}
@@ -134,9 +132,7 @@ def test_a_case_that_ended_well_with_a_video_of_numbers_before_and_now_does_not_
     assert compare([case(**BOTH)], [case(**OOM, gpu_uuids={"GPU-2"})])["worse"] == ["a: ended with oom"]
 
 
-def test_a_stage_that_was_cut_short_has_no_time_and_the_check_and_the_end_of_a_trace_are_its_doubt(
-    tmp_path: Path,
-) -> None:
+def test_a_stage_that_was_cut_short_has_no_time_and_a_bad_end_is_a_doubt(tmp_path: Path) -> None:
     rows = records([1.0] * 4)
     begun = next(i for i, row in enumerate(rows) if row["record"] == "begin" and row["name"] == "VAE_Decoding")
     cut = read_back(tmp_path, rows[: begun + 1], outcome=Outcome("oom", "too much", "OutOfMemoryError"))

@@ -91,9 +91,7 @@ def test_a_threshold_decides(all_kinds: list[Trace]) -> None:
 # --- in the report ----------------------------------------------------------------------------------------------
 
 
-def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explains(
-    all_kinds: list[Trace], tmp_path: Path
-) -> None:
+def test_every_finding_is_a_line_whose_rule_the_end_explains(all_kinds: list[Trace], tmp_path: Path) -> None:
     body, end = report(*all_kinds).replace("\\", "").split("# Appendix")
     lines = re.findall(r"^- (Warning|Bottleneck|Note) \((\w+)\): ", body, re.M)
     assert {severity for severity, _ in lines} == {"Warning", "Bottleneck", "Note"}
@@ -103,9 +101,7 @@ def test_every_finding_is_a_line_with_its_severity_and_rule_which_the_end_explai
     assert "- None found in what was measured." in report(case_trace(tmp_path, full_case("whole")))
 
 
-def test_findings_are_of_finite_figures_in_two_sentences_at_most_and_warnings_come_first(
-    all_kinds: list[Trace],
-) -> None:
+def test_findings_are_short_and_finite_and_warnings_come_first(all_kinds: list[Trace]) -> None:
     by_case = findings(*all_kinds)
     for found in by_case.values():
         severities = [finding.severity for finding in found]

@@ -211,8 +211,6 @@ def test_no_rule_lets_a_name_out_of_its_folder() -> None:
 
 
 @pytest.mark.parametrize(("text", "mark"), [("plain", b""), ("\u00fcber", b"\xef\xbb\xbf")])
-def test_a_table_with_letters_beyond_ascii_begins_with_a_byte_order_mark(
-    tmp_path: Path, text: str, mark: bytes
-) -> None:
+def test_a_table_beyond_ascii_begins_with_a_byte_order_mark(tmp_path: Path, text: str, mark: bytes) -> None:
     write_table(pd.DataFrame({"case": pd.array([text], dtype="string")}), tmp_path / "t.csv", tmp_path / "t.parquet")
     assert (tmp_path / "t.csv").read_bytes().startswith(mark + b"case")

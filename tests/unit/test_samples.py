@@ -53,9 +53,7 @@ def every(period_s: float, length_s: float, count: int) -> list[tuple[int, int]]
         ([(0, 2 * S), *((s, t) for s, t in every(5, 0.5, 6) if s)], False),
     ],
 )
-def test_a_stage_in_pieces_has_sampled_measures_only_where_samples_can_tell_it_apart(
-    intervals: list[tuple[int, int]], seen: bool
-) -> None:
+def test_a_stage_in_pieces_is_seen_where_samples_can_tell(intervals: list[tuple[int, int]], seen: bool) -> None:
     assert was_seen(intervals, S, 0.9) is seen
 
 

@@ -63,9 +63,7 @@ def test_a_stage_inside_another_is_taken_from_its_time(clock: StageClock, device
     assert found[stage_names.TOTAL_EXECUTION].time_ns == 50
 
 
-def test_loading_is_taken_from_its_step_and_nested_transfers_are_taken_once(
-    clock: StageClock, device: Device, tmp_path: Path
-) -> None:
+def test_loading_is_taken_from_its_step_and_once(clock: StageClock, device: Device, tmp_path: Path) -> None:
     clock.begin("Step_0", "step", step=0, steps=1)
     device.now_ns = 5
     clock.begin("CFG_cond", "detail")
@@ -90,9 +88,7 @@ def test_loading_is_taken_from_its_step_and_nested_transfers_are_taken_once(
     }
 
 
-def test_what_is_open_at_the_end_is_closed_there_and_marked_with_the_peaks_of_what_failed(
-    clock: StageClock, device: Device, tmp_path: Path
-) -> None:
+def test_what_is_open_at_the_end_is_closed_and_marked(clock: StageClock, device: Device, tmp_path: Path) -> None:
     clock.begin(stage_names.TOTAL_EXECUTION)
     with pytest.raises(ValueError, match="x"), clock.span("Step_0", "step", step=0, steps=2):
         raise ValueError("x")
@@ -106,9 +102,7 @@ def test_what_is_open_at_the_end_is_closed_there_and_marked_with_the_peaks_of_wh
     assert recording.stage_reached == "Step_0_Inference"
 
 
-def test_a_peak_is_credited_to_all_stages_that_were_open_and_to_no_later_one(
-    clock: StageClock, device: Device, tmp_path: Path
-) -> None:
+def test_a_peak_is_that_of_all_stages_that_were_open(clock: StageClock, device: Device, tmp_path: Path) -> None:
     clock.begin(stage_names.TOTAL_EXECUTION)
     device.peak_bytes = 5
     clock.begin(stage_names.PREPROCESS)

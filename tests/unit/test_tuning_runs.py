@@ -44,9 +44,7 @@ def test_what_is_not_allowed_is_refused_by_name(options: dict, message: str) -> 
         goal(**options)
 
 
-def test_what_is_given_is_the_same_in_all_trials_and_names_and_places_follow_from_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_is_given_is_the_same_in_all_trials_and_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"attention": "xformers", "offload": "model", "seed": 7}
     search, _ = play(goal(**given))
     assert all(given.items() <= trial.settings.items() for trial in search.trials)
