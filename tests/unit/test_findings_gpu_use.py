@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reports import found_in_each, full_case, made, rules
+from reports import found_in_each
 from traces import HOST
 
 STEPS = r"Step_\d+_Inference"
@@ -13,11 +13,6 @@ STEPS = r"Step_\d+_Inference"
 
 def activity(sm: float, tensor: float = 0.0) -> dict[str, float]:
     return {"sm_activity_pct": sm, "tensor_activity_pct": tensor}
-
-
-def found(folder: Path, measures: dict[str, dict[str, Any]] | None = None, **options: Any) -> dict[str, Any]:
-    settings = {"steps": 4} | options.pop("settings", {})
-    return rules(made(folder, full_case(**settings), measures=measures, **options))
 
 
 # --- a GPU that waits -------------------------------------------------------------------------------------------
@@ -53,7 +48,8 @@ OFFLOADED = {"offload": "model"}
 
 
 def test_transfers_are_of_one_generation_and_scaled_to_the_official_steps(tmp_path: Path) -> None:
-    finding = found(tmp_path, MOVES, settings=OFFLOADED | {"repeats": 3})["transfer_bound"]
+    (found,) = found_in_each(tmp_path, {"measures": MOVES, "settings": OFFLOADED | {"repeats": 3}})
+    finding = found["transfer_bound"]
     # Half a second to encode, a quarter to prepare, four steps of 2 s, 3 s to decode, 1 s to export.
     assert finding.evidence["share_pct"] == pytest.approx(100 * 2.5 / 12.75)
     assert (finding.evidence["loaded_bytes"], finding.evidence["offloaded_bytes"]) == (2e9, 4e9)

@@ -187,17 +187,6 @@ def test_a_prompt_that_was_cut_is_told(tmp_path: Path) -> None:
     assert "prompt_cut" not in whole
 
 
-def test_the_appendix_has_limits_variables_and_refusals(tmp_path: Path) -> None:
-    environment = GPU | {"cpu_quota_cores": 1.5, "cpu_cores_allowed": 16, "mem_limit_bytes": 8 * 10**9}
-    environment |= {"variables": {"NCCL_DEBUG": "INFO", "LD_PRELOAD": None}, "cpu_governor": "performance"}
-    telemetry = {"driver": "580", "refused": {"energy_j": "Not Supported"}, "state": {"ecc": True, "mig_mode": False}}
-
-    text = report(made(tmp_path, full_case(steps=3), **on(environment, **telemetry))).replace("\\", "")
-    limits = ("1.5 cores of processor time", "8.00 GB of memory", "governor performance")
-    for part in (*limits, "NCCL_DEBUG=INFO; LD_PRELOAD", "ECC on, MIG mode off", "energy_j: Not Supported"):
-        assert part in text
-
-
 def test_guidance_that_the_pipeline_turned_off_is_off(tmp_path: Path) -> None:
     on, off = ({"guidance_on": whether} for whether in (True, False))
     # Older traces do not say whether it was on.

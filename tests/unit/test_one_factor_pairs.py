@@ -27,15 +27,6 @@ def settings(own: Trace, *others: Trace) -> list[str]:
     return [f"{pair.key}: {pair.other_value}" for pair in pairs(own, *others).itertuples()]
 
 
-def test_a_pair_differs_in_one_setting_and_maybe_in_steps(tmp_path: Path) -> None:
-    own = steady_case(tmp_path, "own")
-    offloaded = steady_case(tmp_path, "b", steps=9, settings=OFFLOADED)
-    both = steady_case(tmp_path, "c", settings=OFFLOADED | {"vae_tiling": True})
-    tiled = steady_case(tmp_path, "d", settings={"vae_tiling": True, "seed": 7})
-    assert settings(own, offloaded, both, tiled) == ["offload: model", "vae_tiling: true"]
-    assert settings(both, own, offloaded) == ["vae_tiling: false"]
-
-
 def test_of_the_cases_with_a_setting_the_nearest_stands(tmp_path: Path) -> None:
     """The same GPU, then as warm, then the same steps, then the most steps, then the fastest."""
     own = steady_case(tmp_path, "own", settings={"repeats": 2})

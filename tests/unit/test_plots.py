@@ -183,13 +183,6 @@ def test_energy_names_the_cases_without_a_figure(tmp_path: Path) -> None:
     assert [label.get_text() for label in axes.get_yticklabels()] == ["known"]
 
 
-def test_pictures_without_any_data_say_so(tmp_path: Path) -> None:
-    cases, stages = grid(read_back(tmp_path, records([1.0])))
-    assert energy(cases, stages).words.splitlines()[0] == "Energy by stage: No case has energy figures."
-    assert "No two full-scale cases" in time_memory(settings_of(read_back(tmp_path, records([1.0])))).words
-    assert stage_times(*grid()).words.splitlines()[0] == "Time by stage: No case has a usable trace."
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Trace]:
     def of_settings(name: str, step_s: float, peak_gb: int = 60, **settings: Any) -> Trace:

@@ -133,9 +133,6 @@ def test_the_report_of_the_recording(record: Recording, samples: Samples, tmp_pa
     assert trace.quality["greatest_sample_gap_s"] < 0.25
     assert trace.quality["throttled_pct"]["power_cap"] > 50 > trace.quality["throttled_pct"]["thermal_hardware"] == 0
     text = report(trace)
-    assert "driver 580.159.04, CUDA" in text
-    assert "power limit 700 W" in text
-    assert "Other processes on the GPU: 0. Clocks held down by: power\\_cap" in text
     figures = figures_of(trace)
     assert figures.energy_j == pytest.approx(12_263, rel=0.001)
     assert figures.power_mean_w == pytest.approx(figures.energy_j / figures.total_execution_s)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from example_cases import tiny_case
-from reports import figures_of, full_case, made, read_back, report, rules, tables, told
-from traces import GPU, gpu_with, host_samples, records
+from reports import figures_of, full_case, made, read_back, report, rules, tables
+from traces import host_samples, records
 from wanbench.analysis.tables import stages_table
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace
@@ -21,16 +21,6 @@ Reader = Callable[..., Trace]
 @pytest.fixture
 def read(tmp_path: Path) -> Reader:
     return partial(read_back, tmp_path)
-
-
-def busy(sm_pct: float) -> Callable[[dict[str, Any]], None]:
-    """SM activity in every stage, as the GPU's telemetry will write it."""
-
-    def alter(trace: dict[str, Any]) -> None:
-        for event in (event for event in trace["traceEvents"] if event.get("cat") == "stage"):
-            event["args"] |= {"sm_activity_pct": sm_pct, "comp_load_pct_s": sm_pct * event["args"]["time_s"]}
-
-    return alter
 
 
 def stage_rows(text: str) -> dict[str, dict[str, str]]:
@@ -55,7 +45,7 @@ def test_the_rows_add_up_to_the_total(read: Reader) -> None:
     assert times_s["Further_Generations"] == pytest.approx(3 * 7.75)
 
 
-# --- the nine faults of the reference report (DESIGN section 8) ----------------------------------------------------
+# --- faults of the reference report (DESIGN section 8); of the others the kept reports are free --------------------
 
 
 def test_fault_2_what_was_not_measured_is_not_zero(read: Reader) -> None:
@@ -67,25 +57,6 @@ def test_fault_2_what_was_not_measured_is_not_zero(read: Reader) -> None:
     assert {rows["Step_5_Inference"][column] for column in ("CPU (%)", "Sys Mem (GB)", "SM Act (%)")} == {"n/a"}
     assert rows["Step_5_Loading"]["Time (s)"] == "0.00"
     assert "sampling_gaps" in rules(trace)
-
-
-def test_fault_4_nothing_is_concluded_from_a_load_that_was_not_recorded(tmp_path: Path) -> None:
-    unmeasured, idle = (made(tmp_path, tiny_case(), environment=GPU, alter=alter) for alter in (None, busy(12.0)))
-    assert "utilization" not in told(unmeasured).split("### Performance Analysis")[1].lower()
-    assert "low_sm_activity" not in rules(unmeasured)
-    assert "low_sm_activity" in rules(idle)
-
-
-def test_fault_5_memory_is_judged_against_the_gpu_that_ran(tmp_path: Path) -> None:
-    large, small = (
-        made(tmp_path, full_case(steps=3), peak_bytes=82_600_000_000, environment=gpu)
-        for gpu in (GPU, gpu_with(mem_total_bytes=85_000_000_000))
-    )
-    assert "48GB" not in report(large)
-    assert "82.60 GB allocated, 82.60 GB reserved, n/a used of 150.00 GB" in report(large)
-    assert "vram_margin" not in rules(large)
-    finding = rules(small)["vram_margin"]
-    assert finding.evidence == {"gpu_mem_allocated_bytes": 82.6e9, "gpu_mem_total_bytes": 85e9}
 
 
 def test_fault_6_size_and_offload_are_what_ran_and_not_what_the_name_says(read: Reader) -> None:

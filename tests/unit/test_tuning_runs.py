@@ -179,20 +179,3 @@ def test_a_trace_of_other_settings_or_of_other_code_is_measured_again(tmp_path: 
     # Of the same it is kept, and the next trial is asked for.
     with pytest.raises(InputError, match="attention-_native_cudnn left no trace"):
         tuning(tmp_path, "", **same).run()
-
-
-def test_the_page_has_the_winner_to_paste_the_front_and_every_trial_with_its_reason() -> None:
-    wanted = goal(gpu_memory_gb=24, max_latent_error=0.05)
-    search, _ = play(wanted, lambda settings: machine(settings, loss={"float8_e4m3fn": 0.04}))
-    result = result_of(wanted, search, 600.0)
-    used = [each["answer"]["gpu_used_bytes"] for each in result["front"]]
-    assert used == sorted(used, reverse=True)
-    assert result["exact"]["yaml"] == (
-        "cases:\n  tuned:\n    model: T2V-A14B\n    size: 832*480\n    offload: group_stream\n    attention: xformers\n"
-    )
-    page = rendered("tune.md.j2", result=result)
-    assert result["exact"]["yaml"] in page
-    assert result["lossy"]["yaml"] in page
-    rows = [line for line in page.partition("## All trials")[2].splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + len(search.trials)
-    assert "needs about 7" in page
