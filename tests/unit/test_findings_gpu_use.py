@@ -15,8 +15,6 @@ def activity(sm: float, tensor: float = 0.0) -> dict[str, float]:
     return {"sm_activity_pct": sm, "tensor_activity_pct": tensor}
 
 
-# --- a GPU that waits -------------------------------------------------------------------------------------------
-
 IDLE_CASE = {"Total_Execution": activity(30.0), "Model_Initialization": activity(0.0), "VAE_Decoding": activity(5.0)}
 
 
@@ -35,8 +33,6 @@ def test_low_activity_names_where_the_gpu_idles_and_begins_with_transfers_where_
     assert not any("low_sm_activity" in found for found in others)
     assert "transfer_bound" in others[-1]
 
-
-# --- weight transfers -------------------------------------------------------------------------------------------
 
 MOVES = {
     "T5_Encoding": {"transfers": 1, "loading_s": 0.25, "loaded_bytes": 10**9},
@@ -75,17 +71,11 @@ def test_what_leaves_the_gpu_at_the_end_is_a_transfer(tmp_path: Path) -> None:
     assert not any("transfer_bound" in other for other in others)
 
 
-# --- the GPU's own limits ---------------------------------------------------------------------------------------
-
-
 def test_steps_are_bound_by_one_thing_or_by_none(tmp_path: Path) -> None:
     steps = activity(98.0, 51.0), activity(98.0, 70.0), activity(80.0, 51.0), {}
     found = found_in_each(tmp_path, *({"measures": {STEPS: measures}} for measures in steps))
     bound = [{"kernel_bound", "compute_bound"} & each.keys() for each in found]
     assert bound == [{"kernel_bound"}, {"compute_bound"}, set(), set()]
-
-
-# --- a stage that dominates -------------------------------------------------------------------------------------
 
 
 def dominant(folder: Path, *runs: dict[str, Any]) -> list[Any]:

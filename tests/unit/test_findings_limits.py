@@ -16,9 +16,6 @@ def gpu_of(size_gb: float) -> dict[str, Any]:
     return gpu_with(name="Some GPU", mem_total_bytes=round(size_gb * GB))
 
 
-# --- out of memory ----------------------------------------------------------------------------------------------
-
-
 def out_of_memory(folder: Path, size_gb: float, name: str = "full", **settings: Any) -> Trace:
     outcome = Outcome("oom", MESSAGE, "OutOfMemoryError")
     case = full_case(name, **{"steps": 3} | settings)
@@ -44,9 +41,6 @@ def test_the_cheapest_settings_that_fit(tmp_path: Path) -> None:
         finding = found[f"{i}"]["out_of_memory"]
         assert finding.advised == advised, (size_gb, settings)
         assert ("what else held memory" in finding.advice) == (advised == () and size_gb == 150)
-
-
-# --- nearly full ------------------------------------------------------------------------------------------------
 
 
 def margin(folder: Path, peak_gb: int, measures: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
@@ -81,9 +75,6 @@ def test_the_margin_of_host_memory(tmp_path: Path) -> None:
     assert free is far is None
 
 
-# --- time -------------------------------------------------------------------------------------------------------
-
-
 def test_a_case_that_ran_out_of_time_is_told_and_another_end_is_not(tmp_path: Path) -> None:
     expected: list[tuple[str, dict[str, Any], str, str]] = [
         # 5 s to start, 2 to initialise, 0.75 to encode, six steps of 2 s and 0.5 s to end.
@@ -104,9 +95,6 @@ def test_a_case_that_ran_out_of_time_is_told_and_another_end_is_not(tmp_path: Pa
         assert finding.severity == "warning"
         assert words in finding.text
         assert advice in finding.advice
-
-
-# --- held back by the machine -----------------------------------------------------------------------------------
 
 
 def on(environment: dict[str, Any], **telemetry: Any) -> dict[str, Any]:
@@ -195,8 +183,6 @@ def test_guidance_that_the_pipeline_turned_off_is_off(tmp_path: Path) -> None:
         trace = made(tmp_path, case, alter=lambda content, ran=ran: content.update(ran=ran))
         assert f"guidance {text}, shift" in report(trace)
 
-
-# --- several GPUs -----------------------------------------------------------------------------------------------------
 
 STEPS = r"Step_\d+_Inference"
 BUSY = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}

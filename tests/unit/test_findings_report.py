@@ -47,9 +47,6 @@ def all_kinds(tmp_path_factory: pytest.TempPathFactory) -> list[Trace]:
     return [busy, repeated, kept(OOM, "h100"), recorded("5B_704p_cache"), *others]
 
 
-# --- thresholds -------------------------------------------------------------------------------------------------
-
-
 def test_every_threshold_has_a_reason_and_is_of_the_schema_and_used_by_an_explanation_or_a_rule() -> None:
     values = yaml.safe_load(FILE.read_text("utf-8"))
     check(values, "t.yaml", None, SCHEMA)
@@ -86,9 +83,6 @@ def test_a_threshold_decides(all_kinds: list[Trace]) -> None:
         thresholds = SimpleNamespace(**vars(THRESHOLDS) | {"compute_bound_tensor_pct": tensor_pct})
         found = findings(all_kinds[0], thresholds=thresholds)["busy"]
         assert ("compute_bound" in {finding.rule for finding in found}) is fires
-
-
-# --- in the report ----------------------------------------------------------------------------------------------
 
 
 def test_every_finding_is_a_line_whose_rule_the_end_explains(all_kinds: list[Trace], tmp_path: Path) -> None:

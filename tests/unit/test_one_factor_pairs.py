@@ -89,9 +89,6 @@ def test_the_threshold_of_a_cache_belongs_to_it(tmp_path: Path) -> None:
     assert settings(low, high, plain) == ["cache: first_block, cache_threshold: 0.2", "cache: none"]
 
 
-# --- what would be faster ---------------------------------------------------------------------------------------
-
-
 def test_a_setting_that_is_faster(tmp_path: Path) -> None:
     pairs: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "fires": (GROUP | {"step_s": 4.0}, {"steps": 8}),

@@ -29,9 +29,6 @@ def stage_rows(text: str) -> dict[str, dict[str, str]]:
     return {row["Stage"]: row for row in rows}
 
 
-# --- form -------------------------------------------------------------------------------------------------------
-
-
 def test_the_rows_add_up_to_the_total(read: Reader) -> None:
     """With repeats a row is a median."""
     repeated = records([1.0, 2.0], generations=4, warmup=1, unnamed_s=0.05)
@@ -83,9 +80,6 @@ def test_fault_8_time_without_a_name_is_printed_and_found(read: Reader) -> None:
     assert stage_rows(report(trace))["Unaccounted"]["Time (s)"] == "2.00"
     assert rules(trace)["unaccounted_time"].evidence["stage_coverage_pct"] == pytest.approx(100 * 11.75 / 13.75)
     assert "unaccounted_time" not in rules(read(records([1.0] * 5, unnamed_s=0.01)))
-
-
-# --- what more a case says --------------------------------------------------------------------------------------
 
 
 def test_a_stage_with_time_but_no_sampled_values_is_not_measured_in_any_place(tmp_path: Path) -> None:
