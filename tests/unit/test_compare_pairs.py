@@ -143,13 +143,6 @@ def test_a_stage_that_was_cut_short_has_no_time_and_a_bad_end_is_a_doubt(tmp_pat
     assert [each.doubt for each in side_of([cut, whole, unnamed])] == ["ended with oom", "", "check: unaccounted time"]
 
 
-def test_only_measures_make_a_case_worse() -> None:
-    comparison = compare([case()], [case(stages={"T5_Encoding": (9, None)})])
-    assert verdict(comparison, "T5_Encoding") == "slower"
-    assert comparison["worse"] == []
-    assert compare([case()], [case(step_s=2)])["worse"] == ["a: s/step slower (2.00 times)"]
-
-
 def test_of_another_gpu_of_the_name_only_what_holds_across_gpus_is_judged() -> None:
     def beside(gpu: str, **changed: tuple[float, float | None]) -> dict[str, Any]:
         figures = {"step_s": (1.0, 0.001), "gpu_mem_allocated_bytes": (2e9, None), "first_step_s": (3.0, None)}

@@ -1,4 +1,4 @@
-"""Findings about what a case ran out of or was held back by, and the settings that should fit."""
+"""Findings about what a case ran out of or was held back by, the settings that should fit, and several GPUs."""
 
 from pathlib import Path
 from typing import Any

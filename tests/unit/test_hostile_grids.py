@@ -81,9 +81,9 @@ def mistakes(cases: dict[str, Any], **sections: Any) -> list[str]:
     return str(error.value).splitlines()
 
 
-def keys(*lines: str, case: str = "bad") -> list[str]:
+def keys(*lines: str) -> list[str]:
     """What each line is about."""
-    sentences = [line.removeprefix(f"grid.yaml: case {case!r}: ").removeprefix("unknown key ") for line in lines]
+    sentences = [line.removeprefix("grid.yaml: case 'bad': ").removeprefix("unknown key ") for line in lines]
     return [sentence.replace(":", " ").split()[0].strip("'") for sentence in sentences]
 
 

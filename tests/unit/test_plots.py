@@ -20,7 +20,7 @@ from wanbench.analysis.tables import cases_table, stages_table
 from wanbench.measure.outcome import Outcome
 from wanbench.plots import style
 from wanbench.plots.bars import energy, parts_of, stage_times
-from wanbench.plots.picture import Picture, save
+from wanbench.plots.picture import save
 from wanbench.plots.pictures import draw_case
 from wanbench.plots.segments import segments_of
 from wanbench.plots.side_by_side import side_by_side
@@ -39,11 +39,6 @@ GPU_READING = {
     "power_w": 600.0,
 }
 TRANSFERS = {"transfers": 2, "loading_s": 0.2, "offloading_s": 0.5, "loaded_bytes": 9, "offloaded_bytes": 9}
-
-
-def timeline_of(folder: Path, trace: dict[str, Any]) -> Picture:
-    file = write(folder, trace)
-    return timeline(*table_rows(read_trace(file)), read_counters(file))
 
 
 def panels(folder: Path, trace: dict[str, Any]) -> list[Panel]:
@@ -127,7 +122,8 @@ def test_no_share_of_the_cpu_is_drawn_above_the_whole_and_gaps_stay_gaps(tmp_pat
 def test_a_case_that_never_began_has_an_empty_timeline(tmp_path: Path) -> None:
     """Its job was killed before its measured process had written anything."""
     trace = trace_of(records([1.0])[:1], outcome=Outcome("killed", "nothing was measured"))
-    picture = timeline_of(tmp_path, trace | {"total_duration_s": 0.0, "traceEvents": []})
+    file = write(tmp_path, trace | {"total_duration_s": 0.0, "traceEvents": []})
+    picture = timeline(*table_rows(read_trace(file)), read_counters(file))
     assert "): 0 s." in picture.words
     assert not picture.figure.axes[0].collections
 

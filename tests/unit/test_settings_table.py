@@ -1,4 +1,4 @@
-"""Ways to make a video: which cases belong together, what is best at what, and what others published of them."""
+"""Ways to make a video: which cases belong together, and what others published of them."""
 
 import math
 from collections.abc import Callable
