@@ -119,6 +119,17 @@ def test_no_share_of_the_cpu_is_drawn_above_the_whole_and_gaps_stay_gaps(tmp_pat
         assert sum(map(math.isnan, values)) == 1
 
 
+def test_a_timeline_says_what_it_shows(tmp_path: Path) -> None:
+    rows = records([1.0], environment=GPU, peak_bytes=25_000_000_000, generations=2, warmup=1)
+    trace = trace_of(rows, tiny_case(warmup=1, repeats=1), samples=host_samples(15.0, GPU_READING))
+    file = write(tmp_path, trace)
+    picture = timeline(*table_rows(read_trace(file)), read_counters(file))
+    # The stages, and three panels on the same time axis.
+    assert [axes.get_xlim() for axes in picture.figure.axes] == [picture.figure.axes[0].get_xlim()] * 4
+    assert "0 (warm-up)\n1" in texts(picture.figure)
+    assert "Timeline of tiny: 19.0 s" in picture.words
+
+
 def test_a_case_that_never_began_has_an_empty_timeline(tmp_path: Path) -> None:
     """Its job was killed before its measured process had written anything."""
     trace = trace_of(records([1.0])[:1], outcome=Outcome("killed", "nothing was measured"))
@@ -138,6 +149,9 @@ def test_each_expert_has_its_bars_and_the_line_is_of_typical_steps(tmp_path: Pat
     picture = step_times(case, stages)
     assert picture.words.splitlines()[0] == "Step times of tiny: 4 steps, 1.25 s/step."
     assert [list(line.get_ydata()) for line in picture.figure.axes[0].lines] == [[1.25, 1.25]]
+    # A change of step time is a line, too.
+    (axes,) = step_times(*table_rows(read_back(tmp_path, records([1.0] * 10 + [2.0] * 10)))).figure.axes
+    assert any(list(line.get_xdata()) == [9.5, 9.5] for line in axes.lines)
 
 
 def test_bars_are_medians_of_measured_generations_and_warm_up_stands_apart(tmp_path: Path) -> None:
@@ -177,6 +191,7 @@ def test_energy_names_the_cases_without_a_figure(tmp_path: Path) -> None:
     assert "2.50 kJ" in texts(picture.figure)
     (axes,) = picture.figure.axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["known"]
+    assert stage_times(*grid()).words.startswith("Time by stage: No case has a usable trace.")
 
 
 @pytest.fixture
@@ -206,6 +221,10 @@ def test_stairs_never_rise_to_what_only_a_lossy_setting_beats(run: Callable[...,
     assert points_of(settings)["trade_off"].all()
     (axes,) = time_memory(settings).figure.axes
     assert axes.lines[0].get_ydata()[1:].tolist() == [40, 40, 20, 20]
+    # The only exact one is drawn, though neither is a trade-off.
+    settings = settings_of(run("a", 1.0, 20), run("b", 2.0, 30, vae_tiling=True))
+    assert not points_of(settings)["trade_off"].any()
+    assert "1\nstock" in texts(time_memory(settings).figure)
 
 
 # --- files ------------------------------------------------------------------------------------------------------

@@ -75,6 +75,9 @@ def test_without_the_memory_of_torch_there_is_an_answer(make: Make) -> None:
     table = settings_of(make("stock", 2.0, 47, 60), make("slower", 2.1, 40, 50, offload="model"))
     (answer,) = answers_of(table.assign(gpu_mem_allocated_bytes=None), alike_time_pct=2, alike_memory_pct=2)
     assert (printed(answer["fastest"]), printed(answer["light"])) == ("stock", "offload: model")
+    # Of cards as large as the GPU nobody asks.
+    (answer,) = answers_of(table.assign(gpu_mem_total_bytes=80 * GB), alike_time_pct=2, alike_memory_pct=2)
+    assert set(answer["cards"]) == {24, 48}
 
 
 def test_the_answer_for_a_card_does_not_hold_it_to_its_own_memory(make: Make) -> None:

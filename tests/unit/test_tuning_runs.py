@@ -179,3 +179,14 @@ def test_a_trace_of_other_settings_or_of_other_code_is_measured_again(tmp_path: 
     # Of the same it is kept, and the next trial is asked for.
     with pytest.raises(InputError, match="attention-_native_cudnn left no trace"):
         tuning(tmp_path, "", **same).run()
+
+
+def test_the_page_has_both_winners_to_paste_the_front_and_every_trial() -> None:
+    wanted = goal(gpu_memory_gb=24, max_latent_error=0.05)
+    search, _ = play(wanted, lambda settings: machine(settings, loss={"float8_e4m3fn": 0.04}))
+    result = result_of(wanted, search, 600.0)
+    used = [each["answer"]["gpu_used_bytes"] for each in result["front"]]
+    assert used == sorted(used, reverse=True)
+    page = rendered("tune.md.j2", result=result)
+    assert all(result[winner]["yaml"] in page for winner in ("exact", "lossy"))
+    assert page.partition("## All trials")[2].count("\n|") == 2 + len(search.trials)
