@@ -10,7 +10,8 @@ import pytest
 
 from example_cases import tiny_case
 from reports import figures_of, full_case, made, read_back, report, rules, tables
-from traces import host_samples, records
+from traces import GPU, host_samples, records
+from wanbench.analysis.settings_table import Prices
 from wanbench.analysis.tables import stages_table
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace
@@ -108,3 +109,21 @@ def test_no_share_of_the_cpu_is_above_the_whole(tmp_path: Path) -> None:
     assert row["CPU (%)"] == "100.0"
     assert stages_table([trace])["cpu_pct"].max() == 100.0
     assert figures_of(trace).inference_cpu_pct == pytest.approx((25 + 100 + 25) / 3)
+
+
+def test_the_report_has_what_no_kept_case_shows(tmp_path: Path) -> None:
+    """Costs, what loading a checkpoint took, limits of a container, NUMA nodes, and what NVML refused."""
+
+    def alter(trace: dict[str, Any]) -> None:
+        refused = {"energy_j": "Not Supported"}
+        trace["environment"]["gpu_telemetry"] = {"driver": "580", "refused": refused, "state": {"numa_node": 1}}
+
+    limits = {"cpu_quota_cores": 1.5, "mem_limit_bytes": 8 * 10**9, "cpu_governor": "performance"}
+    measures = {"Model_Initialization": {"checkpoint_bytes": 10**10}}
+    environment = GPU | limits | {"cpu_numa_nodes": "0,1"}
+    trace = made(tmp_path, full_case(steps=3), measures=measures, environment=environment, alter=alter)
+    text = report(trace, prices=Prices("EUR", gpu_hour=3.6)).replace("\\", "")
+    told = ["videos/h, 0.10 EUR", "time x GPUs x the price", "The checkpoint's 10.00 GB were loaded in 2.00 s."]
+    told += ["1.5 cores of processor time", "8.00 GB of memory", "governor performance", "energy_j: Not Supported"]
+    for part in (*told, "- **NUMA**: GPU at node 1, cores of the case at node 0,1\n"):
+        assert part in text, part
