@@ -89,9 +89,7 @@ def test_the_import_reports_no_error(browser: webdriver.Chrome, opened: Trace) -
     assert names(browser, "select name from stats where severity = 'error' and value > 0") == []
 
 
-def test_names_that_are_markup_are_shown_as_text_and_run_nothing(
-    browser: webdriver.Chrome, opened: Trace, tmp_path: Path
-) -> None:
+def test_markup_in_names_is_text_and_runs_nothing(browser: webdriver.Chrome, opened: Trace, tmp_path: Path) -> None:
     """Last in the file: the UI shows another trace afterwards."""
     markup = "<img src=x onerror='window.ran = true'><script>window.ran = true</script>"
     trace = trace_of_rows(records([1.0, 1.0]), case=tiny_case(prompt=markup))

@@ -40,13 +40,6 @@ def test_names_of_cases_need_none_of_the_files_that_the_cases_speak_of() -> None
         case_names({"cases": {"b": {"modle": "TI2V-5B"}}}, "grid.yaml")
 
 
-def test_the_default_grid_has_cases_of_all_models_tasks_and_offload_modes() -> None:
-    cases = resolve_cases(read_yaml(Path("config/config.yaml")), "config.yaml")
-    assert {case.model for case in cases} == set(MODELS)
-    assert {(case.model, case.task) for case in cases} >= {("TI2V-5B", "t2v"), ("TI2V-5B", "i2v")}
-    assert {case.offload for case in cases} == {"none", "model", "sequential", "group"}
-
-
 def test_the_full_scale_grid_holds_the_reference_cases_with_settings_that_make_their_names_true() -> None:
     cases = {case.name: case for case in resolve_cases(read_yaml(Path("config/wan22.yaml")), "wan22.yaml")}
     expected = {
@@ -102,12 +95,9 @@ def test_defaults_of_the_file_are_passed_over_where_they_do_not_apply_but_a_case
             ['checkpoint: "someone/model" is no folder here, and as a hub id it lacks its revision; allowed: a folder'],
         ),
         ({"weights": "pretrained", "checkpoint": "results/checkpoints/huge/TI2V-5B"}, ["a folder that exists"]),
-        ({"weights": "pretrained", "checkpoint": "config"}, ["checkpoint", "config", "model_index.json"]),
         ({"weights": "pretrained", "revision": "main"}, ["revision", "main", "40 hexadecimal"]),
         ({"revision": "0" * 40}, ["revision", "weights: pretrained"]),
         ({"guidance": "5,0"}, ['guidance: "5,0" is not allowed (write 5.0)']),
-        # As YAML reads it without quotes.
-        ({"shift": "1e3"}, ['shift: "1e3" is not allowed (write 1000 without quotes)']),
         ({"model": "Wan-AI/Wan2.2-TI2V-5B-Diffusers"}, ["(a hub id or a folder goes into checkpoint:)"]),
     ],
 )
@@ -154,7 +144,6 @@ def test_a_wrong_grid_is_refused(grid: dict, part: str) -> None:
     ("content", "part"),
     [
         ({"cases": None}, "no cases"),
-        ({"defaults": GOOD}, "no cases"),
         ({"defaults": {"model": []}, "grid": {"name": "{steps}", "axes": {"steps": [1]}}}, "model: [] is not allowed"),
         ({"cases": {"TI2V-5B": GOOD}, "grid": {"name": "{model}", "axes": MODEL}}, "names must differ"),
         ({"cases": {"a": GOOD, "A": GOOD}}, "case 'A' differs from 'a' in capitals alone"),
@@ -171,11 +160,9 @@ def test_a_file_without_cases_or_with_cases_of_one_name_is_refused(content: dict
         ("cases:\n\ta: 1\n", "line 2, column 1: not valid YAML: a tab"),
         ("cases:\n  a: 1\n  a: 2\n", "line 3: 'a' stands here a second time (first in line 2)"),
         ("", "empty"),
-        ("- a\n", "no mapping"),
         ("a:\n  shift: .nan\n", "line 2: .nan is not allowed; allowed: finite numbers"),
         (f"timeout_s: {10**308 * 10}\n", "of 310 characters) is not allowed; allowed: finite numbers"),
         ("cases:\n  010: {}\n", "line 2: 010 is read by YAML as 8; allowed: 8, or the text in quotes"),
-        ("steps: 1:20\n", "line 1: 1:20 is read by YAML as 80"),
         ("vae_tiling: on\n", "line 1: on is read by YAML as true"),
         ("prompt: 2024-01-31\n", "is read by YAML as the date 2024-01-31; allowed: the text in quotes"),
         (None, "cannot be read: "),
@@ -192,9 +179,7 @@ def test_a_file_that_is_no_strict_yaml_mapping_is_refused(tmp_path: Path, text: 
     assert "\n" not in str(error.value)
 
 
-def test_numbers_and_truth_values_that_read_as_they_are_and_aliases_that_save_writing_are_allowed(
-    tmp_path: Path,
-) -> None:
+def test_plain_numbers_truth_values_and_aliases_are_allowed(tmp_path: Path) -> None:
     file = tmp_path / "grid.yaml"
     file.write_text("a: &a [12, 0.5, 1.5e+3, true, False]\nb: [*a, *a]\nc: &c {x: 1, y: 2}\nd: {<<: *c, y: 3}\n")
     read = read_yaml(file)

@@ -7,7 +7,7 @@ import pytest
 
 from conftest import ROOT
 from hostile import refused
-from wanbench.cases.command_line import DEFAULT_GRID, grid_file
+from wanbench.cases.command_line import grid_file
 from wanbench.cases.resolve import resolve_cases
 from wanbench.cases.yaml_file import read_yaml
 from wanbench.util.errors import InputError
@@ -15,20 +15,8 @@ from wanbench.util.paths import named_path, unwritable
 
 
 @pytest.mark.parametrize(
-    ("options", "config_files", "named"),
-    [
-        ({}, [], DEFAULT_GRID),
-        ({"grid": "a.yaml", "baseline": "old"}, [Path("a.yaml").absolute()], "a.yaml"),
-    ],
-)
-def test_one_grid_file_is_named(options: dict, config_files: list[Path], named: str) -> None:
-    assert grid_file(options, config_files) == named
-
-
-@pytest.mark.parametrize(
     ("options", "config_files", "part"),
     [
-        ({"grid": "a.yaml", "steps": 3}, [], "steps has no effect; allowed: grid=FILE, baseline=PATH, gpu=NAME"),
         # 010 and a:\x20b, of which Snakemake makes a number and a mapping.
         ({"grid": 10}, [], "--config: grid: Snakemake reads 10 and no text"),
         ({"baseline": {"a": "b"}}, [], "Snakemake reads {'a': 'b'} and no text"),

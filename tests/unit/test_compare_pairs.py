@@ -57,12 +57,10 @@ OOM, ERROR = ({"status": status, "doubt": f"ended with {status}"} for status in 
         ({"hardware": {"CPU": None}}, {"hardware": {"CPU": None}}, "CPU n/a -> n/a", "other CPU"),
         ({"software": {"accelerate": "1.15.0"}}, {}, "accelerate 1.15.0 -> n/a", "slower"),
         ({"variables": VARIABLES[0]}, {"variables": VARIABLES[1]}, TOLD, "slower"),
-        ({}, {"variables": VARIABLES[1]}, "nothing", "slower"),
         (BOTH, {"gpu_uuids": {"GPU-0", "GPU-2"}}, "GPU: another one of this name", "slower"),
         (BOTH, BOTH, "nothing", "slower"),
         (BOTH, {}, "nothing", "slower"),
         ({"how_often": {"repeats": 3}}, {"how_often": {"repeats": 5}}, "nothing", "slower"),
-        ({}, OFFLOADED, "nothing", "not comparable: offload none -> model"),
         ({}, OFFLOADED | ERROR, "nothing", "not comparable: offload none -> model; this run ended with error"),
         ({"doubt": "check: a"}, OOM, "nothing", "no verdict: baseline check: a; this run ended with oom"),
     ],
@@ -76,9 +74,7 @@ def test_what_differs_is_told_and_decides_whether_there_is_a_verdict(
     assert any("slower" in line for line in comparison["worse"]) is (expected == "slower")
 
 
-def test_limits_that_both_sides_record_are_hardware_and_what_one_does_not_record_is_no_difference(
-    tmp_path: Path,
-) -> None:
+def test_limits_that_both_sides_record_are_hardware(tmp_path: Path) -> None:
     def of(node: int = 0, **limits: Any) -> list[SideCase]:
         def alter(trace: dict[str, Any]) -> None:
             trace["environment"]["gpu_telemetry"] = {"driver": "580", "state": {"numa_node": node}}
@@ -136,9 +132,7 @@ def test_a_case_that_ended_well_with_a_video_of_numbers_before_and_now_does_not_
     assert compare([case(**BOTH)], [case(**OOM, gpu_uuids={"GPU-2"})])["worse"] == ["a: ended with oom"]
 
 
-def test_a_stage_that_was_cut_short_has_no_time_and_the_check_and_the_end_of_a_trace_are_its_doubt(
-    tmp_path: Path,
-) -> None:
+def test_a_stage_that_was_cut_short_has_no_time_and_a_bad_end_is_a_doubt(tmp_path: Path) -> None:
     rows = records([1.0] * 4)
     begun = next(i for i, row in enumerate(rows) if row["record"] == "begin" and row["name"] == "VAE_Decoding")
     cut = read_back(tmp_path, rows[: begun + 1], outcome=Outcome("oom", "too much", "OutOfMemoryError"))
@@ -147,13 +141,6 @@ def test_a_stage_that_was_cut_short_has_no_time_and_the_check_and_the_end_of_a_t
     assert "Total_Execution" in spread(whole)
     unnamed = read_back(tmp_path, records([1.0] * 4, unnamed_s=9.0))
     assert [each.doubt for each in side_of([cut, whole, unnamed])] == ["ended with oom", "", "check: unaccounted time"]
-
-
-def test_only_measures_make_a_case_worse() -> None:
-    comparison = compare([case()], [case(stages={"T5_Encoding": (9, None)})])
-    assert verdict(comparison, "T5_Encoding") == "slower"
-    assert comparison["worse"] == []
-    assert compare([case()], [case(step_s=2)])["worse"] == ["a: s/step slower (2.00 times)"]
 
 
 def test_of_another_gpu_of_the_name_only_what_holds_across_gpus_is_judged() -> None:

@@ -183,9 +183,6 @@ def test_the_comparison_as_json(tmp_path: Path) -> None:
     assert list(typed(content["rows"], COMPARISON_COLUMNS)) == list(content["rows"][0])
 
 
-# --- baselines --------------------------------------------------------------------------------------------------
-
-
 def test_traces_are_found_in_results_and_in_a_folder_of_traces(tmp_path: Path) -> None:
     kept = ROOT / "results/reference/h200"
     assert baseline_files(kept, tmp_path) == baseline_files(kept / "traces", tmp_path)

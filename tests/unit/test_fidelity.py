@@ -12,17 +12,13 @@ import pandas as pd
 import pytest
 
 from example_cases import full_case
-from reports import THRESHOLDS, made, made_tables, table_of_findings, tables
+from reports import made, made_tables, report, tables
 from traces import GPU, gpu_with
 from wanbench.analysis.fidelity import baselines_of, fidelity_table, frame_figures
-from wanbench.analysis.kernels import kernels_table
 from wanbench.analysis.settings_table import Prices, settings_table
-from wanbench.analysis.tables import excluded_table, read_table, with_fidelity, write_table
+from wanbench.analysis.tables import read_table, with_fidelity, write_table
 from wanbench.measure.kept_frames import keep_frames
 from wanbench.registry.metrics import FIDELITY_COLUMNS
-from wanbench.report.cells import percent
-from wanbench.report.render import rendered
-from wanbench.report.view import view_of
 from wanbench.trace.reader import Trace
 
 FIGURES = ["latent_error_rel", "psnr_db", "psnr_worst_db", "ssim", "ssim_worst"]
@@ -191,45 +187,9 @@ def test_settings_stand_beside_what_rounding_alone_does(make: Make, tmp_path: Pa
     assert settings.loc["another", ["latent_error_rel", "rounding_error_rel"]].isna().all()
 
 
-def told(traces: list[Trace], folder: Path) -> tuple[str, list[dict[str, str]], str]:
-    """What the answer's only row says of faster settings, the rows of the settings table, and the whole report."""
-    cases = with_fidelity(made_tables(*traces).cases, fidelity_table(traces, folder / "frames"))
-    shown = {"cases": cases, "stages": made_tables(*traces).stages, "settings": settings_table(cases, Prices(), 1, 1)}
-    shown |= {"excluded": excluded_table([]), "findings": table_of_findings(), "kernels": kernels_table([])}
-    markdown = rendered("report.md.j2", view=view_of(shown, THRESHOLDS, Prices()))
-    ((answer,),) = tables(markdown, "To make")
-    (lossy,) = (text for label, text in answer.items() if label.startswith("Faster"))
-    return lossy, tables(markdown, "Settings")[0], markdown
-
-
-def test_the_answer_says_how_far_a_faster_lossy_setting_is_from_the_stock_video(make: Make, tmp_path: Path) -> None:
-    stock = make("stock", gray(100), latents(3, 4))
-    compiled = make("compiled", gray(101), latents(3, 4.05), compile="repeated_blocks")
-    float16 = make("float16", gray(110), latents(3, 4.5), dtype="float16", step_s=1.0)
-    lossy, settings, markdown = told([stock, compiled, float16], tmp_path)
-    assert (
-        "latents 10 % off, PSNR 28.1 dB, SSIM 0.995 (rounding alone: latents 1 % off, PSNR 48.1 dB, SSIM 1.000)"
-        in lossy
-    )
-    columns = ("Latents off (%)", "PSNR (dB)", "SSIM")
-    rows_ = {row["Settings"]: [row[key] for key in columns] for row in settings}
-    assert rows_["stock"] == ["0", "equal", "1.000"]
-    assert rows_["compile: repeated\\_blocks"] == ["1", "48.1", "1.000"]
-    assert rows_["dtype: float16 (lossy)"] == ["10", "28.1", "0.995"]
-    assert markdown.count("arithmetic, not pictures") == 1
-
-
-def test_a_loss_that_was_not_measured_is_named_as_such(make: Make, tmp_path: Path) -> None:
+def test_a_loss_that_was_not_measured_is_named_as_such(make: Make) -> None:
     stock = replace(make("stock", gray(100), latents(3, 4)), kept=None)
     float16 = replace(make("float16", gray(110), latents(3, 4.5), dtype="float16", step_s=1.0), kept=None)
-    lossy, settings, markdown = told([stock, float16], tmp_path)
-    assert "loss not measured" in lossy
-    assert not {"Latents off (%)", "PSNR (dB)", "SSIM"} & set(settings[0])
-    assert "of arithmetic" not in markdown
-
-
-def test_small_and_large_shares_have_two_digits() -> None:
-    assert [percent(share) for share in (0.0, 0.000123, 0.0456, 0.101, 1.41, None)] == [
-        *("0", "0.012", "4.6", "10", "141"),
-        "n/a",
-    ]
+    markdown = report(stock, float16)
+    assert "loss not measured" in markdown
+    assert not {"Latents off (%)", "PSNR (dB)", "SSIM"} & set(tables(markdown, "Settings")[0][0])

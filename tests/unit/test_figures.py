@@ -11,13 +11,12 @@ import pytest
 
 from example_cases import tiny_case
 from measured_cases import spread
-from reports import figures_of, full_case, made, read_back, report, table_of_findings, tables, told, with_measures
+from reports import figures_of, full_case, made, read_back, report, tables, told, with_measures
 from traces import GPU, S, records, write
 from wanbench.analysis.numbers import escaped_but_code, fixed, plain
-from wanbench.analysis.tables import cases_table, excluded_table, stages_table, write_table
+from wanbench.analysis.tables import stages_table, write_table
 from wanbench.measure.outcome import Outcome
 from wanbench.registry import stages as stage_names
-from wanbench.report.grid_outcome import cases_by_outcome, errors_of
 from wanbench.telemetry.samples import Samples
 from wanbench.trace.reader import Trace, read_trace
 
@@ -85,26 +84,6 @@ def test_a_step_that_was_cut_short_is_no_step(read: Reader) -> None:
     assert interrupted == ["Step_4_Loading", "Step_4_Inference", "Total_Execution"]
     assert tables(text, "Case")[0][0]["Status"] == "killed"
     assert tables(text, "Case")[0][0]["Check"] == "n/a"
-
-
-def test_a_case_that_died_in_startup_is_a_row_without_figures(read: Reader) -> None:
-    rows = records([1.0])[:1]
-    trace = read(rows, outcome=Outcome("timeout", "ended after timeout_s = 1 s"), samples=Samples([], [], 0.1, None))
-    (summary,) = tables(report(trace), "Case")
-    assert (summary[0]["Status"], summary[0]["s/step"]) == ("timeout", "n/a")
-    assert "### Inference Statistics\n" not in told(trace)
-    assert "**CPU**" not in report(trace)
-
-
-def test_the_run_fails_for_failed_cases_and_excluded_traces_but_not_for_out_of_memory(read: Reader) -> None:
-    ok = read(records([1.0] * 3))
-    oom = read(records([1.0] * 3)[:4], outcome=Outcome("oom", "CUDA out of memory", "OutOfMemoryError"))
-    killed = read(records([1.0] * 3)[:4], outcome=Outcome("killed", "ended by signal SIGKILL"))
-    none = excluded_table([])
-    assert errors_of(cases_table([ok, oom]), none, "g.yaml") == []
-    assert cases_by_outcome(cases_table([ok, oom]), table_of_findings(ok, oom))["oom"] == ["tiny"]
-    (fault,) = errors_of(cases_table([ok, killed]), none, "g.yaml")
-    assert fault.startswith("tiny: killed in Process_Startup: ended by signal SIGKILL")
 
 
 def test_the_first_generation_is_cold_and_figures_are_of_those_after_it_without_compilation(read: Reader) -> None:

@@ -1,11 +1,10 @@
-"""Findings about what a case ran out of or was held back by, and the settings that should fit."""
+"""Findings about what a case ran out of or was held back by, the settings that should fit, and several GPUs."""
 
 from pathlib import Path
 from typing import Any
 
-from reports import found_in_each, full_case, made, report, rules, rules_by_case
+from reports import findings, fired, found_in_each, full_case, made, report, rules, rules_by_case
 from traces import GPU, HOST, gpu_with
-from wanbench.estimate.memory import estimated_peak_bytes
 from wanbench.measure.outcome import Outcome
 from wanbench.trace.reader import Trace
 
@@ -17,37 +16,20 @@ def gpu_of(size_gb: float) -> dict[str, Any]:
     return gpu_with(name="Some GPU", mem_total_bytes=round(size_gb * GB))
 
 
-# --- out of memory ----------------------------------------------------------------------------------------------
-
-
 def out_of_memory(folder: Path, size_gb: float, name: str = "full", **settings: Any) -> Trace:
     outcome = Outcome("oom", MESSAGE, "OutOfMemoryError")
-    experts = {"experts": ["high_noise"] * 3} if settings.get("model") else {}
     case = full_case(name, **{"steps": 3} | settings)
-    return made(folder, case, until="VAE_Decoding", outcome=outcome, environment=gpu_of(size_gb), **experts)
-
-
-def test_out_of_memory_names_what_would_fit(tmp_path: Path) -> None:
-    finding = rules(out_of_memory(tmp_path, 42))["out_of_memory"]
-    estimated_bytes = float(estimated_peak_bytes(full_case(steps=3)))
-    assert finding.evidence == {"gpu_mem_total_bytes": 42e9, "estimated_peak_bytes": estimated_bytes}
-    assert "in VAE_Decoding, 42.00 GB on this Some GPU" in finding.text
-    assert "`vae_dtype: bfloat16` (about 34.04 GB; lossy) or `offload: model` (about 25.30 GB; up to" in finding.advice
-    assert finding.advised == (("vae_dtype: bfloat16",), ("offload: model",))
-    assert "out_of_memory" not in rules(made(tmp_path, full_case(steps=3)))
+    return made(folder, case, until="VAE_Decoding", outcome=outcome, environment=gpu_of(size_gb))
 
 
 def test_the_cheapest_settings_that_fit(tmp_path: Path) -> None:
     expected: list[tuple[float, dict[str, Any], tuple[tuple[str, ...], ...]]] = [
         (33.5, {}, (("vae_dtype: bfloat16", "vae_tiling: true"), ("offload: model",))),
-        (20, {}, (("offload: model", "vae_dtype: bfloat16"),)),
         (36, {"vae_dtype": "bfloat16"}, (("vae_tiling: true",), ("offload: model",))),
         (7, {}, (("offload: group_stream", "vae_dtype: bfloat16", "vae_tiling: true"),)),
         # Hooks on every layer do not go with compilation.
         (9, {"compile": "repeated_blocks", "vae_tiling": True}, (("offload: group_stream", "compile: none"),)),
         (4, {}, ()),
-        # As T2V_A14B_720p on an H100: neither compiling nor tiles are enough alone.
-        (85.02, {"model": "T2V-A14B"}, (("compile: repeated_blocks", "vae_tiling: true"), ("offload: model",))),
         # As on a card of 20 GB, whatever this one has.
         (150, {"gpu_memory_gb": 20}, (("offload: model", "vae_dtype: bfloat16"),)),
         # It would fit: something else held memory.
@@ -59,17 +41,6 @@ def test_the_cheapest_settings_that_fit(tmp_path: Path) -> None:
         finding = found[f"{i}"]["out_of_memory"]
         assert finding.advised == advised, (size_gb, settings)
         assert ("what else held memory" in finding.advice) == (advised == () and size_gb == 150)
-
-
-def test_a_case_that_did_not_fit_has_no_other_finding_of_memory_or_speed(tmp_path: Path) -> None:
-    eager = {r"Step_\d+_Inference": {"sm_activity_pct": 98.0, "tensor_activity_pct": 51.0}}
-    options = {"measures": eager, "environment": gpu_of(42), "peak_bytes": 41 * GB}
-    assert {"kernel_bound", "vram_margin"} <= rules(made(tmp_path, full_case(steps=3), **options)).keys()
-    failed = made(tmp_path, full_case(steps=3), outcome=Outcome("oom", MESSAGE, "OutOfMemoryError"), **options)
-    assert set(rules(failed)) == {"out_of_memory"}
-
-
-# --- nearly full ------------------------------------------------------------------------------------------------
 
 
 def margin(folder: Path, peak_gb: int, measures: dict[str, Any] | None = None, **settings: Any) -> dict[str, Any]:
@@ -90,15 +61,6 @@ def test_the_margin_of_gpu_memory(tmp_path: Path) -> None:
     assert "vram_margin" not in margin(tmp_path, 60, used(76, 78))
 
 
-def test_memory_advice_is_what_the_case_has_not_and_what_should_fit(tmp_path: Path) -> None:
-    finding = margin(tmp_path, 75, vae_tiling=True, vae_dtype="bfloat16", offload="group_stream")["vram_margin"]
-    assert (finding.advised, "smaller or shorter" in finding.advice) == ((), True)
-    # A14B with offload peaks in denoising: nothing about the VAE changes that.
-    case = full_case("own", "T2V-A14B", size="832*480", steps=3, offload="model")
-    own = made(tmp_path, case, peak_bytes=32_548_000_000, environment=gpu_of(34), experts=["high_noise"] * 3)
-    assert rules(own)["vram_margin"].advised == (("offload: group_stream",),)
-
-
 def test_the_margin_of_host_memory(tmp_path: Path) -> None:
     def held(offload: str = "model", **options: Any) -> dict[str, Any]:
         return {"settings": {"offload": offload}, "measures": {".*": {"sys_mem_bytes": 120e9}}} | options
@@ -111,9 +73,6 @@ def test_the_margin_of_host_memory(tmp_path: Path) -> None:
     assert [finding.advised for finding in near] == [(("offload: none",),), (), (), ()]
     assert limited.evidence == {"container_mem_bytes": 9.5e9, "mem_limit_bytes": 1e10}
     assert free is far is None
-
-
-# --- time -------------------------------------------------------------------------------------------------------
 
 
 def test_a_case_that_ran_out_of_time_is_told_and_another_end_is_not(tmp_path: Path) -> None:
@@ -136,9 +95,6 @@ def test_a_case_that_ran_out_of_time_is_told_and_another_end_is_not(tmp_path: Pa
         assert finding.severity == "warning"
         assert words in finding.text
         assert advice in finding.advice
-
-
-# --- held back by the machine -----------------------------------------------------------------------------------
 
 
 def on(environment: dict[str, Any], **telemetry: Any) -> dict[str, Any]:
@@ -219,17 +175,6 @@ def test_a_prompt_that_was_cut_is_told(tmp_path: Path) -> None:
     assert "prompt_cut" not in whole
 
 
-def test_the_appendix_has_limits_variables_and_refusals(tmp_path: Path) -> None:
-    environment = GPU | {"cpu_quota_cores": 1.5, "cpu_cores_allowed": 16, "mem_limit_bytes": 8 * 10**9}
-    environment |= {"variables": {"NCCL_DEBUG": "INFO", "LD_PRELOAD": None}, "cpu_governor": "performance"}
-    telemetry = {"driver": "580", "refused": {"energy_j": "Not Supported"}, "state": {"ecc": True, "mig_mode": False}}
-
-    text = report(made(tmp_path, full_case(steps=3), **on(environment, **telemetry))).replace("\\", "")
-    limits = ("1.5 cores of processor time", "8.00 GB of memory", "governor performance")
-    for part in (*limits, "NCCL_DEBUG=INFO; LD_PRELOAD", "ECC on, MIG mode off", "energy_j: Not Supported"):
-        assert part in text
-
-
 def test_guidance_that_the_pipeline_turned_off_is_off(tmp_path: Path) -> None:
     on, off = ({"guidance_on": whether} for whether in (True, False))
     # Older traces do not say whether it was on.
@@ -237,3 +182,39 @@ def test_guidance_that_the_pipeline_turned_off_is_off(tmp_path: Path) -> None:
         case = full_case(steps=3, guidance=guidance)
         trace = made(tmp_path, case, alter=lambda content, ran=ran: content.update(ran=ran))
         assert f"guidance {text}, shift" in report(trace)
+
+
+STEPS = r"Step_\d+_Inference"
+BUSY = {STEPS: {"sm_activity_pct": 98.0, "tensor_activity_pct": 70.0}}
+
+
+def test_nothing_is_concluded_from_the_activity_of_gpus_that_wait_for_each_other(tmp_path: Path) -> None:
+    """As T2V_A14B_480p_4_gpus_compiled: 74.8 % of the tensor cores on one GPU, and 66.2 with the exchange."""
+    for tensor_pct, rule in ((70.0, "compute_bound"), (66.0, "kernel_bound")):
+        measures = {STEPS: BUSY[STEPS] | {"tensor_activity_pct": tensor_pct}}
+        cases = (made(tmp_path, full_case(f"{gpus}", steps=10, gpus=gpus), measures=measures) for gpus in (1, 2))
+        assert fired(rule, *cases) == {"1"}
+
+
+def test_nothing_is_advised_that_several_gpus_cannot_do(tmp_path: Path) -> None:
+    full = {"peak_bytes": 145_000_000_000, "measures": BUSY | {".*": {"sys_mem_bytes": 127e9}}}
+    cases = (full_case(f"of_{gpus}", steps=10, gpus=gpus, offload="model") for gpus in (1, 2))
+    one, two = (made(tmp_path, case, **full) for case in cases)
+    advised = {
+        name: {setting for finding in of_case for settings in finding.advised for setting in settings}
+        for name, of_case in findings(one, two).items()
+    }
+    assert {"cache: first_block", "vae_dtype: bfloat16"} <= advised["of_1"]
+    assert "vae_dtype: bfloat16" in advised["of_2"]
+    assert not {"cache: first_block", "offload: group_stream"} & advised["of_2"]
+    assert "145.00 GB on each of 2 GPUs" in rules(two)["vram_margin"].text
+
+
+def test_out_of_memory_is_answered_with_what_the_case_may_have(tmp_path: Path) -> None:
+    oom = Outcome("oom", "rank 1: CUDA out of memory. Tried to allocate 2.00 GiB.", "OutOfMemoryError")
+    # Weights that fit no 150 GB together.
+    case = {"model": "T2V-A14B", "dtype": "float32", "gpus": 2, "vae_tiling": True, "vae_dtype": "bfloat16"}
+    small = made(tmp_path, full_case("big", **case), until="Step_0", outcome=oom)
+    text = rules(small)["out_of_memory"].advice
+    assert "`offload: model`" in text
+    assert "group" not in text

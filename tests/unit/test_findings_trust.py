@@ -50,20 +50,6 @@ def test_every_reason_that_is_no_normal_work_slows_down(tmp_path: Path) -> None:
     assert all("slowed_down" in found for found in found_in_each(tmp_path, *runs))
 
 
-def test_generations_that_were_excluded(tmp_path: Path) -> None:
-    def contaminated(trace: dict[str, Any]) -> None:
-        for event in trace["traceEvents"]:
-            if event.get("cat") == "stage" and event["args"].get("generation") == 1:
-                step = event["name"].startswith("Step_") and event["name"] > "Step_5"
-                event["args"]["time_s"] *= 3 if step else 1
-
-    run = {"steps_s": STEADY, "settings": {"repeats": 3}}
-    some, none = found_in_each(tmp_path, run | {"alter": contaminated}, run)
-    assert some["generations_excluded"].evidence["generations_excluded"] == 1.0
-    assert "1 (step time changed)" in some["generations_excluded"].text
-    assert "generations_excluded" not in none
-
-
 def test_a_machine_that_others_used(tmp_path: Path) -> None:
     # The last are the sampler, the kernel and its ticks, on two cores; and what was not watched.
     shares = (

@@ -56,9 +56,7 @@ def half_transparent(file: Path, mode: str) -> None:
         ("moving.webp", animated, "the first of its 2 pictures is used"),
     ],
 )
-def test_a_picture_is_read_as_diffusers_reads_it_and_what_that_changes_is_said(
-    tmp_path: Path, name: str, save: Callable[[Path], Any], said: str
-) -> None:
+def test_a_picture_is_as_in_diffusers(tmp_path: Path, name: str, save: Callable[[Path], Any], said: str) -> None:
     file = tmp_path / name
     save(file)
     assert problem_of_image(file) is None
@@ -102,9 +100,7 @@ def half(file: Path) -> None:
         ("gif.png", lambda f: picture("P").save(f, "GIF"), "is not an image"),
     ],
 )
-def test_a_picture_that_cannot_be_read_is_refused_before_any_work(
-    tmp_path: Path, name: str, write: Callable[[Path], Any], part: str
-) -> None:
+def test_a_broken_picture_is_refused(tmp_path: Path, name: str, write: Callable[[Path], Any], part: str) -> None:
     write(tmp_path / name)
     text = refused(lambda: tiny_case(task="i2v", image=str(tmp_path / name)))
     assert part in text

@@ -60,23 +60,6 @@ def test_the_cold_generation_is_in_no_median_and_stands_apart(tmp_path: Path, re
     assert stages["excluded"].isna().all()
 
 
-def test_compilation_stands_in_its_row_and_rows_add_up(tmp_path: Path) -> None:
-    rows = rows_of(repeated(tmp_path))
-    assert (rows["Compilation"]["Time (s)"], rows["Compilation"]["First (s)"]) == ("9.00", "9.00")
-    leaves = [row for name, row in rows.items() if name not in ("Total_Execution", "Process_Startup")]
-    total_s = float(rows["Total_Execution"]["Time (s)"])
-    assert sum(float(row["Time (s)"]) for row in leaves) == pytest.approx(total_s, abs=0.05)
-
-
-def test_a_single_generation_is_what_is_shown_and_the_report_says_that_it_is_cold(tmp_path: Path) -> None:
-    trace = repeated(tmp_path, repeats=1)
-    figures = figures_of(trace)
-    assert figures.first_step_s == figures.cold_first_step_s == 2 + COLD_S
-    text = report(trace)
-    assert "Figures are of the first generation." in text
-    assert "First Step of the Cold Generation" not in statistics(trace)
-
-
 def test_a_figure_that_one_of_the_generations_lacks_is_not_that_of_the_others(tmp_path: Path) -> None:
     """As T5_Encoding of 5B_704p_warm: 31 J in the second at a time of 0.10 s between both, which is 300 W of 132.
 

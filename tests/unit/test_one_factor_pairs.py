@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import findings, fired, found_in_each, made_tables, rules, steady_case
+from reports import findings, fired, made_tables, rules, steady_case
 from traces import GPU, gpu_with
 from wanbench.analysis.one_factor_pairs import one_factor_pairs
 from wanbench.trace.reader import Trace
@@ -25,26 +25,6 @@ def pairs(own: Trace, *others: Trace) -> pd.DataFrame:
 
 def settings(own: Trace, *others: Trace) -> list[str]:
     return [f"{pair.key}: {pair.other_value}" for pair in pairs(own, *others).itertuples()]
-
-
-def test_a_pair_differs_in_one_setting_and_maybe_in_steps(tmp_path: Path) -> None:
-    own = steady_case(tmp_path, "own")
-    offloaded = steady_case(tmp_path, "b", steps=9, settings=OFFLOADED)
-    both = steady_case(tmp_path, "c", settings=OFFLOADED | {"vae_tiling": True})
-    tiled = steady_case(tmp_path, "d", settings={"vae_tiling": True, "seed": 7})
-    assert settings(own, offloaded, both, tiled) == ["offload: model", "vae_tiling: true"]
-    assert settings(both, own, offloaded) == ["vae_tiling: false"]
-
-
-def test_ratios_are_of_a_generation_of_the_official_steps(tmp_path: Path) -> None:
-    own = steady_case(tmp_path, "own", settings=OFFLOADED, step_s=4.0, peak_gb=20)
-    (pair,) = pairs(own, steady_case(tmp_path, "faster", step_s=2.0, peak_gb=40, steps=8)).itertuples()
-    # 50 steps, and 4.75 s for the rest of either.
-    assert pair.generation_ratio == pytest.approx(204.75 / 104.75)
-    assert (pair.step_ratio, pair.memory_change_bytes) == (2.0, 20e9)
-    assert (pair.same_gpu, pair.lossy) == (True, False)
-    (tiled,) = pairs(own, steady_case(tmp_path, "tiled", settings=OFFLOADED | {"vae_tiling": True})).itertuples()
-    assert tiled.lossy
 
 
 def test_of_the_cases_with_a_setting_the_nearest_stands(tmp_path: Path) -> None:
@@ -109,16 +89,6 @@ def test_the_threshold_of_a_cache_belongs_to_it(tmp_path: Path) -> None:
     assert settings(low, high, plain) == ["cache: first_block, cache_threshold: 0.2", "cache: none"]
 
 
-def test_a_cache_that_never_served(tmp_path: Path) -> None:
-    runs = ({"settings": {"cache": "first_block"}, "measures": {STEPS: {"passes_reused": reused}}} for reused in (0, 1))
-    never, once = found_in_each(tmp_path, *runs)
-    assert never["no_effect"].evidence == {"passes_reused": 0.0, "passes": 8.0}
-    assert "no_effect" not in once
-
-
-# --- what would be faster ---------------------------------------------------------------------------------------
-
-
 def test_a_setting_that_is_faster(tmp_path: Path) -> None:
     pairs: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "fires": (GROUP | {"step_s": 4.0}, {"steps": 8}),
@@ -159,16 +129,3 @@ def test_what_the_same_gpu_showed_to_bring_nothing_is_not_advised(tmp_path: Path
     for environment, advised in ((GPU, "attention"), (OTHER_GPU, "compile: repeated_blocks")):
         useless = steady_case(tmp_path, "useless", environment=environment, **COMPILED)
         assert rules(own, useless)["kernel_bound"].advised == ((advised,),)
-
-
-def test_what_several_gpus_brought(tmp_path: Path) -> None:
-    energy = {STEPS: {"energy_j": 1400}, "T5_Encoding|TI2V_Preprocess|Video_Export|VAE_Decoding": {"energy_j": 0}}
-    one = steady_case(tmp_path, "one", measures=energy)
-    two = steady_case(tmp_path, "two", 1.0, settings={"gpus": 2}, measures=energy | {STEPS: {"energy_j": 1540}})
-    (finding,) = (each for each in findings(one, two)["two"] if each.rule == "parallel_efficiency")
-    ratio = 104.75 / 54.75
-    assert finding.evidence == pytest.approx(
-        {"gpus": 2, "speed_ratio": ratio, "efficiency_pct": 50 * ratio, "energy_change_pct": 10, "step_speed_ratio": 2}
-    )
-    assert not {"parallel_efficiency", "faster_setting"} & rules(one, two).keys()
-    assert "parallel_efficiency" not in rules(two)

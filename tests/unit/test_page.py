@@ -11,7 +11,7 @@ from markupsafe import Markup
 from reports import case_trace, full_case, read_back, report, view
 from traces import records
 from wanbench.plots.picture import SavedPicture
-from wanbench.report.page import to_html, to_page
+from wanbench.report.page import to_page
 from wanbench.trace.reader import Trace
 
 PICTURE = SavedPicture('<svg id="a">1 % &amp; #2</svg>', 'Steps of "1 s"', "Time of each step")
@@ -66,14 +66,3 @@ def test_a_picture_stands_with_its_case_as_it_was_and_what_there_was_nothing_to_
     html = to_page(view(trace), {None: [SavedPicture("<svg/>", "No case has energy figures.", "")]})
     assert html.count("No case has energy figures.") == 1
     assert "<img" not in html
-
-
-def test_headings_have_anchors_and_column_heads_a_scope_and_a_case_is_a_link_in_the_first_cell_alone() -> None:
-    html = to_html(
-        "### Stage Breakdown\n\n| Case | Other |\n|:--|--:|\n| one | one |\n| no\\_ne | one |", linked=["one"]
-    )
-    assert '<h3 id="stage-breakdown">' in html
-    assert html.count('scope="col"') == 2
-    assert "no_ne" in html
-    assert html.count("<a ") == 1
-    assert '<a href="#case-one">one</a>' in html

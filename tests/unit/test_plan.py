@@ -1,20 +1,16 @@
 """What a grid will need, before anything runs."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from checkpoints import write_hollow_checkpoint
 from conftest import ROOT
 from example_cases import case_of_row, full_case, tiny_case
-from fake_nvml import H200, SECOND, FakeNvml
 from wanbench.cases.case import case_sha256
 from wanbench.estimate.duration import estimated_duration_s
 from wanbench.estimate.expected import Expected, expected_time, kept_cases
-from wanbench.estimate.machine import Machine, this_machine
+from wanbench.estimate.machine import Machine
 from wanbench.estimate.memory import estimated_host_bytes, estimated_peak_bytes
 from wanbench.estimate.plan import Needs, needs_of, plan_text
 from wanbench.telemetry.gpus import Gpu
@@ -140,25 +136,3 @@ def test_a_case_on_several_gpus_needs_the_memory_on_each_and_what_fits_is_said_t
     assert "GPUs that may be used: 2 x NVIDIA L40S, 48.0 GB; 1 x NVIDIA H200, 150.0 GB" in lines
     assert "Needs more GPU memory: 1 case: on_2" in lines
     assert machine_lines([some_needs("on_1", gpu_bytes=90_000_000_000)], machine)[-1].startswith("No case needs more")
-
-
-def test_without_a_gpu_only_what_cannot_do_without_is_named() -> None:
-    needs = [some_needs("big", gpu_bytes=1), some_needs("tiny_on_two", gpus=2, full_scale=False)]
-    lines = machine_lines(needs, Machine((), **HAS))
-    assert lines[1] == "GPUs that may be used: none that NVML knows of"
-    assert lines[4:] == ["Needs a GPU: 1 case: big"]
-
-
-def test_the_machine_has_the_gpus_that_may_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = FakeNvml((H200, SECOND))
-    monkeypatch.setattr("wanbench.telemetry.gpus.initialised_nvml", lambda: fake)
-    monkeypatch.setattr(FakeNvml, "nvmlShutdown", lambda self: None, raising=False)
-    first, second = (Gpu(uuid, 150_754_820_096) for uuid in (H200, SECOND))
-    assert this_machine({}).gpus == (first, second)
-    assert this_machine({}).gpus[0].name == "NVIDIA H200"
-    assert this_machine({"CUDA_VISIBLE_DEVICES": "1"}).gpus == (second,)
-    assert this_machine({}).host_bytes <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    # A driver that answers to nothing more is not one that has no GPU.
-    fake.nvmlDeviceGetUUID = fake.nvmlDeviceGetTemperature
-    fake.refused.add("nvmlDeviceGetTemperature")
-    assert (this_machine({}).gpus, "Not Supported" in this_machine({}).no_answer) == (None, True)

@@ -122,14 +122,6 @@ def test_what_memory_fits() -> None:
     assert [predicted(gpu, ways["none"]).fits for gpu in ("L40S", "RTX PRO 6000", "H200")] == ["may", "yes", "yes"]
 
 
-def test_offload_is_slower_and_a_faster_way_is_faster() -> None:
-    def total_s(**settings: str) -> float:
-        return predicted("RTX 4090", full_case(**settings)).total_s.typical
-
-    assert total_s() < total_s(offload="model") < total_s(offload="sequential") < total_s(offload="group")
-    assert total_s(compile="repeated_blocks") < total_s() < total_s(attention="_native_efficient")
-
-
 def test_no_figure_where_there_is_no_model() -> None:
     cases = [full_case(**settings) for settings in ({"gpus": 2}, {"cache": "first_block"}, {"attention": "sage"})]
     of_gb10 = predicted("GB10", full_case())

@@ -134,9 +134,7 @@ def test_a_case_ends_before_its_job_does_whose_time_it_also_spends_on_waiting(tm
     assert outcome.message.startswith("ended after 0 s, as its job had no more time; timeout_s = 100 s allows more")
 
 
-def test_a_killed_process_leaves_a_trace_with_its_stages_and_samples_though_the_sampler_does_not_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_killed_process_leaves_its_stages_and_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervising, "_SAMPLER_ENDS_WITHIN_S", 0.0)
     kill = partial(signal_to, "wanbench.measure.measured_process", signal.SIGKILL)
     when_it_measures(tmp_path, kill, samples=5)
@@ -161,9 +159,7 @@ Path(os.environ["SIMULATED_GPUS_LOST"]).touch()
 """
 
 
-def test_the_gpu_that_was_taken_is_sampled_and_lost_in_the_middle_leaves_absent_values_and_a_failed_check(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_gpu_that_was_taken_is_sampled_until_it_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FIND_GPUS, lambda environment: Found([Gpu(SECOND, 150_754_820_096)]))
     lost = {"SIMULATED_GPUS_LOST": str(tmp_path / "lost")}
     simulated = together(simulated_gpus(H200, SECOND), simulated_work(LOST_AFTER_A_STEP)) | lost
@@ -237,9 +233,7 @@ def test_what_a_finished_process_left_running_is_ended(tmp_path: Path) -> None:
     wait_for(lambda: not left.is_running() or left.status() == psutil.STATUS_ZOMBIE)
 
 
-def test_a_process_is_started_from_a_path_with_a_colon_and_takes_no_module_from_the_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_starts_from_any_path_with_its_own_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / 'it\'s: "a", $b' / "package"
     package.mkdir(parents=True)
     (package / "says.py").write_text("import random, sys; print(*sys.argv[2:], sys.flags.optimize, sys.warnoptions)")

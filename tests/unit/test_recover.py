@@ -180,9 +180,7 @@ with attempt.alone(print):
 """
 
 
-def test_a_case_is_not_measured_while_an_earlier_attempt_at_it_lives(
-    attempt: Attempt, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_an_earlier_attempt_that_lives_is_waited_for(attempt: Attempt, capfd: pytest.CaptureFixture[str]) -> None:
     """As when the jobs of a cluster outlive the Snakemake that sent them, and another one was started."""
     command = [sys.executable, "-c", HOLDER, replace(attempt, run_id="earlier").to_json()]
     earlier = subprocess.Popen(command, cwd=ROOT / "workflow/scripts", stdout=subprocess.PIPE)
@@ -201,9 +199,7 @@ def test_a_case_is_not_measured_while_an_earlier_attempt_at_it_lives(
     assert "waits" not in capfd.readouterr().err
 
 
-def test_where_there_are_no_locks_an_attempt_is_made_all_the_same(
-    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_locks_an_attempt_is_made_all_the_same(attempt: Attempt, monkeypatch: pytest.MonkeyPatch) -> None:
     def unsupported(file: object, how: int) -> None:
         raise OSError(37, "No locks available")
 

@@ -58,23 +58,6 @@ def test_each_published_time_of_one_gpu_is_well_below_the_estimate() -> None:
     assert checked > 10
 
 
-def test_what_takes_longer_is_given_longer() -> None:
-    cases = [
-        tiny_case(),
-        full_case(steps=10),
-        full_case(steps=10, offload="sequential"),
-        full_case(steps=10, compile="repeated_blocks"),
-        full_case(steps=20, offload="sequential", repeats=2, warmup=1),
-        full_case(model="T2V-A14B"),
-        full_case(model="T2V-A14B", dtype="float32"),
-    ]
-    estimates_s = [estimated_duration_s(case) for case in cases]
-    assert estimates_s == sorted(set(estimates_s))
-    assert estimated_duration_s(full_case(guidance=1)) < 0.6 * estimated_duration_s(full_case())
-    # A cache may skip nothing.
-    assert estimated_duration_s(full_case(cache="first_block")) == estimated_duration_s(full_case())
-
-
 def test_weights_on_the_host_are_asked_for() -> None:
     none, model, stream = (estimated_host_bytes(full_case(offload=way)) for way in ("none", "model", "group_stream"))
     assert none + 24e9 < model < stream - 12e9
@@ -145,11 +128,7 @@ def test_the_estimate_is_within_3_percent_of_the_measured_peak_and_that_of_denoi
     assert estimated_peak_bytes(case) == pytest.approx(of_steps, rel=0.06)
 
 
-def test_what_lowers_memory_lowers_the_estimate() -> None:
-    assert estimate(offload="model") < estimate()
-    assert estimate(offload="group") < estimate(offload="model")
-    assert estimate(vae_tiling=True) < estimate(vae_dtype="bfloat16") < estimate()
-    assert estimate(model="T2V-A14B", size="832*480") < estimate(model="T2V-A14B")
+def test_what_no_kept_case_shows_of_the_estimate() -> None:
     assert estimate(dtype="float32") > 1.4 * estimate(dtype="bfloat16")
     # A cache keeps as much for each guidance pass.
     kept_of_two, kept_of_one = (estimate(cache="first_block", guidance=n) - estimate(guidance=n) for n in (5, 1))

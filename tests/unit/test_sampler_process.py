@@ -34,9 +34,7 @@ def busy_process() -> subprocess.Popen:
     process.wait()
 
 
-def test_samples_are_on_a_grid_of_time_and_a_tick_that_comes_too_late_is_missed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_samples_are_on_a_grid_and_a_late_tick_is_missed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, lasts_s, stop = Clock(), [0.002, 0.004, 0.25, 0.001, 0.09], threading.Event()
     monkeypatch.setattr(sampler, "time", clock)
 
@@ -87,9 +85,7 @@ def test_a_process_that_ended_has_no_figures_and_not_zeros(waited_for: bool) -> 
         process.wait()
 
 
-def test_a_child_that_cannot_be_looked_at_holds_no_sample_up(
-    busy_process: subprocess.Popen, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unseen_child_holds_no_sample_up(busy_process: subprocess.Popen, monkeypatch: pytest.MonkeyPatch) -> None:
     looking, seen = threading.Event(), threading.Event()
 
     def children(self: psutil.Process, recursive: bool) -> list[psutil.Process]:

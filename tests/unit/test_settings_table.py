@@ -1,4 +1,4 @@
-"""Ways to make a video: which cases belong together, what is best at what, and what others published of them."""
+"""Ways to make a video: which cases belong together, and what others published of them."""
 
 import math
 from collections.abc import Callable
@@ -23,7 +23,6 @@ from wanbench.trace.reader import Trace
 
 GB = 1_000_000_000
 Make = Callable[..., Trace]
-EXPERTS = ["high_noise"] * 2 + ["low_noise"]
 
 
 @pytest.fixture
@@ -83,16 +82,6 @@ def test_settings_in_words_and_what_they_do_to_the_video(make: Make) -> None:
         assert printed is None or found[case.name].printed == f"weights: pretrained, {printed}"
 
 
-def test_what_did_not_fit_is_the_last_row_without_figures(make: Make) -> None:
-    oom = {"until": "VAE_Decoding", "outcome": Outcome("oom", "CUDA out of memory")}
-    too_big = make(full_case("a_too_big", "T2V-A14B", steps=3), experts=EXPERTS, peak_bytes=80 * GB, **oom)
-    fits = make(full_case("fits", "T2V-A14B", steps=3, offload="model"), experts=EXPERTS, peak_bytes=33 * GB)
-    found = rows(too_big, fits)
-    assert [(name, row.fits) for name, row in found.items()] == [("fits", True), ("a_too_big", False)]
-    assert pd.isna(found["a_too_big"].time_s)
-    assert pd.isna(found["a_too_big"].gpu_mem_allocated_bytes)
-
-
 def test_cases_that_say_nothing_of_real_models_are_no_rows(make: Make) -> None:
     """Tiny ones, those on the CPU, with a failed check, and caches that served random weights."""
     cpu = GPU | {"device": "cpu", "gpu": None}
@@ -130,27 +119,6 @@ def test_energy_and_cost_are_of_one_video_at_the_official_steps(make: Make) -> N
     assert pd.isna(rows(known)["known"].cost)
     two = rows(make(full_case("two", gpus=2)), prices=Prices(gpu_hour=1.0))["two"]
     assert two.cost == pytest.approx(two.time_s * 2 / 3600)
-
-
-def test_what_each_is_best_at_among_those_on_as_many_gpus(make: Make) -> None:
-    full = {"peak_bytes": 47 * GB}
-    found = rows(
-        make(full_case("eager", steps=4), **full),
-        make(full_case("compiled", compile="repeated_blocks", repeats=2), 1.5, **full),
-        make(full_case("alike", steps=4, attention="_native_cudnn"), 1.52, **full),
-        make(full_case("offload", steps=4, offload="model"), decode_s=9.0, peak_bytes=25 * GB),
-        make(full_case("two", steps=4, gpus=2), 1.0, **full),
-        # It takes the place of none that leaves the video as it is.
-        make(full_case("lossy", steps=4, dtype="float16"), 1.4, **full),
-    )
-    assert {name: row.best_at for name, row in found.items()} == {
-        "two": "",
-        "lossy": "fastest, trade-off",
-        "compiled": "fastest, trade-off",
-        "alike": "fastest, trade-off",
-        "eager": "",
-        "offload": "least memory, trade-off",
-    }
 
 
 HERE = {"model": "TI2V-5B", "task": "t2v", "gpu": "H200", "gpus": 1, "size": "1280*704", "frames": 121, "steps": 50}
@@ -194,19 +162,6 @@ def test_what_is_compared(make: Make) -> None:
         assert bool(found) == is_compared, (settings, change)
 
 
-def test_a_setting_stands_beside_the_nearest_hardware(make: Make) -> None:
-    # For one of none of its own the rate of matrix products decides, and one that nobody knows is last.
-    for name, nearest in (
-        ("H200", "H200"),
-        ("H100 80GB HBM3", "H800/H100"),
-        ("L40S", "RTX 4090"),
-        ("of tomorrow", "RTX 4090"),
-    ):
-        trace = make(full_case(steps=3), gpu=gpu_with(name=f"NVIDIA {name}"))
-        (row,) = beside([trace], *({"gpu": gpu} for gpu in ("RTX 4090", "GH200", "H800/H100", "H200")))
-        assert row["Published on"] == nearest
-
-
 def test_of_one_gpu_the_same_kind_is_nearest_and_lossy_is_last(make: Make) -> None:
     traces = [make(full_case("stock", steps=3)), make(full_case("compiled", steps=3, compile="repeated_blocks"), 1.5)]
 
@@ -221,20 +176,3 @@ def test_of_one_gpu_the_same_kind_is_nearest_and_lossy_is_last(make: Make) -> No
     assert chosen(lossy) == ["pruned (lossy)"] * 2
     assert chosen({"steps": 20, "software": "short"}, {"software": "whole"}) == ["whole"] * 2
     assert chosen({"steps": math.nan, "software": "no steps"}, kinds[0]) == ["official"] * 2
-
-
-def test_the_stock_settings_and_the_fastest_are_shown(make: Make) -> None:
-    runs = {"stock": {}, "compiled": {"compile": "repeated_blocks"}, "offload": {"offload": "model"}}
-    times = {"stock": 2.0, "compiled": 1.5, "offload": 2.5}
-    found = beside([make(full_case(name, steps=4, **settings), times[name]) for name, settings in runs.items()])
-    assert [row["Settings"] for row in found] == ["compile: repeated\\_blocks", "stock"]
-
-
-def test_times_are_brought_to_the_published_steps_and_what_a_source_does_not_say_is_no_column(make: Make) -> None:
-    trace = make(full_case(steps=3))
-    (row,) = beside([trace], {"steps": 20, "total_s": 50.0})
-    assert (row["Time (s)"], row["Published (s)"], row["Time ratio"]) == ("45", "50.0", "0.90")
-    assert (row["s/step"], row["Published s/step"], row["Step ratio"]) == ("2.00", "1.60", "1.25")
-    assert row["Source"] == "a &#124; b, mean &#124; warm"
-    (row,) = beside([trace], {"total_s": math.nan, "peak_gb": math.nan})
-    assert not {"Published (s)", "Time ratio", "Published (GB)"} & set(row)

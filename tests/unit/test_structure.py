@@ -20,7 +20,6 @@ from conda_stand_in.channel import conda_name, installed_packages, pinned
 from conftest import ROOT
 from wanbench.measure.environment import git_state
 from wanbench.util.code_closure import closure
-from wanbench.util.digests import sha256_of, value_digest
 
 SCRIPTS = ROOT / "workflow/scripts"
 PACKAGE = SCRIPTS / "wanbench"
@@ -153,11 +152,6 @@ def test_only_code_makes_a_checkout_dirty(tmp_path: Path, monkeypatch: pytest.Mo
     assert git_state(inner) == unknown
     monkeypatch.setenv("GIT_DIR", str(root / ".git"))
     assert git_state(inner) == unknown
-
-
-def test_digests_do_not_depend_on_order() -> None:
-    assert sha256_of({"a": 1, "b": [2]}) == sha256_of({"b": [2], "a": 1})
-    assert value_digest({"a": [1, 2]}) != value_digest({"a": [2, 1]})
 
 
 def test_what_the_readme_has_people_write_beside_the_results_is_no_change_of_the_checkout(tmp_path: Path) -> None:

@@ -9,10 +9,8 @@ from pathlib import Path
 import pytest
 
 from traces import LIMITS, change, records, trace_of, write
-from wanbench.analysis.collect import Excluded, collect, not_of_the_grid
-from wanbench.analysis.tables import cases_table, excluded_table, stages_table
+from wanbench.analysis.collect import collect
 from wanbench.measure.outcome import Outcome
-from wanbench.report.grid_outcome import errors_of
 from wanbench.trace.reader import read_trace
 from wanbench.util.errors import InputError
 
@@ -33,34 +31,19 @@ def counter(content: dict) -> dict:
     return next(event for event in content["traceEvents"] if event["ph"] == "C")
 
 
-def test_a_whole_trace_is_read(file: Path) -> None:
-    trace = read_trace(file)
-    assert trace.status == "ok"
-    stages = {stage.name: stage for stage in trace.stages}
-    assert stages["Step_1_Inference"].measures["time_s"] == 1.0
-    assert stages["TI2V_Preprocess"].measures["time_s"] == 0.25
-    assert stages["VAE_Decoding"].measures["samples"] == 30
-    assert "gpu_mem_allocated_bytes" not in stages["VAE_Decoding"].measures
-
-
 @pytest.mark.parametrize(
     ("alter", "parts"),
     [
         (lambda c: c.update(schema_version=1), ["schema_version", "1", "allowed: 2"]),
-        (lambda c: stage_event(c).pop("name"), ["traceEvents[", "name is missing"]),
         (lambda c: stage_event(c).update(name="Unknown"), ["traceEvents[", ".name", "'Unknown' is no stage"]),
         (lambda c: stage_event(c).update(name="Step_0_Inference"), [".name", "'Step_0_Inference' stands twice"]),
-        (lambda c: stage_event(c)["args"].update(time_s="1"), ["args.time_s", "number", "'1'"]),
         (lambda c: stage_event(c)["args"].update(time_s=-1), ["args.time_s", "-1"]),
         (lambda c: stage_event(c)["args"].update(power=3), ["args", "power"]),
         (lambda c: c.update(status="fine"), ["status", "'fine'"]),
         (lambda c: c.update(total_duration_s=1e300), ["total_duration_s", "9e+18"]),
         (lambda c: c["traceEvents"].append(3), ["traceEvents[", "object"]),
-        (lambda c: counter(c).update(ts="1"), ["traceEvents", "counter", "'1'"]),
         (lambda c: counter(c)["args"].update(machine=None), ["traceEvents", "CPU (%)", "numbers", "None"]),
         (lambda c: counter(c)["args"].update(machine=1e300), ["traceEvents", "CPU (%)", "up to 9e+18", "1e+300"]),
-        (lambda c: counter(c)["args"].update(machine=-1e300), ["traceEvents", "CPU (%)", "-1e+300"]),
-        (lambda c: counter(c).update(ts=1e300), ["counter 'CPU (%)' at 1e+300: ts must rise from 0, up to 9e+18"]),
         (lambda c: counter(c).update(ts=1e12), ["counter 'CPU (%)' at ", "ts must rise"]),
         (lambda c: counter(c).update(ts=-1e5), ["counter 'CPU (%)' at -100000.0: ts must rise from 0"]),
         (lambda c: c.update(error={"type": None, "message": None, "stage_reached": None}), ["error", "null", "'ok'"]),
@@ -113,7 +96,6 @@ _CHANGED = "sha256: the file was changed after it was measured"
         (lambda text: re.sub(r',\n "sha256": "\w+"', "", text), "the file: sha256 is missing"),
         (lambda text: text.replace('"time_s":1.0', '"time_s":0.9', 1), _CHANGED),
         (lambda text: text.replace(": ", ":  ", 1), _CHANGED),
-        (lambda text: json.dumps(json.loads(text)), _CHANGED),
         (lambda text: text + "\n", _CHANGED),
         *[(lambda _, text=text: text, "JSON") for text in ("", "[1]", "{", '{"schema_version": 1, "status"')],
     ],
@@ -179,22 +161,3 @@ def test_a_broken_trace_does_not_keep_the_others_from_being_used(file: Path, tmp
     assert [item.case for item in excluded] == ["broken"]
     # In several processes, too.
     assert collect([broken, file], expected(file), LIMITS, processes=2) == (traces, excluded)
-
-
-def test_tables_of_no_traces_have_their_columns(file: Path) -> None:
-    traces = [read_trace(file)]
-    for table in (cases_table, stages_table):
-        assert table([]).dtypes.equals(table(traces).dtypes)
-        assert table([]).empty
-
-
-def test_traces_that_are_excluded_fail_the_run_and_those_of_no_case_with_one_line(file: Path) -> None:
-    of_no_case = not_of_the_grid(["results/traces/old.json", "results/traces/x \x1by.json"])
-    assert of_no_case[0] == Excluded("old", "results/traces/old.json: the grid has no such case", of_grid=False)
-    cases = cases_table([read_trace(file)])
-    lacking = [Excluded("tiny", "results/traces/tiny.json: not valid JSON")]
-    line, others = errors_of(cases, excluded_table([*of_no_case, *lacking]), "mine.yaml")
-    assert line == "tiny: excluded: results/traces/tiny.json: not valid JSON"
-    assert "mine.yaml" in others
-    assert r"results/traces/old.json 'results/traces/x \x1by.json'" in others
-    assert errors_of(cases, excluded_table([]), "mine.yaml") == []

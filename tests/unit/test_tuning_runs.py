@@ -33,12 +33,10 @@ from wanbench.util.errors import InputError
         ({"gpu_memory": 24}, r"unknown key 'gpu_memory' \(did you mean 'gpu_memory_gb'\?\)"),
         ({"size": "832x480"}, r"size: \"832x480\" is not allowed \(did you mean '832\*480'\?\)"),
         ({"budget_min": 0}, "budget_min: 0 is not allowed; allowed: a number above 0"),
-        ({"budget_min": math.inf}, "budget_min: Infinity is not allowed"),
         ({"min_psnr": math.nan}, "min_psnr: NaN is not allowed"),
         ({"steps": 2}, "steps: 2 is not allowed; allowed: from 3"),
         ({"max_first_video_s": 90, "repeats": 2}, "max_first_video_s is known of one video alone"),
         ({"name": "../a"}, "name"),
-        ({"frames": 80}, "frames: 80 is not allowed"),
     ],
 )
 def test_what_is_not_allowed_is_refused_by_name(options: dict, message: str) -> None:
@@ -46,9 +44,7 @@ def test_what_is_not_allowed_is_refused_by_name(options: dict, message: str) -> 
         goal(**options)
 
 
-def test_what_is_given_is_the_same_in_all_trials_and_names_and_places_follow_from_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_is_given_is_the_same_in_all_trials_and_in_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"attention": "xformers", "offload": "model", "seed": 7}
     search, _ = play(goal(**given))
     assert all(given.items() <= trial.settings.items() for trial in search.trials)
@@ -109,17 +105,6 @@ def test_what_the_confirmation_came_to_is_told(confirmed: dict, words: str) -> N
     wanted = goal(**STEPS_ALONE, gpu_memory_gb=100)
     search, _ = play(wanted, answer)
     assert words in rendered("tune.md.j2", result=result_of(wanted, search, 60.0)).replace("\\", "")
-
-
-def test_of_lossy_settings_that_were_not_tried_nothing_is_said_but_that(tmp_path: Path) -> None:
-    wanted = goal(max_latent_error=1)
-    for over_after, words in (
-        (3, "No lossy settings were tried."),
-        (1000, "Nothing within the allowed loss is faster."),
-    ):
-        search, _ = play(wanted, lambda settings: machine(settings, loss={"fp8_rowwise": 2.0}), over_after)
-        search.lossy = None
-        assert words in rendered("tune.md.j2", result=result_of(wanted, search, 60.0))
 
 
 def tuning(folder: Path, program: str, **options: Any) -> Tuning:
@@ -198,18 +183,12 @@ def test_a_trace_of_other_settings_or_of_other_code_is_measured_again(tmp_path: 
         tuning(tmp_path, "", **same).run()
 
 
-def test_the_page_has_the_winner_to_paste_the_front_and_every_trial_with_its_reason() -> None:
+def test_the_page_has_both_winners_to_paste_the_front_and_every_trial() -> None:
     wanted = goal(gpu_memory_gb=24, max_latent_error=0.05)
     search, _ = play(wanted, lambda settings: machine(settings, loss={"float8_e4m3fn": 0.04}))
     result = result_of(wanted, search, 600.0)
     used = [each["answer"]["gpu_used_bytes"] for each in result["front"]]
     assert used == sorted(used, reverse=True)
-    assert result["exact"]["yaml"] == (
-        "cases:\n  tuned:\n    model: T2V-A14B\n    size: 832*480\n    offload: group_stream\n    attention: xformers\n"
-    )
     page = rendered("tune.md.j2", result=result)
-    assert result["exact"]["yaml"] in page
-    assert result["lossy"]["yaml"] in page
-    rows = [line for line in page.partition("## All trials")[2].splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + len(search.trials)
-    assert "needs about 7" in page
+    assert all(result[winner]["yaml"] in page for winner in ("exact", "lossy"))
+    assert page.partition("## All trials")[2].count("\n|") == 2 + len(search.trials)

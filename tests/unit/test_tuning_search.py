@@ -259,9 +259,7 @@ def test_a_trial_that_ran_out_of_memory_is_not_repeated_whatever_disturbed_it() 
 
 
 @pytest.mark.parametrize(("check", "is_repeated"), [("other_process", True), ("output_not_finite", False)])
-def test_a_disturbed_trial_is_repeated_once_and_then_marked_and_a_video_of_no_numbers_is_out(
-    check: str, is_repeated: bool
-) -> None:
+def test_a_disturbed_trial_is_repeated_and_a_video_of_no_numbers_is_out(check: str, is_repeated: bool) -> None:
     def disturbed(settings: Mapping[str, Any]) -> Answer:
         return replace(machine(settings), failed_checks=check if settings.get("compile") else "")
 

@@ -180,9 +180,7 @@ def test_which_generations_are_excluded(
     assert (whole["excluded"], whole["failed_checks"]) == ([], ["other_process"] if reading is FOREIGN else [])
 
 
-def test_a_generation_whose_steps_changed_is_excluded_and_a_contaminated_first_one_is_no_cold_one(
-    tmp_path: Path,
-) -> None:
+def test_a_generation_whose_steps_changed_is_excluded_and_a_bad_first_one_is_no_cold_one(tmp_path: Path) -> None:
     trace = read(tmp_path, slower(made(lambda time_s: CLEAN, steps=8), 1, first_step=5))
     assert trace.quality["excluded"] == [{"generation": 1, "failed_checks": ["step_time_changed"]}]
     assert trace.quality["step_time_change"] is None

@@ -55,9 +55,7 @@ def test_what_a_case_may_use_comes_with_its_memory(monkeypatch: pytest.MonkeyPat
     assert found(nvml, monkeypatch, CUDA_VISIBLE_DEVICES="1") == Found([Gpu(SECOND, None)])
 
 
-def test_a_driver_that_fails_when_asked_for_its_gpus_is_no_machine_without_gpus(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_driver_that_fails_is_no_machine_without_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     nvml = FakeNvml()
     nvml.nvmlDeviceGetUUID = refusing(pynvml.NVML_ERROR_GPU_IS_LOST)
     lost = found(nvml, monkeypatch)
@@ -102,9 +100,7 @@ def test_only_a_machine_without_library_and_device_is_one_without_a_gpu(
 
 
 @pytest.mark.parametrize(("allowed", "said"), [("7", True), ("0,0", True), ("gpu0", True), ("", False), ("-1", False)])
-def test_what_allows_no_gpu_is_said_unless_none_is_wanted(
-    monkeypatch: pytest.MonkeyPatch, allowed: str, said: bool
-) -> None:
+def test_what_allows_no_gpu_is_said(monkeypatch: pytest.MonkeyPatch, allowed: str, said: bool) -> None:
     none = found(FakeNvml((H200, SECOND)), monkeypatch, CUDA_VISIBLE_DEVICES=allowed)
     assert (none.gpus, none.answered) == ([], True)
     assert (f"CUDA_VISIBLE_DEVICES={allowed} allows none of the 2" in none.reason) == said

@@ -140,9 +140,7 @@ def test_what_measures_nothing_needs_no_gpu(full_scale: Project) -> None:
         assert run.code == 0, run.output
 
 
-def test_on_a_cluster_the_nodes_need_the_gpus_and_what_failed_there_is_not_tried_here(
-    full_scale: Project,
-) -> None:
+def test_on_a_cluster_the_nodes_need_the_gpus(full_scale: Project) -> None:
     """A job runs Snakemake again, which must not be kept from writing the row of its case."""
     target = "results/traces/big.json"
     cluster = ("--executor", "simulated", "--jobs", "1", "--seconds-between-status-checks", "1", target)

@@ -74,9 +74,7 @@ def test_what_got_slower_ends_the_command_and_is_named_and_a_copy_of_the_results
     assert project.snakemake("compare", "--dry-run", "--config", "baseline=old").jobs == {("compare", "")}
 
 
-def test_traces_that_were_excluded_end_the_command_and_a_case_that_the_grid_does_not_have_does_not(
-    project: Project,
-) -> None:
+def test_excluded_traces_end_the_command_and_a_case_of_no_grid_does_not(project: Project) -> None:
     (project.folder / "old/broken.json").write_text("{")
     other, trace = project.folder / "old/not_in_the_grid.json", project.folder / f"results/traces/{B}.json"
     (project.folder / f"old/{A}.json").rename(other)

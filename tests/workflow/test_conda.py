@@ -85,9 +85,7 @@ def holds(environment: Path, package: str) -> bool:
     return any(environment.glob(f"lib/python*/site-packages/{package}"))
 
 
-def test_jobs_run_in_the_environment_that_their_rule_names_and_a_trace_names_it(
-    measured: tuple[Project, set[tuple[str, str]]],
-) -> None:
+def test_jobs_run_in_the_environment_of_their_rule(measured: tuple[Project, set[tuple[str, str]]]) -> None:
     """A job that does not run in its environment fails, as each script asks for it: tests/unit/test_structure.py."""
     project, ran = measured
     assert ran == REPORT | {("measure", "a"), ("profile", "a")}

@@ -6,7 +6,6 @@ import zipfile
 from statistics import median
 
 import imageio.v3 as iio
-import pandas as pd
 import pytest
 
 from conftest import DefaultGrid, Project
@@ -18,9 +17,7 @@ def traces(default_grid: DefaultGrid) -> list[Trace]:
     return [read_trace(file) for file in sorted((default_grid.project.folder / "results/traces").glob("*.json"))]
 
 
-def test_every_case_is_measured_with_its_settings_and_leaves_its_video(
-    default_grid: DefaultGrid, traces: list[Trace]
-) -> None:
+def test_every_case_is_measured_and_leaves_its_video(default_grid: DefaultGrid, traces: list[Trace]) -> None:
     assert len(traces) == 6
     assert {trace.status for trace in traces} == {"ok"}
     for trace in traces:
@@ -56,16 +53,6 @@ def test_slices_of_a_track_nest(traces: list[Trace]) -> None:
             open_until.append(stage.start_s + stage.extent_s)
 
 
-def test_tables_hold_every_case_and_stage(default_grid: DefaultGrid, traces: list[Trace]) -> None:
-    tables = default_grid.project.folder / "results/tables"
-    cases, stages = pd.read_parquet(tables / "cases.parquet"), pd.read_parquet(tables / "stages.parquet")
-    assert sorted(cases["case"]) == [trace.case["name"] for trace in traces]
-    assert len(stages) == sum(len(trace.stages) for trace in traces)
-    assert list(pd.read_csv(tables / "cases.csv").columns) == list(cases.columns)
-    assert cases["gpu_mem_allocated_bytes"].isna().all()
-    assert (stages["time_s"] >= 0).all()
-
-
 def test_every_case_and_the_grid_have_their_pictures(default_grid: DefaultGrid, traces: list[Trace]) -> None:
     plots = default_grid.project.folder / "results/plots"
     for folder, names in (
@@ -75,9 +62,7 @@ def test_every_case_and_the_grid_have_their_pictures(default_grid: DefaultGrid, 
         assert {file.stem for file in folder.glob("*.svg")} == set(names)
 
 
-def test_the_report_is_short_and_says_first_that_everything_works(
-    default_grid: DefaultGrid, traces: list[Trace]
-) -> None:
+def test_the_report_says_first_that_everything_works(default_grid: DefaultGrid, traces: list[Trace]) -> None:
     report = default_grid.project.read("results/report.md")
     assert len(report.encode()) <= 60_000
     head = report.split("## Summary")[0]

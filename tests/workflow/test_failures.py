@@ -207,9 +207,7 @@ def test_a_mended_case_ends_the_failures_and_is_not_tried_again(project: Project
     assert {job for job in project.plan() if job[0] == "measure"} == {("measure", "e_lost")}
 
 
-def test_the_last_good_trace_outlives_a_failed_attempt_and_can_be_put_back(
-    project: Project, run: Run, home: Path
-) -> None:
+def test_the_last_good_trace_outlives_a_failed_attempt(project: Project, run: Run, home: Path) -> None:
     good = Path(project.folder, "results/last_good/a_good.json").read_bytes()
     settings = grid(home)["cases"]["a_good"]
     project.write_grid({"defaults": SMALL_DEFAULTS, "cases": {"a_good": settings | {"timeout_s": 1}}})

@@ -28,7 +28,8 @@ def test_a_plan_measures_nothing_and_names_every_case(new_project: Callable[[], 
     assert not (project.folder / "results/traces").exists()
     assert "GPUs that may be used: none that NVML knows of" in table
     assert any(line.startswith("Needs a GPU: 29 cases: ") for line in table)
-    simulated = project.snakemake("plan", "--config", "grid=config/wan22.yaml", environment=simulated_gpus("GPU-0"))
+    two_of_which_one = simulated_gpus("GPU-0", "GPU-1") | {"CUDA_VISIBLE_DEVICES": "1"}
+    simulated = project.snakemake("plan", "--config", "grid=config/wan22.yaml", environment=two_of_which_one)
     assert "GPUs that may be used: 1 x NVIDIA H200, 150.8 GB" in simulated.output.splitlines()
     assert "the GPU's datasheet" in simulated.output
     assert "Needs a GPU" not in simulated.output

@@ -74,9 +74,7 @@ def test_cases_are_spread_over_the_gpus(new_project: Callable[[], Project], tmp_
         assert run.output.index(f"[{case}] error") < run.output.index("[long] error")
 
 
-def test_whatever_cores_and_resources_say_one_gpu_has_one_case_at_a_time_and_the_others_say_that_they_wait(
-    new_project: Callable[[], Project], tmp_path: Path
-) -> None:
+def test_one_gpu_has_one_case_at_a_time(new_project: Callable[[], Project], tmp_path: Path) -> None:
     project, notes, cases = new_project(), tmp_path / "notes", ("a", "b", "c")
     # The first one ends when both others have said that they wait.
     said = "sum('waits: ' in log.read_text() for log in Path('logs/measure').glob('*.log'))"
