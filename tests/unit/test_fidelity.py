@@ -20,8 +20,7 @@ from wanbench.analysis.settings_table import Prices, settings_table
 from wanbench.analysis.tables import excluded_table, read_table, with_fidelity, write_table
 from wanbench.measure.kept_frames import keep_frames
 from wanbench.registry.metrics import FIDELITY_COLUMNS
-from wanbench.report.cells import percent
-from wanbench.report.render import rendered
+from wanbench.report.render import percent, rendered
 from wanbench.report.view import view_of
 from wanbench.trace.reader import Trace
 

@@ -45,7 +45,8 @@ def tables_of(traces: Iterable[Trace]) -> TraceTables:
     """The tables of traces, each of them in the order of the traces."""
     traces = list(traces)
     stages = stages_table(traces)
-    details = typed((detail for trace in traces for detail in _detail_rows(trace)), DETAIL_COLUMNS)
+    of_all = [(trace.case["name"], detail) for trace in traces for detail in trace.details]
+    details = typed((vars(detail) | {"case": case, "detail": detail.name} for case, detail in of_all), DETAIL_COLUMNS)
     numbers = range(len(traces))
     numbered = [
         table.assign(trace=np.repeat(numbers, [len(getattr(trace, name)) for trace in traces]))
@@ -75,11 +76,6 @@ def _stage_rows(trace: Trace) -> Iterator[dict[str, Any]]:
         head = {"case": trace.case["name"], "stage": stage.name, "measured": stage.measured, "excluded": stage.excluded}
         times = {"generation": stage.generation, "start_s": stage.start_s, "extent_s": stage.extent_s}
         yield head | times | seen | stage.measures
-
-
-def _detail_rows(trace: Trace) -> Iterator[dict[str, Any]]:
-    for detail in trace.details:
-        yield vars(detail) | {"case": trace.case["name"], "detail": detail.name}
 
 
 def excluded_table(excluded: Iterable[Excluded]) -> pd.DataFrame:

@@ -25,7 +25,7 @@ WORDS = _ENVIRONMENT.from_string(Path(__file__).with_name("words.j2").read_text(
 _NO_EFFECT = ("name", "timeout_s", "unofficial_size", *keys(PLACE))
 # How often something is measured, and not what.
 _HOW_OFTEN = ("warmup", "repeats")
-# What may differ, by the column of the cases table that has it.
+# What may differ, by the keys that have it: of the GPU, the environment and the GPU's state, and of the cases table.
 _HARDWARE = {
     "GPU": "gpu_name",
     "GPU memory (bytes)": "gpu_mem_total_bytes",
@@ -33,6 +33,16 @@ _HARDWARE = {
     "platform": "platform",
     "CPU": "cpu_name",
     "logical cores": "cpu_cores_logical",
+    "cores allowed": "cpu_cores_allowed",
+    "CPU quota (cores)": "cpu_quota_cores",
+    "memory limit (bytes)": "mem_limit_bytes",
+    "CPU governor": "cpu_governor",
+    "NUMA nodes": "cpu_numa_nodes",
+    "niceness": "cpu_niceness",
+    "persistence mode": "gpu_persistence_mode",
+    "ECC": "gpu_ecc",
+    "MIG mode": "gpu_mig_mode",
+    "SM clock set (MHz)": "gpu_sm_clock_set_mhz",
 }
 _SOFTWARE = {
     "software deployment": "software_deployment",
@@ -41,21 +51,6 @@ _SOFTWARE = {
     "driver": "gpu_driver",
     "threads of torch": "cpu_threads_torch",
     "measuring code": "measure_digest",
-}
-# Hardware of traces that record it, by the key of the environment, and by that of the GPU's state.
-_LIMITS = {
-    "cores allowed": "cpu_cores_allowed",
-    "CPU quota (cores)": "cpu_quota_cores",
-    "memory limit (bytes)": "mem_limit_bytes",
-    "CPU governor": "cpu_governor",
-    "NUMA nodes": "cpu_numa_nodes",
-    "niceness": "cpu_niceness",
-}
-_STATE = {
-    "persistence mode": "persistence_mode",
-    "ECC": "ecc",
-    "MIG mode": "mig_mode",
-    "SM clock set (MHz)": "sm_clock_set_mhz",
 }
 # Makes the median absolute deviation of normally distributed values their standard deviation
 # (Rousseeuw and Croux 1993, "Alternatives to the Median Absolute Deviation").
@@ -142,11 +137,11 @@ def _side_case(
 
 
 def _hardware(case: CaseRow, environment: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    found = {what: case[column] for what, column in _HARDWARE.items()}
     # That there is no GPU is known as well.
-    found["GPU"] = found["GPU"] or "none"
-    found |= {what: environment[key] for what, key in _LIMITS.items() if key in environment}
-    found |= {what: state[key] for what, key in _STATE.items() if state.get(key) is not None}
+    recorded = environment | {"gpu_name": case["gpu_name"] or "none"}
+    recorded |= {key: case[key] for key in ("gpu_mem_total_bytes", "gpu_power_limit_w")}
+    recorded |= {f"gpu_{key}": value for key, value in state.items() if value is not None}
+    found = {what: recorded[key] for what, key in _HARDWARE.items() if key in recorded}
     node, nodes = state.get("numa_node"), environment.get("cpu_numa_nodes")
     if node is not None and nodes:
         # Not the node itself: two GPUs of a machine are compared, and may both be near.

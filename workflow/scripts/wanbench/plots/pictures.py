@@ -1,6 +1,7 @@
 """All pictures of a report: from the tables, the samples of traces and the frames that were kept."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -33,11 +34,10 @@ def draw(
     # Also where there is no case.
     (plots / "cases").mkdir(parents=True, exist_ok=True)
     of_cases = map_in_processes(
-        draw_case,
+        partial(draw_case, plots=plots),
         rows,
         [stages_of.get(row["case"], []) for row in rows],
         [trace_of[row["case"]] for row in rows],
-        [plots] * len(rows),
         processes=processes,
     )
     of_all = {"stage_times": stage_times(cases, stages), "time_memory": time_memory(tables["settings"])}

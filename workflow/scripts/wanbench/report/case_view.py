@@ -11,7 +11,7 @@ from wanbench.registry import settings as registry
 from wanbench.registry.kernel_classes import KERNEL_CLASSES
 from wanbench.registry.stage_metrics import OF_STAGES
 from wanbench.registry.stages import VAE_DECODING
-from wanbench.report.cells import compact_table, without_empty
+from wanbench.report.render import compact_table, without_empty
 
 # As in the reference report, and what of the others most decide by; the stages table has them all.
 _REFERENCE = ("time_s", "gpu_mem_allocated_bytes", "cpu_pct", "sys_mem_bytes", "sm_activity_pct", "comp_load_pct_s")
