@@ -55,8 +55,7 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture | None:
     bars = bars_of(steps)
     looks = [*bars["look"].unique(), *([style.LOADING] if bars["loading_s"].any() else [])]
     marks = _marks(case, steps)
-    figure, top_in = style.new_figure(f"{WORDS.heading(case)}: time of each step", 3.0, looks, marks)
-    axes = style.place(figure, 0.75, top_in, 8.1, 2.5)
+    axes = style.new_figure(f"{WORDS.heading(case)}: time of each step", 3.0, looks, marks).subplots()
     for look, of_look in bars.groupby("look", sort=False):
         axes.bar(of_look.index, of_look["inference_s"], 0.85, **look.fill)
     loaded = bars[bars["loading_s"] > 0]
@@ -70,7 +69,7 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture | None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(False, axis="x")
     axes.set(xlabel="Step (from 0, as in the names of stages)", ylabel="Time of the step (s)")
-    return Picture(figure, WORDS.steps(case, len(bars)))
+    return Picture(axes.figure, WORDS.steps(case, len(bars)))
 
 
 def _marks(case: CaseRow, steps: pd.DataFrame) -> list[Line2D]:
