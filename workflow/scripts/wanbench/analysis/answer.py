@@ -1,11 +1,10 @@
 """The answer of a report: of each workload, the settings to use, as rows of the settings table."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.tables import records
+from wanbench.analysis.tables import TableRow, records
 from wanbench.registry.metrics import WAY, WORKLOAD
 from wanbench.registry.settings import LOSSY, printed
 
@@ -14,8 +13,7 @@ CARDS_GB = (24, 48, 80)
 # A generation that takes so many times the fastest one's time is still a useful speed.
 USEFUL = 1.25
 
-# A row of the settings table by column; and rows of it by what they are the answer to.
-Way = Mapping[str, Any]
+# Rows of the settings table by what they are the answer to.
 Answer = dict[str, Any]
 
 
@@ -60,7 +58,7 @@ def _answer(rows: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) 
     }
 
 
-def _fit(ways: pd.DataFrame, size_bytes: float, alike_time: float) -> dict[str, Way | None]:
+def _fit(ways: pd.DataFrame, size_bytes: float, alike_time: float) -> dict[str, TableRow | None]:
     # CUDA's context and kernels.
     beside_bytes = (ways["gpu_mem_used_bytes"] - ways["gpu_mem_reserved_bytes"]).clip(lower=0)
     fits = _first(ways[ways["gpu_mem_used_bytes"] <= size_bytes])
@@ -68,11 +66,11 @@ def _fit(ways: pd.DataFrame, size_bytes: float, alike_time: float) -> dict[str, 
     return {"fits": fits, "may_fit": _if_faster(may_fit, fits, alike_time)}
 
 
-def _if_faster(way: Way | None, other: Way | None, alike_time: float) -> Way | None:
+def _if_faster(way: TableRow | None, other: TableRow | None, alike_time: float) -> TableRow | None:
     return way if way and (not other or way["time_s"] * alike_time < other["time_s"]) else None
 
 
-def _first(rows: pd.DataFrame) -> Way | None:
+def _first(rows: pd.DataFrame) -> TableRow | None:
     """The first row; of rows in the order of their time the fastest. It is printed as for a GPU that needs no limit."""
     if rows.empty:
         return None

@@ -1,7 +1,7 @@
 """The most that a GPU can do, for model FLOPs utilisation (MFU)."""
 
 from wanbench.analysis.breakdown import Row
-from wanbench.analysis.tables import CaseRow
+from wanbench.analysis.tables import TableRow
 from wanbench.registry import stages as stage_names
 
 # Dense bfloat16 tensor-core rate without sparsity, in operations per second, from NVIDIA's datasheets. A board of a
@@ -23,14 +23,14 @@ DATASHEET_BF16_FLOPS_PER_S = {
 }
 
 
-def peak_of(case: CaseRow) -> tuple[float, str] | None:
+def peak_of(case: TableRow) -> tuple[float, str] | None:
     """The rate that MFU divides by, and where it is from; None where neither is known."""
     if case["gpu_name"] in DATASHEET_BF16_FLOPS_PER_S:
         return DATASHEET_BF16_FLOPS_PER_S[case["gpu_name"]], "datasheet"
     return case["matmul_flops_per_s"] and (case["matmul_flops_per_s"], "measured")
 
 
-def mfu_pct(row: Row, case: CaseRow) -> float | None:
+def mfu_pct(row: Row, case: TableRow) -> float | None:
     """Operations of a stage over what its GPUs could have done in that time, in percent.
 
     None where that is not known, and where the stage computes in a type that the peak is not for: float32 and products

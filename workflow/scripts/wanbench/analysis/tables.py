@@ -27,8 +27,9 @@ _LONGEST_CELL = 30_000
 _TRANSFERS = ("transfers", "loading_s", "offloading_s", "loaded_bytes", "offloaded_bytes")
 _OF_TRACE = ("status", "started_at", "git_commit", "git_dirty", "git_changed", "image_changes", "video_bytes")
 
-# A row of the cases table, None for what is empty.
-CaseRow = Mapping[str, Any]
+# A row of a table by column, None for what is empty; and rows.
+TableRow = Mapping[str, Any]
+TableRows = Sequence[TableRow]
 
 
 @dataclass(frozen=True)

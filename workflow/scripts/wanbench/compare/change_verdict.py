@@ -10,6 +10,7 @@ from typing import Any
 
 from wanbench.analysis.collect import collect
 from wanbench.analysis.numbers import NOT_MEASURED
+from wanbench.analysis.tables import TableRows
 from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, in_all, match
 from wanbench.compare.sides import WORDS, SideCase, side_of
 from wanbench.compare.video_change import Videos, video_changes
@@ -196,7 +197,7 @@ def change_of(policy: MetricPolicy, old: float, new: float, spread: float = 0.0)
     return words[0] if policy.unit == "s" else words[1]
 
 
-def _regression(pair: Pair, measures: Sequence[Mapping[str, Any]]) -> str:
+def _regression(pair: Pair, measures: TableRows) -> str:
     """What got worse of a case; empty where nothing did.
 
     What grew within its spread does not decide either. Beside what did, it is named.

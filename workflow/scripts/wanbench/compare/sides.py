@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from wanbench.analysis.breakdown import Row, breakdown
-from wanbench.analysis.tables import CaseRow, records, records_by_case, tables_of
+from wanbench.analysis.tables import TableRow, TableRows, records, records_by_case, tables_of
 from wanbench.findings.trust import others_cpu_pct
 from wanbench.registry import stages as stage_names
 from wanbench.registry.policies import MEASURE, MEASURES, STAGE, STEP_STAGES
@@ -109,11 +109,7 @@ def side_of(traces: Sequence[Trace], busy_machine_pct: float = 100.0) -> list[Si
 
 
 def _side_case(
-    trace: Trace,
-    case: CaseRow,
-    stages: Sequence[Mapping[str, Any]],
-    values: Mapping[str, list[float]],
-    busy_machine_pct: float,
+    trace: Trace, case: TableRow, stages: TableRows, values: Mapping[str, list[float]], busy_machine_pct: float
 ) -> SideCase:
     environment = trace.environment or {}
     telemetry = environment.get("gpu_telemetry") or {}
@@ -136,7 +132,7 @@ def _side_case(
     )
 
 
-def _hardware(case: CaseRow, environment: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+def _hardware(case: TableRow, environment: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     # That there is no GPU is known as well.
     recorded = environment | {"gpu_name": case["gpu_name"] or "none"}
     recorded |= {key: case[key] for key in ("gpu_mem_total_bytes", "gpu_power_limit_w")}
@@ -149,7 +145,7 @@ def _hardware(case: CaseRow, environment: Mapping[str, Any], state: Mapping[str,
     return found
 
 
-def _figures(rows: Sequence[Row], stages: Sequence[Mapping[str, Any]], values: Mapping[str, list[float]]) -> Figures:
+def _figures(rows: Sequence[Row], stages: TableRows, values: Mapping[str, list[float]]) -> Figures:
     """The figures of a case, from its stages as a report lists them, its rows of the stages table, and its values."""
     found = {(MEASURE, key): values[key] for key in MEASURES if key in values}
     own: dict[str, list[float]] = defaultdict(list)

@@ -1,16 +1,14 @@
 """Stacked bars: where the time and energy of all cases went."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from wanbench.analysis.breakdown import breakdown
-from wanbench.analysis.tables import records, records_by_case
+from wanbench.analysis.tables import TableRows, records, records_by_case
 from wanbench.plots import style
 from wanbench.plots.picture import WORDS, Picture, notice
-from wanbench.plots.segments import StageRow, look_of
+from wanbench.plots.segments import look_of
 from wanbench.plots.style import Look
 from wanbench.registry.stages import NOT_LEAVES, TOTAL_EXECUTION, is_stage
 
@@ -43,7 +41,7 @@ def parts_of(cases: pd.DataFrame, stages: pd.DataFrame, measure: str) -> pd.Data
     return pd.DataFrame(list(parts.values()), index=list(parts), columns=list(_STAGES), dtype=float)
 
 
-def _parts(stages: Sequence[StageRow], measure: str) -> dict[Look, float]:
+def _parts(stages: TableRows, measure: str) -> dict[Look, float]:
     """As the rows of the report's stage table: they add up to Total_Execution.
 
     Weight transfers within a stage stand apart, since with offloading they can be most of that stage.

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from wanbench.analysis.fidelity import kept_numbers, read_frame
-from wanbench.analysis.tables import CaseRow
+from wanbench.analysis.tables import TableRow
 from wanbench.plots.picture import WORDS, Picture
 from wanbench.plots.style import WIDTH_IN, new_figure
 from wanbench.registry.settings import LOSSY
@@ -15,7 +15,7 @@ from wanbench.registry.settings import LOSSY
 _MOST_PX = 240  # of a frame's longer side; a page must hold as many cases as a grid has
 
 
-def side_by_side(case: CaseRow, frames: Path) -> Picture | None:
+def side_by_side(case: TableRow, frames: Path) -> Picture | None:
     """The kept frame that differs most; None where settings are not lossy, frames are equal, or not there.
 
     Args:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 from matplotlib.axes import Axes
 
-from wanbench.analysis.tables import CaseRow
+from wanbench.analysis.tables import TableRow, TableRows
 from wanbench.plots import style
 from wanbench.plots.picture import WORDS, Picture
-from wanbench.plots.segments import Segment, StageRow, extent_s, kind_of, segments_of
+from wanbench.plots.segments import Segment, extent_s, kind_of, segments_of
 from wanbench.registry.stages import NOT_LEAVES, TOTAL_EXECUTION
 from wanbench.trace.reader import Readings
 
@@ -55,7 +55,7 @@ _CPU = (
 )
 
 
-def timeline(case: CaseRow, stages: Sequence[StageRow], counters: Counters) -> Picture:
+def timeline(case: TableRow, stages: TableRows, counters: Counters) -> Picture:
     """Stages as bars above panels of the same time axis; of a failed case as far as it came.
 
     Start-up of the process is excluded where anything came after it: it can be longer than all the rest.
@@ -82,7 +82,7 @@ def timeline(case: CaseRow, stages: Sequence[StageRow], counters: Counters) -> P
     return Picture(figure, WORDS.timeline(case, case["total_duration_s"], [panel.name for panel in panels]))
 
 
-def panels_of(counters: Counters, stages: Sequence[StageRow]) -> list[Panel]:
+def panels_of(counters: Counters, stages: TableRows) -> list[Panel]:
     """Panels of the GPU, or else of the CPU. What was not measured has no panel and no line: it is not zero."""
     # Torch's peak is known of whole stages only, not of an instant.
     allocated = [
@@ -121,7 +121,7 @@ def drawable(readings: Readings, unit: str) -> Readings:
     return Readings(drawn["time_s"].tolist(), drawn["value"].tolist())
 
 
-def _generations(stages: Sequence[StageRow], warmup: int) -> list[tuple[str, float, float]]:
+def _generations(stages: TableRows, warmup: int) -> list[tuple[str, float, float]]:
     """Name, start and end of each generation where there are several."""
     named = []
     for number in sorted({stage["generation"] for stage in stages} - {None}):

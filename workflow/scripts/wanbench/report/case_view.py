@@ -1,12 +1,12 @@
 """One case in the report: its figures, stages, steps and findings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from wanbench.analysis.breakdown import Row, breakdown
 from wanbench.analysis.mfu import mfu_pct
 from wanbench.analysis.numbers import fixed, plain
-from wanbench.analysis.tables import CaseRow
+from wanbench.analysis.tables import TableRow, TableRows
 from wanbench.registry import settings as registry
 from wanbench.registry.kernel_classes import KERNEL_CLASSES
 from wanbench.registry.stage_metrics import OF_STAGES
@@ -34,12 +34,7 @@ _KERNEL_COLUMNS = {
 }
 
 
-def case_view(
-    case: CaseRow,
-    stages: Sequence[Mapping[str, Any]],
-    findings: Sequence[Mapping[str, Any]],
-    kernels: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
+def case_view(case: TableRow, stages: TableRows, findings: TableRows, kernels: TableRows) -> dict[str, Any]:
     """What the template of a case shows, from its rows of these tables; texts are Markdown."""
     settings = {key: case[key] for key in registry.keys(registry.METHOD)}
     return {
@@ -55,7 +50,7 @@ def case_view(
     }
 
 
-def _stage_table(rows: Sequence[Row], case: CaseRow) -> str:
+def _stage_table(rows: Sequence[Row], case: TableRow) -> str:
     """Empty where no stage was reached."""
     if not rows:
         return ""
@@ -76,7 +71,7 @@ def _stage_table(rows: Sequence[Row], case: CaseRow) -> str:
     return compact_table(without_empty(cells, kept), ("Stage",))
 
 
-def kernel_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def kernel_table(rows: TableRows) -> str:
     """The table of a case's rows of the kernels table; empty without any."""
     figures = {(row["class"], row["stage"], key): value for row in rows for key, value in row.items()}
     # What is faster than the rate has nothing to gain.
@@ -94,7 +89,7 @@ def kernel_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return compact_table(without_empty(cells), ("Kernels",)) if cells else ""
 
 
-def longest_kernels(rows: Sequence[Mapping[str, Any]]) -> str:
+def longest_kernels(rows: TableRows) -> str:
     """The table of a case's rows of the table of longest kernels; empty without any."""
     cells = [
         {

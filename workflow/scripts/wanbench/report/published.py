@@ -2,13 +2,13 @@
 
 import math
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from wanbench.analysis.settings_table import FASTEST
+from wanbench.analysis.tables import TableRow
 from wanbench.estimate.gpu_facts import find_gpu, known_gpus
 from wanbench.models.facts import MODELS
 from wanbench.util.errors import InputError
@@ -62,7 +62,7 @@ def _same_gpu(here: str, there: str) -> bool:
     return any(words.issuperset(name.split()) for name in there.split("/"))
 
 
-def _distance(pair: Mapping[str, Any]) -> dict[str, Any]:
+def _distance(pair: TableRow) -> dict[str, Any]:
     """How far a published figure is from a setting, what counts most first."""
     here, there = _rate(pair["gpu_name"]), _rate(pair["gpu"])
     return {

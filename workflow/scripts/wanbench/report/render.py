@@ -10,7 +10,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from wanbench.analysis.numbers import FILTERS, NOT_MEASURED, escaped_but_code, gb, plain, some, with_unit
-from wanbench.analysis.tables import guidance_text
+from wanbench.analysis.tables import TableRow, guidance_text
 from wanbench.compare.sides import WORDS
 from wanbench.models.facts import MODELS
 from wanbench.registry.metrics import shown_in
@@ -60,7 +60,7 @@ def without_equal(rows: Sequence[Mapping[str, str]], *columns: str) -> list[dict
     return [{key: text for key, text in row.items() if key not in equal} for row in rows]
 
 
-def spread_of(way: Mapping[str, Any], alike_pct: float) -> float:
+def spread_of(way: TableRow, alike_pct: float) -> float:
     """Half the range of the times of equal cases, as a share of their median; of one, what equal ones differ by."""
     if way["n"] < 2:
         return alike_pct / 100
