@@ -13,9 +13,8 @@ from wanbench.registry.stage_metrics import OF_STAGES
 from wanbench.registry.stages import VAE_DECODING
 from wanbench.report.render import compact_table, without_empty
 
-# As in the reference report, and what of the others most decide by; the stages table has them all.
+# As in the reference report. Beside them stands what most decide by; the stages table has all.
 _REFERENCE = ("time_s", "gpu_mem_allocated_bytes", "cpu_pct", "sys_mem_bytes", "sm_activity_pct", "comp_load_pct_s")
-_MORE = ("energy_j", "loading_s", "offloading_s")
 _METRICS = {metric.key: metric for metric in OF_STAGES}
 _SPREAD = {"Min (s)": "min_s", "Max (s)": "max_s", "First (s)": "first_s"}
 # Of neither stage a share that can be seen.
@@ -52,23 +51,19 @@ def case_view(case: TableRow, stages: TableRows, findings: TableRows, kernels: T
 
 def _stage_table(rows: Sequence[Row], case: TableRow) -> str:
     """Empty where no stage was reached."""
-    if not rows:
-        return ""
+    with_transfers = any(row.loading_s or row.offloading_s for row in rows)
+    keys = (*_REFERENCE, "energy_j", *(("loading_s", "offloading_s") if with_transfers else ()))
+    metrics = [_METRICS[key] for key in keys]
     cells = [
         {"Stage": row.stage}
-        | {
-            metric.label: fixed(getattr(row, metric.key), metric.decimals, metric.scale)
-            for metric in map(_METRICS.get, (*_REFERENCE, *_MORE))
-        }
+        | {each.label: fixed(getattr(row, each.key), each.decimals, each.scale) for each in metrics}
         | {"MFU (%)": fixed(mfu_pct(row, case), 1)}
         | {name: fixed(getattr(row, key)) for name, key in _SPREAD.items() if case["generations"] > 1}
         | {"Interrupted": "yes" if row.interrupted else ""}
         for row in rows
     ]
-    if not any(row.loading_s or row.offloading_s for row in rows):
-        cells = [{key: text for key, text in row.items() if "oading" not in key} for row in cells]
     kept = ["Stage", *(_METRICS[key].label for key in _REFERENCE)]
-    return compact_table(without_empty(cells, kept), ("Stage",))
+    return compact_table(without_empty(cells, kept), ("Stage",)) if cells else ""
 
 
 def kernel_table(rows: TableRows) -> str:
