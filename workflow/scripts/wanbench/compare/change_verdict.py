@@ -170,7 +170,7 @@ def verdict_of(policy: MetricPolicy, pair: Pair, old: float, new: float, spread:
         return pair.withheld
     if not policy.judged:
         return NOT_JUDGED
-    on_gpu = pair.new.on_gpu
+    on_gpu = pair.new.hardware.get("GPU") != "none"
     gpu_alone = on_gpu and pair.new.settings.get("offload") == "none"
     if pair.busy and not (policy.unit == "bytes" or (gpu_alone and policy.by_the_gpu)):
         return "no verdict: busy machine"

@@ -68,6 +68,7 @@ class SideCase:
     """A case of the baseline, or of this run; None for what is not known or recorded.
 
     Attributes:
+        ended_well: with a video of numbers, or with one of which that is not known.
         doubt: why its figures give no verdict; empty where they do.
         cold_only: its figures are those of its first, cold generation.
         busy_pct: share of the machine's CPU that other processes had; None where that is not too much.
@@ -75,9 +76,8 @@ class SideCase:
     """
 
     case: str
-    status: str = stage_names.OK
     started_at: str | None = None
-    output_finite: bool | None = None
+    ended_well: bool = True
     doubt: str = ""
     cold_only: bool = True
     busy_pct: float | None = None
@@ -88,14 +88,6 @@ class SideCase:
     software: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str | None] | None = None
     figures: Figures = field(default_factory=dict)
-
-    @property
-    def ended_well(self) -> bool:
-        return self.status == stage_names.OK and self.output_finite is not False
-
-    @property
-    def on_gpu(self) -> bool:
-        return self.hardware.get("GPU") != "none"
 
 
 def side_of(traces: Sequence[Trace], busy_machine_pct: float = 100.0) -> list[SideCase]:
@@ -118,7 +110,9 @@ def _side_case(
     # A checkpoint folder is known by its digest as well, wherever it lies.
     no_effect = (*_NO_EFFECT, *_HOW_OFTEN, *(["checkpoint"] if trace.case["checkpoint_sha256"] else []))
     return SideCase(
-        **{key: case[key] for key in ("case", "status", "started_at", "output_finite")},
+        case=case["case"],
+        started_at=case["started_at"],
+        ended_well=case["status"] == stage_names.OK and case["output_finite"] is not False,
         doubt=WORDS.doubt(case["status"], case["failed_checks"].split()),
         cold_only=case["generation_s"] is None,
         busy_pct=others_pct if others_pct is not None and others_pct > busy_machine_pct else None,
