@@ -46,7 +46,7 @@ BOTH = {"gpu_uuids": {"GPU-0", "GPU-1"}}
 VARIABLES = {"NCCL_DEBUG": "INFO", "LD_PRELOAD": None}, {"CUDA_LAUNCH_BLOCKING": "1", "LD_PRELOAD": None}
 TOLD = "variable NCCL_DEBUG INFO -> not set, variable CUDA_LAUNCH_BLOCKING not set -> 1"
 OFFLOADED = {"settings": {"offload": "model"}}
-OOM, ERROR = ({"status": status, "doubt": f"ended with {status}"} for status in ("oom", "error"))
+OOM, ERROR = ({"ended_well": False, "doubt": f"ended with {status}"} for status in ("oom", "error"))
 
 
 @pytest.mark.parametrize(
@@ -123,10 +123,9 @@ def test_a_difference_that_not_all_cases_have_stands_with_its_case() -> None:
 
 
 def test_a_case_that_ended_well_with_a_video_of_numbers_before_and_now_does_not_is_worse() -> None:
-    failed, nan = case(**OOM), case(output_finite=False, doubt="check: output not finite")
-    for good, bad in ((case(), failed), (case(output_finite=True), nan)):
-        assert compare([good], [bad])["worse"] == [f"a: {bad.doubt}"]
-        assert compare([bad], [bad])["worse"] == compare([good], [good])["worse"] == []
+    good, bad = case(), case(**OOM)
+    assert compare([good], [bad])["worse"] == ["a: ended with oom"]
+    assert compare([bad], [bad])["worse"] == compare([good], [good])["worse"] == []
     assert compare([case()], [case(**OOM, hardware={"GPU": "H"})])["worse"] == []
     # On another GPU of this name it is.
     assert compare([case(**BOTH)], [case(**OOM, gpu_uuids={"GPU-2"})])["worse"] == ["a: ended with oom"]
@@ -140,7 +139,13 @@ def test_a_stage_that_was_cut_short_has_no_time_and_a_bad_end_is_a_doubt(tmp_pat
     assert not {"VAE_Decoding", "Total_Execution"} & spread(cut).keys()
     assert "Total_Execution" in spread(whole)
     unnamed = read_back(tmp_path, records([1.0] * 4, unnamed_s=9.0))
-    assert [each.doubt for each in side_of([cut, whole, unnamed])] == ["ended with oom", "", "check: unaccounted time"]
+    no_numbers = case_trace(tmp_path, full_case(), alter=lambda trace: trace["quality"].update(output_finite=False))
+    assert [(each.ended_well, each.doubt) for each in side_of([cut, whole, unnamed, no_numbers])] == [
+        (False, "ended with oom"),
+        (True, ""),
+        (True, "check: unaccounted time"),
+        (False, "check: output not finite"),
+    ]
 
 
 def test_of_another_gpu_of_the_name_only_what_holds_across_gpus_is_judged() -> None:

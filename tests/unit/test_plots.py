@@ -219,7 +219,7 @@ def test_time_and_memory_are_those_of_the_settings_with_their_front(run: Callabl
 def test_stairs_never_rise_to_what_only_a_lossy_setting_beats(run: Callable[..., Trace]) -> None:
     settings = settings_of(run("a", 2.0), run("b", 1.0, 40, vae_tiling=True), run("c", 3.0, 20, offload="model"))
     assert points_of(settings)["trade_off"].all()
-    (axes,) = time_memory(settings).figure.axes
+    axes, _ = time_memory(settings).figure.axes
     assert axes.lines[0].get_ydata()[1:].tolist() == [40, 40, 20, 20]
     # The only exact one is drawn, though neither is a trade-off.
     settings = settings_of(run("a", 1.0, 20), run("b", 2.0, 30, vae_tiling=True))

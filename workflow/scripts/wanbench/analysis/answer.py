@@ -1,11 +1,10 @@
 """The answer of a report: of each workload, the settings to use, as rows of the settings table."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
-from wanbench.analysis.tables import records
+from wanbench.analysis.tables import TableRow, records
 from wanbench.registry.metrics import WAY, WORKLOAD
 from wanbench.registry.settings import LOSSY, printed
 
@@ -14,8 +13,7 @@ CARDS_GB = (24, 48, 80)
 # A generation that takes so many times the fastest one's time is still a useful speed.
 USEFUL = 1.25
 
-# A row of the settings table by column; and rows of it by what they are the answer to.
-Way = Mapping[str, Any]
+# Rows of the settings table by what they are the answer to.
 Answer = dict[str, Any]
 
 
@@ -36,48 +34,43 @@ def answers_of(settings: pd.DataFrame, alike_time_pct: float, alike_memory_pct: 
 
 
 def _answer(rows: pd.DataFrame, alike_time_pct: float, alike_memory_pct: float) -> Answer:
-    rows = rows.sort_values("time_s")
-    timed = rows[rows["time_s"].notna()]
+    alike_time, alike_memory = 1 + alike_time_pct / 100, 1 + alike_memory_pct / 100
+    timed = rows.sort_values("time_s").dropna(subset="time_s")
     one, several = timed[timed["gpus"] == 1], timed[timed["gpus"] > 1]
-    sound = one[one["fidelity"] != LOSSY]
-    fastest, lossy = _first(sound), _first(one[one["fidelity"] == LOSSY])
-    if fastest and lossy and lossy["time_s"] * (1 + alike_time_pct / 100) >= fastest["time_s"]:
-        lossy = None
-    useful = sound[sound["time_s"] <= USEFUL * fastest["time_s"]] if fastest else sound
-    least_bytes = useful["gpu_mem_used_bytes"].min() * (1 + alike_memory_pct / 100)
-    light = _first(useful[useful["gpu_mem_used_bytes"] <= least_bytes])
+    sound, lossy = one[one["fidelity"] != LOSSY], one[one["fidelity"] == LOSSY]
+    fastest = _first(sound)
+    useful = sound[sound["time_s"] <= USEFUL * sound["time_s"].min()]
+    light = _first(useful[useful["gpu_mem_used_bytes"] <= useful["gpu_mem_used_bytes"].min() * alike_memory])
     allocated = [way and way["gpu_mem_allocated_bytes"] for way in (light, fastest)]
-    if all(allocated) and allocated[0] * (1 + alike_memory_pct / 100) >= allocated[1]:
+    if all(allocated) and allocated[0] * alike_memory >= allocated[1]:
         light = fastest
-    total_bytes = rows["gpu_mem_total_bytes"].max()
+    smaller = [size for size in CARDS_GB if size * 1e9 < rows["gpu_mem_total_bytes"].max()]
+    # What changes the video comes after all that does not.
+    ways = pd.concat([sound, lossy])
     return {
         "workload": {key: rows.iloc[0][key] for key in WORKLOAD},
         "ways": len(rows),
         "fastest": fastest,
-        "lossy": lossy,
+        "lossy": _if_faster(_first(lossy), fastest, alike_time),
         "light": light,
-        "cards": {size: _fit(sound, one, size * 1e9, alike_time_pct) for size in CARDS_GB if size * 1e9 < total_bytes},
+        "cards": {size: _fit(ways, size * 1e9, alike_time) for size in smaller},
         "several": _first(several[several["fidelity"] != LOSSY]),
     }
 
 
-def _fit(sound: pd.DataFrame, one: pd.DataFrame, size_bytes: float, alike_time_pct: float) -> dict[str, Way | None]:
-    """What leaves the video as it is, else what changes it."""
-    fits, may_fit = (
-        _first(sound[needed(sound) <= size_bytes]) or _first(one[needed(one) <= size_bytes])
-        for needed in (lambda ways: ways["gpu_mem_used_bytes"], _least_bytes)
-    )
-    faster = may_fit and (not fits or may_fit["time_s"] * (1 + alike_time_pct / 100) < fits["time_s"])
-    return {"fits": fits, "may_fit": may_fit if faster else None}
+def _fit(ways: pd.DataFrame, size_bytes: float, alike_time: float) -> dict[str, TableRow | None]:
+    # CUDA's context and kernels.
+    beside_bytes = (ways["gpu_mem_used_bytes"] - ways["gpu_mem_reserved_bytes"]).clip(lower=0)
+    fits = _first(ways[ways["gpu_mem_used_bytes"] <= size_bytes])
+    may_fit = _first(ways[ways["gpu_mem_allocated_bytes"] + beside_bytes <= size_bytes])
+    return {"fits": fits, "may_fit": _if_faster(may_fit, fits, alike_time)}
 
 
-def _least_bytes(ways: pd.DataFrame) -> pd.Series:
-    """What torch had allocated, and what the GPU held beside its allocator: CUDA's context and kernels."""
-    beside = (ways["gpu_mem_used_bytes"] - ways["gpu_mem_reserved_bytes"]).clip(lower=0)
-    return ways["gpu_mem_allocated_bytes"] + beside
+def _if_faster(way: TableRow | None, other: TableRow | None, alike_time: float) -> TableRow | None:
+    return way if way and (not other or way["time_s"] * alike_time < other["time_s"]) else None
 
 
-def _first(rows: pd.DataFrame) -> Way | None:
+def _first(rows: pd.DataFrame) -> TableRow | None:
     """The first row; of rows in the order of their time the fastest. It is printed as for a GPU that needs no limit."""
     if rows.empty:
         return None

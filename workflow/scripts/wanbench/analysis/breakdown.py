@@ -1,10 +1,10 @@
 """The stages of a case as the report lists them: one row a stage, whatever the number of generations."""
 
 import statistics
-from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from wanbench.analysis.tables import TableRow, TableRows
 from wanbench.registry import stages as stage_names
 from wanbench.registry.stage_metrics import HIGHEST, MEDIAN, OF_STAGES
 
@@ -27,7 +27,7 @@ class Row(SimpleNamespace):
         super().__init__(**absent | figures | {"stage": stage, "time_s": time_s})
 
 
-def breakdown(stages: Sequence[Mapping[str, Any]]) -> list[Row]:
+def breakdown(stages: TableRows) -> list[Row]:
     """Rows in the order of the reference report, whose leaf times add up to `Total_Execution`.
 
     With several generations a row is a median, so the other generations' time stands in a row of its own,
@@ -36,7 +36,7 @@ def breakdown(stages: Sequence[Mapping[str, Any]]) -> list[Row]:
     Args:
         stages: the rows of one case in the stages table, None for what was not measured.
     """
-    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    by_name: dict[str, list[TableRow]] = {}
     for stage in stages:
         by_name.setdefault(stage["stage"], []).append(stage)
     rows = [_row(name, by_name[name]) for name in sorted(by_name, key=stage_names.stage_order)]
@@ -53,7 +53,7 @@ def breakdown(stages: Sequence[Mapping[str, Any]]) -> list[Row]:
     return [*rows, *rest, total]
 
 
-def _row(name: str, stages: list[Mapping[str, Any]]) -> Row | None:
+def _row(name: str, stages: list[TableRow]) -> Row | None:
     """The row of a stage; None if it ran only in generations that are not measured, as all but compilation may."""
     measured = [stage for stage in stages if stage["measured"]]
     if name == stage_names.COMPILATION:

@@ -26,8 +26,6 @@ from wanbench.registry.stages import OK
 from wanbench.trace.reader import Trace
 from wanbench.util.lifeline import map_in_processes
 
-_FIGURES = ("latent_error_rel", "psnr_db", "psnr_worst_db", "ssim", "ssim_worst")
-
 
 def fidelity_table(traces: Sequence[Trace], frames: Path, processes: int = 1) -> pd.DataFrame:
     """A row for each case of which the digest of its frames is known; columns: docs/tables.md.
@@ -93,7 +91,7 @@ def video_figures(trace: Trace, folder: Path, baseline: Trace, other_folder: Pat
     if kept["latents_sha256"] is not None and kept["latents_sha256"] == other["latents_sha256"]:
         found["latent_error_rel"] = 0.0
     if kept["frames_sha256"] == other["frames_sha256"]:
-        return found | dict.fromkeys(_FIGURES[1:3], math.inf) | dict.fromkeys(_FIGURES[3:], 1.0)
+        return found | {"psnr_db": math.inf, "psnr_worst_db": math.inf, "ssim": 1.0, "ssim_worst": 1.0}
     own, others = _kept_folder(folder, trace), _kept_folder(other_folder, baseline)
     if own is None or others is None:
         return found

@@ -43,7 +43,6 @@ def one_factor_pairs(cases: pd.DataFrame) -> pd.DataFrame:
 def _prepared(cases: pd.DataFrame) -> pd.DataFrame:
     """The cases with what a merge looks at."""
     table = with_official_steps(cases).assign(lossy=[fidelity(case) == LOSSY for case in records(cases)])
-    table["fixed"] = _joined(table, [*_WORKLOAD, *_MACHINE])
     for key in FACTORS:
         text = table[key].astype("string").str.lower()
         for more in (each for each, of in _BELONG.items() if of == key):
@@ -53,13 +52,10 @@ def _prepared(cases: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _joined(table: pd.DataFrame, columns: list[str]) -> pd.Series:
-    return table[columns].astype("string").fillna("").agg("|".join, axis=1)
-
-
 def _pairs_of(table: pd.DataFrame, key: str) -> pd.DataFrame:
     """The pairs that differ in one factor."""
-    table = table.assign(place=_joined(table, ["fixed", *(f"factor_{other}" for other in FACTORS if other != key)]))
+    alike = [*_WORKLOAD, *_MACHINE, *(f"factor_{other}" for other in FACTORS if other != key)]
+    table = table.assign(place=table.groupby(alike, dropna=False).ngroup())
     columns = ["case", "steps", "gpu_uuid", "lossy", *_FIGURES]
     table = table[["place", f"factor_{key}", *columns]].rename(columns={f"factor_{key}": "value"})
     # Of cases that are alike the fastest stands for all, so that many of one place make no more pairs.

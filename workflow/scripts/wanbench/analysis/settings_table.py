@@ -14,10 +14,10 @@ from wanbench.analysis.comparable import (
     with_official_steps,
     with_rounding_bounds,
 )
+from wanbench.analysis.tables import records
 from wanbench.models.facts import MODELS
-from wanbench.registry import settings as registry
 from wanbench.registry.metrics import SETTINGS_COLUMNS, WAY, WORKLOAD
-from wanbench.registry.settings import LOSSY
+from wanbench.registry.settings import LOSSY, fidelity, printed
 from wanbench.registry.stages import OK
 
 FASTEST, LEAST_MEMORY, LEAST_ENERGY, TRADE_OFF = "fastest", "least memory", "least energy", "trade-off"
@@ -71,12 +71,12 @@ _MEMORY = ("host_mem_bytes", "gpu_mem_allocated_bytes", "gpu_mem_reserved_bytes"
 
 def _figures(cases: pd.DataFrame) -> pd.DataFrame:
     """What each case has for the table; of one that did not fit, only the memory of its GPU."""
-    settings = cases[list(WAY)].astype(object).where(cases[list(WAY)].notna(), None).to_dict("records")
+    settings = records(cases[list(WAY)])
     table, fits = with_official_steps(cases), cases["status"] == OK
     warm = _are_warm(table, fits)
     table = table.assign(
-        printed=list(map(registry.printed, settings)),
-        fidelity=list(map(registry.fidelity, settings)),
+        printed=list(map(printed, settings)),
+        fidelity=list(map(fidelity, settings)),
         fits=fits,
         is_warm=warm,
         kind=warm.map({True: WARM, False: COLD}),

@@ -27,8 +27,9 @@ _LONGEST_CELL = 30_000
 _TRANSFERS = ("transfers", "loading_s", "offloading_s", "loaded_bytes", "offloaded_bytes")
 _OF_TRACE = ("status", "started_at", "git_commit", "git_dirty", "git_changed", "image_changes", "video_bytes")
 
-# A row of the cases table, None for what is empty.
-CaseRow = Mapping[str, Any]
+# A row of a table by column, None for what is empty; and rows.
+TableRow = Mapping[str, Any]
+TableRows = Sequence[TableRow]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def tables_of(traces: Iterable[Trace]) -> TraceTables:
     """The tables of traces, each of them in the order of the traces."""
     traces = list(traces)
     stages = stages_table(traces)
-    details = typed((detail for trace in traces for detail in _detail_rows(trace)), DETAIL_COLUMNS)
+    of_all = [(trace.case["name"], detail) for trace in traces for detail in trace.details]
+    details = typed((vars(detail) | {"case": case, "detail": detail.name} for case, detail in of_all), DETAIL_COLUMNS)
     numbers = range(len(traces))
     numbered = [
         table.assign(trace=np.repeat(numbers, [len(getattr(trace, name)) for trace in traces]))
@@ -75,11 +77,6 @@ def _stage_rows(trace: Trace) -> Iterator[dict[str, Any]]:
         head = {"case": trace.case["name"], "stage": stage.name, "measured": stage.measured, "excluded": stage.excluded}
         times = {"generation": stage.generation, "start_s": stage.start_s, "extent_s": stage.extent_s}
         yield head | times | seen | stage.measures
-
-
-def _detail_rows(trace: Trace) -> Iterator[dict[str, Any]]:
-    for detail in trace.details:
-        yield vars(detail) | {"case": trace.case["name"], "detail": detail.name}
 
 
 def excluded_table(excluded: Iterable[Excluded]) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 
 from wanbench.analysis.collect import collect
 from wanbench.analysis.numbers import NOT_MEASURED
+from wanbench.analysis.tables import TableRows
 from wanbench.compare.match import ANOTHER_GPU, HARDWARE, SETTING, Difference, differences, in_all, match
 from wanbench.compare.sides import WORDS, SideCase, side_of
 from wanbench.compare.video_change import Videos, video_changes
@@ -169,7 +170,7 @@ def verdict_of(policy: MetricPolicy, pair: Pair, old: float, new: float, spread:
         return pair.withheld
     if not policy.judged:
         return NOT_JUDGED
-    on_gpu = pair.new.on_gpu
+    on_gpu = pair.new.hardware.get("GPU") != "none"
     gpu_alone = on_gpu and pair.new.settings.get("offload") == "none"
     if pair.busy and not (policy.unit == "bytes" or (gpu_alone and policy.by_the_gpu)):
         return "no verdict: busy machine"
@@ -196,7 +197,7 @@ def change_of(policy: MetricPolicy, old: float, new: float, spread: float = 0.0)
     return words[0] if policy.unit == "s" else words[1]
 
 
-def _regression(pair: Pair, measures: Sequence[Mapping[str, Any]]) -> str:
+def _regression(pair: Pair, measures: TableRows) -> str:
     """What got worse of a case; empty where nothing did.
 
     What grew within its spread does not decide either. Beside what did, it is named.

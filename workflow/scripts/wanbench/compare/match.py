@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from wanbench.compare.sides import WORDS, SideCase
@@ -62,9 +62,10 @@ def differences(old: SideCase, new: SideCase) -> list[Difference]:
     found += _differing(SOFTWARE, old.software, new.software)
     if old.variables is not None and new.variables is not None:
         values = [
-            {name: _variable(case.variables, name) for name in old.variables | new.variables} for case in (old, new)
+            {f"variable {name}": _variable(case.variables, name) for name in old.variables | new.variables}
+            for case in (old, new)
         ]
-        found += [replace(each, what=f"variable {each.what}") for each in _differing(SOFTWARE, *values)]
+        found += _differing(SOFTWARE, *values)
     name = old.hardware.get("GPU")
     if name == new.hardware.get("GPU") and old.gpu_uuids and new.gpu_uuids and old.gpu_uuids != new.gpu_uuids:
         # Its UUID is in the trace. Here the name is enough, and is the same in all cases of two machines with several.

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from wanbench.analysis.breakdown import Row, breakdown
-from wanbench.analysis.tables import CaseRow, records, records_by_case, tables_of
+from wanbench.analysis.tables import TableRow, TableRows, records, records_by_case, tables_of
 from wanbench.findings.trust import others_cpu_pct
 from wanbench.registry import stages as stage_names
 from wanbench.registry.policies import MEASURE, MEASURES, STAGE, STEP_STAGES
@@ -25,7 +25,7 @@ WORDS = _ENVIRONMENT.from_string(Path(__file__).with_name("words.j2").read_text(
 _NO_EFFECT = ("name", "timeout_s", "unofficial_size", *keys(PLACE))
 # How often something is measured, and not what.
 _HOW_OFTEN = ("warmup", "repeats")
-# What may differ, by the column of the cases table that has it.
+# What may differ, by the keys that have it: of the GPU, the environment and the GPU's state, and of the cases table.
 _HARDWARE = {
     "GPU": "gpu_name",
     "GPU memory (bytes)": "gpu_mem_total_bytes",
@@ -33,6 +33,16 @@ _HARDWARE = {
     "platform": "platform",
     "CPU": "cpu_name",
     "logical cores": "cpu_cores_logical",
+    "cores allowed": "cpu_cores_allowed",
+    "CPU quota (cores)": "cpu_quota_cores",
+    "memory limit (bytes)": "mem_limit_bytes",
+    "CPU governor": "cpu_governor",
+    "NUMA nodes": "cpu_numa_nodes",
+    "niceness": "cpu_niceness",
+    "persistence mode": "gpu_persistence_mode",
+    "ECC": "gpu_ecc",
+    "MIG mode": "gpu_mig_mode",
+    "SM clock set (MHz)": "gpu_sm_clock_set_mhz",
 }
 _SOFTWARE = {
     "software deployment": "software_deployment",
@@ -41,21 +51,6 @@ _SOFTWARE = {
     "driver": "gpu_driver",
     "threads of torch": "cpu_threads_torch",
     "measuring code": "measure_digest",
-}
-# Hardware of traces that record it, by the key of the environment, and by that of the GPU's state.
-_LIMITS = {
-    "cores allowed": "cpu_cores_allowed",
-    "CPU quota (cores)": "cpu_quota_cores",
-    "memory limit (bytes)": "mem_limit_bytes",
-    "CPU governor": "cpu_governor",
-    "NUMA nodes": "cpu_numa_nodes",
-    "niceness": "cpu_niceness",
-}
-_STATE = {
-    "persistence mode": "persistence_mode",
-    "ECC": "ecc",
-    "MIG mode": "mig_mode",
-    "SM clock set (MHz)": "sm_clock_set_mhz",
 }
 # Makes the median absolute deviation of normally distributed values their standard deviation
 # (Rousseeuw and Croux 1993, "Alternatives to the Median Absolute Deviation").
@@ -73,6 +68,7 @@ class SideCase:
     """A case of the baseline, or of this run; None for what is not known or recorded.
 
     Attributes:
+        ended_well: with a video of numbers, or with one of which that is not known.
         doubt: why its figures give no verdict; empty where they do.
         cold_only: its figures are those of its first, cold generation.
         busy_pct: share of the machine's CPU that other processes had; None where that is not too much.
@@ -80,9 +76,8 @@ class SideCase:
     """
 
     case: str
-    status: str = stage_names.OK
     started_at: str | None = None
-    output_finite: bool | None = None
+    ended_well: bool = True
     doubt: str = ""
     cold_only: bool = True
     busy_pct: float | None = None
@@ -93,14 +88,6 @@ class SideCase:
     software: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str | None] | None = None
     figures: Figures = field(default_factory=dict)
-
-    @property
-    def ended_well(self) -> bool:
-        return self.status == stage_names.OK and self.output_finite is not False
-
-    @property
-    def on_gpu(self) -> bool:
-        return self.hardware.get("GPU") != "none"
 
 
 def side_of(traces: Sequence[Trace], busy_machine_pct: float = 100.0) -> list[SideCase]:
@@ -114,11 +101,7 @@ def side_of(traces: Sequence[Trace], busy_machine_pct: float = 100.0) -> list[Si
 
 
 def _side_case(
-    trace: Trace,
-    case: CaseRow,
-    stages: Sequence[Mapping[str, Any]],
-    values: Mapping[str, list[float]],
-    busy_machine_pct: float,
+    trace: Trace, case: TableRow, stages: TableRows, values: Mapping[str, list[float]], busy_machine_pct: float
 ) -> SideCase:
     environment = trace.environment or {}
     telemetry = environment.get("gpu_telemetry") or {}
@@ -127,7 +110,9 @@ def _side_case(
     # A checkpoint folder is known by its digest as well, wherever it lies.
     no_effect = (*_NO_EFFECT, *_HOW_OFTEN, *(["checkpoint"] if trace.case["checkpoint_sha256"] else []))
     return SideCase(
-        **{key: case[key] for key in ("case", "status", "started_at", "output_finite")},
+        case=case["case"],
+        started_at=case["started_at"],
+        ended_well=case["status"] == stage_names.OK and case["output_finite"] is not False,
         doubt=WORDS.doubt(case["status"], case["failed_checks"].split()),
         cold_only=case["generation_s"] is None,
         busy_pct=others_pct if others_pct is not None and others_pct > busy_machine_pct else None,
@@ -141,12 +126,12 @@ def _side_case(
     )
 
 
-def _hardware(case: CaseRow, environment: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
-    found = {what: case[column] for what, column in _HARDWARE.items()}
+def _hardware(case: TableRow, environment: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     # That there is no GPU is known as well.
-    found["GPU"] = found["GPU"] or "none"
-    found |= {what: environment[key] for what, key in _LIMITS.items() if key in environment}
-    found |= {what: state[key] for what, key in _STATE.items() if state.get(key) is not None}
+    recorded = environment | {"gpu_name": case["gpu_name"] or "none"}
+    recorded |= {key: case[key] for key in ("gpu_mem_total_bytes", "gpu_power_limit_w")}
+    recorded |= {f"gpu_{key}": value for key, value in state.items() if value is not None}
+    found = {what: recorded[key] for what, key in _HARDWARE.items() if key in recorded}
     node, nodes = state.get("numa_node"), environment.get("cpu_numa_nodes")
     if node is not None and nodes:
         # Not the node itself: two GPUs of a machine are compared, and may both be near.
@@ -154,7 +139,7 @@ def _hardware(case: CaseRow, environment: Mapping[str, Any], state: Mapping[str,
     return found
 
 
-def _figures(rows: Sequence[Row], stages: Sequence[Mapping[str, Any]], values: Mapping[str, list[float]]) -> Figures:
+def _figures(rows: Sequence[Row], stages: TableRows, values: Mapping[str, list[float]]) -> Figures:
     """The figures of a case, from its stages as a report lists them, its rows of the stages table, and its values."""
     found = {(MEASURE, key): values[key] for key in MEASURES if key in values}
     own: dict[str, list[float]] = defaultdict(list)

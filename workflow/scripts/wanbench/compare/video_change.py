@@ -1,7 +1,7 @@
 """Cases that made another video than in the baseline, of the same settings; and by how much, where both were kept."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import pandas as pd
 
 from wanbench.analysis.comparable import with_rounding_bounds
 from wanbench.analysis.fidelity import video_figures
+from wanbench.analysis.tables import TableRows
 from wanbench.compare.match import HARDWARE, SETTING
 from wanbench.registry.settings import LOSSY, fidelity
 from wanbench.trace.reader import Trace
@@ -29,9 +30,7 @@ def frames_beside(trace: Path) -> Path:
     return (trace.parents[1] if trace.parent.name == "traces" else trace.parent) / "frames"
 
 
-def video_changes(
-    pairs: Iterable[tuple[Trace, Trace, Sequence[Mapping[str, Any]]]], videos: Videos
-) -> list[dict[str, Any]]:
+def video_changes(pairs: Iterable[tuple[Trace, Trace, TableRows]], videos: Videos) -> list[dict[str, Any]]:
     """Of pairs of traces, of the baseline and of this run with what they differ in, those that made another video.
 
     Keys: `case`; `alike`, software and hardware are the same on both sides; `latent_error_rel` and `psnr_db` of this

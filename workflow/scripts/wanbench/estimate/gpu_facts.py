@@ -1,4 +1,4 @@
-"""GPUs that `predict` knows, from their vendor's datasheets."""
+"""GPUs by their vendors' datasheets: for `predict`, and for the rate that MFU divides by."""
 
 import difflib
 import re

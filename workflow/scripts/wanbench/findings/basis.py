@@ -1,7 +1,7 @@
 """What a rule sees, and what it finds. A rule is a function of this context; its name is that of its sentences."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from typing import Any
 
 from wanbench.analysis.breakdown import Row
 from wanbench.analysis.figures import mean_over_time
-from wanbench.analysis.tables import CaseRow
+from wanbench.analysis.tables import TableRow, TableRows
 from wanbench.cases.case import Case
 from wanbench.models.facts import MODELS
 from wanbench.registry import stages as stage_names
@@ -44,12 +44,12 @@ class Context:
     config/thresholds.yaml, by its keys.
     """
 
-    case: CaseRow
+    case: TableRow
     rows: Sequence[Row]
-    stages: Sequence[Mapping[str, Any]]
-    pairs: Sequence[Mapping[str, Any]]
+    stages: TableRows
+    pairs: TableRows
     thresholds: SimpleNamespace
-    kernels: Sequence[Mapping[str, Any]] = ()
+    kernels: TableRows = ()
 
     def row(self, stage: str) -> Row | None:
         return next((row for row in self.rows if row.stage == stage), None)

@@ -1,13 +1,13 @@
 """Rules on kernel profiles: which kernels take longer than they need. A case without a profile has none."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from wanbench.analysis.tables import TableRow
 from wanbench.findings.basis import BOTTLENECK, NOTE, Context, Found
 from wanbench.registry.stages import VAE_DECODING
 
 
-def _profiled(context: Context, stage: str, kernels: str) -> Mapping[str, Any] | None:
+def _profiled(context: Context, stage: str, kernels: str) -> TableRow | None:
     return next((row for row in context.kernels if (row["stage"], row["class"]) == (stage, kernels)), None)
 
 

@@ -1,16 +1,14 @@
 """Rules on one-factor pairs: what further GPUs brought, and what would be faster."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
+from wanbench.analysis.tables import TableRow
 from wanbench.cases.checks import NEEDS
 from wanbench.findings.basis import NOTE, Context, Found
 from wanbench.registry.settings import SETTINGS
 
-_Pair = Mapping[str, Any]
 
-
-def _speed_ratio(pair: _Pair) -> float | None:
+def _speed_ratio(pair: TableRow) -> float | None:
     """How many times faster the other case is. A setting that acts on steps alone must make them faster, too."""
     ratios = [pair["generation_ratio"], *([pair["step_ratio"]] if SETTINGS[pair["key"]].acts_on == "steps" else [])]
     return min(ratios) if all(ratios) else None

@@ -1,17 +1,14 @@
 """Stacked bars: where the time and energy of all cases went."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from wanbench.analysis.breakdown import breakdown
-from wanbench.analysis.tables import records, records_by_case
+from wanbench.analysis.tables import TableRows, records, records_by_case
 from wanbench.plots import style
 from wanbench.plots.picture import WORDS, Picture, notice
-from wanbench.plots.segments import StageRow, look_of
+from wanbench.plots.segments import look_of
 from wanbench.plots.style import Look
 from wanbench.registry.stages import NOT_LEAVES, TOTAL_EXECUTION, is_stage
 
@@ -20,7 +17,7 @@ _STAGES = (
     *(style.DENOISING, style.DECODING, style.EXPORT, style.FURTHER, style.UNACCOUNTED),
 )
 _LONGEST_NAME = 36
-_NAMES_IN, _ROW_IN = 2.5, 0.27
+_ROW_IN = 0.27
 _LEAST_SHARE = 1e-3  # of a bar; less cannot be seen, and needs no place in the legend
 
 
@@ -44,7 +41,7 @@ def parts_of(cases: pd.DataFrame, stages: pd.DataFrame, measure: str) -> pd.Data
     return pd.DataFrame(list(parts.values()), index=list(parts), columns=list(_STAGES), dtype=float)
 
 
-def _parts(stages: Sequence[StageRow], measure: str) -> dict[Look, float]:
+def _parts(stages: TableRows, measure: str) -> dict[Look, float]:
     """As the rows of the report's stage table: they add up to Total_Execution.
 
     Weight transfers within a stage stand apart, since with offloading they can be most of that stage.
@@ -70,24 +67,19 @@ def _by_stage(measure: str, unit: str, cases: pd.DataFrame, parts: pd.DataFrame)
     title, totals = f"{measure} by stage", parts.sum(axis=1)
     if parts.empty:
         return notice(title, WORDS.nothing(measure))
-    figure, axes = _stacked(title, f"{measure} ({unit})", parts)
+    axes = _stacked(title, f"{measure} ({unit})", parts)
     shown = [case for case in records(cases) if case["case"] in parts.index]
     endings = [WORDS.ending(case, total, unit) for case, total in zip(shown, totals)]
     for i, (total, ending) in enumerate(zip(totals, endings)):
         axes.annotate(ending, (total, i), (3, 0), textcoords="offset points", va="center", fontsize=8)
-    # Room for the text at the end of the longest bars, which are nearly as long as the axes are wide.
-    longest = totals.max() or 1
-    axes.set_xlim(0, longest * max(total / longest + 0.013 * len(ending) for total, ending in zip(totals, endings)))
     missing = [name for name in cases["case"] if name not in parts.index]
-    return Picture(figure, WORDS.by_stage(title, unit, totals.tolist(), missing))
+    return Picture(axes.figure, WORDS.by_stage(title, unit, totals.tolist(), missing))
 
 
-def _stacked(title: str, measure: str, parts: pd.DataFrame) -> tuple[Figure, Axes]:
+def _stacked(title: str, measure: str, parts: pd.DataFrame) -> Axes:
     """A bar for each row, with a piece for each column, whose name is its look."""
     looks = [look for look in parts if (parts[look] > _LEAST_SHARE * parts.sum(axis=1)).any()]
-    rows_in = max(0.4, _ROW_IN * len(parts))
-    figure, top_in = style.new_figure(title, rows_in + 0.55, looks)
-    axes = style.place(figure, _NAMES_IN, top_in, style.WIDTH_IN - _NAMES_IN - 0.15, rows_in)
+    axes = style.new_figure(title, 0.55 + max(0.4, _ROW_IN * len(parts)), looks).subplots()
     left = np.zeros(len(parts))
     for look in looks:
         widths = parts[look].to_numpy()
@@ -98,4 +90,4 @@ def _stacked(title: str, measure: str, parts: pd.DataFrame) -> tuple[Figure, Axe
     axes.set_yticks(range(len(parts)), [style.shortened(name, _LONGEST_NAME) for name in parts.index])
     axes.set_xlabel(measure)
     axes.grid(False, axis="y")
-    return figure, axes
+    return axes

@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from matplotlib.figure import Figure
 from PIL import Image
 
-from wanbench.plots.style import new_figure, rounded, write
+from wanbench.plots.style import new_figure, rounded
 from wanbench.trace.writer import write_atomically
 
 _ENVIRONMENT = Environment(undefined=StrictUndefined, trim_blocks=True)
@@ -44,9 +44,10 @@ class SavedPicture:
 
 def notice(title: str, text: str) -> Picture:
     """A small picture in place of one for which nothing was measured; the workflow needs a file either way."""
-    figure, top_in = new_figure(title, 0.32)
-    write(figure, 0.1, top_in, text)
-    return Picture(figure, f"{title}: {text}\n")
+    axes = new_figure(title, 0.32).subplots()
+    axes.set_axis_off()
+    axes.text(0, 0, text)
+    return Picture(axes.figure, f"{title}: {text}\n")
 
 
 def save(pictures: Mapping[str, Picture], folder: Path) -> list[SavedPicture]:
@@ -57,9 +58,13 @@ def save(pictures: Mapping[str, Picture], folder: Path) -> list[SavedPicture]:
     """
     saved = []
     for stem, picture in pictures.items():
-        text = io.StringIO()
-        # Without a date and a version the same figures give the same bytes.
-        picture.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+        figure, text = picture.figure, io.StringIO()
+        # Without a date and a version, and the last digits of the layout, the same figures give the same bytes.
+        figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine("none")
+        for axes in figure.axes:
+            axes.set_position([round(edge, 4) for edge in axes.get_position().bounds])
+        figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
         # Images of pixels become JPEG: matplotlib has PNG alone, which takes several times as much for a photograph.
         svg = re.sub(r"data:image/png;base64,([A-Za-z0-9+/=\s]+)", _jpeg, _shortened(text.getvalue()))
         write_atomically(folder / f"{stem}.svg", svg)

@@ -1,15 +1,15 @@
 """All pictures of a report: from the tables, the samples of traces and the frames that were kept."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from wanbench.analysis.collect import case_of
-from wanbench.analysis.tables import CaseRow, records, records_by_case
+from wanbench.analysis.tables import TableRow, TableRows, records, records_by_case
 from wanbench.plots.bars import energy, stage_times
 from wanbench.plots.picture import SavedPicture, save
-from wanbench.plots.segments import StageRow
 from wanbench.plots.side_by_side import side_by_side
 from wanbench.plots.steps import step_times
 from wanbench.plots.time_memory import time_memory
@@ -33,11 +33,10 @@ def draw(
     # Also where there is no case.
     (plots / "cases").mkdir(parents=True, exist_ok=True)
     of_cases = map_in_processes(
-        draw_case,
+        partial(draw_case, plots=plots),
         rows,
         [stages_of.get(row["case"], []) for row in rows],
         [trace_of[row["case"]] for row in rows],
-        [plots] * len(rows),
         processes=processes,
     )
     of_all = {"stage_times": stage_times(cases, stages), "time_memory": time_memory(tables["settings"])}
@@ -45,7 +44,7 @@ def draw(
     return {None: save(of_all, plots)} | {row["case"]: of_case for row, of_case in zip(rows, of_cases)}
 
 
-def draw_case(case: CaseRow, stages: Sequence[StageRow], trace: Path, plots: Path) -> list[SavedPicture]:
+def draw_case(case: TableRow, stages: TableRows, trace: Path, plots: Path) -> list[SavedPicture]:
     """The pictures of one case, saved in a folder of its own."""
     pictures = {
         "timeline": timeline(case, stages, read_counters(trace)),

@@ -1,14 +1,11 @@
 """The stages of a case (its rows of the stages table) as pieces of a time axis."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from wanbench.analysis.tables import TableRow, TableRows
 from wanbench.plots import style
 from wanbench.plots.style import Look
 from wanbench.registry import stages as stage_names
-
-StageRow = Mapping[str, Any]
 
 # Times in a trace are rounded to microseconds; less than this is no piece.
 _LEAST_S = 1e-4
@@ -41,7 +38,7 @@ def look_of(stage: str, expert: str | None = None) -> Look:
     return _LOOKS.get(stage) or _EXPERTS.get(expert or "", style.DENOISING)
 
 
-def kind_of(stage: StageRow, warmup: int) -> str:
+def kind_of(stage: TableRow, warmup: int) -> str:
     """What the generation of a stage is that is not measured; empty for a measured one, and for a stage of none.
 
     Args:
@@ -54,7 +51,7 @@ def kind_of(stage: StageRow, warmup: int) -> str:
     return "warm-up" if stage["generation"] < warmup else "cold" if stage["generation"] == 0 else "cut short"
 
 
-def segments_of(stages: Sequence[StageRow]) -> list[Segment]:
+def segments_of(stages: TableRows) -> list[Segment]:
     """Leaf stages in the order in which they are drawn: what lies inside another stage comes later, and covers it.
 
     The tables hold where a stage begins and ends and how long its own time in between is, but not its pieces. So what
@@ -72,16 +69,16 @@ def segments_of(stages: Sequence[StageRow]) -> list[Segment]:
     ]
 
 
-def extent_s(stage: StageRow) -> tuple[float, float]:
+def extent_s(stage: TableRow) -> tuple[float, float]:
     """Where a stage starts and ends, whatever lies inside it."""
     return stage["start_s"], stage["start_s"] + stage["extent_s"]
 
 
-def _is_inner(stage: StageRow) -> bool:
+def _is_inner(stage: TableRow) -> bool:
     return stage["stage"] == stage_names.TEXT_ENCODING or stage_names.is_step_loading(stage["stage"])
 
 
-def _compilation(compiled: StageRow, leaves: Sequence[StageRow]) -> list[tuple[float, float]]:
+def _compilation(compiled: TableRow, leaves: TableRows) -> list[tuple[float, float]]:
     """Where compilation went on: a stage's extent is longer than its own time by what lies inside it."""
     if compiled["extent_s"] - compiled["time_s"] < _LEAST_S:
         return [extent_s(compiled)]

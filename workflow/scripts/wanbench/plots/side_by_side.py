@@ -7,16 +7,15 @@ import numpy as np
 from PIL import Image
 
 from wanbench.analysis.fidelity import kept_numbers, read_frame
-from wanbench.analysis.tables import CaseRow
+from wanbench.analysis.tables import TableRow
 from wanbench.plots.picture import WORDS, Picture
-from wanbench.plots.style import WIDTH_IN, new_figure, place
+from wanbench.plots.style import WIDTH_IN, new_figure
 from wanbench.registry.settings import LOSSY
 
 _MOST_PX = 240  # of a frame's longer side; a page must hold as many cases as a grid has
-_BETWEEN_IN, _LABEL_IN = 0.1, 0.22
 
 
-def side_by_side(case: CaseRow, frames: Path) -> Picture | None:
+def side_by_side(case: TableRow, frames: Path) -> Picture | None:
     """The kept frame that differs most; None where settings are not lossy, frames are equal, or not there.
 
     Args:
@@ -39,13 +38,10 @@ def side_by_side(case: CaseRow, frames: Path) -> Picture | None:
         case["case"]: own,
         f"difference, {times:.0f} times": np.repeat(apart * times, 3, axis=2),
     }
-    width_in = (WIDTH_IN - (len(images) + 1) * _BETWEEN_IN) / len(images)
     # A tall video is as high as a square one.
-    height_in = width_in * min(1.0, own.shape[0] / own.shape[1])
-    figure, top_in = new_figure(f"Frame {number} beside that of {case['baseline']}", _LABEL_IN + height_in + 0.1)
-    for i, (label, image) in enumerate(images.items()):
-        left_in = _BETWEEN_IN + i * (width_in + _BETWEEN_IN)
-        axes = place(figure, left_in, top_in + _LABEL_IN, width_in, height_in)
+    height_in = WIDTH_IN / len(images) * min(1.0, own.shape[0] / own.shape[1])
+    figure = new_figure(f"Frame {number} beside that of {case['baseline']}", height_in + 0.3)
+    for axes, (label, image) in zip(figure.subplots(1, len(images)), images.items()):
         small = Image.fromarray(image.astype(np.uint8))
         small.thumbnail((_MOST_PX, _MOST_PX), Image.Resampling.LANCZOS, reducing_gap=None)
         axes.imshow(small, interpolation="none")

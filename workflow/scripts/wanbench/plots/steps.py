@@ -1,23 +1,22 @@
 """The time of each denoising step of a case."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from wanbench.analysis.tables import CaseRow
+from wanbench.analysis.tables import TableRow, TableRows
 from wanbench.plots import style
 from wanbench.plots.picture import WORDS, Picture
-from wanbench.plots.segments import StageRow, kind_of, look_of
+from wanbench.plots.segments import kind_of, look_of
 from wanbench.registry import stages as stage_names
 
 _OF_STEP = {"measured": "first", "kind": "first", "interrupted": "any", "look": "last"}
 _OF_STEP |= {"time_s": "sum", "loading_s": "sum", "inference_s": "sum"}
 
 
-def steps_of(stages: Sequence[StageRow], warmup: int) -> pd.DataFrame:
+def steps_of(stages: TableRows, warmup: int) -> pd.DataFrame:
     """One row for each step that ran to its end in a generation: its time, of it loading, and what it is of.
 
     `shown` are those of the measured generations, or of the others where there are none.
@@ -43,7 +42,7 @@ def bars_of(steps: pd.DataFrame) -> pd.DataFrame:
     return shown[["time_s", "loading_s", "inference_s"]].median().assign(look=shown["look"].first())
 
 
-def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture | None:
+def step_times(case: TableRow, stages: TableRows) -> Picture | None:
     """A bar for each step, with the median that the report gives as s/step; None where no step ran to its end.
 
     Args:
@@ -55,8 +54,7 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture | None:
     bars = bars_of(steps)
     looks = [*bars["look"].unique(), *([style.LOADING] if bars["loading_s"].any() else [])]
     marks = _marks(case, steps)
-    figure, top_in = style.new_figure(f"{WORDS.heading(case)}: time of each step", 3.0, looks, marks)
-    axes = style.place(figure, 0.75, top_in, 8.1, 2.5)
+    axes = style.new_figure(f"{WORDS.heading(case)}: time of each step", 3.0, looks, marks).subplots()
     for look, of_look in bars.groupby("look", sort=False):
         axes.bar(of_look.index, of_look["inference_s"], 0.85, **look.fill)
     loaded = bars[bars["loading_s"] > 0]
@@ -70,10 +68,10 @@ def step_times(case: CaseRow, stages: Sequence[StageRow]) -> Picture | None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     axes.grid(False, axis="x")
     axes.set(xlabel="Step (from 0, as in the names of stages)", ylabel="Time of the step (s)")
-    return Picture(figure, WORDS.steps(case, len(bars)))
+    return Picture(axes.figure, WORDS.steps(case, len(bars)))
 
 
-def _marks(case: CaseRow, steps: pd.DataFrame) -> list[Line2D]:
+def _marks(case: TableRow, steps: pd.DataFrame) -> list[Line2D]:
     """Single generations, where there are several, and where the time of steps changed."""
     marks, shown, others = [], steps[steps["shown"]], steps[~steps["shown"]]
     mark = partial(Line2D, color=style.BLACK)

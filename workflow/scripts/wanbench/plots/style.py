@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import matplotlib
 from matplotlib.artist import Artist
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
@@ -62,35 +61,19 @@ FURTHER = Look("further generations", "#FFFFFF", "+")
 UNACCOUNTED = Look("unaccounted", BLACK)
 
 
-def new_figure(
-    title: str, below_in: float, looks: Sequence[Look] = (), marks: Sequence[Artist] = ()
-) -> tuple[Figure, float]:
-    """A figure with its title and the meaning of fills and of other marks; and how far below its top there is room.
+def new_figure(title: str, below_in: float, looks: Sequence[Look] = (), marks: Sequence[Artist] = ()) -> Figure:
+    """A figure with its title and the meaning of fills and of other marks, which lays out by itself what is put in it.
 
     Args:
         below_in: height of what comes below the title and the meanings.
     """
     handles = [*(Patch(label=look.label, **look.fill) for look in looks), *marks]
-    top_in = 0.4 + (0.1 + 0.19 * math.ceil(len(handles) / _LEGEND_COLUMNS) if handles else 0)
-    figure = Figure(figsize=(WIDTH_IN, top_in + below_in))
-    write(figure, 0.1, 0.1, title, fontsize=11, fontweight="bold")
-    if handles:
-        at = 0.1 / WIDTH_IN, 1 - 0.4 / figure.get_figheight()
-        sizes = {"borderpad": 0, "handlelength": 2.4, "handleheight": 1.1, "labelspacing": 0.45}
-        figure.legend(handles=handles, bbox_to_anchor=at, ncols=_LEGEND_COLUMNS, **sizes)
-    return figure, top_in
-
-
-def write(figure: Figure, left_in: float, top_in: float, text: str, **look: object) -> None:
-    """Text at a place given in inches from the upper left corner."""
-    figure.text(left_in / WIDTH_IN, 1 - top_in / figure.get_figheight(), text, va="top", **look)
-
-
-def place(figure: Figure, left_in: float, top_in: float, width_in: float, height_in: float) -> Axes:
-    """Axes at a place given in inches from the upper left corner, where text has room whatever the figure's height."""
-    height = figure.get_figheight()
-    bottom = 1 - (top_in + height_in) / height
-    return figure.add_axes((left_in / WIDTH_IN, bottom, width_in / WIDTH_IN, height_in / height))
+    above_in = 0.4 + 0.19 * math.ceil(len(handles) / _LEGEND_COLUMNS)
+    figure = Figure(figsize=(WIDTH_IN, above_in + below_in), layout="constrained")
+    heading = {"title": title, "title_fontproperties": {"size": 11, "weight": "bold"}, "alignment": "left"}
+    sizes = {"handlelength": 2.4, "handleheight": 1.1, "labelspacing": 0.45}
+    figure.legend(handles=handles, loc="outside upper left", ncols=_LEGEND_COLUMNS, **heading, **sizes)
+    return figure
 
 
 def rounded(value: float) -> str:

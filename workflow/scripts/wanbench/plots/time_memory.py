@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 
 from wanbench.analysis.settings_table import TRADE_OFF
@@ -13,9 +12,8 @@ from wanbench.plots.picture import WORDS, Picture, notice
 from wanbench.plots.style import rounded, shortened
 from wanbench.registry.metrics import WORKLOAD
 
-_LEFT_IN, _WIDTH_IN, _LIST_IN = 0.75, 4.7, 5.7
 _LONGEST_NAME = 40
-_ENTRY_IN, _TITLE_IN, _AXIS_IN = 0.36, 0.35, 0.55
+_ENTRY_IN, _TITLES_IN = 0.36, 0.9
 _NEAR_IN = 0.12  # marks nearer than this lie on one another, and share a number
 _TITLE = "Time of one generation against peak GPU memory"
 
@@ -45,13 +43,15 @@ def time_memory(settings: pd.DataFrame) -> Picture:
         return notice(_TITLE, WORDS.nothing("Ways"))
     # Each point may need an entry of its own in the list.
     heights_in = [max(1.6, _ENTRY_IN * len(points)) for points in panels.values()]
-    figure, top_in = style.new_figure(_TITLE, sum(heights_in) + len(panels) * (_TITLE_IN + _AXIS_IN))
-    for (name, points), height_in in zip(panels.items(), heights_in):
-        axes = style.place(figure, _LEFT_IN, top_in + _TITLE_IN, _WIDTH_IN, height_in)
+    figure = style.new_figure(_TITLE, sum(heights_in) + len(panels) * _TITLES_IN)
+    rows = figure.subplots(len(panels), 2, squeeze=False, height_ratios=heights_in, width_ratios=(5.5, 3.2))
+    for (axes, _), (name, points) in zip(rows, panels.items()):
         axes.set_title(name, loc="left")
         _draw_points(axes, points)
-        _list_points(figure, axes, points, top_in + _TITLE_IN)
-        top_in += _TITLE_IN + height_in + _AXIS_IN
+    # Then it is known which points lie on one another.
+    figure.draw_without_rendering()
+    for (axes, beside), points in zip(rows, panels.values()):
+        _list_points(axes, beside, points)
     return Picture(figure, WORDS.time_memory(_TITLE, {name: len(points) for name, points in panels.items()}))
 
 
@@ -73,17 +73,20 @@ def _draw_points(axes: Axes, points: pd.DataFrame) -> None:
         axes.scatter(point.time_s, point.gb, s=36, zorder=3, **marker)
 
 
-def _list_points(figure: Figure, axes: Axes, points: pd.DataFrame, top_in: float) -> None:
+def _list_points(axes: Axes, beside: Axes, points: pd.DataFrame) -> None:
     """Numbers at the points, and beside the axes what each of them stands for."""
-    at_in = axes.transData.transform(points[["time_s", "gb"]].to_numpy(float)) / figure.dpi
+    beside.set_axis_off()
+    top_left = {"xy": (0, 1), "xycoords": "axes fraction", "textcoords": "offset points", "va": "top", "fontsize": 8}
+    top_pt = 0.0
+    at_in = axes.transData.transform(points[["time_s", "gb"]].to_numpy(float)) / axes.figure.dpi
     # The first on which the mark of each lies: itself, where it lies on none before it.
     first = (np.abs(at_in[:, None] - at_in).max(axis=2) < _NEAR_IN).argmax(axis=1)
     for number, (_, cluster) in enumerate(points.groupby(first), 1):
         at = cluster["time_s"].iloc[-1], cluster["gb"].iloc[-1]
         axes.annotate(f"{number}", at, (4, 3), textcoords="offset points", fontsize=8)
-        style.write(figure, _LIST_IN, top_in, f"{number}", fontsize=8)
+        beside.annotate(f"{number}", xytext=(0, top_pt), **top_left)
         for point in cluster.itertuples():
             text = f"{shortened(point.printed, _LONGEST_NAME)}\n{rounded(point.time_s)} s, {rounded(point.gb)} GB"
             weight = "bold" if point.trade_off else "normal"
-            style.write(figure, _LIST_IN + 0.2, top_in, text, fontsize=8, fontweight=weight)
-            top_in += _ENTRY_IN
+            beside.annotate(text, xytext=(15, top_pt), fontweight=weight, **top_left)
+            top_pt -= 72 * _ENTRY_IN

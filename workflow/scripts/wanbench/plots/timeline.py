@@ -7,16 +7,16 @@ from dataclasses import dataclass, field, replace
 import pandas as pd
 from matplotlib.axes import Axes
 
-from wanbench.analysis.tables import CaseRow
+from wanbench.analysis.tables import TableRow, TableRows
 from wanbench.plots import style
 from wanbench.plots.picture import WORDS, Picture
-from wanbench.plots.segments import Segment, StageRow, extent_s, kind_of, segments_of
+from wanbench.plots.segments import Segment, extent_s, kind_of, segments_of
 from wanbench.registry.stages import NOT_LEAVES, TOTAL_EXECUTION
 from wanbench.trace.reader import Readings
 
 Counters = Mapping[str, Mapping[str, Readings]]
 
-_LEFT_IN, _WIDTH_IN = 0.75, 6.75
+_WIDTH_IN = 6.75  # of the axes, about
 _STAGES_IN, _GENERATIONS_IN, _PANEL_IN, _SPACE_IN, _BOTTOM_IN = 0.4, 0.22, 1.15, 0.14, 0.5
 # Three readings missed. A line across more would show what nobody saw.
 _MAX_GAP_S = 0.35
@@ -55,7 +55,7 @@ _CPU = (
 )
 
 
-def timeline(case: CaseRow, stages: Sequence[StageRow], counters: Counters) -> Picture:
+def timeline(case: TableRow, stages: TableRows, counters: Counters) -> Picture:
     """Stages as bars above panels of the same time axis; of a failed case as far as it came.
 
     Start-up of the process is excluded where anything came after it: it can be longer than all the rest.
@@ -71,24 +71,18 @@ def timeline(case: CaseRow, stages: Sequence[StageRow], counters: Counters) -> P
     generations, panels = _generations(stages, case["warmup"]), panels_of(counters, stages)
     stages_in = _STAGES_IN + (_GENERATIONS_IN if generations else 0)
     below_in = stages_in + len(panels) * (_PANEL_IN + _SPACE_IN) + _BOTTOM_IN
-    figure, top_in = style.new_figure(WORDS.heading(case), below_in, looks)
-    all_axes = [style.place(figure, _LEFT_IN, top_in, _WIDTH_IN, stages_in)]
+    figure = style.new_figure(WORDS.heading(case), below_in, looks)
+    heights_in = [stages_in, *[_PANEL_IN] * len(panels)]
+    all_axes = figure.subplots(len(heights_in), sharex=True, squeeze=False, height_ratios=heights_in)[:, 0]
     _draw_stages(all_axes[0], segments, generations, _WIDTH_IN / (end_s - begin_s))
-    top_in += stages_in + _SPACE_IN
-    for panel in panels:
-        all_axes.append(style.place(figure, _LEFT_IN, top_in, _WIDTH_IN, _PANEL_IN))
-        _draw_panel(all_axes[-1], panel)
-        top_in += _PANEL_IN + _SPACE_IN
-    for axes in all_axes:
-        axes.set_xlim(begin_s, end_s)
-        axes.tick_params(labelbottom=axes is all_axes[-1])
-        # At one place, which to find from the labels of all ticks would take a fifth of the time of a picture.
-        axes.yaxis.set_label_coords(-0.4 / _WIDTH_IN, 0.5)
-    all_axes[-1].set_xlabel("Time since the start of the process (s)")
+    for axes, panel in zip(all_axes[1:], panels):
+        _draw_panel(axes, panel)
+    all_axes[-1].set(xlim=(begin_s, end_s), xlabel="Time since the start of the process (s)")
+    figure.align_ylabels()
     return Picture(figure, WORDS.timeline(case, case["total_duration_s"], [panel.name for panel in panels]))
 
 
-def panels_of(counters: Counters, stages: Sequence[StageRow]) -> list[Panel]:
+def panels_of(counters: Counters, stages: TableRows) -> list[Panel]:
     """Panels of the GPU, or else of the CPU. What was not measured has no panel and no line: it is not zero."""
     # Torch's peak is known of whole stages only, not of an instant.
     allocated = [
@@ -127,7 +121,7 @@ def drawable(readings: Readings, unit: str) -> Readings:
     return Readings(drawn["time_s"].tolist(), drawn["value"].tolist())
 
 
-def _generations(stages: Sequence[StageRow], warmup: int) -> list[tuple[str, float, float]]:
+def _generations(stages: TableRows, warmup: int) -> list[tuple[str, float, float]]:
     """Name, start and end of each generation where there are several."""
     named = []
     for number in sorted({stage["generation"] for stage in stages} - {None}):

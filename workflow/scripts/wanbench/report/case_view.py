@@ -1,21 +1,20 @@
 """One case in the report: its figures, stages, steps and findings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from wanbench.analysis.breakdown import Row, breakdown
 from wanbench.analysis.mfu import mfu_pct
 from wanbench.analysis.numbers import fixed, plain
-from wanbench.analysis.tables import CaseRow
+from wanbench.analysis.tables import TableRow, TableRows
 from wanbench.registry import settings as registry
 from wanbench.registry.kernel_classes import KERNEL_CLASSES
 from wanbench.registry.stage_metrics import OF_STAGES
 from wanbench.registry.stages import VAE_DECODING
-from wanbench.report.cells import compact_table, without_empty
+from wanbench.report.render import compact_table, without_empty
 
-# As in the reference report, and what of the others most decide by; the stages table has them all.
+# As in the reference report. Beside them stands what most decide by; the stages table has all.
 _REFERENCE = ("time_s", "gpu_mem_allocated_bytes", "cpu_pct", "sys_mem_bytes", "sm_activity_pct", "comp_load_pct_s")
-_MORE = ("energy_j", "loading_s", "offloading_s")
 _METRICS = {metric.key: metric for metric in OF_STAGES}
 _SPREAD = {"Min (s)": "min_s", "Max (s)": "max_s", "First (s)": "first_s"}
 # Of neither stage a share that can be seen.
@@ -34,12 +33,7 @@ _KERNEL_COLUMNS = {
 }
 
 
-def case_view(
-    case: CaseRow,
-    stages: Sequence[Mapping[str, Any]],
-    findings: Sequence[Mapping[str, Any]],
-    kernels: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
+def case_view(case: TableRow, stages: TableRows, findings: TableRows, kernels: TableRows) -> dict[str, Any]:
     """What the template of a case shows, from its rows of these tables; texts are Markdown."""
     settings = {key: case[key] for key in registry.keys(registry.METHOD)}
     return {
@@ -55,28 +49,24 @@ def case_view(
     }
 
 
-def _stage_table(rows: Sequence[Row], case: CaseRow) -> str:
+def _stage_table(rows: Sequence[Row], case: TableRow) -> str:
     """Empty where no stage was reached."""
-    if not rows:
-        return ""
+    with_transfers = any(row.loading_s or row.offloading_s for row in rows)
+    keys = (*_REFERENCE, "energy_j", *(("loading_s", "offloading_s") if with_transfers else ()))
+    metrics = [_METRICS[key] for key in keys]
     cells = [
         {"Stage": row.stage}
-        | {
-            metric.label: fixed(getattr(row, metric.key), metric.decimals, metric.scale)
-            for metric in map(_METRICS.get, (*_REFERENCE, *_MORE))
-        }
+        | {each.label: fixed(getattr(row, each.key), each.decimals, each.scale) for each in metrics}
         | {"MFU (%)": fixed(mfu_pct(row, case), 1)}
         | {name: fixed(getattr(row, key)) for name, key in _SPREAD.items() if case["generations"] > 1}
         | {"Interrupted": "yes" if row.interrupted else ""}
         for row in rows
     ]
-    if not any(row.loading_s or row.offloading_s for row in rows):
-        cells = [{key: text for key, text in row.items() if "oading" not in key} for row in cells]
     kept = ["Stage", *(_METRICS[key].label for key in _REFERENCE)]
-    return compact_table(without_empty(cells, kept), ("Stage",))
+    return compact_table(without_empty(cells, kept), ("Stage",)) if cells else ""
 
 
-def kernel_table(rows: Sequence[Mapping[str, Any]]) -> str:
+def kernel_table(rows: TableRows) -> str:
     """The table of a case's rows of the kernels table; empty without any."""
     figures = {(row["class"], row["stage"], key): value for row in rows for key, value in row.items()}
     # What is faster than the rate has nothing to gain.
@@ -94,7 +84,7 @@ def kernel_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return compact_table(without_empty(cells), ("Kernels",)) if cells else ""
 
 
-def longest_kernels(rows: Sequence[Mapping[str, Any]]) -> str:
+def longest_kernels(rows: TableRows) -> str:
     """The table of a case's rows of the table of longest kernels; empty without any."""
     cells = [
         {

@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
+from wanbench.analysis.tables import TableRows
 from wanbench.plots.picture import SavedPicture
 from wanbench.report.case_view import longest_kernels
 from wanbench.report.render import ENVIRONMENT, TEMPLATES, rendered
@@ -29,7 +30,7 @@ def data_uri(svg: str) -> Markup:
 def to_page(
     view: Mapping[str, Any],
     pictures: Mapping[str | None, Sequence[SavedPicture]],
-    longest: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    longest: Mapping[str, TableRows] | None = None,
 ) -> str:
     """The text of the file, with pictures and rows of the longest kernels by case; under None, of all cases."""
     script = (TEMPLATES / "report.js").read_text("utf-8")

@@ -2,13 +2,13 @@
 
 import math
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from wanbench.analysis.settings_table import FASTEST
+from wanbench.analysis.tables import TableRow
 from wanbench.estimate.gpu_facts import find_gpu, known_gpus
 from wanbench.models.facts import MODELS
 from wanbench.util.errors import InputError
@@ -43,15 +43,13 @@ def published_pairs(settings: pd.DataFrame, published: pd.DataFrame) -> list[dic
     shown = guided["printed"].str.fullmatch("stock|(weights: pretrained)?(, )?(gpus: [0-9]+)?") | guided[
         "best_at"
     ].str.contains(FASTEST)
-    published = published.dropna(subset=["steps"]).rename(
-        columns={"steps": "steps_published", "kind": "kind_published"}
-    )
-    pairs = guided[shown & guided["time_s"].notna()].merge(published, on=_WORK)
+    published = published.dropna(subset=["steps"])
+    pairs = guided[shown & guided["time_s"].notna()].merge(published, on=_WORK, suffixes=("", "_published"))
     if pairs.empty:
         return []
     order = pd.DataFrame([_distance(pair) for pair in pairs.to_dict("records")], index=pairs.index)
     pairs = pairs.join(order).sort_values(list(order), kind="stable").drop_duplicates(["gpu_name", *_WORK, "cases"])
-    more = pairs["steps_published"] - pairs["model"].map({name: facts.steps for name, facts in MODELS.items()})
+    more = pairs["steps"] - pairs["model"].map({name: facts.steps for name, facts in MODELS.items()})
     pairs = pairs.assign(scaled_s=pairs["time_s"] + more * pairs["step_s"])
     return pairs.sort_values(["other_gpu", *_WORK, "time_s"], kind="stable").to_dict("records")
 
@@ -62,7 +60,7 @@ def _same_gpu(here: str, there: str) -> bool:
     return any(words.issuperset(name.split()) for name in there.split("/"))
 
 
-def _distance(pair: Mapping[str, Any]) -> dict[str, Any]:
+def _distance(pair: TableRow) -> dict[str, Any]:
     """How far a published figure is from a setting, what counts most first."""
     here, there = _rate(pair["gpu_name"]), _rate(pair["gpu"])
     return {
@@ -70,7 +68,7 @@ def _distance(pair: Mapping[str, Any]) -> dict[str, Any]:
         "rate_apart": abs(math.log(here / there)) if here and there else math.inf,
         "lossy_place": _LOSSY.index(pair["lossy"]),
         "other_kind": pair["kind_published"] != ("eager" if pair["compile"] == "none" else "compiled"),
-        "other_steps": pair["steps_published"] != MODELS[pair["model"]].steps,
+        "other_steps": pair["steps"] != MODELS[pair["model"]].steps,
     }
 
 

@@ -15,10 +15,9 @@ from wanbench.findings.rules import EXPLANATIONS
 from wanbench.registry.metrics import WORKLOAD
 from wanbench.registry.stages import OK
 from wanbench.report.case_view import case_view
-from wanbench.report.cells import without_empty
 from wanbench.report.grid_outcome import cases_by_outcome
 from wanbench.report.published import published_pairs, read_published
-from wanbench.report.render import ENVIRONMENT, rendered
+from wanbench.report.render import ENVIRONMENT, rendered, without_empty
 
 
 def view_of(tables: Mapping[str, pd.DataFrame], thresholds: SimpleNamespace, prices: Prices) -> dict[str, Any]:
