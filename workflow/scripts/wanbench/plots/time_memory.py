@@ -61,7 +61,7 @@ def _draw_points(axes: Axes, points: pd.DataFrame) -> None:
         set_limits(0.85 * values.min(), 1.15 * values.max())
     axes.set(xlabel="Time of one generation (s)", ylabel="Allocated GPU memory (GB)")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+        axis.set_major_locator(LogLocator(subs=(1, 1.2, 1.5, 2, 3, 4, 5, 7)))
         axis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axis.set_minor_formatter("")
     # Stairs below which nothing was measured.
