@@ -10,9 +10,9 @@ read that one Python writes otherwise than the next, so that the digest is the s
 
 import ast
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 PACKAGE = "wanbench"
 
@@ -28,11 +28,17 @@ NOT_MEASURED = (
 # How the registries' rows are shown.
 _SHOWN_ONLY = frozenset({"label", "meaning", "empty"})
 
-_NOT_COUNTED = ("ctx", "kind", "type_comment", "type_ignores")
+_NOT_COUNTED = frozenset({"ctx", "kind", "type_comment", "type_ignores"})
+_COUNTED_FIELDS = {
+    kind: [name for name in kind._fields if name not in _NOT_COUNTED]
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-class _Code(NamedTuple):
+@dataclass(frozen=True)
+class _Code:
     """A file of Python: what it says, the modules that it imports, and the strings in it."""
 
     text: bytes
@@ -98,34 +104,44 @@ def _files_of_module(root: Path, name: str) -> list[Path]:
 
 @cache
 def _code(file: Path, shown_too: bool) -> _Code:
-    tree = ast.parse(file.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, _WITH_DOCSTRING):
-            node.body = [statement for statement in node.body if not _is_text(statement)]
-        elif isinstance(node, ast.JoinedStr):
-            node.values = _joined(node.values)
-        elif isinstance(node, ast.Call) and not shown_too:
-            node.keywords = [keyword for keyword in node.keywords if keyword.arg not in _SHOWN_ONLY]
-    imports, strings = set(), set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imports |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imports |= {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            strings.add(node.value)
-    # `repr` of a character that one Python can print and another cannot differs.
-    return _Code(ascii(_plain(tree)).encode(), imports, strings)
+    """What a file says as text: of each node its kind, and the names and values of its fields that are not empty."""
+    parts: list[str] = []
+    imports: set[str] = set()
+    strings: set[str] = set()
 
+    def write(value: object) -> None:
+        if isinstance(value, ast.AST):
+            kind = type(value)
+            parts.append(kind.__name__)
+            if kind is ast.Import:
+                imports.update(alias.name for alias in value.names)
+            elif kind is ast.ImportFrom:
+                imports.update(f"{value.module}.{alias.name}" for alias in value.names)
+            elif kind is ast.Constant and isinstance(value.value, str):
+                strings.add(value.value)
+            for name in _COUNTED_FIELDS[kind]:
+                field = getattr(value, name, None)
+                if field is None or field == []:
+                    continue
+                if name == "body" and kind in _WITH_DOCSTRING:
+                    field = [statement for statement in field if not _is_text(statement)]
+                elif name == "values" and kind is ast.JoinedStr:
+                    field = _joined(field)
+                elif name == "keywords" and not shown_too:
+                    field = [keyword for keyword in field if keyword.arg not in _SHOWN_ONLY]
+                parts.append(name)
+                write(field)
+        elif isinstance(value, list):
+            parts.append("[")
+            for item in value:
+                write(item)
+            parts.append("]")
+        else:
+            # `repr` of a character that one Python can print and another cannot differs.
+            parts.append(ascii(value))
 
-def _plain(value: object) -> object:
-    """A tree as lists: of each node its kind, and the names and values of its fields that are not empty."""
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if not isinstance(value, ast.AST):
-        return value
-    fields = [(name, field) for name, field in ast.iter_fields(value) if name not in _NOT_COUNTED]
-    return [type(value).__name__, *([name, _plain(field)] for name, field in fields if field not in (None, []))]
+    write(ast.parse(file.read_bytes()))
+    return _Code("\n".join(parts).encode(), imports, strings)
 
 
 def _is_text(node: ast.stmt) -> bool:
