@@ -1,6 +1,6 @@
 """The most that a GPU can do, for model FLOPs utilisation (MFU)."""
 
-from contextlib import suppress
+from functools import cache
 
 from wanbench.analysis.breakdown import Row
 from wanbench.analysis.tables import TableRow
@@ -14,10 +14,19 @@ def peak_of(case: TableRow) -> tuple[float, str] | None:
 
     A board of a lower power limit is slower than its datasheet; the report has the matrix rate that was measured, too.
     """
-    with suppress(InputError):
-        if rate := find_gpu(case["gpu_name"]).bf16:
-            return rate * 1e12, "datasheet"
+    if rate := _datasheet_flops_per_s(case["gpu_name"]):
+        return rate, "datasheet"
     return case["matmul_flops_per_s"] and (case["matmul_flops_per_s"], "measured")
+
+
+# Asked for each stage.
+@cache
+def _datasheet_flops_per_s(gpu_name: str | None) -> float | None:
+    try:
+        rate = find_gpu(gpu_name).bf16
+    except InputError:
+        return None
+    return rate and rate * 1e12
 
 
 def mfu_pct(row: Row, case: TableRow) -> float | None:
