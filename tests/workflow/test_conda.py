@@ -129,6 +129,19 @@ def test_a_changed_environment_is_made_and_what_depends_on_it_runs_again(copied:
     assert run(copied, conda, "--dry-run").jobs == REPORT | {("measure", "a")}
 
 
+def test_trials_of_tune_run_in_the_environment_of_measuring(copied: Project, conda: Path) -> None:
+    # What leaves nothing to be tried but stock, which is confirmed.
+    fixed = {"attention": "native", "compile": "none", "timesteps": "per_token", "vae_memory_format": "contiguous"}
+    fixed |= SMALL_DEFAULTS | SMALL | {"steps": 3}
+    options = [f"{key}={value}" for key, value in fixed.items()]
+    tuned = run(copied, conda, "tune", "--config", "model=TI2V-5B", "name=one", *options)
+    assert tuned.code == 0, tuned.output
+    traces = [read_trace(file) for file in sorted((copied.folder / "results/tune/one/results/traces").iterdir())]
+    assert [trace.case["name"] for trace in traces] == ["stock", "stock_confirmed"]
+    made = environment_of(copied, "measure").name
+    assert {(trace.status, trace.environment["conda_env"]) for trace in traces} == {("ok", made)}
+
+
 def test_where_activation_fails_nothing_runs(copied: Project, packages: list[Package], tmp_path: Path) -> None:
     """Snakemake's command goes on with the Python that runs Snakemake."""
     broken = install_stand_in(tmp_path / "broken", packages)
