@@ -43,7 +43,7 @@ class Setting:
             none, its value is None.
         known: how it is known that it was in force.
         acts_on: stages of a generation whose time or memory it changes: placement, steps, decoding, all or nothing.
-        packages: what a value needs beside torch and diffusers, by value: names on PyPI.
+        packages: what a value needs beside torch and diffusers, by value: names as pip lists them.
     """
 
     key: str
@@ -125,7 +125,7 @@ ROWS = (
     Setting("dtype", "text", _DTYPES, "bfloat16", METHOD, LOSSY, ("float16",), acts_on="steps", neutral="bfloat16", known="type of most of the denoiser's weights", meaning="data type of the denoiser and the text encoder"),
     Setting("vae_dtype", "text", _DTYPES, "float32", METHOD, LOSSY, ("bfloat16", "float16"), acts_on="decoding", neutral="float32", known="type of most of the VAE's weights", meaning="data type of the VAE"),
     Setting("vae_tiling", "truth", _TRUTH, False, METHOD, LOSSY, (True,), acts_on="decoding", neutral=False, known="the VAE's own switch", meaning="decode in tiles that overlap"),
-    Setting("attention", "text", {"enum": _ATTENTION.split()}, "native", METHOD, ROUNDING, ("sage", "sage_hub"), acts_on="steps", neutral="native", known="backend of the denoiser's processors; `attention_kernel` is what torch or xformers chose", packages=_PACKAGES_OF_ATTENTION, meaning="diffusers' attention backend; flash, _flash_3, sage and xformers need a package of their own, the `_hub` ones the package kernels and a download"),
+    Setting("attention", "text", {"enum": _ATTENTION.split()}, "native", METHOD, ROUNDING, ("sage", "sage_hub"), acts_on="steps", neutral="native", known="backend of the denoiser's processors; `attention_kernel` is what torch or xformers chose", packages=_PACKAGES_OF_ATTENTION, meaning="diffusers' attention backend; flash, _flash_3 (built from source), sage and xformers need a package of their own, the `_hub` ones the package kernels and a download"),
     Setting("compile", "text", {"enum": ["none", "repeated_blocks"]}, "none", METHOD, ROUNDING, acts_on="steps", neutral="none", known="compiled calls of the blocks, and `compiled_frames` above 0", meaning="what torch.compile compiles; with offload none or model"),
     Setting("cache", "text", {"enum": ["none", "first_block"]}, "none", METHOD, LOSSY, ("first_block",), acts_on="steps", neutral="none", known="hooks on the blocks; `passes_reused` says how often it served", meaning="reuse of the blocks' last outputs where the first block's changed little"),
     Setting("cache_threshold", "real", {"description": "a number above 0", "type": "number", "exclusiveMinimum": 0}, 0.05, METHOD, LOSSY, acts_on="steps", only_with=(("cache", ("first_block",)),), neutral=0.05, known="the hooks' own threshold", meaning="change of the first block's output, as a share of it, below which the cache serves"),

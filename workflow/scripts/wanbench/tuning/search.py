@@ -208,8 +208,6 @@ class Search:
         stock = self.stock and self.stock.answer
         if reason := trial.reason_against(stock):
             return reason
-        if trial.changed.get("cache", "none") != "none" and trial.settings.get("weights", "random") == "random":
-            return "how often a cache serves random weights says nothing of real ones"
         case = _resolved(json.dumps(trial.settings))
         if isinstance(case, str):
             return case

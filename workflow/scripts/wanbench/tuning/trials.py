@@ -110,6 +110,8 @@ class Trial:
         """Why settings need no trial: by what is known of them, or of this machine from stock's answer."""
         if never := [_NEVER[item] for item in self.changed.items() if item in _NEVER]:
             return never[0]
+        if self.changed.get("cache", "none") != "none" and self.settings.get("weights", "random") == "random":
+            return "how often a cache serves random weights says nothing of real ones"
         if stock is None:
             return None
         needed = [package for key, value in self.changed.items() if (package := SETTINGS[key].packages.get(value))]
